@@ -1,0 +1,113 @@
+#include "base/event_loop.h"
+
+#include <glog/logging.h>
+#include <pthread.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <thread>
+
+namespace sluice {
+
+struct ThreadEventLoop::Impl {
+  explicit Impl(const Clock& clock) : clock(clock) {}
+
+  // Blocks until there is something to run or the loop stops; nullptr means stop.
+  Task Next() {
+    std::unique_lock lock(mutex);
+    while (!stopping) {
+      const int64_t now_ms = clock.SteadyMs();
+      if (!timers.empty() && timers.begin()->first.first <= now_ms) {
+        Task task = std::move(timers.begin()->second);
+        deadlines.erase(timers.begin()->first.second);
+        timers.erase(timers.begin());
+        return task;
+      }
+      if (!tasks.empty()) {
+        Task task = std::move(tasks.front());
+        tasks.pop_front();
+        return task;
+      }
+      if (timers.empty()) {
+        wake.wait(lock);
+      } else {
+        wake.wait_for(lock, std::chrono::milliseconds(timers.begin()->first.first - now_ms));
+      }
+    }
+    return nullptr;
+  }
+
+  void Run() {
+    while (Task task = Next()) task();
+  }
+
+  const Clock& clock;
+  std::mutex mutex;  // guards all below but `thread`
+  std::condition_variable wake;
+  std::deque<Task> tasks;
+  std::map<std::pair<int64_t, TimerId>, Task> timers;  // by (deadline, id)
+  std::map<TimerId, int64_t> deadlines;
+  TimerId next_id = 1;
+  bool stopping = false;
+  std::thread thread;
+};
+
+ThreadEventLoop::ThreadEventLoop(const std::string& name, const Clock& clock)
+    : impl_(std::make_unique<Impl>(clock)) {
+  CHECK_LE(name.size(), 15U) << name;
+  impl_->thread = std::thread([this] { impl_->Run(); });
+  pthread_setname_np(impl_->thread.native_handle(), name.c_str());
+}
+
+ThreadEventLoop::~ThreadEventLoop() { Stop(); }
+
+void ThreadEventLoop::Stop() {
+  CHECK(!InLoopThread());
+  {
+    std::lock_guard lock(impl_->mutex);
+    impl_->stopping = true;
+  }
+  impl_->wake.notify_all();
+  if (impl_->thread.joinable()) impl_->thread.join();
+}
+
+void ThreadEventLoop::Post(Task task) {
+  {
+    std::lock_guard lock(impl_->mutex);
+    if (impl_->stopping) return;
+    impl_->tasks.push_back(std::move(task));
+  }
+  impl_->wake.notify_one();
+}
+
+EventLoop::TimerId ThreadEventLoop::RunAfter(int64_t delay_ms, Task task) {
+  TimerId id = 0;
+  {
+    std::lock_guard lock(impl_->mutex);
+    id = impl_->next_id++;
+    const int64_t deadline_ms = impl_->clock.SteadyMs() + delay_ms;
+    impl_->timers.emplace(std::pair(deadline_ms, id), std::move(task));
+    impl_->deadlines.emplace(id, deadline_ms);
+  }
+  impl_->wake.notify_one();
+  return id;
+}
+
+void ThreadEventLoop::Cancel(TimerId id) {
+  std::lock_guard lock(impl_->mutex);
+  const auto deadline = impl_->deadlines.find(id);
+  if (deadline == impl_->deadlines.end()) return;
+  impl_->timers.erase({deadline->second, id});
+  impl_->deadlines.erase(deadline);
+}
+
+bool ThreadEventLoop::InLoopThread() const {
+  return std::this_thread::get_id() == impl_->thread.get_id();
+}
+
+const Clock& ThreadEventLoop::clock() const { return impl_->clock; }
+
+}  // namespace sluice
