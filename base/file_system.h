@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,8 +24,11 @@ class File {
   virtual ~File() = default;
   // Reads up to `size` bytes at `offset` into `out`; fewer only at the end of the file.
   virtual Result<size_t> ReadAt(uint64_t offset, char* out, size_t size) const = 0;
-  // Writes all of `data` at `offset`, growing the file. kDiskFull when there is no room.
-  virtual Status WriteAt(uint64_t offset, std::string_view data) = 0;
+  // Writes all parts one after another at `offset` (pwritev), growing the file. kDiskFull when there is no room.
+  virtual Status WriteParts(uint64_t offset, std::span<const std::string_view> parts) = 0;
+  Status WriteAt(uint64_t offset, std::string_view data) {
+    return WriteParts(offset, std::span<const std::string_view>(&data, 1));
+  }
   virtual Status Truncate(uint64_t size) = 0;
   virtual Result<uint64_t> Size() const = 0;
   // fdatasync: the bytes (and the size, if it changed) are on the device when this returns OK.
