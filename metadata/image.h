@@ -1,0 +1,98 @@
+#pragma once
+// Image: the cluster's metadata at one index, immutable. Controllers and brokers build the next image by replaying committed records on the
+// one before (metadata/replay.h); parts that did not change are shared.
+//
+// Invariants (asserted by CheckImage in metadata/invariants.h after each applied entry):
+//   1. A partition's leader is in its ISR, or -1.     2. The ISR is a subset of the replicas; ELR and ISR are disjoint.
+//   3. No fenced or shutting-down broker is in an ISR.  4. |ISR| >= min ISR implies that the ELR is empty.
+//   5. Topic name <-> id is a bijection.              6. A broker's epoch is the index of its registration.
+//
+// Thread rule: immutable; share by shared_ptr<const Image> among all threads.
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/uuid.h"
+
+namespace sluice::metadata {
+
+struct EndpointImage {
+  std::string listener;
+  std::string host;
+  int32_t port = 0;
+  std::string security_protocol;
+  friend bool operator==(const EndpointImage&, const EndpointImage&) = default;
+};
+
+struct BrokerImage {
+  NodeId id = kNoNode;
+  BrokerEpoch epoch{-1};
+  Uuid incarnation_id;
+  Uuid directory_id;
+  std::vector<EndpointImage> endpoints;
+  std::string rack;  // empty = none
+  std::string grpc_address;
+  std::string http_address;
+  std::string boot_id;
+  std::string version;
+  bool is_controller = false;
+  bool fenced = true;
+  bool in_controlled_shutdown = false;
+  // May lead and be in an ISR.
+  bool active() const { return !fenced && !in_controlled_shutdown; }
+  friend bool operator==(const BrokerImage&, const BrokerImage&) = default;
+};
+
+struct PartitionImage {
+  std::vector<NodeId> replicas;
+  std::vector<NodeId> isr;
+  std::vector<NodeId> elr;
+  std::vector<NodeId> last_known_elr;
+  NodeId leader = kNoNode;
+  LeaderEpoch leader_epoch{0};
+  PartitionEpoch partition_epoch{0};
+  friend bool operator==(const PartitionImage&, const PartitionImage&) = default;
+};
+
+struct TopicImage {
+  std::string name;
+  TopicId id;
+  std::vector<PartitionImage> partitions;  // by partition index, without gaps
+  friend bool operator==(const TopicImage&, const TopicImage&) = default;
+};
+
+using ConfigMap = std::map<std::string, std::string>;
+
+struct Image {
+  LogIndex last_index{-1};  // of the last entry applied
+  Term last_term{0};
+  std::string cluster_id;
+  std::map<NodeId, std::shared_ptr<const BrokerImage>> brokers;
+  // Shared maps: an image that changes no topic shares both with its predecessor.
+  std::shared_ptr<const std::map<std::string, std::shared_ptr<const TopicImage>>> topics_by_name;
+  std::shared_ptr<const std::map<TopicId, std::shared_ptr<const TopicImage>>> topics_by_id;
+  std::shared_ptr<const std::map<std::string, ConfigMap>> topic_configs;   // explicitly set ones, by topic name
+  std::shared_ptr<const std::map<std::string, ConfigMap>> broker_configs;  // dynamic ones, by id or "" for all
+  std::map<std::string, int32_t> features;
+  int64_t next_producer_id = 0;
+
+  const BrokerImage* FindBroker(NodeId id) const;
+  std::shared_ptr<const TopicImage> FindTopic(const std::string& name) const;
+  std::shared_ptr<const TopicImage> FindTopic(TopicId id) const;
+  // Null when the topic or the index does not exist.
+  const PartitionImage* FindPartition(TopicId id, PartitionIndex partition) const;
+  // What is set explicitly on the topic; empty when nothing is.
+  const ConfigMap& TopicConfigs(const std::string& name) const;
+};
+
+using ImagePtr = std::shared_ptr<const Image>;
+
+// The image of a cluster that has no metadata yet.
+ImagePtr EmptyImage();
+
+}  // namespace sluice::metadata
