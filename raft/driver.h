@@ -1,0 +1,166 @@
+#pragma once
+// Driver: runs one voter. It feeds the pure core (core.h) with messages, time and the outcomes of IO, and carries out what the
+// core answers: persist, send, apply. It has no thread of its own; everything happens on the EventLoop it was given, so that
+// the simulator can run many of them in one thread.
+//
+//   raft::Driver driver({.config = {}, .cluster_id = id, .self = me, .random = Random::FromSystem()},
+//                       {.loop = loop, .log = log, .transport = transport, .state_machine = machine});
+//   loop.Post([&] { driver.Start(); });
+//   driver.Propose("record", [](Result<LogIndex> committed) { ... });
+//
+// Not for: many groups in one process; each group wants its own loop and log.
+//
+// Thread rule: Step, PeerLost and Status may be called from any thread; all else, the destructor included, on the loop's
+// thread (or after the loop has stopped). Callbacks run on the loop's thread.
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/event_loop.h"
+#include "base/random.h"
+#include "base/status.h"
+#include "raft/config.h"
+#include "raft/log_store.h"
+#include "raft/state_machine.h"
+#include "raft/transport.h"
+#include "raft/types.h"
+
+namespace sluice::raft {
+
+class Core;
+struct Ready;
+
+struct DriverOptions {
+  RaftConfig config;
+  std::string cluster_id;
+  VoterId self;
+  Random random;
+};
+
+// What the driver works with; all of it outlives the driver.
+struct DriverParts {
+  EventLoop& loop;
+  LogStore& log;
+  Transport& transport;
+  StateMachine& state_machine;
+};
+
+struct PeerStatus {
+  VoterId voter;
+  LogIndex match = kNoIndex;    // known durable there; meaningful on the leader only
+  int64_t last_heard_ms = -1;  // since it last answered this leader; -1 = never
+};
+
+struct DriverStatus {
+  Role role = Role::kFollower;
+  Term term;
+  NodeId leader = kNoNode;
+  LogIndex first_index;  // of the log
+  LogIndex last_index = kNoIndex;
+  LogIndex commit = kNoIndex;
+  LogIndex applied = kNoIndex;
+  LogIndex snapshot_index = kNoIndex;
+  bool leader_ready = false;      // leads, and has applied everything of earlier terms
+  std::vector<PeerStatus> voters;  // this node included
+  uint64_t elections_started = 0;
+  uint64_t elections_won = 0;
+  uint64_t messages_refused = 0;  // other cluster, unknown voter, or a voter's id with another disk
+};
+
+class Driver {
+ public:
+  using ProposeDone = std::function<void(Result<LogIndex>)>;
+  using ReadDone = std::function<void(Result<LogIndex>)>;
+
+  Driver(DriverOptions options, DriverParts parts);
+  ~Driver();
+
+  // Loads the snapshot, if any, into the state machine and begins to take part.
+  void Start();
+
+  // Appends `data` to the log of the cluster. `done` gets the index once it is committed and applied here. Errors: kNotLeader and
+  // kResourceExhausted say that nothing was appended; kUnavailable says that leadership was lost meanwhile and the outcome is
+  // unknown. An error may be reported from inside the call.
+  void Propose(std::string data, ProposeDone done);
+  // The index that the next Propose gets; on the leader only.
+  LogIndex NextIndex() const;
+
+  // A message from another voter.
+  void Step(Message message);
+  // The connection to `peer` broke. `refused`: its address answers, and refuses new ones, so the process is gone.
+  void PeerLost(NodeId peer, bool refused);
+
+  // Linearizable read: `done` gets an index that covers every write acknowledged before the call, once it is applied here and a
+  // majority has confirmed that this node leads. kNotLeader or kUnavailable otherwise.
+  void ReadIndex(ReadDone done);
+
+  // Asks `target` to take over; kNoNode picks the voter that holds most of the log. Gives up after transfer_timeout_ms. Proposals are refused
+  // (kUnavailable, nothing appended) meanwhile.
+  Status TransferLeadership(NodeId target);
+
+  // Takes a snapshot now and drops the log before the one before it.
+  void TakeSnapshot();
+
+  DriverStatus status() const;
+
+  // A failed write to the log is terminal; this says which. The owner decides how to stop. Called at most once.
+  void set_on_failure(std::function<void(Status)> on_failure) { on_failure_ = std::move(on_failure); }
+
+  // For tests.
+  const Core& core() const { return *core_; }
+
+ private:
+  struct PendingRead {
+    LogIndex index;
+    ReadDone done;
+  };
+
+  void OnInput();
+  void Flush();
+  void Execute(Ready ready);
+  void StartPersist(Ready& ready);
+  void OnPersisted(uint64_t persist_id, const Status& status);
+  void ReleaseSends();
+  void LoadSnapshot(const Snapshot& snapshot);
+  void ApplyCommitted();
+  void FinishProposals();
+  void FinishReads();
+  void FailPending(const Status& status);
+  void MaybeSnapshot();
+  void ArmTimer();
+  void PublishStatus();
+  int64_t NowMs() const { return parts_.loop.clock().SteadyMs(); }
+
+  const RaftConfig config_;
+  const DriverParts parts_;
+  const VoterId self_;
+  std::unique_ptr<Core> core_;
+  std::function<void(Status)> on_failure_;
+  std::shared_ptr<bool> alive_;  // callbacks that outlive the driver find it false
+  bool started_ = false;
+  bool failed_ = false;
+  bool flush_posted_ = false;
+  EventLoop::TimerId timer_ = 0;
+  int64_t timer_at_ms_ = 0;
+
+  LogIndex applied_ = kNoIndex;
+  Term leader_ready_term_;  // the last term that OnLeaderReady was called for
+  std::map<LogIndex, ProposeDone> proposals_;         // appended in the present term, not yet applied
+  std::map<uint64_t, ReadDone> unconfirmed_reads_;    // by the core's id
+  std::vector<PendingRead> confirmed_reads_;          // wait for applied_
+  uint64_t next_read_id_ = 1;
+  uint64_t last_persisted_id_ = 0;
+  std::deque<std::pair<uint64_t, std::vector<Message>>> held_sends_;  // by the persist they wait for
+  uint64_t bytes_since_snapshot_ = 0;
+  int64_t last_snapshot_ms_ = 0;
+
+  mutable std::mutex status_mutex_;
+  DriverStatus status_;  // guarded by status_mutex_
+};
+
+}  // namespace sluice::raft

@@ -1,0 +1,30 @@
+#pragma once
+// StateMachine: what the committed entries are for. The driver calls it on its loop thread, in log order, exactly once per
+// index after the last LoadSnapshot.
+//
+// Thread rule: all calls on the driver's loop thread.
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "raft/types.h"
+
+namespace sluice::raft {
+
+class StateMachine {
+ public:
+  virtual ~StateMachine() = default;
+  // Consecutive committed entries of every type; kLeaderStart entries have no data.
+  virtual void Apply(const std::vector<Entry>& committed) = 0;
+  // The whole state after the last applied entry.
+  virtual std::string TakeSnapshot() = 0;
+  // Replaces the whole state. Entries after `meta.index` follow.
+  virtual void LoadSnapshot(const SnapshotMeta& meta, std::string_view data) = 0;
+  // This node's role, the term or the known leader changed. `leader` is kNoNode when there is none known.
+  virtual void OnRoleChange(Role role, Term term, NodeId leader) = 0;
+  // This node leads `term` and has applied all entries of earlier terms: from here its state is the cluster's.
+  virtual void OnLeaderReady(Term term) = 0;
+};
+
+}  // namespace sluice::raft

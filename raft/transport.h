@@ -1,0 +1,18 @@
+#pragma once
+// Transport: carries Raft messages to other voters. It may lose, delay, repeat and reorder them; Raft copes. What comes in is
+// handed to Driver::Step, and a connection that broke to Driver::PeerLost.
+//
+// Thread rule: Send is called on the driver's loop thread and must not block.
+
+#include "raft/types.h"
+
+namespace sluice::raft {
+
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  // Sends or drops: nothing is reported back.
+  virtual void Send(NodeId to, Message message) = 0;
+};
+
+}  // namespace sluice::raft

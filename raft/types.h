@@ -1,0 +1,149 @@
+#pragma once
+// The nouns of Raft as plain values: entries, durable state, snapshots and the messages between voters. The log starts at
+// index 0 with the bootstrap entry, which every first voter holds from the day its disk was formatted; kNoIndex (-1) stands
+// for "before the first entry".
+//
+// Thread rule: values.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/status.h"
+#include "base/uuid.h"
+
+namespace sluice::raft {
+
+inline constexpr LogIndex kNoIndex{-1};
+
+// A voter is a node *with its disk*: a node that comes back with an empty disk has forgotten its votes, so it is another voter.
+struct VoterId {
+  NodeId id = kNoNode;
+  Uuid disk_id;
+  friend auto operator<=>(const VoterId&, const VoterId&) = default;
+};
+std::ostream& operator<<(std::ostream& out, const VoterId& voter);
+
+enum class EntryType : int8_t {
+  kNormal = 0,       // data of the state machine
+  kLeaderStart = 1,  // empty; the first entry of every term, whose commit commits all before it
+  kBootstrap = 2,    // index 0: cluster id, first voters and the state machine's first data (EncodeBootstrap)
+};
+
+struct Entry {
+  LogIndex index;
+  Term term;
+  EntryType type = EntryType::kNormal;
+  std::string data;
+  friend bool operator==(const Entry&, const Entry&) = default;
+};
+
+// What a voter must never forget, durable before it answers.
+struct HardState {
+  Term term;                   // 0: has never seen an election
+  NodeId voted_for = kNoNode;  // in `term`
+  friend bool operator==(const HardState&, const HardState&) = default;
+};
+
+struct SnapshotMeta {
+  LogIndex index = kNoIndex;  // the last entry it stands for
+  Term term;                  // of that entry
+  std::vector<VoterId> voters;
+  friend bool operator==(const SnapshotMeta&, const SnapshotMeta&) = default;
+};
+
+struct Snapshot {
+  SnapshotMeta meta;
+  std::shared_ptr<const std::string> data;
+};
+
+// The content of the bootstrap entry. `payload` is the state machine's own (its first records); Raft does not look into it.
+struct Bootstrap {
+  std::string cluster_id;
+  std::vector<VoterId> voters;
+  std::string payload;
+};
+std::string EncodeBootstrap(const Bootstrap& bootstrap);
+Result<Bootstrap> DecodeBootstrap(std::string_view data);
+// The entry at index 0, term 0: `sluice cluster init` writes it to every first voter's log.
+Entry BootstrapEntry(const Bootstrap& bootstrap);
+
+enum class Role : int8_t { kFollower, kPreCandidate, kCandidate, kLeader };
+std::string_view RoleName(Role role);
+
+// ---- Messages. The sender's term is in Message::term, but for pre-votes, which ask about a term nobody has yet.
+
+struct VoteRequest {
+  bool pre_vote = false;
+  bool transfer = false;  // the leader asked for this election: stickiness does not apply
+  LogIndex last_index = kNoIndex;
+  Term last_term;
+};
+
+struct VoteResponse {
+  bool pre_vote = false;
+  bool granted = false;
+};
+
+struct AppendRequest {
+  LogIndex prev_index = kNoIndex;
+  Term prev_term;
+  LogIndex commit = kNoIndex;
+  std::vector<Entry> entries;
+};
+
+struct AppendResponse {
+  bool success = false;
+  LogIndex match = kNoIndex;       // success: durable on the sender up to here
+  LogIndex prev_index = kNoIndex;  // refusal: the prev_index that did not match
+  LogIndex hint_index = kNoIndex;  // refusal: the sender's last entry that might match ...
+  Term hint_term;                  // ... and its term
+};
+
+struct HeartbeatRequest {
+  LogIndex commit = kNoIndex;   // never above what the receiver is known to hold
+  uint64_t read_sequence = 0;  // echoed; confirms leadership for reads up to this number
+};
+
+struct HeartbeatResponse {
+  uint64_t read_sequence = 0;
+};
+
+struct SnapshotChunk {
+  SnapshotMeta meta;
+  uint64_t offset = 0;      // of `data` in the snapshot, bytes
+  uint64_t size_total = 0;  // of the snapshot, bytes
+  uint32_t chunk_crc = 0;   // CRC-32C of `data`
+  uint32_t whole_crc = 0;   // CRC-32C of the whole snapshot
+  std::string data;
+};
+
+struct SnapshotChunkResponse {
+  LogIndex index = kNoIndex;  // which snapshot
+  uint64_t next_offset = 0;   // bytes the sender of this response has
+  bool installed = false;     // the whole is durable
+};
+
+// "Campaign now": the last message of a leadership transfer.
+struct TimeoutNow {};
+
+using MessageBody = std::variant<VoteRequest, VoteResponse, AppendRequest, AppendResponse, HeartbeatRequest,
+                                 HeartbeatResponse, SnapshotChunk, SnapshotChunkResponse, TimeoutNow>;
+
+struct Message {
+  std::string cluster_id;
+  VoterId from;
+  NodeId to = kNoNode;
+  Term term;
+  MessageBody body;
+};
+// One line for traces: "1->2 t3 Append prev=4/2 commit=3 entries=5/3,6/3".
+std::string Describe(const Message& message);
+
+}  // namespace sluice::raft
