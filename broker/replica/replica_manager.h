@@ -1,0 +1,161 @@
+#pragma once
+// ReplicaManager: all partitions this broker holds. It turns image changes into leaders and followers, serves appends and reads to the API handlers, and drives
+// followers' fetching, ISR changes and high watermarks (the ten rules of reliability.md 3.1).
+//
+// Thread rule: every public method from any thread; each partition is guarded by its own mutex (order in docs/THREADS.md). Callbacks run
+// once, on the calling thread or on a flusher, fetch or timer thread, with no lock held.
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/event_loop.h"
+#include "broker/broker_state.h"
+#include "broker/controller_client.h"
+#include "broker/metadata_cache.h"
+#include "broker/replica/peer_client.h"
+#include "kafka/error_code.h"
+#include "kafka/records.h"
+#include "storage/flusher.h"
+#include "storage/log_manager.h"
+
+namespace sluice::broker {
+
+struct PartitionKey {
+  TopicId topic_id;
+  PartitionIndex partition;
+  friend auto operator<=>(const PartitionKey&, const PartitionKey&) = default;
+};
+
+// Who leads now, sent along with NOT_LEADER and epoch errors (KIP-951).
+struct LeaderHint {
+  NodeId leader = kNoNode;
+  LeaderEpoch epoch = kNoEpoch;
+};
+
+struct RecordErrorDetail {
+  int32_t batch_index = 0;
+  std::string message;
+};
+
+struct ProduceEntry {
+  PartitionKey key;
+  kafka::Records records;
+};
+struct ProduceRequestParams {
+  int16_t acks = -1;  // 0, 1 or -1
+  int16_t api_version = 0;
+  int32_t timeout_ms = 30000;
+  std::vector<ProduceEntry> entries;
+};
+struct ProduceEntryResult {
+  kafka::ErrorCode error = kafka::ErrorCode::kNone;
+  std::string message;
+  Offset base_offset{-1};
+  int64_t log_append_time_ms = -1;
+  Offset log_start_offset{-1};
+  std::vector<RecordErrorDetail> record_errors;
+  LeaderHint leader;
+};
+
+struct FetchEntry {
+  PartitionKey key;
+  Offset fetch_offset;
+  LeaderEpoch current_leader_epoch = kNoEpoch;  // kNoEpoch = not checked
+  LeaderEpoch last_fetched_epoch = kNoEpoch;    // of a follower or a v12+ consumer
+  Offset log_start_offset{-1};                  // the follower's
+  int32_t size_bytes_max = 0;
+};
+struct FetchRequestParams {
+  NodeId replica_id = kNoNode;  // kNoNode = a consumer
+  BrokerEpoch replica_epoch{-1};
+  int32_t wait_ms_max = 0;
+  int32_t size_bytes_min = 0;
+  int32_t size_bytes_max = 0;
+  bool read_committed = false;
+  std::vector<FetchEntry> entries;  // in the order to serve them
+};
+struct FetchEntryResult {
+  kafka::ErrorCode error = kafka::ErrorCode::kNone;
+  Offset high_watermark{-1};
+  Offset last_stable_offset{-1};
+  Offset log_start_offset{-1};
+  std::vector<FileSlice> records;
+  size_t size_bytes = 0;
+  std::optional<storage::EpochEndOffset> diverging;
+  LeaderHint leader;
+};
+
+struct ListOffsetsEntry {
+  PartitionKey key;
+  LeaderEpoch current_leader_epoch = kNoEpoch;
+  int64_t timestamp_ms = -1;  // >= 0, or Kafka's specials: -1 latest, -2 earliest, -3 max timestamp, -4 local earliest, -5 last tiered
+};
+struct ListOffsetsResult {
+  kafka::ErrorCode error = kafka::ErrorCode::kNone;
+  storage::TimestampOffset found;
+};
+
+struct EpochEndEntry {
+  PartitionKey key;
+  LeaderEpoch current_leader_epoch = kNoEpoch;
+  LeaderEpoch asked = kNoEpoch;
+};
+struct EpochEndResult {
+  kafka::ErrorCode error = kafka::ErrorCode::kNone;
+  storage::EpochEndOffset end;
+};
+
+// For metrics, `partition list` and health.
+struct PartitionStatus {
+  storage::TopicPartition name;
+  PartitionKey key;
+  bool is_leader = false;
+  LeaderEpoch leader_epoch = kNoEpoch;
+  Offset log_start_offset;
+  Offset log_end_offset;
+  Offset high_watermark;
+  uint64_t size_bytes = 0;
+  std::string error;  // empty unless offline
+};
+
+struct ReplicaManagerOptions {
+  BrokerState* state = nullptr;                  // none of these is owned; all outlive the manager
+  MetadataCache* metadata = nullptr;
+  storage::LogManager* logs = nullptr;
+  storage::Flusher* flusher = nullptr;
+  ControllerClient* controller = nullptr;
+  PeerConnector* peers = nullptr;
+  EventLoop* loop = nullptr;                     // timers, ISR upkeep, fetchers' logic
+  const Clock* clock = nullptr;
+  int64_t replica_lag_ms_max = 10000;            // replica.lag.time.max.ms
+  int32_t replica_fetch_wait_ms = 500;
+  int32_t replica_fetch_bytes = 1048576;         // per partition
+  int32_t replica_fetch_response_bytes = 10485760;
+  bool durability_fsync_default = true;          // durability=fsync|replicated where the topic says nothing
+  int32_t min_insync_replicas_default = 1;
+  int64_t high_watermark_checkpoint_interval_ms = 5000;
+};
+
+class ReplicaManager {
+ public:
+  // Registers itself as a listener of the metadata cache.
+  static std::unique_ptr<ReplicaManager> Create(ReplicaManagerOptions options);
+  virtual ~ReplicaManager() = default;
+
+  // Appends in the order of entries before returning, so that a connection's produce order is the log's order; `done` comes when
+  // each entry has what `acks` asks for, or failed, or timed out.
+  virtual void Produce(ProduceRequestParams params, std::function<void(std::vector<ProduceEntryResult>)> done) = 0;
+  // Long poll of kafka-features.md 3.2. Also records a follower's progress.
+  virtual void Fetch(FetchRequestParams params, std::function<void(std::vector<FetchEntryResult>)> done) = 0;
+  virtual std::vector<ListOffsetsResult> ListOffsets(const std::vector<ListOffsetsEntry>& entries) = 0;
+  virtual std::vector<EpochEndResult> OffsetsForLeaderEpoch(const std::vector<EpochEndEntry>& entries) = 0;
+
+  virtual std::vector<PartitionStatus> Status() const = 0;
+  // Clean stop: no more appends, all flushed; afterwards the caller closes the LogManager with these high watermarks.
+  virtual std::map<storage::TopicPartition, Offset> Stop() = 0;
+};
+
+}  // namespace sluice::broker
