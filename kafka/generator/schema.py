@@ -1,0 +1,183 @@
+"""Reads kafka/schema/*.msg.
+
+A schema holds one API (`api NAME, key K, versions A-B, flexible since F`) with the sections `request` and `response`, or
+one header (`header NAME, ...`) with the section `fields`. A field is a line `name: type, attribute, ...`; the fields of a
+struct follow it, indented. Attributes:
+
+    since V, until V    versions that carry the field; without them, as its parent
+    nullable [since V]  may be null, in all versions or from V on
+    tag N               an optional field in the tagged section; not written while it has its default value
+    default X           instead of 0, false, the empty string or the empty array
+    ignorable           may be dropped in silence where a version lacks it; other fields must then hold their default
+    inflexible          keeps its old length form in flexible versions
+"""
+
+import re
+
+ENDLESS = 32767
+# Schema type -> C++ type, method suffix of WireReader and WireWriter, least bytes on the wire.
+FIXED = {
+    "bool": ("bool", "Bool", 1),
+    "int8": ("int8_t", "Int8", 1),
+    "int16": ("int16_t", "Int16", 2),
+    "uint16": ("uint16_t", "Uint16", 2),
+    "int32": ("int32_t", "Int32", 4),
+    "int64": ("int64_t", "Int64", 8),
+    "float64": ("double", "Float64", 8),
+    "uuid": ("Uuid", "Uuid", 16),
+}
+# Types with a length before them: C++ type, method suffix, bytes of that length where it is not a varint.
+SIZED = {"string": ("std::string", "String", 2), "bytes": ("std::string", "Bytes", 4), "records": ("Records", "Records", 4)}
+CPP_KEYWORDS = {"default", "operator", "class", "struct", "new", "delete", "namespace", "private", "public", "register"}
+
+
+class SchemaError(Exception):
+    """A schema that says something wrong, with file and line."""
+
+
+class Field:
+    """One field; `children` are those of its struct type."""
+
+    def __init__(self, name, type_text, where):
+        self.name = name
+        self.is_array = type_text.startswith("[]")
+        self.element = type_text[2:] if self.is_array else type_text
+        self.where = where
+        self.since, self.until = 0, ENDLESS
+        self.nullable_since = None
+        self.tag = None
+        self.default = None
+        self.ignorable = False
+        self.inflexible = False
+        self.children = []
+
+    @property
+    def is_struct(self):
+        return self.element not in FIXED and self.element not in SIZED
+
+    @property
+    def optional(self):
+        """Held in std::optional. Records have a null of their own."""
+        return self.nullable_since is not None and (self.is_array or self.element != "records")
+
+
+class Message:
+    """A request, a response or a header: the top-level struct of its own C++ name."""
+
+    def __init__(self, name, schema):
+        self.name = name
+        self.schema = schema
+        self.fields = []
+
+
+class Schema:
+    """One file."""
+
+    def __init__(self, path):
+        self.path = path
+        self.kind = self.name = None
+        self.key = None
+        self.first = self.last = 0
+        self.flexible = ENDLESS
+        self.advertised = None
+        self.messages = []
+
+    @property
+    def file_stem(self):
+        return self.path.stem
+
+
+def parse_head(schema, text, where):
+    match = re.fullmatch(
+        r"(api|header) (\w+)(?:, key (\d+))?, versions (\d+)-(\d+)(?:, flexible since (\d+))?(?:, advertised since (\d+))?", text)
+    if not match:
+        raise SchemaError(f"{where}: expected 'api NAME, key K, versions A-B, flexible since F', found '{text}'")
+    schema.kind, schema.name = match.group(1), match.group(2)
+    schema.key = None if match.group(3) is None else int(match.group(3))
+    schema.first, schema.last = int(match.group(4)), int(match.group(5))
+    schema.flexible = ENDLESS if match.group(6) is None else int(match.group(6))
+    schema.advertised = schema.first if match.group(7) is None else int(match.group(7))
+    if (schema.kind == "api") != (schema.key is not None):
+        raise SchemaError(f"{where}: an api has a key, a header has none")
+
+
+def parse_attribute(field, text):
+    word, _, rest = text.partition(" ")
+    if word == "since":
+        field.since = int(rest)
+    elif word == "until":
+        field.until = int(rest)
+    elif text == "nullable":
+        field.nullable_since = 0
+    elif text.startswith("nullable since "):
+        field.nullable_since = int(text.split()[-1])
+    elif word == "tag":
+        field.tag = int(rest)
+    elif word == "default":
+        field.default = rest
+    elif text == "ignorable":
+        field.ignorable = True
+    elif text == "inflexible":
+        field.inflexible = True
+    else:
+        raise SchemaError(f"{field.where}: unknown attribute '{text}'")
+
+
+def parse_field(text, where):
+    match = re.fullmatch(r"([a-z]\w*): ((?:\[\])?\w+)((?:, [^,]+)*)", text)
+    if not match:
+        raise SchemaError(f"{where}: expected 'name: type, attribute, ...', found '{text}'")
+    field = Field(match.group(1), match.group(2), where)
+    for attribute in match.group(3).split(", ")[1:]:
+        parse_attribute(field, attribute)
+    return field
+
+
+def parse_schema(path):
+    schema = Schema(path)
+    # levels[d] is the list that fields of indentation d + 1 join.
+    levels = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        where = f"{path.name}:{number}"
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        depth = (len(line) - len(line.lstrip(" "))) // 2
+        if schema.kind is None:
+            parse_head(schema, text, where)
+        elif depth == 0:
+            suffix = {"request": "Request", "response": "Response", "fields": ""}.get(text)
+            if suffix is None:
+                raise SchemaError(f"{where}: unknown section '{text}'")
+            schema.messages.append(Message(schema.name + suffix, schema))
+            levels = [schema.messages[-1].fields]
+        else:
+            if depth > len(levels):
+                raise SchemaError(f"{where}: indented too far")
+            field = parse_field(text, where)
+            levels[depth - 1].append(field)
+            levels[depth:] = [field.children]
+    for message in schema.messages:
+        check_fields(message.fields, schema.first, schema.last, schema)
+    return schema
+
+
+def check_fields(fields, first, last, schema):
+    """Narrows each field to its parent's versions and refuses what the generator cannot say."""
+    tags = [f.tag for f in fields if f.tag is not None]
+    if tags != list(range(len(tags))):
+        raise SchemaError(f"{schema.path.name}: tags must count up from 0 in the order of the fields")
+    for f in fields:
+        f.since, f.until = max(f.since, first), min(f.until, last)
+        if f.since > f.until:
+            raise SchemaError(f"{f.where}: in no version of its parent")
+        if f.is_struct != bool(f.children):
+            raise SchemaError(f"{f.where}: '{f.element}' is no known type" if f.is_struct else f"{f.where}: only structs nest")
+        if f.name in CPP_KEYWORDS:
+            raise SchemaError(f"{f.where}: '{f.name}' is a C++ keyword")
+        if f.tag is not None and (f.since < schema.flexible or f.element == "records"
+                                  or (f.is_struct and not f.is_array and f.optional)):
+            raise SchemaError(f"{f.where}: this field cannot be tagged")
+        if f.default == "null" and f.nullable_since is None:
+            raise SchemaError(f"{f.where}: default null without nullable")
+        check_fields(f.children, f.since, f.until, schema)
