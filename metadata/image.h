@@ -68,6 +68,14 @@ struct TopicImage {
 
 using ConfigMap = std::map<std::string, std::string>;
 
+// An admin request that was carried out, and what it was answered: a retry after a failover gets the same answer.
+struct RequestImage {
+  int64_t time_ms = 0;
+  std::string response;  // serialised, of the request's own type
+  friend bool operator==(const RequestImage&, const RequestImage&) = default;
+};
+using RequestMap = std::map<Uuid, std::shared_ptr<const RequestImage>>;
+
 struct Image {
   LogIndex last_index{-1};  // of the last entry applied
   Term last_term{0};
@@ -80,6 +88,7 @@ struct Image {
   std::shared_ptr<const std::map<std::string, ConfigMap>> broker_configs;  // dynamic ones, by id or "" for all
   std::map<std::string, int32_t> features;
   int64_t next_producer_id = 0;
+  std::shared_ptr<const RequestMap> requests;  // of the last minutes (metadata/replay.h says how many)
 
   const BrokerImage* FindBroker(NodeId id) const;
   std::shared_ptr<const TopicImage> FindTopic(const std::string& name) const;
@@ -89,6 +98,11 @@ struct Image {
   // What is set explicitly on the topic; empty when nothing is.
   const ConfigMap& TopicConfigs(const std::string& name) const;
 };
+
+bool InIsr(const PartitionImage& partition, NodeId replica);
+// How many in-sync replicas the topic wants before acks=all is acknowledged: the topic's own min.insync.replicas, else the cluster's dynamic default (the first
+// controller writes it from its configuration), else 1. Never more than `replica_count`.
+int32_t EffectiveMinIsr(const Image& image, const std::string& topic, size_t replica_count);
 
 using ImagePtr = std::shared_ptr<const Image>;
 

@@ -1,0 +1,69 @@
+#include "metadata/image.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace sluice::metadata {
+
+const BrokerImage* Image::FindBroker(NodeId id) const {
+  const auto found = brokers.find(id);
+  return found == brokers.end() ? nullptr : found->second.get();
+}
+
+std::shared_ptr<const TopicImage> Image::FindTopic(const std::string& name) const {
+  const auto found = topics_by_name->find(name);
+  return found == topics_by_name->end() ? nullptr : found->second;
+}
+
+std::shared_ptr<const TopicImage> Image::FindTopic(TopicId id) const {
+  const auto found = topics_by_id->find(id);
+  return found == topics_by_id->end() ? nullptr : found->second;
+}
+
+const PartitionImage* Image::FindPartition(TopicId id, PartitionIndex partition) const {
+  const auto found = topics_by_id->find(id);
+  if (found == topics_by_id->end() || partition.value() < 0) return nullptr;
+  const auto& partitions = found->second->partitions;
+  const size_t index = static_cast<size_t>(partition.value());
+  return index < partitions.size() ? &partitions[index] : nullptr;
+}
+
+const ConfigMap& Image::TopicConfigs(const std::string& name) const {
+  static const ConfigMap kNone;
+  const auto found = topic_configs->find(name);
+  return found == topic_configs->end() ? kNone : found->second;
+}
+
+ImagePtr EmptyImage() {
+  static const ImagePtr kEmpty = [] {
+    auto image = std::make_shared<Image>();
+    image->topics_by_name = std::make_shared<std::map<std::string, std::shared_ptr<const TopicImage>>>();
+    image->topics_by_id = std::make_shared<std::map<TopicId, std::shared_ptr<const TopicImage>>>();
+    image->topic_configs = std::make_shared<std::map<std::string, ConfigMap>>();
+    image->broker_configs = std::make_shared<std::map<std::string, ConfigMap>>();
+    image->requests = std::make_shared<RequestMap>();
+    return image;
+  }();
+  return kEmpty;
+}
+
+bool InIsr(const PartitionImage& partition, NodeId replica) {
+  return std::find(partition.isr.begin(), partition.isr.end(), replica) != partition.isr.end();
+}
+
+int32_t EffectiveMinIsr(const Image& image, const std::string& topic, size_t replica_count) {
+  static const std::string kKey = "min.insync.replicas";
+  const std::string* text = nullptr;
+  const ConfigMap& explicit_values = image.TopicConfigs(topic);
+  if (const auto set = explicit_values.find(kKey); set != explicit_values.end()) {
+    text = &set->second;
+  } else if (const auto all = image.broker_configs->find(""); all != image.broker_configs->end()) {
+    if (const auto value = all->second.find(kKey); value != all->second.end()) text = &value->second;
+  }
+  int32_t wanted = 1;
+  // Values were checked before they were written, so a text that is no number is none of ours: the default holds.
+  if (text != nullptr) std::from_chars(text->data(), text->data() + text->size(), wanted);
+  return std::clamp<int32_t>(wanted, 1, std::max<int32_t>(1, static_cast<int32_t>(replica_count)));
+}
+
+}  // namespace sluice::metadata

@@ -1,0 +1,248 @@
+#include "metadata/replay.h"
+
+#include <algorithm>
+
+namespace sluice::metadata {
+
+namespace {
+
+Status Contradiction(const std::string& what) { return Status::Corruption("metadata record: " + what); }
+
+bool IsUuid(const std::string& bytes) { return bytes.size() == 16; }
+
+std::vector<NodeId> ToNodes(const google::protobuf::RepeatedField<int32_t>& ids) {
+  std::vector<NodeId> nodes;
+  nodes.reserve(static_cast<size_t>(ids.size()));
+  for (const int32_t id : ids) nodes.emplace_back(id);
+  return nodes;
+}
+
+}  // namespace
+
+ImageBuilder::ImageBuilder(ImagePtr base) : next_(*base) {}
+
+Status ImageBuilder::ApplyEntry(std::string_view data, LogIndex index) {
+  MetadataBatch batch;
+  if (!batch.ParseFromArray(data.data(), static_cast<int>(data.size()))) {
+    return Contradiction("the entry at index " + std::to_string(index.value()) + " is no MetadataBatch");
+  }
+  return ApplyBatch(batch, index);
+}
+
+Status ImageBuilder::ApplyBatch(const MetadataBatch& batch, LogIndex index) {
+  for (const MetadataRecord& record : batch.records()) SLUICE_RETURN_IF_ERROR(Apply(record, index));
+  return Status::Ok();
+}
+
+Status ImageBuilder::Apply(const MetadataRecord& record, LogIndex index) {
+  switch (record.record_case()) {
+    case MetadataRecord::kCluster:
+      next_.cluster_id = record.cluster().cluster_id();
+      return Status::Ok();
+    case MetadataRecord::kRegisterBroker: return ApplyRegister(record.register_broker(), index);
+    case MetadataRecord::kUnregisterBroker: {
+      const NodeId id(record.unregister_broker().broker_id());
+      if (next_.brokers.erase(id) == 0) return Contradiction("unregisters unknown broker " + std::to_string(id.value()));
+      delta_.brokers.insert(id);
+      return Status::Ok();
+    }
+    case MetadataRecord::kBrokerChange: return ApplyBrokerChange(record.broker_change());
+    case MetadataRecord::kTopic: return ApplyTopic(record.topic());
+    case MetadataRecord::kRemoveTopic: return ApplyRemoveTopic(record.remove_topic());
+    case MetadataRecord::kPartition: return ApplyPartition(record.partition());
+    case MetadataRecord::kPartitionChange: return ApplyPartitionChange(record.partition_change());
+    case MetadataRecord::kConfig: return ApplyConfig(record.config());
+    case MetadataRecord::kProducerIds:
+      if (record.producer_ids().next_producer_id() < next_.next_producer_id) {
+        return Contradiction("producer ids go back to " + std::to_string(record.producer_ids().next_producer_id()));
+      }
+      next_.next_producer_id = record.producer_ids().next_producer_id();
+      return Status::Ok();
+    case MetadataRecord::kFeatureLevel:
+      next_.features[record.feature_level().name()] = record.feature_level().level();
+      delta_.features = true;
+      return Status::Ok();
+    case MetadataRecord::kRequestId: return ApplyRequestId(record.request_id());
+    case MetadataRecord::RECORD_NOT_SET: break;
+  }
+  return Contradiction("of a kind this version does not know, at index " + std::to_string(index.value()));
+}
+
+Status ImageBuilder::ApplyRegister(const RegisterBrokerRecord& record, LogIndex index) {
+  if (!IsUuid(record.incarnation_id()) || !IsUuid(record.directory_id())) {
+    return Contradiction("registration of broker " + std::to_string(record.broker_id()) + " without ids");
+  }
+  auto broker = std::make_shared<BrokerImage>();
+  broker->id = NodeId(record.broker_id());
+  broker->epoch = BrokerEpoch(index.value());
+  broker->incarnation_id = Uuid::FromBytes(record.incarnation_id());
+  broker->directory_id = Uuid::FromBytes(record.directory_id());
+  for (const Endpoint& endpoint : record.endpoints()) {
+    broker->endpoints.push_back(
+        {endpoint.listener(), endpoint.host(), endpoint.port(), endpoint.security_protocol()});
+  }
+  broker->rack = record.rack();
+  broker->grpc_address = record.grpc_address();
+  broker->http_address = record.http_address();
+  broker->boot_id = record.boot_id();
+  broker->version = record.version();
+  broker->is_controller = record.is_controller();
+  broker->fenced = record.fenced();
+  delta_.brokers.insert(broker->id);
+  const NodeId id = broker->id;
+  next_.brokers[id] = std::move(broker);
+  return Status::Ok();
+}
+
+Status ImageBuilder::ApplyBrokerChange(const BrokerChangeRecord& record) {
+  const auto found = next_.brokers.find(NodeId(record.broker_id()));
+  if (found == next_.brokers.end()) return Contradiction("changes unknown broker " + std::to_string(record.broker_id()));
+  auto broker = std::make_shared<BrokerImage>(*found->second);
+  if (record.has_fenced()) broker->fenced = record.fenced();
+  if (record.has_in_controlled_shutdown()) broker->in_controlled_shutdown = record.in_controlled_shutdown();
+  delta_.brokers.insert(broker->id);
+  found->second = std::move(broker);
+  return Status::Ok();
+}
+
+void ImageBuilder::EnsureTopicMaps() {
+  if (by_name_ != nullptr) return;
+  by_name_ = std::make_shared<TopicsByName>(*next_.topics_by_name);
+  by_id_ = std::make_shared<TopicsById>(*next_.topics_by_id);
+  next_.topics_by_name = by_name_;
+  next_.topics_by_id = by_id_;
+}
+
+TopicImage* ImageBuilder::MutableTopic(const TopicId& id) {
+  if (const auto touched = touched_.find(id); touched != touched_.end()) return touched->second.get();
+  const auto topic = next_.FindTopic(id);
+  if (topic == nullptr) return nullptr;
+  EnsureTopicMaps();
+  auto copy = std::make_shared<TopicImage>(*topic);
+  (*by_name_)[copy->name] = copy;
+  (*by_id_)[id] = copy;
+  return touched_.emplace(id, std::move(copy)).first->second.get();
+}
+
+Status ImageBuilder::ApplyTopic(const TopicRecord& record) {
+  if (!IsUuid(record.topic_id())) return Contradiction("topic " + record.name() + " without an id");
+  const TopicId id = TopicId::FromBytes(record.topic_id());
+  if (next_.topics_by_name->contains(record.name())) return Contradiction("topic " + record.name() + " exists");
+  if (next_.topics_by_id->contains(id)) return Contradiction("topic id " + id.ToString() + " exists");
+  EnsureTopicMaps();
+  auto topic = std::make_shared<TopicImage>();
+  topic->name = record.name();
+  topic->id = id;
+  (*by_name_)[topic->name] = topic;
+  (*by_id_)[id] = topic;
+  delta_.topics_created[id] = topic->name;
+  touched_[id] = std::move(topic);
+  return Status::Ok();
+}
+
+Status ImageBuilder::ApplyRemoveTopic(const RemoveTopicRecord& record) {
+  const TopicId id = IsUuid(record.topic_id()) ? TopicId::FromBytes(record.topic_id()) : TopicId();
+  const auto topic = next_.FindTopic(id);
+  if (topic == nullptr) return Contradiction("removes unknown topic " + id.ToString());
+  EnsureTopicMaps();
+  by_name_->erase(topic->name);
+  by_id_->erase(id);
+  touched_.erase(id);
+  if (delta_.topics_created.erase(id) == 0) delta_.topics_removed[id] = topic->name;
+  delta_.partitions.erase(id);
+  if (next_.topic_configs->contains(topic->name)) {
+    auto configs = std::make_shared<std::map<std::string, ConfigMap>>(*next_.topic_configs);
+    configs->erase(topic->name);
+    next_.topic_configs = std::move(configs);
+    delta_.topic_configs.insert(topic->name);
+  }
+  return Status::Ok();
+}
+
+Status ImageBuilder::ApplyPartition(const PartitionRecord& record) {
+  TopicImage* topic = IsUuid(record.topic_id()) ? MutableTopic(TopicId::FromBytes(record.topic_id())) : nullptr;
+  if (topic == nullptr) return Contradiction("partition of an unknown topic");
+  if (record.partition() != static_cast<int32_t>(topic->partitions.size())) {
+    return Contradiction("partition " + std::to_string(record.partition()) + " of " + topic->name + " where " +
+                         std::to_string(topic->partitions.size()) + " is next");
+  }
+  PartitionImage partition;
+  partition.replicas = ToNodes(record.replicas());
+  partition.isr = ToNodes(record.isr());
+  partition.elr = ToNodes(record.elr());
+  partition.last_known_elr = ToNodes(record.last_known_elr());
+  partition.leader = NodeId(record.leader());
+  partition.leader_epoch = LeaderEpoch(record.leader_epoch());
+  partition.partition_epoch = PartitionEpoch(record.partition_epoch());
+  topic->partitions.push_back(std::move(partition));
+  delta_.partitions[topic->id].insert(PartitionIndex(record.partition()));
+  return Status::Ok();
+}
+
+Status ImageBuilder::ApplyPartitionChange(const PartitionChangeRecord& record) {
+  TopicImage* topic = IsUuid(record.topic_id()) ? MutableTopic(TopicId::FromBytes(record.topic_id())) : nullptr;
+  const size_t index = static_cast<size_t>(record.partition());
+  if (topic == nullptr || index >= topic->partitions.size()) return Contradiction("change of an unknown partition");
+  PartitionImage& partition = topic->partitions[index];
+  if (record.has_leader_epoch() && LeaderEpoch(record.leader_epoch()) < partition.leader_epoch) {
+    return Contradiction("leader epoch of " + topic->name + "-" + std::to_string(index) + " goes back");
+  }
+  if (record.has_replicas()) partition.replicas = ToNodes(record.replicas().ids());
+  if (record.has_isr()) partition.isr = ToNodes(record.isr().ids());
+  if (record.has_elr()) partition.elr = ToNodes(record.elr().ids());
+  if (record.has_last_known_elr()) partition.last_known_elr = ToNodes(record.last_known_elr().ids());
+  if (record.has_leader()) partition.leader = NodeId(record.leader());
+  if (record.has_leader_epoch()) partition.leader_epoch = LeaderEpoch(record.leader_epoch());
+  ++partition.partition_epoch;
+  delta_.partitions[topic->id].insert(PartitionIndex(record.partition()));
+  return Status::Ok();
+}
+
+Status ImageBuilder::ApplyConfig(const ConfigRecord& record) {
+  const bool of_topic = record.type() == CONFIG_RESOURCE_TYPE_TOPIC;
+  if (!of_topic && record.type() != CONFIG_RESOURCE_TYPE_BROKER) return Contradiction("config of an unknown kind");
+  auto& shared = of_topic ? next_.topic_configs : next_.broker_configs;
+  auto configs = std::make_shared<std::map<std::string, ConfigMap>>(*shared);
+  ConfigMap& values = (*configs)[record.name()];
+  if (record.has_value()) {
+    values[record.key()] = record.value();
+  } else {
+    values.erase(record.key());
+  }
+  if (values.empty()) configs->erase(record.name());
+  shared = std::move(configs);
+  (of_topic ? delta_.topic_configs : delta_.broker_configs).insert(record.name());
+  return Status::Ok();
+}
+
+Status ImageBuilder::ApplyRequestId(const RequestIdRecord& record) {
+  if (!IsUuid(record.request_id())) return Contradiction("request id that is no uuid");
+  auto requests = std::make_shared<RequestMap>(*next_.requests);
+  // Wall clocks of successive controllers may disagree. Times that never go back make the pruning independent of the order of records, so
+  // that a snapshot rebuilds exactly what it was taken from.
+  int64_t time_ms = record.time_ms();
+  for (const auto& kept : *requests) time_ms = std::max(time_ms, kept.second->time_ms);
+  std::erase_if(*requests, [&](const auto& kept) { return kept.second->time_ms + kRequestKeptMs < time_ms; });
+  if (requests->size() >= kRequestsMax) {
+    const auto oldest = std::min_element(requests->begin(), requests->end(), [](const auto& a, const auto& b) {
+      return a.second->time_ms < b.second->time_ms;
+    });
+    requests->erase(oldest);
+  }
+  (*requests)[Uuid::FromBytes(record.request_id())] =
+      std::make_shared<RequestImage>(RequestImage{time_ms, record.response()});
+  next_.requests = std::move(requests);
+  return Status::Ok();
+}
+
+ImagePtr ImageBuilder::Build(LogIndex index, Term term) {
+  next_.last_index = index;
+  next_.last_term = term;
+  // From here the topics and maps are shared with the image given out: the next change copies them again.
+  touched_.clear();
+  by_name_ = nullptr;
+  by_id_ = nullptr;
+  return std::make_shared<const Image>(next_);
+}
+
+}  // namespace sluice::metadata
