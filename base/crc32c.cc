@@ -1,0 +1,174 @@
+// The three implementations of CRC-32C and the choice between them.
+//
+// The instruction computes eight bytes a cycle but answers only after three, so the SSE4.2 path
+// runs three streams beside each other and joins them: the checksum of A|B|C is
+// crc(A)*x^(8(|B|+|C|)) + crc(B)*x^(8|C|) + crc(C) in GF(2)[x] modulo the polynomial, and the
+// product is one carry-less multiplication. Its constants are computed by the compiler below.
+
+#include "base/crc32c.h"
+
+#include <array>
+#include <cstring>
+
+#include "base/crc32c_internal.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_acle.h>
+#include <sys/auxv.h>
+#endif
+
+namespace sluice {
+namespace crc32c_internal {
+namespace {
+
+constexpr uint32_t kPolynomial = 0x82F63B78;  // reflected: bit 31 is x^0
+
+using Tables = std::array<std::array<uint32_t, 256>, 8>;
+
+constexpr Tables MakeTables() {
+  Tables tables{};
+  for (uint32_t byte = 0; byte < 256; ++byte) {
+    uint32_t crc = byte;
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? kPolynomial : 0);
+    tables[0][byte] = crc;
+  }
+  for (size_t slice = 1; slice < 8; ++slice) {
+    for (size_t byte = 0; byte < 256; ++byte) {
+      const uint32_t before = tables[slice - 1][byte];
+      tables[slice][byte] = (before >> 8) ^ tables[0][before & 0xFF];
+    }
+  }
+  return tables;
+}
+
+constexpr Tables kTables = MakeTables();
+
+inline uint64_t LoadWord(const char* from) {
+  uint64_t word;
+  std::memcpy(&word, from, sizeof word);
+  return word;
+}
+
+}  // namespace
+
+uint32_t ExtendByTable(uint32_t crc, std::string_view data) {
+  crc = ~crc;
+  const char* at = data.data();
+  size_t left = data.size();
+  for (; left >= 8; left -= 8, at += 8) {
+    const uint64_t word = LoadWord(at) ^ crc;
+    crc = 0;
+    for (size_t byte = 0; byte < 8; ++byte) crc ^= kTables[7 - byte][(word >> (8 * byte)) & 0xFF];
+  }
+  for (; left > 0; --left, ++at) {
+    crc = (crc >> 8) ^ kTables[0][(crc ^ static_cast<uint8_t>(*at)) & 0xFF];
+  }
+  return ~crc;
+}
+
+#if defined(__x86_64__)
+namespace {
+
+constexpr size_t kLongStream = 1024;  // bytes of each of the three streams
+constexpr size_t kShortStream = 128;
+
+// The factor that moves a checksum over `bytes` more bytes: x^(8*bytes - 33) mod P. The missing 33
+// come from the step itself: the carry-less product of two reflected numbers is one power of x too
+// high, and the crc32 instruction multiplies by x^32 while reducing.
+constexpr uint32_t MoveFactor(size_t bytes) {
+  uint32_t factor = 0x80000000;  // x^0
+  for (size_t power = 0; power < 8 * bytes - 33; ++power) {
+    factor = (factor >> 1) ^ ((factor & 1) != 0 ? kPolynomial : 0);
+  }
+  return factor;
+}
+
+#define SLUICE_CRC_TARGET __attribute__((target("sse4.2,pclmul")))
+
+SLUICE_CRC_TARGET inline uint64_t Multiply(uint64_t crc, uint32_t factor) {
+  const __m128i product = _mm_clmulepi64_si128(_mm_cvtsi64_si128(static_cast<int64_t>(crc)),
+                                               _mm_cvtsi64_si128(factor), 0);
+  return static_cast<uint64_t>(_mm_cvtsi128_si64(product));
+}
+
+// Consumes as many triples of streams as fit.
+template <size_t kStream>
+SLUICE_CRC_TARGET inline uint64_t ExtendTriples(uint64_t crc, const char*& at, size_t& left) {
+  constexpr uint32_t kOneStream = MoveFactor(kStream);
+  constexpr uint32_t kTwoStreams = MoveFactor(2 * kStream);
+  for (; left >= 3 * kStream; left -= 3 * kStream, at += 3 * kStream) {
+    uint64_t first = crc;
+    uint64_t second = 0;
+    uint64_t third = 0;
+    for (size_t i = 0; i < kStream; i += 8) {
+      first = _mm_crc32_u64(first, LoadWord(at + i));
+      second = _mm_crc32_u64(second, LoadWord(at + kStream + i));
+      third = _mm_crc32_u64(third, LoadWord(at + 2 * kStream + i));
+    }
+    const uint64_t moved = Multiply(first, kTwoStreams) ^ Multiply(second, kOneStream);
+    crc = _mm_crc32_u64(0, moved) ^ third;
+  }
+  return crc;
+}
+
+SLUICE_CRC_TARGET uint32_t ExtendBySse42(uint32_t crc32, std::string_view data) {
+  uint64_t crc = ~crc32;
+  const char* at = data.data();
+  size_t left = data.size();
+  crc = ExtendTriples<kLongStream>(crc, at, left);
+  crc = ExtendTriples<kShortStream>(crc, at, left);
+  for (; left >= 8; left -= 8, at += 8) crc = _mm_crc32_u64(crc, LoadWord(at));
+  for (; left > 0; --left, ++at) {
+    crc = _mm_crc32_u8(static_cast<uint32_t>(crc), static_cast<uint8_t>(*at));
+  }
+  return ~static_cast<uint32_t>(crc);
+}
+
+}  // namespace
+
+Extend HardwareExtend() {
+  __builtin_cpu_init();
+  const bool has = __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul");
+  return has ? ExtendBySse42 : nullptr;
+}
+
+#elif defined(__aarch64__)
+namespace {
+
+__attribute__((target("+crc"))) uint32_t ExtendByArm(uint32_t crc, std::string_view data) {
+  crc = ~crc;
+  const char* at = data.data();
+  size_t left = data.size();
+  for (; left >= 8; left -= 8, at += 8) crc = __crc32cd(crc, LoadWord(at));
+  for (; left > 0; --left, ++at) crc = __crc32cb(crc, static_cast<uint8_t>(*at));
+  return ~crc;
+}
+
+}  // namespace
+
+Extend HardwareExtend() {
+  constexpr uint64_t kHasCrc32 = 1 << 7;  // HWCAP_CRC32 of the arm64 kernel
+  return (getauxval(AT_HWCAP) & kHasCrc32) != 0 ? ExtendByArm : nullptr;
+}
+
+#else
+
+Extend HardwareExtend() { return nullptr; }
+
+#endif
+
+}  // namespace crc32c_internal
+
+uint32_t Crc32cExtend(uint32_t crc, std::string_view data) {
+  static const crc32c_internal::Extend extend = [] {
+    const crc32c_internal::Extend hardware = crc32c_internal::HardwareExtend();
+    return hardware != nullptr ? hardware : crc32c_internal::ExtendByTable;
+  }();
+  return extend(crc, data);
+}
+
+uint32_t Crc32c(std::string_view data) { return Crc32cExtend(0, data); }
+
+}  // namespace sluice
