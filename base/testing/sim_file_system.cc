@@ -1,0 +1,563 @@
+// The tree of nodes behind SimFileSystem. Each directory holds two maps: what running code sees and
+// what a crash leaves. Changes to the first wait in State::pending, in order, until a sync or a
+// crash moves (a prefix of) them to the second.
+
+#include "base/testing/sim_file_system.h"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+#include <set>
+
+namespace sluice::testing {
+namespace {
+
+constexpr uint64_t kSectorBytes = 512;
+
+struct Node;
+using NodePtr = std::shared_ptr<Node>;
+
+// A file or a directory.
+struct Node {
+  bool is_directory = false;
+
+  // Files. Outside [dirty_low, dirty_high) the two agree, but for what a failed sync forgot.
+  std::string content;
+  std::string synced;
+  uint64_t dirty_low = 0;
+  uint64_t dirty_high = 0;
+
+  // Directories.
+  std::map<std::string, NodePtr> entries;
+  std::map<std::string, NodePtr> synced_entries;
+
+  void MarkDirty(uint64_t low, uint64_t high) {
+    if (low >= high) return;
+    const bool clean = dirty_low == dirty_high;
+    dirty_low = clean ? low : std::min(dirty_low, low);
+    dirty_high = clean ? high : std::max(dirty_high, high);
+  }
+
+  void Resize(uint64_t size) {
+    MarkDirty(std::min<uint64_t>(size, content.size()), std::max<uint64_t>(size, content.size()));
+    content.resize(size);
+  }
+
+  void SyncContent() {
+    synced.resize(content.size());
+    const uint64_t high = std::min<uint64_t>(dirty_high, content.size());
+    if (dirty_low < high) {
+      synced.replace(dirty_low, high - dirty_low, content, dirty_low, high - dirty_low);
+    }
+    dirty_low = dirty_high = 0;
+  }
+
+  // Chooses what a power cut leaves of the unsynced bytes.
+  void LoseUnsynced(Random& random) {
+    if (content == synced) return;
+    uint64_t size = random.Chance(1, 2) ? content.size() : synced.size();
+    if (random.Chance(1, 3)) {
+      const auto low = static_cast<int64_t>(std::min(content.size(), synced.size()));
+      const auto high = static_cast<int64_t>(std::max(content.size(), synced.size()));
+      size = static_cast<uint64_t>(random.Between(low, high));
+    }
+    const uint64_t kept_of_eight = random.Below(9);
+    std::string left = synced;
+    left.resize(size);
+    for (uint64_t at = 0; at < std::min<uint64_t>(size, content.size()); at += kSectorBytes) {
+      const uint64_t end = std::min({at + kSectorBytes, size, content.size()});
+      if (random.Chance(kept_of_eight, 8)) left.replace(at, end - at, content, at, end - at);
+    }
+    content = left;
+    synced = std::move(left);
+    dirty_low = dirty_high = 0;
+  }
+};
+
+// One atomic change of the tree, which may touch two directories.
+struct TreeChange {
+  struct Entry {
+    NodePtr directory;
+    std::string name;
+    NodePtr node;  // nullptr = the name goes
+  };
+  std::vector<Entry> entries;
+
+  void Apply() const {
+    for (const Entry& entry : entries) {
+      if (entry.node == nullptr) {
+        entry.directory->synced_entries.erase(entry.name);
+      } else {
+        entry.directory->synced_entries[entry.name] = entry.node;
+      }
+    }
+  }
+};
+
+std::vector<std::string> SplitPath(const std::string& path) {
+  std::vector<std::string> parts;
+  size_t at = 0;
+  while (at < path.size()) {
+    const size_t slash = std::min(path.find('/', at), path.size());
+    if (slash > at && path.compare(at, slash - at, ".") != 0)
+      parts.push_back(path.substr(at, slash - at));
+    at = slash + 1;
+  }
+  return parts;
+}
+
+uint64_t BytesBelow(const Node& node) {
+  uint64_t bytes = node.content.size();
+  for (const auto& [name, child] : node.entries) bytes += BytesBelow(*child);
+  return bytes;
+}
+
+}  // namespace
+
+struct SimFileSystem::State {
+  mutable std::mutex mutex;  // guards all below and every node
+  NodePtr root = std::make_shared<Node>(Node{.is_directory = true});
+  std::vector<TreeChange> pending;
+  std::vector<FileFault> faults;
+  std::set<std::string> locks;
+  uint64_t generation = 0;  // counts the ends of processes; files and locks of older ones are dead
+  uint64_t capacity_bytes = UINT64_MAX;
+  FileSystemCounts counts;
+
+  Status Fault(FileOperation operation, const std::string& path) {
+    for (FileFault& fault : faults) {
+      if (fault.operation != operation || fault.times == 0) continue;
+      if (path.find(fault.path_part) == std::string::npos) continue;
+      if (fault.skip > 0) {
+        --fault.skip;
+        continue;
+      }
+      if (fault.times > 0) --fault.times;
+      return {fault.status.code(), fault.status.message() + " (" + path + ")"};
+    }
+    return Status::Ok();
+  }
+
+  NodePtr Find(const std::string& path) const {
+    NodePtr at = root;
+    for (const std::string& name : SplitPath(path)) {
+      const auto entry = at->entries.find(name);
+      if (entry == at->entries.end()) return nullptr;
+      at = entry->second;
+    }
+    return at;
+  }
+
+  struct Place {
+    NodePtr directory;
+    std::string name;
+  };
+
+  // The directory that holds or would hold `path`.
+  Result<Place> FindPlace(const std::string& path, const std::string& action) const {
+    std::vector<std::string> parts = SplitPath(path);
+    if (parts.empty()) return Status::IoError(action + " " + path + ": is the root");
+    Place place{root, parts.back()};
+    parts.pop_back();
+    for (const std::string& name : parts) {
+      const auto entry = place.directory->entries.find(name);
+      if (entry == place.directory->entries.end()) {
+        return Status::NotFound(action + " " + path + ": No such file or directory");
+      }
+      place.directory = entry->second;
+      if (!place.directory->is_directory) {
+        return Status::IoError(action + " " + path + ": Not a directory");
+      }
+    }
+    return place;
+  }
+
+  void Change(TreeChange change) {
+    for (const TreeChange::Entry& entry : change.entries) {
+      if (entry.node == nullptr) {
+        entry.directory->entries.erase(entry.name);
+      } else {
+        entry.directory->entries[entry.name] = entry.node;
+      }
+    }
+    pending.push_back(std::move(change));
+  }
+
+  // Makes durable what touches `directory`, and whatever earlier change shares a directory with
+  // those: changes of one directory reach the disk in order.
+  void SyncChangesOf(const NodePtr& directory) {
+    std::set<const Node*> directories{directory.get()};
+    std::vector<bool> chosen(pending.size(), false);
+    for (size_t i = pending.size(); i-- > 0;) {
+      const auto& entries = pending[i].entries;
+      chosen[i] = std::any_of(entries.begin(), entries.end(), [&](const TreeChange::Entry& entry) {
+        return directories.count(entry.directory.get()) > 0;
+      });
+      if (!chosen[i]) continue;
+      for (const TreeChange::Entry& entry : entries) directories.insert(entry.directory.get());
+    }
+    std::vector<TreeChange> left;
+    for (size_t i = 0; i < pending.size(); ++i) {
+      if (chosen[i]) {
+        pending[i].Apply();
+      } else {
+        left.push_back(std::move(pending[i]));
+      }
+    }
+    pending = std::move(left);
+  }
+
+  void SyncContentsBelow(Node& node) {
+    if (!node.is_directory) node.SyncContent();
+    for (const auto& [name, child] : node.entries) SyncContentsBelow(*child);
+  }
+
+  // Of each directory a prefix of the waiting changes survives.
+  void LosePendingChanges(Random& random) {
+    const uint64_t kept_of_four = random.Below(5);
+    std::set<const Node*> cut;
+    for (const TreeChange& change : pending) {
+      bool lost = !random.Chance(kept_of_four, 4);
+      for (const TreeChange::Entry& entry : change.entries) {
+        lost = lost || cut.count(entry.directory.get()) > 0;
+      }
+      if (!lost) {
+        change.Apply();
+        continue;
+      }
+      for (const TreeChange::Entry& entry : change.entries) cut.insert(entry.directory.get());
+    }
+    pending.clear();
+  }
+
+  void RestartBelow(Node& node, Random& random) {
+    if (!node.is_directory) {
+      node.LoseUnsynced(random);
+      return;
+    }
+    node.entries = node.synced_entries;
+    for (const auto& [name, child] : node.entries) RestartBelow(*child, random);
+  }
+
+  void EndProcess() {
+    ++generation;
+    locks.clear();
+  }
+};
+
+namespace {
+
+class SimFile final : public File {
+ public:
+  SimFile(std::shared_ptr<SimFileSystem::State> state, NodePtr node, std::string path,
+          bool writable)
+      : state_(std::move(state)),
+        node_(std::move(node)),
+        path_(std::move(path)),
+        writable_(writable),
+        generation_(state_->generation) {}
+
+  Result<size_t> ReadAt(uint64_t offset, char* out, size_t size) const override {
+    std::lock_guard guard(state_->mutex);
+    SLUICE_RETURN_IF_ERROR(Check(FileOperation::kRead));
+    if (offset >= node_->content.size()) return size_t{0};
+    return node_->content.copy(out, size, offset);
+  }
+
+  Status WriteParts(uint64_t offset, std::span<const std::string_view> parts) override {
+    std::lock_guard guard(state_->mutex);
+    SLUICE_RETURN_IF_ERROR(CheckWritable(FileOperation::kWrite));
+    uint64_t room = UINT64_MAX;
+    if (state_->capacity_bytes != UINT64_MAX) {
+      const uint64_t used = BytesBelow(*state_->root);
+      const uint64_t free = state_->capacity_bytes - std::min(used, state_->capacity_bytes);
+      room = node_->content.size() + free;  // the size that this file may reach
+    }
+    for (const std::string_view part : parts) {
+      const uint64_t fits = std::min<uint64_t>(part.size(), room - std::min(room, offset));
+      if (fits > 0 && offset + fits > node_->content.size()) node_->Resize(offset + fits);
+      node_->content.replace(std::min<uint64_t>(offset, node_->content.size()), fits,
+                             part.substr(0, fits));
+      node_->MarkDirty(offset, offset + fits);
+      if (fits < part.size()) {
+        return Status::DiskFull("cannot write " + path_ + ": No space left on device");
+      }
+      offset += part.size();
+    }
+    ++state_->counts.writes;
+    return Status::Ok();
+  }
+
+  Status Truncate(uint64_t size) override {
+    std::lock_guard guard(state_->mutex);
+    SLUICE_RETURN_IF_ERROR(CheckWritable(FileOperation::kTruncate));
+    node_->Resize(size);
+    return Status::Ok();
+  }
+
+  Result<uint64_t> Size() const override {
+    std::lock_guard guard(state_->mutex);
+    SLUICE_RETURN_IF_ERROR(CheckAlive());
+    return static_cast<uint64_t>(node_->content.size());
+  }
+
+  Status Sync() override {
+    std::lock_guard guard(state_->mutex);
+    if (const Status status = Check(FileOperation::kSync); !status.ok()) {
+      node_->dirty_low = node_->dirty_high = 0;
+      return status;
+    }
+    node_->SyncContent();
+    ++state_->counts.file_syncs;
+    return Status::Ok();
+  }
+
+ private:
+  Status CheckAlive() const {
+    if (generation_ == state_->generation) return Status::Ok();
+    return Status::IoError(path_ + " was opened before the crash");
+  }
+
+  Status Check(FileOperation operation) const {
+    SLUICE_RETURN_IF_ERROR(CheckAlive());
+    return state_->Fault(operation, path_);
+  }
+
+  Status CheckWritable(FileOperation operation) const {
+    if (!writable_) return Status::IoError("cannot write " + path_ + ": Bad file descriptor");
+    return Check(operation);
+  }
+
+  std::shared_ptr<SimFileSystem::State> state_;
+  NodePtr node_;
+  std::string path_;
+  bool writable_;
+  uint64_t generation_;
+};
+
+class SimFileLock final : public FileLock {
+ public:
+  SimFileLock(std::shared_ptr<SimFileSystem::State> state, std::string path)
+      : state_(std::move(state)), path_(std::move(path)), generation_(state_->generation) {}
+  ~SimFileLock() override {
+    std::lock_guard guard(state_->mutex);
+    if (generation_ == state_->generation) state_->locks.erase(path_);
+  }
+
+ private:
+  std::shared_ptr<SimFileSystem::State> state_;
+  std::string path_;
+  uint64_t generation_;
+};
+
+}  // namespace
+
+SimFileSystem::SimFileSystem() : state_(std::make_shared<State>()) {}
+SimFileSystem::~SimFileSystem() = default;
+
+Result<std::shared_ptr<File>> SimFileSystem::Open(const std::string& path, OpenMode mode) {
+  std::lock_guard guard(state_->mutex);
+  SLUICE_RETURN_IF_ERROR(state_->Fault(FileOperation::kOpen, path));
+  SLUICE_ASSIGN_OR_RETURN(const State::Place place, state_->FindPlace(path, "cannot open"));
+  const auto entry = place.directory->entries.find(place.name);
+  NodePtr node;
+  if (entry != place.directory->entries.end()) {
+    node = entry->second;
+    if (node->is_directory) return Status::IoError("cannot open " + path + ": Is a directory");
+    if (mode == OpenMode::kCreateTruncate) node->Resize(0);
+  } else {
+    if (mode == OpenMode::kRead || mode == OpenMode::kReadWrite) {
+      return Status::NotFound("cannot open " + path + ": No such file or directory");
+    }
+    node = std::make_shared<Node>();
+    state_->Change({{{place.directory, place.name, node}}});
+  }
+  return std::shared_ptr<File>(
+      std::make_shared<SimFile>(state_, std::move(node), path, mode != OpenMode::kRead));
+}
+
+Status SimFileSystem::CreateDirectories(const std::string& path) {
+  std::lock_guard guard(state_->mutex);
+  SLUICE_RETURN_IF_ERROR(state_->Fault(FileOperation::kCreateDirectories, path));
+  NodePtr at = state_->root;
+  for (const std::string& name : SplitPath(path)) {
+    if (at->entries.count(name) == 0) {
+      state_->Change({{{at, name, std::make_shared<Node>(Node{.is_directory = true})}}});
+    }
+    at = at->entries.at(name);
+    if (!at->is_directory) {
+      return Status::IoError("cannot create directory " + path + ": Not a directory");
+    }
+  }
+  return Status::Ok();
+}
+
+Result<std::vector<std::string>> SimFileSystem::List(const std::string& path) {
+  std::lock_guard guard(state_->mutex);
+  SLUICE_RETURN_IF_ERROR(state_->Fault(FileOperation::kList, path));
+  const NodePtr node = state_->Find(path);
+  if (node == nullptr)
+    return Status::NotFound("cannot list " + path + ": No such file or directory");
+  if (!node->is_directory) return Status::IoError("cannot list " + path + ": Not a directory");
+  std::vector<std::string> names;
+  for (const auto& [name, child] : node->entries) names.push_back(name);
+  return names;
+}
+
+bool SimFileSystem::Exists(const std::string& path) {
+  std::lock_guard guard(state_->mutex);
+  return state_->Find(path) != nullptr;
+}
+
+bool SimFileSystem::IsDirectory(const std::string& path) {
+  std::lock_guard guard(state_->mutex);
+  const NodePtr node = state_->Find(path);
+  return node != nullptr && node->is_directory;
+}
+
+Status SimFileSystem::Rename(const std::string& from, const std::string& to) {
+  std::lock_guard guard(state_->mutex);
+  const std::string action = "cannot rename " + from + " to";
+  SLUICE_RETURN_IF_ERROR(state_->Fault(FileOperation::kRename, from));
+  SLUICE_ASSIGN_OR_RETURN(const State::Place source, state_->FindPlace(from, action));
+  SLUICE_ASSIGN_OR_RETURN(const State::Place target, state_->FindPlace(to, action));
+  const auto moved = source.directory->entries.find(source.name);
+  if (moved == source.directory->entries.end()) {
+    return Status::NotFound(action + " " + to + ": No such file or directory");
+  }
+  const NodePtr node = moved->second;
+  const auto existing = target.directory->entries.find(target.name);
+  if (existing != target.directory->entries.end()) {
+    const Node& replaced = *existing->second;
+    if (&replaced == node.get()) return Status::Ok();
+    if (replaced.is_directory != node->is_directory) {
+      return Status::IoError(action + " " + to + ": a directory and a file");
+    }
+    if (!replaced.entries.empty())
+      return Status::IoError(action + " " + to + ": Directory not empty");
+  }
+  state_->Change(
+      {{{source.directory, source.name, nullptr}, {target.directory, target.name, node}}});
+  return Status::Ok();
+}
+
+Status SimFileSystem::Remove(const std::string& path) {
+  std::lock_guard guard(state_->mutex);
+  SLUICE_RETURN_IF_ERROR(state_->Fault(FileOperation::kRemove, path));
+  SLUICE_ASSIGN_OR_RETURN(const State::Place place, state_->FindPlace(path, "cannot remove"));
+  const auto entry = place.directory->entries.find(place.name);
+  if (entry == place.directory->entries.end()) {
+    return Status::NotFound("cannot remove " + path + ": No such file or directory");
+  }
+  if (!entry->second->entries.empty()) {
+    return Status::IoError("cannot remove " + path + ": Directory not empty");
+  }
+  state_->Change({{{place.directory, place.name, nullptr}}});
+  return Status::Ok();
+}
+
+Status SimFileSystem::RemoveAll(const std::string& path) {
+  std::lock_guard guard(state_->mutex);
+  SLUICE_RETURN_IF_ERROR(state_->Fault(FileOperation::kRemove, path));
+  const NodePtr node = state_->Find(path);
+  if (node == nullptr) return Status::Ok();
+  SLUICE_ASSIGN_OR_RETURN(const State::Place place, state_->FindPlace(path, "cannot remove"));
+  // Child by child, as the real one: a crash may leave the directory with some of its files.
+  const auto remove = [this](const auto& self, const NodePtr& directory,
+                             const std::string& name) -> void {
+    const NodePtr child = directory->entries.at(name);
+    while (!child->entries.empty()) self(self, child, child->entries.begin()->first);
+    state_->Change({{{directory, name, nullptr}}});
+  };
+  remove(remove, place.directory, place.name);
+  return Status::Ok();
+}
+
+Status SimFileSystem::SyncDirectory(const std::string& path) {
+  std::lock_guard guard(state_->mutex);
+  SLUICE_RETURN_IF_ERROR(state_->Fault(FileOperation::kSyncDirectory, path));
+  const NodePtr node = state_->Find(path);
+  if (node == nullptr)
+    return Status::NotFound("cannot open directory " + path + ": No such file or directory");
+  if (!node->is_directory)
+    return Status::IoError("cannot open directory " + path + ": Not a directory");
+  state_->SyncChangesOf(node);
+  ++state_->counts.directory_syncs;
+  return Status::Ok();
+}
+
+Status SimFileSystem::SyncFileSystem(const std::string& path) {
+  std::lock_guard guard(state_->mutex);
+  SLUICE_RETURN_IF_ERROR(state_->Fault(FileOperation::kSyncFileSystem, path));
+  if (state_->Find(path) == nullptr)
+    return Status::NotFound("cannot open " + path + ": No such file or directory");
+  for (const TreeChange& change : state_->pending) change.Apply();
+  state_->pending.clear();
+  state_->SyncContentsBelow(*state_->root);
+  ++state_->counts.file_system_syncs;
+  return Status::Ok();
+}
+
+Result<std::unique_ptr<FileLock>> SimFileSystem::Lock(const std::string& path) {
+  SLUICE_ASSIGN_OR_RETURN(const std::shared_ptr<File> file, Open(path, OpenMode::kCreate));
+  std::lock_guard guard(state_->mutex);
+  SLUICE_RETURN_IF_ERROR(state_->Fault(FileOperation::kLock, path));
+  if (!state_->locks.insert(path).second) {
+    return Status::Unavailable("locked by another process: " + path);
+  }
+  return std::unique_ptr<FileLock>(std::make_unique<SimFileLock>(state_, path));
+}
+
+Result<DiskSpace> SimFileSystem::Space(const std::string& path) {
+  std::lock_guard guard(state_->mutex);
+  if (state_->Find(path) == nullptr) {
+    return Status::NotFound("cannot read the space of " + path + ": No such file or directory");
+  }
+  constexpr uint64_t kUnlimited = uint64_t{1} << 40;
+  const uint64_t total = std::min(state_->capacity_bytes, kUnlimited);
+  const uint64_t used = BytesBelow(*state_->root);
+  return DiskSpace{.total_bytes = total, .free_bytes = total - std::min(used, total)};
+}
+
+void SimFileSystem::Crash(Random& random) {
+  std::lock_guard guard(state_->mutex);
+  state_->EndProcess();
+  state_->LosePendingChanges(random);
+  state_->RestartBelow(*state_->root, random);
+}
+
+void SimFileSystem::KillProcess() {
+  std::lock_guard guard(state_->mutex);
+  state_->EndProcess();
+}
+
+void SimFileSystem::InjectFault(FileFault fault) {
+  std::lock_guard guard(state_->mutex);
+  state_->faults.push_back(std::move(fault));
+}
+
+void SimFileSystem::ClearFaults() {
+  std::lock_guard guard(state_->mutex);
+  state_->faults.clear();
+}
+
+void SimFileSystem::set_capacity_bytes(uint64_t capacity) {
+  std::lock_guard guard(state_->mutex);
+  state_->capacity_bytes = capacity;
+}
+
+void SimFileSystem::FlipBit(const std::string& path, uint64_t offset, int bit) {
+  std::lock_guard guard(state_->mutex);
+  const NodePtr node = state_->Find(path);
+  CHECK(node != nullptr) << path;
+  CHECK_LT(offset, node->content.size()) << path;
+  node->content[offset] = static_cast<char>(node->content[offset] ^ (1 << bit));
+  if (offset < node->synced.size()) node->synced[offset] = node->content[offset];
+}
+
+FileSystemCounts SimFileSystem::counts() const {
+  std::lock_guard guard(state_->mutex);
+  return state_->counts;
+}
+
+}  // namespace sluice::testing

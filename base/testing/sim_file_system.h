@@ -1,0 +1,104 @@
+#pragma once
+// SimFileSystem: the in-memory twin of the disk, for tests and the simulator. It knows for each
+// byte and each directory entry whether it was synced, and Crash() takes away or tears what was
+// not, as a power cut may:
+//
+//   1. bytes written since the last File::Sync: each 512-byte sector keeps its old or gets its new
+//   content, the file its old or new
+//      size or one between, and holes read as zeros;
+//   2. creations, renames and removals since the last SyncDirectory of their parent: of each
+//   directory a prefix of them
+//      survives. A rename is never halved. As POSIX promises no more, syncing a file or a directory
+//      does not make the entry durable that its parent has for it: a test that means to start from
+//      a durable directory calls SyncFileSystem("/") first.
+//
+// A crash makes open files and locks useless, as the end of the process would.
+//
+//   SimFileSystem fs;
+//   fs.InjectFault({.operation = FileOperation::kSync, .path_part = ".log", .status =
+//   Status::IoError("EIO")});
+//
+// Thread rule: thread-safe; deterministic when used from one thread.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/file_system.h"
+#include "base/random.h"
+
+namespace sluice::testing {
+
+enum class FileOperation {
+  kOpen,
+  kRead,
+  kWrite,
+  kTruncate,
+  kSync,
+  kSyncDirectory,
+  kSyncFileSystem,
+  kRename,
+  kRemove,
+  kCreateDirectories,
+  kList,
+  kLock,
+};
+
+// Fails operations that would otherwise be done. A failed sync also forgets which bytes were dirty,
+// as the kernel may: a later sync that succeeds does not make them durable.
+struct FileFault {
+  FileOperation operation = FileOperation::kSync;
+  std::string path_part;  // matches when the path contains it; empty matches all
+  Status status = Status::IoError("injected fault");
+  int skip = 0;   // matching operations to let pass first
+  int times = 1;  // then to fail; -1 = all
+};
+
+// How often each thing was done with success; group commit tests count them.
+struct FileSystemCounts {
+  uint64_t writes = 0;
+  uint64_t file_syncs = 0;
+  uint64_t directory_syncs = 0;
+  uint64_t file_system_syncs = 0;
+};
+
+class SimFileSystem final : public FileSystem {
+ public:
+  SimFileSystem();
+  ~SimFileSystem() override;
+
+  Result<std::shared_ptr<File>> Open(const std::string& path, OpenMode mode) override;
+  Status CreateDirectories(const std::string& path) override;
+  Result<std::vector<std::string>> List(const std::string& path) override;
+  bool Exists(const std::string& path) override;
+  bool IsDirectory(const std::string& path) override;
+  Status Rename(const std::string& from, const std::string& to) override;
+  Status Remove(const std::string& path) override;
+  Status RemoveAll(const std::string& path) override;
+  Status SyncDirectory(const std::string& path) override;
+  Status SyncFileSystem(const std::string& path) override;
+  Result<std::unique_ptr<FileLock>> Lock(const std::string& path) override;
+  Result<DiskSpace> Space(const std::string& path) override;
+
+  // Power cut and restart.
+  void Crash(Random& random);
+  // The process dies, the machine lives: nothing is lost, but open files and locks end.
+  void KillProcess();
+
+  void InjectFault(FileFault fault);
+  void ClearFaults();
+  // The disk holds this many bytes of files; a write that would pass it is cut short with
+  // kDiskFull.
+  void set_capacity_bytes(uint64_t capacity);
+  // Turns over one bit of the stored file, synced and all. CHECKs that the byte exists.
+  void FlipBit(const std::string& path, uint64_t offset, int bit);
+  FileSystemCounts counts() const;
+
+  struct State;  // shared with open files, which may outlive this
+
+ private:
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace sluice::testing
