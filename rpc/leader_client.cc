@@ -1,0 +1,183 @@
+#include "rpc/leader_client.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <set>
+
+#include "rpc/channel.h"
+#include "rpc/leader_finder.h"
+
+namespace sluice::rpc {
+namespace {
+
+// kafka::ErrorCode::kNotController; rpc knows nothing else of Kafka's table.
+constexpr int kNotController = 41;
+
+}  // namespace
+
+// The state behind a client. gRPC's callbacks and the loop's tasks hold it, so that it outlives a
+// client that goes with calls under way. Everything but the guarded part belongs to the loop.
+class LeaderClient::Core : public std::enable_shared_from_this<Core> {
+ public:
+  Core(std::vector<std::string> voters, EventLoop& loop)
+      : loop_(loop), finder_(std::move(voters)) {}
+
+  struct Pending {
+    std::shared_ptr<AnyCall> call;
+    int64_t deadline_ms = 0;
+    int64_t attempt_timeout_ms = 0;
+    int attempts = 0;
+    std::string last_error;
+  };
+
+  void Post(std::function<void(Core&)> task) {
+    loop_.Post([self = shared_from_this(), task = std::move(task)] { self->Run(task); });
+  }
+
+  void Begin(Pending pending) { Attempt(std::make_shared<Pending>(std::move(pending))); }
+  void OnLeader(const std::string& address) { finder_.OnLeader(address); }
+  EventLoop& loop() { return loop_; }
+
+  // Cancels what is under way and waits until no callback of ours runs or can run.
+  void Stop() {
+    std::unique_lock lock(mutex_);
+    stopped_ = true;
+    for (grpc::ClientContext* context : contexts_) context->TryCancel();
+    idle_.wait(lock, [this] { return contexts_.empty() && running_ == 0; });
+  }
+
+ private:
+  struct Peer {
+    std::shared_ptr<grpc::Channel> channel;
+    std::unique_ptr<controller::Controller::Stub> stub;
+  };
+
+  // Runs a task on the loop unless Stop was faster; Stop waits for the one that runs.
+  void Run(const std::function<void(Core&)>& task) {
+    {
+      std::lock_guard lock(mutex_);
+      if (stopped_) return;
+      ++running_;
+    }
+    task(*this);
+    std::lock_guard lock(mutex_);
+    --running_;
+    idle_.notify_all();
+  }
+
+  Peer& PeerAt(const std::string& address) {
+    Peer& peer = peers_[address];
+    if (peer.channel == nullptr) {
+      peer.channel = MakeChannel(address);
+      peer.stub = controller::Controller::NewStub(peer.channel);
+    }
+    return peer;
+  }
+
+  void Attempt(std::shared_ptr<Pending> pending) {
+    const int64_t left_ms = pending->deadline_ms - loop_.clock().SteadyMs();
+    if (left_ms <= 0) {
+      pending->call->Fail(
+          Status::Timeout("no active controller answered in time" +
+                          (pending->last_error.empty() ? "" : ": " + pending->last_error)));
+      return;
+    }
+    const std::string address = finder_.current();
+    Peer& peer = PeerAt(address);
+    if (pending->attempts > 0) HurryUp(*peer.channel);
+    auto context = std::make_shared<grpc::ClientContext>();
+    SetTimeout(*context, std::min(left_ms, pending->attempt_timeout_ms));
+    {
+      std::lock_guard lock(mutex_);
+      if (stopped_) return;
+      contexts_.insert(context.get());
+    }
+    pending->call->Attempt(
+        *peer.stub->async(), context.get(),
+        [self = shared_from_this(), pending, context, address](AttemptOutcome outcome) {
+          self->Post([pending, address, outcome = std::move(outcome)](Core& core) {
+            core.OnAttempt(pending, address, outcome);
+          });
+          self->Forget(context.get());
+        });
+  }
+
+  void Forget(grpc::ClientContext* context) {
+    std::lock_guard lock(mutex_);
+    contexts_.erase(context);
+    idle_.notify_all();
+  }
+
+  void OnAttempt(const std::shared_ptr<Pending>& pending, const std::string& address,
+                 const AttemptOutcome& outcome) {
+    if (outcome.status.ok() && outcome.outcome.error_code() != kNotController) {
+      finder_.OnLeader(address);
+      pending->call->Succeed();
+      return;
+    }
+    ++pending->attempts;
+    if (outcome.status.ok()) {
+      pending->last_error = address + " is not the leader";
+      finder_.OnNotLeader(address, outcome.outcome.leader_address());
+    } else if (IsTransient(outcome.status.error_code())) {
+      pending->last_error = address + ": " + outcome.status.error_message();
+      finder_.OnUnreachable(address);
+    } else {
+      pending->call->Fail(
+          Status::Internal("controller " + address + ": " + outcome.status.error_message()));
+      return;
+    }
+    // A hint that leads somewhere new is followed at once, but only the first: two that point at
+    // each other must not spin.
+    const bool hinted = outcome.status.ok() && !outcome.outcome.leader_address().empty() &&
+                        outcome.outcome.leader_address() != address && pending->attempts == 1;
+    const int64_t delay_ms = hinted ? 0 : RetryDelayMs(pending->attempts);
+    loop_.RunAfter(delay_ms, [self = shared_from_this(), pending] {
+      self->Run([pending](Core& core) { core.Attempt(pending); });
+    });
+  }
+
+  static bool IsTransient(grpc::StatusCode code) {
+    switch (code) {
+      case grpc::StatusCode::UNAVAILABLE:
+      case grpc::StatusCode::DEADLINE_EXCEEDED:
+      case grpc::StatusCode::CANCELLED:
+      case grpc::StatusCode::ABORTED:
+      case grpc::StatusCode::UNIMPLEMENTED:  // a node that is no controller (any more), or not yet
+        return true;
+      default: return false;
+    }
+  }
+
+  EventLoop& loop_;
+  LeaderFinder finder_;
+  std::map<std::string, Peer> peers_;
+
+  std::mutex mutex_;  // guards all below
+  std::condition_variable idle_;
+  std::set<grpc::ClientContext*> contexts_;  // of the attempts under way
+  int running_ = 0;
+  bool stopped_ = false;
+};
+
+LeaderClient::LeaderClient(std::vector<std::string> voters, EventLoop& loop)
+    : core_(std::make_shared<Core>(std::move(voters), loop)) {}
+
+LeaderClient::~LeaderClient() { Stop(); }
+
+void LeaderClient::Start(std::shared_ptr<AnyCall> call, CallOptions options) {
+  Core::Pending pending{.call = std::move(call),
+                        .deadline_ms = core_->loop().clock().SteadyMs() + options.timeout_ms,
+                        .attempt_timeout_ms = options.attempt_timeout_ms};
+  core_->Post([pending = std::move(pending)](Core& core) { core.Begin(pending); });
+}
+
+void LeaderClient::OnLeader(const std::string& address) {
+  core_->Post([address](Core& core) { core.OnLeader(address); });
+}
+
+void LeaderClient::Stop() { core_->Stop(); }
+
+}  // namespace sluice::rpc

@@ -1,0 +1,116 @@
+#pragma once
+// LeaderClient: unary calls to the active controller, whoever that is at the moment. A call goes to
+// the leader last known, follows the hint of a NOT_CONTROLLER answer, goes to the next voter when
+// one cannot be reached, and repeats until its deadline. A request that must not be carried out
+// twice therefore needs a request id.
+//
+// Thread rule: Call, OnLeader from any thread; `done` runs on the loop and must not block it. Stop
+// from the owner, not on the loop: once it has returned nothing runs any more. The destructor
+// stops.
+//
+//   rpc::LeaderClient client({"127.0.0.1:9093"}, loop);
+//   client.Call<controller::HeartbeatRequest, controller::HeartbeatResponse>(
+//       &rpc::ControllerStub::Heartbeat, request, {.timeout_ms = 300}, [](auto result) { ... });
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/event_loop.h"
+#include "base/status.h"
+#include "proto/controller.grpc.pb.h"
+
+namespace sluice::rpc {
+
+using ControllerStub = controller::Controller::StubInterface::async_interface;
+
+struct CallOptions {
+  int64_t timeout_ms = 10000;  // for the call with all its attempts
+  int64_t attempt_timeout_ms =
+      2000;  // for one of them: a paused controller must not use up the whole time
+};
+
+class LeaderClient {
+ public:
+  template <typename Request, typename Response>
+  using Method = void (ControllerStub::*)(grpc::ClientContext*, const Request*, Response*,
+                                          std::function<void(grpc::Status)>);
+
+  // `voters`: the controllers' gRPC addresses, at least one. `loop` is not owned and outlives the
+  // client.
+  LeaderClient(std::vector<std::string> voters, EventLoop& loop);
+  ~LeaderClient();
+  LeaderClient(const LeaderClient&) = delete;
+  LeaderClient& operator=(const LeaderClient&) = delete;
+
+  // The answer's outcome is anything but NOT_CONTROLLER; kTimeout when no leader answered in time.
+  template <typename Request, typename Response>
+  void Call(Method<Request, Response> method, Request request, CallOptions options,
+            std::function<void(Result<Response>)> done);
+  // Who leads, learnt elsewhere: spares a round.
+  void OnLeader(const std::string& address);
+  void Stop();
+
+ private:
+  // One call with its attempts, without its types.
+  struct AttemptOutcome {
+    grpc::Status status;
+    controller::Outcome outcome;
+  };
+  class AnyCall;
+  template <typename Request, typename Response>
+  class TypedCall;
+  class Core;
+
+  void Start(std::shared_ptr<AnyCall> call, CallOptions options);
+
+  std::shared_ptr<Core> core_;
+};
+
+// --- inline ---
+
+class LeaderClient::AnyCall {
+ public:
+  virtual ~AnyCall() = default;
+  // Starts one attempt; `finished` runs on a gRPC thread.
+  virtual void Attempt(ControllerStub& stub, grpc::ClientContext* context,
+                       std::function<void(AttemptOutcome)> finished) = 0;
+  // The last attempt's answer goes to the caller.
+  virtual void Succeed() = 0;
+  virtual void Fail(Status status) = 0;
+};
+
+template <typename Request, typename Response>
+class LeaderClient::TypedCall final : public LeaderClient::AnyCall {
+ public:
+  TypedCall(Method<Request, Response> method, Request request,
+            std::function<void(Result<Response>)> done)
+      : method_(method), request_(std::move(request)), done_(std::move(done)) {}
+
+  void Attempt(ControllerStub& stub, grpc::ClientContext* context,
+               std::function<void(AttemptOutcome)> finished) override {
+    response_.Clear();
+    (stub.*method_)(context, &request_, &response_, [this, finished](grpc::Status status) {
+      finished({std::move(status), response_.outcome()});
+    });
+  }
+  void Succeed() override { done_(std::move(response_)); }
+  void Fail(Status status) override { done_(std::move(status)); }
+
+ private:
+  Method<Request, Response> method_;
+  Request request_;
+  Response response_;
+  std::function<void(Result<Response>)> done_;
+};
+
+template <typename Request, typename Response>
+void LeaderClient::Call(Method<Request, Response> method, Request request, CallOptions options,
+                        std::function<void(Result<Response>)> done) {
+  Start(std::make_shared<TypedCall<Request, Response>>(method, std::move(request), std::move(done)),
+        options);
+}
+
+}  // namespace sluice::rpc
