@@ -1,0 +1,51 @@
+# Sluice: `make up` builds, starts three nodes and shows them working; `make test` proves the product; `make help` lists the rest.
+SHELL := /bin/bash
+PRESET ?= release
+BUILD := build/$(PRESET)
+CTEST := ctest --test-dir $(BUILD) --output-on-failure
+
+.PHONY: help up down build test compat check format asan tsan clean
+
+help:
+	@echo 'make up      install what is missing, build, start three nodes, run the demonstration'
+	@echo 'make down    stop what make up started; the data stays'
+	@echo 'make test    build and run every test that Debian packages suffice for'
+	@echo 'make compat  run the foreign clients (needs Maven, a JDK, Python with pip, Node with npm, Go)'
+	@echo 'make check   format, layers, sizes, self-contained headers'
+	@echo 'make asan    unit tests and simulations under AddressSanitizer and UBSan;  make tsan: the same under ThreadSanitizer'
+
+up: build
+	@tools/install-packages demo
+	@tools/up
+
+down:
+	@tools/down
+
+build:
+	@tools/install-packages build
+	@tools/build $(PRESET)
+
+test: build
+	@tools/install-packages demo check
+	@tools/check --fast
+	$(CTEST) --label-exclude compat
+
+compat: build
+	@tools/install-packages demo
+	@tests/compat/tools-present
+	$(CTEST) --label-regex compat
+
+check:
+	@tools/install-packages build check
+	@tools/check
+
+format:
+	@git ls-files '*.cc' '*.h' | xargs clang-format -i
+
+asan tsan:
+	@tools/install-packages build
+	@tools/build $@
+	ctest --test-dir build/$@ --output-on-failure --label-regex unit
+
+clean:
+	rm -rf build
