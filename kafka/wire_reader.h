@@ -106,6 +106,7 @@ class TaggedFieldReader {
 // Fills `out` with `count` elements, or with null when count is -1.
 template <typename T, typename ReadElement>
 void ReadArray(int32_t count, std::vector<T>& out, const ReadElement& read) {
+  out.clear();  // a tagged field may come twice; the last one counts, as in Kafka
   out.reserve(count);
   for (int32_t i = 0; i < count; ++i) {
     T element{};
