@@ -103,7 +103,7 @@ class Driver {
   // (kUnavailable, nothing appended) meanwhile.
   Status TransferLeadership(NodeId target);
 
-  // Takes a snapshot now and drops the log before the one before it.
+  // Takes a snapshot soon, apart from those that the intervals ask for, and drops the log before the previous one.
   void TakeSnapshot();
 
   DriverStatus status() const;
@@ -125,12 +125,12 @@ class Driver {
   void Execute(Ready ready);
   void StartPersist(Ready& ready);
   void OnPersisted(uint64_t persist_id, const Status& status);
+  void Send(std::vector<Message>& messages);
   void ReleaseSends();
-  void LoadSnapshot(const Snapshot& snapshot);
+  void OnRoleChange();
   void ApplyCommitted();
   void FinishProposals();
   void FinishReads();
-  void FailPending(const Status& status);
   void MaybeSnapshot();
   void ArmTimer();
   void PublishStatus();
@@ -150,12 +150,16 @@ class Driver {
 
   LogIndex applied_ = kNoIndex;
   Term leader_ready_term_;  // the last term that OnLeaderReady was called for
-  std::map<LogIndex, ProposeDone> proposals_;         // appended in the present term, not yet applied
+  std::map<LogIndex, ProposeDone> proposals_;         // appended in proposals_term_, not yet applied
+  Term proposals_term_;
   std::map<uint64_t, ReadDone> unconfirmed_reads_;    // by the core's id
   std::vector<PendingRead> confirmed_reads_;          // wait for applied_
   uint64_t next_read_id_ = 1;
-  uint64_t last_persisted_id_ = 0;
+  uint64_t last_persist_id_ = 0;    // issued
+  uint64_t last_persisted_id_ = 0;  // done
+  uint64_t snapshot_persist_id_ = 0;  // of the snapshot taken last; the next waits for it
   std::deque<std::pair<uint64_t, std::vector<Message>>> held_sends_;  // by the persist they wait for
+  bool snapshot_wanted_ = false;
   uint64_t bytes_since_snapshot_ = 0;
   int64_t last_snapshot_ms_ = 0;
 

@@ -1,0 +1,265 @@
+// Inputs, terms and the Ready. The algorithm's parts are in the files named in core.h.
+#include "raft/core.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace sluice::raft {
+
+Core::Core(CoreOptions options, const LogStore& store)
+    : config_(options.config),
+      cluster_id_(std::move(options.cluster_id)),
+      self_(options.self),
+      voters_(std::move(options.voters)),
+      random_(options.random),
+      now_ms_(options.now_ms),
+      log_(store, config_.cache_bytes_max),
+      hard_state_(store.opened().hard_state),
+      handed_hard_state_(hard_state_),
+      durable_hard_state_(hard_state_) {
+  CHECK(!voters_.empty());
+  CHECK_GE(hard_state_.term, log_.last_term()) << "the vote slots are older than the log";
+  // Every first voter was formatted with the same entry 0: it is committed by definition.
+  commit_ = log_.snapshot_index();
+  if (log_.last_index() >= LogIndex(0)) commit_ = std::max(commit_, LogIndex(0));
+  told_term_ = hard_state_.term;
+  RestartElectionTimer();
+  // Nobody else could lead, so there is nothing to wait for.
+  if (IsVoter() && voters_.size() == 1) election_deadline_ms_ = now_ms_;
+}
+
+const VoterId* Core::FindVoter(NodeId id) const {
+  const auto found =
+      std::find_if(voters_.begin(), voters_.end(), [id](const VoterId& voter) { return voter.id == id; });
+  return found == voters_.end() ? nullptr : &*found;
+}
+
+void Core::Tick(int64_t now_ms) {
+  CHECK_GE(now_ms, now_ms_);
+  now_ms_ = now_ms;
+  if (role_ == Role::kLeader) {
+    CheckQuorum();
+    if (role_ != Role::kLeader) return;
+    if (now_ms_ >= heartbeat_due_ms_) BroadcastHeartbeat();
+    if (transfer_target_ != kNoNode && now_ms_ >= transfer_deadline_ms_) transfer_target_ = kNoNode;
+    return;
+  }
+  if (IsVoter() && now_ms_ >= election_deadline_ms_) StartPreVote();
+}
+
+int64_t Core::next_deadline_ms() const {
+  if (role_ != Role::kLeader) return IsVoter() ? election_deadline_ms_ : now_ms_ + config_.election_timeout_ms_max;
+  return transfer_target_ == kNoNode ? heartbeat_due_ms_ : std::min(heartbeat_due_ms_, transfer_deadline_ms_);
+}
+
+// A message is taken only from a voter of this cluster that still has the disk it was made a voter with: a wiped disk has
+// forgotten its votes and what it acknowledged.
+bool Core::Accepts(const Message& message) const {
+  if (message.cluster_id != cluster_id_ || message.to != self_.id || !IsVoter()) return false;
+  const VoterId* voter = FindVoter(message.from.id);
+  return voter != nullptr && *voter == message.from && message.from.id != self_.id;
+}
+
+void Core::Step(Message message) {
+  if (!Accepts(message)) {
+    ++metrics_.messages_refused;
+    return;
+  }
+  if (const auto* request = std::get_if<VoteRequest>(&message.body)) {
+    HandleVoteRequest(message, *request);
+    return;
+  }
+  if (StepTerm(message)) Dispatch(message);
+}
+
+// Brings the own term up to the message's. False when the message is outdated and has been dealt with.
+bool Core::StepTerm(const Message& message) {
+  const bool from_leader = std::holds_alternative<AppendRequest>(message.body) ||
+                           std::holds_alternative<HeartbeatRequest>(message.body) ||
+                           std::holds_alternative<SnapshotChunk>(message.body);
+  if (message.term < term()) {
+    // A leader that was left behind learns the new term from a refusal; else, cut off from a voter that has campaigned in vain, it and
+    // that voter would ignore each other for ever.
+    if (from_leader) SendOnceTermDurable(message.from.id, AppendResponse{});
+    return false;
+  }
+  if (message.term > term()) {
+    // A granted pre-vote names the term that was asked about, which does not exist yet.
+    const auto* vote = std::get_if<VoteResponse>(&message.body);
+    if (vote == nullptr || !vote->pre_vote || !vote->granted) {
+      BecomeFollower(message.term, from_leader ? message.from.id : kNoNode);
+    }
+  }
+  if (from_leader) FollowLeader(message.from.id);
+  return true;
+}
+
+void Core::Dispatch(const Message& message) {
+  if (const auto* vote = std::get_if<VoteResponse>(&message.body)) {
+    HandleVoteResponse(message, *vote);
+  } else if (const auto* append = std::get_if<AppendRequest>(&message.body)) {
+    HandleAppend(message, *append);
+  } else if (const auto* heartbeat = std::get_if<HeartbeatRequest>(&message.body)) {
+    HandleHeartbeat(message, *heartbeat);
+  } else if (const auto* chunk = std::get_if<SnapshotChunk>(&message.body)) {
+    HandleSnapshotChunk(message, *chunk);
+  } else if (std::holds_alternative<TimeoutNow>(message.body)) {
+    HandleTimeoutNow();
+  } else if (role_ == Role::kLeader && message.term == term()) {
+    leader_input_ = true;
+    Progress& progress = progress_.at(message.from.id);
+    progress.heard_ms = now_ms_;
+    progress.heard = true;
+    if (const auto* appended = std::get_if<AppendResponse>(&message.body)) HandleAppendResponse(message, *appended);
+    if (const auto* beat = std::get_if<HeartbeatResponse>(&message.body)) HandleHeartbeatResponse(message, *beat);
+    if (const auto* stored = std::get_if<SnapshotChunkResponse>(&message.body)) {
+      HandleSnapshotChunkResponse(message, *stored);
+    }
+  }
+}
+
+void Core::AdoptTerm(Term term) {
+  CHECK_GE(term, hard_state_.term);
+  if (term == hard_state_.term) return;
+  hard_state_ = {term, kNoNode};
+  term_leader_ = kNoNode;
+}
+
+void Core::SetVote(NodeId candidate) {
+  CHECK(hard_state_.voted_for == kNoNode || hard_state_.voted_for == candidate)
+      << "second vote in term " << term() << ": " << hard_state_.voted_for << ", then " << candidate;
+  hard_state_.voted_for = candidate;
+}
+
+void Core::BecomeFollower(Term term, NodeId leader) {
+  AdoptTerm(term);
+  if (role_ == Role::kLeader) {
+    FailReads();
+    progress_.clear();
+    uncommitted_.clear();
+    uncommitted_bytes_ = 0;
+    transfer_target_ = kNoNode;
+  }
+  role_ = Role::kFollower;
+  leader_ = leader;
+  votes_.clear();
+  RestartElectionTimer();
+}
+
+// `leader` has proved that it leads the present term.
+void Core::FollowLeader(NodeId leader) {
+  CHECK(term_leader_ == kNoNode || term_leader_ == leader)
+      << "two leaders in term " << term() << ": " << term_leader_ << " and " << leader;
+  term_leader_ = leader;
+  ever_heard_leader_ = true;
+  leader_lost_ = false;
+  quick_attempts_ = 0;
+  heard_leader_ms_ = now_ms_;
+  BecomeFollower(term(), leader);
+}
+
+Result<LogIndex> Core::Propose(std::string data) {
+  if (role_ != Role::kLeader) {
+    ++metrics_.proposals_refused;
+    return Status::NotLeader("this controller does not lead; the leader is " +
+                             (leader_ == kNoNode ? "not known" : "node " + std::to_string(leader_.value())));
+  }
+  if (transfer_target_ != kNoNode) {
+    ++metrics_.proposals_refused;
+    return Status::Unavailable("leadership is being handed to " + std::to_string(transfer_target_.value()));
+  }
+  if (!uncommitted_.empty() && uncommitted_bytes_ + data.size() > config_.proposal_bytes_max) {
+    ++metrics_.proposals_refused;
+    return Status::ResourceExhausted(std::to_string(uncommitted_bytes_) + " bytes are proposed and not yet committed");
+  }
+  AppendLocal(EntryType::kNormal, std::move(data));
+  return log_.last_index();
+}
+
+void Core::AppendLocal(EntryType type, std::string data) {
+  const LogIndex index = log_.last_index() + 1;
+  uncommitted_.emplace_back(index, data.size());
+  uncommitted_bytes_ += data.size();
+  log_.Append({index, term(), type, std::move(data)});
+}
+
+void Core::SetCommit(LogIndex commit) {
+  CHECK_LE(commit, log_.last_index()) << "entries that this voter had acknowledged are gone from its log";
+  if (commit <= commit_) return;
+  commit_ = commit;
+  while (!uncommitted_.empty() && uncommitted_.front().first <= commit_) {
+    uncommitted_bytes_ -= uncommitted_.front().second;
+    uncommitted_.pop_front();
+  }
+}
+
+void Core::Persisted(uint64_t persist_id) {
+  CHECK(!in_flight_.empty() && in_flight_.front().id == persist_id) << persist_id;
+  const InFlightPersist done = in_flight_.front();
+  in_flight_.pop_front();
+  const bool vote_is_news = !(done.hard_state == durable_hard_state_);
+  durable_hard_state_ = done.hard_state;
+  log_.Durable(std::min(done.last_index, log_.handed_index()));
+  if (role_ == Role::kLeader) {
+    leader_input_ = true;
+    AdvanceCommit();
+  }
+  // The own vote counts once it is durable, like any other.
+  if (role_ == Role::kCandidate && vote_is_news && durable_hard_state_ == hard_state_) {
+    votes_[self_.id] = true;
+    CountElection();
+  }
+}
+
+Message Core::MakeMessage(NodeId to, MessageBody body) const {
+  return {cluster_id_, self_, to, term(), std::move(body)};
+}
+
+void Core::SendNow(NodeId to, MessageBody body) { ready_.send_now.push_back(MakeMessage(to, std::move(body))); }
+
+void Core::SendAfterPersist(NodeId to, MessageBody body) {
+  ready_.send_after_persist.push_back(MakeMessage(to, std::move(body)));
+}
+
+// For messages that promise nothing but the sender's term: they need not wait behind entries on their way to the disk.
+void Core::SendOnceTermDurable(NodeId to, MessageBody body) {
+  if (durable_hard_state_.term == term()) {
+    SendNow(to, std::move(body));
+  } else {
+    SendAfterPersist(to, std::move(body));
+  }
+}
+
+bool Core::HasReady() const {
+  return leader_input_ || !(hard_state_ == handed_hard_state_) || log_.handed_index() != log_.last_index() ||
+         ready_.persist.snapshot.has_value() || !ready_.send_now.empty() || !ready_.send_after_persist.empty() ||
+         ready_.load_snapshot.has_value() || !ready_.reads_ok.empty() || !ready_.reads_failed.empty() ||
+         role_ != told_role_ || term() != told_term_ || leader_ != told_leader_;
+}
+
+Ready Core::TakeReady() {
+  leader_input_ = false;
+  if (role_ == Role::kLeader) {
+    StartReadRound();
+    ReplicateToAll();
+  }
+  Ready ready = std::move(ready_);
+  ready_ = {};
+  bool persist = ready.persist.snapshot.has_value();
+  if (!(hard_state_ == handed_hard_state_)) {
+    ready.persist.hard_state = handed_hard_state_ = hard_state_;
+    persist = true;
+  }
+  persist = log_.HandOver(ready.persist) || persist;
+  if (persist) {
+    ready.persist_id = ++last_persist_id_;
+    in_flight_.push_back({ready.persist_id, log_.last_index(), hard_state_});
+  }
+  ready.role_changed = role_ != told_role_ || term() != told_term_ || leader_ != told_leader_;
+  told_role_ = role_;
+  told_term_ = term();
+  told_leader_ = leader_;
+  return ready;
+}
+
+}  // namespace sluice::raft

@@ -1,0 +1,237 @@
+#pragma once
+// Core: Raft as a function. Inputs are events (time, messages, proposals, outcomes of IO); the output is one Ready, a value
+// that says what to persist, send, apply and tell. The core has no clock, thread, lock, file or socket, reads only its own log, and gives
+// the same output for the same inputs.
+//
+// Duties of the caller, after each batch of inputs:
+//   while (core.HasReady()) {
+//     Ready ready = core.TakeReady();
+//     1. start persisting ready.persist under ready.persist_id, without waiting; report core.Persisted(id) in order of ids;
+//     2. send ready.send_now; send ready.send_after_persist once every persist issued so far, this one included, is durable;
+//     3. give ready.load_snapshot to the state machine, then the entries up to commit();
+//     4. answer ready.reads_ok once their index is applied.
+//   }
+// and Tick(now) at next_deadline_ms() at the latest; every other input is preceded by Tick with the present time.
+//
+// Invariants, checked in production too:
+//   1. The term never falls, and a voter votes for one candidate a term.
+//   2. commit never falls; no entry at or below it is ever removed or replaced.
+//   3. A term has one leader, as far as this voter can see.
+//   4. Only a voter leads.
+//   5. Votes and acknowledgements leave only after what they promise is durable; a leader counts itself only so far.
+//
+// One source file a subject: core.cc (inputs, terms, Ready), election.cc, vote_handler.cc, append_handler.cc (follower),
+// replication.cc (leader), snapshot.cc (both sides), read_index.cc, transfer.cc.
+//
+// Thread rule: one owner (the driver's loop).
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "raft/config.h"
+#include "raft/metrics.h"
+#include "raft/progress.h"
+#include "raft/raft_log.h"
+#include "raft/types.h"
+
+namespace sluice::raft {
+
+struct ReadOk {
+  uint64_t id = 0;
+  LogIndex index;  // the state must include this entry before the read is served
+};
+
+struct Ready {
+  uint64_t persist_id = 0;  // 0: nothing to persist
+  PersistRequest persist;
+  std::vector<Message> send_now;
+  std::vector<Message> send_after_persist;
+  std::optional<Snapshot> load_snapshot;
+  std::vector<ReadOk> reads_ok;
+  std::vector<uint64_t> reads_failed;  // leadership is not confirmed; ask the leader
+  bool role_changed = false;           // role, term or known leader
+};
+
+struct CoreOptions {
+  RaftConfig config;
+  std::string cluster_id;
+  VoterId self;
+  std::vector<VoterId> voters;
+  Random random;
+  int64_t now_ms = 0;
+};
+
+class Core {
+ public:
+  // `store` is only read, for entries that are no longer in memory.
+  Core(CoreOptions options, const LogStore& store);
+
+  // ---- Inputs
+  void Tick(int64_t now_ms);
+  void Step(Message message);
+  // The index the entry got. kNotLeader, kUnavailable (leadership is being handed over) or kResourceExhausted.
+  Result<LogIndex> Propose(std::string data);
+  void ReadIndex(uint64_t id);
+  Status Transfer(NodeId target);
+  void Persisted(uint64_t persist_id);
+  void PeerLost(NodeId peer, bool refused);
+  // The state machine's state after `index`, which is committed.
+  void SnapshotTaken(LogIndex index, std::shared_ptr<const std::string> data);
+
+  // ---- Output
+  bool HasReady() const;
+  Ready TakeReady();
+  int64_t next_deadline_ms() const;
+
+  // ---- What is known
+  Role role() const { return role_; }
+  Term term() const { return hard_state_.term; }
+  NodeId leader() const { return leader_; }
+  LogIndex commit() const { return commit_; }
+  bool IsVoter() const { return FindVoter(self_.id) != nullptr && *FindVoter(self_.id) == self_; }
+  const RaftLog& log() const { return log_; }
+  const HardState& hard_state() const { return hard_state_; }
+  const std::vector<VoterId>& voters() const { return voters_; }
+  const std::map<NodeId, Progress>& progress() const { return progress_; }
+  const Metrics& metrics() const { return metrics_; }
+  int64_t now_ms() const { return now_ms_; }
+
+ private:
+  struct InFlightPersist {
+    uint64_t id;
+    LogIndex last_index;
+    HardState hard_state;
+  };
+  struct IncomingSnapshot {
+    SnapshotMeta meta;
+    uint64_t size_total = 0;
+    uint32_t whole_crc = 0;
+    std::string data;
+  };
+  struct ReadBatch {
+    uint64_t sequence;
+    LogIndex index;
+    std::vector<uint64_t> ids;
+  };
+  enum class ElectionCause { kTimeout, kLostLeader, kTransfer };
+
+  // core.cc
+  const VoterId* FindVoter(NodeId id) const;
+  bool Accepts(const Message& message) const;
+  bool StepTerm(const Message& message);
+  void Dispatch(const Message& message);
+  void AdoptTerm(Term term);
+  void BecomeFollower(Term term, NodeId leader);
+  void FollowLeader(NodeId leader);
+  void SetVote(NodeId candidate);
+  void AppendLocal(EntryType type, std::string data);
+  void SetCommit(LogIndex commit);
+  Message MakeMessage(NodeId to, MessageBody body) const;
+  void SendNow(NodeId to, MessageBody body);
+  void SendAfterPersist(NodeId to, MessageBody body);
+  void SendOnceTermDurable(NodeId to, MessageBody body);
+  int64_t retransmit_ms() const { return config_.election_timeout_ms_min / 2; }
+
+  // election.cc
+  int64_t DrawElectionTimeout();
+  void RestartElectionTimer();
+  void StartPreVote();
+  void StartElection(ElectionCause cause);
+  void BecomeLeader();
+  void HandleVoteResponse(const Message& message, const VoteResponse& response);
+  void CountElection();
+  void CheckQuorum();
+
+  // vote_handler.cc
+  bool HeardLeaderRecently() const;
+  bool LogIsCurrent(const VoteRequest& request) const;
+  void HandleVoteRequest(const Message& message, const VoteRequest& request);
+
+  // append_handler.cc
+  void HandleAppend(const Message& message, const AppendRequest& request);
+  void AppendFromLeader(const AppendRequest& request);
+  void HandleHeartbeat(const Message& message, const HeartbeatRequest& request);
+
+  // replication.cc
+  void ReplicateToAll();
+  void Replicate(NodeId to, Progress& progress);
+  bool SendAppend(NodeId to, Progress& progress);
+  void SendEmptyAppend(NodeId to, const Progress& progress);
+  void SendHeartbeat(NodeId to, Progress& progress);
+  void BroadcastHeartbeat();
+  void HandleAppendResponse(const Message& message, const AppendResponse& response);
+  void HandleAppendRefusal(Progress& progress, const AppendResponse& response);
+  void HandleHeartbeatResponse(const Message& message, const HeartbeatResponse& response);
+  void AdvanceCommit();
+
+  // snapshot.cc
+  void StartSnapshot(NodeId to, Progress& progress);
+  void SendSnapshotChunk(NodeId to, Progress& progress);
+  void HandleSnapshotChunk(const Message& message, const SnapshotChunk& chunk);
+  void InstallSnapshot(NodeId leader, IncomingSnapshot incoming);
+  void HandleSnapshotChunkResponse(const Message& message, const SnapshotChunkResponse& response);
+
+  // read_index.cc
+  bool CommittedInOwnTerm() const;
+  void StartReadRound();
+  void FinishReadRounds();
+  void FailReads();
+
+  // transfer.cc
+  void MaybeFinishTransfer(NodeId peer);
+  void HandleTimeoutNow();
+
+  const RaftConfig config_;
+  const std::string cluster_id_;
+  const VoterId self_;
+  std::vector<VoterId> voters_;
+  Random random_;
+  int64_t now_ms_;
+  RaftLog log_;
+  Metrics metrics_;
+
+  HardState hard_state_;
+  HardState handed_hard_state_;   // given to the store
+  HardState durable_hard_state_;  // reported durable
+  Role role_ = Role::kFollower;
+  NodeId leader_ = kNoNode;
+  NodeId term_leader_ = kNoNode;  // whoever led hard_state_.term, even when it is lost now
+  LogIndex commit_ = kNoIndex;
+
+  // Elections
+  int64_t election_deadline_ms_ = 0;
+  int64_t heard_leader_ms_ = 0;  // when leader_ was last heard
+  bool ever_heard_leader_ = false;
+  bool leader_lost_ = false;  // its address refused; until another is heard
+  int quick_attempts_ = 0;    // campaigns since start, or since the leader was lost
+  std::map<NodeId, bool> votes_;
+
+  // Leading
+  std::map<NodeId, Progress> progress_;  // of the other voters
+  int64_t heartbeat_due_ms_ = 0;
+  LogIndex term_start_index_;  // of this leader's kLeaderStart entry
+  std::deque<std::pair<LogIndex, size_t>> uncommitted_;  // this leader's proposals
+  size_t uncommitted_bytes_ = 0;
+  NodeId transfer_target_ = kNoNode;
+  int64_t transfer_deadline_ms_ = 0;
+  uint64_t read_sequence_ = 0;
+  std::vector<uint64_t> new_reads_;  // not yet in a round
+  std::deque<ReadBatch> read_rounds_;
+
+  std::optional<IncomingSnapshot> incoming_;
+
+  // Output
+  Ready ready_;
+  bool leader_input_ = false;  // something came in that may let the leader send more
+  uint64_t last_persist_id_ = 0;
+  std::deque<InFlightPersist> in_flight_;
+  Role told_role_ = Role::kFollower;
+  Term told_term_;
+  NodeId told_leader_ = kNoNode;
+};
+
+}  // namespace sluice::raft

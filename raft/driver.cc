@@ -1,0 +1,339 @@
+#include "raft/driver.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "raft/core.h"
+
+namespace sluice::raft {
+namespace {
+
+// The voters as the newest snapshot or the bootstrap entry says. A log with neither was never formatted: starting on it would be
+// a programmer error, servers refuse before.
+std::vector<VoterId> FindVoters(const LogStore& log, const std::string& cluster_id) {
+  const OpenedLog& opened = log.opened();
+  if (opened.snapshot.has_value()) return opened.snapshot->voters;
+  CHECK_GE(opened.last_index, LogIndex(0)) << "the metadata log has no bootstrap entry";
+  const Result<std::vector<Entry>> read = log.Read(LogIndex(0), LogIndex(1), 1);
+  CHECK(read.ok()) << read.status().ToString();
+  CHECK(read->front().type == EntryType::kBootstrap);
+  const Result<Bootstrap> bootstrap = DecodeBootstrap(read->front().data);
+  CHECK(bootstrap.ok()) << bootstrap.status().ToString();
+  CHECK_EQ(bootstrap->cluster_id, cluster_id) << "the metadata log is of another cluster";
+  return bootstrap->voters;
+}
+
+}  // namespace
+
+Driver::Driver(DriverOptions options, DriverParts parts)
+    : config_(options.config),
+      parts_(parts),
+      self_(options.self),
+      core_(std::make_unique<Core>(CoreOptions{.config = options.config,
+                                               .cluster_id = options.cluster_id,
+                                               .self = options.self,
+                                               .voters = FindVoters(parts.log, options.cluster_id),
+                                               .random = options.random,
+                                               .now_ms = parts.loop.clock().SteadyMs()},
+                                   parts.log)),
+      alive_(std::make_shared<bool>(true)),
+      last_snapshot_ms_(NowMs()) {
+  PublishStatus();
+}
+
+Driver::~Driver() {
+  *alive_ = false;
+  if (timer_ != 0) parts_.loop.Cancel(timer_);
+}
+
+void Driver::Start() {
+  CHECK(!started_);
+  started_ = true;
+  if (parts_.log.opened().snapshot.has_value()) {
+    const Result<Snapshot> snapshot = parts_.log.LoadSnapshot();
+    CHECK(snapshot.ok()) << snapshot.status().ToString();
+    parts_.state_machine.LoadSnapshot(snapshot->meta, *snapshot->data);
+    applied_ = snapshot->meta.index;
+  }
+  core_->Tick(NowMs());
+  Flush();
+}
+
+void Driver::Propose(std::string data, ProposeDone done) {
+  if (!started_ || failed_) {
+    done(Status::Unavailable("this controller is not running"));
+    return;
+  }
+  core_->Tick(NowMs());
+  const Result<LogIndex> index = core_->Propose(std::move(data));
+  OnInput();
+  if (!index.ok()) {
+    done(index.status());
+    return;
+  }
+  CHECK(proposals_.empty() || proposals_term_ == core_->term());
+  proposals_term_ = core_->term();
+  proposals_.emplace(*index, std::move(done));
+}
+
+LogIndex Driver::NextIndex() const { return core_->log().last_index() + 1; }
+
+void Driver::Step(Message message) {
+  if (!parts_.loop.InLoopThread()) {
+    parts_.loop.Post([this, alive = alive_, message = std::move(message)]() mutable {
+      if (*alive) Step(std::move(message));
+    });
+    return;
+  }
+  if (!started_ || failed_) return;
+  core_->Tick(NowMs());
+  core_->Step(std::move(message));
+  OnInput();
+}
+
+void Driver::PeerLost(NodeId peer, bool refused) {
+  if (!parts_.loop.InLoopThread()) {
+    parts_.loop.Post([this, alive = alive_, peer, refused] {
+      if (*alive) PeerLost(peer, refused);
+    });
+    return;
+  }
+  if (!started_ || failed_) return;
+  core_->Tick(NowMs());
+  core_->PeerLost(peer, refused);
+  OnInput();
+}
+
+void Driver::ReadIndex(ReadDone done) {
+  if (!started_ || failed_) {
+    done(Status::Unavailable("this controller is not running"));
+    return;
+  }
+  const uint64_t id = next_read_id_++;
+  unconfirmed_reads_.emplace(id, std::move(done));
+  core_->Tick(NowMs());
+  core_->ReadIndex(id);
+  OnInput();
+}
+
+Status Driver::TransferLeadership(NodeId target) {
+  if (!started_ || failed_) return Status::Unavailable("this controller is not running");
+  core_->Tick(NowMs());
+  Status status = core_->Transfer(target);
+  OnInput();
+  return status;
+}
+
+// All inputs that arrive before the posted flush share one Ready: one write, one append to each follower.
+void Driver::OnInput() {
+  if (flush_posted_) return;
+  flush_posted_ = true;
+  parts_.loop.Post([this, alive = alive_] {
+    if (!*alive) return;
+    flush_posted_ = false;
+    Flush();
+  });
+}
+
+void Driver::Flush() {
+  if (failed_) return;
+  while (core_->HasReady()) Execute(core_->TakeReady());
+  ApplyCommitted();
+  MaybeSnapshot();
+  ArmTimer();
+  PublishStatus();
+}
+
+void Driver::Execute(Ready ready) {
+  StartPersist(ready);
+  Send(ready.send_now);
+  if (!ready.send_after_persist.empty()) {
+    held_sends_.emplace_back(last_persist_id_, std::move(ready.send_after_persist));
+    ReleaseSends();
+  }
+  if (ready.role_changed) OnRoleChange();
+  if (ready.load_snapshot.has_value()) {
+    CHECK_GT(ready.load_snapshot->meta.index, applied_);
+    parts_.state_machine.LoadSnapshot(ready.load_snapshot->meta, *ready.load_snapshot->data);
+    applied_ = ready.load_snapshot->meta.index;
+    bytes_since_snapshot_ = 0;
+    last_snapshot_ms_ = NowMs();
+  }
+  for (const ReadOk& read : ready.reads_ok) {
+    auto node = unconfirmed_reads_.extract(read.id);
+    confirmed_reads_.push_back({read.index, std::move(node.mapped())});
+  }
+  for (const uint64_t id : ready.reads_failed) {
+    auto node = unconfirmed_reads_.extract(id);
+    node.mapped()(Status::NotLeader("this controller does not lead"));
+  }
+  FinishReads();
+}
+
+void Driver::StartPersist(Ready& ready) {
+  if (ready.persist_id == 0) return;
+  last_persist_id_ = ready.persist_id;
+  if (ready.persist.snapshot.has_value()) snapshot_persist_id_ = ready.persist_id;
+  parts_.log.Persist(std::move(ready.persist), [this, alive = alive_, id = ready.persist_id](const Status& status) {
+    if (*alive) OnPersisted(id, status);
+  });
+}
+
+void Driver::OnPersisted(uint64_t persist_id, const Status& status) {
+  if (failed_) return;
+  if (!status.ok()) {
+    // What is on the disk is unknown now, and a second flush that succeeds would prove nothing: this voter is silent from here on.
+    failed_ = true;
+    LOG(ERROR) << "raft: writing the metadata log failed; this controller stops taking part: " << status.ToString();
+    if (timer_ != 0) parts_.loop.Cancel(timer_);
+    timer_ = 0;
+    auto proposals = std::exchange(proposals_, {});
+    for (auto& [index, done] : proposals) done(Status::Unavailable("the metadata log failed: " + status.message()));
+    if (on_failure_) on_failure_(status);
+    return;
+  }
+  last_persisted_id_ = persist_id;
+  core_->Tick(NowMs());
+  core_->Persisted(persist_id);
+  ReleaseSends();
+  OnInput();
+}
+
+void Driver::Send(std::vector<Message>& messages) {
+  for (Message& message : messages) {
+    const NodeId to = message.to;
+    parts_.transport.Send(to, std::move(message));
+  }
+}
+
+void Driver::ReleaseSends() {
+  while (!held_sends_.empty() && held_sends_.front().first <= last_persisted_id_) {
+    std::vector<Message> messages = std::move(held_sends_.front().second);
+    held_sends_.pop_front();
+    Send(messages);
+  }
+}
+
+void Driver::OnRoleChange() {
+  parts_.state_machine.OnRoleChange(core_->role(), core_->term(), core_->leader());
+  if (core_->role() == Role::kLeader && core_->term() == proposals_term_) return;
+  // What was proposed in a term that is over may still be committed by another leader, or be gone for ever.
+  FinishProposals();
+  auto lost = std::exchange(proposals_, {});
+  for (auto& [index, done] : lost) {
+    done(Status::Unavailable("leadership was lost before index " + std::to_string(index.value()) +
+                             " was committed; the outcome is unknown"));
+  }
+}
+
+// One batch a turn of the loop, so that a long catch-up does not keep heartbeats waiting.
+void Driver::ApplyCommitted() {
+  if (applied_ >= core_->commit()) return;
+  const std::vector<Entry> entries =
+      core_->log().Entries(applied_ + 1, core_->commit() + 1, config_.apply_bytes_max);
+  CHECK_EQ(entries.front().index, applied_ + 1);
+  const bool leading = core_->role() == Role::kLeader;
+  for (const Entry& entry : entries) bytes_since_snapshot_ += entry.data.size();
+  applied_ = entries.back().index;
+  CHECK_LE(applied_, core_->commit());
+  parts_.state_machine.Apply(entries);
+  const bool own_start = std::any_of(entries.begin(), entries.end(), [this](const Entry& entry) {
+    return entry.type == EntryType::kLeaderStart && entry.term == core_->term();
+  });
+  if (leading && own_start && core_->role() == Role::kLeader && leader_ready_term_ != core_->term()) {
+    leader_ready_term_ = core_->term();
+    parts_.state_machine.OnLeaderReady(core_->term());
+  }
+  FinishProposals();
+  FinishReads();
+  if (applied_ < core_->commit()) OnInput();
+}
+
+void Driver::FinishProposals() {
+  while (!proposals_.empty() && proposals_.begin()->first <= applied_) {
+    auto node = proposals_.extract(proposals_.begin());
+    node.mapped()(node.key());
+  }
+}
+
+void Driver::FinishReads() {
+  for (size_t i = 0; i < confirmed_reads_.size();) {
+    if (confirmed_reads_[i].index > applied_) {
+      ++i;
+      continue;
+    }
+    PendingRead read = std::move(confirmed_reads_[i]);
+    confirmed_reads_.erase(confirmed_reads_.begin() + static_cast<int64_t>(i));
+    read.done(read.index);
+  }
+}
+
+void Driver::TakeSnapshot() {
+  snapshot_wanted_ = true;
+  OnInput();
+}
+
+// Runs with nothing left in the core, so that `applied_` belongs to the log as the core sees it.
+void Driver::MaybeSnapshot() {
+  const bool by_bytes = bytes_since_snapshot_ >= config_.snapshot_interval_bytes;
+  const bool by_time = NowMs() - last_snapshot_ms_ >= config_.snapshot_interval_ms;
+  if (!snapshot_wanted_ && !by_bytes && !by_time) return;
+  // One at a time: the log is cut behind the last snapshot, which must be durable by then.
+  if (snapshot_persist_id_ > last_persisted_id_ || applied_ <= core_->log().snapshot_index()) return;
+  core_->SnapshotTaken(applied_, std::make_shared<const std::string>(parts_.state_machine.TakeSnapshot()));
+  snapshot_wanted_ = false;
+  bytes_since_snapshot_ = 0;
+  last_snapshot_ms_ = NowMs();
+  OnInput();
+}
+
+void Driver::ArmTimer() {
+  const int64_t deadline_ms = core_->next_deadline_ms();
+  // A timer that fires too early re-arms itself: deadlines move on with every heartbeat, timers need not.
+  if (timer_ != 0 && timer_at_ms_ <= deadline_ms) return;
+  if (timer_ != 0) parts_.loop.Cancel(timer_);
+  timer_at_ms_ = deadline_ms;
+  timer_ = parts_.loop.RunAfter(std::max<int64_t>(0, deadline_ms - NowMs()), [this, alive = alive_] {
+    if (!*alive) return;
+    timer_ = 0;
+    core_->Tick(NowMs());
+    Flush();
+  });
+}
+
+void Driver::PublishStatus() {
+  DriverStatus status;
+  status.role = core_->role();
+  status.term = core_->term();
+  status.leader = core_->leader();
+  status.first_index = core_->log().first_index();
+  status.last_index = core_->log().last_index();
+  status.commit = core_->commit();
+  status.applied = applied_;
+  status.snapshot_index = core_->log().snapshot_index();
+  status.leader_ready = status.role == Role::kLeader && leader_ready_term_ == status.term;
+  for (const VoterId& voter : core_->voters()) {
+    PeerStatus peer{.voter = voter};
+    const auto progress = core_->progress().find(voter.id);
+    if (voter == self_) {
+      peer.match = core_->log().durable_index();
+      peer.last_heard_ms = 0;
+    } else if (progress != core_->progress().end()) {
+      peer.match = progress->second.match;
+      if (progress->second.heard) peer.last_heard_ms = NowMs() - progress->second.heard_ms;
+    }
+    status.voters.push_back(peer);
+  }
+  status.elections_started = core_->metrics().elections_started;
+  status.elections_won = core_->metrics().elections_won;
+  status.messages_refused = core_->metrics().messages_refused;
+  std::lock_guard lock(status_mutex_);
+  status_ = std::move(status);
+}
+
+DriverStatus Driver::status() const {
+  std::lock_guard lock(status_mutex_);
+  return status_;
+}
+
+}  // namespace sluice::raft

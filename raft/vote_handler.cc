@@ -1,0 +1,52 @@
+// Voting: one predicate for pre-votes and votes. A pre-vote that is granted where the vote would be refused lets a hopeless
+// node depose leaders for ever.
+#include "raft/core.h"
+
+namespace sluice::raft {
+
+// A voter that hears its leader refuses to elect another. A leader that has resigned, a follower whose leader's process is
+// known to be gone, and a node that never heard one have none.
+bool Core::HeardLeaderRecently() const {
+  if (leader_ == kNoNode) return false;
+  return leader_ == self_.id || now_ms_ - heard_leader_ms_ < config_.election_timeout_ms_min;
+}
+
+bool Core::LogIsCurrent(const VoteRequest& request) const {
+  if (request.last_term != log_.last_term()) return request.last_term > log_.last_term();
+  return request.last_index >= log_.last_index();
+}
+
+void Core::HandleVoteRequest(const Message& message, const VoteRequest& request) {
+  const auto refuse = [&] {
+    SendOnceTermDurable(message.from.id, VoteResponse{.pre_vote = request.pre_vote, .granted = false});
+  };
+  if (message.term < term()) {
+    refuse();
+    return;
+  }
+  if (HeardLeaderRecently() && !request.transfer) {
+    ++metrics_.votes_refused_sticky;
+    refuse();
+    return;
+  }
+  // A real candidate's term exists already, so it is adopted, granted or not.
+  if (!request.pre_vote && message.term > term()) BecomeFollower(message.term, kNoNode);
+  const bool free = message.term > term() || hard_state_.voted_for == kNoNode || hard_state_.voted_for == message.from.id;
+  const bool current = LogIsCurrent(request);
+  if (!current) ++metrics_.votes_refused_log;
+  if (!free || !current) {
+    refuse();
+    return;
+  }
+  if (request.pre_vote) {
+    Message answer = MakeMessage(message.from.id, VoteResponse{.pre_vote = true, .granted = true});
+    answer.term = message.term;
+    ready_.send_now.push_back(std::move(answer));
+    return;
+  }
+  SetVote(message.from.id);
+  RestartElectionTimer();
+  SendAfterPersist(message.from.id, VoteResponse{.pre_vote = false, .granted = true});
+}
+
+}  // namespace sluice::raft
