@@ -1,0 +1,94 @@
+"""Acceptance story 5: topics by grpcurl, by Kafka's TopicCommand and by `sluice topic`; all three tell the same."""
+import json
+import pathlib
+import re
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
+import foreign  # noqa: E402
+from cluster import Cluster, run  # noqa: E402
+
+
+class TopicsTest(unittest.TestCase):
+
+    @classmethod
+    def setUpClass(cls):
+        foreign.java_classpath()
+        cls.grpcurl = foreign.grpcurl()
+        cls.cluster = cls.enterClassContext(Cluster(3))
+
+    def call(self, method, request, check=True):
+        address = self.cluster.addresses[2]['grpc']
+        done = run(self.grpcurl, '-plaintext', '-d', json.dumps(request), address, f'sluice.admin.Admin/{method}', check=check)
+        return json.loads(done.stdout) if done.returncode == 0 else done.stderr
+
+    def topic_command(self, *arguments, check=True):
+        return foreign.kafka_tool('org.apache.kafka.tools.TopicCommand', '--bootstrap-server', self.cluster.bootstrap(), *arguments, check=check)
+
+    def create(self, tool, name):
+        if tool == 'grpcurl':
+            self.call('CreateTopic', {'name': name, 'partitions': 4, 'replicationFactor': 3, 'configs': {'retention.ms': '3600000'}})
+        elif tool == 'java':
+            self.topic_command('--create', '--topic', name, '--partitions', '4', '--replication-factor', '3', '--config', 'retention.ms=3600000')
+        else:
+            self.cluster.create_topic(name, 4, 3, ['retention.ms=1h'])
+
+    def delete(self, tool, name):
+        if tool == 'grpcurl':
+            self.call('DeleteTopic', {'name': name})
+        elif tool == 'java':
+            self.topic_command('--delete', '--topic', name)
+        else:
+            self.cluster.admin('topic', 'delete', name)
+
+    def views(self, name):
+        """The topic as each tool tells it: (id, [(partition, leader, replicas, isr)])."""
+        ours = self.cluster.admin('topic', 'describe', name)
+        theirs = self.call('DescribeTopic', {'name': name})['topic']
+        text = self.topic_command('--describe', '--topic', name).stdout
+        numbers = lambda csv: sorted(map(int, csv.split(',')))  # noqa: E731
+        java = re.findall(r'Partition: (\d+)\tLeader: (\d+)\tReplicas: ([\d,]+)\tIsr: ([\d,]+)', text)
+        self.assertRegex(text, r'retention\.ms=3600000')
+        return {
+            'sluice': (ours['topic_id'], [(p['partition'], p['leader'], sorted(p['replicas']), sorted(p['isr'])) for p in ours['partitions']]),
+            'grpcurl': (theirs['topicId'], [(p.get('partition', 0), p['leader'], sorted(p['replicas']), sorted(p['isr'])) for p in theirs['partitions']]),
+            'java': (re.search(r'TopicId: (\S+)', text).group(1), [(int(p), int(leader), numbers(r), numbers(i)) for p, leader, r, i in java]),
+        }
+
+    def test_three_tools_make_show_and_delete_the_same_topics(self):
+        tools = ('grpcurl', 'java', 'sluice')
+        for tool in tools:
+            name = f'by-{tool}'
+            self.create(tool, name)
+            views = self.views(name)
+            self.assertEqual(len(views['java'][1]), 4)
+            self.assertEqual(views['sluice'], views['grpcurl'])
+            self.assertEqual(views['sluice'], views['java'])
+        for creator, deleter in zip(tools, tools[1:] + tools[:1]):
+            self.delete(deleter, f'by-{creator}')
+        self.assertEqual(self.topic_command('--list').stdout.split(), [])
+        self.assertEqual(self.call('ListTopics', {}), {})
+        self.assertEqual(self.cluster.admin('topic', 'list')['topics'], [])
+
+    def test_grpcurl_lists_and_describes_the_service(self):
+        address = self.cluster.addresses[1]['grpc']
+        self.assertIn('sluice.admin.Admin', run(self.grpcurl, '-plaintext', address, 'list').stdout)
+        self.assertIn('rpc CreateTopic', run(self.grpcurl, '-plaintext', address, 'describe', 'sluice.admin.Admin').stdout)
+        health = run(self.grpcurl, '-plaintext', address, 'grpc.health.v1.Health/Check')
+        self.assertIn('SERVING', health.stdout)
+
+    def test_bad_values_are_refused_alike(self):
+        error = self.call('CreateTopic', {'name': 'bad', 'partitions': 1, 'replicationFactor': 9}, check=False)
+        self.assertIn('InvalidArgument', error)
+        self.assertIn('9', error)
+        java = self.topic_command('--create', '--topic', 'bad', '--partitions', '1', '--replication-factor', '9', check=False)
+        self.assertIn('InvalidReplicationFactorException', java.stdout + java.stderr)
+        error = self.call('CreateTopic', {'name': 'bad name', 'partitions': 1, 'replicationFactor': 1}, check=False)
+        self.assertIn('InvalidArgument', error)
+        error = self.call('CreateTopic', {'name': 'bad', 'partitions': 1, 'configs': {'retention.ms': 'soon'}}, check=False)
+        self.assertIn('soon', error)
+
+
+if __name__ == '__main__':
+    unittest.main(verbosity=2)
