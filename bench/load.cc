@@ -1,0 +1,134 @@
+// load: a librdkafka client that writes or reads as fast as it can and prints what it did; the
+// benchmark reads the servers' CPU time around it.
+//
+//   load produce BOOTSTRAP TOPIC MIB RECORD_BYTES     acks=all, idempotent
+//   load consume BOOTSTRAP TOPIC MIB                  every partition, until that many MiB of
+//   values came
+//
+// One JSON object on stdout: records, bytes (of values), seconds.
+
+#include <librdkafka/rdkafkacpp.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+void Require(bool fine, const std::string& error) {
+  if (fine) return;
+  std::fprintf(stderr, "load: %s\n", error.c_str());
+  std::exit(1);
+}
+
+std::unique_ptr<RdKafka::Conf> Configure(
+    std::initializer_list<std::pair<const char*, std::string>> settings) {
+  std::unique_ptr<RdKafka::Conf> conf(RdKafka::Conf::create(RdKafka::Conf::CONF_GLOBAL));
+  std::string error;
+  for (const auto& [key, value] : settings)
+    Require(conf->set(key, value, error) == RdKafka::Conf::CONF_OK, error);
+  return conf;
+}
+
+void Report(int64_t records, int64_t bytes, Clock::time_point start) {
+  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  std::printf("{\"records\": %lld, \"bytes\": %lld, \"seconds\": %.3f}\n",
+              static_cast<long long>(records), static_cast<long long>(bytes), seconds);
+}
+
+class FailureCounter : public RdKafka::DeliveryReportCb {
+ public:
+  void dr_cb(RdKafka::Message& message) override {
+    failed += message.err() != RdKafka::ERR_NO_ERROR;
+  }
+  int64_t failed = 0;
+};
+
+int Produce(const std::string& bootstrap, const std::string& topic, int64_t bytes_total,
+            size_t record_bytes) {
+  FailureCounter failures;
+  std::string error;
+  auto conf = Configure({{"bootstrap.servers", bootstrap},
+                         {"enable.idempotence", "true"},
+                         {"acks", "all"},
+                         {"linger.ms", "5"},
+                         {"batch.size", "131072"},
+                         {"queue.buffering.max.kbytes", "262144"}});
+  conf->set("dr_cb", &failures, error);
+  std::unique_ptr<RdKafka::Producer> producer(RdKafka::Producer::create(conf.get(), error));
+  Require(producer != nullptr, error);
+  // Bytes that do not compress, a window of them for each record.
+  std::string noise(record_bytes + 4096, '\0');
+  uint64_t state = 42;
+  for (char& c : noise)
+    c = static_cast<char>((state = state * 6364136223846793005ULL + 1442695040888963407ULL) >> 56);
+  const Clock::time_point start = Clock::now();
+  int64_t records = 0;
+  while (records * static_cast<int64_t>(record_bytes) < bytes_total) {
+    const RdKafka::ErrorCode code =
+        producer->produce(topic, RdKafka::Topic::PARTITION_UA, RdKafka::Producer::RK_MSG_COPY,
+                          noise.data() + records % 4096, record_bytes, nullptr, 0, 0, nullptr);
+    if (code == RdKafka::ERR_NO_ERROR) ++records;
+    producer->poll(code == RdKafka::ERR__QUEUE_FULL ? 1 : 0);
+  }
+  producer->flush(120000);
+  Require(failures.failed == 0 && producer->outq_len() == 0, "records were not acknowledged");
+  Report(records, records * static_cast<int64_t>(record_bytes), start);
+  return 0;
+}
+
+int Consume(const std::string& bootstrap, const std::string& topic, int64_t bytes_total) {
+  std::string error;
+  auto conf = Configure({{"bootstrap.servers", bootstrap},
+                         {"group.id", "load"},
+                         {"enable.auto.commit", "false"},
+                         {"fetch.wait.max.ms", "50"},
+                         {"queued.max.messages.kbytes", "65536"},
+                         {"enable.auto.offset.store", "false"}});
+  std::unique_ptr<RdKafka::KafkaConsumer> consumer(
+      RdKafka::KafkaConsumer::create(conf.get(), error));
+  Require(consumer != nullptr, error);
+  std::unique_ptr<RdKafka::Topic> handle(
+      RdKafka::Topic::create(consumer.get(), topic, nullptr, error));
+  RdKafka::Metadata* raw = nullptr;
+  Require(consumer->metadata(false, handle.get(), &raw, 10000) == RdKafka::ERR_NO_ERROR,
+          "no metadata");
+  std::unique_ptr<RdKafka::Metadata> metadata(raw);
+  std::vector<RdKafka::TopicPartition*> partitions;
+  for (const RdKafka::PartitionMetadata* partition : *metadata->topics()->front()->partitions()) {
+    partitions.push_back(
+        RdKafka::TopicPartition::create(topic, partition->id(), RdKafka::Topic::OFFSET_BEGINNING));
+  }
+  consumer->assign(partitions);
+  const Clock::time_point start = Clock::now();
+  int64_t records = 0;
+  int64_t bytes = 0;
+  while (bytes < bytes_total) {
+    std::unique_ptr<RdKafka::Message> message(consumer->consume(10000));
+    Require(message->err() == RdKafka::ERR_NO_ERROR, message->errstr());
+    ++records;
+    bytes += static_cast<int64_t>(message->len());
+  }
+  Report(records, bytes, start);
+  RdKafka::TopicPartition::destroy(partitions);
+  consumer->close();
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string mode = argc > 1 ? argv[1] : "";
+  if (mode == "produce" && argc == 6)
+    return Produce(argv[2], argv[3], std::atoll(argv[4]) << 20, std::strtoul(argv[5], nullptr, 10));
+  if (mode == "consume" && argc == 5) return Consume(argv[2], argv[3], std::atoll(argv[4]) << 20);
+  std::fprintf(
+      stderr,
+      "usage: load produce BOOTSTRAP TOPIC MIB RECORD_BYTES | load consume BOOTSTRAP TOPIC MIB\n");
+  return 2;
+}
