@@ -1,7 +1,8 @@
 #pragma once
-// ByteReader and ByteWriter: the wire's and the files' primitive types, all in network (big-endian) order, and Kafka's
-// varints (LEB128; zigzag where signed). The reader never throws and never reads past its end: the first short or absurd read makes it
-// fail for good, later reads give zeros, and the caller checks ok() once.
+// ByteReader and ByteWriter: the wire's and the files' primitive types, all in network (big-endian)
+// order, and Kafka's varints (LEB128; zigzag where signed). The reader never throws and never reads
+// past its end: the first short or absurd read makes it fail for good, later reads give zeros, and
+// the caller checks ok() once.
 //
 // Thread rule: one owner each.
 
@@ -18,18 +19,24 @@ template <typename T>
 T LoadBigEndian(const char* from) {
   T value;
   std::memcpy(&value, from, sizeof value);
-  if constexpr (sizeof(T) == 2) return static_cast<T>(__builtin_bswap16(static_cast<uint16_t>(value)));
-  if constexpr (sizeof(T) == 4) return static_cast<T>(__builtin_bswap32(static_cast<uint32_t>(value)));
-  if constexpr (sizeof(T) == 8) return static_cast<T>(__builtin_bswap64(static_cast<uint64_t>(value)));
+  if constexpr (sizeof(T) == 2)
+    return static_cast<T>(__builtin_bswap16(static_cast<uint16_t>(value)));
+  if constexpr (sizeof(T) == 4)
+    return static_cast<T>(__builtin_bswap32(static_cast<uint32_t>(value)));
+  if constexpr (sizeof(T) == 8)
+    return static_cast<T>(__builtin_bswap64(static_cast<uint64_t>(value)));
   return value;
 }
 
 template <typename T>
 void StoreBigEndian(char* to, T value) {
   static_assert(std::endian::native == std::endian::little);
-  if constexpr (sizeof(T) == 2) value = static_cast<T>(__builtin_bswap16(static_cast<uint16_t>(value)));
-  if constexpr (sizeof(T) == 4) value = static_cast<T>(__builtin_bswap32(static_cast<uint32_t>(value)));
-  if constexpr (sizeof(T) == 8) value = static_cast<T>(__builtin_bswap64(static_cast<uint64_t>(value)));
+  if constexpr (sizeof(T) == 2)
+    value = static_cast<T>(__builtin_bswap16(static_cast<uint16_t>(value)));
+  if constexpr (sizeof(T) == 4)
+    value = static_cast<T>(__builtin_bswap32(static_cast<uint32_t>(value)));
+  if constexpr (sizeof(T) == 8)
+    value = static_cast<T>(__builtin_bswap64(static_cast<uint64_t>(value)));
   std::memcpy(to, &value, sizeof value);
 }
 
@@ -41,7 +48,10 @@ class ByteReader {
   size_t remaining() const { return data_.size() - position_; }
   size_t position() const { return position_; }
   // Marks the input as bad: for checks that only the caller can make.
-  void Fail() { ok_ = false; position_ = data_.size(); }
+  void Fail() {
+    ok_ = false;
+    position_ = data_.size();
+  }
 
   int8_t ReadInt8() { return ReadFixed<int8_t>(); }
   int16_t ReadInt16() { return ReadFixed<int16_t>(); }
@@ -51,15 +61,16 @@ class ByteReader {
   int64_t ReadInt64() { return ReadFixed<int64_t>(); }
   double ReadFloat64() { return std::bit_cast<double>(ReadFixed<uint64_t>()); }
   bool ReadBool() { return ReadInt8() != 0; }
-  uint32_t ReadUnsignedVarint();  // at most 5 bytes
+  uint32_t ReadUnsignedVarint();   // at most 5 bytes
   uint64_t ReadUnsignedVarlong();  // at most 10 bytes
   int32_t ReadVarint();            // zigzag
   int64_t ReadVarlong();           // zigzag
   // A view into the input; empty and failed when fewer than `size` bytes remain.
   std::string_view ReadBytes(size_t size);
 
-  // A count of elements that each take at least `element_size_min` bytes (>= 1): fails unless they can fit in what remains, so that
-  // nobody reserves memory on a liar's word. -1 stays -1 (null); other negatives fail.
+  // A count of elements that each take at least `element_size_min` bytes (>= 1): fails unless they
+  // can fit in what remains, so that nobody reserves memory on a liar's word. -1 stays -1 (null);
+  // other negatives fail.
   int32_t CheckedCount(int64_t count, size_t element_size_min);
 
  private:

@@ -74,7 +74,11 @@ TEST(BytesTest, VarintsAtTheirEdges) {
 
 TEST(BytesTest, SignedVarintsUseZigzag) {
   const std::vector<std::pair<int32_t, std::string>> small = {
-      {0, "\0"s}, {-1, "\1"s}, {1, "\2"s}, {-64, "\x7F"s}, {64, "\x80\1"s},
+      {0, "\0"s},
+      {-1, "\1"s},
+      {1, "\2"s},
+      {-64, "\x7F"s},
+      {64, "\x80\1"s},
       {std::numeric_limits<int32_t>::max(), "\xFE\xFF\xFF\xFF\x0F"s},
       {std::numeric_limits<int32_t>::min(), "\xFF\xFF\xFF\xFF\x0F"s},
   };
@@ -86,7 +90,8 @@ TEST(BytesTest, SignedVarintsUseZigzag) {
     EXPECT_EQ(reader.ReadVarint(), value);
     EXPECT_TRUE(reader.ok());
   }
-  for (const int64_t value : {std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max(), int64_t{-1}}) {
+  for (const int64_t value :
+       {std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max(), int64_t{-1}}) {
     ByteWriter writer;
     writer.PutVarlong(value);
     ByteReader reader(writer.view());
@@ -97,12 +102,14 @@ TEST(BytesTest, SignedVarintsUseZigzag) {
 
 TEST(BytesTest, VarintsThatDoNotFitFail) {
   // Six bytes, or a fifth byte with bits above the 32nd.
-  for (const std::string& bytes : {"\x80\x80\x80\x80\x80\1"s, "\xFF\xFF\xFF\xFF\x10"s, "\xFF\xFF\xFF\xFF\xFF"s}) {
+  for (const std::string& bytes :
+       {"\x80\x80\x80\x80\x80\1"s, "\xFF\xFF\xFF\xFF\x10"s, "\xFF\xFF\xFF\xFF\xFF"s}) {
     ByteReader reader(bytes);
     EXPECT_EQ(reader.ReadUnsignedVarint(), 0U);
     EXPECT_FALSE(reader.ok());
   }
-  for (const std::string& bytes : {std::string(9, '\xFF') + "\2"s, std::string(10, '\x80') + "\1"s}) {
+  for (const std::string& bytes :
+       {std::string(9, '\xFF') + "\2"s, std::string(10, '\x80') + "\1"s}) {
     ByteReader reader(bytes);
     EXPECT_EQ(reader.ReadUnsignedVarlong(), 0U);
     EXPECT_FALSE(reader.ok());

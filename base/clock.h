@@ -1,6 +1,6 @@
 #pragma once
-// Time comes by constructor: nobody outside base/ calls std::chrono::*::now(). SystemClock is the real one,
-// base/testing/sim_clock.h its simulated twin.
+// Time comes by constructor: nobody outside base/ calls std::chrono::*::now(). SystemClock is the
+// real one, base/testing/sim_clock.h its simulated twin.
 //
 // Thread rule: a Clock may be read from any thread.
 

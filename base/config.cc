@@ -21,7 +21,8 @@ std::vector<std::string> SplitList(std::string_view text) {
   std::vector<std::string> parts;
   while (!text.empty()) {
     const size_t comma = std::min(text.find(','), text.size());
-    if (const std::string_view part = Trim(text.substr(0, comma)); !part.empty()) parts.emplace_back(part);
+    if (const std::string_view part = Trim(text.substr(0, comma)); !part.empty())
+      parts.emplace_back(part);
     text.remove_prefix(std::min(comma + 1, text.size()));
   }
   return parts;
@@ -33,14 +34,22 @@ struct UnitName {
   int64_t factor;
 };
 constexpr std::array<UnitName, 16> kUnitNames{{
-    {ConfigUnit::kBytes, "B", 1},         {ConfigUnit::kBytes, "KiB", 1LL << 10},
-    {ConfigUnit::kBytes, "MiB", 1LL << 20}, {ConfigUnit::kBytes, "GiB", 1LL << 30},
-    {ConfigUnit::kBytes, "TiB", 1LL << 40}, {ConfigUnit::kBytes, "kB", 1000},
-    {ConfigUnit::kBytes, "MB", 1000000},  {ConfigUnit::kBytes, "GB", 1000000000},
-    {ConfigUnit::kMs, "ms", 1},           {ConfigUnit::kMs, "s", 1000},
-    {ConfigUnit::kMs, "m", 60000},        {ConfigUnit::kMs, "min", 60000},
-    {ConfigUnit::kMs, "h", 3600000},      {ConfigUnit::kMs, "d", 86400000},
-    {ConfigUnit::kMs, "w", 604800000},    {ConfigUnit::kMs, "y", 31536000000},
+    {ConfigUnit::kBytes, "B", 1},
+    {ConfigUnit::kBytes, "KiB", 1LL << 10},
+    {ConfigUnit::kBytes, "MiB", 1LL << 20},
+    {ConfigUnit::kBytes, "GiB", 1LL << 30},
+    {ConfigUnit::kBytes, "TiB", 1LL << 40},
+    {ConfigUnit::kBytes, "kB", 1000},
+    {ConfigUnit::kBytes, "MB", 1000000},
+    {ConfigUnit::kBytes, "GB", 1000000000},
+    {ConfigUnit::kMs, "ms", 1},
+    {ConfigUnit::kMs, "s", 1000},
+    {ConfigUnit::kMs, "m", 60000},
+    {ConfigUnit::kMs, "min", 60000},
+    {ConfigUnit::kMs, "h", 3600000},
+    {ConfigUnit::kMs, "d", 86400000},
+    {ConfigUnit::kMs, "w", 604800000},
+    {ConfigUnit::kMs, "y", 31536000000},
 }};
 
 std::optional<int64_t> ParseNumber(std::string_view text, ConfigUnit unit) {
@@ -66,8 +75,10 @@ Status BadValue(const ConfigKey& key, std::string_view value, const std::string&
 
 std::string RangeText(const ConfigKey& key) {
   const bool is_int = key.type == ConfigType::kInt;
-  const int64_t low = is_int ? std::max<int64_t>(key.min, std::numeric_limits<int32_t>::min()) : key.min;
-  const int64_t high = is_int ? std::min<int64_t>(key.max, std::numeric_limits<int32_t>::max()) : key.max;
+  const int64_t low =
+      is_int ? std::max<int64_t>(key.min, std::numeric_limits<int32_t>::min()) : key.min;
+  const int64_t high =
+      is_int ? std::min<int64_t>(key.max, std::numeric_limits<int32_t>::max()) : key.max;
   std::string text = "a whole number from " + std::to_string(low) + " to " + std::to_string(high);
   if (key.unit == ConfigUnit::kBytes) text += " (bytes, or with KiB, MiB, GiB)";
   if (key.unit == ConfigUnit::kMs) text += " (ms, or with s, m, h, d)";
@@ -76,17 +87,19 @@ std::string RangeText(const ConfigKey& key) {
 
 Result<std::string> CheckNumber(const ConfigKey& key, std::string_view value) {
   const std::optional<int64_t> number = ParseNumber(value, key.unit);
-  const bool fits_type = number && (key.type == ConfigType::kLong ||
-                                    (*number >= std::numeric_limits<int32_t>::min() &&
-                                     *number <= std::numeric_limits<int32_t>::max()));
-  if (!fits_type || *number < key.min || *number > key.max) return BadValue(key, value, RangeText(key));
+  const bool fits_type =
+      number && (key.type == ConfigType::kLong || (*number >= std::numeric_limits<int32_t>::min() &&
+                                                   *number <= std::numeric_limits<int32_t>::max()));
+  if (!fits_type || *number < key.min || *number > key.max)
+    return BadValue(key, value, RangeText(key));
   return std::to_string(*number);
 }
 
 Result<std::string> CheckWords(const ConfigKey& key, std::string_view value) {
   const std::vector<std::string> allowed = SplitList(key.allowed);
-  const std::vector<std::string> words =
-      key.type == ConfigType::kList ? SplitList(value) : std::vector<std::string>{std::string(value)};
+  const std::vector<std::string> words = key.type == ConfigType::kList
+                                             ? SplitList(value)
+                                             : std::vector<std::string>{std::string(value)};
   for (const std::string& word : words) {
     if (!allowed.empty() && std::find(allowed.begin(), allowed.end(), word) == allowed.end()) {
       return BadValue(key, value, "one of " + std::string(key.allowed));
@@ -102,9 +115,11 @@ Result<std::string> CheckDouble(const ConfigKey& key, std::string_view value) {
   double number = 0;
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
   const bool whole = error == std::errc() && end == value.data() + value.size();
-  const bool in_range = number >= static_cast<double>(key.min) && number <= static_cast<double>(key.max);
+  const bool in_range =
+      number >= static_cast<double>(key.min) && number <= static_cast<double>(key.max);
   if (whole && in_range) return std::string(value);
-  return BadValue(key, value, "a number from " + std::to_string(key.min) + " to " + std::to_string(key.max));
+  return BadValue(key, value,
+                  "a number from " + std::to_string(key.min) + " to " + std::to_string(key.max));
 }
 
 size_t EditDistance(std::string_view a, std::string_view b) {
@@ -125,15 +140,17 @@ size_t EditDistance(std::string_view a, std::string_view b) {
 }  // namespace
 
 const ConfigKey* FindConfigKey(ConfigTable table, std::string_view name) {
-  const auto key = std::find_if(table.begin(), table.end(), [&](const ConfigKey& k) { return k.name == name; });
+  const auto key =
+      std::find_if(table.begin(), table.end(), [&](const ConfigKey& k) { return k.name == name; });
   return key == table.end() ? nullptr : &*key;
 }
 
 std::string_view NearestConfigName(ConfigTable table, std::string_view name) {
   CHECK(!table.empty());
-  const auto nearest = std::min_element(table.begin(), table.end(), [&](const ConfigKey& a, const ConfigKey& b) {
-    return EditDistance(a.name, name) < EditDistance(b.name, name);
-  });
+  const auto nearest =
+      std::min_element(table.begin(), table.end(), [&](const ConfigKey& a, const ConfigKey& b) {
+        return EditDistance(a.name, name) < EditDistance(b.name, name);
+      });
   return nearest->name;
 }
 
@@ -142,7 +159,8 @@ Result<std::string> CheckConfigValue(const ConfigKey& key, std::string_view raw_
   switch (key.type) {
     case ConfigType::kBool: {
       std::string lower(value);
-      std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
+      std::transform(lower.begin(), lower.end(), lower.begin(),
+                     [](unsigned char c) { return std::tolower(c); });
       if (lower == "true" || lower == "false") return lower;
       return BadValue(key, value, "true or false");
     }
@@ -158,11 +176,13 @@ Result<std::string> CheckConfigValue(const ConfigKey& key, std::string_view raw_
 Status ConfigValues::Set(std::string_view name, std::string_view value, const std::string& source) {
   const ConfigKey* key = FindConfigKey(table_, name);
   if (key == nullptr) {
-    return Status::InvalidArgument(source + ": unknown key '" + std::string(name) + "'; the nearest known key is '" +
+    return Status::InvalidArgument(source + ": unknown key '" + std::string(name) +
+                                   "'; the nearest known key is '" +
                                    std::string(NearestConfigName(table_, name)) + "'");
   }
   Result<std::string> checked = CheckConfigValue(*key, value);
-  if (!checked.ok()) return Status(checked.status().code(), source + ": " + checked.status().message());
+  if (!checked.ok())
+    return Status(checked.status().code(), source + ": " + checked.status().message());
   values_[std::string(name)] = std::move(*checked);
   return Status::Ok();
 }
@@ -192,7 +212,9 @@ int64_t ConfigValues::GetInt(std::string_view name) const {
 
 double ConfigValues::GetDouble(std::string_view name) const { return std::stod(GetString(name)); }
 
-std::vector<std::string> ConfigValues::GetList(std::string_view name) const { return SplitList(GetString(name)); }
+std::vector<std::string> ConfigValues::GetList(std::string_view name) const {
+  return SplitList(GetString(name));
+}
 
 namespace {
 

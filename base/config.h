@@ -1,6 +1,7 @@
 #pragma once
-// Configuration as a table: one row per key says its type, unit, range, default and meaning, and everything else (parsing, checking, the error
-// texts, DescribeConfigs, the reference page) is made from the rows.
+// Configuration as a table: one row per key says its type, unit, range, default and meaning, and
+// everything else (parsing, checking, the error texts, DescribeConfigs, the reference page) is made
+// from the rows.
 //
 // Thread rule: tables are constant data; a ConfigValues has one owner until it is shared as const.
 
@@ -18,7 +19,8 @@
 namespace sluice {
 
 enum class ConfigType { kBool, kInt, kLong, kDouble, kString, kList };
-// What a number counts; kBytes accepts "64KiB", "1GiB", kMs accepts "7d", "90s", "250ms" beside plain numbers.
+// What a number counts; kBytes accepts "64KiB", "1GiB", kMs accepts "7d", "90s", "250ms" beside
+// plain numbers.
 enum class ConfigUnit { kNone, kBytes, kMs };
 
 struct ConfigKey {
@@ -29,9 +31,9 @@ struct ConfigKey {
   bool has_default = true;
   int64_t min = std::numeric_limits<int64_t>::min();
   int64_t max = std::numeric_limits<int64_t>::max();
-  std::string_view allowed;        // comma-separated words for kString and kList; empty = any
-  bool dynamic = false;            // may change while the server runs
-  bool sensitive = false;          // never printed
+  std::string_view allowed;  // comma-separated words for kString and kList; empty = any
+  bool dynamic = false;      // may change while the server runs
+  bool sensitive = false;    // never printed
   std::string_view doc;
 };
 
@@ -40,14 +42,16 @@ using ConfigTable = std::span<const ConfigKey>;
 const ConfigKey* FindConfigKey(ConfigTable table, std::string_view name);
 // The name in the table with the smallest edit distance to `name`, for "did you mean".
 std::string_view NearestConfigName(ConfigTable table, std::string_view name);
-// The canonical text of `value` for `key` (units resolved, blanks trimmed), or kInvalidArgument naming the value and the allowed range.
+// The canonical text of `value` for `key` (units resolved, blanks trimmed), or kInvalidArgument
+// naming the value and the allowed range.
 Result<std::string> CheckConfigValue(const ConfigKey& key, std::string_view value);
 
 // Values for the keys of one table; what is not set has its default.
 class ConfigValues {
  public:
   explicit ConfigValues(ConfigTable table) : table_(table) {}
-  // Checked and stored. `source` ("server.properties:12", "environment SLUICE_NODE_ID", "--set") is named in errors.
+  // Checked and stored. `source` ("server.properties:12", "environment SLUICE_NODE_ID", "--set") is
+  // named in errors.
   Status Set(std::string_view name, std::string_view value, const std::string& source);
 
   // REQUIRES: the key is in the table with that type, and is set or has a default.
@@ -73,7 +77,8 @@ struct PropertyLine {
   std::string key;
   std::string value;
 };
-// Comments (# and !), blank lines, "=", ":" or blank as separator, "\" line continuation and \-escapes, as java.util.Properties reads them.
+// Comments (# and !), blank lines, "=", ":" or blank as separator, "\" line continuation and
+// \-escapes, as java.util.Properties reads them.
 std::vector<PropertyLine> ParseProperties(std::string_view text);
 
 }  // namespace sluice

@@ -7,11 +7,26 @@ namespace {
 
 constexpr ConfigKey kKeys[] = {
     {.name = "node.id", .type = ConfigType::kInt, .has_default = false, .min = 0},
-    {.name = "log.segment.bytes", .type = ConfigType::kInt, .unit = ConfigUnit::kBytes, .default_value = "1073741824", .min = 1048576},
-    {.name = "log.retention.ms", .type = ConfigType::kLong, .unit = ConfigUnit::kMs, .default_value = "604800000", .min = -1},
+    {.name = "log.segment.bytes",
+     .type = ConfigType::kInt,
+     .unit = ConfigUnit::kBytes,
+     .default_value = "1073741824",
+     .min = 1048576},
+    {.name = "log.retention.ms",
+     .type = ConfigType::kLong,
+     .unit = ConfigUnit::kMs,
+     .default_value = "604800000",
+     .min = -1},
     {.name = "auto.create.topics.enable", .type = ConfigType::kBool, .default_value = "true"},
-    {.name = "process.roles", .type = ConfigType::kList, .default_value = "broker", .allowed = "broker,controller"},
-    {.name = "min.cleanable.dirty.ratio", .type = ConfigType::kDouble, .default_value = "0.5", .min = 0, .max = 1},
+    {.name = "process.roles",
+     .type = ConfigType::kList,
+     .default_value = "broker",
+     .allowed = "broker,controller"},
+    {.name = "min.cleanable.dirty.ratio",
+     .type = ConfigType::kDouble,
+     .default_value = "0.5",
+     .min = 0,
+     .max = 1},
     {.name = "ssl.key.password", .has_default = false, .sensitive = true},
 };
 
@@ -28,7 +43,11 @@ TEST(ConfigTest, DefaultsAndValuesOfEveryType) {
 }
 
 TEST(ConfigTest, UnitsResolveToPlainNumbers) {
-  const struct { const char* key; const char* text; const char* canonical; } cases[] = {
+  const struct {
+    const char* key;
+    const char* text;
+    const char* canonical;
+  } cases[] = {
       {"log.segment.bytes", "64MiB", "67108864"}, {"log.segment.bytes", "2 MB", "2000000"},
       {"log.retention.ms", "7d", "604800000"},    {"log.retention.ms", "-1", "-1"},
       {"log.retention.ms", "90s", "90000"},
@@ -41,10 +60,17 @@ TEST(ConfigTest, UnitsResolveToPlainNumbers) {
 }
 
 TEST(ConfigTest, BadValuesNameValueAndRange) {
-  const struct { const char* key; const char* text; const char* says; } cases[] = {
-      {"log.segment.bytes", "1024", "from 1048576 to 2147483647"}, {"log.segment.bytes", "4GiB", "'4GiB'"},
-      {"log.segment.bytes", "7d", "'7d'"},                         {"node.id", "-3", "from 0 to"},
-      {"auto.create.topics.enable", "yes", "true or false"},       {"process.roles", "brocker", "broker,controller"},
+  const struct {
+    const char* key;
+    const char* text;
+    const char* says;
+  } cases[] = {
+      {"log.segment.bytes", "1024", "from 1048576 to 2147483647"},
+      {"log.segment.bytes", "4GiB", "'4GiB'"},
+      {"log.segment.bytes", "7d", "'7d'"},
+      {"node.id", "-3", "from 0 to"},
+      {"auto.create.topics.enable", "yes", "true or false"},
+      {"process.roles", "brocker", "broker,controller"},
       {"min.cleanable.dirty.ratio", "1.5", "from 0 to 1"},
   };
   for (const auto& c : cases) {
@@ -59,11 +85,15 @@ TEST(ConfigTest, BadValuesNameValueAndRange) {
 TEST(ConfigTest, UnknownKeyNamesTheNearest) {
   ConfigValues values(kKeys);
   const Status status = values.Set("log.segment.byte", "1", "server.properties:9");
-  EXPECT_EQ(status.message(), "server.properties:9: unknown key 'log.segment.byte'; the nearest known key is 'log.segment.bytes'");
+  EXPECT_EQ(status.message(),
+            "server.properties:9: unknown key 'log.segment.byte'; the nearest known key is "
+            "'log.segment.bytes'");
 }
 
 TEST(ConfigTest, PropertiesAsJavaReadsThem) {
-  const auto lines = ParseProperties("# comment\n! another\n\nnode.id=1\nlisteners = PLAINTEXT://:9092,\\\n   CONTROLLER://:9093\r\nrack : a\nempty=\nkey\\=x=y\n");
+  const auto lines = ParseProperties(
+      "# comment\n! another\n\nnode.id=1\nlisteners = PLAINTEXT://:9092,\\\n   "
+      "CONTROLLER://:9093\r\nrack : a\nempty=\nkey\\=x=y\n");
   ASSERT_EQ(lines.size(), 5U);
   EXPECT_EQ(lines[0].key, "node.id");
   EXPECT_EQ(lines[0].line, 4);

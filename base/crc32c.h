@@ -1,6 +1,6 @@
 #pragma once
-// CRC-32C (Castagnoli, reflected polynomial 0x82F63B78), the checksum of Kafka's record batches and of our own files. Uses SSE4.2 or ARMv8
-// instructions when the processor has them, else a table.
+// CRC-32C (Castagnoli, reflected polynomial 0x82F63B78), the checksum of Kafka's record batches and
+// of our own files. Uses SSE4.2 or ARMv8 instructions when the processor has them, else a table.
 //
 // Thread rule: pure functions.
 

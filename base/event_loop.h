@@ -1,6 +1,7 @@
 #pragma once
-// EventLoop: runs tasks one after another, now or after a delay, on behalf of one owner. ThreadEventLoop has a thread of its own;
-// base/testing/sim_event_loop.h runs many loops on one virtual clock.
+// EventLoop: runs tasks one after another, now or after a delay, on behalf of one owner.
+// ThreadEventLoop has a thread of its own; base/testing/sim_event_loop.h runs many loops on one
+// virtual clock.
 //
 // Thread rule: Post, RunAfter and Cancel from any thread; tasks run on the loop's thread only.
 
@@ -23,14 +24,15 @@ class EventLoop {
   virtual void Post(Task task) = 0;
   // Runs `task` once, `delay_ms` from now or a little later.
   virtual TimerId RunAfter(int64_t delay_ms, Task task) = 0;
-  // Forgets a timer that has not fired. Called on the loop's thread it guarantees that the task will not run.
+  // Forgets a timer that has not fired. Called on the loop's thread it guarantees that the task
+  // will not run.
   virtual void Cancel(TimerId id) = 0;
   virtual bool InLoopThread() const = 0;
   virtual const Clock& clock() const = 0;
 };
 
-// An EventLoop on a thread of its own, started by the constructor. The destructor (or Stop) drops what has not run and joins; neither
-// may be called from a task.
+// An EventLoop on a thread of its own, started by the constructor. The destructor (or Stop) drops
+// what has not run and joins; neither may be called from a task.
 class ThreadEventLoop final : public EventLoop {
  public:
   // `name`: at most 15 characters, shown by top and gdb. `clock` must outlive the loop.

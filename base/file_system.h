@@ -1,11 +1,14 @@
 #pragma once
-// FileSystem and File: the only way to the disk. PosixFileSystem is the real one; base/testing/sim_file_system.h is the
-// simulated twin, which can tear writes, lose what was not synced, fail and crash.
+// FileSystem and File: the only way to the disk. PosixFileSystem is the real one;
+// base/testing/sim_file_system.h is the simulated twin, which can tear writes, lose what was not
+// synced, fail and crash.
 //
-// Rules of use: a file or rename is durable only after File::Sync *and* FileSystem::SyncDirectory of its parent. A failed
-// Sync is terminal for that file: the kernel may have dropped the dirty pages, so a second Sync that succeeds proves nothing.
+// Rules of use: a file or rename is durable only after File::Sync *and* FileSystem::SyncDirectory
+// of its parent. A failed Sync is terminal for that file: the kernel may have dropped the dirty
+// pages, so a second Sync that succeeds proves nothing.
 //
-// Thread rule: both may be used from any thread. Appends to one File need one owner; reads may run beside them.
+// Thread rule: both may be used from any thread. Appends to one File need one owner; reads may run
+// beside them.
 
 #include <cstdint>
 #include <memory>
@@ -24,7 +27,8 @@ class File {
   virtual ~File() = default;
   // Reads up to `size` bytes at `offset` into `out`; fewer only at the end of the file.
   virtual Result<size_t> ReadAt(uint64_t offset, char* out, size_t size) const = 0;
-  // Writes all parts one after another at `offset` (pwritev), growing the file. kDiskFull when there is no room.
+  // Writes all parts one after another at `offset` (pwritev), growing the file. kDiskFull when
+  // there is no room.
   virtual Status WriteParts(uint64_t offset, std::span<const std::string_view> parts) = 0;
   Status WriteAt(uint64_t offset, std::string_view data) {
     return WriteParts(offset, std::span<const std::string_view>(&data, 1));
@@ -81,7 +85,8 @@ std::unique_ptr<FileSystem> NewPosixFileSystem();
 
 // The whole file as a string.
 Result<std::string> ReadFile(FileSystem& fs, const std::string& path);
-// Writes path + ".tmp", syncs it, renames it over `path` and syncs the parent: readers see the old or the new file whole.
+// Writes path + ".tmp", syncs it, renames it over `path` and syncs the parent: readers see the old
+// or the new file whole.
 Status WriteFileAtomically(FileSystem& fs, const std::string& path, std::string_view data);
 
 }  // namespace sluice

@@ -1,6 +1,6 @@
 #pragma once
-// Strong types for the numbers that mean something: an Offset is no LeaderEpoch and no NodeId, and the compiler says so.
-// Plain integers appear only where bytes are parsed or printed.
+// Strong types for the numbers that mean something: an Offset is no LeaderEpoch and no NodeId, and
+// the compiler says so. Plain integers appear only where bytes are parsed or printed.
 //
 // Thread rule: values.
 
@@ -12,7 +12,8 @@
 
 namespace sluice {
 
-// An integer with a meaning. Tag makes each one its own type; comparison and printing are the integer's.
+// An integer with a meaning. Tag makes each one its own type; comparison and printing are the
+// integer's.
 template <typename Tag, typename Rep>
 class StrongId {
  public:
@@ -32,21 +33,26 @@ template <typename Tag, typename Rep>
 class StrongOrdinal : public StrongId<Tag, Rep> {
  public:
   using StrongId<Tag, Rep>::StrongId;
-  friend constexpr StrongOrdinal operator+(StrongOrdinal a, Rep n) { return StrongOrdinal(a.value() + n); }
-  friend constexpr StrongOrdinal operator-(StrongOrdinal a, Rep n) { return StrongOrdinal(a.value() - n); }
+  friend constexpr StrongOrdinal operator+(StrongOrdinal a, Rep n) {
+    return StrongOrdinal(a.value() + n);
+  }
+  friend constexpr StrongOrdinal operator-(StrongOrdinal a, Rep n) {
+    return StrongOrdinal(a.value() - n);
+  }
   friend constexpr Rep operator-(StrongOrdinal a, StrongOrdinal b) { return a.value() - b.value(); }
   StrongOrdinal& operator++() { return *this = *this + 1; }
 };
 
-using NodeId = StrongId<struct NodeIdTag, int32_t>;                // a controller or broker; -1 = none
+using NodeId = StrongId<struct NodeIdTag, int32_t>;  // a controller or broker; -1 = none
 using PartitionIndex = StrongId<struct PartitionIndexTag, int32_t>;
-using ProducerId = StrongId<struct ProducerIdTag, int64_t>;         // -1 = not idempotent
-using Offset = StrongOrdinal<struct OffsetTag, int64_t>;            // position of a record in a partition
+using ProducerId = StrongId<struct ProducerIdTag, int64_t>;  // -1 = not idempotent
+using Offset = StrongOrdinal<struct OffsetTag, int64_t>;     // position of a record in a partition
 using LeaderEpoch = StrongOrdinal<struct LeaderEpochTag, int32_t>;  // -1 = unknown
 using PartitionEpoch = StrongOrdinal<struct PartitionEpochTag, int32_t>;
-using BrokerEpoch = StrongOrdinal<struct BrokerEpochTag, int64_t>;  // Raft index of the registration
-using Term = StrongOrdinal<struct TermTag, int64_t>;                // of the Raft quorum
-using LogIndex = StrongOrdinal<struct LogIndexTag, int64_t>;        // of the Raft log; equals its offset
+using BrokerEpoch =
+    StrongOrdinal<struct BrokerEpochTag, int64_t>;            // Raft index of the registration
+using Term = StrongOrdinal<struct TermTag, int64_t>;          // of the Raft quorum
+using LogIndex = StrongOrdinal<struct LogIndexTag, int64_t>;  // of the Raft log; equals its offset
 
 inline constexpr NodeId kNoNode{-1};
 inline constexpr LeaderEpoch kNoEpoch{-1};
@@ -60,5 +66,7 @@ struct std::hash<sluice::StrongId<Tag, Rep>> {
 };
 template <typename Tag, typename Rep>
 struct std::hash<sluice::StrongOrdinal<Tag, Rep>> {
-  size_t operator()(sluice::StrongOrdinal<Tag, Rep> id) const { return std::hash<Rep>()(id.value()); }
+  size_t operator()(sluice::StrongOrdinal<Tag, Rep> id) const {
+    return std::hash<Rep>()(id.value());
+  }
 };

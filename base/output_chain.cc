@@ -14,8 +14,8 @@ Result<std::string> Flatten(const OutputChain& chain) {
       const FileSlice& slice = std::get<FileSlice>(segment);
       const size_t start = all.size();
       all.resize(start + slice.size_bytes);
-      SLUICE_ASSIGN_OR_RETURN(const size_t got,
-                              slice.file->ReadAt(slice.offset, all.data() + start, slice.size_bytes));
+      SLUICE_ASSIGN_OR_RETURN(
+          const size_t got, slice.file->ReadAt(slice.offset, all.data() + start, slice.size_bytes));
       if (got != slice.size_bytes) return Status::IoError("file slice is shorter than promised");
     }
   }

@@ -1,6 +1,7 @@
 #pragma once
-// OutputChain: the bytes of one response, gathered from owned strings, shared memory and ranges of files, in order. It lets a fetch answer with
-// file bytes that sendfile moves, and a request's memory be written without a copy.
+// OutputChain: the bytes of one response, gathered from owned strings, shared memory and ranges of
+// files, in order. It lets a fetch answer with file bytes that sendfile moves, and a request's
+// memory be written without a copy.
 //
 // Thread rule: one owner at a time; what it refers to is immutable while it lives.
 
@@ -18,7 +19,7 @@ namespace sluice {
 // A range of a file. The file stays open as long as the slice lives.
 struct FileSlice {
   std::shared_ptr<File> file;
-  uint64_t offset = 0;      // bytes
+  uint64_t offset = 0;  // bytes
   uint32_t size_bytes = 0;
 };
 
@@ -53,7 +54,8 @@ class OutputChain {
   size_t size_bytes_ = 0;
 };
 
-// All bytes of the chain in one string, file ranges read. For tests and for transports without sendfile.
+// All bytes of the chain in one string, file ranges read. For tests and for transports without
+// sendfile.
 Result<std::string> Flatten(const OutputChain& chain);
 
 }  // namespace sluice

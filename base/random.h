@@ -1,6 +1,7 @@
 #pragma once
-// Random numbers come by constructor, so that one seed repeats a whole run. Xoshiro256** (Blackman and Vigna, 2018) with
-// SplitMix64 seeding: the same bits on every platform, unlike the distributions of <random>.
+// Random numbers come by constructor, so that one seed repeats a whole run. Xoshiro256** (Blackman
+// and Vigna, 2018) with SplitMix64 seeding: the same bits on every platform, unlike the
+// distributions of <random>.
 //
 // Thread rule: one owner; give each thread its own.
 
@@ -15,7 +16,8 @@ class Random {
   static Random FromSystem();
 
   uint64_t Next();
-  // Uniform in [0, bound); bound > 0. Lemire's multiply-shift: the bias is below 2^-32 for the bounds in use here.
+  // Uniform in [0, bound); bound > 0. Lemire's multiply-shift: the bias is below 2^-32 for the
+  // bounds in use here.
   uint64_t Below(uint64_t bound);
   // Uniform in [low, high], both included; low <= high.
   int64_t Between(int64_t low, int64_t high);

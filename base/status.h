@@ -1,6 +1,7 @@
 #pragma once
-// Status and Result<T>: how an operation reports what it may meet in normal running (a full disk, a missing topic, a lost
-// leader). Wire errors are kafka::ErrorCode; broken invariants are CHECKs. The three channels are never mixed.
+// Status and Result<T>: how an operation reports what it may meet in normal running (a full disk, a
+// missing topic, a lost leader). Wire errors are kafka::ErrorCode; broken invariants are CHECKs.
+// The three channels are never mixed.
 //
 // Thread rule: values; share them like ints.
 //
@@ -37,14 +38,17 @@ enum class StatusCode {
 
 std::string_view StatusCodeName(StatusCode code);
 
-// An operation's outcome: OK, or a code with a sentence for a person (what failed, with the real values).
+// An operation's outcome: OK, or a code with a sentence for a person (what failed, with the real
+// values).
 class [[nodiscard]] Status {
  public:
   Status() = default;
   Status(StatusCode code, std::string message) : code_(code), message_(std::move(message)) {}
 
   static Status Ok() { return Status(); }
-  static Status InvalidArgument(std::string m) { return {StatusCode::kInvalidArgument, std::move(m)}; }
+  static Status InvalidArgument(std::string m) {
+    return {StatusCode::kInvalidArgument, std::move(m)};
+  }
   static Status NotFound(std::string m) { return {StatusCode::kNotFound, std::move(m)}; }
   static Status AlreadyExists(std::string m) { return {StatusCode::kAlreadyExists, std::move(m)}; }
   static Status OutOfRange(std::string m) { return {StatusCode::kOutOfRange, std::move(m)}; }
@@ -76,12 +80,15 @@ inline bool operator==(const Status& a, const Status& b) {
   return a.code() == b.code() && a.message() == b.message();
 }
 
-// A value, or the Status that says why there is none. Reading the value of a failed Result is a programmer error (CHECK).
+// A value, or the Status that says why there is none. Reading the value of a failed Result is a
+// programmer error (CHECK).
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}                                     // NOLINT: implicit by design
-  Result(Status status) : status_(std::move(status)) { CHECK(!status_.ok()); }      // NOLINT: implicit by design
+  Result(T value) : value_(std::move(value)) {}  // NOLINT: implicit by design
+  Result(Status status) : status_(std::move(status)) {
+    CHECK(!status_.ok());
+  }  // NOLINT: implicit by design
 
   bool ok() const { return status_.ok(); }
   const Status& status() const { return status_; }
@@ -112,14 +119,15 @@ class [[nodiscard]] Result {
 }  // namespace sluice
 
 // Returns the Status of `expr` from the enclosing function when it is not OK.
-#define SLUICE_RETURN_IF_ERROR(expr)                     \
-  do {                                                   \
+#define SLUICE_RETURN_IF_ERROR(expr)                                                           \
+  do {                                                                                         \
     if (::sluice::Status sluice_status_ = (expr); !sluice_status_.ok()) return sluice_status_; \
   } while (false)
 
 #define SLUICE_CONCAT_INNER_(a, b) a##b
 #define SLUICE_CONCAT_(a, b) SLUICE_CONCAT_INNER_(a, b)
-// Declares `lhs` from the Result `expr`, or returns its Status: SLUICE_ASSIGN_OR_RETURN(auto log, Log::Open(path));
+// Declares `lhs` from the Result `expr`, or returns its Status: SLUICE_ASSIGN_OR_RETURN(auto log,
+// Log::Open(path));
 #define SLUICE_ASSIGN_OR_RETURN(lhs, expr) \
   SLUICE_ASSIGN_OR_RETURN_IMPL_(SLUICE_CONCAT_(sluice_result_, __LINE__), lhs, expr)
 #define SLUICE_ASSIGN_OR_RETURN_IMPL_(result, lhs, expr) \

@@ -32,7 +32,8 @@ Result<Uuid> Uuid::Parse(std::string_view base64) {
   for (char c : base64) {
     const size_t digit = kAlphabet.find(c);
     if (digit == std::string_view::npos) {
-      return Status::InvalidArgument("uuid " + quoted + " holds a character outside A-Z a-z 0-9 - _");
+      return Status::InvalidArgument("uuid " + quoted +
+                                     " holds a character outside A-Z a-z 0-9 - _");
     }
     bits = (bits << 6) | static_cast<uint32_t>(digit);
     bit_count += 6;

@@ -31,7 +31,8 @@ TEST(UuidTest, RefusesWhatIsNoUuid) {
   EXPECT_FALSE(Uuid::Parse("AAAAAAAAAAAAAAAAAAAAAA==").ok());
   const Result<Uuid> wrong = Uuid::Parse("AAAAAAAAAAAAAAAAAAAAA+");
   ASSERT_FALSE(wrong.ok());
-  EXPECT_EQ(wrong.status().message(), "uuid 'AAAAAAAAAAAAAAAAAAAAA+' holds a character outside A-Z a-z 0-9 - _");
+  EXPECT_EQ(wrong.status().message(),
+            "uuid 'AAAAAAAAAAAAAAAAAAAAA+' holds a character outside A-Z a-z 0-9 - _");
 }
 
 TEST(UuidTest, GeneratesVersionFourAndNoLeadingDash) {

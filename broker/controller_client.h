@@ -1,8 +1,10 @@
 #pragma once
-// ControllerClient: the broker's calls to the active controller. Implementations find the leader, follow its hints and retry until the deadline; the answer's
-// Outcome is never NOT_CONTROLLER. broker/controller_client_grpc.h is the real one; tests give their own.
+// ControllerClient: the broker's calls to the active controller. Implementations find the leader,
+// follow its hints and retry until the deadline; the answer's Outcome is never NOT_CONTROLLER.
+// broker/controller_client_grpc.h is the real one; tests give their own.
 //
-// Thread rule: call from any thread; `done` runs once, on an unspecified thread that must not be blocked.
+// Thread rule: call from any thread; `done` runs once, on an unspecified thread that must not be
+// blocked.
 
 #include <functional>
 
@@ -23,7 +25,8 @@ class ControllerClient {
                          Done<controller::HeartbeatResponse> done) = 0;
   virtual void AlterPartition(controller::AlterPartitionRequest request, int64_t timeout_ms,
                               Done<controller::AlterPartitionResponse> done) = 0;
-  virtual void AllocateProducerIds(controller::AllocateProducerIdsRequest request, int64_t timeout_ms,
+  virtual void AllocateProducerIds(controller::AllocateProducerIdsRequest request,
+                                   int64_t timeout_ms,
                                    Done<controller::AllocateProducerIdsResponse> done) = 0;
   virtual void CreateTopics(controller::CreateTopicsRequest request, int64_t timeout_ms,
                             Done<controller::CreateTopicsResponse> done) = 0;

@@ -1,9 +1,10 @@
 #pragma once
-// MetadataCache: where the broker's threads read the cluster image. The metadata client publishes each new image; everyone else reads the current one
-// without waiting, or asks to be told.
+// MetadataCache: where the broker's threads read the cluster image. The metadata client publishes
+// each new image; everyone else reads the current one without waiting, or asks to be told.
 //
-// Thread rule: Current from any thread, lock-free in spirit (one shared_ptr copy); Publish from the metadata client's loop only. Listeners run on that loop, in
-// the order they were added, before WhenApplied callbacks: once a callback runs, replicas have been made leaders and followers.
+// Thread rule: Current from any thread, lock-free in spirit (one shared_ptr copy); Publish from the
+// metadata client's loop only. Listeners run on that loop, in the order they were added, before
+// WhenApplied callbacks: once a callback runs, replicas have been made leaders and followers.
 
 #include <functional>
 #include <map>
@@ -17,7 +18,8 @@ namespace sluice::broker {
 
 class MetadataCache {
  public:
-  using Listener = std::function<void(const metadata::ImagePtr& before, const metadata::ImagePtr& after)>;
+  using Listener =
+      std::function<void(const metadata::ImagePtr& before, const metadata::ImagePtr& after)>;
 
   MetadataCache() : current_(metadata::EmptyImage()) {}
 
@@ -25,7 +27,8 @@ class MetadataCache {
   // Before the first Publish only.
   void AddListener(Listener listener) { listeners_.push_back(std::move(listener)); }
   void Publish(metadata::ImagePtr next);
-  // Runs `done` once an image at or past `index` has been published: at once on the calling thread if it has, else on the publishing loop.
+  // Runs `done` once an image at or past `index` has been published: at once on the calling thread
+  // if it has, else on the publishing loop.
   void WhenApplied(LogIndex index, std::function<void()> done);
 
  private:

@@ -1,6 +1,6 @@
 #pragma once
-// SimClock: a Clock that moves only when told. Wall time starts at a fixed date, so that traces repeat.
-// Thread rule: one thread, as all of the simulator.
+// SimClock: a Clock that moves only when told. Wall time starts at a fixed date, so that traces
+// repeat. Thread rule: one thread, as all of the simulator.
 
 #include "base/clock.h"
 

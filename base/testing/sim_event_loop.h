@@ -1,6 +1,7 @@
 #pragma once
-// SimScheduler and SimEventLoop: many event loops on one virtual clock. The scheduler owns time; each loop stands for one thread of one
-// simulated node. Tasks run in the order of their due time, ties in the order of posting, so that a run depends on nothing but its inputs.
+// SimScheduler and SimEventLoop: many event loops on one virtual clock. The scheduler owns time;
+// each loop stands for one thread of one simulated node. Tasks run in the order of their due time,
+// ties in the order of posting, so that a run depends on nothing but its inputs.
 //
 // Thread rule: one thread for all of it.
 
