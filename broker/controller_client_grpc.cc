@@ -1,0 +1,101 @@
+#include "broker/controller_client_grpc.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/uuid.h"
+
+namespace sluice::broker {
+namespace {
+
+// How long one controller may think before the next is asked: short where the caller's whole time
+// is short (heartbeats), and never so long that one paused controller eats the caller's time.
+int64_t AttemptTimeoutMs(int64_t timeout_ms) {
+  return std::clamp<int64_t>(timeout_ms / 2, 100, 2000);
+}
+
+}  // namespace
+
+GrpcControllerClient::GrpcControllerClient(std::vector<std::string> voters,
+                                           const BrokerState& state, EventLoop& loop, Random random)
+    : state_(state), random_(random), leader_(std::move(voters), loop) {}
+
+template <typename Request, typename Response>
+void GrpcControllerClient::Send(rpc::LeaderClient::Method<Request, Response> method,
+                                Request request, int64_t timeout_ms, Done<Response> done) {
+  // A caller that has more to say about the sender (registration, shutdown) has said it already.
+  if (!request.has_sender()) {
+    controller::Sender* sender = request.mutable_sender();
+    sender->set_cluster_id(state_.cluster_id);
+    sender->set_node_id(state_.node_id.value());
+    sender->set_directory_id(std::string(state_.directory_id.view()));
+    sender->set_broker_epoch(state_.broker_epoch.load());
+  }
+  leader_.Call<Request, Response>(
+      method, std::move(request),
+      {.timeout_ms = timeout_ms, .attempt_timeout_ms = AttemptTimeoutMs(timeout_ms)},
+      std::move(done));
+}
+
+template <typename Request>
+void GrpcControllerClient::AddRequestId(Request& request) {
+  if (!request.request_id().empty()) return;
+  std::lock_guard lock(mutex_);
+  request.set_request_id(std::string(Uuid::Generate(random_).view()));
+}
+
+void GrpcControllerClient::RegisterBroker(controller::RegisterBrokerRequest request,
+                                          int64_t timeout_ms,
+                                          Done<controller::RegisterBrokerResponse> done) {
+  Send(&rpc::ControllerStub::RegisterBroker, std::move(request), timeout_ms, std::move(done));
+}
+
+void GrpcControllerClient::Heartbeat(controller::HeartbeatRequest request, int64_t timeout_ms,
+                                     Done<controller::HeartbeatResponse> done) {
+  Send(&rpc::ControllerStub::Heartbeat, std::move(request), timeout_ms, std::move(done));
+}
+
+void GrpcControllerClient::AlterPartition(controller::AlterPartitionRequest request,
+                                          int64_t timeout_ms,
+                                          Done<controller::AlterPartitionResponse> done) {
+  Send(&rpc::ControllerStub::AlterPartition, std::move(request), timeout_ms, std::move(done));
+}
+
+void GrpcControllerClient::AllocateProducerIds(controller::AllocateProducerIdsRequest request,
+                                               int64_t timeout_ms,
+                                               Done<controller::AllocateProducerIdsResponse> done) {
+  Send(&rpc::ControllerStub::AllocateProducerIds, std::move(request), timeout_ms, std::move(done));
+}
+
+void GrpcControllerClient::CreateTopics(controller::CreateTopicsRequest request, int64_t timeout_ms,
+                                        Done<controller::CreateTopicsResponse> done) {
+  AddRequestId(request);
+  Send(&rpc::ControllerStub::CreateTopics, std::move(request), timeout_ms, std::move(done));
+}
+
+void GrpcControllerClient::DeleteTopics(controller::DeleteTopicsRequest request, int64_t timeout_ms,
+                                        Done<controller::DeleteTopicsResponse> done) {
+  AddRequestId(request);
+  Send(&rpc::ControllerStub::DeleteTopics, std::move(request), timeout_ms, std::move(done));
+}
+
+void GrpcControllerClient::CreatePartitions(controller::CreatePartitionsRequest request,
+                                            int64_t timeout_ms,
+                                            Done<controller::CreatePartitionsResponse> done) {
+  AddRequestId(request);
+  Send(&rpc::ControllerStub::CreatePartitions, std::move(request), timeout_ms, std::move(done));
+}
+
+void GrpcControllerClient::AlterConfigs(controller::AlterConfigsRequest request, int64_t timeout_ms,
+                                        Done<controller::AlterConfigsResponse> done) {
+  AddRequestId(request);
+  Send(&rpc::ControllerStub::AlterConfigs, std::move(request), timeout_ms, std::move(done));
+}
+
+void GrpcControllerClient::DescribeQuorum(controller::DescribeQuorumRequest request,
+                                          int64_t timeout_ms,
+                                          Done<controller::DescribeQuorumResponse> done) {
+  Send(&rpc::ControllerStub::DescribeQuorum, std::move(request), timeout_ms, std::move(done));
+}
+
+}  // namespace sluice::broker
