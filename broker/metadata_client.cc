@@ -1,0 +1,278 @@
+#include "broker/metadata_client.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "metadata/replay.h"
+#include "proto/controller.grpc.pb.h"
+#include "rpc/channel.h"
+
+namespace sluice::broker {
+namespace {
+
+constexpr int64_t kBackoffMinMs = 20;
+constexpr int64_t kBackoffMaxMs = 200;
+// Two controllers that name each other as leader must not make us run to and fro.
+constexpr int64_t kSwitchIntervalMs = 200;
+constexpr int64_t kUnreachableMs = 1000;
+
+std::vector<std::string> Addresses(const std::map<NodeId, std::string>& controllers) {
+  std::vector<std::string> addresses;
+  for (const auto& [id, address] : controllers) addresses.push_back(address);
+  return addresses;
+}
+
+}  // namespace
+
+// One subscription. gRPC calls it from its threads; each message goes to the loop, and the next is
+// read when that one has been applied, so that nothing queues up here. It holds itself until gRPC
+// is done with it.
+class MetadataClient::Stream final : public grpc::ClientReadReactor<controller::FeedMessage>,
+                                     public std::enable_shared_from_this<Stream> {
+ public:
+  Stream(MetadataClient& client, uint64_t generation, const std::string& address)
+      : client_(client),
+        gate_(client.gate_),
+        streams_(client.streams_),
+        loop_(*client.options_.loop),
+        generation_(generation),
+        channel_(rpc::MakeChannel(address)),
+        stub_(controller::Feed::NewStub(channel_)) {}
+
+  void Begin(controller::SubscribeRequest request) {
+    CHECK(streams_->Enter());
+    self_ = shared_from_this();
+    request_ = std::move(request);
+    stub_->async()->Subscribe(&context_, &request_, this);
+    AddHold();  // reads start outside of gRPC's callbacks: without it the call could end between
+                // two of them
+    StartRead(&message_);
+    StartCall();
+  }
+  void Cancel() { context_.TryCancel(); }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) {
+      RemoveHold();  // OnDone follows
+      return;
+    }
+    loop_.Post([self = shared_from_this()] {
+      if (self->gate_->Enter()) {
+        self->client_.OnMessage(self->generation_, self->message_);
+        self->gate_->Leave();
+        self->StartRead(&self->message_);
+      } else {
+        self->RemoveHold();
+      }
+    });
+  }
+  void OnDone(const grpc::Status& status) override {
+    const std::string why =
+        status.ok() ? "the controller ended the stream" : status.error_message();
+    loop_.Post(rpc::Guarded(gate_, [this, self = self_, why] { client_.OnEnd(generation_, why); }));
+    const std::shared_ptr<rpc::Gate> streams = streams_;
+    const std::shared_ptr<Stream> self = std::move(self_);
+    streams->Leave();
+  }
+
+ private:
+  MetadataClient& client_;  // entered only through the gate
+  std::shared_ptr<rpc::Gate> gate_;
+  std::shared_ptr<rpc::Gate> streams_;
+  EventLoop& loop_;
+  const uint64_t generation_;
+  std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<controller::Feed::Stub> stub_;
+  grpc::ClientContext context_;
+  controller::SubscribeRequest request_;
+  controller::FeedMessage message_;
+  std::shared_ptr<Stream> self_;  // until OnDone
+};
+
+MetadataClient::MetadataClient(MetadataClientOptions options)
+    : options_(std::move(options)),
+      applier_(metadata::EmptyImage()),
+      finder_(Addresses(options_.controllers)) {}
+
+std::unique_ptr<MetadataClient> MetadataClient::Start(MetadataClientOptions options) {
+  std::unique_ptr<MetadataClient> client(new MetadataClient(std::move(options)));
+  client->Load();
+  MetadataClient* raw = client.get();
+  client->options_.loop->Post(rpc::Guarded(client->gate_, [raw] {
+    raw->Subscribe();
+    raw->CheckSilence();
+    raw->SaveSometimes();
+  }));
+  return client;
+}
+
+MetadataClient::~MetadataClient() { Stop(); }
+
+void MetadataClient::Stop() {
+  if (std::exchange(stopped_, true)) return;
+  gate_->Close();
+  // From here on the loop runs nothing of ours, so that its state may be used on this thread.
+  DropStream();
+  streams_->Close();
+  Save();
+}
+
+void MetadataClient::Load() {
+  if (options_.image_path.empty() || !options_.file_system->Exists(options_.image_path)) return;
+  Result<std::string> bytes = ReadFile(*options_.file_system, options_.image_path);
+  if (!bytes.ok()) {
+    LOG(WARNING) << "cannot read the copy of the metadata: " << bytes.status().ToString();
+    return;
+  }
+  metadata::ImageSnapshot snapshot;
+  if (!snapshot.ParseFromString(*bytes)) {
+    LOG(WARNING) << options_.image_path << " is damaged; the metadata will be fetched anew";
+    return;
+  }
+  Result<metadata::ImagePtr> image = metadata::FromSnapshot(snapshot);
+  if (!image.ok()) {
+    LOG(WARNING) << options_.image_path << ": " << image.status().message()
+                 << "; the metadata will be fetched anew";
+    return;
+  }
+  if ((*image)->cluster_id != options_.state->cluster_id) {
+    LOG(WARNING) << options_.image_path << " is of cluster " << (*image)->cluster_id
+                 << "; it is left aside";
+    return;
+  }
+  // Not published: what it says of leaders may be long outdated. The feed's first message shows
+  // what is true now.
+  saved_index_ = (*image)->last_index;
+  applier_ = FeedApplier(*image);
+}
+
+void MetadataClient::Save() {
+  const metadata::ImagePtr& image = applier_.image();
+  if (options_.image_path.empty() || image->last_index <= saved_index_) return;
+  const std::string bytes = metadata::ToSnapshot(*image).SerializeAsString();
+  if (Status status = WriteFileAtomically(*options_.file_system, options_.image_path, bytes);
+      !status.ok()) {
+    LOG(WARNING) << "cannot save the metadata to " << options_.image_path << ": "
+                 << status.ToString();
+    return;
+  }
+  saved_index_ = image->last_index;
+}
+
+void MetadataClient::SaveSometimes() {
+  options_.loop->RunAfter(options_.save_interval_ms, rpc::Guarded(gate_, [this] {
+                            Save();
+                            SaveSometimes();
+                          }));
+}
+
+void MetadataClient::Subscribe() {
+  const BrokerState& state = *options_.state;
+  controller::SubscribeRequest request;
+  request.mutable_sender()->set_cluster_id(state.cluster_id);
+  request.mutable_sender()->set_node_id(state.node_id.value());
+  request.mutable_sender()->set_directory_id(std::string(state.directory_id.view()));
+  request.mutable_sender()->set_broker_epoch(state.broker_epoch);
+  const metadata::ImagePtr& image = applier_.image();
+  if (from_snapshot_ || image->last_index.value() < 0) {
+    request.set_last_index(-1);
+  } else {
+    request.set_last_index(image->last_index.value());
+    request.set_last_term(image->last_term.value());
+    request.set_state_hash(metadata::StateHash(*image));
+  }
+  applier_.OnSubscribe();
+  connected_address_ = finder_.current();
+  last_heard_ms_ = options_.loop->clock().SteadyMs();
+  heard_ = false;
+  stream_ = std::make_shared<Stream>(*this, ++generation_, connected_address_);
+  stream_->Begin(std::move(request));
+}
+
+void MetadataClient::DropStream() {
+  if (stream_ != nullptr) stream_->Cancel();
+  stream_.reset();
+  ++generation_;
+}
+
+void MetadataClient::ResubscribeAfter(int64_t delay_ms) {
+  DropStream();
+  options_.loop->RunAfter(delay_ms, rpc::Guarded(gate_, [this, generation = generation_] {
+                            if (generation == generation_) Subscribe();
+                          }));
+}
+
+void MetadataClient::OnMessage(uint64_t generation, const controller::FeedMessage& message) {
+  if (generation != generation_) return;
+  last_heard_ms_ = options_.loop->clock().SteadyMs();
+  heard_ = true;
+  failures_ = 0;
+  const metadata::ImagePtr before = applier_.image();
+  if (Status status = applier_.Apply(message); !status.ok()) {
+    ++resyncs_;
+    from_snapshot_ = true;
+    LOG(ERROR) << "metadata from " << connected_address_ << ": " << status.message()
+               << "; fetching all of it anew";
+    ResubscribeAfter(kBackoffMinMs);
+    return;
+  }
+  const metadata::ImagePtr& image = applier_.image();
+  if (image != before) from_snapshot_ = false;
+  if (image->last_index < before->last_index) {
+    LOG(ERROR) << "the cluster's metadata went back from index " << before->last_index << " to "
+               << image->last_index;
+  }
+  // Also when nothing changed since the copy on disk: only now is it known to be true.
+  if (image != options_.cache->Current() && image->last_index.value() >= 0)
+    options_.cache->Publish(image);
+  if (message.has_progress()) SwitchTo(applier_.leader());
+}
+
+void MetadataClient::OnEnd(uint64_t generation, const std::string& why) {
+  if (generation != generation_) return;
+  VLOG(1) << "metadata feed of " << connected_address_ << " ended: " << why;
+  if (!heard_) {
+    unreachable_ = connected_address_;
+    unreachable_until_ms_ = options_.loop->clock().SteadyMs() + kUnreachableMs;
+  }
+  finder_.OnUnreachable(connected_address_);
+  const int64_t delay_ms = std::min(kBackoffMaxMs, kBackoffMinMs << std::min(failures_, 4));
+  ++failures_;
+  ResubscribeAfter(delay_ms);
+}
+
+void MetadataClient::OnLeader(NodeId leader) {
+  options_.loop->Post(rpc::Guarded(gate_, [this, leader] { SwitchTo(leader); }));
+}
+
+void MetadataClient::SwitchTo(NodeId leader) {
+  const auto found = options_.controllers.find(leader);
+  if (found == options_.controllers.end()) return;
+  if (leader != announced_leader_) {
+    announced_leader_ = leader;
+    if (options_.on_leader) options_.on_leader(found->second);
+  }
+  const int64_t now_ms = options_.loop->clock().SteadyMs();
+  if (found->second == connected_address_ || now_ms - last_switch_ms_ < kSwitchIntervalMs) return;
+  // A leader that others see and we cannot reach is not worth giving up a stream that works.
+  if (found->second == unreachable_ && now_ms < unreachable_until_ms_) return;
+  last_switch_ms_ = now_ms;
+  finder_.OnLeader(found->second);
+  DropStream();
+  Subscribe();
+}
+
+void MetadataClient::CheckSilence() {
+  options_.loop->RunAfter(
+      options_.silence_ms_max / 2, rpc::Guarded(gate_, [this] {
+        const int64_t silent_ms = options_.loop->clock().SteadyMs() - last_heard_ms_;
+        if (stream_ != nullptr && silent_ms > options_.silence_ms_max) {
+          OnEnd(generation_, "nothing heard for " + std::to_string(silent_ms) + " ms");
+        }
+        CheckSilence();
+      }));
+}
+
+}  // namespace sluice::broker

@@ -1,0 +1,94 @@
+#pragma once
+// MetadataClient: keeps this node's image of the cluster up to date. It subscribes to a
+// controller's feed, applies what comes and publishes it to the MetadataCache; when the stream
+// breaks it subscribes at another controller from where it was. It prefers the active one, whose
+// commits it learns a Raft heartbeat earlier than from any other. A copy of the image on disk makes
+// a restart fetch only what is new.
+//
+// Thread rule: Start and Stop from the owner, not on the loop; OnLeader from any thread; everything
+// else runs on the loop.
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/event_loop.h"
+#include "base/file_system.h"
+#include "broker/broker_state.h"
+#include "broker/feed_applier.h"
+#include "broker/metadata_cache.h"
+#include "rpc/gate.h"
+#include "rpc/leader_finder.h"
+
+namespace sluice::broker {
+
+struct MetadataClientOptions {
+  std::map<NodeId, std::string> controllers;  // their gRPC addresses; at least one
+  const BrokerState* state = nullptr;  // who asks; none of these is owned, all outlive the client
+  MetadataCache* cache = nullptr;
+  EventLoop* loop = nullptr;
+  FileSystem* file_system = nullptr;
+  std::string image_path;  // of the copy on disk; empty = keep none
+  int64_t save_interval_ms = 60'000;
+  // Nothing heard for so long: ask another controller. Controllers send progress far more often.
+  int64_t silence_ms_max = 3'000;
+  std::function<void(const std::string& address)>
+      on_leader;  // told on the loop when the feed names another leader
+};
+
+class MetadataClient {
+ public:
+  // Loads the copy on disk if there is a fitting one; a damaged one is told in the log and left
+  // aside.
+  static std::unique_ptr<MetadataClient> Start(MetadataClientOptions options);
+  ~MetadataClient();
+
+  // A heartbeat's answer says who leads.
+  void OnLeader(NodeId leader);
+  // Ends the subscription and saves the image. Nothing of it runs afterwards. Idempotent.
+  void Stop();
+
+  // How often the image was fetched anew because it did not agree with the controller's; anything
+  // but 0 wants a look.
+  int64_t resyncs() const { return resyncs_; }
+
+ private:
+  class Stream;
+
+  explicit MetadataClient(MetadataClientOptions options);
+  void Load();
+  void Save();
+  void Subscribe();
+  void ResubscribeAfter(int64_t delay_ms);
+  void OnMessage(uint64_t generation, const controller::FeedMessage& message);
+  void OnEnd(uint64_t generation, const std::string& why);
+  void SwitchTo(NodeId leader);
+  void CheckSilence();
+  void SaveSometimes();
+  void DropStream();
+
+  MetadataClientOptions options_;
+  std::shared_ptr<rpc::Gate> gate_ = std::make_shared<rpc::Gate>();
+  std::shared_ptr<rpc::Gate> streams_ =
+      std::make_shared<rpc::Gate>();  // each is inside until gRPC is done with it
+  FeedApplier applier_;
+  rpc::LeaderFinder finder_;
+  std::shared_ptr<Stream> stream_;
+  std::string connected_address_;
+  uint64_t generation_ = 0;  // of stream_; what older ones still send is ignored
+  int failures_ = 0;         // streams in a row that ended before a message came
+  bool from_snapshot_ = false;
+  int64_t last_heard_ms_ = 0;
+  bool heard_ = false;       // this stream brought something
+  std::string unreachable_;  // a controller whose stream brought nothing
+  int64_t unreachable_until_ms_ = 0;
+  int64_t last_switch_ms_ = -1'000'000;
+  NodeId announced_leader_ = kNoNode;
+  LogIndex saved_index_{-1};
+  std::atomic<int64_t> resyncs_ = 0;
+  bool stopped_ = false;
+};
+
+}  // namespace sluice::broker
