@@ -1,0 +1,212 @@
+#include "broker/broker_lifecycle.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "kafka/error_code.h"
+
+namespace sluice::broker {
+namespace {
+
+constexpr int64_t kRegisterTimeoutMs = 2000;
+constexpr int64_t kRegisterRetryMs = 100;
+
+}  // namespace
+
+bool MayHaveLostAcknowledgedBytes(const LastStop& stop) {
+  if (stop.damaged) return true;
+  // After a kill the page cache still holds every byte, and in fsync mode acknowledged bytes are on
+  // the disk whatever happened.
+  return !stop.clean && stop.rebooted && stop.any_replicated;
+}
+
+BrokerLifecycle::BrokerLifecycle(BrokerLifecycleOptions options) : options_(std::move(options)) {
+  options_.metadata->AddListener([gate = gate_, this](const sluice::metadata::ImagePtr&,
+                                                      const sluice::metadata::ImagePtr& after) {
+    if (!gate->Enter()) return;
+    applied_index_ = after->last_index.value();
+    gate->Leave();
+  });
+}
+
+BrokerLifecycle::~BrokerLifecycle() { Stop(); }
+
+void BrokerLifecycle::Start() {
+  options_.loop->Post(rpc::Guarded(gate_, [this] { Pulse(); }));
+}
+
+void BrokerLifecycle::Stop() { gate_->Close(); }
+
+std::string BrokerLifecycle::last_error() const {
+  std::lock_guard lock(mutex_);
+  return last_error_;
+}
+
+void BrokerLifecycle::SetError(std::string error) {
+  std::lock_guard lock(mutex_);
+  if (!error.empty() && error != last_error_) LOG(WARNING) << error;
+  last_error_ = std::move(error);
+}
+
+void BrokerLifecycle::SchedulePulse(int64_t delay_ms) {
+  if (pulse_timer_ != 0) options_.loop->Cancel(pulse_timer_);
+  pulse_timer_ =
+      options_.loop->RunAfter(std::max<int64_t>(0, delay_ms), rpc::Guarded(gate_, [this] {
+                                pulse_timer_ = 0;
+                                Pulse();
+                              }));
+}
+
+// The next thing to say to the controller.
+void BrokerLifecycle::Pulse() {
+  if (under_way_ || stage_ == Stage::kEnded) return;
+  if (stage_ == Stage::kRegistering) {
+    Register();
+  } else {
+    Heartbeat();
+  }
+}
+
+void BrokerLifecycle::Register() {
+  controller::RegisterBrokerRequest request;
+  const BrokerState& state = *options_.state;
+  request.mutable_sender()->set_cluster_id(state.cluster_id);
+  request.mutable_sender()->set_node_id(state.node_id.value());
+  request.mutable_sender()->set_directory_id(std::string(state.directory_id.view()));
+  request.mutable_sender()->set_broker_epoch(-1);
+  *request.mutable_broker() = options_.registration;
+  request.set_unclean(options_.unclean);
+  request.set_previous_broker_epoch(options_.previous_broker_epoch);
+  request.set_session_timeout_ms(state.session_timeout_ms);
+  under_way_ = true;
+  options_.controller->RegisterBroker(
+      std::move(request), kRegisterTimeoutMs,
+      [gate = gate_, this](Result<controller::RegisterBrokerResponse> response) {
+        if (!gate->Enter()) return;
+        options_.loop->Post(rpc::Guarded(
+            gate_, [this, response = std::move(response)] { OnRegistered(response); }));
+        gate->Leave();
+      });
+}
+
+void BrokerLifecycle::OnRegistered(Result<controller::RegisterBrokerResponse> response) {
+  under_way_ = false;
+  if (stage_ != Stage::kRegistering) return;  // the shutdown was faster
+  if (!response.ok()) {
+    SetError("cannot register with the controllers: " + response.status().message());
+    return SchedulePulse(kRegisterRetryMs);
+  }
+  if (const controller::Outcome& outcome = response->outcome(); outcome.error_code() != 0) {
+    SetError("the controller refuses the registration: " + outcome.message() + " (error " +
+             std::to_string(outcome.error_code()) + ")");
+    return SchedulePulse(kRegisterRetryMs);
+  }
+  SetError("");
+  options_.state->broker_epoch = response->broker_epoch();
+  // Another registration of this same process loses nothing.
+  options_.unclean = false;
+  options_.previous_broker_epoch = response->broker_epoch();
+  stage_ = Stage::kStarting;
+  LOG(INFO) << "registered as broker " << options_.state->node_id << " with epoch "
+            << response->broker_epoch();
+  Heartbeat();
+}
+
+void BrokerLifecycle::RegisterAgain(const std::string& why) {
+  LOG(WARNING) << "registering again: " << why;
+  options_.state->fenced = true;
+  options_.state->lease_start_steady_ms = -1;
+  if (stage_ == Stage::kShuttingDown) return EndShutdown(false);
+  stage_ = Stage::kRegistering;
+  Register();
+}
+
+void BrokerLifecycle::Heartbeat() {
+  const BrokerState& state = *options_.state;
+  controller::HeartbeatRequest request;
+  request.mutable_sender()->set_cluster_id(state.cluster_id);
+  request.mutable_sender()->set_node_id(state.node_id.value());
+  request.mutable_sender()->set_directory_id(std::string(state.directory_id.view()));
+  request.mutable_sender()->set_broker_epoch(state.broker_epoch);
+  request.set_applied_index(applied_index_);
+  request.set_ready(applied_index_ >= state.broker_epoch);
+  request.set_want_shutdown(stage_ == Stage::kShuttingDown);
+  under_way_ = true;
+  const int64_t sent_ms = now_ms();
+  options_.controller->Heartbeat(
+      std::move(request),
+      std::max<int64_t>(options_.heartbeat_interval_ms, state.session_timeout_ms / 2),
+      [gate = gate_, this, sent_ms](Result<controller::HeartbeatResponse> response) {
+        if (!gate->Enter()) return;
+        options_.loop->Post(rpc::Guarded(gate_, [this, sent_ms, response = std::move(response)] {
+          OnHeartbeat(sent_ms, response);
+        }));
+        gate->Leave();
+      });
+}
+
+void BrokerLifecycle::OnHeartbeat(int64_t sent_ms, Result<controller::HeartbeatResponse> response) {
+  under_way_ = false;
+  if (stage_ == Stage::kEnded) return;
+  if (!response.ok()) {
+    SetError("no heartbeat reaches the active controller: " + response.status().message());
+  } else if (const int code = response->outcome().error_code();
+             code == static_cast<int>(kafka::ErrorCode::kStaleBrokerEpoch) ||
+             code == static_cast<int>(kafka::ErrorCode::kBrokerIdNotRegistered)) {
+    return RegisterAgain(response->outcome().message());
+  } else if (code != 0) {
+    SetError("the controller refuses the heartbeat: " + response->outcome().message() + " (error " +
+             std::to_string(code) + ")");
+  } else {
+    Accept(sent_ms, *response);
+  }
+  if (stage_ == Stage::kShuttingDown) {
+    const int64_t since_ms = std::max(last_answer_ms_, shutdown_began_ms_);
+    const bool alone =
+        now_ms() - since_ms >
+        2 * options_.state->session_timeout_ms;  // nobody left who could move anything
+    if (alone || now_ms() - shutdown_began_ms_ >= options_.shutdown_timeout_ms) EndShutdown(false);
+  }
+  if (stage_ != Stage::kEnded) SchedulePulse(sent_ms + options_.heartbeat_interval_ms - now_ms());
+}
+
+void BrokerLifecycle::Accept(int64_t sent_ms, const controller::HeartbeatResponse& response) {
+  SetError("");
+  last_answer_ms_ = now_ms();
+  BrokerState& state = *options_.state;
+  const int64_t lease_start_ms = sent_ms - response.lease_age_ms();
+  if (lease_start_ms > state.lease_start_steady_ms) state.lease_start_steady_ms = lease_start_ms;
+  if (state.fenced.exchange(response.fenced()) != response.fenced()) {
+    LOG(INFO) << "broker " << state.node_id
+              << (response.fenced() ? " is fenced" : " is in service");
+  }
+  if (options_.on_leader && response.outcome().leader_id() >= 0) {
+    options_.on_leader(NodeId(response.outcome().leader_id()));
+  }
+  if (stage_ == Stage::kShuttingDown) {
+    if (response.may_shut_down()) EndShutdown(true);
+  } else {
+    stage_ = response.fenced() ? Stage::kStarting : Stage::kRunning;
+  }
+}
+
+void BrokerLifecycle::BeginShutdown(std::function<void(bool)> done) {
+  options_.loop->Post(rpc::Guarded(gate_, [this, done = std::move(done)] {
+    const bool registered = stage_ == Stage::kStarting || stage_ == Stage::kRunning;
+    shutdown_done_ = done;
+    shutdown_began_ms_ = now_ms();
+    if (!registered) return EndShutdown(false);
+    stage_ = Stage::kShuttingDown;
+    options_.loop->RunAfter(options_.shutdown_timeout_ms,
+                            rpc::Guarded(gate_, [this] { EndShutdown(false); }));
+    SchedulePulse(0);
+  }));
+}
+
+void BrokerLifecycle::EndShutdown(bool moved) {
+  stage_ = Stage::kEnded;
+  if (pulse_timer_ != 0) options_.loop->Cancel(std::exchange(pulse_timer_, 0));
+  if (auto done = std::exchange(shutdown_done_, nullptr); done) done(moved);
+}
+
+}  // namespace sluice::broker

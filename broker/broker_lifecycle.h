@@ -1,0 +1,103 @@
+#pragma once
+// BrokerLifecycle: this broker's standing with the controller: registration, heartbeats, fencing,
+// the lease by which it may lead, and the controlled shutdown.
+//
+//   kRegistering --registered--> kStarting --answer: not fenced--> kRunning --BeginShutdown-->
+//   kShuttingDown --may go, or too late--> kEnded
+//        ^                          |  ^                             |  |
+//        |                          |  +-------answer: fenced-------+  |
+//        +----answer: epoch unknown-+----------------------------------+          (BeginShutdown
+//        while kRegistering ends at once)
+//
+// Invariants: 1. At most one registration or heartbeat is under way.  2. The lease starts no later
+// than the controller's confirmed round: it is counted from when the heartbeat was sent, minus the
+// age that the answer tells.  3. A heartbeat says ready only when the broker has applied its own
+// registration.
+//
+// Thread rule: Start, Stop from the owner, not on the loop; BeginShutdown and the accessors from
+// any thread; all else on the loop, which should be its own: a late heartbeat costs leadership.
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "base/event_loop.h"
+#include "broker/broker_state.h"
+#include "broker/controller_client.h"
+#include "broker/metadata_cache.h"
+#include "proto/metadata.pb.h"
+#include "rpc/gate.h"
+
+namespace sluice::broker {
+
+// What decides whether a replica may have lost acknowledged bytes (architecture.md section 4).
+struct LastStop {
+  bool clean = false;     // the clean-shutdown marker was there
+  bool rebooted = false;  // the host's boot id is another one than at the last start, or unknown
+  bool any_replicated = true;  // some partition's durability is not fsync
+  bool damaged = false;        // a log was found damaged beyond a torn tail
+};
+bool MayHaveLostAcknowledgedBytes(const LastStop& stop);
+
+struct BrokerLifecycleOptions {
+  BrokerState* state = nullptr;  // none of these is owned; all outlive the lifecycle
+  MetadataCache* metadata = nullptr;
+  ControllerClient* controller = nullptr;
+  EventLoop* loop = nullptr;
+  sluice::metadata::RegisterBrokerRecord registration;
+  bool unclean = false;
+  int64_t previous_broker_epoch = -1;  // from the clean-shutdown marker
+  int64_t heartbeat_interval_ms = 100;
+  int64_t shutdown_timeout_ms = 5000;
+  std::function<void(NodeId)> on_leader;  // told on the loop which controller answered
+};
+
+class BrokerLifecycle {
+ public:
+  enum class Stage { kRegistering, kStarting, kRunning, kShuttingDown, kEnded };
+
+  // Adds itself to the metadata cache's listeners: create it after those that must have seen an
+  // image before it counts as applied.
+  explicit BrokerLifecycle(BrokerLifecycleOptions options);
+  ~BrokerLifecycle();
+
+  void Start();
+  // Asks the controller to move this broker's leaders away. `done` runs on the loop once that is
+  // so, or after the timeout (false). Once only.
+  void BeginShutdown(std::function<void(bool moved)> done);
+  // Nothing of it runs afterwards. Idempotent.
+  void Stop();
+
+  Stage stage() const { return stage_; }
+  // Why the last registration or heartbeat did not succeed; empty when it did.
+  std::string last_error() const;
+
+ private:
+  void Register();
+  void OnRegistered(Result<controller::RegisterBrokerResponse> response);
+  void RegisterAgain(const std::string& why);
+  void Heartbeat();
+  void OnHeartbeat(int64_t sent_ms, Result<controller::HeartbeatResponse> response);
+  void Accept(int64_t sent_ms, const controller::HeartbeatResponse& response);
+  void SchedulePulse(int64_t delay_ms);
+  void Pulse();
+  void EndShutdown(bool moved);
+  void SetError(std::string error);
+  int64_t now_ms() const { return options_.loop->clock().SteadyMs(); }
+
+  BrokerLifecycleOptions options_;
+  std::shared_ptr<rpc::Gate> gate_ = std::make_shared<rpc::Gate>();
+  std::atomic<Stage> stage_ = Stage::kRegistering;
+  std::atomic<int64_t> applied_index_ = -1;  // images up to here have reached every listener
+  bool under_way_ = false;
+  EventLoop::TimerId pulse_timer_ = 0;
+  int64_t last_answer_ms_ = -1;
+  int64_t shutdown_began_ms_ = -1;
+  std::function<void(bool)> shutdown_done_;
+  mutable std::mutex mutex_;  // guards last_error_
+  std::string last_error_;
+};
+
+}  // namespace sluice::broker

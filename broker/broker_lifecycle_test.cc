@@ -1,0 +1,292 @@
+#include "broker/broker_lifecycle.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <optional>
+
+#include "base/testing/sim_event_loop.h"
+#include "kafka/error_code.h"
+#include "metadata/image.h"
+
+namespace sluice::broker {
+namespace {
+
+// A controller that answers registrations and heartbeats as the test says, after a delay on the
+// virtual clock.
+class FakeController final : public ControllerClient {
+ public:
+  explicit FakeController(EventLoop& loop) : loop_(loop) {}
+
+  void RegisterBroker(controller::RegisterBrokerRequest request, int64_t,
+                      Done<controller::RegisterBrokerResponse> done) override {
+    registrations.push_back(std::move(request));
+    Result<controller::RegisterBrokerResponse> answer = Status::Timeout("nobody there");
+    if (reachable) {
+      controller::RegisterBrokerResponse response;
+      response.set_broker_epoch(next_epoch);
+      response.mutable_outcome()->set_error_code(register_error);
+      answer = response;
+    }
+    loop_.RunAfter(delay_ms, [done, answer] { done(answer); });
+  }
+  void Heartbeat(controller::HeartbeatRequest request, int64_t,
+                 Done<controller::HeartbeatResponse> done) override {
+    heartbeats.push_back(std::move(request));
+    Result<controller::HeartbeatResponse> answer = Status::Timeout("nobody there");
+    if (reachable) {
+      answer = heartbeat_answer;
+      // What a controller does: out of the fence once the broker is ready.
+      answer->set_fenced(!heartbeats.back().ready());
+      if (heartbeat_error != 0)
+        answer->mutable_outcome()->set_error_code(std::exchange(heartbeat_error, 0));
+    }
+    loop_.RunAfter(delay_ms, [done, answer] { done(answer); });
+  }
+  void AlterPartition(controller::AlterPartitionRequest, int64_t,
+                      Done<controller::AlterPartitionResponse>) override {}
+  void AllocateProducerIds(controller::AllocateProducerIdsRequest, int64_t,
+                           Done<controller::AllocateProducerIdsResponse>) override {}
+  void CreateTopics(controller::CreateTopicsRequest, int64_t,
+                    Done<controller::CreateTopicsResponse>) override {}
+  void DeleteTopics(controller::DeleteTopicsRequest, int64_t,
+                    Done<controller::DeleteTopicsResponse>) override {}
+  void CreatePartitions(controller::CreatePartitionsRequest, int64_t,
+                        Done<controller::CreatePartitionsResponse>) override {}
+  void AlterConfigs(controller::AlterConfigsRequest, int64_t,
+                    Done<controller::AlterConfigsResponse>) override {}
+  void DescribeQuorum(controller::DescribeQuorumRequest, int64_t,
+                      Done<controller::DescribeQuorumResponse>) override {}
+
+  std::deque<controller::RegisterBrokerRequest> registrations;
+  std::deque<controller::HeartbeatRequest> heartbeats;
+  bool reachable = true;
+  int64_t delay_ms = 1;
+  int64_t next_epoch = 7;
+  int register_error = 0;
+  int heartbeat_error = 0;  // once
+  controller::HeartbeatResponse heartbeat_answer;
+
+ private:
+  EventLoop& loop_;
+};
+
+class BrokerLifecycleTest : public ::testing::Test {
+ protected:
+  BrokerLifecycleTest() {
+    state_.node_id = NodeId(1);
+    state_.cluster_id = "cluster";
+    state_.session_timeout_ms = 600;
+  }
+
+  void Start(bool unclean = false) {
+    BrokerLifecycleOptions options;
+    options.state = &state_;
+    options.metadata = &metadata_;
+    options.controller = &controller_;
+    options.loop = &loop_;
+    options.registration.set_broker_id(1);
+    options.unclean = unclean;
+    options.previous_broker_epoch = 3;
+    options.on_leader = [this](NodeId leader) { leader_ = leader; };
+    lifecycle_ = std::make_unique<BrokerLifecycle>(std::move(options));
+    lifecycle_->Start();
+  }
+  void Apply(int64_t index) {
+    auto image = std::make_shared<metadata::Image>(*metadata::EmptyImage());
+    image->last_index = LogIndex(index);
+    metadata_.Publish(image);
+  }
+  // Registered, caught up and out of the fence.
+  void BringIntoService() {
+    Start();
+    scheduler_.RunForMs(10);
+    Apply(7);
+    scheduler_.RunForMs(200);
+    ASSERT_EQ(lifecycle_->stage(), BrokerLifecycle::Stage::kRunning);
+  }
+
+  testing::SimScheduler scheduler_;
+  testing::SimEventLoop loop_{scheduler_};
+  BrokerState state_;
+  MetadataCache metadata_;
+  FakeController controller_{loop_};
+  NodeId leader_ = kNoNode;
+  std::unique_ptr<BrokerLifecycle> lifecycle_;
+};
+
+TEST_F(BrokerLifecycleTest, RegistersAndIsReadyOnlyWhenItsRegistrationIsApplied) {
+  Start(/*unclean=*/true);
+  Apply(6);
+  scheduler_.RunForMs(500);
+  ASSERT_EQ(controller_.registrations.size(), 1U);
+  EXPECT_TRUE(controller_.registrations[0].unclean());
+  EXPECT_EQ(controller_.registrations[0].previous_broker_epoch(), 3);
+  EXPECT_EQ(state_.broker_epoch, 7);
+  EXPECT_FALSE(controller_.heartbeats.back().ready());
+  EXPECT_EQ(controller_.heartbeats.back().applied_index(), 6);
+  EXPECT_TRUE(state_.fenced);
+
+  Apply(7);
+  scheduler_.RunForMs(200);
+  EXPECT_TRUE(controller_.heartbeats.back().ready());
+  EXPECT_FALSE(state_.fenced);
+  EXPECT_EQ(lifecycle_->stage(), BrokerLifecycle::Stage::kRunning);
+}
+
+TEST_F(BrokerLifecycleTest, HeartbeatsKeepTheirInterval) {
+  BringIntoService();
+  const size_t before = controller_.heartbeats.size();
+  scheduler_.RunForMs(1000);
+  EXPECT_EQ(controller_.heartbeats.size() - before, 10U);
+}
+
+TEST_F(BrokerLifecycleTest, OneHeartbeatIsUnderWayAtATime) {
+  BringIntoService();
+  controller_.delay_ms = 250;
+  scheduler_.RunForMs(50);
+  const size_t before = controller_.heartbeats.size();
+  scheduler_.RunForMs(1000);
+  EXPECT_LE(controller_.heartbeats.size() - before, 5U);
+}
+
+TEST_F(BrokerLifecycleTest, TheLeaseRunsFromTheControllersConfirmedRound) {
+  controller_.heartbeat_answer.set_lease_age_ms(40);
+  controller_.delay_ms = 30;
+  BringIntoService();
+  // The last answered heartbeat was sent at most 100 + 30 ms ago; its lease began 40 ms before
+  // that.
+  const int64_t age_ms = loop_.clock().SteadyMs() - state_.lease_start_steady_ms;
+  EXPECT_GE(age_ms, 40 + 30);
+  EXPECT_LE(age_ms, 40 + 30 + 100);
+}
+
+TEST_F(BrokerLifecycleTest, TheLeaseEndsWhenNoControllerAnswers) {
+  BringIntoService();
+  EXPECT_TRUE(state_.LeaseValid(loop_.clock()));
+  controller_.reachable = false;
+  scheduler_.RunForMs(700);
+  EXPECT_FALSE(state_.LeaseValid(loop_.clock()));
+  EXPECT_NE(lifecycle_->last_error(), "");
+  controller_.reachable = true;
+  scheduler_.RunForMs(200);
+  EXPECT_TRUE(state_.LeaseValid(loop_.clock()));
+  EXPECT_EQ(lifecycle_->last_error(), "");
+}
+
+TEST_F(BrokerLifecycleTest, TheAnswerSaysWhoLeads) {
+  controller_.heartbeat_answer.mutable_outcome()->set_leader_id(3);
+  BringIntoService();
+  EXPECT_EQ(leader_, NodeId(3));
+}
+
+TEST_F(BrokerLifecycleTest, KeepsTryingToRegister) {
+  controller_.reachable = false;
+  Start(/*unclean=*/true);
+  scheduler_.RunForMs(1000);
+  EXPECT_GE(controller_.registrations.size(), 5U);
+  controller_.reachable = true;
+  controller_.register_error = static_cast<int>(kafka::ErrorCode::kDuplicateBrokerRegistration);
+  scheduler_.RunForMs(300);
+  EXPECT_EQ(lifecycle_->stage(), BrokerLifecycle::Stage::kRegistering);
+  controller_.register_error = 0;
+  scheduler_.RunForMs(300);
+  EXPECT_EQ(lifecycle_->stage(), BrokerLifecycle::Stage::kStarting);
+  // Nothing was accepted before: the last attempt still says that bytes may be lost.
+  EXPECT_TRUE(controller_.registrations.back().unclean());
+}
+
+class UnknownEpochTest : public BrokerLifecycleTest,
+                         public ::testing::WithParamInterface<kafka::ErrorCode> {};
+
+TEST_P(UnknownEpochTest, RegistersAgain) {
+  BringIntoService();
+  controller_.heartbeat_error = static_cast<int>(GetParam());
+  controller_.next_epoch = 20;
+  scheduler_.RunForMs(110);
+  ASSERT_EQ(controller_.registrations.size(), 2U);
+  EXPECT_FALSE(controller_.registrations[1].unclean());
+  EXPECT_EQ(controller_.registrations[1].previous_broker_epoch(), 7);
+  EXPECT_EQ(state_.broker_epoch, 20);
+  EXPECT_TRUE(state_.fenced);
+  EXPECT_FALSE(controller_.heartbeats.back().ready());
+  Apply(20);
+  scheduler_.RunForMs(200);
+  EXPECT_FALSE(state_.fenced);
+}
+
+INSTANTIATE_TEST_SUITE_P(Errors, UnknownEpochTest,
+                         ::testing::Values(kafka::ErrorCode::kStaleBrokerEpoch,
+                                           kafka::ErrorCode::kBrokerIdNotRegistered));
+
+TEST_F(BrokerLifecycleTest, ShutdownWaitsUntilTheLeadersAreMoved) {
+  BringIntoService();
+  std::optional<bool> moved;
+  lifecycle_->BeginShutdown([&](bool m) { moved = m; });
+  scheduler_.RunForMs(300);
+  EXPECT_TRUE(controller_.heartbeats.back().want_shutdown());
+  EXPECT_EQ(moved, std::nullopt);
+  controller_.heartbeat_answer.set_may_shut_down(true);
+  scheduler_.RunForMs(200);
+  EXPECT_EQ(moved, true);
+  const size_t before = controller_.heartbeats.size();
+  scheduler_.RunForMs(1000);
+  EXPECT_EQ(controller_.heartbeats.size(), before);
+}
+
+TEST_F(BrokerLifecycleTest, ShutdownDoesNotWaitForEver) {
+  BringIntoService();
+  std::optional<bool> moved;
+  lifecycle_->BeginShutdown([&](bool m) { moved = m; });
+  scheduler_.RunForMs(4900);
+  EXPECT_EQ(moved, std::nullopt);
+  scheduler_.RunForMs(200);
+  EXPECT_EQ(moved, false);
+}
+
+TEST_F(BrokerLifecycleTest, ShutdownGivesUpSoonWhenNoControllerIsLeft) {
+  BringIntoService();
+  controller_.reachable = false;
+  std::optional<bool> moved;
+  lifecycle_->BeginShutdown([&](bool m) { moved = m; });
+  scheduler_.RunForMs(1500);
+  EXPECT_EQ(moved, false);
+}
+
+TEST_F(BrokerLifecycleTest, ShutdownBeforeTheRegistrationEndsAtOnce) {
+  controller_.reachable = false;
+  Start();
+  std::optional<bool> moved;
+  lifecycle_->BeginShutdown([&](bool m) { moved = m; });
+  scheduler_.RunForMs(10);
+  EXPECT_EQ(moved, false);
+}
+
+TEST_F(BrokerLifecycleTest, NothingRunsAfterStop) {
+  BringIntoService();
+  lifecycle_.reset();
+  const size_t before = controller_.heartbeats.size();
+  scheduler_.RunForMs(1000);
+  EXPECT_EQ(controller_.heartbeats.size(), before);
+  Apply(9);
+}
+
+struct UncleanCase {
+  LastStop stop;
+  bool expected;
+};
+
+TEST(MayHaveLostAcknowledgedBytesTest, FollowsTheRule) {
+  const UncleanCase cases[] = {
+      {{.clean = true, .rebooted = true, .any_replicated = true}, false},
+      {{.clean = false, .rebooted = false, .any_replicated = true},
+       false},  // SIGKILL: the page cache survives
+      {{.clean = false, .rebooted = true, .any_replicated = false}, false},  // fsync mode
+      {{.clean = false, .rebooted = true, .any_replicated = true}, true},    // power cut
+      {{.clean = true, .rebooted = false, .any_replicated = false, .damaged = true}, true},
+  };
+  for (const UncleanCase& c : cases) EXPECT_EQ(MayHaveLostAcknowledgedBytes(c.stop), c.expected);
+}
+
+}  // namespace
+}  // namespace sluice::broker
