@@ -37,7 +37,8 @@ const ConfigMap& Image::TopicConfigs(const std::string& name) const {
 ImagePtr EmptyImage() {
   static const ImagePtr kEmpty = [] {
     auto image = std::make_shared<Image>();
-    image->topics_by_name = std::make_shared<std::map<std::string, std::shared_ptr<const TopicImage>>>();
+    image->topics_by_name =
+        std::make_shared<std::map<std::string, std::shared_ptr<const TopicImage>>>();
     image->topics_by_id = std::make_shared<std::map<TopicId, std::shared_ptr<const TopicImage>>>();
     image->topic_configs = std::make_shared<std::map<std::string, ConfigMap>>();
     image->broker_configs = std::make_shared<std::map<std::string, ConfigMap>>();
@@ -58,10 +59,12 @@ int32_t EffectiveMinIsr(const Image& image, const std::string& topic, size_t rep
   if (const auto set = explicit_values.find(kKey); set != explicit_values.end()) {
     text = &set->second;
   } else if (const auto all = image.broker_configs->find(""); all != image.broker_configs->end()) {
-    if (const auto value = all->second.find(kKey); value != all->second.end()) text = &value->second;
+    if (const auto value = all->second.find(kKey); value != all->second.end())
+      text = &value->second;
   }
   int32_t wanted = 1;
-  // Values were checked before they were written, so a text that is no number is none of ours: the default holds.
+  // Values were checked before they were written, so a text that is no number is none of ours: the
+  // default holds.
   if (text != nullptr) std::from_chars(text->data(), text->data() + text->size(), wanted);
   return std::clamp<int32_t>(wanted, 1, std::max<int32_t>(1, static_cast<int32_t>(replica_count)));
 }

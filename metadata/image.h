@@ -1,11 +1,15 @@
 #pragma once
-// Image: the cluster's metadata at one index, immutable. Controllers and brokers build the next image by replaying committed records on the
-// one before (metadata/replay.h); parts that did not change are shared.
+// Image: the cluster's metadata at one index, immutable. Controllers and brokers build the next
+// image by replaying committed records on the one before (metadata/replay.h); parts that did not
+// change are shared.
 //
 // Invariants (asserted by CheckImage in metadata/invariants.h after each applied entry):
-//   1. A partition's leader is in its ISR, or -1.     2. The ISR is a subset of the replicas; ELR and ISR are disjoint.
-//   3. No fenced or shutting-down broker is in an ISR.  4. |ISR| >= min ISR implies that the ELR is empty.
-//   5. Topic name <-> id is a bijection.              6. A broker's epoch is the index of its registration.
+//   1. A partition's leader is in its ISR, or -1.     2. The ISR is a subset of the replicas; ELR
+//   and ISR are disjoint.
+//   3. No fenced or shutting-down broker is in an ISR.  4. |ISR| >= min ISR implies that the ELR is
+//   empty.
+//   5. Topic name <-> id is a bijection.              6. A broker's epoch is the index of its
+//   registration.
 //
 // Thread rule: immutable; share by shared_ptr<const Image> among all threads.
 
@@ -68,7 +72,8 @@ struct TopicImage {
 
 using ConfigMap = std::map<std::string, std::string>;
 
-// An admin request that was carried out, and what it was answered: a retry after a failover gets the same answer.
+// An admin request that was carried out, and what it was answered: a retry after a failover gets
+// the same answer.
 struct RequestImage {
   int64_t time_ms = 0;
   std::string response;  // serialised, of the request's own type
@@ -84,11 +89,14 @@ struct Image {
   // Shared maps: an image that changes no topic shares both with its predecessor.
   std::shared_ptr<const std::map<std::string, std::shared_ptr<const TopicImage>>> topics_by_name;
   std::shared_ptr<const std::map<TopicId, std::shared_ptr<const TopicImage>>> topics_by_id;
-  std::shared_ptr<const std::map<std::string, ConfigMap>> topic_configs;   // explicitly set ones, by topic name
-  std::shared_ptr<const std::map<std::string, ConfigMap>> broker_configs;  // dynamic ones, by id or "" for all
+  std::shared_ptr<const std::map<std::string, ConfigMap>>
+      topic_configs;  // explicitly set ones, by topic name
+  std::shared_ptr<const std::map<std::string, ConfigMap>>
+      broker_configs;  // dynamic ones, by id or "" for all
   std::map<std::string, int32_t> features;
   int64_t next_producer_id = 0;
-  std::shared_ptr<const RequestMap> requests;  // of the last minutes (metadata/replay.h says how many)
+  std::shared_ptr<const RequestMap>
+      requests;  // of the last minutes (metadata/replay.h says how many)
 
   const BrokerImage* FindBroker(NodeId id) const;
   std::shared_ptr<const TopicImage> FindTopic(const std::string& name) const;
@@ -100,8 +108,9 @@ struct Image {
 };
 
 bool InIsr(const PartitionImage& partition, NodeId replica);
-// How many in-sync replicas the topic wants before acks=all is acknowledged: the topic's own min.insync.replicas, else the cluster's dynamic default (the first
-// controller writes it from its configuration), else 1. Never more than `replica_count`.
+// How many in-sync replicas the topic wants before acks=all is acknowledged: the topic's own
+// min.insync.replicas, else the cluster's dynamic default (the first controller writes it from its
+// configuration), else 1. Never more than `replica_count`.
 int32_t EffectiveMinIsr(const Image& image, const std::string& topic, size_t replica_count);
 
 using ImagePtr = std::shared_ptr<const Image>;

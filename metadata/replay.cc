@@ -6,7 +6,9 @@ namespace sluice::metadata {
 
 namespace {
 
-Status Contradiction(const std::string& what) { return Status::Corruption("metadata record: " + what); }
+Status Contradiction(const std::string& what) {
+  return Status::Corruption("metadata record: " + what);
+}
 
 bool IsUuid(const std::string& bytes) { return bytes.size() == 16; }
 
@@ -24,7 +26,8 @@ ImageBuilder::ImageBuilder(ImagePtr base) : next_(*base) {}
 Status ImageBuilder::ApplyEntry(std::string_view data, LogIndex index) {
   MetadataBatch batch;
   if (!batch.ParseFromArray(data.data(), static_cast<int>(data.size()))) {
-    return Contradiction("the entry at index " + std::to_string(index.value()) + " is no MetadataBatch");
+    return Contradiction("the entry at index " + std::to_string(index.value()) +
+                         " is no MetadataBatch");
   }
   return ApplyBatch(batch, index);
 }
@@ -42,7 +45,8 @@ Status ImageBuilder::Apply(const MetadataRecord& record, LogIndex index) {
     case MetadataRecord::kRegisterBroker: return ApplyRegister(record.register_broker(), index);
     case MetadataRecord::kUnregisterBroker: {
       const NodeId id(record.unregister_broker().broker_id());
-      if (next_.brokers.erase(id) == 0) return Contradiction("unregisters unknown broker " + std::to_string(id.value()));
+      if (next_.brokers.erase(id) == 0)
+        return Contradiction("unregisters unknown broker " + std::to_string(id.value()));
       delta_.brokers.insert(id);
       return Status::Ok();
     }
@@ -54,7 +58,8 @@ Status ImageBuilder::Apply(const MetadataRecord& record, LogIndex index) {
     case MetadataRecord::kConfig: return ApplyConfig(record.config());
     case MetadataRecord::kProducerIds:
       if (record.producer_ids().next_producer_id() < next_.next_producer_id) {
-        return Contradiction("producer ids go back to " + std::to_string(record.producer_ids().next_producer_id()));
+        return Contradiction("producer ids go back to " +
+                             std::to_string(record.producer_ids().next_producer_id()));
       }
       next_.next_producer_id = record.producer_ids().next_producer_id();
       return Status::Ok();
@@ -65,12 +70,14 @@ Status ImageBuilder::Apply(const MetadataRecord& record, LogIndex index) {
     case MetadataRecord::kRequestId: return ApplyRequestId(record.request_id());
     case MetadataRecord::RECORD_NOT_SET: break;
   }
-  return Contradiction("of a kind this version does not know, at index " + std::to_string(index.value()));
+  return Contradiction("of a kind this version does not know, at index " +
+                       std::to_string(index.value()));
 }
 
 Status ImageBuilder::ApplyRegister(const RegisterBrokerRecord& record, LogIndex index) {
   if (!IsUuid(record.incarnation_id()) || !IsUuid(record.directory_id())) {
-    return Contradiction("registration of broker " + std::to_string(record.broker_id()) + " without ids");
+    return Contradiction("registration of broker " + std::to_string(record.broker_id()) +
+                         " without ids");
   }
   auto broker = std::make_shared<BrokerImage>();
   broker->id = NodeId(record.broker_id());
@@ -96,10 +103,12 @@ Status ImageBuilder::ApplyRegister(const RegisterBrokerRecord& record, LogIndex 
 
 Status ImageBuilder::ApplyBrokerChange(const BrokerChangeRecord& record) {
   const auto found = next_.brokers.find(NodeId(record.broker_id()));
-  if (found == next_.brokers.end()) return Contradiction("changes unknown broker " + std::to_string(record.broker_id()));
+  if (found == next_.brokers.end())
+    return Contradiction("changes unknown broker " + std::to_string(record.broker_id()));
   auto broker = std::make_shared<BrokerImage>(*found->second);
   if (record.has_fenced()) broker->fenced = record.fenced();
-  if (record.has_in_controlled_shutdown()) broker->in_controlled_shutdown = record.in_controlled_shutdown();
+  if (record.has_in_controlled_shutdown())
+    broker->in_controlled_shutdown = record.in_controlled_shutdown();
   delta_.brokers.insert(broker->id);
   found->second = std::move(broker);
   return Status::Ok();
@@ -114,7 +123,8 @@ void ImageBuilder::EnsureTopicMaps() {
 }
 
 TopicImage* ImageBuilder::MutableTopic(const TopicId& id) {
-  if (const auto touched = touched_.find(id); touched != touched_.end()) return touched->second.get();
+  if (const auto touched = touched_.find(id); touched != touched_.end())
+    return touched->second.get();
   const auto topic = next_.FindTopic(id);
   if (topic == nullptr) return nullptr;
   EnsureTopicMaps();
@@ -127,8 +137,10 @@ TopicImage* ImageBuilder::MutableTopic(const TopicId& id) {
 Status ImageBuilder::ApplyTopic(const TopicRecord& record) {
   if (!IsUuid(record.topic_id())) return Contradiction("topic " + record.name() + " without an id");
   const TopicId id = TopicId::FromBytes(record.topic_id());
-  if (next_.topics_by_name->contains(record.name())) return Contradiction("topic " + record.name() + " exists");
-  if (next_.topics_by_id->contains(id)) return Contradiction("topic id " + id.ToString() + " exists");
+  if (next_.topics_by_name->contains(record.name()))
+    return Contradiction("topic " + record.name() + " exists");
+  if (next_.topics_by_id->contains(id))
+    return Contradiction("topic id " + id.ToString() + " exists");
   EnsureTopicMaps();
   auto topic = std::make_shared<TopicImage>();
   topic->name = record.name();
@@ -160,11 +172,12 @@ Status ImageBuilder::ApplyRemoveTopic(const RemoveTopicRecord& record) {
 }
 
 Status ImageBuilder::ApplyPartition(const PartitionRecord& record) {
-  TopicImage* topic = IsUuid(record.topic_id()) ? MutableTopic(TopicId::FromBytes(record.topic_id())) : nullptr;
+  TopicImage* topic =
+      IsUuid(record.topic_id()) ? MutableTopic(TopicId::FromBytes(record.topic_id())) : nullptr;
   if (topic == nullptr) return Contradiction("partition of an unknown topic");
   if (record.partition() != static_cast<int32_t>(topic->partitions.size())) {
-    return Contradiction("partition " + std::to_string(record.partition()) + " of " + topic->name + " where " +
-                         std::to_string(topic->partitions.size()) + " is next");
+    return Contradiction("partition " + std::to_string(record.partition()) + " of " + topic->name +
+                         " where " + std::to_string(topic->partitions.size()) + " is next");
   }
   PartitionImage partition;
   partition.replicas = ToNodes(record.replicas());
@@ -180,17 +193,21 @@ Status ImageBuilder::ApplyPartition(const PartitionRecord& record) {
 }
 
 Status ImageBuilder::ApplyPartitionChange(const PartitionChangeRecord& record) {
-  TopicImage* topic = IsUuid(record.topic_id()) ? MutableTopic(TopicId::FromBytes(record.topic_id())) : nullptr;
+  TopicImage* topic =
+      IsUuid(record.topic_id()) ? MutableTopic(TopicId::FromBytes(record.topic_id())) : nullptr;
   const size_t index = static_cast<size_t>(record.partition());
-  if (topic == nullptr || index >= topic->partitions.size()) return Contradiction("change of an unknown partition");
+  if (topic == nullptr || index >= topic->partitions.size())
+    return Contradiction("change of an unknown partition");
   PartitionImage& partition = topic->partitions[index];
   if (record.has_leader_epoch() && LeaderEpoch(record.leader_epoch()) < partition.leader_epoch) {
-    return Contradiction("leader epoch of " + topic->name + "-" + std::to_string(index) + " goes back");
+    return Contradiction("leader epoch of " + topic->name + "-" + std::to_string(index) +
+                         " goes back");
   }
   if (record.has_replicas()) partition.replicas = ToNodes(record.replicas().ids());
   if (record.has_isr()) partition.isr = ToNodes(record.isr().ids());
   if (record.has_elr()) partition.elr = ToNodes(record.elr().ids());
-  if (record.has_last_known_elr()) partition.last_known_elr = ToNodes(record.last_known_elr().ids());
+  if (record.has_last_known_elr())
+    partition.last_known_elr = ToNodes(record.last_known_elr().ids());
   if (record.has_leader()) partition.leader = NodeId(record.leader());
   if (record.has_leader_epoch()) partition.leader_epoch = LeaderEpoch(record.leader_epoch());
   ++partition.partition_epoch;
@@ -200,7 +217,8 @@ Status ImageBuilder::ApplyPartitionChange(const PartitionChangeRecord& record) {
 
 Status ImageBuilder::ApplyConfig(const ConfigRecord& record) {
   const bool of_topic = record.type() == CONFIG_RESOURCE_TYPE_TOPIC;
-  if (!of_topic && record.type() != CONFIG_RESOURCE_TYPE_BROKER) return Contradiction("config of an unknown kind");
+  if (!of_topic && record.type() != CONFIG_RESOURCE_TYPE_BROKER)
+    return Contradiction("config of an unknown kind");
   auto& shared = of_topic ? next_.topic_configs : next_.broker_configs;
   auto configs = std::make_shared<std::map<std::string, ConfigMap>>(*shared);
   ConfigMap& values = (*configs)[record.name()];
@@ -218,15 +236,17 @@ Status ImageBuilder::ApplyConfig(const ConfigRecord& record) {
 Status ImageBuilder::ApplyRequestId(const RequestIdRecord& record) {
   if (!IsUuid(record.request_id())) return Contradiction("request id that is no uuid");
   auto requests = std::make_shared<RequestMap>(*next_.requests);
-  // Wall clocks of successive controllers may disagree. Times that never go back make the pruning independent of the order of records, so
-  // that a snapshot rebuilds exactly what it was taken from.
+  // Wall clocks of successive controllers may disagree. Times that never go back make the pruning
+  // independent of the order of records, so that a snapshot rebuilds exactly what it was taken
+  // from.
   int64_t time_ms = record.time_ms();
   for (const auto& kept : *requests) time_ms = std::max(time_ms, kept.second->time_ms);
-  std::erase_if(*requests, [&](const auto& kept) { return kept.second->time_ms + kRequestKeptMs < time_ms; });
+  std::erase_if(*requests,
+                [&](const auto& kept) { return kept.second->time_ms + kRequestKeptMs < time_ms; });
   if (requests->size() >= kRequestsMax) {
-    const auto oldest = std::min_element(requests->begin(), requests->end(), [](const auto& a, const auto& b) {
-      return a.second->time_ms < b.second->time_ms;
-    });
+    const auto oldest = std::min_element(
+        requests->begin(), requests->end(),
+        [](const auto& a, const auto& b) { return a.second->time_ms < b.second->time_ms; });
     requests->erase(oldest);
   }
   (*requests)[Uuid::FromBytes(record.request_id())] =
@@ -238,7 +258,8 @@ Status ImageBuilder::ApplyRequestId(const RequestIdRecord& record) {
 ImagePtr ImageBuilder::Build(LogIndex index, Term term) {
   next_.last_index = index;
   next_.last_term = term;
-  // From here the topics and maps are shared with the image given out: the next change copies them again.
+  // From here the topics and maps are shared with the image given out: the next change copies them
+  // again.
   touched_.clear();
   by_name_ = nullptr;
   by_id_ = nullptr;

@@ -1,14 +1,16 @@
 #pragma once
-// Replay: committed records make the next image from the one before. ImageBuilder copies what a record touches and shares the rest; Delta
-// says what was touched, so that a broker does work for its own partitions only.
+// Replay: committed records make the next image from the one before. ImageBuilder copies what a
+// record touches and shares the rest; Delta says what was touched, so that a broker does work for
+// its own partitions only.
 //
 //   ImageBuilder builder(image);
 //   Status applied = builder.ApplyEntry(entry.data, entry.index);
-//   CHECK(applied.ok());               // a committed record that does not apply means that nodes would diverge
-//   Delta delta = builder.TakeDelta();
-//   image = builder.Build(entry.index, entry.term);
+//   CHECK(applied.ok());               // a committed record that does not apply means that nodes
+//   would diverge Delta delta = builder.TakeDelta(); image = builder.Build(entry.index,
+//   entry.term);
 //
-// Not for deciding anything: records hold decisions already made (metadata/election.h, controller/).
+// Not for deciding anything: records hold decisions already made (metadata/election.h,
+// controller/).
 //
 // Thread rule: a builder has one owner; images are immutable.
 
@@ -24,18 +26,21 @@
 
 namespace sluice::metadata {
 
-// What a stretch of records changed, by name of the thing; the values are in the images before and after.
+// What a stretch of records changed, by name of the thing; the values are in the images before and
+// after.
 struct Delta {
   std::map<TopicId, std::string> topics_created;
   std::map<TopicId, std::string> topics_removed;
-  std::map<TopicId, std::set<PartitionIndex>> partitions;  // new or changed, of topics that exist afterwards
+  std::map<TopicId, std::set<PartitionIndex>>
+      partitions;  // new or changed, of topics that exist afterwards
   std::set<NodeId> brokers;
   std::set<std::string> topic_configs;   // topic names
   std::set<std::string> broker_configs;  // broker ids, "" for all
   bool features = false;
 };
 
-// Request ids are kept this long, counted in the times that the records carry, and at most this many.
+// Request ids are kept this long, counted in the times that the records carry, and at most this
+// many.
 inline constexpr int64_t kRequestKeptMs = 5 * 60 * 1000;
 inline constexpr size_t kRequestsMax = 1000;
 
@@ -43,7 +48,8 @@ class ImageBuilder {
  public:
   explicit ImageBuilder(ImagePtr base);
 
-  // Applies one record of the entry at `index`. kCorruption when it contradicts the image; the builder is useless then.
+  // Applies one record of the entry at `index`. kCorruption when it contradicts the image; the
+  // builder is useless then.
   Status Apply(const MetadataRecord& record, LogIndex index);
   Status ApplyBatch(const MetadataBatch& batch, LogIndex index);
   // `data` is a serialised MetadataBatch, or empty for an entry without records.
@@ -66,13 +72,14 @@ class ImageBuilder {
   Status ApplyPartitionChange(const PartitionChangeRecord& record);
   Status ApplyConfig(const ConfigRecord& record);
   Status ApplyRequestId(const RequestIdRecord& record);
-  // The topic for change, copied from the base at its first touch; null when there is none of this id.
+  // The topic for change, copied from the base at its first touch; null when there is none of this
+  // id.
   TopicImage* MutableTopic(const TopicId& id);
   void EnsureTopicMaps();
 
   Image next_;
   std::map<TopicId, std::shared_ptr<TopicImage>> touched_;  // in neither map of next_ until Build
-  std::shared_ptr<TopicsByName> by_name_;                   // copies, made at the first change of a topic
+  std::shared_ptr<TopicsByName> by_name_;  // copies, made at the first change of a topic
   std::shared_ptr<TopicsById> by_id_;
   Delta delta_;
 };
@@ -83,7 +90,8 @@ ImageSnapshot ToSnapshot(const Image& image);
 // kCorruption when the records do not build an image with the snapshot's hash.
 Result<ImagePtr> FromSnapshot(const ImageSnapshot& snapshot);
 
-// A hash of the whole state but for last_index and last_term: equal on all nodes that applied the same records.
+// A hash of the whole state but for last_index and last_term: equal on all nodes that applied the
+// same records.
 uint64_t StateHash(const Image& image);
 
 }  // namespace sluice::metadata

@@ -39,7 +39,8 @@ Result<std::vector<Listener>> ParseListeners(const ConfigValues& values, const s
   for (const std::string& text : values.GetList(key)) {
     SLUICE_ASSIGN_OR_RETURN(Listener listener, ParseListener(key, text));
     if (!names.insert(listener.name).second) {
-      return ThreeLines("two listeners of one name", key + " has " + listener.name + " twice", "give each listener its own name");
+      return ThreeLines("two listeners of one name", key + " has " + listener.name + " twice",
+                        "give each listener its own name");
     }
     listeners.push_back(std::move(listener));
   }
@@ -55,14 +56,17 @@ Status CheckProtocols(const ConfigValues& values, const std::vector<Listener>& l
   for (const Listener& listener : listeners) {
     const auto protocol = protocols.find(listener.name);
     if (protocol == protocols.end()) {
-      return ThreeLines("listener " + listener.name + " has no security protocol",
-                        "listener.security.protocol.map=" + values.GetString("listener.security.protocol.map") + " does not name it",
-                        "add " + listener.name + ":PLAINTEXT to listener.security.protocol.map");
+      return ThreeLines(
+          "listener " + listener.name + " has no security protocol",
+          "listener.security.protocol.map=" + values.GetString("listener.security.protocol.map") +
+              " does not name it",
+          "add " + listener.name + ":PLAINTEXT to listener.security.protocol.map");
     }
     if (protocol->second != "PLAINTEXT") {
-      return ThreeLines("listener " + listener.name + " cannot be opened",
-                        "its security protocol is " + protocol->second + "; this version offers PLAINTEXT only",
-                        "map " + listener.name + " to PLAINTEXT and keep its port inside a trusted network");
+      return ThreeLines(
+          "listener " + listener.name + " cannot be opened",
+          "its security protocol is " + protocol->second + "; this version offers PLAINTEXT only",
+          "map " + listener.name + " to PLAINTEXT and keep its port inside a trusted network");
     }
   }
   return Status::Ok();
@@ -71,41 +75,52 @@ Status CheckProtocols(const ConfigValues& values, const std::vector<Listener>& l
 Status ReadIdentity(const ConfigValues& values, ServerConfig& config) {
   for (const char* key : {"node.id", "process.roles"}) {
     if (values.IsSet(key)) continue;
-    return ThreeLines(std::string(key) + " is missing", "every node needs one, and it has no default",
-                      key == std::string("node.id") ? "add for example node.id=1" : "add for example process.roles=broker,controller");
+    return ThreeLines(
+        std::string(key) + " is missing", "every node needs one, and it has no default",
+        key == std::string("node.id") ? "add for example node.id=1"
+                                      : "add for example process.roles=broker,controller");
   }
   config.node_id = NodeId(static_cast<int32_t>(values.GetInt("node.id")));
   for (const std::string& role : values.GetList("process.roles")) {
     (role == "broker" ? config.is_broker : config.is_controller) = true;
   }
   if (!config.is_broker && !config.is_controller) {
-    return ThreeLines("process.roles is empty", "a node is a broker, a controller, or both", "set process.roles=broker,controller");
+    return ThreeLines("process.roles is empty", "a node is a broker, a controller, or both",
+                      "set process.roles=broker,controller");
   }
   const std::string key = values.IsSet("log.dirs") ? "log.dirs" : "log.dir";
   std::vector<std::string> directories;
   if (values.IsSet(key)) {
-    directories = key == "log.dirs" ? values.GetList(key) : std::vector<std::string>{values.GetString(key)};
+    directories =
+        key == "log.dirs" ? values.GetList(key) : std::vector<std::string>{values.GetString(key)};
   }
   if (directories.size() != 1) {
-    return ThreeLines(directories.empty() ? "log.dirs is missing" : "log.dirs names " + std::to_string(directories.size()) + " directories",
-                      directories.empty() ? "the node needs a directory for its data, and there is no default"
-                                          : "this version keeps its data in one directory per node: " + values.GetString("log.dirs"),
+    return ThreeLines(directories.empty()
+                          ? "log.dirs is missing"
+                          : "log.dirs names " + std::to_string(directories.size()) + " directories",
+                      directories.empty()
+                          ? "the node needs a directory for its data, and there is no default"
+                          : "this version keeps its data in one directory per node: " +
+                                values.GetString("log.dirs"),
                       "set log.dirs to one directory");
   }
   config.log_directory = directories[0];
-  config.metadata_directory = values.IsSet("metadata.log.dir") ? values.GetString("metadata.log.dir") : config.log_directory;
+  config.metadata_directory = values.IsSet("metadata.log.dir")
+                                  ? values.GetString("metadata.log.dir")
+                                  : config.log_directory;
   config.rack = values.GetString("broker.rack");
   return Status::Ok();
 }
 
 // Splits `listeners` into the controller's and the brokers', and finds the advertised addresses.
-Status ReadListeners(const ConfigValues& values, const std::string& host_name, ServerConfig& config) {
+Status ReadListeners(const ConfigValues& values, const std::string& host_name,
+                     ServerConfig& config) {
   SLUICE_ASSIGN_OR_RETURN(const std::vector<Listener> all, ParseListeners(values, "listeners"));
   SLUICE_RETURN_IF_ERROR(CheckProtocols(values, all));
   const std::vector<std::string> controller_names = values.GetList("controller.listener.names");
   for (const Listener& listener : all) {
-    const bool of_controller =
-        std::find(controller_names.begin(), controller_names.end(), listener.name) != controller_names.end();
+    const bool of_controller = std::find(controller_names.begin(), controller_names.end(),
+                                         listener.name) != controller_names.end();
     if (of_controller) {
       config.controller_listener = listener.address;
     } else {
@@ -113,10 +128,11 @@ Status ReadListeners(const ConfigValues& values, const std::string& host_name, S
     }
   }
   if (config.is_controller && !config.controller_listener) {
-    return ThreeLines("the controller has no listener",
-                      "controller.listener.names=" + values.GetString("controller.listener.names") + " and listeners=" +
-                          values.GetString("listeners") + " have no name in common",
-                      "set controller.listener.names=CONTROLLER and add CONTROLLER://host:port to listeners");
+    return ThreeLines(
+        "the controller has no listener",
+        "controller.listener.names=" + values.GetString("controller.listener.names") +
+            " and listeners=" + values.GetString("listeners") + " have no name in common",
+        "set controller.listener.names=CONTROLLER and add CONTROLLER://host:port to listeners");
   }
   if (!config.is_controller) config.controller_listener.reset();
   if (!config.is_broker) {
@@ -124,17 +140,20 @@ Status ReadListeners(const ConfigValues& values, const std::string& host_name, S
     return Status::Ok();
   }
   if (config.listeners.empty()) {
-    return ThreeLines("the broker has no listener", "listeners=" + values.GetString("listeners") + " has only the controller's",
+    return ThreeLines("the broker has no listener",
+                      "listeners=" + values.GetString("listeners") + " has only the controller's",
                       "add PLAINTEXT://host:port to listeners");
   }
   std::map<std::string, HostPort> advertised;
   if (values.IsSet("advertised.listeners")) {
-    SLUICE_ASSIGN_OR_RETURN(const std::vector<Listener> given, ParseListeners(values, "advertised.listeners"));
+    SLUICE_ASSIGN_OR_RETURN(const std::vector<Listener> given,
+                            ParseListeners(values, "advertised.listeners"));
     for (const Listener& listener : given) advertised[listener.name] = listener.address;
   }
   for (const Listener& listener : config.listeners) {
     const auto given = advertised.find(listener.name);
-    const HostPort address = given != advertised.end() ? given->second : Advertised(listener.address, host_name);
+    const HostPort address =
+        given != advertised.end() ? given->second : Advertised(listener.address, host_name);
     if (BindsAll(address.host)) {
       return ThreeLines("advertised.listeners has no host that clients could use",
                         listener.name + " is advertised as '" + address.ToString() + "'",
@@ -144,12 +163,14 @@ Status ReadListeners(const ConfigValues& values, const std::string& host_name, S
   }
   config.inter_broker_listener = values.GetString("inter.broker.listener.name");
   if (config.inter_broker_listener.empty()) config.inter_broker_listener = config.listeners[0].name;
-  const bool known = std::any_of(config.listeners.begin(), config.listeners.end(),
-                                 [&](const Listener& l) { return l.name == config.inter_broker_listener; });
+  const bool known =
+      std::any_of(config.listeners.begin(), config.listeners.end(),
+                  [&](const Listener& l) { return l.name == config.inter_broker_listener; });
   if (known) return Status::Ok();
-  return ThreeLines("inter.broker.listener.name names no listener",
-                    config.inter_broker_listener + " is not in listeners=" + values.GetString("listeners"),
-                    "name one of the listeners");
+  return ThreeLines(
+      "inter.broker.listener.name names no listener",
+      config.inter_broker_listener + " is not in listeners=" + values.GetString("listeners"),
+      "name one of the listeners");
 }
 
 Status ReadVoters(const ConfigValues& values, ServerConfig& config) {
@@ -158,56 +179,72 @@ Status ReadVoters(const ConfigValues& values, ServerConfig& config) {
     const size_t at = text.find('@');
     int32_t id = -1;
     if (at != std::string::npos) std::from_chars(text.data(), text.data() + at, id);
-    const Result<HostPort> address = ParseHostPort(at == std::string::npos ? "" : text.substr(at + 1));
+    const Result<HostPort> address =
+        ParseHostPort(at == std::string::npos ? "" : text.substr(at + 1));
     if (id < 0 || !address.ok() || address->host.empty()) {
-      return ThreeLines("cannot read controller.quorum.voters", "'" + text + "' is not of the form id@host:port",
+      return ThreeLines("cannot read controller.quorum.voters",
+                        "'" + text + "' is not of the form id@host:port",
                         "write for example 1@host1:9093,2@host2:9093,3@host3:9093");
     }
     if (!ids.insert(NodeId(id)).second) {
       return ThreeLines("controller.quorum.voters has node " + std::to_string(id) + " twice",
-                        "controller.quorum.voters=" + values.GetString("controller.quorum.voters"), "give each controller its own id");
+                        "controller.quorum.voters=" + values.GetString("controller.quorum.voters"),
+                        "give each controller its own id");
     }
     config.voters.push_back({NodeId(id), *address});
   }
   if (config.voters.empty()) {
-    return ThreeLines("controller.quorum.voters is missing", "the node must know where the controllers are",
-                      "add for example controller.quorum.voters=1@host1:9093,2@host2:9093,3@host3:9093");
+    return ThreeLines(
+        "controller.quorum.voters is missing", "the node must know where the controllers are",
+        "add for example controller.quorum.voters=1@host1:9093,2@host2:9093,3@host3:9093");
   }
   if (ids.contains(config.node_id) == config.is_controller) return Status::Ok();
-  return ThreeLines(config.is_controller ? "this controller is not among the voters" : "this broker is named as a voter",
-                    "node.id=" + std::to_string(config.node_id.value()) + ", process.roles=" + values.GetString("process.roles") +
-                        ", controller.quorum.voters=" + values.GetString("controller.quorum.voters"),
-                    config.is_controller ? "add this node to controller.quorum.voters on every node"
-                                         : "add controller to process.roles, or take the node out of controller.quorum.voters");
+  return ThreeLines(
+      config.is_controller ? "this controller is not among the voters"
+                           : "this broker is named as a voter",
+      "node.id=" + std::to_string(config.node_id.value()) +
+          ", process.roles=" + values.GetString("process.roles") +
+          ", controller.quorum.voters=" + values.GetString("controller.quorum.voters"),
+      config.is_controller
+          ? "add this node to controller.quorum.voters on every node"
+          : "add controller to process.roles, or take the node out of controller.quorum.voters");
 }
 
-Result<HostPort> ReadAddress(const ConfigValues& values, const std::string& key, const HostPort& when_empty) {
+Result<HostPort> ReadAddress(const ConfigValues& values, const std::string& key,
+                             const HostPort& when_empty) {
   const std::string text = values.GetString(key);
   if (text.empty()) return when_empty;
   Result<HostPort> address = ParseHostPort(text);
   if (address.ok()) return address;
-  return ThreeLines("cannot read " + key, "'" + text + "' is not of the form host:port", "write for example 127.0.0.1:9190");
+  return ThreeLines("cannot read " + key, "'" + text + "' is not of the form host:port",
+                    "write for example 127.0.0.1:9190");
 }
 
-Status ReadOtherAddresses(const ConfigValues& values, const std::string& host_name, ServerConfig& config) {
-  const std::string host =
-      config.listeners.empty() ? config.controller_listener->host : config.listeners[0].address.host;
-  const HostPort grpc_default = config.controller_listener ? *config.controller_listener : HostPort{host, kDefaultGrpcPort};
+Status ReadOtherAddresses(const ConfigValues& values, const std::string& host_name,
+                          ServerConfig& config) {
+  const std::string host = config.listeners.empty() ? config.controller_listener->host
+                                                    : config.listeners[0].address.host;
+  const HostPort grpc_default =
+      config.controller_listener ? *config.controller_listener : HostPort{host, kDefaultGrpcPort};
   SLUICE_ASSIGN_OR_RETURN(config.grpc_listener, ReadAddress(values, "grpc.listener", grpc_default));
-  SLUICE_ASSIGN_OR_RETURN(config.http_listener, ReadAddress(values, "http.listener", HostPort{host, kDefaultHttpPort}));
+  SLUICE_ASSIGN_OR_RETURN(config.http_listener,
+                          ReadAddress(values, "http.listener", HostPort{host, kDefaultHttpPort}));
   config.grpc_advertised = Advertised(config.grpc_listener, host_name);
   config.http_advertised = Advertised(config.http_listener, host_name);
 
   std::map<uint16_t, std::string> owners;
   std::vector<Listener> all = config.listeners;
-  if (config.controller_listener) all.push_back({"the controller's listener", *config.controller_listener});
-  if (config.grpc_listener != config.controller_listener) all.push_back({"grpc.listener", config.grpc_listener});
+  if (config.controller_listener)
+    all.push_back({"the controller's listener", *config.controller_listener});
+  if (config.grpc_listener != config.controller_listener)
+    all.push_back({"grpc.listener", config.grpc_listener});
   all.push_back({"http.listener", config.http_listener});
   for (const Listener& listener : all) {
     const auto [owner, added] = owners.emplace(listener.address.port, listener.name);
     if (added || listener.address.port == 0) continue;
     return ThreeLines("two listeners on one port",
-                      owner->second + " and " + listener.name + " both use port " + std::to_string(listener.address.port),
+                      owner->second + " and " + listener.name + " both use port " +
+                          std::to_string(listener.address.port),
                       "give each its own port");
   }
   return Status::Ok();
@@ -222,7 +259,8 @@ Status ReadTimers(const ConfigValues& values, ServerConfig& config) {
   const auto check = [&](const std::string& interval, const std::string& timeout) {
     if (values.GetInt(interval) * 2 <= values.GetInt(timeout)) return Status::Ok();
     return ThreeLines(timeout + " is too short",
-                      interval + "=" + values.GetString(interval) + " and " + timeout + "=" + values.GetString(timeout) +
+                      interval + "=" + values.GetString(interval) + " and " + timeout + "=" +
+                          values.GetString(timeout) +
                           ": one late message would look like a dead node",
                       "keep the timeout at twice the interval or more");
   };
@@ -247,7 +285,8 @@ Result<HostPort> ParseHostPort(std::string_view text) {
     const bool bracketed = host.size() >= 2 && host.front() == '[' && host.back() == ']';
     if (bracketed) host = host.substr(1, host.size() - 2);
     const bool plain = bracketed || host.find(':') == std::string_view::npos;
-    if (parsed.ec == std::errc() && parsed.ptr == end && plain) return HostPort{std::string(host), port};
+    if (parsed.ec == std::errc() && parsed.ptr == end && plain)
+      return HostPort{std::string(host), port};
   }
   return Status::InvalidArgument("'" + std::string(text) + "' is not of the form host:port");
 }
@@ -260,7 +299,8 @@ Result<ServerConfig> MakeServerConfig(ConfigValues values, const std::string& ho
   SLUICE_RETURN_IF_ERROR(ReadOtherAddresses(values, host_name, config));
   SLUICE_RETURN_IF_ERROR(ReadTimers(values, config));
   config.default_partition_count = static_cast<int32_t>(values.GetInt("num.partitions"));
-  config.default_replication_factor = static_cast<int32_t>(values.GetInt("default.replication.factor"));
+  config.default_replication_factor =
+      static_cast<int32_t>(values.GetInt("default.replication.factor"));
   config.auto_create_topics = values.GetBool("auto.create.topics.enable");
   config.values = std::move(values);
   return config;

@@ -1,9 +1,11 @@
 #pragma once
-// Server configuration: the table of the keys that Sluice honours (Kafka's names; defaults as in Kafka but for the timers, durability and replica
-// lag), the known Kafka keys without meaning here, the loader (file, environment, --set), and ServerConfig: the checked values, typed.
+// Server configuration: the table of the keys that Sluice honours (Kafka's names; defaults as in
+// Kafka but for the timers, durability and replica lag), the known Kafka keys without meaning here,
+// the loader (file, environment, --set), and ServerConfig: the checked values, typed.
 //
-//   Result<LoadedConfig> loaded = LoadServerConfig({.file_name = "server.properties", .file_text = text, ...});
-//   if (!loaded.ok()) { puts(loaded.status().message()); exit(2); }   // three lines: what, why, what to do
+//   Result<LoadedConfig> loaded = LoadServerConfig({.file_name = "server.properties", .file_text =
+//   text, ...}); if (!loaded.ok()) { puts(loaded.status().message()); exit(2); }   // three lines:
+//   what, why, what to do
 //
 // Thread rule: pure functions; a ServerConfig is shared as const.
 
@@ -21,7 +23,8 @@
 namespace sluice::metadata {
 
 ConfigTable ServerConfigKeys();
-// A key of Apache Kafka that Sluice accepts and ignores; all that were given are named in one warning.
+// A key of Apache Kafka that Sluice accepts and ignores; all that were given are named in one
+// warning.
 bool IsIgnoredKafkaKey(std::string_view key);
 
 struct HostPort {
@@ -56,12 +59,14 @@ struct ServerConfig {
   std::string metadata_directory;  // log_directory unless metadata.log.dir says otherwise
   std::string rack;
 
-  std::vector<Listener> listeners;             // where brokers' Kafka clients connect: bound addresses, CONTROLLER not among them
-  std::vector<Listener> advertised_listeners;  // the same names; hosts that clients can use
-  std::string inter_broker_listener;           // a name among them
+  std::vector<Listener> listeners;  // where brokers' Kafka clients connect: bound addresses,
+                                    // CONTROLLER not among them
+  std::vector<Listener> advertised_listeners;   // the same names; hosts that clients can use
+  std::string inter_broker_listener;            // a name among them
   std::optional<HostPort> controller_listener;  // of a controller
   std::vector<VoterAddress> voters;
-  HostPort grpc_listener;  // the node's gRPC server; of a controller the same address as controller_listener unless set
+  HostPort grpc_listener;    // the node's gRPC server; of a controller the same address as
+                             // controller_listener unless set
   HostPort grpc_advertised;  // what others dial: a host is always there
   HostPort http_listener;
   HostPort http_advertised;

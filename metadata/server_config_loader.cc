@@ -1,4 +1,5 @@
-// Reading the configuration from its three sources (declared in metadata/server_config.h): file, then environment, then --set.
+// Reading the configuration from its three sources (declared in metadata/server_config.h): file,
+// then environment, then --set.
 
 #include <algorithm>
 #include <cctype>
@@ -17,25 +18,33 @@ struct Gathered {
 };
 
 Status UnknownKey(const std::string& source, const std::string& key) {
-  return Status::InvalidArgument(source + ": unknown key '" + key + "'\nneither Sluice nor Apache Kafka has a server key of this name\n" +
-                                 "the nearest known key is '" + std::string(NearestConfigName(ServerConfigKeys(), key)) +
-                                 "': correct the name, or remove it");
+  return Status::InvalidArgument(
+      source + ": unknown key '" + key +
+      "'\nneither Sluice nor Apache Kafka has a server key of this name\n" +
+      "the nearest known key is '" + std::string(NearestConfigName(ServerConfigKeys(), key)) +
+      "': correct the name, or remove it");
 }
 
-Status SetOne(Gathered& into, const std::string& source, const std::string& key, const std::string& value) {
+Status SetOne(Gathered& into, const std::string& source, const std::string& key,
+              const std::string& value) {
   if (FindConfigKey(ServerConfigKeys(), key) != nullptr) {
     const Status set = into.values.Set(key, value, source);
     if (set.ok()) return set;
     const ConfigKey* row = FindConfigKey(ServerConfigKeys(), key);
-    return Status::InvalidArgument(set.message() + "\n" + key + ": " + std::string(row->doc) + "\n" +
+    return Status::InvalidArgument(set.message() + "\n" + key + ": " + std::string(row->doc) +
+                                   "\n" +
                                    (row->has_default && !row->default_value.empty()
-                                        ? "correct the value, or remove the key for the default " + std::string(row->default_value)
+                                        ? "correct the value, or remove the key for the default " +
+                                              std::string(row->default_value)
                                         : "correct the value"));
   }
-  if (key.starts_with("ssl.") || key.starts_with("sasl.") || key == "super.users" || key == "security.inter.broker.protocol" ||
-      key == "security.providers") {
-    return Status::InvalidArgument(source + ": " + key + " cannot be honoured\nthis version has no TLS, SASL or ACLs; ignoring " + key +
-                                   "=" + value + " would leave the node open\nremove it, and keep the node inside a trusted network");
+  if (key.starts_with("ssl.") || key.starts_with("sasl.") || key == "super.users" ||
+      key == "security.inter.broker.protocol" || key == "security.providers") {
+    return Status::InvalidArgument(
+        source + ": " + key +
+        " cannot be honoured\nthis version has no TLS, SASL or ACLs; ignoring " + key + "=" +
+        value +
+        " would leave the node open\nremove it, and keep the node inside a trusted network");
   }
   if (!IsIgnoredKafkaKey(key)) return UnknownKey(source, key);
   into.ignored.push_back(key);
@@ -51,12 +60,14 @@ Status ReadText(const ConfigSources& sources, Gathered& into) {
 }
 
 // A variable that is no key may be meant for the command-line tool: it is pointed out, not refused.
-Status ReadEnvironment(const ConfigSources& sources, Gathered& into, std::vector<std::string>& warnings) {
+Status ReadEnvironment(const ConfigSources& sources, Gathered& into,
+                       std::vector<std::string>& warnings) {
   for (const auto& [name, value] : sources.environment) {
     if (!name.starts_with(kPrefix)) continue;
     const std::string key = KeyOfEnvironmentName(name);
     if (FindConfigKey(ServerConfigKeys(), key) == nullptr && !IsIgnoredKafkaKey(key)) {
-      warnings.push_back("environment variable " + name + " stands for no server key; the nearest is " +
+      warnings.push_back("environment variable " + name +
+                         " stands for no server key; the nearest is " +
                          std::string(NearestConfigName(ServerConfigKeys(), key)));
       continue;
     }
@@ -69,27 +80,34 @@ Status ReadOverrides(const ConfigSources& sources, Gathered& into) {
   for (const std::string& pair : sources.overrides) {
     const size_t equals = pair.find('=');
     if (equals == std::string::npos || equals == 0) {
-      return Status::InvalidArgument("--set " + pair + " cannot be read\nit is not of the form key=value\nwrite for example --set node.id=1");
+      return Status::InvalidArgument(
+          "--set " + pair +
+          " cannot be read\nit is not of the form key=value\nwrite for example --set node.id=1");
     }
     SLUICE_RETURN_IF_ERROR(SetOne(into, "--set", pair.substr(0, equals), pair.substr(equals + 1)));
   }
   return Status::Ok();
 }
 
-void AddWarnings(const Gathered& gathered, const ServerConfig& config, std::vector<std::string>& warnings) {
+void AddWarnings(const Gathered& gathered, const ServerConfig& config,
+                 std::vector<std::string>& warnings) {
   if (!gathered.ignored.empty()) {
     std::string text = "these keys of Apache Kafka have no effect here:";
     for (const std::string& key : gathered.ignored) text += " " + key;
     warnings.push_back(text);
   }
   if (config.broker_session_timeout_ms > 2000) {
-    warnings.push_back("broker.session.timeout.ms=" + std::to_string(config.broker_session_timeout_ms) +
-                       ": a silent broker keeps its partitions for so long; Sluice's default is 600 ms");
+    warnings.push_back(
+        "broker.session.timeout.ms=" + std::to_string(config.broker_session_timeout_ms) +
+        ": a silent broker keeps its partitions for so long; Sluice's default is 600 ms");
   }
   const int64_t min_isr = config.values.GetInt("min.insync.replicas");
-  if (config.is_broker && min_isr > config.default_replication_factor && config.values.IsSet("default.replication.factor")) {
-    warnings.push_back("min.insync.replicas=" + std::to_string(min_isr) + " is above default.replication.factor=" +
-                       std::to_string(config.default_replication_factor) + ": topics created with the defaults need all their replicas");
+  if (config.is_broker && min_isr > config.default_replication_factor &&
+      config.values.IsSet("default.replication.factor")) {
+    warnings.push_back("min.insync.replicas=" + std::to_string(min_isr) +
+                       " is above default.replication.factor=" +
+                       std::to_string(config.default_replication_factor) +
+                       ": topics created with the defaults need all their replicas");
   }
 }
 
@@ -98,8 +116,9 @@ void AddWarnings(const Gathered& gathered, const ServerConfig& config, std::vect
 std::string KeyOfEnvironmentName(std::string_view name) {
   if (name.starts_with(kPrefix)) name.remove_prefix(kPrefix.size());
   std::string key(name);
-  std::transform(key.begin(), key.end(), key.begin(),
-                 [](unsigned char c) { return c == '_' ? '.' : static_cast<char>(std::tolower(c)); });
+  std::transform(key.begin(), key.end(), key.begin(), [](unsigned char c) {
+    return c == '_' ? '.' : static_cast<char>(std::tolower(c));
+  });
   return key;
 }
 

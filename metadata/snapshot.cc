@@ -64,7 +64,8 @@ void EmitTopics(const Image& image, Emit emit) {
 }
 
 template <typename Emit>
-void EmitConfigs(const std::map<std::string, ConfigMap>& configs, ConfigResourceType type, Emit emit) {
+void EmitConfigs(const std::map<std::string, ConfigMap>& configs, ConfigResourceType type,
+                 Emit emit) {
   for (const auto& [name, values] : configs) {
     for (const auto& [key, value] : values) {
       MetadataRecord record;
@@ -113,7 +114,8 @@ void EmitRecords(const Image& image, Emit emit) {
   }
 }
 
-// FNV-1a over 8-byte words with a final avalanche per word: not against forgery, only against divergence.
+// FNV-1a over 8-byte words with a final avalanche per word: not against forgery, only against
+// divergence.
 class Hasher {
  public:
   void Add(uint64_t word) {
@@ -126,7 +128,8 @@ class Hasher {
     size_t i = 0;
     for (; i + 8 <= bytes.size(); i += 8) {
       uint64_t word = 0;
-      for (size_t b = 0; b < 8; ++b) word |= static_cast<uint64_t>(static_cast<uint8_t>(bytes[i + b])) << (8 * b);
+      for (size_t b = 0; b < 8; ++b)
+        word |= static_cast<uint64_t>(static_cast<uint8_t>(bytes[i + b])) << (8 * b);
       Add(word);
     }
     uint64_t tail = 0;
@@ -159,15 +162,18 @@ Result<ImagePtr> FromSnapshot(const ImageSnapshot& snapshot) {
     LogIndex index(snapshot.last_index());
     if (record.has_register_broker()) {
       const auto epoch = snapshot.broker_epochs().find(record.register_broker().broker_id());
-      if (epoch == snapshot.broker_epochs().end()) return Status::Corruption("metadata snapshot: a broker without an epoch");
+      if (epoch == snapshot.broker_epochs().end())
+        return Status::Corruption("metadata snapshot: a broker without an epoch");
       index = LogIndex(epoch->second);
     }
     SLUICE_RETURN_IF_ERROR(builder.Apply(record, index));
   }
   ImagePtr image = builder.Build(LogIndex(snapshot.last_index()), Term(snapshot.last_term()));
   if (const uint64_t hash = StateHash(*image); hash != snapshot.state_hash()) {
-    return Status::Corruption("metadata snapshot at index " + std::to_string(snapshot.last_index()) + ": its contents hash to " +
-                              std::to_string(hash) + ", it says " + std::to_string(snapshot.state_hash()));
+    return Status::Corruption("metadata snapshot at index " +
+                              std::to_string(snapshot.last_index()) + ": its contents hash to " +
+                              std::to_string(hash) + ", it says " +
+                              std::to_string(snapshot.state_hash()));
   }
   return image;
 }
@@ -179,7 +185,8 @@ uint64_t StateHash(const Image& image) {
     record.SerializeToString(&bytes);
     hasher.Add(bytes);
   });
-  for (const auto& [id, broker] : image.brokers) hasher.Add(static_cast<uint64_t>(broker->epoch.value()));
+  for (const auto& [id, broker] : image.brokers)
+    hasher.Add(static_cast<uint64_t>(broker->epoch.value()));
   return hasher.value();
 }
 

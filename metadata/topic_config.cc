@@ -9,15 +9,21 @@ namespace sluice::metadata {
 
 namespace {
 
-// Keys that clients and tools know, whose feature this version lacks: their default is the only value.
-constexpr std::array<std::string_view, 13> kDefaultOnly{
-    "compression.type",           "flush.messages",
-    "flush.ms",                   "follower.replication.throttled.replicas",
-    "leader.replication.throttled.replicas", "local.retention.bytes",
-    "local.retention.ms",         "preallocate",
-    "remote.log.copy.disable",    "remote.log.delete.on.disable",
-    "remote.storage.enable",      "segment.jitter.ms",
-    "unclean.leader.election.enable"};
+// Keys that clients and tools know, whose feature this version lacks: their default is the only
+// value.
+constexpr std::array<std::string_view, 13> kDefaultOnly{"compression.type",
+                                                        "flush.messages",
+                                                        "flush.ms",
+                                                        "follower.replication.throttled.replicas",
+                                                        "leader.replication.throttled.replicas",
+                                                        "local.retention.bytes",
+                                                        "local.retention.ms",
+                                                        "preallocate",
+                                                        "remote.log.copy.disable",
+                                                        "remote.log.delete.on.disable",
+                                                        "remote.storage.enable",
+                                                        "segment.jitter.ms",
+                                                        "unclean.leader.election.enable"};
 
 bool Contains(const ConfigMap& map, std::string_view key) { return map.contains(std::string(key)); }
 
@@ -37,17 +43,20 @@ std::string Scaled(std::string value, int64_t factor) {
 Result<std::string> CheckTopicConfig(std::string_view key, std::string_view value) {
   const ConfigKey* row = FindConfigKey(TopicConfigKeys(), key);
   if (row == nullptr) {
-    return Status::InvalidArgument("unknown topic config '" + std::string(key) + "'; the nearest known one is '" +
+    return Status::InvalidArgument("unknown topic config '" + std::string(key) +
+                                   "'; the nearest known one is '" +
                                    std::string(NearestConfigName(TopicConfigKeys(), key)) + "'");
   }
   SLUICE_ASSIGN_OR_RETURN(std::string text, CheckConfigValue(*row, value));
   const bool fixed = std::find(kDefaultOnly.begin(), kDefaultOnly.end(), key) != kDefaultOnly.end();
   if (fixed && text != row->default_value) {
-    return Status::InvalidArgument("invalid value '" + text + "' for " + std::string(key) + ": this version offers only '" +
+    return Status::InvalidArgument("invalid value '" + text + "' for " + std::string(key) +
+                                   ": this version offers only '" +
                                    std::string(row->default_value) + "'");
   }
   if (key == "cleanup.policy" && text.empty()) {
-    return Status::InvalidArgument("invalid value '' for cleanup.policy: expected one or both of " + std::string(row->allowed));
+    return Status::InvalidArgument("invalid value '' for cleanup.policy: expected one or both of " +
+                                   std::string(row->allowed));
   }
   return text;
 }
@@ -55,14 +64,18 @@ Result<std::string> CheckTopicConfig(std::string_view key, std::string_view valu
 Status CheckTopicConfigs(const ConfigMap& values) {
   const auto low = values.find("min.compaction.lag.ms");
   const auto high = values.find("max.compaction.lag.ms");
-  if (low != values.end() && high != values.end() && std::stoll(low->second) > std::stoll(high->second)) {
-    return Status::InvalidArgument("min.compaction.lag.ms=" + low->second + " is above max.compaction.lag.ms=" + high->second);
+  if (low != values.end() && high != values.end() &&
+      std::stoll(low->second) > std::stoll(high->second)) {
+    return Status::InvalidArgument("min.compaction.lag.ms=" + low->second +
+                                   " is above max.compaction.lag.ms=" + high->second);
   }
   return Status::Ok();
 }
 
-EffectiveConfig EffectiveTopicConfig(const TopicConfigScope& scope, const ConfigMap& explicit_values, std::string_view key) {
-  if (Contains(explicit_values, key)) return {explicit_values.at(std::string(key)), ConfigSource::kTopic};
+EffectiveConfig EffectiveTopicConfig(const TopicConfigScope& scope,
+                                     const ConfigMap& explicit_values, std::string_view key) {
+  if (Contains(explicit_values, key))
+    return {explicit_values.at(std::string(key)), ConfigSource::kTopic};
   const auto find_in = [&](const ConfigMap* map) -> std::optional<std::string> {
     if (map == nullptr) return std::nullopt;
     for (const TopicKeySynonym& synonym : TopicKeySynonyms()) {
@@ -74,30 +87,40 @@ EffectiveConfig EffectiveTopicConfig(const TopicConfigScope& scope, const Config
   if (auto value = find_in(Dynamic(scope.image, std::to_string(scope.self.value())))) {
     return {*std::move(value), ConfigSource::kDynamicBroker};
   }
-  if (auto value = find_in(Dynamic(scope.image, ""))) return {*std::move(value), ConfigSource::kDynamicDefaultBroker};
-  if (auto value = find_in(&scope.server.explicit_values())) return {*std::move(value), ConfigSource::kStaticBroker};
+  if (auto value = find_in(Dynamic(scope.image, "")))
+    return {*std::move(value), ConfigSource::kDynamicDefaultBroker};
+  if (auto value = find_in(&scope.server.explicit_values()))
+    return {*std::move(value), ConfigSource::kStaticBroker};
   const ConfigKey* row = FindConfigKey(TopicConfigKeys(), key);
   CHECK(row != nullptr) << "no topic config " << key;
   return {std::string(row->default_value), ConfigSource::kDefault};
 }
 
-EffectiveConfig EffectiveTopicConfig(const TopicConfigScope& scope, const std::string& topic, std::string_view key) {
+EffectiveConfig EffectiveTopicConfig(const TopicConfigScope& scope, const std::string& topic,
+                                     std::string_view key) {
   return EffectiveTopicConfig(scope, scope.image.TopicConfigs(topic), key);
 }
 
 EffectiveConfig EffectiveServerConfig(const TopicConfigScope& scope, std::string_view key) {
   const ConfigMap* own = Dynamic(scope.image, std::to_string(scope.self.value()));
-  if (own != nullptr && Contains(*own, key)) return {own->at(std::string(key)), ConfigSource::kDynamicBroker};
+  if (own != nullptr && Contains(*own, key))
+    return {own->at(std::string(key)), ConfigSource::kDynamicBroker};
   const ConfigMap* all = Dynamic(scope.image, "");
-  if (all != nullptr && Contains(*all, key)) return {all->at(std::string(key)), ConfigSource::kDynamicDefaultBroker};
-  const ConfigSource source = scope.server.IsSet(key) ? ConfigSource::kStaticBroker : ConfigSource::kDefault;
+  if (all != nullptr && Contains(*all, key))
+    return {all->at(std::string(key)), ConfigSource::kDynamicDefaultBroker};
+  const ConfigSource source =
+      scope.server.IsSet(key) ? ConfigSource::kStaticBroker : ConfigSource::kDefault;
   return {scope.server.Find(key).value_or(""), source};
 }
 
 TopicConfig EffectiveTopicConfig(const TopicConfigScope& scope, const std::string& topic) {
   const ConfigMap& explicit_values = scope.image.TopicConfigs(topic);
-  const auto text = [&](std::string_view key) { return EffectiveTopicConfig(scope, explicit_values, key).value; };
-  const auto number = [&](std::string_view key) { return static_cast<int64_t>(std::stoll(text(key))); };
+  const auto text = [&](std::string_view key) {
+    return EffectiveTopicConfig(scope, explicit_values, key).value;
+  };
+  const auto number = [&](std::string_view key) {
+    return static_cast<int64_t>(std::stoll(text(key)));
+  };
   const auto number32 = [&](std::string_view key) { return static_cast<int32_t>(number(key)); };
   TopicConfig config;
   const std::string policy = text("cleanup.policy");

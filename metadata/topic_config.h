@@ -1,9 +1,11 @@
 #pragma once
-// Topic configuration: the table of topic-level keys (Kafka's names, types and defaults, and two of our own), their checks, and the
-// effective values with their source: topic > this broker's dynamic value > the cluster's dynamic default > the server's file > the default.
+// Topic configuration: the table of topic-level keys (Kafka's names, types and defaults, and two of
+// our own), their checks, and the effective values with their source: topic > this broker's dynamic
+// value > the cluster's dynamic default > the server's file > the default.
 //
-// A key whose feature is not built yet accepts its default only, so that nobody believes to have set something; cleanup.policy=compact is the exception: it
-// is stored and records without a key are refused, while the cleaner does not run yet.
+// A key whose feature is not built yet accepts its default only, so that nobody believes to have
+// set something; cleanup.policy=compact is the exception: it is stored and records without a key
+// are refused, while the cleaner does not run yet.
 //
 // Thread rule: pure functions over immutable values.
 
@@ -33,8 +35,9 @@ struct EffectiveConfig {
   ConfigSource source = ConfigSource::kDefault;
 };
 
-// The server key whose value is the default of a topic key ("segment.bytes" -> "log.segment.bytes"). The first is the one that
-// wins; `factor` converts its unit (log.retention.hours to ms).
+// The server key whose value is the default of a topic key ("segment.bytes" ->
+// "log.segment.bytes"). The first is the one that wins; `factor` converts its unit
+// (log.retention.hours to ms).
 struct TopicKeySynonym {
   std::string_view topic_key;
   std::string_view server_key;
@@ -42,7 +45,8 @@ struct TopicKeySynonym {
 };
 std::span<const TopicKeySynonym> TopicKeySynonyms();
 
-// The canonical text of `value`; kInvalidArgument names the key, the value and what is allowed, or the nearest key.
+// The canonical text of `value`; kInvalidArgument names the key, the value and what is allowed, or
+// the nearest key.
 Result<std::string> CheckTopicConfig(std::string_view key, std::string_view value);
 // Checks that no key sees alone.
 Status CheckTopicConfigs(const ConfigMap& values);
@@ -54,10 +58,13 @@ struct TopicConfigScope {
   NodeId self = kNoNode;
 };
 // REQUIRES: `key` is in TopicConfigKeys().
-EffectiveConfig EffectiveTopicConfig(const TopicConfigScope& scope, const std::string& topic, std::string_view key);
+EffectiveConfig EffectiveTopicConfig(const TopicConfigScope& scope, const std::string& topic,
+                                     std::string_view key);
 // The same for given explicit values, of a topic that may not exist yet.
-EffectiveConfig EffectiveTopicConfig(const TopicConfigScope& scope, const ConfigMap& explicit_values, std::string_view key);
-// The effective value of a server key: dynamic values above the file's. REQUIRES: `key` is in ServerConfigKeys().
+EffectiveConfig EffectiveTopicConfig(const TopicConfigScope& scope,
+                                     const ConfigMap& explicit_values, std::string_view key);
+// The effective value of a server key: dynamic values above the file's. REQUIRES: `key` is in
+// ServerConfigKeys().
 EffectiveConfig EffectiveServerConfig(const TopicConfigScope& scope, std::string_view key);
 
 // All that a broker obeys, typed.

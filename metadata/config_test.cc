@@ -1,0 +1,209 @@
+// The configuration tables: topic keys, server keys, their sources and their errors.
+
+#include <algorithm>
+
+#include "metadata/server_config.h"
+#include "metadata/topic_config.h"
+#include "metadata/topic_rules.h"
+
+namespace sluice::metadata {
+namespace {
+
+constexpr char kFile[] =
+    "node.id=1\nprocess.roles=broker,controller\nlisteners=PLAINTEXT://127.0.0.1:9092,CONTROLLER://"
+    "127.0.0.1:9093\n"
+    "controller.listener.names=CONTROLLER\ncontroller.quorum.voters=1@127.0.0.1:9093,2@127.0.0.1:"
+    "9193\nlog.dirs=data\n";
+
+ConfigSources File(const std::string& extra = "") {
+  return {.file_name = "server.properties", .file_text = kFile + extra, .host_name = "host1"};
+}
+
+TEST(ConfigTablesTest, DefaultsAndSynonymsAreConsistent) {
+  for (const ConfigTable table : {TopicConfigKeys(), ServerConfigKeys()}) {
+    for (const ConfigKey& key : table) {
+      EXPECT_FALSE(key.doc.empty()) << key.name;
+      if (!key.has_default) continue;
+      const Result<std::string> value = CheckConfigValue(key, key.default_value);
+      ASSERT_TRUE(value.ok()) << value.status().ToString();
+      EXPECT_EQ(*value, key.default_value);
+    }
+    EXPECT_TRUE(std::is_sorted(table.begin(), table.end(),
+                               [](const auto& a, const auto& b) { return a.name < b.name; }));
+  }
+  const ConfigValues server(ServerConfigKeys());
+  for (const TopicKeySynonym& synonym : TopicKeySynonyms()) {
+    const ConfigKey* topic = FindConfigKey(TopicConfigKeys(), synonym.topic_key);
+    const ConfigKey* row = FindConfigKey(ServerConfigKeys(), synonym.server_key);
+    ASSERT_TRUE(topic != nullptr && row != nullptr) << synonym.topic_key;
+    if (!row->has_default) continue;
+    if (synonym.factor == 1) {
+      EXPECT_EQ(topic->default_value, row->default_value) << synonym.topic_key;
+    }
+    if (synonym.factor != 1) {
+      EXPECT_EQ(std::stoll(std::string(topic->default_value)),
+                server.GetInt(synonym.server_key) * synonym.factor);
+    }
+  }
+  for (const ConfigKey& key : ServerConfigKeys())
+    EXPECT_FALSE(IsIgnoredKafkaKey(key.name)) << key.name;
+  EXPECT_TRUE(IsIgnoredKafkaKey("zookeeper.connect"));
+  EXPECT_TRUE(IsIgnoredKafkaKey("group.initial.rebalance.delay.ms"));
+}
+
+TEST(TopicConfigTest, ChecksValues) {
+  EXPECT_EQ(*CheckTopicConfig("retention.ms", " 7d "), "604800000");
+  EXPECT_EQ(*CheckTopicConfig("cleanup.policy", "compact, delete"), "compact,delete");
+  const Status range = CheckTopicConfig("segment.bytes", "14").status();
+  EXPECT_NE(range.message().find("'14'"), std::string::npos) << range.message();
+  EXPECT_NE(range.message().find("1048576"), std::string::npos) << range.message();
+  const Status unknown = CheckTopicConfig("retention.mss", "1").status();
+  EXPECT_NE(unknown.message().find("'retention.ms'"), std::string::npos) << unknown.message();
+  EXPECT_FALSE(CheckTopicConfig("compression.type", "zstd").ok());
+  EXPECT_FALSE(CheckTopicConfig("remote.storage.enable", "true").ok());
+  EXPECT_TRUE(CheckTopicConfig("remote.storage.enable", "false").ok());
+  EXPECT_FALSE(CheckTopicConfig("cleanup.policy", "").ok());
+  EXPECT_FALSE(
+      CheckTopicConfigs({{"min.compaction.lag.ms", "5"}, {"max.compaction.lag.ms", "4"}}).ok());
+}
+
+TEST(TopicConfigTest, EffectiveValuesNameTheirSource) {
+  Image image = *EmptyImage();
+  ConfigValues server(ServerConfigKeys());
+  const TopicConfigScope scope{image, server, NodeId(1)};
+  const auto effective = [&](std::string_view key) {
+    return EffectiveTopicConfig(scope, "t", key);
+  };
+  EXPECT_EQ(effective("retention.ms").source, ConfigSource::kDefault);
+  EXPECT_EQ(effective("retention.ms").value, "604800000");
+  ASSERT_TRUE(server.Set("log.retention.hours", "2", "test").ok());
+  EXPECT_EQ(effective("retention.ms").value, "7200000");
+  EXPECT_EQ(effective("retention.ms").source, ConfigSource::kStaticBroker);
+  ASSERT_TRUE(server.Set("log.retention.minutes", "-1", "test").ok());
+  EXPECT_EQ(effective("retention.ms").value, "-1");
+  image.broker_configs = std::make_shared<std::map<std::string, ConfigMap>>(
+      std::map<std::string, ConfigMap>{{"", {{"log.retention.ms", "8"}}}});
+  EXPECT_EQ(effective("retention.ms").value, "8");
+  EXPECT_EQ(effective("retention.ms").source, ConfigSource::kDynamicDefaultBroker);
+  image.broker_configs =
+      std::make_shared<std::map<std::string, ConfigMap>>(std::map<std::string, ConfigMap>{
+          {"", {{"log.retention.ms", "8"}}}, {"1", {{"log.retention.ms", "9"}}}});
+  EXPECT_EQ(effective("retention.ms").source, ConfigSource::kDynamicBroker);
+  image.topic_configs = std::make_shared<std::map<std::string, ConfigMap>>(
+      std::map<std::string, ConfigMap>{{"t", {{"retention.ms", "10"}}}});
+  EXPECT_EQ(effective("retention.ms").value, "10");
+  EXPECT_EQ(effective("retention.ms").source, ConfigSource::kTopic);
+  EXPECT_EQ(EffectiveTopicConfig(scope, "t").retention_ms, 10);
+  EXPECT_EQ(EffectiveTopicConfig(scope, "u").retention_ms, 9);
+  EXPECT_TRUE(EffectiveTopicConfig(scope, "u").fsync);
+}
+
+TEST(ServerConfigTest, ReadsACombinedNode) {
+  const auto loaded = LoadServerConfig(File("broker.rack=a\n"));
+  ASSERT_TRUE(loaded.ok()) << loaded.status().ToString();
+  const ServerConfig& config = loaded->config;
+  EXPECT_EQ(config.node_id, NodeId(1));
+  EXPECT_TRUE(config.is_broker && config.is_controller);
+  ASSERT_EQ(config.listeners.size(), 1U);
+  EXPECT_EQ(config.listeners[0].address.ToString(), "127.0.0.1:9092");
+  EXPECT_EQ(config.controller_listener->ToString(), "127.0.0.1:9093");
+  EXPECT_EQ(config.grpc_listener.ToString(), "127.0.0.1:9093");
+  EXPECT_EQ(config.http_listener.ToString(), "127.0.0.1:9191");
+  EXPECT_EQ(config.voters.size(), 2U);
+  EXPECT_EQ(config.metadata_directory, "data");
+  EXPECT_EQ(config.broker_session_timeout_ms, 600);
+  EXPECT_TRUE(loaded->warnings.empty());
+}
+
+TEST(ServerConfigTest, SourcesOverrideEachOther) {
+  ConfigSources sources = File("num.partitions=2\n");
+  sources.environment = {
+      {"SLUICE_NUM_PARTITIONS", "3"}, {"SLUICE_NUM_PARTITION", "4"}, {"PATH", "x"}};
+  auto loaded = LoadServerConfig(sources);
+  ASSERT_TRUE(loaded.ok());
+  EXPECT_EQ(loaded->config.default_partition_count, 3);
+  EXPECT_EQ(loaded->warnings.size(), 1U);
+  sources.overrides = {"num.partitions=5"};
+  EXPECT_EQ(LoadServerConfig(sources)->config.default_partition_count, 5);
+}
+
+TEST(ServerConfigTest, AdvertisesTheHostWhenBoundToAll) {
+  ConfigSources sources = File();
+  sources.overrides = {"listeners=PLAINTEXT://:9092,CONTROLLER://0.0.0.0:9093",
+                       "http.listener=[::1]:80"};
+  const auto loaded = LoadServerConfig(sources);
+  ASSERT_TRUE(loaded.ok()) << loaded.status().ToString();
+  EXPECT_EQ(loaded->config.advertised_listeners[0].address.ToString(), "host1:9092");
+  EXPECT_EQ(loaded->config.grpc_advertised.ToString(), "host1:9093");
+  EXPECT_EQ(loaded->config.http_advertised.ToString(), "[::1]:80");
+}
+
+TEST(ServerConfigTest, ErrorsAreThreeLinesWithTheRealValues) {
+  const auto error = [](const std::string& extra, std::vector<std::string> overrides = {}) {
+    ConfigSources sources = File(extra);
+    sources.overrides = std::move(overrides);
+    const auto loaded = LoadServerConfig(sources);
+    EXPECT_FALSE(loaded.ok()) << extra;
+    const std::string text = loaded.ok() ? "" : loaded.status().message();
+    EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2) << text;
+    return text;
+  };
+  using testing::HasSubstr;
+  EXPECT_THAT(error("log.retention.hour=4\n"),
+              HasSubstr("server.properties:7: unknown key 'log.retention.hour'"));
+  EXPECT_THAT(error("log.retention.hour=4\n"), HasSubstr("'log.retention.hours'"));
+  EXPECT_THAT(error("num.partitions=0\n"), HasSubstr("'0'"));
+  EXPECT_THAT(error("", {"log.dirs=a,b"}), HasSubstr("2 directories"));
+  EXPECT_THAT(error("", {"node.id=7"}), HasSubstr("not among the voters"));
+  EXPECT_THAT(error("", {"process.roles=broker"}), HasSubstr("named as a voter"));
+  EXPECT_THAT(error("", {"controller.listener.names="}), HasSubstr("no listener"));
+  EXPECT_THAT(error("", {"controller.quorum.voters=1@a"}), HasSubstr("'1@a'"));
+  EXPECT_THAT(error("", {"broker.session.timeout.ms=150"}),
+              HasSubstr("broker.heartbeat.interval.ms=100"));
+  EXPECT_THAT(error("", {"http.listener=127.0.0.1:9092"}), HasSubstr("port 9092"));
+  EXPECT_THAT(error("", {"listeners=SSL://:9092,CONTROLLER://:9093",
+                         "listener.security.protocol.map=SSL:SSL,CONTROLLER:PLAINTEXT"}),
+              HasSubstr("PLAINTEXT only"));
+  EXPECT_THAT(error("ssl.keystore.location=x\n"), HasSubstr("ssl.keystore.location"));
+  EXPECT_THAT(error("", {"whatever"}), HasSubstr("key=value"));
+}
+
+TEST(ServerConfigTest, WarnsOnceAboutKafkasOtherKeys) {
+  const auto loaded = LoadServerConfig(
+      File("num.io.threads=8\nlog.cleaner.threads=1\nbroker.session.timeout.ms=9000\n"));
+  ASSERT_TRUE(loaded.ok());
+  ASSERT_EQ(loaded->warnings.size(), 2U);
+  EXPECT_THAT(loaded->warnings[0], testing::HasSubstr("num.io.threads log.cleaner.threads"));
+  EXPECT_THAT(loaded->warnings[1], testing::HasSubstr("9000"));
+}
+
+TEST(TopicRulesTest, Names) {
+  for (const char* good : {"a", "A.b_c-9", "__consumer_offsets"})
+    EXPECT_TRUE(CheckTopicName(good).ok()) << good;
+  for (const std::string& bad :
+       {std::string(), std::string("."), std::string(".."), std::string("a b"), std::string("a/b"),
+        std::string("\xC3\xA4"), std::string(250, 'a')}) {
+    EXPECT_FALSE(CheckTopicName(bad).ok()) << bad;
+  }
+  EXPECT_TRUE(CheckTopicName(std::string(249, 'a')).ok());
+}
+
+TEST(TopicRulesTest, NumbersNameTheirRange) {
+  EXPECT_EQ(CheckPartitionCount(0).message(), "partition count 0 is outside 1 to 10000");
+  EXPECT_EQ(CheckReplicationFactor(4, 3).message(),
+            "replication factor 4 is outside 1 to 3, the number of brokers");
+  EXPECT_TRUE(CheckReplicationFactor(3, 3).ok());
+}
+
+TEST(TopicRulesTest, DotAndUnderscoreCollide) {
+  Image image = *EmptyImage();
+  auto topics = std::make_shared<std::map<std::string, std::shared_ptr<const TopicImage>>>();
+  (*topics)["a.b"] = std::make_shared<TopicImage>();
+  image.topics_by_name = topics;
+  EXPECT_FALSE(CheckNoCollision(image, "a_b").ok());
+  EXPECT_TRUE(CheckNoCollision(image, "a-b").ok());
+  EXPECT_TRUE(CheckNoCollision(image, "a.b").ok());  // the same name is another error
+}
+
+}  // namespace
+}  // namespace sluice::metadata

@@ -1,0 +1,49 @@
+#pragma once
+// Election: the one pure function that decides a partition's leader, ISR and ELR (KIP-966). Every
+// change of a broker's state, every AlterPartition and every change of min.insync.replicas goes
+// through it, and its test enumerates all its inputs for small replica sets.
+//
+// Goals, in this order:
+//   1. No acknowledged record is lost: only a member of the ISR may lead, else of the ELR, else
+//   (both empty) the last known leader.
+//   2. A leader that is still allowed to lead stays.
+//   3. Otherwise the first replica in assignment order, so that the preferred leader comes first.
+//
+// The ELR holds replicas that left the ISR while it was below min ISR: the high watermark stood
+// still since, so they have all of what was acknowledged. It is emptied once the ISR is large
+// enough again, for then the high watermark moves without them.
+//
+// Thread rule: pure.
+
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "metadata/image.h"
+
+namespace sluice::metadata {
+
+struct ElectionInput {
+  const PartitionImage& partition;
+  int32_t min_isr = 1;                    // effective (metadata/image.h)
+  std::function<bool(NodeId)> is_active;  // may lead and be in an ISR
+  // A replica that came back without all it had acknowledged: neither ISR nor ELR membership holds
+  // any longer.
+  NodeId lost_data = kNoNode;
+  // The leader's wish (AlterPartition); else the ISR stays but for inactive members.
+  std::optional<std::vector<NodeId>> wished_isr;
+};
+
+struct ElectionResult {
+  NodeId leader = kNoNode;
+  std::vector<NodeId> isr;
+  std::vector<NodeId> elr;
+  std::vector<NodeId> last_known_elr;
+  // The leader was neither in the ISR nor in the ELR: records may be missing. To be logged and
+  // counted.
+  bool may_lose_records = false;
+};
+
+ElectionResult Elect(const ElectionInput& input);
+
+}  // namespace sluice::metadata

@@ -1,0 +1,130 @@
+#include "metadata/invariants.h"
+
+#include <algorithm>
+#include <set>
+
+namespace sluice::metadata {
+
+namespace {
+
+bool Contains(const std::vector<NodeId>& nodes, NodeId node) {
+  return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
+}
+
+bool IsSubset(const std::vector<NodeId>& part, const std::vector<NodeId>& whole) {
+  return std::all_of(part.begin(), part.end(), [&](NodeId node) { return Contains(whole, node); });
+}
+
+bool HasDuplicates(const std::vector<NodeId>& nodes) {
+  return std::set<NodeId>(nodes.begin(), nodes.end()).size() != nodes.size();
+}
+
+Status Breach(const TopicImage& topic, size_t index, const std::string& what) {
+  return Status::Internal("metadata invariant broken: " + topic.name + "-" + std::to_string(index) +
+                          " " + what);
+}
+
+Status CheckPartition(const Image& image, const TopicImage& topic, size_t index) {
+  const PartitionImage& p = topic.partitions[index];
+  if (p.replicas.empty() || HasDuplicates(p.replicas))
+    return Breach(topic, index, "has no or duplicate replicas");
+  if (p.leader != kNoNode && !Contains(p.isr, p.leader))
+    return Breach(topic, index, "has a leader outside its ISR");
+  if (p.leader == kNoNode && !p.isr.empty())
+    return Breach(topic, index, "has an ISR without a leader");
+  if (!IsSubset(p.isr, p.replicas) || HasDuplicates(p.isr))
+    return Breach(topic, index, "has an ISR outside its replicas");
+  if (!IsSubset(p.elr, p.replicas) || HasDuplicates(p.elr))
+    return Breach(topic, index, "has an ELR outside its replicas");
+  for (const NodeId node : p.elr) {
+    if (Contains(p.isr, node))
+      return Breach(topic, index, "has broker " + std::to_string(node.value()) + " in ISR and ELR");
+  }
+  for (const NodeId node : p.isr) {
+    const BrokerImage* broker = image.FindBroker(node);
+    if (broker == nullptr || !broker->active()) {
+      return Breach(topic, index,
+                    "has inactive broker " + std::to_string(node.value()) + " in its ISR");
+    }
+  }
+  const int32_t min_isr = EffectiveMinIsr(image, topic.name, p.replicas.size());
+  if (static_cast<int32_t>(p.isr.size()) >= min_isr && !p.elr.empty())
+    return Breach(topic, index, "has an ELR beside a full ISR");
+  return Status::Ok();
+}
+
+Status CheckTopic(const Image& image, const TopicImage& topic) {
+  const auto by_name = image.FindTopic(topic.name);
+  const auto by_id = image.FindTopic(topic.id);
+  if (by_name.get() != &topic || by_id.get() != &topic) {
+    return Status::Internal("metadata invariant broken: topic " + topic.name +
+                            " differs by name and by id");
+  }
+  for (size_t i = 0; i < topic.partitions.size(); ++i)
+    SLUICE_RETURN_IF_ERROR(CheckPartition(image, topic, i));
+  return Status::Ok();
+}
+
+Status CheckBroker(const Image& image, const BrokerImage& broker) {
+  if (broker.epoch.value() >= 0 && broker.epoch.value() <= image.last_index.value())
+    return Status::Ok();
+  return Status::Internal("metadata invariant broken: broker " + std::to_string(broker.id.value()) +
+                          " has epoch " + std::to_string(broker.epoch.value()) + " at index " +
+                          std::to_string(image.last_index.value()));
+}
+
+}  // namespace
+
+Status CheckImage(const Image& image) {
+  if (image.topics_by_name->size() != image.topics_by_id->size()) {
+    return Status::Internal(
+        "metadata invariant broken: " + std::to_string(image.topics_by_name->size()) +
+        " topic names for " + std::to_string(image.topics_by_id->size()) + " ids");
+  }
+  for (const auto& [id, topic] : *image.topics_by_id)
+    SLUICE_RETURN_IF_ERROR(CheckTopic(image, *topic));
+  for (const auto& [id, broker] : image.brokers)
+    SLUICE_RETURN_IF_ERROR(CheckBroker(image, *broker));
+  for (const auto& [topic, values] : *image.topic_configs) {
+    if (image.FindTopic(topic) == nullptr)
+      return Status::Internal("metadata invariant broken: configs of missing topic " + topic);
+  }
+  return Status::Ok();
+}
+
+Status CheckTouched(const Image& image, const Delta& delta) {
+  if (!delta.brokers.empty() || !delta.broker_configs.empty()) return CheckImage(image);
+  for (const auto& [id, partitions] : delta.partitions) {
+    const auto topic = image.FindTopic(id);
+    if (topic == nullptr)
+      return Status::Internal("metadata invariant broken: topic " + id.ToString() +
+                              " touched and gone");
+    for (const PartitionIndex index : partitions) {
+      SLUICE_RETURN_IF_ERROR(CheckPartition(image, *topic, static_cast<size_t>(index.value())));
+    }
+  }
+  for (const std::string& name : delta.topic_configs) {
+    if (const auto topic = image.FindTopic(name)) SLUICE_RETURN_IF_ERROR(CheckTopic(image, *topic));
+  }
+  return Status::Ok();
+}
+
+Status CheckTransition(const Image& before, const Image& after) {
+  for (const auto& [id, topic] : *after.topics_by_id) {
+    const auto old = before.FindTopic(id);
+    if (old == nullptr || old == topic) continue;
+    for (size_t i = 0; i < old->partitions.size(); ++i) {
+      const PartitionImage& a = old->partitions[i];
+      const PartitionImage& b = topic->partitions[i];
+      if (b.leader_epoch < a.leader_epoch || b.partition_epoch < a.partition_epoch)
+        return Breach(*topic, i, "has an epoch that went back");
+      if (b.leader != a.leader && b.leader_epoch == a.leader_epoch)
+        return Breach(*topic, i, "changed its leader within an epoch");
+      if (!(a == b) && b.partition_epoch == a.partition_epoch)
+        return Breach(*topic, i, "changed within a partition epoch");
+    }
+  }
+  return Status::Ok();
+}
+
+}  // namespace sluice::metadata
