@@ -6,9 +6,9 @@ namespace sluice::kafka {
 
 const ApiInfo* FindApi(int16_t key) {
   const auto apis = AllApis();
-  const auto found = std::lower_bound(apis.begin(), apis.end(), key, [](const ApiInfo& api, int16_t wanted) {
-    return static_cast<int16_t>(api.key) < wanted;
-  });
+  const auto found = std::lower_bound(
+      apis.begin(), apis.end(), key,
+      [](const ApiInfo& api, int16_t wanted) { return static_cast<int16_t>(api.key) < wanted; });
   return found != apis.end() && static_cast<int16_t>(found->key) == key ? &*found : nullptr;
 }
 

@@ -40,7 +40,8 @@ bool ErrorIsRetriable(ErrorCode code) { return RowOf(code).retriable; }
 std::string_view ErrorMessage(ErrorCode code) { return RowOf(code).message; }
 
 std::optional<ErrorCode> ErrorFromName(std::string_view name) {
-  const auto* found = std::find_if(std::begin(kRows), std::end(kRows), [&](const Row& row) { return row.name == name; });
+  const auto* found = std::find_if(std::begin(kRows), std::end(kRows),
+                                   [&](const Row& row) { return row.name == name; });
   return found == std::end(kRows) ? std::nullopt : std::optional(found->code);
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// ErrorCode: how a broker tells a Kafka client what went wrong. One of three channels: operations return Status, broken invariants CHECK,
-// and only what goes to a client becomes an ErrorCode.
+// ErrorCode: how a broker tells a Kafka client what went wrong. One of three channels: operations
+// return Status, broken invariants CHECK, and only what goes to a client becomes an ErrorCode.
 //
 // Thread rule: constants.
 
@@ -17,7 +17,8 @@ namespace sluice::kafka {
 enum class ErrorCode : int16_t { SLUICE_KAFKA_ERRORS(SLUICE_KAFKA_ERROR_CONSTANT) };
 #undef SLUICE_KAFKA_ERROR_CONSTANT
 
-// "UNKNOWN_TOPIC_OR_PARTITION". A number that is no code is told as UNKNOWN_SERVER_ERROR by all three.
+// "UNKNOWN_TOPIC_OR_PARTITION". A number that is no code is told as UNKNOWN_SERVER_ERROR by all
+// three.
 std::string_view ErrorName(ErrorCode code);
 bool ErrorIsRetriable(ErrorCode code);
 std::string_view ErrorMessage(ErrorCode code);
@@ -28,6 +29,8 @@ std::optional<ErrorCode> ErrorFromName(std::string_view name);
 // As the messages' error_code fields hold it.
 constexpr int16_t WireError(ErrorCode code) { return static_cast<int16_t>(code); }
 
-inline std::ostream& operator<<(std::ostream& out, ErrorCode code) { return out << ErrorName(code); }
+inline std::ostream& operator<<(std::ostream& out, ErrorCode code) {
+  return out << ErrorName(code);
+}
 
 }  // namespace sluice::kafka

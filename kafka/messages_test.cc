@@ -1,15 +1,15 @@
-// Every message in every version against the bytes that Kafka's own classes write (testdata/vectors, made by tests/compat/vectors),
-// and against damaged ones.
+// Every message in every version against the bytes that Kafka's own classes write
+// (testdata/vectors, made by tests/compat/vectors), and against damaged ones.
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
+#include <memory>
 #include <set>
 #include <sstream>
 #include <string>
 #include <tuple>
 #include <vector>
 
+#include "base/file_system.h"
 #include "base/random.h"
 #include "gtest/gtest.h"
 #include "kafka/messages/api_versions.h"
@@ -47,19 +47,19 @@ std::string FromHex(const std::string& hex) {
 }
 
 std::vector<Vector> LoadVectors() {
-  std::vector<std::filesystem::path> paths;
-  for (const auto& entry : std::filesystem::directory_iterator("testdata/vectors")) paths.push_back(entry.path());
-  std::sort(paths.begin(), paths.end());
+  const std::string directory = "testdata/vectors";
+  const std::unique_ptr<FileSystem> files = NewPosixFileSystem();
+  const Result<std::vector<std::string>> names = files->List(directory);
+  CHECK(names.ok()) << names.status().ToString() << "; run this in kafka/";
   std::vector<Vector> vectors;
-  for (const auto& path : paths) {
-    std::ifstream file(path);
-    for (std::string line; std::getline(file, line);) {
-      std::istringstream words(line);
-      Vector vector;
-      std::string hex;
-      words >> vector.message >> vector.version >> vector.variant >> hex;
-      vector.bytes = FromHex(hex);
-      vectors.push_back(std::move(vector));
+  for (const std::string& name : *names) {
+    const Result<std::string> text = ReadFile(*files, directory + "/" + name);
+    CHECK(text.ok()) << text.status().ToString();
+    std::istringstream lines(*text);
+    Vector vector;
+    for (std::string hex; lines >> vector.message >> vector.version >> vector.variant >> hex;) {
+      vector.bytes = hex == "-" ? "" : FromHex(hex);
+      vectors.push_back(vector);
     }
   }
   return vectors;
@@ -82,11 +82,14 @@ TEST(MessagesTest, EveryVectorRoundTripsByteForByte) {
 
 TEST(MessagesTest, EveryVersionHasVectors) {
   std::set<std::tuple<std::string, int16_t, std::string>> seen;
-  for (const Vector& vector : Vectors()) seen.emplace(vector.message, vector.version, vector.variant);
+  for (const Vector& vector : Vectors())
+    seen.emplace(vector.message, vector.version, vector.variant);
   for (const MessageEntry& message : AllMessages()) {
     for (int16_t version = message.version_min; version <= message.version_max; ++version) {
-      for (const char* variant : {"defaults", "elements", "filled", "extremes", "null_leaves", "nulls"}) {
-        EXPECT_TRUE(seen.contains({message.name, version, variant})) << message.name << " v" << version << " " << variant;
+      for (const char* variant :
+           {"defaults", "elements", "filled", "extremes", "null_leaves", "nulls"}) {
+        EXPECT_TRUE(seen.contains({message.name, version, variant}))
+            << message.name << " v" << version << " " << variant;
       }
     }
     EXPECT_TRUE(seen.contains({message.name, message.version_max, "unknown_tags"})) << message.name;
@@ -96,7 +99,8 @@ TEST(MessagesTest, EveryVersionHasVectors) {
 TEST(MessagesTest, VersionsOutOfRangeAreUnsupported) {
   for (const MessageEntry& message : AllMessages()) {
     for (const int version : {message.version_min - 1, message.version_max + 1}) {
-      EXPECT_EQ(message.recode("", static_cast<int16_t>(version)).status().code(), StatusCode::kUnsupported)
+      EXPECT_EQ(message.recode("", static_cast<int16_t>(version)).status().code(),
+                StatusCode::kUnsupported)
           << message.name << " v" << version;
     }
   }
@@ -107,23 +111,29 @@ TEST(MessagesTest, TruncatedMessagesFailAtEveryLength) {
     if (vector.variant != "filled" && vector.variant != "unknown_tags") continue;
     const MessageEntry* message = FindMessage(vector.message);
     for (size_t size = 0; size < vector.bytes.size(); ++size) {
-      const auto result = message->recode(std::string_view(vector.bytes).substr(0, size), vector.version);
-      ASSERT_EQ(result.status().code(), StatusCode::kInvalidArgument) << vector.Describe() << " cut at " << size;
+      const auto result =
+          message->recode(std::string_view(vector.bytes).substr(0, size), vector.version);
+      ASSERT_EQ(result.status().code(), StatusCode::kInvalidArgument)
+          << vector.Describe() << " cut at " << size;
     }
   }
 }
 
-// One message, damaged a little: bytes replaced, removed or added, favouring the values that lengths make dangerous.
+// One message, damaged a little: bytes replaced, removed or added, favouring the values that
+// lengths make dangerous.
 std::string Mutate(std::string bytes, Random& random) {
   constexpr unsigned char kDangerous[] = {0x00, 0x01, 0x7F, 0x80, 0xFE, 0xFF};
   for (uint64_t left = 1 + random.Below(3); left > 0; --left) {
     const size_t at = 2 + random.Below(bytes.size() - 1);
-    const char value = random.Chance(1, 2) ? static_cast<char>(kDangerous[random.Below(std::size(kDangerous))])
-                                           : static_cast<char>(random.Below(256));
+    const char value = random.Chance(1, 2)
+                           ? static_cast<char>(kDangerous[random.Below(std::size(kDangerous))])
+                           : static_cast<char>(random.Below(256));
     switch (random.Below(4)) {
       case 0: bytes.insert(at, random.Below(6), value); break;
       case 1: bytes.resize(at); break;
-      default: std::fill_n(bytes.begin() + at, std::min<size_t>(random.Below(5), bytes.size() - at), value);
+      default:
+        std::fill_n(bytes.begin() + at, std::min<size_t>(random.Below(5), bytes.size() - at),
+                    value);
     }
   }
   return bytes;
@@ -156,7 +166,8 @@ TEST(MessagesTest, TaggedFieldsAtTheirDefaultAreNotWritten) {
   WireWriter follower;
   request.Encode(follower, 18);
   // One field: tag 1 of 13 bytes, the replica id, epoch -1, no tagged field inside.
-  constexpr std::string_view kReplicaState = {"\x01\x01\x0D\0\0\0\x02\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\0", 16};
+  constexpr std::string_view kReplicaState = {
+      "\x01\x01\x0D\0\0\0\x02\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\0", 16};
   EXPECT_EQ(Flatten(follower.Finish())->substr(bytes.size() - 1), kReplicaState);
 }
 
@@ -171,7 +182,8 @@ TEST(MessagesTest, AFieldThatTheVersionLacksIsReported) {
   request.allow_auto_topic_creation = false;
   WireWriter loud;
   request.Encode(loud, 3);
-  EXPECT_EQ(loud.status().message(), "MetadataRequest.allow_auto_topic_creation cannot be encoded in this version");
+  EXPECT_EQ(loud.status().message(),
+            "MetadataRequest.allow_auto_topic_creation cannot be encoded in this version");
 
   MetadataRequest all_topics;
   all_topics.topics.reset();

@@ -1,5 +1,6 @@
 #pragma once
-// RawTaggedField: a tagged field that this build does not know, kept so that a message passes through unchanged.
+// RawTaggedField: a tagged field that this build does not know, kept so that a message passes
+// through unchanged.
 //
 // Thread rule: values.
 

@@ -26,7 +26,8 @@ bool operator==(const Records& a, const Records& b) {
   if (const auto* slices = a.files()) {
     return std::equal(slices->begin(), slices->end(), b.files()->begin(), b.files()->end(),
                       [](const FileSlice& x, const FileSlice& y) {
-                        return x.file == y.file && x.offset == y.offset && x.size_bytes == y.size_bytes;
+                        return x.file == y.file && x.offset == y.offset &&
+                               x.size_bytes == y.size_bytes;
                       });
   }
   return a.bytes() == b.bytes();

@@ -1,6 +1,6 @@
 #pragma once
-// Records: the record batches inside a Produce or Fetch message, never copied: null, a view of memory (a request's own frame), or
-// ranges of segment files that sendfile will move.
+// Records: the record batches inside a Produce or Fetch message, never copied: null, a view of
+// memory (a request's own frame), or ranges of segment files that sendfile will move.
 //
 // Thread rule: values; what they refer to is immutable while they live.
 
@@ -26,9 +26,12 @@ class Records {
   // The view with its owner, or nullptr when this is no view.
   const SharedBytes* view() const { return std::get_if<SharedBytes>(&content_); }
   // The file ranges, or nullptr when there are none.
-  const std::vector<FileSlice>* files() const { return std::get_if<std::vector<FileSlice>>(&content_); }
+  const std::vector<FileSlice>* files() const {
+    return std::get_if<std::vector<FileSlice>>(&content_);
+  }
 
-  // Views are equal when their bytes are, files when they are the same ranges of the same open file.
+  // Views are equal when their bytes are, files when they are the same ranges of the same open
+  // file.
   friend bool operator==(const Records& a, const Records& b);
 
  private:

@@ -6,8 +6,9 @@ namespace sluice::kafka {
 
 Status WireReader::StatusOf(std::string_view message, int16_t version) const {
   if (ok()) return Status::Ok();
-  return Status::InvalidArgument("malformed " + std::string(message) + " v" + std::to_string(version) + " in " +
-                                 std::to_string(data_.size()) + " bytes");
+  return Status::InvalidArgument("malformed " + std::string(message) + " v" +
+                                 std::to_string(version) + " in " + std::to_string(data_.size()) +
+                                 " bytes");
 }
 
 Uuid WireReader::ReadUuid() {
@@ -61,7 +62,8 @@ bool WireReader::ReadPresence(bool nullable) {
   return present && ok();
 }
 
-int32_t WireReader::ReadCount(bool compact, bool nullable, size_t wire_bytes_min, size_t memory_bytes) {
+int32_t WireReader::ReadCount(bool compact, bool nullable, size_t wire_bytes_min,
+                              size_t memory_bytes) {
   const int64_t raw = compact ? int64_t{bytes_.ReadUnsignedVarint()} - 1 : bytes_.ReadInt32();
   const int32_t count = bytes_.CheckedCount(raw, wire_bytes_min);
   if (count < 0 && !nullable) Fail();

@@ -1,11 +1,12 @@
 #pragma once
-// WireReader: decodes a Kafka message. It adds to ByteReader the protocol's lengths (fixed or compact), nulls and tagged fields, and
-// knows who owns the frame, so that records point into it instead of being copied. Owned by whoever decodes, for the length of one
-// message.
+// WireReader: decodes a Kafka message. It adds to ByteReader the protocol's lengths (fixed or
+// compact), nulls and tagged fields, and knows who owns the frame, so that records point into it
+// instead of being copied. Owned by whoever decodes, for the length of one message.
 //
-// What a hostile frame may cost is bounded three times: a count must fit into the bytes that remain, the elements of all arrays
-// together take at most kMemoryFloorBytes + kMemoryPerByte * frame size, and a struct carries at most kTaggedFieldsMax tagged fields.
-// A failure is final, as in ByteReader: later reads give zeros, and StatusOf() tells it once.
+// What a hostile frame may cost is bounded three times: a count must fit into the bytes that
+// remain, the elements of all arrays together take at most kMemoryFloorBytes + kMemoryPerByte *
+// frame size, and a struct carries at most kTaggedFieldsMax tagged fields. A failure is final, as
+// in ByteReader: later reads give zeros, and StatusOf() tells it once.
 //
 // Thread rule: one owner.
 
@@ -29,13 +30,17 @@ namespace sluice::kafka {
 class WireReader {
  public:
   static constexpr size_t kMemoryFloorBytes = size_t{1} << 20;
-  // Real messages stay below 8: their structs hold names, and a struct of many fields has many bytes on the wire.
+  // Real messages stay below 8: their structs hold names, and a struct of many fields has many
+  // bytes on the wire.
   static constexpr size_t kMemoryPerByte = 16;
   static constexpr uint32_t kTaggedFieldsMax = 64;
 
-  // `owner` keeps `data` alive; without one, records are views that must not outlive the caller's data.
+  // `owner` keeps `data` alive; without one, records are views that must not outlive the caller's
+  // data.
   explicit WireReader(std::string_view data, std::shared_ptr<const void> owner = nullptr)
-      : bytes_(data), data_(data), owner_(std::move(owner)),
+      : bytes_(data),
+        data_(data),
+        owner_(std::move(owner)),
         memory_left_(kMemoryFloorBytes + kMemoryPerByte * data.size()) {}
 
   bool ok() const { return bytes_.ok(); }
@@ -82,8 +87,10 @@ class WireReader {
   size_t memory_left_;
 };
 
-// Walks the tagged section of a struct. After each Next() that gives true, call payload() or KeepUnknown():
-//   for (TaggedFieldReader tags(reader, &unknown); tags.Next();) { if (tags.tag() == 0) ... else tags.KeepUnknown(); }
+// Walks the tagged section of a struct. After each Next() that gives true, call payload() or
+// KeepUnknown():
+//   for (TaggedFieldReader tags(reader, &unknown); tags.Next();) { if (tags.tag() == 0) ... else
+//   tags.KeepUnknown(); }
 class TaggedFieldReader {
  public:
   TaggedFieldReader(WireReader& reader, std::vector<RawTaggedField>* unknown);

@@ -1,4 +1,5 @@
-// WireReader and WireWriter on their own: lengths, nulls, limits, tagged fields, frames and records.
+// WireReader and WireWriter on their own: lengths, nulls, limits, tagged fields, frames and
+// records.
 
 #include <memory>
 #include <string>
@@ -86,7 +87,8 @@ TEST(WireTest, AVarintThatNeverEndsFails) {
 }
 
 TEST(WireTest, ArraysOfTinyElementsMayNotMultiplyMemory) {
-  // 200,000 elements of one byte on the wire that take 100 bytes each in memory: 20 MB out of 0.2 MB.
+  // 200,000 elements of one byte on the wire that take 100 bytes each in memory: 20 MB out of 0.2
+  // MB.
   const std::string frame = "\0\3\x0D\x40"s + std::string(200000, '\0');
   WireReader reader(frame);
   EXPECT_EQ(reader.ReadCount(false, false, 1, 100), 0);

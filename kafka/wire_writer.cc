@@ -31,13 +31,15 @@ OutputChain WireWriter::Finish() {
   if (framed_) {
     const size_t body = chain_.size_bytes() - kFrameSizeBytes;
     if (body > static_cast<size_t>(std::numeric_limits<int32_t>::max())) Reject("frame size");
-    StoreBigEndian(std::get<std::string>(chain_.segments().front()).data(), static_cast<int32_t>(body));
+    StoreBigEndian(std::get<std::string>(chain_.segments().front()).data(),
+                   static_cast<int32_t>(body));
   }
   return std::move(chain_);
 }
 
 void WireWriter::Reject(std::string_view field) {
-  if (status_.ok()) status_ = Status::Unsupported(std::string(field) + " cannot be encoded in this version");
+  if (status_.ok())
+    status_ = Status::Unsupported(std::string(field) + " cannot be encoded in this version");
 }
 
 void WireWriter::FlushTail() {
@@ -63,7 +65,8 @@ void WireWriter::PutString(std::string_view v, bool compact) {
   tail_.append(v);
 }
 
-void WireWriter::PutNullableString(const std::optional<std::string>& v, bool compact, bool nullable) {
+void WireWriter::PutNullableString(const std::optional<std::string>& v, bool compact,
+                                   bool nullable) {
   if (v.has_value()) return PutString(*v, compact);
   if (!nullable) {
     Reject("a null string");
@@ -80,7 +83,8 @@ void WireWriter::PutBytes(std::string_view v, bool compact) {
   tail_.append(v);
 }
 
-void WireWriter::PutNullableBytes(const std::optional<std::string>& v, bool compact, bool nullable) {
+void WireWriter::PutNullableBytes(const std::optional<std::string>& v, bool compact,
+                                  bool nullable) {
   if (v.has_value()) return PutBytes(*v, compact);
   PutNullCount(compact, nullable);
 }
@@ -106,7 +110,8 @@ void WireWriter::PutPresence(bool present, bool nullable) {
 }
 
 void WireWriter::PutCount(size_t count, bool compact) {
-  if (count >= static_cast<size_t>(std::numeric_limits<int32_t>::max())) Reject("a count of " + std::to_string(count));
+  if (count >= static_cast<size_t>(std::numeric_limits<int32_t>::max()))
+    Reject("a count of " + std::to_string(count));
   if (compact) {
     PutUnsignedVarint(static_cast<uint32_t>(count + 1));
   } else {
@@ -132,7 +137,8 @@ void WireWriter::PutUnknownTaggedFields(const std::vector<RawTaggedField>& unkno
   }
 }
 
-// The count becomes known at the end; it is inserted then. Nothing in a tagged section leaves the tail, so positions hold.
+// The count becomes known at the end; it is inserted then. Nothing in a tagged section leaves the
+// tail, so positions hold.
 TaggedFieldWriter::TaggedFieldWriter(WireWriter& writer, const std::vector<RawTaggedField>& unknown)
     : writer_(writer), unknown_(unknown), count_position_(writer.tail_.size()) {}
 
@@ -144,7 +150,8 @@ void TaggedFieldWriter::Begin(uint32_t tag) {
 
 void TaggedFieldWriter::End() {
   char size[5];
-  const size_t size_bytes = StoreVarint(size, static_cast<uint32_t>(writer_.tail_.size() - payload_position_));
+  const size_t size_bytes =
+      StoreVarint(size, static_cast<uint32_t>(writer_.tail_.size() - payload_position_));
   writer_.tail_.insert(payload_position_, size, size_bytes);
   ++count_;
 }
@@ -157,7 +164,8 @@ void TaggedFieldWriter::Finish() {
 }
 
 void TaggedFieldWriter::PutUnknownBelow(uint64_t tag) {
-  for (; unknown_next_ < unknown_.size() && unknown_[unknown_next_].tag < tag; ++unknown_next_, ++count_) {
+  for (; unknown_next_ < unknown_.size() && unknown_[unknown_next_].tag < tag;
+       ++unknown_next_, ++count_) {
     const RawTaggedField& field = unknown_[unknown_next_];
     writer_.PutUnsignedVarint(field.tag);
     writer_.PutUnsignedVarint(static_cast<uint32_t>(field.data.size()));

@@ -1,13 +1,14 @@
 #pragma once
-// WireWriter: encodes a Kafka message into an OutputChain. Small fields gather in owned strings; records join the chain as they are, in
-// memory or in files, without a copy. Owned by whoever encodes, for one frame.
+// WireWriter: encodes a Kafka message into an OutputChain. Small fields gather in owned strings;
+// records join the chain as they are, in memory or in files, without a copy. Owned by whoever
+// encodes, for one frame.
 //
 //   WireWriter writer;
 //   writer.BeginFrame();
 //   header.Encode(writer, header_version);
 //   response.Encode(writer, version);
-//   if (!writer.status().ok()) ...   // a field that this version cannot carry, or a string that is too long
-//   OutputChain frame = writer.Finish();
+//   if (!writer.status().ok()) ...   // a field that this version cannot carry, or a string that is
+//   too long OutputChain frame = writer.Finish();
 //
 // Thread rule: one owner.
 
@@ -34,7 +35,8 @@ class WireWriter {
   // Leaves room for the frame's length, which Finish() fills in. Only as the first call.
   void BeginFrame();
   OutputChain Finish();
-  // Not ok when something could not be said in the version asked for: the bytes must then not be sent.
+  // Not ok when something could not be said in the version asked for: the bytes must then not be
+  // sent.
   const Status& status() const { return status_; }
   // Notes that `field` cannot be written as it is. The first one counts.
   void Reject(std::string_view field);
@@ -80,7 +82,8 @@ class WireWriter {
   Status status_;
 };
 
-// Writes the tagged section of a struct: known fields between Begin and End in the order of their tags, unknown ones merged in.
+// Writes the tagged section of a struct: known fields between Begin and End in the order of their
+// tags, unknown ones merged in.
 class TaggedFieldWriter {
  public:
   TaggedFieldWriter(WireWriter& writer, const std::vector<RawTaggedField>& unknown);

@@ -1,6 +1,7 @@
-// Entry point of a libFuzzer build over every message decoder (see kafka/CMakeLists.txt); kafka/messages_test.cc calls it as well. The
-// first byte chooses the message, the second the version, the rest is what came from the network. What decodes must encode, and read
-// itself as equal; Recode CHECKs that.
+// Entry point of a libFuzzer build over every message decoder (see kafka/CMakeLists.txt);
+// kafka/messages_test.cc calls it as well. The first byte chooses the message, the second the
+// version, the rest is what came from the network. What decodes must encode, and read itself as
+// equal; Recode CHECKs that.
 
 #include <cstddef>
 #include <cstdint>

@@ -4,8 +4,8 @@
     generate.py --schema DIR --out DIR      writes DIR/<api>.h, <api>.cc, api_table.h, api_table.cc, all.h
     generate.py --schema DIR --list         prints the names of those files, for the build system
 
-schema.py says what a schema looks like. Files are rewritten only when their text changes, so that an unchanged message is
-not compiled again.
+schema.py says what a schema looks like. Files are rewritten only when their text changes, so that an
+unchanged message is not compiled again.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 from schema import ENDLESS, FIXED, SIZED, SchemaError, parse_schema
 
-# --- Types, defaults and conditions ----------------------------------------------------------------------------------
+# --- Types, defaults and conditions ---------------------------------------------------------------
 
 
 def element_type(f):
@@ -139,7 +139,7 @@ def shape(scope):
     return (scope.first, scope.last, [(f.name, cpp_type(f), f.since, f.until, f.tag, f.default) for f in scope.fields])
 
 
-# --- C++ ---------------------------------------------------------------------------------------------------------------
+# --- C++ ------------------------------------------------------------------------------------------
 
 
 class Code:
@@ -426,8 +426,10 @@ def write_entry_points(code, message):
 
 def source_text(schema):
     code = Code()
-    code.lines = [HEAD.format(schema.path.name), f'#include "kafka/messages/{schema.file_stem}.h"', "",
-                  '#include "kafka/wire_reader.h"', '#include "kafka/wire_writer.h"', "", "namespace sluice::kafka {", ""]
+    code.lines = [HEAD.format(schema.path.name),
+                  f'#include "kafka/messages/{schema.file_stem}.h"', "",
+                  '#include "kafka/wire_reader.h"', '#include "kafka/wire_writer.h"', "",
+                  "namespace sluice::kafka {", ""]
     for message in schema.messages:
         scope = Scope(message.name, message.fields, schema.first, schema.last, message)
         for inner in scope.structs():
@@ -440,7 +442,7 @@ def source_text(schema):
     return code.text()
 
 
-# --- The files that know all messages ------------------------------------------------------------------------------------
+# --- The files that know all messages -------------------------------------------------------------
 
 
 def table_header_text(apis):
@@ -477,7 +479,9 @@ def table_source_text(apis):
 
 def all_text(schemas):
     code = Code()
-    code.lines = ["#pragma once", "// Every message, for tests and fuzzers that go through all of them.", HEAD.format("*.msg")]
+    code.lines = ["#pragma once",
+                  "// Every message, for tests and fuzzers that go through all of them.",
+                  HEAD.format("*.msg")]
     for schema in schemas:
         code(f'#include "kafka/messages/{schema.file_stem}.h"')
     code()
@@ -509,7 +513,11 @@ def main():
     try:
         schemas = [parse_schema(path) for path in paths]
         apis = sorted((s for s in schemas if s.kind == "api"), key=lambda s: s.key)
-        outputs = {"api_table.h": table_header_text(apis), "api_table.cc": table_source_text(apis), "all.h": all_text(schemas)}
+        outputs = {
+            "api_table.h": table_header_text(apis),
+            "api_table.cc": table_source_text(apis),
+            "all.h": all_text(schemas),
+        }
         for schema in schemas:
             outputs[f"{schema.file_stem}.h"] = header_text(schema)
             outputs[f"{schema.file_stem}.cc"] = source_text(schema)

@@ -1,8 +1,8 @@
 """Reads kafka/schema/*.msg.
 
-A schema holds one API (`api NAME, key K, versions A-B, flexible since F`) with the sections `request` and `response`, or
-one header (`header NAME, ...`) with the section `fields`. A field is a line `name: type, attribute, ...`; the fields of a
-struct follow it, indented. Attributes:
+A schema holds one API (`api NAME, key K, versions A-B, flexible since F`) with the sections
+`request` and `response`, or one header (`header NAME, ...`) with the section `fields`. A field is a
+line `name: type, attribute, ...`; the fields of a struct follow it, indented. Attributes:
 
     since V, until V    versions that carry the field; without them, as its parent
     nullable [since V]  may be null, in all versions or from V on
@@ -27,8 +27,12 @@ FIXED = {
     "uuid": ("Uuid", "Uuid", 16),
 }
 # Types with a length before them: C++ type, method suffix, bytes of that length where it is not a varint.
-SIZED = {"string": ("std::string", "String", 2), "bytes": ("std::string", "Bytes", 4), "records": ("Records", "Records", 4)}
-CPP_KEYWORDS = {"default", "operator", "class", "struct", "new", "delete", "namespace", "private", "public", "register"}
+SIZED = {
+    "string": ("std::string", "String", 2),
+    "bytes": ("std::string", "Bytes", 4),
+    "records": ("Records", "Records", 4),
+}
+CPP_KEYWORDS = {"class", "default", "delete", "namespace", "new", "operator", "private", "public", "struct"}
 
 
 class SchemaError(Exception):
@@ -89,7 +93,8 @@ class Schema:
 
 def parse_head(schema, text, where):
     match = re.fullmatch(
-        r"(api|header) (\w+)(?:, key (\d+))?, versions (\d+)-(\d+)(?:, flexible since (\d+))?(?:, advertised since (\d+))?", text)
+        r"(api|header) (\w+)(?:, key (\d+))?, versions (\d+)-(\d+)"
+        r"(?:, flexible since (\d+))?(?:, advertised since (\d+))?", text)
     if not match:
         raise SchemaError(f"{where}: expected 'api NAME, key K, versions A-B, flexible since F', found '{text}'")
     schema.kind, schema.name = match.group(1), match.group(2)
@@ -172,7 +177,8 @@ def check_fields(fields, first, last, schema):
         if f.since > f.until:
             raise SchemaError(f"{f.where}: in no version of its parent")
         if f.is_struct != bool(f.children):
-            raise SchemaError(f"{f.where}: '{f.element}' is no known type" if f.is_struct else f"{f.where}: only structs nest")
+            why = f"'{f.element}' is no known type" if f.is_struct else "only structs nest"
+            raise SchemaError(f"{f.where}: {why}")
         if f.name in CPP_KEYWORDS:
             raise SchemaError(f"{f.where}: '{f.name}' is a C++ keyword")
         if f.tag is not None and (f.since < schema.flexible or f.element == "records"

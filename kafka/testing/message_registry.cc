@@ -10,7 +10,8 @@ namespace sluice::kafka::testing {
 namespace {
 
 template <typename Message>
-Status DecodeWhole(const std::shared_ptr<const std::string>& frame, int16_t version, Message* message) {
+Status DecodeWhole(const std::shared_ptr<const std::string>& frame, int16_t version,
+                   Message* message) {
   WireReader reader(*frame, frame);
   SLUICE_RETURN_IF_ERROR(message->Decode(reader, version));
   if (reader.remaining() == 0) return Status::Ok();
@@ -20,7 +21,8 @@ Status DecodeWhole(const std::shared_ptr<const std::string>& frame, int16_t vers
 template <typename Message>
 Result<std::string> Recode(std::string_view bytes, int16_t version) {
   Message message;
-  SLUICE_RETURN_IF_ERROR(DecodeWhole(std::make_shared<const std::string>(bytes), version, &message));
+  SLUICE_RETURN_IF_ERROR(
+      DecodeWhole(std::make_shared<const std::string>(bytes), version, &message));
   WireWriter writer;
   message.Encode(writer, version);
   CHECK(writer.status().ok()) << writer.status().ToString();
@@ -28,7 +30,8 @@ Result<std::string> Recode(std::string_view bytes, int16_t version) {
   CHECK(encoded.ok()) << encoded.status().ToString();
   Message again;
   const Status status = DecodeWhole(std::make_shared<const std::string>(*encoded), version, &again);
-  CHECK(status.ok()) << Message::kName << " v" << version << " cannot read itself: " << status.ToString();
+  CHECK(status.ok()) << Message::kName << " v" << version
+                     << " cannot read itself: " << status.ToString();
   CHECK(again == message) << Message::kName << " v" << version << " reads itself differently";
   return encoded;
 }

@@ -1,5 +1,6 @@
 #pragma once
-// Every message of the codec behind one signature, for tests and fuzzers that go through all of them.
+// Every message of the codec behind one signature, for tests and fuzzers that go through all of
+// them.
 //
 // Thread rule: constants.
 
@@ -16,7 +17,8 @@ struct MessageEntry {
   const char* name;
   int16_t version_min;
   int16_t version_max;
-  // Decodes the whole of `bytes`, encodes the message again and gives those bytes. CHECKs that they decode to an equal message.
+  // Decodes the whole of `bytes`, encodes the message again and gives those bytes. CHECKs that they
+  // decode to an equal message.
   Result<std::string> (*recode)(std::string_view bytes, int16_t version);
 };
 

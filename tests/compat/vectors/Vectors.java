@@ -32,8 +32,8 @@ import org.apache.kafka.common.record.internal.MemoryRecords;
  * Writes what Kafka's own message classes put on the wire, as the measure for ours: Vectors SCHEMA_DIRECTORY OUT_DIRECTORY.
  *
  * For each schema X.msg it writes X.txt, a line "message version variant hex" for each message, version and variant ("-" for
- * no bytes at all). Which fields a version has is read from the classes' own Schema, so nothing here depends on our schemas but the list of APIs. The output is the
- * same in every run.
+ * no bytes at all). Which fields a version has is read from the classes' own Schema, so nothing here depends on our schemas
+ * but the list of APIs. The output is the same in every run.
  */
 public final class Vectors {
     /** What the fields of a message hold. */

@@ -14,7 +14,7 @@ vectors=$root/kafka/testdata/vectors
 for tool in mvn javac java; do
   if ! command -v "$tool" >/dev/null; then
     echo "NOT RUN: '$tool' is missing: install a JDK and Maven (Debian: default-jdk-headless maven)"
-    exit 0
+    exit 77
   fi
 done
 
