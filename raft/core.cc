@@ -151,8 +151,11 @@ void Core::FollowLeader(NodeId leader) {
   CHECK(term_leader_ == kNoNode || term_leader_ == leader)
       << "two leaders in term " << term() << ": " << term_leader_ << " and " << leader;
   term_leader_ = leader;
+  // Just after the leader's address refused, this is what was under way when it died. A leader that lives will be heard again.
+  if (leader == lost_leader_ && now_ms_ - leader_lost_ms_ < config_.leader_lost_timeout_ms_max) return;
   ever_heard_leader_ = true;
-  leader_lost_ = false;
+  lost_leader_ = kNoNode;
+  deferred_ = false;
   quick_attempts_ = 0;
   heard_leader_ms_ = now_ms_;
   BecomeFollower(term(), leader);

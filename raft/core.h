@@ -140,6 +140,7 @@ class Core {
   int64_t DrawElectionTimeout();
   void RestartElectionTimer();
   void StartPreVote();
+  void PresumeLostLeaderRefuses();
   void StartElection(ElectionCause cause);
   void BecomeLeader();
   void HandleVoteResponse(const Message& message, const VoteResponse& response);
@@ -160,7 +161,7 @@ class Core {
   void ReplicateToAll();
   void Replicate(NodeId to, Progress& progress);
   bool SendAppend(NodeId to, Progress& progress);
-  void SendEmptyAppend(NodeId to, const Progress& progress);
+  void SendEmptyAppend(NodeId to, Progress& progress);
   void SendHeartbeat(NodeId to, Progress& progress);
   void BroadcastHeartbeat();
   void HandleAppendResponse(const Message& message, const AppendResponse& response);
@@ -206,7 +207,9 @@ class Core {
   int64_t election_deadline_ms_ = 0;
   int64_t heard_leader_ms_ = 0;  // when leader_ was last heard
   bool ever_heard_leader_ = false;
-  bool leader_lost_ = false;  // its address refused; until another is heard
+  NodeId lost_leader_ = kNoNode;  // its address refused a connection; until a leader is heard
+  int64_t leader_lost_ms_ = 0;
+  bool deferred_ = false;         // has let another's pre-vote go first since the own last one
   int quick_attempts_ = 0;    // campaigns since start, or since the leader was lost
   std::map<NodeId, bool> votes_;
 

@@ -8,7 +8,7 @@ namespace sluice::raft {
 
 int64_t Core::DrawElectionTimeout() {
   if (quick_attempts_ < config_.start_attempts_max) {
-    if (leader_lost_) return random_.Between(config_.leader_lost_timeout_ms_min, config_.leader_lost_timeout_ms_max);
+    if (lost_leader_ != kNoNode) return random_.Between(config_.leader_lost_timeout_ms_min, config_.leader_lost_timeout_ms_max);
     if (!ever_heard_leader_) return random_.Between(config_.start_timeout_ms_min, config_.start_timeout_ms_max);
   }
   return random_.Between(config_.election_timeout_ms_min, config_.election_timeout_ms_max);
@@ -25,7 +25,9 @@ void Core::StartPreVote() {
   ++metrics_.pre_votes_started;
   ++quick_attempts_;
   RestartElectionTimer();
+  deferred_ = false;
   votes_ = {{self_.id, true}};
+  PresumeLostLeaderRefuses();
   for (const VoterId& voter : voters_) {
     if (voter == self_) continue;
     Message message = MakeMessage(
@@ -34,6 +36,12 @@ void Core::StartPreVote() {
     ready_.send_now.push_back(std::move(message));
   }
   CountElection();
+}
+
+// No answer will come from a dead process. Counted as a refusal it lets two survivors of three that campaign at once see at once that
+// neither wins, instead of waiting for the timeout.
+void Core::PresumeLostLeaderRefuses() {
+  if (lost_leader_ != kNoNode && lost_leader_ != self_.id) votes_[lost_leader_] = false;
 }
 
 void Core::StartElection(ElectionCause cause) {
@@ -50,6 +58,7 @@ void Core::StartElection(ElectionCause cause) {
   election_deadline_ms_ =
       now_ms_ + random_.Between(config_.election_timeout_ms_min, config_.election_timeout_ms_max);
   votes_.clear();  // the own vote counts when it is durable: Persisted()
+  PresumeLostLeaderRefuses();
   for (const VoterId& voter : voters_) {
     if (voter == self_) continue;
     SendAfterPersist(voter.id, VoteRequest{.transfer = cause == ElectionCause::kTransfer,
@@ -73,7 +82,7 @@ void Core::CountElection() {
       if (role_ == Role::kCandidate) {
         BecomeLeader();
       } else {
-        StartElection(leader_lost_ ? ElectionCause::kLostLeader : ElectionCause::kTimeout);
+        StartElection(lost_leader_ != kNoNode ? ElectionCause::kLostLeader : ElectionCause::kTimeout);
       }
       return;
     case VoteOutcome::kLost: BecomeFollower(term(), kNoNode); return;
@@ -88,7 +97,7 @@ void Core::BecomeLeader() {
   role_ = Role::kLeader;
   leader_ = term_leader_ = self_.id;
   ever_heard_leader_ = true;
-  leader_lost_ = false;
+  lost_leader_ = kNoNode;
   quick_attempts_ = 0;
   votes_.clear();
   incoming_.reset();
@@ -119,7 +128,8 @@ void Core::PeerLost(NodeId peer, bool refused) {
   // A broken connection alone may be a slow or overloaded peer: the timer decides. A refused one means the process is gone.
   if (!refused || peer != leader_ || role_ != Role::kFollower) return;
   leader_ = kNoNode;
-  leader_lost_ = true;
+  lost_leader_ = peer;
+  leader_lost_ms_ = now_ms_;
   quick_attempts_ = 0;
   election_deadline_ms_ = std::min(election_deadline_ms_, now_ms_ + DrawElectionTimeout());
 }

@@ -51,10 +51,14 @@ bool Core::SendAppend(NodeId to, Progress& progress) {
 }
 
 // Asks whether what was sent has arrived: a follower that misses something refuses it, one that only waits for its disk agrees.
-void Core::SendEmptyAppend(NodeId to, const Progress& progress) {
+void Core::SendEmptyAppend(NodeId to, Progress& progress) {
   const LogIndex prev = progress.next - 1;
   const std::optional<Term> prev_term = log_.TermAt(prev);
-  if (!prev_term.has_value()) return;  // compacted meanwhile; the next append turns into a snapshot
+  if (!prev_term.has_value()) {
+    // The log was compacted beyond all that was sent. A full window would hide that for ever: start over, with a snapshot.
+    progress.BecomeProbe(progress.match + 1);
+    return;
+  }
   SendNow(to, AppendRequest{.prev_index = prev, .prev_term = *prev_term, .commit = commit_});
 }
 

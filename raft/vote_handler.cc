@@ -42,6 +42,11 @@ void Core::HandleVoteRequest(const Message& message, const VoteRequest& request)
     Message answer = MakeMessage(message.from.id, VoteResponse{.pre_vote = true, .granted = true});
     answer.term = message.term;
     ready_.send_now.push_back(std::move(answer));
+    // Lets the other go first, which saves a split vote. Once only: it may be unable to hear the answers.
+    if (role_ == Role::kFollower && !deferred_) {
+      deferred_ = true;
+      RestartElectionTimer();
+    }
     return;
   }
   SetVote(message.from.id);

@@ -1,0 +1,108 @@
+#include "raft/testing/invariants.h"
+
+#include <algorithm>
+#include <sstream>
+
+#include "base/crc32c.h"
+
+namespace sluice::raft::testing {
+namespace {
+
+template <typename... Parts>
+std::string Join(const Parts&... parts) {
+  std::ostringstream out;
+  (out << ... << parts);
+  return out.str();
+}
+
+}  // namespace
+
+void Invariants::Breach(std::string what) {
+  if (breach_.empty()) breach_ = std::move(what);
+}
+
+void Invariants::Restarted(NodeId node) {
+  Seen& seen = seen_[node];
+  seen = {.term = seen.term};
+}
+
+void Invariants::Observe(NodeId node, const Core& core) {
+  Seen& seen = seen_[node];
+  // A term that was never made durable may be forgotten; one that was answered or voted in may not.
+  if (core.term() < seen.term) Breach(Join("node ", node, " fell from term ", seen.term, " to ", core.term()));
+  if (core.commit() < seen.commit) Breach(Join("node ", node, " commit fell from ", seen.commit, " to ", core.commit()));
+  seen.commit = core.commit();
+  if (core.role() == Role::kLeader) CheckLeader(node, core);
+}
+
+void Invariants::CheckLeader(NodeId node, const Core& core) {
+  Seen& seen = seen_[node];
+  if (seen.led_term == core.term()) return;
+  seen.led_term = core.term();
+  // A leader has voted for itself durably: from now on its term is a promise.
+  seen.term = std::max(seen.term, core.term());
+  const auto [leader, first] = leaders_.emplace(core.term(), node);
+  if (!first && leader->second != node) {
+    Breach(Join("term ", core.term(), " has two leaders: ", leader->second, " and ", node));
+  }
+  for (size_t i = 0; i < committed_.size(); ++i) {
+    const LogIndex index(static_cast<int64_t>(i));
+    if (index < core.log().first_index()) continue;
+    if (core.log().TermAt(index) == committed_[i].first) continue;
+    Breach(Join("leader ", node, " of term ", core.term(), " lacks the committed entry ", index, "/", committed_[i].first));
+    return;
+  }
+}
+
+void Invariants::Appended(NodeId node, Term prev_term, const std::vector<Entry>& entries) {
+  for (const Entry& entry : entries) {
+    const Content content{Crc32c(entry.data), prev_term};
+    const auto [known, first] = contents_.emplace(std::pair(entry.index, entry.term), content);
+    if (!first && (known->second.crc != content.crc || known->second.prev_term != prev_term)) {
+      Breach(Join("node ", node, ": entry ", entry.index, "/", entry.term, " differs from another log's"));
+    }
+    prev_term = entry.term;
+  }
+}
+
+void Invariants::Applied(NodeId node, const std::vector<Entry>& entries) {
+  Seen& seen = seen_[node];
+  for (const Entry& entry : entries) {
+    if (entry.index != seen.applied + 1) {
+      Breach(Join("node ", node, " applied ", entry.index, " after ", seen.applied));
+    }
+    seen.applied = entry.index;
+    const std::pair<Term, uint32_t> content(entry.term, Crc32c(entry.data));
+    const auto at = static_cast<size_t>(entry.index.value());
+    if (at == committed_.size()) committed_.push_back(content);
+    if (at > committed_.size()) {
+      Breach(Join("node ", node, " applied ", entry.index, " when only ", committed_.size(), " were known"));
+    } else if (committed_[at] != content) {
+      Breach(Join("node ", node, " applied another entry at ", entry.index));
+    }
+  }
+}
+
+void Invariants::SnapshotLoaded(NodeId node, const SnapshotMeta& meta) {
+  Seen& seen = seen_[node];
+  if (meta.index <= seen.applied) Breach(Join("node ", node, " loaded a snapshot of the past, ", meta.index));
+  const auto at = static_cast<size_t>(meta.index.value());
+  if (at >= committed_.size() || committed_[at].first != meta.term) {
+    Breach(Join("node ", node, " loaded a snapshot of what is not committed, ", meta.index, "/", meta.term));
+  }
+  seen.applied = meta.index;
+}
+
+void Invariants::Acknowledged(LogIndex index, const std::string& data) {
+  const auto at = static_cast<size_t>(index.value());
+  if (at >= committed_.size() || committed_[at].second != Crc32c(data)) {
+    Breach(Join("the proposal acknowledged at ", index, " is not the entry committed there"));
+  }
+  acknowledged_max_ = std::max(acknowledged_max_, index);
+}
+
+void Invariants::ReadFinished(LogIndex floor, LogIndex index) {
+  if (index < floor) Breach(Join("a read at ", index, " misses the write acknowledged before it at ", floor));
+}
+
+}  // namespace sluice::raft::testing

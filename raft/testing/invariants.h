@@ -1,0 +1,65 @@
+#pragma once
+// Invariants: what must hold in every run of a Raft cluster, checked from outside over all nodes and all their incarnations.
+//
+//   election safety       a term has at most one leader
+//   log matching          two logs that hold an entry of the same index and term are equal up to there. Checked by induction: an
+//                         (index, term) names one content and one term before it
+//   leader completeness   a leader's log holds every entry that was committed before it was elected
+//   state machine safety  no two nodes apply different entries at one index, and none skips or repeats one
+//   monotony              term and commit of an incarnation never fall; a node's term never falls, restarts included
+//   acknowledged          an acknowledged proposal is the committed entry at its index
+//   linearizable reads    a read's index covers every write acknowledged before the read began
+//
+// Thread rule: one thread, as all of the simulator.
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "raft/core.h"
+
+namespace sluice::raft::testing {
+
+class Invariants {
+ public:
+  // A node (re)starts: what it knew in memory is gone.
+  void Restarted(NodeId node);
+  // After each event, for each running node.
+  void Observe(NodeId node, const Core& core);
+  // Entries on their way into a node's log; `prev_term` is that of the entry before the first.
+  void Appended(NodeId node, Term prev_term, const std::vector<Entry>& entries);
+  void Applied(NodeId node, const std::vector<Entry>& entries);
+  void SnapshotLoaded(NodeId node, const SnapshotMeta& meta);
+  void Acknowledged(LogIndex index, const std::string& data);
+  // To be given back to ReadFinished.
+  LogIndex ReadStarted() const { return acknowledged_max_; }
+  void ReadFinished(LogIndex floor, LogIndex index);
+
+  // The first breach, or empty.
+  const std::string& breach() const { return breach_; }
+  size_t committed_count() const { return committed_.size(); }
+
+ private:
+  struct Seen {
+    Term term;  // survives restarts
+    LogIndex commit = kNoIndex;
+    LogIndex applied = kNoIndex;
+    Term led_term{-1};
+  };
+  struct Content {
+    uint32_t crc;
+    Term prev_term;
+  };
+  void Breach(std::string what);
+  void CheckLeader(NodeId node, const Core& core);
+
+  std::map<NodeId, Seen> seen_;
+  std::map<Term, NodeId> leaders_;
+  std::map<std::pair<LogIndex, Term>, Content> contents_;
+  std::vector<std::pair<Term, uint32_t>> committed_;  // by index: term and CRC of the data
+  LogIndex acknowledged_max_ = kNoIndex;
+  std::string breach_;
+};
+
+}  // namespace sluice::raft::testing

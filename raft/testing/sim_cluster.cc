@@ -1,0 +1,215 @@
+#include "raft/testing/sim_cluster.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/crc32c.h"
+
+namespace sluice::raft::testing {
+namespace {
+
+constexpr char kClusterId[] = "simulated-cluster";
+
+Uuid DiskId(int node, int generation) {
+  std::string bytes(16, '\0');
+  bytes[0] = static_cast<char>(generation);
+  bytes[15] = static_cast<char>(node);
+  return Uuid::FromBytes(bytes);
+}
+
+}  // namespace
+
+void SimStateMachine::Apply(const std::vector<Entry>& committed) {
+  invariants_.Applied(self_, committed);
+  for (const Entry& entry : committed) {
+    applied = entry.index;
+    if (entry.type != EntryType::kNormal) continue;
+    checksum = Crc32cExtend(checksum, entry.data);
+    ++count;
+  }
+}
+
+std::string SimStateMachine::TakeSnapshot() {
+  ByteWriter writer;
+  writer.PutUint32(checksum);
+  writer.PutInt64(static_cast<int64_t>(count));
+  // Long enough for several chunks.
+  writer.PutBytes(std::string(count % 300, 'x'));
+  return writer.Take();
+}
+
+void SimStateMachine::LoadSnapshot(const SnapshotMeta& meta, std::string_view data) {
+  invariants_.SnapshotLoaded(self_, meta);
+  ByteReader reader(data);
+  checksum = reader.ReadUint32();
+  count = static_cast<uint64_t>(reader.ReadInt64());
+  applied = meta.index;
+  CHECK(reader.ok());
+}
+
+void SimStateMachine::OnRoleChange(Role new_role, Term, NodeId new_leader) {
+  role = new_role;
+  leader = new_leader;
+}
+
+void SimCluster::Node::Send(NodeId, Message message) {
+  cluster->Trace(Describe(message));
+  cluster->network_.Send(std::move(message));
+}
+
+SimCluster::SimCluster(SimClusterOptions options, uint64_t seed)
+    : options_(options), random_(seed), network_(scheduler_, random_.Fork()), disk_latency_(options.disk) {
+  network_.set_options(options.network);
+  network_.set_deliver([this](Message message) {
+    Node& node = *nodes_.at(message.to);
+    if (node.driver == nullptr) return;
+    node.loop->Post([&node, message = std::move(message)]() mutable { node.driver->Step(std::move(message)); });
+  });
+  Bootstrap bootstrap{.cluster_id = kClusterId, .payload = "first"};
+  for (int i = 1; i <= options.voters; ++i) bootstrap.voters.push_back({NodeId(i), DiskId(i, 0)});
+  for (const VoterId& voter : bootstrap.voters) {
+    auto node = std::make_unique<Node>();
+    node->cluster = this;
+    node->voter = voter;
+    node->disk.entries.push_back(BootstrapEntry(bootstrap));
+    nodes_.emplace(voter.id, std::move(node));
+  }
+}
+
+SimCluster::~SimCluster() = default;
+
+void SimCluster::Start(NodeId id) {
+  Node& node = *nodes_.at(id);
+  CHECK(node.driver == nullptr);
+  invariants_.Restarted(id);
+  node.loop = std::make_unique<PausableLoop>(scheduler_);
+  node.log = std::make_unique<SimLogStore>(node.disk, *node.loop, random_.Fork(), disk_latency_);
+  node.log->set_on_append([this, id](Term prev_term, const std::vector<Entry>& entries) {
+    invariants_.Appended(id, prev_term, entries);
+  });
+  node.state_machine = std::make_unique<SimStateMachine>(id, invariants_);
+  node.driver = std::make_unique<Driver>(
+      DriverOptions{.config = options_.config, .cluster_id = kClusterId, .self = node.voter, .random = random_.Fork()},
+      DriverParts{*node.loop, *node.log, node, *node.state_machine});
+  node.loop->Post([&node] { node.driver->Start(); });
+}
+
+void SimCluster::StartWiped(NodeId id) {
+  Node& node = *nodes_.at(id);
+  const Entry bootstrap = nodes_.at(id)->disk.first_index == LogIndex(0)
+                              ? node.disk.entries.front()
+                              : Entry{LogIndex(0), Term(0), EntryType::kBootstrap, {}};
+  CHECK(!bootstrap.data.empty()) << "only for clusters that have not compacted";
+  node.disk = {};
+  node.disk.entries.push_back(bootstrap);
+  node.voter.disk_id = DiskId(id.value(), 1);
+  Start(id);
+}
+
+void SimCluster::Crash(NodeId id) {
+  Node& node = *nodes_.at(id);
+  CHECK(node.driver != nullptr);
+  Trace("crash " + std::to_string(id.value()));
+  node.log->Crash(random_);
+  node.driver.reset();
+  node.state_machine.reset();
+  node.log.reset();
+  node.loop.reset();
+}
+
+void SimCluster::Isolate(NodeId id) {
+  for (const auto& [other, node] : nodes_) {
+    if (other == id) continue;
+    network_.Cut(id, other);
+    network_.Cut(other, id);
+  }
+}
+
+void SimCluster::TellPeersRefused(NodeId id) {
+  for (const auto& [other, node] : nodes_) {
+    if (other == id || node->driver == nullptr) continue;
+    node->loop->RunAfter(random_.Between(1, 5), [&peer = *node, id] { peer.driver->PeerLost(id, true); });
+  }
+}
+
+void SimCluster::SetDiskLatency(SimDiskLatency latency) {
+  disk_latency_ = latency;
+  for (const auto& [id, node] : nodes_) {
+    if (node->log != nullptr) node->log->set_latency(latency);
+  }
+}
+
+void SimCluster::Propose(NodeId id, std::string data, std::function<void(Result<LogIndex>)> done) {
+  driver(id).Propose(data, [this, data, done = std::move(done)](const Result<LogIndex>& result) {
+    if (result.ok()) invariants_.Acknowledged(*result, data);
+    if (done) done(result);
+  });
+}
+
+void SimCluster::Read(NodeId id, std::function<void(Result<LogIndex>)> done) {
+  driver(id).ReadIndex([this, floor = invariants_.ReadStarted(), done = std::move(done)](const Result<LogIndex>& result) {
+    if (result.ok()) invariants_.ReadFinished(floor, *result);
+    if (done) done(result);
+  });
+}
+
+bool SimCluster::Step() {
+  if (!invariants_.breach().empty() || !scheduler_.Step()) return false;
+  for (const auto& [id, node] : nodes_) {
+    if (node->driver != nullptr) invariants_.Observe(id, node->driver->core());
+  }
+  return true;
+}
+
+void SimCluster::RunForMs(int64_t ms) {
+  bool over = false;
+  sluice::testing::SimEventLoop alarm(scheduler_);
+  alarm.RunAfter(ms, [&over] { over = true; });
+  while (!over && Step()) {
+  }
+}
+
+bool SimCluster::RunUntil(const std::function<bool()>& done, int64_t limit_ms) {
+  bool over = false;
+  sluice::testing::SimEventLoop alarm(scheduler_);
+  alarm.RunAfter(limit_ms, [&over] { over = true; });
+  while (!done()) {
+    if (over || !Step()) return false;
+  }
+  return true;
+}
+
+std::vector<NodeId> SimCluster::ids() const {
+  std::vector<NodeId> ids;
+  for (const auto& [id, node] : nodes_) ids.push_back(id);
+  return ids;
+}
+
+NodeId SimCluster::leader() const {
+  NodeId leader = kNoNode;
+  Term term{-1};
+  for (const auto& [id, node] : nodes_) {
+    if (node->driver == nullptr || node->driver->core().role() != Role::kLeader) continue;
+    if (node->driver->core().term() < term) continue;
+    term = node->driver->core().term();
+    leader = id;
+  }
+  return leader;
+}
+
+bool SimCluster::settled() const {
+  const NodeId leads = leader();
+  if (leads == kNoNode || !nodes_.at(leads)->driver->status().leader_ready) return false;
+  return std::all_of(nodes_.begin(), nodes_.end(), [leads](const auto& node) {
+    return node.second->driver == nullptr || node.second->state_machine->leader == leads;
+  });
+}
+
+void SimCluster::Trace(const std::string& line) {
+  const std::string stamped = std::to_string(now_ms()) + " " + line;
+  for (const char c : stamped) trace_hash_ = (trace_hash_ ^ static_cast<uint8_t>(c)) * 1099511628211ULL;
+  if (trace_ != nullptr) trace_->push_back(stamped);
+}
+
+}  // namespace sluice::raft::testing

@@ -1,0 +1,126 @@
+#pragma once
+// SimCluster: a Raft cluster in one thread: real drivers and cores over simulated loops, disks and network, with the invariants
+// checked after every event. Simulations and scenario tests drive it.
+//
+// Thread rule: one thread.
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "base/testing/sim_event_loop.h"
+#include "raft/driver.h"
+#include "raft/testing/invariants.h"
+#include "raft/testing/pausable_loop.h"
+#include "raft/testing/sim_log_store.h"
+#include "raft/testing/sim_network.h"
+
+namespace sluice::raft::testing {
+
+struct SimClusterOptions {
+  int voters = 3;
+  RaftConfig config;
+  SimNetworkOptions network;
+  SimDiskLatency disk;
+};
+
+// Keeps a running checksum and the data of what it applied; its snapshot is both.
+class SimStateMachine final : public StateMachine {
+ public:
+  SimStateMachine(NodeId self, Invariants& invariants) : self_(self), invariants_(invariants) {}
+  void Apply(const std::vector<Entry>& committed) override;
+  std::string TakeSnapshot() override;
+  void LoadSnapshot(const SnapshotMeta& meta, std::string_view data) override;
+  void OnRoleChange(Role role, Term term, NodeId leader) override;
+  void OnLeaderReady(Term term) override { ready_term = term; }
+
+  uint32_t checksum = 0;  // of all data applied, in order
+  uint64_t count = 0;     // of entries with data
+  LogIndex applied = kNoIndex;
+  Role role = Role::kFollower;
+  NodeId leader = kNoNode;
+  Term ready_term;
+
+ private:
+  const NodeId self_;
+  Invariants& invariants_;
+};
+
+class SimCluster {
+ public:
+  SimCluster(SimClusterOptions options, uint64_t seed);
+  ~SimCluster();
+
+  // ---- Faults
+  void Crash(NodeId id);
+  void Start(NodeId id);
+  // Starts with an empty disk under the same node id: another disk id, so another voter.
+  void StartWiped(NodeId id);
+  void Pause(NodeId id) { nodes_.at(id)->loop->Pause(); }
+  void Resume(NodeId id) { nodes_.at(id)->loop->Resume(); }
+  void FailDisk(NodeId id) { nodes_.at(id)->log->FailFromNowOn(); }
+  // `id` can send and receive nothing.
+  void Isolate(NodeId id);
+  void HealNetwork() { network_.HealAll(); }
+  // After a crash: the others find the address refused.
+  void TellPeersRefused(NodeId id);
+  void SetDiskLatency(SimDiskLatency latency);
+  void SetDiskLatency(NodeId id, SimDiskLatency latency) { nodes_.at(id)->log->set_latency(latency); }
+
+  // ---- Work. The callback may be empty.
+  void Propose(NodeId id, std::string data, std::function<void(Result<LogIndex>)> done = {});
+  void Read(NodeId id, std::function<void(Result<LogIndex>)> done = {});
+
+  // ---- Time. Each stops early at a breach of an invariant.
+  void RunForMs(int64_t ms);
+  bool RunUntil(const std::function<bool()>& done, int64_t limit_ms);
+
+  // ---- What is known
+  std::vector<NodeId> ids() const;
+  bool running(NodeId id) const { return nodes_.at(id)->driver != nullptr; }
+  bool paused(NodeId id) const { return running(id) && nodes_.at(id)->loop->paused(); }
+  Driver& driver(NodeId id) { return *nodes_.at(id)->driver; }
+  SimStateMachine& state_machine(NodeId id) { return *nodes_.at(id)->state_machine; }
+  SimDisk& disk(NodeId id) { return nodes_.at(id)->disk; }
+  // The leader of the highest term that has one, or kNoNode.
+  NodeId leader() const;
+  // A leader that may serve is there, and every running voter follows it.
+  bool settled() const;
+  SimNetwork& network() { return network_; }
+  Invariants& invariants() { return invariants_; }
+  int64_t now_ms() { return scheduler_.clock().SteadyMs(); }
+  // Of everything that was sent and applied, with its time.
+  uint64_t trace_hash() const { return trace_hash_; }
+  // When set, every message is kept here in words.
+  void set_trace(std::vector<std::string>* trace) { trace_ = trace; }
+
+ private:
+  struct Node : Transport {
+    void Send(NodeId to, Message message) override;
+    SimCluster* cluster = nullptr;
+    VoterId voter;
+    SimDisk disk;
+    std::unique_ptr<PausableLoop> loop;
+    std::unique_ptr<SimLogStore> log;
+    std::unique_ptr<SimStateMachine> state_machine;
+    std::unique_ptr<Driver> driver;
+  };
+  bool Step();
+  void Trace(const std::string& line);
+
+  const SimClusterOptions options_;
+  Random random_;
+  sluice::testing::SimScheduler scheduler_;
+  SimNetwork network_;
+  Invariants invariants_;
+  std::map<NodeId, std::unique_ptr<Node>> nodes_;
+  SimDiskLatency disk_latency_;
+  uint64_t trace_hash_ = 14695981039346656037ULL;
+  std::vector<std::string>* trace_ = nullptr;
+};
+
+}  // namespace sluice::raft::testing

@@ -1,0 +1,125 @@
+#include "raft/testing/sim_log_store.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+namespace sluice::raft::testing {
+
+void SimDisk::Execute(const PersistRequest& request) {
+  if (request.hard_state.has_value()) hard_state = *request.hard_state;
+  if (request.snapshot.has_value()) snapshot = request.snapshot;
+  if (request.reset_log) FinishReset();
+  if (request.drop_before.has_value()) {
+    while (!entries.empty() && first_index < *request.drop_before) {
+      entries.pop_front();
+      ++first_index;
+    }
+  }
+  if (request.truncate_from.has_value()) {
+    while (!entries.empty() && last_index() >= *request.truncate_from) entries.pop_back();
+  }
+  for (const Entry& entry : request.entries) {
+    CHECK_EQ(entry.index, last_index() + 1);
+    entries.push_back(entry);
+  }
+}
+
+void SimDisk::FinishReset() {
+  if (!snapshot.has_value()) return;
+  const LogIndex index = snapshot->meta.index;
+  const bool before_log = index < first_index;
+  const bool agrees = !before_log && index <= last_index() &&
+                      entries[static_cast<size_t>(index - first_index)].term == snapshot->meta.term;
+  if (agrees || (before_log && index == first_index - 1)) return;
+  entries.clear();
+  first_index = index + 1;
+}
+
+SimLogStore::SimLogStore(SimDisk& disk, EventLoop& loop, Random random, SimDiskLatency latency)
+    : disk_(disk), loop_(loop), random_(random), latency_(latency) {
+  disk_.FinishReset();
+  opened_.hard_state = disk_.hard_state;
+  opened_.first_index = disk_.first_index;
+  opened_.last_index = disk_.last_index();
+  if (disk_.snapshot.has_value()) opened_.snapshot = disk_.snapshot->meta;
+  for (const Entry& entry : disk_.entries) {
+    terms_[entry.index] = entry.term;
+    if (!opened_.term_starts.empty() && opened_.term_starts.back().second == entry.term) continue;
+    opened_.term_starts.emplace_back(entry.index, entry.term);
+  }
+  if (disk_.snapshot.has_value()) terms_[disk_.snapshot->meta.index] = disk_.snapshot->meta.term;
+}
+
+void SimLogStore::NoteAppend(const PersistRequest& request) {
+  if (request.snapshot.has_value()) terms_[request.snapshot->meta.index] = request.snapshot->meta.term;
+  if (request.entries.empty()) return;
+  const LogIndex first = request.entries.front().index;
+  terms_.erase(terms_.lower_bound(first), terms_.end());
+  if (on_append_ && first > LogIndex(0)) on_append_(terms_.at(first - 1), request.entries);
+  for (const Entry& entry : request.entries) terms_[entry.index] = entry.term;
+}
+
+void SimLogStore::Persist(PersistRequest request, std::function<void(Status)> done) {
+  NoteAppend(request);
+  queue_.push_back({std::move(request), std::move(done)});
+  if (writing_ == 0) StartWrite();
+}
+
+void SimLogStore::StartWrite() {
+  writing_ = queue_.size();
+  loop_.RunAfter(random_.Between(latency_.ms_min, latency_.ms_max), [this] { FinishWrite(); });
+}
+
+void SimLogStore::FinishWrite() {
+  for (; writing_ > 0; --writing_) {
+    Waiting waiting = std::move(queue_.front());
+    queue_.pop_front();
+    if (failing_) {
+      waiting.done(Status::IoError("simulated: the disk is gone"));
+    } else {
+      disk_.Execute(waiting.request);
+      waiting.done(Status::Ok());
+    }
+  }
+  if (!queue_.empty()) StartWrite();
+}
+
+void SimLogStore::Crash(Random& random) {
+  const uint64_t whole = random.Below(queue_.size() + 1);
+  for (uint64_t i = 0; i < whole; ++i) disk_.Execute(queue_[i].request);
+  if (whole == queue_.size()) return;
+  // Of the next request, any prefix of its parts.
+  const PersistRequest& torn = queue_[whole].request;
+  const uint64_t parts = random.Below(4);
+  if (parts >= 1 && torn.hard_state.has_value()) disk_.hard_state = *torn.hard_state;
+  if (parts >= 2 && torn.snapshot.has_value()) disk_.snapshot = torn.snapshot;
+  if (parts < 3 || torn.reset_log) return;
+  PersistRequest some{.truncate_from = torn.truncate_from};
+  const uint64_t count = torn.entries.empty() ? 0 : random.Below(torn.entries.size());
+  some.entries.assign(torn.entries.begin(), torn.entries.begin() + static_cast<int64_t>(count));
+  disk_.Execute(some);
+}
+
+Result<std::vector<Entry>> SimLogStore::Read(LogIndex from, LogIndex to, size_t bytes_max) const {
+  if (from < disk_.first_index || to > disk_.last_index() + 1 || from >= to) {
+    return Status::OutOfRange("simulated log holds " + std::to_string(disk_.first_index.value()) + " to " +
+                              std::to_string(disk_.last_index().value()));
+  }
+  std::vector<Entry> entries;
+  size_t bytes = 0;
+  for (LogIndex index = from; index < to; ++index) {
+    const Entry& entry = disk_.entries[static_cast<size_t>(index - disk_.first_index)];
+    bytes += entry.data.size();
+    if (!entries.empty() && bytes > bytes_max) break;
+    entries.push_back(entry);
+  }
+  return entries;
+}
+
+Result<Snapshot> SimLogStore::LoadSnapshot() const {
+  if (!disk_.snapshot.has_value()) return Status::NotFound("simulated log has no snapshot");
+  return *disk_.snapshot;
+}
+
+}  // namespace sluice::raft::testing

@@ -1,0 +1,76 @@
+#pragma once
+// SimLogStore: the simulated twin of controller/quorum_log.h. Requests wait for a simulated disk, those that wait are written
+// together, and a crash loses what was not reported done, or leaves any prefix of it behind.
+//
+// Thread rule: one thread, as all of the simulator.
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+
+#include "base/event_loop.h"
+#include "base/random.h"
+#include "raft/log_store.h"
+
+namespace sluice::raft::testing {
+
+// What survives a crash.
+struct SimDisk {
+  HardState hard_state;
+  LogIndex first_index{0};
+  std::deque<Entry> entries;
+  std::optional<Snapshot> snapshot;
+
+  LogIndex last_index() const { return first_index + static_cast<int64_t>(entries.size()) - 1; }
+  void Execute(const PersistRequest& request);
+  // What recovery does: a log that does not reach its snapshot, or disagrees with it, is what an interrupted installation left.
+  void FinishReset();
+};
+
+struct SimDiskLatency {
+  int64_t ms_min = 0;
+  int64_t ms_max = 2;
+};
+
+class SimLogStore final : public LogStore {
+ public:
+  // Told of every append before it is written: the term before the first entry, and the entries.
+  using OnAppend = std::function<void(Term prev_term, const std::vector<Entry>&)>;
+
+  SimLogStore(SimDisk& disk, EventLoop& loop, Random random, SimDiskLatency latency);
+
+  const OpenedLog& opened() const override { return opened_; }
+  void Persist(PersistRequest request, std::function<void(Status)> done) override;
+  Result<std::vector<Entry>> Read(LogIndex from, LogIndex to, size_t bytes_max) const override;
+  Result<Snapshot> LoadSnapshot() const override;
+
+  void set_on_append(OnAppend on_append) { on_append_ = std::move(on_append); }
+  void set_latency(SimDiskLatency latency) { latency_ = latency; }
+  // Every request from now on fails.
+  void FailFromNowOn() { failing_ = true; }
+  // The machine stops: some prefix of what waits reaches the disk. Nothing is reported any more.
+  void Crash(Random& random);
+
+ private:
+  struct Waiting {
+    PersistRequest request;
+    std::function<void(Status)> done;
+  };
+  void StartWrite();
+  void FinishWrite();
+  void NoteAppend(const PersistRequest& request);
+
+  SimDisk& disk_;
+  EventLoop& loop_;
+  Random random_;
+  SimDiskLatency latency_;
+  OpenedLog opened_;
+  OnAppend on_append_;
+  std::deque<Waiting> queue_;
+  size_t writing_ = 0;  // the first so many of the queue
+  bool failing_ = false;
+  std::map<LogIndex, Term> terms_;  // of the log as it will be when the queue is written
+};
+
+}  // namespace sluice::raft::testing
