@@ -11,6 +11,7 @@
 // that Read handed out stay readable without the guard. FlushTarget::Run may run on any thread, beside everything else.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -66,15 +67,19 @@ struct TimestampOffset {
 };
 
 struct EpochEndOffset {
-  LeaderEpoch epoch = kNoEpoch;  // the largest epoch <= the asked one that the log knows; kNoEpoch when none
+  // The largest epoch <= the asked one that the log knows. When the asked one is older than the whole history: itself, ending where the
+  // history begins. kNoEpoch when there is no history.
+  LeaderEpoch epoch = kNoEpoch;
   Offset end_offset{-1};
 };
 
 // What a flush has to sync, captured under the owner's guard and run outside it.
 struct FlushTarget {
   Offset upto;                                // all below it are durable once Run succeeded
-  std::vector<std::shared_ptr<File>> files;   // segments with unsynced bytes, oldest first
-  Status Run() const;                         // fdatasync of each; blocking
+  std::vector<std::shared_ptr<File>> files;   // with unsynced bytes, oldest first
+  std::vector<std::string> directories;       // with names that are not durable yet; synced after the files
+  FileSystem* file_system = nullptr;          // not owned; for the directories
+  Status Run() const;                         // syncs each in turn; blocking
 };
 
 struct LogOptions {
@@ -86,7 +91,15 @@ struct LogOptions {
   // From recovery-point-offset-checkpoint: bytes below it were synced. The tail above it is scanned at opening unless `clean`.
   Offset recovery_point{0};
   bool clean = false;                  // the last stop left the clean-shutdown marker
+  // Damage above the recovery point is cut even where valid batches follow it: a power cut may persist unsynced pages in any order. For
+  // owners who know that nothing above the recovery point counts (another copy has it, or it was never acknowledged).
+  bool cut_unsynced_damage = false;
   std::optional<Offset> log_start_offset;  // from log-start-offset-checkpoint
+  // Called before a truncation to an offset below what was synced: must make durable that the recovery point is no higher than that, or
+  // the next start would take the missing bytes for damage. Empty when the owner keeps no checkpoint.
+  std::function<Status(Offset)> lower_recovery_point;
+  // Runs a task soon, outside the owner's guard: removing a large file takes long. Empty: at once.
+  std::function<void(std::function<void()>)> run_later;
 };
 
 // What opening had to do about a torn tail; told to the operator.
@@ -140,8 +153,11 @@ class Log {
   // Durability: capture, run the target elsewhere, report. OnFlushed(error) puts the log offline.
   virtual FlushTarget PrepareFlush() = 0;
   virtual void OnFlushed(Offset upto, const Status& outcome) = 0;
+  // A roll left segments that nobody has synced: the owner submits a flush in the background, whatever its durability mode.
+  virtual bool has_unsynced_rolled_segment() const = 0;
 
-  // Deletes segments that retention allows (never the active one) given the `high_watermark`; returns how many.
+  // Deletes segments that retention allows, given the `high_watermark`; returns how many. The active one goes only after a roll: when
+  // all of it has expired. Also forgets expired producers.
   virtual Result<int> ApplyRetention(Offset high_watermark) = 0;
   // Syncs everything, trims indexes, writes the producer snapshot. The log can only be destroyed afterwards.
   virtual Status Close() = 0;

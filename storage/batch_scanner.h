@@ -1,0 +1,55 @@
+#pragma once
+// BatchScanner: walks the batches of a .log file from a position on, reading large pieces: headers only (a big batch's records are skipped
+// unread) or, when asked, whole batches.
+//
+//   BatchScanner scanner(file, position, end);
+//   while (true) {
+//     SLUICE_ASSIGN_OR_RETURN(const bool more, scanner.Next());
+//     if (!more) break;
+//     Use(scanner.header(), scanner.position());
+//   }
+//   if (scanner.damaged()) ...   // stopped before `end` at a place where no batch can begin
+//
+// Thread rule: one owner; the file may be appended to beside it.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/file_system.h"
+#include "storage/batch_header.h"
+
+namespace sluice::storage {
+
+class BatchScanner {
+ public:
+  // `chunk_bytes`: how much is read at once; small for a lookup that ends after a few batches.
+  BatchScanner(const File& file, uint64_t position, uint64_t end, size_t chunk_bytes = 65536)
+      : file_(file), next_(position), end_(end), chunk_bytes_(chunk_bytes) {}
+
+  // Moves to the next batch; false at the end, or where the bytes are no batch that ends by `end`.
+  Result<bool> Next();
+  const BatchHeader& header() const { return header_; }
+  uint64_t position() const { return position_; }
+  // Where the next batch would begin: after the last one that Next found.
+  uint64_t next_position() const { return next_; }
+  bool damaged() const { return damaged_; }
+  // All bytes of the current batch, valid until Next.
+  Result<std::string_view> Bytes();
+
+ private:
+  // A view of [position, position + size), or less at the end of the file.
+  Result<std::string_view> View(uint64_t position, size_t size);
+
+  const File& file_;
+  uint64_t next_;
+  const uint64_t end_;
+  const size_t chunk_bytes_;
+  uint64_t position_ = 0;
+  BatchHeader header_;
+  bool damaged_ = false;
+  std::string buffer_;          // file bytes from buffer_position_ on
+  uint64_t buffer_position_ = 0;
+};
+
+}  // namespace sluice::storage

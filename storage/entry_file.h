@@ -1,0 +1,83 @@
+#pragma once
+// EntryFile: a file of equally long entries that only grows at its end: what the offset index and the time index are made of. New
+// entries gather in memory and go out 4 KiB at a time, on Spill and at a roll, so that an append costs no second system call; a
+// crash loses only entries that recovery rebuilds. Nothing is mapped and nothing old is held in memory: searches read the file.
+//
+// Thread rule: as its segment: guarded by the log's owner.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/file_system.h"
+
+namespace sluice::storage {
+
+class EntryFile {
+ public:
+  EntryFile(FileSystem& fs, std::string path, size_t entry_size)
+      : fs_(fs), path_(std::move(path)), entry_size_(entry_size) {}
+
+  // Learns what the file holds. False when there is no file, or its size is no multiple of the entry size.
+  Result<bool> Load();
+  size_t count() const { return spilled_ + buffer_.size() / entry_size_; }
+  const std::string& path() const { return path_; }
+
+  Status Append(std::string_view entry);
+  // Copies entry `index` (below count()) to `out`.
+  Status ReadEntry(size_t index, char* out) const;
+  // Keeps the first `count` entries.
+  Status Shrink(size_t count);
+  // Writes what is buffered; the file exists afterwards even when it is empty.
+  Status Spill();
+  // Spill, then the open file, for a flush to sync.
+  Result<std::shared_ptr<File>> Complete();
+  // Lets go of the descriptor; the next use opens it again. What is buffered must have been spilled.
+  void CloseDescriptor() { file_.reset(); }
+
+  // The number of leading entries for which `holds(entry)` is true; entries must be partitioned by it.
+  template <typename Predicate>
+  Result<size_t> CountWhile(Predicate holds) const {
+    const size_t buffered = buffer_.size() / entry_size_;
+    if (buffered > 0 && (spilled_ == 0 || holds(buffer_.data()))) {
+      return spilled_ + CountIn(buffer_.data(), buffered, holds);
+    }
+    size_t low = 0, high = spilled_;
+    char block[kBlockBytes];
+    const size_t block_entries = kBlockBytes / entry_size_;
+    while (high - low > block_entries) {
+      const size_t middle = low + (high - low) / 2;
+      if (Status read = ReadSpilled(middle, 1, block); !read.ok()) return read;
+      if (holds(block)) low = middle + 1; else high = middle;
+    }
+    if (high == low) return low;
+    if (Status read = ReadSpilled(low, high - low, block); !read.ok()) return read;
+    return low + CountIn(block, high - low, holds);
+  }
+
+ private:
+  static constexpr size_t kBlockBytes = 768;  // 96 offset entries or 64 time entries: one short read ends a search
+  static constexpr size_t kSpillBytes = 4096;
+
+  template <typename Predicate>
+  size_t CountIn(const char* entries, size_t count, Predicate holds) const {
+    size_t low = 0, high = count;
+    while (low < high) {
+      const size_t middle = low + (high - low) / 2;
+      if (holds(entries + middle * entry_size_)) low = middle + 1; else high = middle;
+    }
+    return low;
+  }
+  Status ReadSpilled(size_t index, size_t entries, char* out) const;
+  Status OpenFor(OpenMode mode) const;
+
+  FileSystem& fs_;
+  const std::string path_;
+  const size_t entry_size_;
+  mutable std::shared_ptr<File> file_;  // opened at first need
+  size_t spilled_ = 0;                  // entries in the file
+  std::string buffer_;                  // entries after those
+};
+
+}  // namespace sluice::storage

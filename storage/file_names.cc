@@ -1,0 +1,27 @@
+#include "storage/file_names.h"
+
+#include <charconv>
+#include <cstdio>
+
+namespace sluice::storage {
+namespace {
+
+constexpr size_t kDigits = 20;
+
+}  // namespace
+
+std::string OffsetFileName(Offset offset, std::string_view suffix) {
+  char digits[kDigits + 1];
+  std::snprintf(digits, sizeof digits, "%020lld", static_cast<long long>(offset.value()));
+  return std::string(digits, kDigits).append(suffix);
+}
+
+std::optional<Offset> ParseOffsetFileName(std::string_view name, std::string_view suffix) {
+  if (name.size() != kDigits + suffix.size() || name.substr(kDigits) != suffix) return std::nullopt;
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + kDigits, value);
+  if (error != std::errc() || end != name.data() + kDigits || value < 0) return std::nullopt;
+  return Offset(value);
+}
+
+}  // namespace sluice::storage

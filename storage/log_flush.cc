@@ -1,0 +1,92 @@
+// Durability: what a flush has to sync, what its end proves, and the small files beside the segments.
+
+#include <algorithm>
+
+#include "storage/file_names.h"
+#include "storage/log_impl.h"
+
+namespace sluice::storage {
+
+Status FlushTarget::Run() const {
+  for (const auto& file : files) SLUICE_RETURN_IF_ERROR(file->Sync());
+  for (const std::string& directory : directories) SLUICE_RETURN_IF_ERROR(file_system->SyncDirectory(directory));
+  return Status::Ok();
+}
+
+FlushTarget LogImpl::PrepareFlush() {
+  constexpr size_t kCapturesMax = 64;
+  FlushTarget target;
+  target.upto = log_end_offset();
+  target.file_system = options_.file_system;
+  if (!offline_.ok()) return target;
+  for (const SealedFiles& sealed : sealed_unsynced_) {
+    target.files.insert(target.files.end(), sealed.files.begin(), sealed.files.end());
+  }
+  if (active().size_bytes() > 0 && active().end_offset() > flushed_offset()) target.files.push_back(active().file());
+  for (const auto& [path, item] : unsynced_) {
+    if (item.file != nullptr) target.files.push_back(item.file);
+    else target.directories.push_back(path);
+  }
+  // Captures that nobody reported on must not pile up; one forgotten here only makes its report prove nothing.
+  if (captures_.size() == kCapturesMax) captures_.erase(captures_.begin());
+  captures_.push_back({target.upto, target.upto, next_sequence_});
+  return target;
+}
+
+void LogImpl::OnFlushed(Offset upto, const Status& outcome) {
+  if (!outcome.ok()) {
+    // The kernel may have dropped the dirty pages: a later sync that succeeds proves nothing (invariant 3 of Log).
+    (void)Checked(Status::IoError("a flush failed: " + outcome.message()));
+    return;
+  }
+  const auto capture = std::find_if(captures_.begin(), captures_.end(), [&](const Capture& c) { return c.upto == upto; });
+  if (capture == captures_.end()) return;
+  const Offset proven = std::min(capture->cap, log_end_offset());
+  const uint64_t sequence = capture->sequence;
+  captures_.erase(capture);
+  if (proven > flushed_offset()) flushed_.store(proven.value(), std::memory_order_relaxed);
+  std::erase_if(sealed_unsynced_, [&](const SealedFiles& sealed) { return sealed.end <= proven; });
+  std::erase_if(unsynced_, [&](const auto& item) { return item.second.sequence < sequence; });
+}
+
+Status LogImpl::FlushNow() {
+  const FlushTarget target = PrepareFlush();
+  const Status outcome = target.Run();
+  OnFlushed(target.upto, outcome);
+  return outcome;
+}
+
+Status LogImpl::WriteUnsynced(const std::string& path, std::string_view data) {
+  const std::string temporary = path + std::string(kTempSuffix);
+  SLUICE_ASSIGN_OR_RETURN(auto file, fs().Open(temporary, OpenMode::kCreateTruncate));
+  SLUICE_RETURN_IF_ERROR(file->WriteAt(0, data));
+  SLUICE_RETURN_IF_ERROR(fs().Rename(temporary, path));
+  unsynced_[path] = {next_sequence_++, std::move(file)};
+  MarkDirectoryDirty(options_.directory);
+  return Status::Ok();
+}
+
+void LogImpl::MarkDirectoryDirty(const std::string& directory) {
+  unsynced_[directory] = {next_sequence_++, nullptr};
+}
+
+Status LogImpl::SaveEpochs() {
+  return WriteUnsynced(PathTo(kEpochCheckpointName), epochs_.ToText());
+}
+
+Status LogImpl::SaveSnapshot() {
+  return WriteUnsynced(PathTo(OffsetFileName(log_end_offset(), kSnapshotSuffix)), producers_.EncodeSnapshot());
+}
+
+Status LogImpl::Close() {
+  SLUICE_RETURN_IF_ERROR(CheckOnline());
+  SLUICE_RETURN_IF_ERROR(Checked(active().Seal()));
+  SLUICE_ASSIGN_OR_RETURN(auto files, active().SealedFiles());
+  sealed_unsynced_.push_back({log_end_offset(), std::move(files)});
+  if (log_end_offset() > log_start_offset()) SLUICE_RETURN_IF_ERROR(Checked(SaveSnapshot()));
+  SLUICE_RETURN_IF_ERROR(Checked(FlushNow()));
+  offline_ = Status::Unavailable(options_.directory + " is closed");
+  return Status::Ok();
+}
+
+}  // namespace sluice::storage

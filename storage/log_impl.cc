@@ -1,0 +1,95 @@
+#include "storage/log_impl.h"
+
+#include "storage/file_names.h"
+#include "storage/partition_metadata.h"
+#include "storage/recovery.h"
+
+namespace sluice::storage {
+
+Result<std::unique_ptr<Log>> Log::Open(LogOptions options) {
+  CHECK(options.file_system != nullptr && options.clock != nullptr);
+  SLUICE_ASSIGN_OR_RETURN(LogState state, RecoverLog(options));
+  const bool epochs_changed = state.epochs_changed;
+  const bool directory_created = state.directory_created;
+  auto log = std::make_unique<LogImpl>(std::move(options), std::move(state));
+  SLUICE_RETURN_IF_ERROR(log->FinishOpening(epochs_changed, directory_created));
+  return std::unique_ptr<Log>(std::move(log));
+}
+
+LogImpl::LogImpl(LogOptions options, LogState state)
+    : options_(std::move(options)),
+      segments_(std::move(state.segments)),
+      epochs_(std::move(state.epochs)),
+      producers_(std::move(state.producers)),
+      log_start_(state.log_start.value()),
+      log_end_(segments_.back()->end_offset().value()),
+      flushed_(state.flushed.value()),
+      size_bytes_(0),
+      recovery_(std::move(state.report)),
+      active_since_ms_(options_.clock->SteadyMs()) {
+  for (const auto& segment : segments_) size_bytes_ += segment->size_bytes();
+}
+
+Status LogImpl::FinishOpening(bool epochs_changed, bool directory_created) {
+  for (size_t i = 0; i + 1 < segments_.size(); ++i) {
+    Segment& segment = *segments_[i];
+    if (segment.end_offset() <= flushed_offset()) continue;
+    SLUICE_RETURN_IF_ERROR(segment.Seal());
+    SLUICE_ASSIGN_OR_RETURN(auto files, segment.SealedFiles());
+    sealed_unsynced_.push_back({segment.end_offset(), std::move(files)});
+  }
+  if (directory_created) {
+    MarkDirectoryDirty(options_.directory);
+    const size_t slash = options_.directory.rfind('/');
+    if (slash != std::string::npos && slash > 0) MarkDirectoryDirty(options_.directory.substr(0, slash));
+  }
+  if (epochs_changed) SLUICE_RETURN_IF_ERROR(SaveEpochs());
+  // Checked against the id by RecoverLog; absent in a new directory, or when a crash came before its first sync.
+  if (options_.topic_id.IsZero() || fs().Exists(PathTo(kPartitionMetadataName))) return Status::Ok();
+  return WriteUnsynced(PathTo(kPartitionMetadataName), FormatPartitionMetadata(options_.topic_id));
+}
+
+Status LogImpl::Checked(Status status) {
+  switch (status.code()) {
+    case StatusCode::kOk:
+    case StatusCode::kDiskFull:  // nothing was changed; it works again when there is room
+    case StatusCode::kInvalidArgument:
+    case StatusCode::kOutOfRange:
+    case StatusCode::kFenced:
+      return status;
+    default:
+      break;
+  }
+  if (!offline_.ok()) return status;
+  offline_ = Status::IoError(options_.directory + " is offline after: " + status.message());
+  LOG(ERROR) << offline_.message();
+  return status;
+}
+
+void LogImpl::SetEnd(Offset end) {
+  log_end_.store(end.value(), std::memory_order_relaxed);
+}
+
+Status LogImpl::NoteEpoch(LeaderEpoch epoch, Offset start) {
+  return epochs_.Assign(epoch, start) ? SaveEpochs() : Status::Ok();
+}
+
+Status LogImpl::AssignEpochStart(LeaderEpoch epoch, Offset start) {
+  SLUICE_RETURN_IF_ERROR(CheckOnline());
+  if (start > log_end_offset()) {
+    return Status::OutOfRange(options_.directory + ": epoch " + std::to_string(epoch.value()) + " cannot start at " +
+                              std::to_string(start.value()) + ", above the end " +
+                              std::to_string(log_end_offset().value()));
+  }
+  if (epoch < latest_epoch()) {
+    return Status::Fenced(options_.directory + ": epoch " + std::to_string(epoch.value()) + " is older than " +
+                          std::to_string(latest_epoch().value()));
+  }
+  return Checked(NoteEpoch(epoch, start));
+}
+
+EpochEndOffset LogImpl::EndOffsetFor(LeaderEpoch epoch) const {
+  return epochs_.EndOffsetFor(epoch, log_end_offset());
+}
+
+}  // namespace sluice::storage

@@ -1,0 +1,141 @@
+#pragma once
+// LogImpl: the Log of segment files. This header is private to storage/; the members are spread over log_impl.cc (life, settings, epochs),
+// log_append.cc, log_read.cc, log_truncate.cc and log_flush.cc. Opening and recovery are recovery.h's.
+//
+// Invariants: those of Log, and
+//   1. segments_ is never empty; bases ascend; only the last (active) one grows.
+//   2. A sealed segment whose files are not known to be durable is in sealed_unsynced_.
+//
+// Thread rule: guarded by the log's owner, but for the offsets and the size, which anyone may read.
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "storage/epoch_cache.h"
+#include "storage/log.h"
+#include "storage/producer_state.h"
+#include "storage/segment.h"
+
+namespace sluice::storage {
+
+// What opening a directory found, and a LogImpl starts from.
+struct LogState {
+  std::vector<std::unique_ptr<Segment>> segments;
+  EpochCache epochs;
+  ProducerState producers;
+  Offset log_start;
+  Offset flushed;
+  bool epochs_changed = false;    // the file must be written again
+  bool directory_created = false;
+  RecoveryReport report;
+};
+
+class LogImpl final : public Log {
+ public:
+  LogImpl(LogOptions options, LogState state);
+
+  Result<AppendOutcome> AppendAsLeader(std::string_view batch, LeaderEpoch epoch) override;
+  Status AppendAsFollower(std::string_view batches, LeaderEpoch epoch_max) override;
+  Result<ReadResult> Read(Offset from, size_t size_bytes_max, Offset upto, bool one_at_least) const override;
+  Result<std::optional<TimestampOffset>> FindTimestamp(int64_t timestamp_ms, Offset upto) const override;
+  Result<std::optional<TimestampOffset>> MaxTimestamp(Offset upto) const override;
+  Status TruncateTo(Offset offset) override;
+  Status TruncateFullyAndStartAt(Offset offset) override;
+  Status AdvanceLogStart(Offset offset) override;
+  Status AssignEpochStart(LeaderEpoch epoch, Offset start) override;
+  LeaderEpoch latest_epoch() const override { return epochs_.latest(); }
+  EpochEndOffset EndOffsetFor(LeaderEpoch epoch) const override;
+  Offset log_start_offset() const override { return Offset(log_start_.load(std::memory_order_relaxed)); }
+  Offset log_end_offset() const override { return Offset(log_end_.load(std::memory_order_relaxed)); }
+  Offset flushed_offset() const override { return Offset(flushed_.load(std::memory_order_relaxed)); }
+  uint64_t size_bytes() const override { return size_bytes_.load(std::memory_order_relaxed); }
+  const RecoveryReport& recovery() const override { return recovery_; }
+  void set_config(const LogConfig& config) override { options_.config = config; }
+  FlushTarget PrepareFlush() override;
+  void OnFlushed(Offset upto, const Status& outcome) override;
+  bool has_unsynced_rolled_segment() const override { return !sealed_unsynced_.empty(); }
+  Result<int> ApplyRetention(Offset high_watermark) override;
+  Status Close() override;
+
+  // Writes what opening changed: the epoch history and partition.metadata. Once, after construction.
+  Status FinishOpening(bool epochs_changed, bool directory_created);
+
+ private:
+  struct SealedFiles {
+    Offset end;
+    std::vector<std::shared_ptr<File>> files;
+  };
+  // A file or directory beside the segments that the next flush has to sync.
+  struct Unsynced {
+    uint64_t sequence = 0;
+    std::shared_ptr<File> file;  // null for a directory
+  };
+  // A PrepareFlush whose OnFlushed has not come.
+  struct Capture {
+    Offset upto;
+    Offset cap;  // a truncation meanwhile took away what lies above
+    uint64_t sequence = 0;
+  };
+  // Batches of one AppendAsFollower that go to the active segment in one write.
+  struct Run {
+    std::string_view bytes;
+    std::vector<BatchHeader> batches;
+  };
+
+  const LogConfig& config() const { return options_.config; }
+  FileSystem& fs() const { return *options_.file_system; }
+  Segment& active() const { return *segments_.back(); }
+  std::string PathTo(std::string_view name) const { return options_.directory + "/" + std::string(name); }
+  // Passes `status` on; an IO error or a broken promise of the disk takes the log offline for good.
+  Status Checked(Status status);
+  Status CheckOnline() const { return offline_; }
+
+  // log_append.cc
+  bool NeedsRoll(const BatchHeader& batch, size_t pending_bytes, size_t pending_batches) const;
+  Status Roll();
+  Status NoteEpoch(LeaderEpoch epoch, Offset start);
+  Result<std::vector<BatchHeader>> CheckFollowerBatches(std::string_view batches, LeaderEpoch epoch_max) const;
+  Status WriteRun(Run& run);
+  void Observe(const BatchHeader& batch, std::string_view bytes);
+
+  // log_read.cc
+  size_t SegmentIndexOf(Offset offset) const;
+
+  // log_truncate.cc
+  Status LowerRecoveryPoint(Offset offset);
+  Status RemoveSegmentsFrom(size_t first);
+  void DeleteOldSegments(size_t count);
+  Status ReloadProducers();
+  Status RemoveSnapshots(Offset from, Offset below);
+
+  // log_flush.cc
+  Status SaveEpochs();
+  Status SaveSnapshot();
+  // Writes through a temporary name, without waiting for the disk: the next flush syncs it.
+  Status WriteUnsynced(const std::string& path, std::string_view data);
+  void MarkDirectoryDirty(const std::string& directory);
+  Status FlushNow();
+  void SetEnd(Offset end);
+
+  LogOptions options_;
+  std::vector<std::unique_ptr<Segment>> segments_;
+  EpochCache epochs_;
+  ProducerState producers_;
+  std::atomic<int64_t> log_start_;
+  std::atomic<int64_t> log_end_;
+  std::atomic<int64_t> flushed_;
+  std::atomic<uint64_t> size_bytes_;
+  RecoveryReport recovery_;
+  Status offline_;
+  int64_t active_since_ms_;  // steady clock: when the active segment was opened
+
+  std::vector<SealedFiles> sealed_unsynced_;
+  std::map<std::string, Unsynced> unsynced_;  // by path
+  uint64_t next_sequence_ = 1;
+  std::vector<Capture> captures_;  // oldest first
+};
+
+}  // namespace sluice::storage

@@ -1,0 +1,114 @@
+// Reading: by offset as slices of the segment files, and by time down to the record.
+
+#include <algorithm>
+
+#include "storage/log_impl.h"
+#include "storage/record_search.h"
+
+namespace sluice::storage {
+namespace {
+
+// Where the batches of `segment` that lie wholly below `upto` end.
+Result<uint32_t> EndPosition(const Segment& segment, Offset upto) {
+  if (upto >= segment.end_offset()) return segment.size_bytes();
+  SLUICE_ASSIGN_OR_RETURN(const auto place, segment.Locate(upto));
+  return place ? place->position : segment.size_bytes();
+}
+
+TimestampOffset Found(const RecordPlace& record, LeaderEpoch epoch) {
+  return {record.timestamp_ms, record.offset, epoch};
+}
+
+}  // namespace
+
+size_t LogImpl::SegmentIndexOf(Offset offset) const {
+  const auto after = std::upper_bound(segments_.begin(), segments_.end(), offset,
+                                      [](Offset o, const auto& segment) { return o < segment->base_offset(); });
+  return after == segments_.begin() ? 0 : static_cast<size_t>(after - segments_.begin()) - 1;
+}
+
+Result<ReadResult> LogImpl::Read(Offset from, size_t size_bytes_max, Offset upto, bool one_at_least) const {
+  SLUICE_RETURN_IF_ERROR(CheckOnline());
+  if (from < log_start_offset() || from > log_end_offset()) {
+    return Status::OutOfRange("offset " + std::to_string(from.value()) + " is outside [" +
+                              std::to_string(log_start_offset().value()) + ", " +
+                              std::to_string(log_end_offset().value()) + "] of " + options_.directory);
+  }
+  ReadResult result;
+  bool first_batch = true;
+  for (size_t i = SegmentIndexOf(from); i < segments_.size() && result.size_bytes < size_bytes_max + (first_batch ? 1 : 0); ++i) {
+    const Segment& segment = *segments_[i];
+    if (segment.base_offset() >= upto) break;
+    uint32_t position = 0;
+    SLUICE_ASSIGN_OR_RETURN(const uint32_t end, EndPosition(segment, upto));
+    if (first_batch) {
+      SLUICE_ASSIGN_OR_RETURN(const auto place, segment.Locate(from));
+      if (!place) continue;  // compaction took the segment's last batches: the next one begins the answer
+      if (place->position >= end) break;
+      position = place->position;
+      first_batch = false;
+      if (place->size_bytes > size_bytes_max) {
+        if (!one_at_least) break;
+        size_bytes_max = place->size_bytes;
+      }
+    }
+    const auto size = static_cast<uint32_t>(std::min<uint64_t>(end - position, size_bytes_max - result.size_bytes));
+    if (size == 0) continue;
+    result.slices.push_back({segment.file(), position, size});
+    result.size_bytes += size;
+    if (position + size < segment.size_bytes()) break;
+  }
+  return result;
+}
+
+Result<std::optional<TimestampOffset>> LogImpl::FindTimestamp(int64_t timestamp_ms, Offset upto) const {
+  SLUICE_RETURN_IF_ERROR(CheckOnline());
+  const Offset start = log_start_offset();
+  for (size_t i = SegmentIndexOf(start); i < segments_.size(); ++i) {
+    const Segment& segment = *segments_[i];
+    if (segment.base_offset() >= upto) break;
+    if (segment.max_timestamp_ms() < timestamp_ms) continue;
+    SLUICE_ASSIGN_OR_RETURN(const TimeIndex::Entry entry, segment.time_index().Floor(timestamp_ms));
+    SLUICE_ASSIGN_OR_RETURN(BatchScanner scanner, segment.ScanFrom(std::max(entry.offset, start), 65536));
+    while (true) {
+      SLUICE_ASSIGN_OR_RETURN(const bool more, scanner.Next());
+      if (!more || scanner.header().base_offset >= upto) break;
+      const BatchHeader batch = scanner.header();
+      if (batch.max_timestamp_ms < timestamp_ms || batch.last_offset < start) continue;
+      SLUICE_ASSIGN_OR_RETURN(const std::string_view bytes, scanner.Bytes());
+      SLUICE_ASSIGN_OR_RETURN(const auto record, FirstRecordAtOrAfter(bytes, timestamp_ms, start));
+      if (!record) continue;
+      if (record->offset >= upto) return std::optional<TimestampOffset>();
+      return std::optional(Found(*record, batch.leader_epoch));
+    }
+  }
+  return std::optional<TimestampOffset>();
+}
+
+Result<std::optional<TimestampOffset>> LogImpl::MaxTimestamp(Offset upto) const {
+  SLUICE_RETURN_IF_ERROR(CheckOnline());
+  const Offset start = log_start_offset();
+  std::optional<TimestampOffset> best;
+  for (size_t i = SegmentIndexOf(start); i < segments_.size(); ++i) {
+    const Segment& segment = *segments_[i];
+    if (segment.base_offset() >= upto) break;
+    if (segment.size_bytes() == 0 || (best && segment.max_timestamp_ms() <= best->timestamp_ms)) continue;
+    // The batch that set the maximum is known; only when it lies outside [start, upto) must all headers be looked at.
+    const bool known = segment.max_timestamp_offset() >= start && segment.max_timestamp_offset() < upto;
+    SLUICE_ASSIGN_OR_RETURN(BatchScanner scanner,
+                            segment.ScanFrom(known ? segment.max_timestamp_offset() : start, 65536));
+    while (true) {
+      SLUICE_ASSIGN_OR_RETURN(const bool more, scanner.Next());
+      if (!more || scanner.header().base_offset >= upto) break;
+      const BatchHeader batch = scanner.header();
+      if (batch.last_offset < start || (best && batch.max_timestamp_ms <= best->timestamp_ms)) continue;
+      SLUICE_ASSIGN_OR_RETURN(const std::string_view bytes, scanner.Bytes());
+      SLUICE_ASSIGN_OR_RETURN(const auto record, FirstRecordAtOrAfter(bytes, batch.max_timestamp_ms, start));
+      if (record && record->offset < upto) best = Found(*record, batch.leader_epoch);
+      if (known && batch.last_offset >= segment.max_timestamp_offset()) break;
+    }
+  }
+  return best;
+}
+
+}  // namespace sluice::storage

@@ -1,0 +1,169 @@
+// Shortening the log: truncation at its end, deletion at its start, retention.
+
+#include <algorithm>
+
+#include "storage/file_names.h"
+#include "storage/log_impl.h"
+#include "storage/recovery.h"
+
+namespace sluice::storage {
+
+Status LogImpl::LowerRecoveryPoint(Offset offset) {
+  for (Capture& capture : captures_) capture.cap = std::min(capture.cap, offset);
+  if (offset >= flushed_offset()) return Status::Ok();
+  if (options_.lower_recovery_point) SLUICE_RETURN_IF_ERROR(options_.lower_recovery_point(offset));
+  flushed_.store(offset.value(), std::memory_order_relaxed);
+  return Status::Ok();
+}
+
+Status LogImpl::TruncateTo(Offset offset) {
+  SLUICE_RETURN_IF_ERROR(CheckOnline());
+  if (offset < log_start_offset()) return TruncateFullyAndStartAt(offset);
+  // Even when no record goes: an epoch that this node only heard of may conflict with the leader's history.
+  const bool epochs_cut = epochs_.TruncateFromEnd(offset);
+  if (offset >= log_end_offset()) return epochs_cut ? Checked(SaveEpochs()) : Status::Ok();
+
+  size_t holder = SegmentIndexOf(offset);
+  SLUICE_ASSIGN_OR_RETURN(const auto cut, segments_[holder]->Locate(offset));
+  // A batch that holds the offset in its middle goes whole.
+  const Offset end = cut ? std::min(offset, cut->base_offset) : offset;
+  epochs_.TruncateFromEnd(end);
+  SLUICE_RETURN_IF_ERROR(Checked(LowerRecoveryPoint(end)));
+  SLUICE_RETURN_IF_ERROR(Checked(RemoveSegmentsFrom(holder + 1)));
+  std::erase_if(sealed_unsynced_, [&](const SealedFiles& sealed) { return sealed.end > active().base_offset(); });
+  SLUICE_RETURN_IF_ERROR(Checked(active().TruncateTo(end, config().index_interval_bytes)));
+  SetEnd(end);
+  uint64_t size = 0;
+  for (const auto& segment : segments_) size += segment->size_bytes();
+  size_bytes_.store(size, std::memory_order_relaxed);
+  SLUICE_RETURN_IF_ERROR(Checked(RemoveSnapshots(end + 1, Offset(INT64_MAX))));
+  SLUICE_RETURN_IF_ERROR(Checked(ReloadProducers()));
+  SLUICE_RETURN_IF_ERROR(Checked(SaveEpochs()));
+  return Checked(FlushNow());
+}
+
+Status LogImpl::TruncateFullyAndStartAt(Offset offset) {
+  SLUICE_RETURN_IF_ERROR(CheckOnline());
+  SLUICE_RETURN_IF_ERROR(Checked(LowerRecoveryPoint(Offset(0))));
+  SLUICE_RETURN_IF_ERROR(Checked(RemoveSegmentsFrom(0)));
+  sealed_unsynced_.clear();
+  SLUICE_RETURN_IF_ERROR(Checked(RemoveSnapshots(Offset(0), Offset(INT64_MAX))));
+  auto first = Segment::Create(fs(), options_.directory, offset);
+  if (!first.ok()) {
+    // No segment is left to fall back on: the log cannot go on without being opened again.
+    return Checked(Status::IoError(first.status().message()));
+  }
+  segments_.push_back(std::move(*first));
+  epochs_.Clear();
+  producers_.Clear();
+  active_since_ms_ = options_.clock->SteadyMs();
+  log_start_.store(offset.value(), std::memory_order_relaxed);
+  flushed_.store(offset.value(), std::memory_order_relaxed);
+  size_bytes_.store(0, std::memory_order_relaxed);
+  SetEnd(offset);
+  SLUICE_RETURN_IF_ERROR(Checked(SaveEpochs()));
+  return Checked(FlushNow());
+}
+
+Status LogImpl::RemoveSegmentsFrom(size_t first) {
+  if (first >= segments_.size()) return Status::Ok();
+  // The newest first: a crash in between leaves a log without a hole.
+  while (segments_.size() > first) {
+    for (const std::string& path : segments_.back()->FilePaths()) {
+      if (fs().Exists(path)) SLUICE_RETURN_IF_ERROR(fs().Remove(path));
+    }
+    segments_.pop_back();
+  }
+  return fs().SyncDirectory(options_.directory);
+}
+
+Status LogImpl::RemoveSnapshots(Offset from, Offset below) {
+  SLUICE_ASSIGN_OR_RETURN(const auto names, fs().List(options_.directory));
+  for (const std::string& name : names) {
+    const auto offset = ParseOffsetFileName(name, kSnapshotSuffix);
+    if (!offset || *offset < from || *offset >= below) continue;
+    unsynced_.erase(PathTo(name));
+    SLUICE_RETURN_IF_ERROR(fs().Remove(PathTo(name)));
+  }
+  return Status::Ok();
+}
+
+Status LogImpl::ReloadProducers() {
+  SLUICE_ASSIGN_OR_RETURN(producers_, LoadProducers(options_, segments_));
+  return Status::Ok();
+}
+
+Status LogImpl::AdvanceLogStart(Offset offset) {
+  SLUICE_RETURN_IF_ERROR(CheckOnline());
+  if (offset <= log_start_offset()) return Status::Ok();
+  if (offset > log_end_offset()) {
+    return Status::OutOfRange(options_.directory + ": the start cannot move to " + std::to_string(offset.value()) +
+                              ", above the end " + std::to_string(log_end_offset().value()));
+  }
+  log_start_.store(offset.value(), std::memory_order_relaxed);
+  size_t below = 0;
+  while (below + 1 < segments_.size() && segments_[below + 1]->base_offset() <= offset) ++below;
+  DeleteOldSegments(below);
+  return epochs_.TruncateFromStart(offset) ? Checked(SaveEpochs()) : Status::Ok();
+}
+
+void LogImpl::DeleteOldSegments(size_t count) {
+  if (count == 0) return;
+  std::vector<std::string> doomed;
+  std::vector<std::shared_ptr<File>> open_files;  // closed outside the guard: the last close of a removed file frees its blocks
+  for (size_t i = 0; i < count; ++i) {
+    Segment& segment = *segments_[i];
+    std::vector<std::string> paths = segment.FilePaths();
+    paths.push_back(PathTo(OffsetFileName(segment.base_offset(), kSnapshotSuffix)));
+    for (const std::string& path : paths) {
+      unsynced_.erase(path);
+      if (!fs().Exists(path)) continue;
+      std::string renamed = path + std::string(kDeletedSuffix);
+      // A file that cannot be renamed comes back at the next start, where retention finds it again.
+      if (fs().Rename(path, renamed).ok()) doomed.push_back(std::move(renamed));
+    }
+    open_files.push_back(segment.file());
+    size_bytes_.fetch_sub(segment.size_bytes(), std::memory_order_relaxed);
+  }
+  const Offset first_kept = segments_[count]->base_offset();
+  std::erase_if(sealed_unsynced_, [&](const SealedFiles& sealed) { return sealed.end <= first_kept; });
+  segments_.erase(segments_.begin(), segments_.begin() + static_cast<ptrdiff_t>(count));
+  if (first_kept > log_start_offset()) log_start_.store(first_kept.value(), std::memory_order_relaxed);
+  if (flushed_offset() < log_start_offset()) flushed_.store(log_start_offset().value(), std::memory_order_relaxed);
+  MarkDirectoryDirty(options_.directory);
+  auto remove = [files = &fs(), doomed = std::move(doomed), held = std::move(open_files)]() mutable {
+    for (const std::string& path : doomed) {
+      if (Status removed = files->Remove(path); !removed.ok()) LOG(WARNING) << removed.ToString();
+    }
+    held.clear();
+  };
+  if (options_.run_later) options_.run_later(std::move(remove));
+  else remove();
+}
+
+Result<int> LogImpl::ApplyRetention(Offset high_watermark) {
+  SLUICE_RETURN_IF_ERROR(CheckOnline());
+  const int64_t now_ms = options_.clock->WallMs();
+  producers_.RemoveExpired(now_ms, config().producer_id_expiration_ms);
+  int64_t excess_bytes = config().retention_bytes < 0 ? -1 : static_cast<int64_t>(size_bytes()) - config().retention_bytes;
+  size_t count = 0;
+  for (; count < segments_.size(); ++count) {
+    const Segment& segment = *segments_[count];
+    const bool last = count + 1 == segments_.size();
+    const Offset end = last ? log_end_offset() : segments_[count + 1]->base_offset();
+    if (end > high_watermark || (last && segment.size_bytes() == 0)) break;
+    const bool below_start = end <= log_start_offset();
+    const bool expired = config().cleanup_delete && config().retention_ms >= 0 && segment.max_timestamp_ms() >= 0 &&
+                         now_ms - segment.max_timestamp_ms() > config().retention_ms;
+    const bool surplus = config().cleanup_delete && excess_bytes >= 0 && excess_bytes - int64_t{segment.size_bytes()} >= 0;
+    if (!below_start && !expired && !surplus) break;
+    if (excess_bytes >= 0) excess_bytes -= segment.size_bytes();
+  }
+  if (count == 0) return 0;
+  if (count == segments_.size()) SLUICE_RETURN_IF_ERROR(Checked(Roll()));
+  DeleteOldSegments(count);
+  if (epochs_.TruncateFromStart(log_start_offset())) SLUICE_RETURN_IF_ERROR(Checked(SaveEpochs()));
+  return static_cast<int>(count);
+}
+
+}  // namespace sluice::storage

@@ -1,0 +1,160 @@
+#include "storage/producer_state.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/bytes.h"
+#include "base/crc32c.h"
+
+namespace sluice::storage {
+namespace {
+
+constexpr int16_t kSnapshotVersion = 1;
+constexpr size_t kSnapshotHeaderBytes = 10;
+constexpr size_t kSnapshotCrcEnd = 6;
+constexpr size_t kSnapshotEntryBytes = 46;
+constexpr int32_t kSequenceMax = std::numeric_limits<int32_t>::max();
+
+bool Follows(int32_t last, int32_t next) {
+  return last == kSequenceMax ? next == 0 : next == last + 1;
+}
+
+std::string Describe(const BatchHeader& batch) {
+  return "producer " + std::to_string(batch.producer_id.value()) + " epoch " + std::to_string(batch.producer_epoch);
+}
+
+void AddBatch(ProducerEntry& entry, const ProducerBatch& batch) {
+  if (entry.batch_count == ProducerEntry::kBatchesMax) {
+    std::move(entry.batches.begin() + 1, entry.batches.end(), entry.batches.begin());
+    --entry.batch_count;
+  }
+  entry.batches[entry.batch_count++] = batch;
+}
+
+}  // namespace
+
+int32_t ProducerBatch::first_sequence() const {
+  const int64_t first = int64_t{last_sequence} - offset_delta;
+  return static_cast<int32_t>(first >= 0 ? first : first + kSequenceMax + 1);
+}
+
+ProducerState::Verdict ProducerState::Check(const BatchHeader& batch) const {
+  const auto found = producers_.find(batch.producer_id);
+  if (!batch.has_producer() || found == producers_.end()) return {};
+  const ProducerEntry& entry = found->second;
+  if (batch.producer_epoch < entry.epoch) {
+    return {kafka::ErrorCode::kInvalidProducerEpoch,
+            Describe(batch) + " is older than the current epoch " + std::to_string(entry.epoch), std::nullopt};
+  }
+  if (batch.is_control() || batch.base_sequence == BatchHeader::kNoSequence) return {};
+  if (batch.producer_epoch != entry.epoch) {
+    if (batch.base_sequence == 0 || entry.epoch < 0) return {};
+    return {kafka::ErrorCode::kOutOfOrderSequenceNumber,
+            Describe(batch) + " is new and must begin with sequence 0, not " + std::to_string(batch.base_sequence),
+            std::nullopt};
+  }
+  for (size_t i = 0; i < entry.batch_count; ++i) {
+    const ProducerBatch& known = entry.batches[i];
+    if (known.first_sequence() == batch.base_sequence && known.last_sequence == batch.last_sequence()) {
+      return {kafka::ErrorCode::kNone, "", known};
+    }
+  }
+  if (Follows(entry.last_sequence(), batch.base_sequence)) return {};
+  return {kafka::ErrorCode::kOutOfOrderSequenceNumber,
+          Describe(batch) + " sent sequence " + std::to_string(batch.base_sequence) + " after " +
+              std::to_string(entry.last_sequence()),
+          std::nullopt};
+}
+
+void ProducerState::Observe(const BatchHeader& batch, int32_t coordinator_epoch) {
+  if (!batch.has_producer()) return;
+  ProducerEntry& entry = producers_[batch.producer_id];
+  if (entry.epoch != batch.producer_epoch) {
+    entry.epoch = batch.producer_epoch;
+    entry.batch_count = 0;
+  }
+  entry.last_timestamp_ms = batch.max_timestamp_ms;
+  if (batch.is_control()) {
+    entry.transaction_first_offset = ProducerEntry::kNoTransaction;
+    if (coordinator_epoch >= 0) entry.coordinator_epoch = coordinator_epoch;
+    return;
+  }
+  if (batch.base_sequence != BatchHeader::kNoSequence) {
+    AddBatch(entry, {batch.last_sequence(), batch.last_offset_delta(), batch.last_offset, batch.max_timestamp_ms});
+  }
+  if (batch.is_transactional() && entry.transaction_first_offset == ProducerEntry::kNoTransaction) {
+    entry.transaction_first_offset = batch.base_offset.value();
+  }
+}
+
+void ProducerState::RemoveExpired(int64_t now_ms, int64_t expiration_ms) {
+  std::erase_if(producers_, [&](const auto& item) {
+    const ProducerEntry& entry = item.second;
+    return entry.transaction_first_offset == ProducerEntry::kNoTransaction &&
+           now_ms - entry.last_timestamp_ms >= expiration_ms;
+  });
+}
+
+std::string ProducerState::EncodeSnapshot() const {
+  ByteWriter out;
+  out.Reserve(kSnapshotHeaderBytes + producers_.size() * kSnapshotEntryBytes);
+  out.PutInt16(kSnapshotVersion);
+  out.PutUint32(0);  // the checksum, known at the end
+  out.PutInt32(static_cast<int32_t>(producers_.size()));
+  for (const auto& [id, entry] : producers_) {
+    const ProducerBatch* last = entry.last_batch();
+    out.PutInt64(id.value());
+    out.PutInt16(entry.epoch);
+    out.PutInt32(entry.last_sequence());
+    out.PutInt64(last == nullptr ? -1 : last->last_offset.value());
+    out.PutInt32(last == nullptr ? 0 : last->offset_delta);
+    out.PutInt64(entry.last_timestamp_ms);
+    out.PutInt32(entry.coordinator_epoch);
+    out.PutInt64(entry.transaction_first_offset);
+  }
+  out.PatchInt32(2, static_cast<int32_t>(Crc32c(out.view().substr(kSnapshotCrcEnd))));
+  return out.Take();
+}
+
+Result<ProducerState> ProducerState::DecodeSnapshot(std::string_view bytes) {
+  ByteReader in(bytes);
+  const int16_t version = in.ReadInt16();
+  const uint32_t crc = in.ReadUint32();
+  if (!in.ok() || version != kSnapshotVersion) return Status::Corruption("producer snapshot of an unknown version");
+  if (crc != Crc32c(bytes.substr(kSnapshotCrcEnd))) return Status::Corruption("producer snapshot fails its checksum");
+  const int32_t count = in.CheckedCount(in.ReadInt32(), kSnapshotEntryBytes);
+  ProducerState state;
+  for (int32_t i = 0; i < count; ++i) {
+    const ProducerId id(in.ReadInt64());
+    ProducerEntry entry;
+    ProducerBatch last;
+    entry.epoch = in.ReadInt16();
+    last.last_sequence = in.ReadInt32();
+    last.last_offset = Offset(in.ReadInt64());
+    last.offset_delta = in.ReadInt32();
+    entry.last_timestamp_ms = last.timestamp_ms = in.ReadInt64();
+    entry.coordinator_epoch = in.ReadInt32();
+    entry.transaction_first_offset = in.ReadInt64();
+    if (last.last_sequence != BatchHeader::kNoSequence) AddBatch(entry, last);
+    state.producers_[id] = entry;
+  }
+  if (!in.ok() || in.remaining() != 0) return Status::Corruption("producer snapshot has a wrong length");
+  return state;
+}
+
+int32_t CoordinatorEpochOfMarker(const BatchHeader& header, std::string_view batch) {
+  if (!header.is_control() || !header.is_transactional() || batch.size() < BatchHeader::kBytes) return -1;
+  ByteReader in(batch.substr(BatchHeader::kBytes));
+  in.ReadVarint();   // record length
+  in.ReadInt8();     // attributes
+  in.ReadVarlong();  // timestamp delta
+  in.ReadVarint();   // offset delta
+  const int32_t key_bytes = in.ReadVarint();
+  in.ReadBytes(key_bytes > 0 ? static_cast<size_t>(key_bytes) : 0);
+  in.ReadVarint();  // value length
+  in.ReadInt16();   // value version
+  const int32_t coordinator_epoch = in.ReadInt32();
+  return in.ok() ? coordinator_epoch : -1;
+}
+
+}  // namespace sluice::storage

@@ -1,0 +1,262 @@
+#include "storage/recovery.h"
+
+#include <algorithm>
+
+#include "storage/file_names.h"
+#include "storage/partition_metadata.h"
+#include "storage/segment_scan.h"
+
+namespace sluice::storage {
+namespace {
+
+bool EndsWith(std::string_view name, std::string_view suffix) {
+  return name.size() >= suffix.size() && name.substr(name.size() - suffix.size()) == suffix;
+}
+
+class Recovery {
+ public:
+  explicit Recovery(const LogOptions& options) : options_(options), fs_(*options.file_system) {}
+
+  Result<LogState> Run() {
+    SLUICE_RETURN_IF_ERROR(PrepareDirectory());
+    SLUICE_RETURN_IF_ERROR(CheckTopicId());
+    SLUICE_RETURN_IF_ERROR(OpenSegments());
+    SLUICE_RETURN_IF_ERROR(LoadSegments());
+    SLUICE_RETURN_IF_ERROR(CheckEnds());
+    SLUICE_RETURN_IF_ERROR(LoadEpochs());
+    SLUICE_ASSIGN_OR_RETURN(state_.producers, LoadProducers(options_, state_.segments));
+    return std::move(state_);
+  }
+
+ private:
+  std::string PathTo(std::string_view name) const { return options_.directory + "/" + std::string(name); }
+  Offset end() const { return state_.segments.back()->end_offset(); }
+
+  Status PrepareDirectory() {
+    if (!fs_.Exists(options_.directory)) {
+      state_.directory_created = true;
+      return fs_.CreateDirectories(options_.directory);
+    }
+    SLUICE_ASSIGN_OR_RETURN(const auto names, fs_.List(options_.directory));
+    for (const std::string& name : names) {
+      // Deletions, and files that were being written when the last process stopped.
+      const bool leftover = EndsWith(name, kDeletedSuffix) || EndsWith(name, kTempSuffix);
+      if (leftover) SLUICE_RETURN_IF_ERROR(fs_.Remove(PathTo(name)));
+      if (auto base = ParseOffsetFileName(name, kLogSuffix)) bases_.push_back(*base);
+    }
+    std::sort(bases_.begin(), bases_.end());
+    return Status::Ok();
+  }
+
+  Status CheckTopicId() {
+    const std::string path = PathTo(kPartitionMetadataName);
+    if (!fs_.Exists(path)) return Status::Ok();
+    SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadFile(fs_, path));
+    // Created and never synced before a power cut: as good as absent.
+    if (text.empty()) return fs_.Remove(path);
+    auto id = ParsePartitionMetadata(text);
+    if (!id.ok()) return Status::Corruption(path + ": " + id.status().message());
+    if (options_.topic_id.IsZero() || *id == options_.topic_id) return Status::Ok();
+    return Status::Fenced(options_.directory + " belongs to topic id " + id->ToString() + ", not to " +
+                          options_.topic_id.ToString());
+  }
+
+  Status OpenSegments() {
+    if (bases_.empty()) {
+      bases_.push_back(options_.log_start_offset.value_or(Offset(0)));
+      state_.directory_created = true;
+      SLUICE_ASSIGN_OR_RETURN(auto segment, Segment::Create(fs_, options_.directory, bases_.front()));
+      state_.segments.push_back(std::move(segment));
+      return Status::Ok();
+    }
+    for (const Offset base : bases_) {
+      SLUICE_ASSIGN_OR_RETURN(auto segment, Segment::Open(fs_, options_.directory, base));
+      state_.segments.push_back(std::move(segment));
+    }
+    return Status::Ok();
+  }
+
+  // Whether all of segment `i` had been synced when the last process stopped.
+  bool Trusted(size_t i) const {
+    return options_.clean || (i + 1 < bases_.size() && bases_[i + 1] <= options_.recovery_point);
+  }
+
+  Status LoadSegments() {
+    scanned_from_ = Offset(INT64_MAX);
+    for (size_t i = 0; i < state_.segments.size(); ++i) {
+      Segment& segment = *state_.segments[i];
+      if (Trusted(i)) {
+        SLUICE_ASSIGN_OR_RETURN(const bool sound, segment.Load(options_.config.index_interval_bytes));
+        if (sound) continue;
+        LOG(WARNING) << segment.path() << ": its indexes do not fit; they are built again";
+      }
+      scanned_from_ = std::min(scanned_from_, segment.base_offset());
+      SLUICE_ASSIGN_OR_RETURN(const ScanOutcome outcome, ScanAndIndex(segment, options_.config.index_interval_bytes));
+      if (!outcome.damaged) continue;
+      SLUICE_RETURN_IF_ERROR(JudgeDamage(i, outcome));
+      return CutTail(i, outcome);
+    }
+    return Status::Ok();
+  }
+
+  // Ok when the damage in segment `i` is a torn tail.
+  Status JudgeDamage(size_t i, const ScanOutcome& outcome) {
+    const Segment& segment = *state_.segments[i];
+    const std::string place = segment.path() + ": " + outcome.reason + " at position " + std::to_string(segment.size_bytes());
+    if (segment.end_offset() < options_.recovery_point) {
+      return Status::Corruption(place + ", offset " + std::to_string(segment.end_offset().value()) +
+                                "; it lies below the recovery point " + std::to_string(options_.recovery_point.value()) +
+                                ", up to which everything had been synced. Nothing was cut");
+    }
+    if (options_.cut_unsynced_damage) return Status::Ok();
+    if (outcome.valid_batch_after) {
+      return Status::Corruption(place + "; a valid batch follows at position " + std::to_string(*outcome.valid_batch_after) +
+                                ", so this is no torn tail. Nothing was cut");
+    }
+    for (size_t later = i + 1; later < state_.segments.size(); ++later) {
+      SLUICE_ASSIGN_OR_RETURN(const uint64_t size, state_.segments[later]->file()->Size());
+      if (size > 0) {
+        return Status::Corruption(place + "; " + state_.segments[later]->path() +
+                                  " follows with records, so this is no torn tail. Nothing was cut");
+      }
+    }
+    return Status::Ok();
+  }
+
+  Status CutTail(size_t i, const ScanOutcome& outcome) {
+    while (state_.segments.size() > i + 1) {
+      for (const std::string& path : state_.segments.back()->FilePaths()) {
+        if (fs_.Exists(path)) SLUICE_RETURN_IF_ERROR(fs_.Remove(path));
+      }
+      state_.segments.pop_back();
+    }
+    Segment& segment = *state_.segments[i];
+    RecoveryReport& report = state_.report;
+    report.truncated_bytes = outcome.file_size_bytes - segment.size_bytes();
+    report.message = segment.path() + ": cut " + std::to_string(report.truncated_bytes) + " bytes of a torn tail at position " +
+                     std::to_string(segment.size_bytes()) + " (" + outcome.reason + "); the log ends at offset " +
+                     std::to_string(segment.end_offset().value());
+    LOG(WARNING) << report.message;
+    return segment.CutTail();
+  }
+
+  Status CheckEnds() {
+    for (size_t i = 0; i + 1 < state_.segments.size(); ++i) {
+      if (state_.segments[i]->end_offset() <= state_.segments[i + 1]->base_offset()) continue;
+      return Status::Corruption(state_.segments[i]->path() + " ends at offset " +
+                                std::to_string(state_.segments[i]->end_offset().value()) + ", above the next segment's base");
+    }
+    if (end() < options_.recovery_point) {
+      return Status::Corruption(options_.directory + " ends at offset " + std::to_string(end().value()) +
+                                ", below the recovery point " + std::to_string(options_.recovery_point.value()) +
+                                ", up to which everything had been synced");
+    }
+    state_.log_start = std::max(state_.segments.front()->base_offset(), options_.log_start_offset.value_or(Offset(0)));
+    if (state_.log_start > end()) SLUICE_RETURN_IF_ERROR(StartAgain());
+    state_.flushed = options_.clean ? end() : std::clamp(options_.recovery_point, state_.log_start, end());
+    state_.report.recovered_upto = end();
+    return Status::Ok();
+  }
+
+  // All that is left lies below the log's start: records that had been deleted. An unsynced tail was lost.
+  Status StartAgain() {
+    LOG(WARNING) << options_.directory << " ends at offset " << end() << " and starts at " << state_.log_start
+                 << ": it goes on empty at its start";
+    while (!state_.segments.empty()) {
+      for (const std::string& path : state_.segments.back()->FilePaths()) {
+        if (fs_.Exists(path)) SLUICE_RETURN_IF_ERROR(fs_.Remove(path));
+      }
+      state_.segments.pop_back();
+    }
+    SLUICE_ASSIGN_OR_RETURN(auto segment, Segment::Create(fs_, options_.directory, state_.log_start));
+    state_.segments.push_back(std::move(segment));
+    state_.directory_created = true;
+    return Status::Ok();
+  }
+
+  Status LoadEpochs() {
+    const std::string path = PathTo(kEpochCheckpointName);
+    Offset from = scanned_from_;
+    if (fs_.Exists(path)) {
+      SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadFile(fs_, path));
+      auto epochs = EpochCache::Parse(text);
+      if (epochs.ok()) {
+        state_.epochs = std::move(*epochs);
+      } else {
+        LOG(WARNING) << path << ": " << epochs.status().message() << "; the history is read from the batches";
+        from = Offset(0);
+      }
+    } else {
+      from = Offset(0);
+    }
+    const auto before = state_.epochs.entries();
+    // An epoch may start at the end, where its leader has written nothing yet, but not above.
+    state_.epochs.TruncateFromEnd(end() + 1);
+    SLUICE_RETURN_IF_ERROR(ForEachBatch(state_.segments, from, [&](const BatchHeader& batch, BatchScanner&) {
+      state_.epochs.Assign(batch.leader_epoch, batch.base_offset);
+      return Status::Ok();
+    }));
+    state_.epochs.TruncateFromStart(state_.log_start);
+    state_.epochs_changed = state_.epochs.entries() != before;
+    return Status::Ok();
+  }
+
+  const LogOptions& options_;
+  FileSystem& fs_;
+  LogState state_;
+  std::vector<Offset> bases_;
+  Offset scanned_from_;  // the lowest offset whose segment was read whole
+};
+
+}  // namespace
+
+Result<LogState> RecoverLog(const LogOptions& options) {
+  return Recovery(options).Run();
+}
+
+Result<ProducerState> LoadProducers(const LogOptions& options, const std::vector<std::unique_ptr<Segment>>& segments) {
+  FileSystem& fs = *options.file_system;
+  const Offset end = segments.back()->end_offset();
+  std::vector<Offset> snapshots;
+  SLUICE_ASSIGN_OR_RETURN(const auto names, fs.List(options.directory));
+  for (const std::string& name : names) {
+    if (auto offset = ParseOffsetFileName(name, kSnapshotSuffix)) snapshots.push_back(*offset);
+  }
+  std::sort(snapshots.begin(), snapshots.end());
+  ProducerState producers;
+  Offset from = segments.front()->base_offset();
+  bool found = false;
+  while (!snapshots.empty()) {
+    const Offset offset = snapshots.back();
+    snapshots.pop_back();
+    const std::string path = options.directory + "/" + OffsetFileName(offset, kSnapshotSuffix);
+    const bool is_base = std::any_of(segments.begin(), segments.end(), [&](const auto& s) { return s->base_offset() == offset; });
+    if (found && is_base) continue;
+    if (!found && offset <= end && offset >= from) {
+      SLUICE_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(fs, path));
+      if (auto decoded = ProducerState::DecodeSnapshot(bytes); decoded.ok()) {
+        producers = std::move(*decoded);
+        from = offset;
+        found = true;
+        continue;
+      }
+      LOG(WARNING) << path << " cannot be read; an older one is used";
+    }
+    // Above the end, unreadable, or taken at a stop and since overtaken.
+    SLUICE_RETURN_IF_ERROR(fs.Remove(path));
+  }
+  SLUICE_RETURN_IF_ERROR(ForEachBatch(segments, from, [&](const BatchHeader& batch, BatchScanner& scanner) -> Status {
+    if (batch.base_offset < from || !batch.has_producer()) return Status::Ok();
+    int32_t coordinator_epoch = -1;
+    if (batch.is_control()) {
+      SLUICE_ASSIGN_OR_RETURN(const std::string_view bytes, scanner.Bytes());
+      coordinator_epoch = CoordinatorEpochOfMarker(batch, bytes);
+    }
+    producers.Observe(batch, coordinator_epoch);
+    return Status::Ok();
+  }));
+  producers.RemoveExpired(options.clock->WallMs(), options.config.producer_id_expiration_ms);
+  return producers;
+}
+
+}  // namespace sluice::storage

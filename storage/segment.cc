@@ -1,0 +1,221 @@
+#include "storage/segment.h"
+
+#include <algorithm>
+
+#include "storage/file_names.h"
+
+namespace sluice::storage {
+namespace {
+
+std::string PathOf(const std::string& directory, Offset base, std::string_view suffix) {
+  return directory + "/" + OffsetFileName(base, suffix);
+}
+
+}  // namespace
+
+Segment::Segment(FileSystem& fs, const std::string& directory, Offset base)
+    : base_(base),
+      path_(PathOf(directory, base, kLogSuffix)),
+      offset_index_(fs, PathOf(directory, base, kIndexSuffix), base),
+      time_index_(fs, PathOf(directory, base, kTimeIndexSuffix), base) {}
+
+Result<std::unique_ptr<Segment>> Segment::Create(FileSystem& fs, const std::string& directory, Offset base) {
+  std::unique_ptr<Segment> segment(new Segment(fs, directory, base));
+  SLUICE_ASSIGN_OR_RETURN(segment->file_, fs.Open(segment->path_, OpenMode::kCreateTruncate));
+  // Indexes left over from a segment of the same name would be appended to.
+  for (const EntryFile* index : {&segment->offset_index_.file(), &segment->time_index_.file()}) {
+    if (fs.Exists(index->path())) SLUICE_RETURN_IF_ERROR(fs.Remove(index->path()));
+  }
+  return segment;
+}
+
+Result<std::unique_ptr<Segment>> Segment::Open(FileSystem& fs, const std::string& directory, Offset base) {
+  std::unique_ptr<Segment> segment(new Segment(fs, directory, base));
+  SLUICE_ASSIGN_OR_RETURN(segment->file_, fs.Open(segment->path_, OpenMode::kReadWrite));
+  return segment;
+}
+
+size_t Segment::index_bytes() const {
+  return std::max(offset_index_.count() * OffsetIndex::kEntryBytes, time_index_.count() * TimeIndex::kEntryBytes);
+}
+
+Result<bool> Segment::Load(int32_t index_interval_bytes) {
+  SLUICE_ASSIGN_OR_RETURN(const uint64_t file_size, file_->Size());
+  written_ = file_size;
+  if (file_size == 0) return true;
+  SLUICE_ASSIGN_OR_RETURN(const bool offsets_fit, offset_index_.Load(file_size));
+  SLUICE_ASSIGN_OR_RETURN(const bool times_fit, time_index_.Load());
+  if (!offsets_fit || !times_fit || file_size > kBytesMax) return false;
+  BatchScanner first(*file_, 0, file_size, BatchHeader::kBytes);
+  SLUICE_ASSIGN_OR_RETURN(const bool any, first.Next());
+  if (any) first_timestamp_ms_ = first.header().max_timestamp_ms;
+  if (any && first.header().base_offset < base_) return false;
+
+  max_timestamp_ = time_index_.last();
+  size_ = offset_index_.last().position;
+  BatchScanner tail(*file_, size_, file_size);
+  bool entry_batch = offset_index_.count() > 0;  // it has its entry: only what follows counts towards the next one
+  while (true) {
+    SLUICE_ASSIGN_OR_RETURN(const bool more, tail.Next());
+    if (!more) break;
+    const BatchHeader& batch = tail.header();
+    if (entry_batch && batch.last_offset != offset_index_.last().offset) return false;
+    if (entry_batch) {
+      Remember(batch, static_cast<uint32_t>(tail.position()));
+      if (batch.max_timestamp_ms > max_timestamp_.timestamp_ms) {
+        max_timestamp_ = {batch.max_timestamp_ms, batch.last_offset};
+      }
+      end_ = batch.last_offset + 1;
+      size_ = tail.next_position();
+      bytes_since_index_ = batch.size_bytes;
+      entry_batch = false;
+      continue;
+    }
+    if (batch.base_offset < end_) return false;
+    SLUICE_RETURN_IF_ERROR(Note(batch, index_interval_bytes));
+  }
+  return !entry_batch && size_ == file_size;
+}
+
+Result<uint64_t> Segment::BeginRebuild() {
+  SLUICE_RETURN_IF_ERROR(offset_index_.file().Load().status());
+  SLUICE_RETURN_IF_ERROR(time_index_.file().Load().status());
+  SLUICE_RETURN_IF_ERROR(offset_index_.file().Shrink(0));
+  SLUICE_RETURN_IF_ERROR(time_index_.file().Shrink(0));
+  SLUICE_RETURN_IF_ERROR(offset_index_.Load(0).status());
+  SLUICE_RETURN_IF_ERROR(time_index_.Load().status());
+  size_ = 0;
+  end_ = base_;
+  max_timestamp_ = {TimeIndex::kNoTimestamp, base_};
+  first_timestamp_ms_.reset();
+  bytes_since_index_ = 0;
+  recent_.clear();
+  recent_begin_ = 0;
+  SLUICE_ASSIGN_OR_RETURN(written_, file_->Size());
+  return written_;
+}
+
+Status Segment::Write(std::span<const std::string_view> parts, size_t size_bytes) {
+  CHECK_EQ(written_, size_) << path_ << ": batches were written and not noted";
+  const Status written = file_->WriteParts(size_, parts);
+  if (written.ok()) {
+    written_ = size_ + size_bytes;
+    return written;
+  }
+  // Some of it may have reached the file. Left there, it would follow the next, shorter batch and look like damage.
+  if (Status cut = file_->Truncate(size_); !cut.ok()) {
+    return Status::IoError(path_ + ": " + written.message() + "; then cutting the rest off failed: " + cut.message());
+  }
+  return written;
+}
+
+Status Segment::Note(const BatchHeader& batch, int32_t index_interval_bytes) {
+  CHECK_GE(batch.base_offset, end_) << path_;
+  CHECK_LE(size_ + batch.size_bytes, kBytesMax) << path_;
+  const auto position = static_cast<uint32_t>(size_);
+  if (!first_timestamp_ms_) first_timestamp_ms_ = batch.max_timestamp_ms;
+  if (batch.max_timestamp_ms > max_timestamp_.timestamp_ms) max_timestamp_ = {batch.max_timestamp_ms, batch.last_offset};
+  size_ += batch.size_bytes;
+  written_ = std::max(written_, size_);
+  end_ = batch.last_offset + 1;
+  Remember(batch, position);
+  const bool due = bytes_since_index_ > static_cast<uint64_t>(index_interval_bytes);
+  if (due) {
+    SLUICE_RETURN_IF_ERROR(offset_index_.Append({batch.last_offset, position}));
+    SLUICE_RETURN_IF_ERROR(time_index_.MaybeAppend(max_timestamp_));
+    bytes_since_index_ = 0;
+  }
+  bytes_since_index_ += batch.size_bytes;
+  return Status::Ok();
+}
+
+void Segment::Remember(const BatchHeader& batch, uint32_t position) {
+  const BatchPlace place{batch.base_offset, batch.last_offset, position, batch.size_bytes};
+  if (recent_.size() < kRecentMax) {
+    recent_.push_back(place);
+    return;
+  }
+  recent_[recent_begin_] = place;
+  recent_begin_ = (recent_begin_ + 1) % kRecentMax;
+}
+
+std::optional<BatchPlace> Segment::FindRecent(Offset offset) const {
+  if (recent_.empty()) return std::nullopt;
+  const auto at = [&](size_t i) -> const BatchPlace& { return recent_[(recent_begin_ + i) % recent_.size()]; };
+  // The oldest remembered batch answers only for offsets that it holds itself: one below may lie in a batch before it.
+  if (offset < at(0).base_offset || offset > at(recent_.size() - 1).last_offset) return std::nullopt;
+  size_t low = 0, high = recent_.size() - 1;
+  while (low < high) {
+    const size_t middle = low + (high - low) / 2;
+    if (at(middle).last_offset < offset) low = middle + 1; else high = middle;
+  }
+  return at(low);
+}
+
+Result<BatchScanner> Segment::ScanFrom(Offset offset, size_t chunk_bytes) const {
+  SLUICE_ASSIGN_OR_RETURN(const OffsetIndex::Entry entry, offset_index_.Floor(offset));
+  return ScanAt(entry.position, chunk_bytes);
+}
+
+Result<std::optional<BatchPlace>> Segment::Locate(Offset offset) const {
+  if (offset >= end_) return std::optional<BatchPlace>();
+  if (auto recent = FindRecent(offset)) return recent;
+  SLUICE_ASSIGN_OR_RETURN(BatchScanner scanner, ScanFrom(offset, kLookupChunkBytes));
+  while (true) {
+    SLUICE_ASSIGN_OR_RETURN(const bool more, scanner.Next());
+    if (!more) break;
+    const BatchHeader& batch = scanner.header();
+    if (batch.last_offset >= offset) {
+      return std::optional(BatchPlace{batch.base_offset, batch.last_offset, static_cast<uint32_t>(scanner.position()),
+                                      batch.size_bytes});
+    }
+  }
+  return Status::Corruption(path_ + ": no batch begins at position " + std::to_string(scanner.next_position()) +
+                            " where offset " + std::to_string(offset.value()) + " was looked for");
+}
+
+Status Segment::TruncateTo(Offset offset, int32_t index_interval_bytes) {
+  SLUICE_ASSIGN_OR_RETURN(const auto cut, Locate(offset));
+  if (!cut) return Status::Ok();
+  SLUICE_RETURN_IF_ERROR(offset_index_.TruncateTo(cut->base_offset));
+  SLUICE_RETURN_IF_ERROR(time_index_.TruncateTo(cut->base_offset));
+  // Load reads the files; and were one index behind the other in it, the largest timestamp would come out too small.
+  SLUICE_RETURN_IF_ERROR(offset_index_.file().Spill());
+  SLUICE_RETURN_IF_ERROR(time_index_.file().Spill());
+  SLUICE_RETURN_IF_ERROR(file_->Truncate(cut->position));
+  recent_.clear();
+  recent_begin_ = 0;
+  first_timestamp_ms_.reset();
+  bytes_since_index_ = 0;
+  end_ = base_;
+  SLUICE_ASSIGN_OR_RETURN(const bool sound, Load(index_interval_bytes));
+  if (!sound) return Status::Corruption(path_ + ": damaged before position " + std::to_string(cut->position));
+  return file_->Sync();
+}
+
+Status Segment::CutTail() {
+  SLUICE_RETURN_IF_ERROR(file_->Truncate(size_));
+  written_ = size_;
+  return file_->Sync();
+}
+
+Status Segment::Seal() {
+  // Forced, so that the last entry tells the segment's largest timestamp to retention and to the next start.
+  if (size_ > 0) SLUICE_RETURN_IF_ERROR(time_index_.MaybeAppend(max_timestamp_));
+  SLUICE_RETURN_IF_ERROR(offset_index_.file().Spill());
+  return time_index_.file().Spill();
+}
+
+Result<std::vector<std::shared_ptr<File>>> Segment::SealedFiles() {
+  SLUICE_ASSIGN_OR_RETURN(auto offsets, offset_index_.file().Complete());
+  SLUICE_ASSIGN_OR_RETURN(auto times, time_index_.file().Complete());
+  offset_index_.file().CloseDescriptor();
+  time_index_.file().CloseDescriptor();
+  return std::vector<std::shared_ptr<File>>{file_, offsets, times};
+}
+
+std::vector<std::string> Segment::FilePaths() const {
+  return {path_, offset_index_.file_path(), time_index_.file_path()};
+}
+
+}  // namespace sluice::storage

@@ -1,0 +1,60 @@
+#include "storage/time_index.h"
+
+#include "base/bytes.h"
+
+namespace sluice::storage {
+
+Result<bool> TimeIndex::Load() {
+  SLUICE_ASSIGN_OR_RETURN(const bool whole, file_.Load());
+  if (!whole) return false;
+  SLUICE_RETURN_IF_ERROR(RefreshLast());
+  if (count() == 0) return true;
+  SLUICE_ASSIGN_OR_RETURN(const Entry first, At(0));
+  return last_.timestamp_ms >= first.timestamp_ms && last_.offset >= base_;
+}
+
+Status TimeIndex::MaybeAppend(const Entry& entry) {
+  if (entry.timestamp_ms <= last_.timestamp_ms) return Status::Ok();
+  CHECK(count() == 0 || entry.offset > last_.offset) << file_.path();
+  char bytes[kEntryBytes];
+  StoreBigEndian(bytes, entry.timestamp_ms);
+  StoreBigEndian(bytes + 8, static_cast<int32_t>(entry.offset - base_));
+  SLUICE_RETURN_IF_ERROR(file_.Append({bytes, sizeof bytes}));
+  last_ = entry;
+  return Status::Ok();
+}
+
+Result<TimeIndex::Entry> TimeIndex::Floor(int64_t target_ms) const {
+  if (count() == 0) return Entry{kNoTimestamp, base_};
+  if (target_ms >= last_.timestamp_ms) return last_;
+  SLUICE_ASSIGN_OR_RETURN(const size_t below,
+                          file_.CountWhile([&](const char* e) { return Decode(e).timestamp_ms <= target_ms; }));
+  if (below == 0) return Entry{kNoTimestamp, base_};
+  return At(below - 1);
+}
+
+Status TimeIndex::TruncateTo(Offset offset) {
+  if (count() == 0 || last_.offset < offset) return Status::Ok();
+  SLUICE_ASSIGN_OR_RETURN(const size_t kept, file_.CountWhile([&](const char* e) { return Decode(e).offset < offset; }));
+  SLUICE_RETURN_IF_ERROR(file_.Shrink(kept));
+  return RefreshLast();
+}
+
+Result<TimeIndex::Entry> TimeIndex::At(size_t index) const {
+  char bytes[kEntryBytes];
+  SLUICE_RETURN_IF_ERROR(file_.ReadEntry(index, bytes));
+  return Decode(bytes);
+}
+
+TimeIndex::Entry TimeIndex::Decode(const char* bytes) const {
+  return {LoadBigEndian<int64_t>(bytes), base_ + LoadBigEndian<int32_t>(bytes + 8)};
+}
+
+Status TimeIndex::RefreshLast() {
+  last_ = Entry{kNoTimestamp, base_};
+  if (count() == 0) return Status::Ok();
+  SLUICE_ASSIGN_OR_RETURN(last_, At(count() - 1));
+  return Status::Ok();
+}
+
+}  // namespace sluice::storage
