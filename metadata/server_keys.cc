@@ -10,7 +10,7 @@ namespace sluice::metadata {
 
 namespace {
 
-constexpr std::array kKeys{
+constexpr std::array kKeys = {
     ConfigKey{.name = "advertised.listeners",
               .type = ConfigType::kList,
               .has_default = false,
@@ -408,7 +408,7 @@ constexpr std::array kKeys{
 
 // Sorted. Security keys (ssl.*, sasl.*) are not here: a server that ignored them would be open
 // where its owner thinks it closed.
-constexpr std::array<std::string_view, 163> kIgnored{
+constexpr std::array<std::string_view, 163> kIgnored = {
     "alter.config.policy.class.name",
     "alter.log.dirs.replication.quota.window.num",
     "alter.log.dirs.replication.quota.window.size.seconds",

@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t kHourMs = 3'600'000;
 
-constexpr std::array kKeys{
+constexpr std::array kKeys = {
     ConfigKey{.name = "cleanup.policy",
               .type = ConfigType::kList,
               .default_value = "delete",
