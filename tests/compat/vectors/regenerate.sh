@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes the wire vectors of kafka/testdata/vectors anew with Kafka's own classes and compares them with the committed ones.
+# Makes the bytes that the wire codec and the record batches are measured by anew with Kafka's own
+# classes, and compares them with the committed ones in kafka/testdata.
 #
 #   regenerate.sh            fails when they differ
 #   regenerate.sh --write    replaces the committed ones
@@ -9,7 +10,7 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../../.." && pwd)
-vectors=$root/kafka/testdata/vectors
+committed=$root/kafka/testdata
 
 for tool in mvn javac java; do
   if ! command -v "$tool" >/dev/null; then
@@ -22,17 +23,23 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 mvn -q -B -f "$here/pom.xml" dependency:copy-dependencies -DoutputDirectory="$work/jars"
-javac -encoding UTF-8 -cp "$work/jars/*" -d "$work/classes" "$here/Vectors.java"
-java -cp "$work/jars/*:$work/classes" Vectors "$root/kafka/schema" "$work/vectors"
+javac -encoding UTF-8 -cp "$work/jars/*" -d "$work/classes" "$here"/*.java
+run() { java -cp "$work/jars/*:$work/classes" "$@"; }
+run Vectors "$root/kafka/schema" "$work/vectors"
+run Batches write "$work/batches"
 
-if [ "${1:-}" = --write ]; then
-  mkdir -p "$vectors"
-  rm -f "$vectors"/*.txt
-  cp "$work/vectors"/*.txt "$vectors"
-  echo "wrote $(ls "$vectors" | wc -l) files"
-elif diff -rq "$work/vectors" "$vectors"; then
-  echo "wire vectors: $(cat "$vectors"/*.txt | wc -l) are as Kafka writes them"
-else
-  echo "regenerate.sh: Kafka writes other bytes than the committed vectors (see above)" >&2
-  exit 1
-fi
+status=0
+for kind in vectors batches; do
+  if [ "${1:-}" = --write ]; then
+    mkdir -p "$committed/$kind"
+    rm -f "$committed/$kind"/*
+    cp "$work/$kind"/* "$committed/$kind"
+    echo "$kind: wrote $(ls "$committed/$kind" | wc -l) files"
+  elif diff -rq "$work/$kind" "$committed/$kind"; then
+    echo "$kind: $(ls "$committed/$kind" | wc -l) files are as Kafka writes them"
+  else
+    echo "$kind: Kafka writes other bytes than the committed ones (see above)" >&2
+    status=1
+  fi
+done
+exit $status
