@@ -1,5 +1,6 @@
 #pragma once
-// ProducerIdAllocator: hands out producer ids from blocks of 1000 that the controller reserved for this broker, fetching the next block ahead of need.
+// ProducerIdAllocator: hands out producer ids from blocks of 1000 that the controller reserved for
+// this broker, fetching the next block ahead of need.
 //
 // Thread rule: thread-safe; `done` runs on the calling thread or on the controller client's.
 
@@ -15,7 +16,8 @@ namespace sluice::broker {
 class ProducerIdAllocator {
  public:
   // Neither is owned.
-  ProducerIdAllocator(const BrokerState& state, ControllerClient& controller) : state_(state), controller_(controller) {}
+  ProducerIdAllocator(const BrokerState& state, ControllerClient& controller)
+      : state_(state), controller_(controller) {}
   // A fresh id, or the Status that says why none could be had.
   void Allocate(std::function<void(Result<ProducerId>)> done);
 
@@ -28,6 +30,8 @@ class ProducerIdAllocator {
   std::mutex mutex_;  // guards all below; never held while calling out
   int64_t next_ = 0;
   int64_t end_ = 0;
+  int64_t spare_next_ = 0;  // the block after, once it has come
+  int64_t spare_end_ = 0;
   bool fetching_ = false;
   std::deque<std::function<void(Result<ProducerId>)>> waiting_;
 };
