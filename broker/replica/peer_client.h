@@ -1,6 +1,6 @@
 #pragma once
-// PeerClient: a broker's connection to another broker for replication, speaking Kafka's Fetch. broker/net has the real one; the
-// simulator and tests give their own.
+// PeerClient: a broker's connection to another broker for replication, speaking Kafka's Fetch.
+// broker/net has the real one; the simulator and tests give their own.
 //
 // Thread rule: Fetch from the replica loop; `done` is posted to that loop.
 
@@ -26,7 +26,8 @@ class PeerConnector {
  public:
   virtual ~PeerConnector() = default;
   // A client for host:port whose callbacks go to `loop`. Dials at the first Fetch.
-  virtual std::shared_ptr<PeerClient> Connect(const std::string& host, int port, EventLoop& loop) = 0;
+  virtual std::shared_ptr<PeerClient> Connect(const std::string& host, int port,
+                                              EventLoop& loop) = 0;
 };
 
 }  // namespace sluice::broker

@@ -1,16 +1,20 @@
 #pragma once
-// ReplicaManager: all partitions this broker holds. It turns image changes into leaders and followers, serves appends and reads to the API handlers, and drives
-// followers' fetching, ISR changes and high watermarks (the ten rules of reliability.md 3.1).
+// ReplicaManager: all partitions this broker holds. It turns image changes into leaders and
+// followers, serves appends and reads to the API handlers, and drives followers' fetching, ISR
+// changes and high watermarks (the ten rules of reliability.md 3.1).
 //
-// Thread rule: every public method from any thread; each partition is guarded by its own mutex (order in docs/THREADS.md). Callbacks run
-// once, on the calling thread or on a flusher, fetch or timer thread, with no lock held.
+// Thread rule: every public method from any thread; each partition is guarded by its own mutex
+// (order in docs/THREADS.md). Callbacks run once, on the calling thread or on a flusher, fetch or
+// timer thread, with no lock held.
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/config.h"
 #include "base/event_loop.h"
 #include "broker/broker_state.h"
 #include "broker/controller_client.h"
@@ -91,7 +95,8 @@ struct FetchEntryResult {
 struct ListOffsetsEntry {
   PartitionKey key;
   LeaderEpoch current_leader_epoch = kNoEpoch;
-  int64_t timestamp_ms = -1;  // >= 0, or Kafka's specials: -1 latest, -2 earliest, -3 max timestamp, -4 local earliest, -5 last tiered
+  int64_t timestamp_ms = -1;  // >= 0, or Kafka's specials: -1 latest, -2 earliest, -3 max
+                              // timestamp, -4 local earliest, -5 last tiered
 };
 struct ListOffsetsResult {
   kafka::ErrorCode error = kafka::ErrorCode::kNone;
@@ -122,39 +127,53 @@ struct PartitionStatus {
 };
 
 struct ReplicaManagerOptions {
-  BrokerState* state = nullptr;                  // none of these is owned; all outlive the manager
+  BrokerState* state = nullptr;  // none of these is owned; all outlive the manager
   MetadataCache* metadata = nullptr;
   storage::LogManager* logs = nullptr;
   storage::Flusher* flusher = nullptr;
   ControllerClient* controller = nullptr;
   PeerConnector* peers = nullptr;
-  EventLoop* loop = nullptr;                     // timers, ISR upkeep, fetchers' logic
+  EventLoop* loop = nullptr;  // timers, ISR upkeep, fetchers' logic
+  EventLoop* background_loop =
+      nullptr;  // checkpoints, retention, deletions: work that waits for the disk; null = loop
   const Clock* clock = nullptr;
-  int64_t replica_lag_ms_max = 10000;            // replica.lag.time.max.ms
+  const ConfigValues* server_config =
+      nullptr;                         // of metadata::ServerConfigKeys(): what topics inherit
+  std::string inter_broker_listener;   // whose endpoint of a peer to dial; empty = its first
+  int64_t replica_lag_ms_max = 10000;  // replica.lag.time.max.ms
   int32_t replica_fetch_wait_ms = 500;
-  int32_t replica_fetch_bytes = 1048576;         // per partition
+  int32_t replica_fetch_bytes = 1048576;  // per partition
   int32_t replica_fetch_response_bytes = 10485760;
-  bool durability_fsync_default = true;          // durability=fsync|replicated where the topic says nothing
-  int32_t min_insync_replicas_default = 1;
   int64_t high_watermark_checkpoint_interval_ms = 5000;
+  int64_t retention_check_interval_ms = 300000;  // log.retention.check.interval.ms
+  // Told once when the log directory has failed (a write or an fsync): the node should then stop.
+  // May run on any thread.
+  std::function<void(const sluice::Status&)> on_storage_failure;
 };
 
 class ReplicaManager {
  public:
-  // Registers itself as a listener of the metadata cache.
+  // Registers itself as a listener of the metadata cache. Roles are taken only from images that
+  // hold this broker's present registration (state->broker_epoch): an older image may still call it
+  // leader of an epoch whose unsynced tail it lost.
   static std::unique_ptr<ReplicaManager> Create(ReplicaManagerOptions options);
   virtual ~ReplicaManager() = default;
 
-  // Appends in the order of entries before returning, so that a connection's produce order is the log's order; `done` comes when
-  // each entry has what `acks` asks for, or failed, or timed out.
-  virtual void Produce(ProduceRequestParams params, std::function<void(std::vector<ProduceEntryResult>)> done) = 0;
+  // Appends in the order of entries before returning, so that a connection's produce order is the
+  // log's order; `done` comes when each entry has what `acks` asks for, or failed, or timed out.
+  virtual void Produce(ProduceRequestParams params,
+                       std::function<void(std::vector<ProduceEntryResult>)> done) = 0;
   // Long poll of kafka-features.md 3.2. Also records a follower's progress.
-  virtual void Fetch(FetchRequestParams params, std::function<void(std::vector<FetchEntryResult>)> done) = 0;
-  virtual std::vector<ListOffsetsResult> ListOffsets(const std::vector<ListOffsetsEntry>& entries) = 0;
-  virtual std::vector<EpochEndResult> OffsetsForLeaderEpoch(const std::vector<EpochEndEntry>& entries) = 0;
+  virtual void Fetch(FetchRequestParams params,
+                     std::function<void(std::vector<FetchEntryResult>)> done) = 0;
+  virtual std::vector<ListOffsetsResult> ListOffsets(
+      const std::vector<ListOffsetsEntry>& entries) = 0;
+  virtual std::vector<EpochEndResult> OffsetsForLeaderEpoch(
+      const std::vector<EpochEndEntry>& entries) = 0;
 
   virtual std::vector<PartitionStatus> Status() const = 0;
-  // Clean stop: no more appends, all flushed; afterwards the caller closes the LogManager with these high watermarks.
+  // Clean stop: no more appends, all flushed; afterwards the caller closes the LogManager with
+  // these high watermarks.
   virtual std::map<storage::TopicPartition, Offset> Stop() = 0;
 };
 

@@ -1,0 +1,136 @@
+#include "broker/replica/fetch_operation.h"
+
+#include <algorithm>
+
+namespace sluice::broker {
+namespace {
+
+// How long news of the high watermark alone may wait for data to go along with.
+constexpr int64_t kNudgeMs = 20;
+
+}  // namespace
+
+void FetchOperation::Start() {
+  {
+    std::lock_guard lock(mutex_);
+    time_is_up_ = params_.wait_ms_max <= 0 || targets_.empty();
+  }
+  Evaluate(false);
+  if (finished()) return;
+  const EventLoop::TimerId timer =
+      environment_.loop->RunAfter(params_.wait_ms_max, [weak = weak_from_this()] {
+        if (const auto self = weak.lock()) self->Evaluate(true);
+      });
+  std::unique_lock lock(mutex_);
+  timer_ = timer;
+  if (!finished()) return;
+  lock.unlock();
+  environment_.loop->Cancel(timer);
+}
+
+void FetchOperation::WakeSoon() {
+  environment_.loop->RunAfter(kNudgeMs, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->Evaluate(true);
+  });
+}
+
+void FetchOperation::Evaluate(bool time_is_up) {
+  {
+    std::lock_guard lock(mutex_);
+    if (finished()) return;
+    if (time_is_up) time_is_up_ = true;
+    if (evaluating_) {
+      again_ = true;
+      return;
+    }
+    evaluating_ = true;
+  }
+  EvaluateUntilSettled();
+}
+
+void FetchOperation::EvaluateUntilSettled() {
+  for (;;) {
+    std::vector<FetchEntryResult> results = ReadAll();
+    const bool satisfied = Satisfied(results);
+    bool answer = satisfied;
+    {
+      std::lock_guard lock(mutex_);
+      answer = answer || time_is_up_;
+      again_ = false;
+    }
+    const bool parked = answer || ParkAll();
+    if (answer) return Answer(std::move(results));
+    std::lock_guard lock(mutex_);
+    // Something changed between the read and the parking, or while we looked.
+    if (again_ || !parked) continue;
+    evaluating_ = false;
+    return;
+  }
+}
+
+std::vector<FetchEntryResult> FetchOperation::ReadAll() {
+  std::vector<FetchEntryResult> results(targets_.size());
+  marks_.resize(targets_.size());
+  PartitionEffects effects;
+  size_t size_left = static_cast<size_t>(std::max(params_.size_bytes_max, 0));
+  bool one_at_least = true;
+  for (size_t i = 0; i < targets_.size(); ++i) {
+    if (targets_[i].partition == nullptr) {
+      results[i] = targets_[i].failure;
+      continue;
+    }
+    Partition::ReadRequest request;
+    request.entry = &params_.entries[i];
+    request.replica_id = params_.replica_id;
+    request.replica_epoch = params_.replica_epoch;
+    request.size_bytes_max = size_left;
+    request.one_at_least = one_at_least;
+    request.record_progress = first_read_;
+    results[i] = targets_[i].partition->Read(request, marks_[i], effects);
+    // The first partition that has something gives a whole batch, however large; from then on the
+    // limits are hard (KIP-74).
+    if (results[i].size_bytes > 0) one_at_least = false;
+    size_left -= std::min(size_left, results[i].size_bytes);
+  }
+  first_read_ = false;
+  effects.Run(*environment_.context);
+  return results;
+}
+
+bool FetchOperation::Satisfied(const std::vector<FetchEntryResult>& results) const {
+  size_t total = 0;
+  for (const FetchEntryResult& result : results) {
+    if (result.error != kafka::ErrorCode::kNone || result.diverging.has_value()) return true;
+    total += result.size_bytes;
+  }
+  return total >= static_cast<size_t>(std::max(params_.size_bytes_min, 0));
+}
+
+bool FetchOperation::ParkAll() {
+  bool nudge = false;
+  for (size_t i = 0; i < targets_.size(); ++i) {
+    const auto watched =
+        targets_[i].partition->Watch(shared_from_this(), params_.replica_id, marks_[i]);
+    if (!watched.parked) return false;
+    nudge = nudge || watched.nudge;
+  }
+  if (nudge && TakeNudge()) WakeSoon();
+  return true;
+}
+
+void FetchOperation::Answer(std::vector<FetchEntryResult> results) {
+  EventLoop::TimerId timer;
+  {
+    std::lock_guard lock(mutex_);
+    finished_.store(true, std::memory_order_release);
+    timer = timer_;
+  }
+  if (timer != 0) environment_.loop->Cancel(timer);
+  // Partitions may hold this object for a while: let go of what it holds.
+  targets_ = {};
+  params_.entries = {};
+  Done done = std::move(done_);
+  done(std::move(results));
+}
+
+}  // namespace sluice::broker

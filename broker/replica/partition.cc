@@ -1,0 +1,259 @@
+// Partition: roles, configuration, regular upkeep and flushing.
+#include "broker/replica/partition.h"
+
+#include <algorithm>
+
+namespace sluice::broker {
+
+storage::LogConfig LogConfigOf(const metadata::TopicConfig& topic) {
+  storage::LogConfig config;
+  config.segment_bytes = topic.segment_bytes;
+  config.segment_ms = topic.segment_ms;
+  config.retention_ms = topic.retention_ms;
+  config.retention_bytes = topic.retention_bytes;
+  config.index_interval_bytes = topic.index_interval_bytes;
+  config.index_size_bytes_max = topic.segment_index_bytes;
+  config.cleanup_delete = topic.cleanup_delete;
+  return config;
+}
+
+Partition::Partition(Identity identity, std::shared_ptr<storage::Log> log, std::string error,
+                     std::shared_ptr<const PartitionContext> context)
+    : identity_(std::move(identity)),
+      context_(std::move(context)),
+      log_(std::move(log)),
+      error_(std::move(error)),
+      config_(std::make_shared<metadata::TopicConfig>()) {
+  if (log_ != nullptr) high_watermark_ = log_->log_start_offset();
+}
+
+void Partition::RestoreHighWatermark(Offset checkpointed) {
+  std::lock_guard lock(mutex_);
+  if (log_ == nullptr) return;
+  high_watermark_ = std::clamp(checkpointed, log_->log_start_offset(), log_->log_end_offset());
+}
+
+void Partition::ApplyImage(const metadata::PartitionImage& image, PartitionEffects& effects) {
+  std::lock_guard lock(mutex_);
+  // The answer to an AlterPartition may have arrived before the image that says the same, so older
+  // images are possible.
+  if (image.leader_epoch < leader_epoch_ || image.partition_epoch < partition_epoch_) return;
+  if (image.leader == context_->state->node_id) {
+    BecomeLeader(image, effects);
+  } else {
+    BecomeFollower(image, effects);
+  }
+}
+
+void Partition::BecomeLeader(const metadata::PartitionImage& image, PartitionEffects& effects) {
+  const bool new_epoch = role_ != Role::kLeader || image.leader_epoch > leader_epoch_;
+  if (!new_epoch) {
+    if (image.partition_epoch == partition_epoch_) return;
+    partition_epoch_ = image.partition_epoch;
+    replicas_.Commit(image.replicas, image.isr);
+    IsrCommitted(effects);
+    return;
+  }
+  FailWaiters(kafka::ErrorCode::kNotLeaderOrFollower, effects);
+  role_ = Role::kLeader;
+  leader_ = image.leader;
+  leader_epoch_ = image.leader_epoch;
+  partition_epoch_ = image.partition_epoch;
+  replicas_.StartEpoch(context_->state->node_id, image.replicas, image.isr,
+                       context_->clock->SteadyMs());
+  if (usable()) {
+    epoch_start_ = log_->log_end_offset();
+    // Noted even without records: followers of older epochs must find out here that their tails are
+    // not ours (rule 2).
+    NoteStorage(log_->AssignEpochStart(leader_epoch_, epoch_start_), effects);
+  }
+  RoleChanged(effects);
+  if (usable()) AfterAppend(effects);
+}
+
+void Partition::BecomeFollower(const metadata::PartitionImage& image, PartitionEffects& effects) {
+  const bool same =
+      role_ == Role::kFollower && leader_ == image.leader && leader_epoch_ == image.leader_epoch;
+  partition_epoch_ = image.partition_epoch;
+  if (same) return;
+  FailWaiters(kafka::ErrorCode::kNotLeaderOrFollower, effects);
+  role_ = Role::kFollower;
+  leader_ = image.leader;
+  leader_epoch_ = image.leader_epoch;
+  replicas_.DropProposal();
+  RoleChanged(effects);
+}
+
+void Partition::RoleChanged(PartitionEffects& effects) {
+  ++role_version_;
+  for (Waiters* waiters : {&follower_waiters_, &consumer_waiters_}) {
+    std::move(waiters->begin(), waiters->end(), std::back_inserter(effects.woken));
+    waiters->clear();
+  }
+}
+
+void Partition::FailWaiters(kafka::ErrorCode error, PartitionEffects& effects) {
+  for (AckWaiter& waiter : ack_waiters_) {
+    effects.acknowledgements.push_back({std::move(waiter.operation), waiter.entry, error});
+  }
+  ack_waiters_.clear();
+}
+
+void Partition::SetConfig(TopicConfigPtr config, PartitionEffects& effects) {
+  std::lock_guard lock(mutex_);
+  config_ = std::move(config);
+  if (!usable()) return;
+  log_->set_config(LogConfigOf(*config_));
+  // min.insync.replicas or the durability may have changed.
+  if (role_ == Role::kLeader) {
+    AfterAppend(effects);
+    Acknowledge(effects);
+  }
+}
+
+Partition::TopicConfigPtr Partition::config() const {
+  std::lock_guard lock(mutex_);
+  return config_;
+}
+
+void Partition::Retire(PartitionEffects& effects) {
+  std::lock_guard lock(mutex_);
+  role_ = Role::kNone;
+  leader_ = kNoNode;
+  FailWaiters(kafka::ErrorCode::kNotLeaderOrFollower, effects);
+  RoleChanged(effects);
+}
+
+void Partition::ExpireWaiters(int64_t now_ms, PartitionEffects& effects) {
+  std::lock_guard lock(mutex_);
+  if (ack_waiters_.empty()) return;
+  Acknowledge(effects);  // the lease may be valid again
+  std::erase_if(ack_waiters_, [&](AckWaiter& waiter) {
+    if (waiter.deadline_ms > now_ms) return false;
+    effects.acknowledgements.push_back(
+        {std::move(waiter.operation), waiter.entry, kafka::ErrorCode::kRequestTimedOut});
+    return true;
+  });
+}
+
+void Partition::ApplyRetention(PartitionEffects& effects) {
+  std::lock_guard lock(mutex_);
+  if (!usable() || role_ == Role::kNone) return;
+  // Replicas delete each for itself, and never above the high watermark: what is deleted is on
+  // every member of the ISR, or was.
+  const Result<int> deleted = log_->ApplyRetention(high_watermark_);
+  if (!deleted.ok()) NoteStorage(deleted.status(), effects);
+}
+
+void Partition::NoteStorage(const sluice::Status& status, PartitionEffects& effects) {
+  if (status.ok() || !error_.empty()) return;
+  if (status.code() != StatusCode::kIoError && status.code() != StatusCode::kCorruption) return;
+  error_ = status.message();
+  LOG(ERROR) << name().ToString() << ": the log has failed and is offline: " << error_;
+  FailWaiters(kafka::ErrorCode::kKafkaStorageError, effects);
+  CompleteFlushWaiters(effects);
+  RoleChanged(effects);
+  effects.storage_failures.push_back(status);
+}
+
+PartitionStatus Partition::Status() const {
+  std::lock_guard lock(mutex_);
+  PartitionStatus status;
+  status.name = identity_.name;
+  status.key = identity_.key;
+  status.is_leader = role_ == Role::kLeader;
+  status.leader_epoch = leader_epoch_;
+  status.high_watermark = high_watermark_;
+  status.error = error_;
+  if (log_ == nullptr) return status;
+  status.log_start_offset = log_->log_start_offset();
+  status.log_end_offset = log_->log_end_offset();
+  status.size_bytes = log_->size_bytes();
+  return status;
+}
+
+Offset Partition::high_watermark() const {
+  std::lock_guard lock(mutex_);
+  return high_watermark_;
+}
+
+bool Partition::is_leader() const {
+  std::lock_guard lock(mutex_);
+  return role_ == Role::kLeader;
+}
+
+LeaderHint Partition::leader_hint() const {
+  std::lock_guard lock(mutex_);
+  return HintLocked();
+}
+
+Partition::FollowTarget Partition::follow_target() const {
+  std::lock_guard lock(mutex_);
+  if (role_ != Role::kFollower || !usable() || leader_ == kNoNode) return {};
+  return {leader_, leader_epoch_, config_->fsync};
+}
+
+void Partition::RequestFlush(PartitionEffects& effects) {
+  if (flush_queued_ || log_->flushed_offset() >= log_->log_end_offset()) return;
+  flush_queued_ = true;
+  effects.flushes.push_back(shared_from_this());
+}
+
+void Partition::SubmitFlush() {
+  auto ticket = std::make_shared<FlushTicket>();
+  ticket->partition = shared_from_this();
+  context_->flusher->Submit(
+      this,
+      [ticket] {
+        Partition& self = *ticket->partition;
+        std::lock_guard lock(self.mutex_);
+        self.flush_queued_ = false;
+        ticket->generation = self.flush_generation_;
+        return self.log_->PrepareFlush();
+      },
+      [ticket](Offset upto, const sluice::Status& outcome) {
+        ticket->partition->OnFlushed(ticket->generation, upto, outcome);
+      });
+}
+
+void Partition::OnFlushed(uint64_t generation, Offset upto, const sluice::Status& outcome) {
+  PartitionEffects effects;
+  {
+    std::lock_guard lock(mutex_);
+    // A success from before a truncation says nothing about the bytes that took the place of those
+    // it synced.
+    if (outcome.ok() && generation == flush_generation_) {
+      log_->OnFlushed(upto, outcome);
+    } else if (!outcome.ok()) {
+      log_->OnFlushed(upto, outcome);
+      NoteStorage(sluice::Status::IoError(outcome.message()), effects);
+    }
+    if (usable()) {
+      CompleteFlushWaiters(effects);
+      if (role_ == Role::kLeader) AdvanceHighWatermark(effects);
+      if (config_->fsync || !flush_waiters_.empty()) RequestFlush(effects);
+    }
+  }
+  effects.Run(*context_);
+}
+
+void Partition::WhenFlushed(std::function<void()> done, PartitionEffects& effects) {
+  std::lock_guard lock(mutex_);
+  if (!usable() || log_->flushed_offset() >= log_->log_end_offset()) {
+    effects.callbacks.push_back(std::move(done));
+    return;
+  }
+  flush_waiters_.push_back({log_->log_end_offset(), std::move(done)});
+  RequestFlush(effects);
+}
+
+void Partition::CompleteFlushWaiters(PartitionEffects& effects) {
+  const bool all = !usable();
+  std::erase_if(flush_waiters_, [&](FlushWaiter& waiter) {
+    if (!all && waiter.upto > log_->flushed_offset()) return false;
+    effects.callbacks.push_back(std::move(waiter.done));
+    return true;
+  });
+}
+
+}  // namespace sluice::broker

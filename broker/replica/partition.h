@@ -1,0 +1,232 @@
+#pragma once
+// Partition: one replica on this broker: its log, its role, and as a leader the ISR, the high
+// watermark and who waits for it. partition.cc has roles and upkeep, partition_leader.cc appends,
+// ISR and high watermark, partition_read.cc reads and lookups, partition_follower.cc what a fetcher
+// does.
+//
+// Invariants (CHECKed; numbers of the rules: reliability.md 3.1):
+//   1. The high watermark never moves back, except with a truncation below it that an unclean
+//   election forced; it is at most the log end.
+//   2. A leader advances it only while the committed ISR has min.insync.replicas members, and to no
+//   offset that a member of the maximal ISR lacks (rule 4). In fsync mode
+//      "has" means durable: the leader's own flushed offset and the followers' fetch offsets, which
+//      are flushed ones.
+//   3. An append happens only in the leader epoch that the partition is in, and nothing is
+//   acknowledged without a valid lease (rule 10).
+//   4. A follower truncates by epochs, never by a high watermark (rule 1).
+//
+// Thread rule: every method from any thread; the mutex guards all fields that are not const. What
+// follows from a change is put into PartitionEffects and run without the lock.
+
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "broker/replica/partition_effects.h"
+#include "broker/replica/replica_manager.h"
+#include "broker/replica/replica_set.h"
+#include "metadata/image.h"
+#include "metadata/topic_config.h"
+#include "storage/log.h"
+
+namespace sluice::broker {
+
+// What the log obeys of a topic's settings.
+storage::LogConfig LogConfigOf(const metadata::TopicConfig& topic);
+
+class Partition : public std::enable_shared_from_this<Partition> {
+ public:
+  enum class Role { kNone, kLeader, kFollower };
+  using TopicConfigPtr = std::shared_ptr<const metadata::TopicConfig>;
+
+  struct Identity {
+    PartitionKey key;
+    storage::TopicPartition name;
+  };
+  // `log` is null when it could not be opened; `error` then says why.
+  Partition(Identity identity, std::shared_ptr<storage::Log> log, std::string error,
+            std::shared_ptr<const PartitionContext> context);
+
+  const PartitionKey& key() const { return identity_.key; }
+  const storage::TopicPartition& name() const { return identity_.name; }
+
+  // --- Roles and upkeep (partition.cc) ---
+  // From the high-watermark checkpoint, before any role.
+  void RestoreHighWatermark(Offset checkpointed);
+  void ApplyImage(const metadata::PartitionImage& image, PartitionEffects& effects);
+  void SetConfig(TopicConfigPtr config, PartitionEffects& effects);
+  TopicConfigPtr config() const;
+  // The replica is no longer this broker's, or the broker stops: every waiter is answered.
+  void Retire(PartitionEffects& effects);
+  // Regular look at timeouts and lag.
+  void ExpireWaiters(int64_t now_ms, PartitionEffects& effects);
+  void ShrinkIsr(PartitionEffects& effects);
+  void ApplyRetention(PartitionEffects& effects);
+  PartitionStatus Status() const;
+  Offset high_watermark() const;
+  bool is_leader() const;
+  struct FollowTarget {
+    NodeId leader = kNoNode;  // kNoNode = nobody to fetch from
+    LeaderEpoch epoch = kNoEpoch;
+    bool fsync = false;
+    friend bool operator==(const FollowTarget&, const FollowTarget&) = default;
+  };
+  FollowTarget follow_target() const;
+
+  // --- Leader (partition_leader.cc) ---
+  struct AppendRequest {
+    std::string_view batch;  // validated
+    int16_t acks = -1;
+    int64_t deadline_ms = 0;  // steady
+    std::shared_ptr<ProduceOperation> operation;
+    size_t entry = 0;
+  };
+  // Fills the entry's result; with acks=all the operation waits for the high watermark where it
+  // must.
+  void Append(const AppendRequest& request, PartitionEffects& effects);
+  // The answer to a proposal. True when it should be sent again.
+  enum class ProposalOutcome { kSettled, kRetry };
+  ProposalOutcome OnProposalAnswer(const IsrProposal& proposal,
+                                   const controller::AlterPartitionResponse::Partition& answer,
+                                   PartitionEffects& effects);
+  bool Awaits(const IsrProposal& proposal) const;
+
+  // --- Reads (partition_read.cc) ---
+  struct ReadRequest {
+    const FetchEntry* entry = nullptr;
+    NodeId replica_id = kNoNode;  // kNoNode = a consumer
+    BrokerEpoch replica_epoch{-1};
+    size_t size_bytes_max = 0;
+    bool one_at_least = false;
+    bool record_progress = false;  // once for each request of a follower
+  };
+  // What a read has seen, so that Watch can tell whether anything changed since.
+  struct ReadMark {
+    Offset readable_end{-1};
+    uint64_t role_version = 0;
+  };
+  FetchEntryResult Read(const ReadRequest& request, ReadMark& mark, PartitionEffects& effects);
+  // Parks a fetch; false (and not parked) when something changed since `mark`. `nudge`: the
+  // follower has not been told the current high watermark.
+  struct WatchResult {
+    bool parked = false;
+    bool nudge = false;
+  };
+  WatchResult Watch(const std::shared_ptr<FetchWaiter>& waiter, NodeId replica_id,
+                    const ReadMark& mark);
+  ListOffsetsResult FindOffset(const ListOffsetsEntry& entry) const;
+  EpochEndResult FindEpochEnd(const EpochEndEntry& entry) const;
+  LeaderHint leader_hint() const;
+
+  // --- Follower (partition_follower.cc); all give kFenced once the partition has left `epoch` ---
+  struct FollowerPosition {
+    Offset fetch_offset;
+    LeaderEpoch last_fetched_epoch;
+    Offset log_start_offset;
+  };
+  Result<FollowerPosition> PositionIn(LeaderEpoch epoch) const;
+  struct FetchedData {
+    LeaderEpoch epoch;  // in which it was asked for
+    std::string_view batches;
+    Offset leader_high_watermark;
+    Offset leader_log_start;
+  };
+  sluice::Status AppendFetched(const FetchedData& data, PartitionEffects& effects);
+  // The leader's history parts from ours: cuts to what both may share. More rounds may follow
+  // (KIP-279).
+  sluice::Status TruncateDiverging(LeaderEpoch epoch, const storage::EpochEndOffset& leader_end,
+                                   PartitionEffects& effects);
+  // The leader no longer has what we ask for.
+  sluice::Status RestartAt(LeaderEpoch epoch, Offset leader_log_start, PartitionEffects& effects);
+  // Runs `done` when all that the log holds now is durable, or the log has failed: at once or on a
+  // flusher thread.
+  void WhenFlushed(std::function<void()> done, PartitionEffects& effects);
+
+  // Called by PartitionEffects.
+  void SubmitFlush();
+
+ private:
+  struct AckWaiter {
+    Offset last_offset;
+    int64_t deadline_ms;
+    std::shared_ptr<ProduceOperation> operation;
+    size_t entry;
+  };
+  struct FlushWaiter {
+    Offset upto;
+    std::function<void()> done;
+  };
+  // Tells a flush that was captured before a truncation from one after it: the first proves nothing
+  // about what was appended since.
+  struct FlushTicket {
+    std::shared_ptr<Partition> partition;
+    uint64_t generation = 0;
+  };
+  using Waiters = std::vector<std::shared_ptr<FetchWaiter>>;
+
+  // All below: mutex_ is held.
+  bool usable() const { return log_ != nullptr && error_.empty(); }
+  void BecomeLeader(const metadata::PartitionImage& image, PartitionEffects& effects);
+  void BecomeFollower(const metadata::PartitionImage& image, PartitionEffects& effects);
+  void RoleChanged(PartitionEffects& effects);
+  void FailWaiters(kafka::ErrorCode error, PartitionEffects& effects);
+  void NoteStorage(const sluice::Status& status, PartitionEffects& effects);
+  kafka::ErrorCode CheckLeader(LeaderEpoch asked_epoch) const;
+  LeaderHint HintLocked() const { return {leader_, leader_epoch_}; }
+
+  size_t MinIsr() const;
+  bool UnderMinIsr() const { return replicas_.isr().size() < MinIsr(); }
+  bool EligibleForIsr(const RemoteReplica& replica) const;
+  ReplicaSet::LagRule LagRuleNow() const;
+  void AfterAppend(PartitionEffects& effects);
+  void RequestFlush(PartitionEffects& effects);
+  void AdvanceHighWatermark(PartitionEffects& effects);
+  void SetHighWatermark(Offset offset, PartitionEffects& effects);
+  void Acknowledge(PartitionEffects& effects);
+  void AddAckWaiter(const AppendRequest& request, Offset last_offset);
+  void IsrCommitted(PartitionEffects& effects);
+  void MaybeExpandIsr(const RemoteReplica& replica, PartitionEffects& effects);
+  void Propose(std::vector<NodeId> isr, PartitionEffects& effects);
+  bool MatchesProposal(const IsrProposal& proposal) const;
+
+  void RecordFollower(const ReadRequest& request, FetchEntryResult& result,
+                      PartitionEffects& effects);
+  std::optional<storage::EpochEndOffset> DivergenceOf(const FetchEntry& entry,
+                                                      kafka::ErrorCode& error) const;
+  void ReadLog(const ReadRequest& request, Offset readable_end, FetchEntryResult& result,
+               PartitionEffects& effects);
+  LeaderEpoch EpochAt(Offset offset) const;
+
+  sluice::Status CheckFollowing(LeaderEpoch epoch) const;
+  void Truncated(PartitionEffects& effects);
+  void OnFlushed(uint64_t generation, Offset upto, const sluice::Status& outcome);
+  void CompleteFlushWaiters(PartitionEffects& effects);
+
+  const Identity identity_;
+  const std::shared_ptr<const PartitionContext> context_;
+
+  mutable std::mutex mutex_;  // guards all below; order in docs/THREADS.md
+  std::shared_ptr<storage::Log> log_;
+  std::string error_;  // not empty: the log has failed and stays so
+  TopicConfigPtr config_;
+  Role role_ = Role::kNone;
+  NodeId leader_ = kNoNode;
+  LeaderEpoch leader_epoch_ = kNoEpoch;
+  PartitionEpoch partition_epoch_{-1};
+  Offset epoch_start_{0};  // the log end at election
+  Offset high_watermark_{0};
+  uint64_t role_version_ = 0;
+  ReplicaSet replicas_;
+  bool flush_queued_ = false;          // submitted and not yet captured
+  uint64_t flush_generation_ = 0;      // counts truncations
+  std::deque<AckWaiter> ack_waiters_;  // by last_offset
+  std::vector<FlushWaiter> flush_waiters_;
+  Waiters follower_waiters_;  // woken by appends
+  Waiters consumer_waiters_;  // woken by the high watermark
+};
+
+}  // namespace sluice::broker

@@ -1,0 +1,229 @@
+// Partition as a leader: appends, acknowledgements, the ISR and the high watermark.
+#include <algorithm>
+
+#include "broker/replica/partition.h"
+
+namespace sluice::broker {
+
+using kafka::ErrorCode;
+
+size_t Partition::MinIsr() const {
+  // A topic with fewer replicas than min.insync.replicas would otherwise never take a record.
+  return std::min<size_t>(static_cast<size_t>(config_->min_insync_replicas),
+                          replicas_.replica_count());
+}
+
+ReplicaSet::LagRule Partition::LagRuleNow() const {
+  return {log_->log_end_offset(), context_->clock->SteadyMs(), context_->replica_lag_ms_max};
+}
+
+bool Partition::EligibleForIsr(const RemoteReplica& replica) const {
+  const metadata::ImagePtr image = context_->metadata->Current();
+  const metadata::BrokerImage* broker = image->FindBroker(replica.id);
+  // The epochs differ when the broker was restarted since that fetch: what it had then it may have
+  // lost (rule 5).
+  return broker != nullptr && broker->active() && broker->epoch == replica.broker_epoch;
+}
+
+ErrorCode Partition::CheckLeader(LeaderEpoch asked_epoch) const {
+  if (!usable()) return ErrorCode::kKafkaStorageError;
+  if (asked_epoch != kNoEpoch) {
+    if (asked_epoch < leader_epoch_) return ErrorCode::kFencedLeaderEpoch;
+    if (asked_epoch > leader_epoch_) return ErrorCode::kUnknownLeaderEpoch;
+  }
+  return role_ == Role::kLeader ? ErrorCode::kNone : ErrorCode::kNotLeaderOrFollower;
+}
+
+void Partition::Append(const AppendRequest& request, PartitionEffects& effects) {
+  ProduceEntryResult& result = request.operation->result(request.entry);
+  std::lock_guard lock(mutex_);
+  result.error = CheckLeader(kNoEpoch);
+  if (result.error != ErrorCode::kNone) {
+    result.leader = HintLocked();
+    return;
+  }
+  if (request.acks == -1 && UnderMinIsr()) {
+    result.error = ErrorCode::kNotEnoughReplicas;
+    result.message = "the partition has " + std::to_string(replicas_.isr().size()) +
+                     " in-sync replicas, and " + std::to_string(MinIsr()) + " are demanded";
+    return;
+  }
+  Result<storage::AppendOutcome> appended = log_->AppendAsLeader(request.batch, leader_epoch_);
+  if (!appended.ok()) {
+    NoteStorage(appended.status(), effects);
+    result.error = ErrorCode::kKafkaStorageError;
+    result.message = appended.status().message();
+    return;
+  }
+  result.log_start_offset = log_->log_start_offset();
+  if (appended->error != ErrorCode::kNone) {
+    result.error = appended->error;
+    result.message = std::move(appended->message);
+    return;
+  }
+  result.base_offset = appended->info.first_offset;
+  if (!appended->info.duplicate) AfterAppend(effects);
+  // A resend is acknowledged by the same rule as the original: that one may still be on its way to
+  // the followers.
+  const Offset last_offset = appended->info.last_offset;
+  if (request.acks == -1 && (high_watermark_ <= last_offset)) AddAckWaiter(request, last_offset);
+}
+
+void Partition::AddAckWaiter(const AppendRequest& request, Offset last_offset) {
+  // Sorted by offset; only a resend goes anywhere but to the end.
+  auto position = ack_waiters_.end();
+  while (position != ack_waiters_.begin() && std::prev(position)->last_offset > last_offset)
+    --position;
+  ack_waiters_.insert(position,
+                      {last_offset, request.deadline_ms, request.operation, request.entry});
+  request.operation->AddWaiting();
+}
+
+void Partition::AfterAppend(PartitionEffects& effects) {
+  std::move(follower_waiters_.begin(), follower_waiters_.end(), std::back_inserter(effects.woken));
+  follower_waiters_.clear();
+  if (config_->fsync) RequestFlush(effects);
+  AdvanceHighWatermark(effects);
+}
+
+void Partition::AdvanceHighWatermark(PartitionEffects& effects) {
+  if (UnderMinIsr()) return;
+  const Offset own = config_->fsync ? log_->flushed_offset() : log_->log_end_offset();
+  const Offset committable = replicas_.CommittableOffset(
+      own, LagRuleNow(), [this](const RemoteReplica& replica) { return EligibleForIsr(replica); });
+  if (committable <= high_watermark_) return;
+  SetHighWatermark(committable, effects);
+  Acknowledge(effects);
+}
+
+void Partition::SetHighWatermark(Offset offset, PartitionEffects& effects) {
+  CHECK(offset >= high_watermark_) << name().ToString() << ": the high watermark went back from "
+                                   << high_watermark_ << " to " << offset;
+  CHECK(offset <= log_->log_end_offset()) << name().ToString() << ": high watermark " << offset
+                                          << " above the log end " << log_->log_end_offset();
+  if (offset == high_watermark_) return;
+  high_watermark_ = offset;
+  std::move(consumer_waiters_.begin(), consumer_waiters_.end(), std::back_inserter(effects.woken));
+  consumer_waiters_.clear();
+  for (const auto& waiter : follower_waiters_) {
+    if (!waiter->finished() && waiter->TakeNudge()) effects.nudged.push_back(waiter);
+  }
+}
+
+void Partition::Acknowledge(PartitionEffects& effects) {
+  if (role_ != Role::kLeader || ack_waiters_.empty()) return;
+  // Whatever the followers say: without a lease another leader may exist already, and this log be
+  // about to be cut (rule 10).
+  if (!context_->state->LeaseValid(*context_->clock)) return;
+  if (UnderMinIsr()) {
+    FailWaiters(ErrorCode::kNotEnoughReplicasAfterAppend, effects);
+    return;
+  }
+  while (!ack_waiters_.empty() && ack_waiters_.front().last_offset < high_watermark_) {
+    AckWaiter& waiter = ack_waiters_.front();
+    effects.acknowledgements.push_back(
+        {std::move(waiter.operation), waiter.entry, ErrorCode::kNone});
+    ack_waiters_.pop_front();
+  }
+}
+
+void Partition::IsrCommitted(PartitionEffects& effects) {
+  if (!usable()) return;
+  AdvanceHighWatermark(effects);
+  Acknowledge(effects);
+}
+
+void Partition::ShrinkIsr(PartitionEffects& effects) {
+  std::lock_guard lock(mutex_);
+  if (role_ != Role::kLeader || !usable() || replicas_.pending()) return;
+  const std::vector<NodeId> lagging = replicas_.Lagging(LagRuleNow());
+  if (lagging.empty()) return;
+  std::vector<NodeId> isr;
+  for (const NodeId id : replicas_.isr()) {
+    if (std::find(lagging.begin(), lagging.end(), id) == lagging.end()) isr.push_back(id);
+  }
+  for (const NodeId id : lagging) {
+    LOG(INFO) << name().ToString() << ": broker " << id << " is to leave the ISR: it has "
+              << replicas_.Find(id)->log_end_offset << " of " << log_->log_end_offset();
+  }
+  Propose(std::move(isr), effects);
+}
+
+void Partition::MaybeExpandIsr(const RemoteReplica& replica, PartitionEffects& effects) {
+  if (replicas_.pending() || replicas_.InIsr(replica.id)) return;
+  // Below the epoch's start it has not proven that its history is ours; below the high watermark it
+  // would pull that back (rule 5).
+  if (replica.log_end_offset < high_watermark_ || replica.log_end_offset < epoch_start_) return;
+  if (!EligibleForIsr(replica)) return;
+  std::vector<NodeId> isr = replicas_.isr();
+  isr.push_back(replica.id);
+  LOG(INFO) << name().ToString() << ": broker " << replica.id << " is to join the ISR at "
+            << replica.log_end_offset;
+  Propose(std::move(isr), effects);
+}
+
+void Partition::Propose(std::vector<NodeId> isr, PartitionEffects& effects) {
+  const metadata::ImagePtr image = context_->metadata->Current();
+  IsrProposal proposal{shared_from_this(), key(), leader_epoch_, partition_epoch_, {}};
+  for (const NodeId id : isr) {
+    const metadata::BrokerImage* broker = image->FindBroker(id);
+    BrokerEpoch epoch = broker == nullptr ? BrokerEpoch(-1) : broker->epoch;
+    const RemoteReplica* remote = replicas_.Find(id);
+    // What it fetched as is what it promised as: had it been restarted since, the controller must
+    // refuse it (KAFKA-15221).
+    if (remote != nullptr && remote->fetched_in_epoch()) epoch = remote->broker_epoch;
+    if (id == context_->state->node_id) epoch = BrokerEpoch(context_->state->broker_epoch.load());
+    proposal.isr.push_back({id, epoch});
+  }
+  replicas_.Propose(std::move(isr));
+  effects.proposals.push_back(std::move(proposal));
+}
+
+bool Partition::MatchesProposal(const IsrProposal& proposal) const {
+  return role_ == Role::kLeader && replicas_.pending() && proposal.leader_epoch == leader_epoch_ &&
+         proposal.partition_epoch == partition_epoch_;
+}
+
+bool Partition::Awaits(const IsrProposal& proposal) const {
+  std::lock_guard lock(mutex_);
+  return MatchesProposal(proposal);
+}
+
+Partition::ProposalOutcome Partition::OnProposalAnswer(
+    const IsrProposal& proposal, const controller::AlterPartitionResponse::Partition& answer,
+    PartitionEffects& effects) {
+  std::lock_guard lock(mutex_);
+  if (!MatchesProposal(proposal)) return ProposalOutcome::kSettled;  // an image was faster
+  switch (static_cast<ErrorCode>(answer.error_code())) {
+    case ErrorCode::kNone: {
+      // Another leader or epoch: the image that says so is on its way.
+      if (LeaderEpoch(answer.leader_epoch()) != leader_epoch_) return ProposalOutcome::kSettled;
+      if (PartitionEpoch(answer.partition_epoch()) <= partition_epoch_) {
+        replicas_.DropProposal();
+        return ProposalOutcome::kSettled;
+      }
+      partition_epoch_ = PartitionEpoch(answer.partition_epoch());
+      std::vector<NodeId> isr;
+      for (const int32_t id : answer.isr()) isr.push_back(NodeId(id));
+      replicas_.CommitIsr(isr);
+      IsrCommitted(effects);
+      return ProposalOutcome::kSettled;
+    }
+    case ErrorCode::kIneligibleReplica:
+    case ErrorCode::kOperationNotAttempted:
+    case ErrorCode::kInvalidRequest:
+      // Definitely not done. It is asked for again when the replica's next fetch finds it eligible.
+      replicas_.DropProposal();
+      return ProposalOutcome::kSettled;
+    case ErrorCode::kFencedLeaderEpoch:
+    case ErrorCode::kInvalidUpdateVersion:
+    case ErrorCode::kUnknownTopicId:
+    case ErrorCode::kUnknownTopicOrPartition:
+      // The controller is ahead of us, or an earlier try of this proposal was committed and its
+      // answer lost: the maximal ISR stays in force until the image tells which.
+      return ProposalOutcome::kSettled;
+    default: return ProposalOutcome::kRetry;
+  }
+}
+
+}  // namespace sluice::broker

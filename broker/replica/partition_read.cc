@@ -1,0 +1,187 @@
+// Partition: fetches of consumers and followers, and lookups by time and by epoch.
+#include <algorithm>
+
+#include "broker/replica/partition.h"
+
+namespace sluice::broker {
+
+using kafka::ErrorCode;
+
+FetchEntryResult Partition::Read(const ReadRequest& request, ReadMark& mark,
+                                 PartitionEffects& effects) {
+  const FetchEntry& entry = *request.entry;
+  const bool follower = request.replica_id != kNoNode;
+  FetchEntryResult result;
+  std::lock_guard lock(mutex_);
+  result.error = CheckLeader(entry.current_leader_epoch);
+  if (result.error != ErrorCode::kNone) {
+    result.leader = HintLocked();
+    return result;
+  }
+  if (follower && replicas_.Find(request.replica_id) == nullptr) {
+    result.error = ErrorCode::kReplicaNotAvailable;
+    return result;
+  }
+  const Offset end = log_->log_end_offset();
+  result.log_start_offset = log_->log_start_offset();
+  result.diverging = DivergenceOf(entry, result.error);
+  if (result.error == ErrorCode::kNone && !result.diverging.has_value()) {
+    if (entry.fetch_offset < result.log_start_offset || entry.fetch_offset > end) {
+      result.error = ErrorCode::kOffsetOutOfRange;
+    } else {
+      ReadLog(request, follower ? end : high_watermark_, result, effects);
+      // Only a fetch that proved its history the same says how far the follower is (rule 3).
+      if (follower && result.error == ErrorCode::kNone) RecordFollower(request, result, effects);
+    }
+  }
+  result.high_watermark = high_watermark_;
+  result.last_stable_offset = high_watermark_;
+  mark = {follower ? end : high_watermark_, role_version_};
+  return result;
+}
+
+std::optional<storage::EpochEndOffset> Partition::DivergenceOf(const FetchEntry& entry,
+                                                               ErrorCode& error) const {
+  if (entry.last_fetched_epoch == kNoEpoch) return std::nullopt;
+  const storage::EpochEndOffset end = log_->EndOffsetFor(entry.last_fetched_epoch);
+  const Offset log_start = log_->log_start_offset();
+  if (end.epoch == kNoEpoch) {
+    // All that is left here is of later epochs than the reader's last: the two can only agree below
+    // our start.
+    if (entry.fetch_offset == log_start) return std::nullopt;
+    if (entry.fetch_offset < log_start) {
+      error = ErrorCode::kOffsetOutOfRange;
+      return std::nullopt;
+    }
+    return storage::EpochEndOffset{entry.last_fetched_epoch, log_start};
+  }
+  if (end.epoch < entry.last_fetched_epoch || end.end_offset < entry.fetch_offset) return end;
+  return std::nullopt;
+}
+
+void Partition::ReadLog(const ReadRequest& request, Offset readable_end, FetchEntryResult& result,
+                        PartitionEffects& effects) {
+  const Offset from = request.entry->fetch_offset;
+  if (from >= readable_end) return;
+  const size_t limit =
+      std::min<size_t>(std::max(request.entry->size_bytes_max, 0), request.size_bytes_max);
+  if (limit == 0 && !request.one_at_least) return;
+  Result<storage::ReadResult> read = log_->Read(from, limit, readable_end, request.one_at_least);
+  if (!read.ok()) {
+    NoteStorage(read.status(), effects);
+    result.error = ErrorCode::kKafkaStorageError;
+    return;
+  }
+  result.records = std::move(read->slices);
+  result.size_bytes = read->size_bytes;
+}
+
+void Partition::RecordFollower(const ReadRequest& request, FetchEntryResult& result,
+                               PartitionEffects& effects) {
+  RemoteReplica& remote = *replicas_.Find(request.replica_id);
+  if (request.record_progress) {
+    const bool counted =
+        replicas_.RecordFetch(remote, request.entry->fetch_offset, request.replica_epoch,
+                              log_->log_end_offset(), context_->clock->SteadyMs());
+    if (!counted) {
+      // From a former life of that broker; nobody waits for this answer.
+      result = FetchEntryResult();
+      result.error = ErrorCode::kNotLeaderOrFollower;
+      result.leader = HintLocked();
+      return;
+    }
+    MaybeExpandIsr(remote, effects);
+    AdvanceHighWatermark(effects);
+  }
+  // What finds no data at its first read parks, and has not been answered yet.
+  if (result.size_bytes > 0 || !request.record_progress)
+    remote.sent_high_watermark = high_watermark_;
+}
+
+Partition::WatchResult Partition::Watch(const std::shared_ptr<FetchWaiter>& waiter,
+                                        NodeId replica_id, const ReadMark& mark) {
+  std::lock_guard lock(mutex_);
+  const bool follower = replica_id != kNoNode;
+  const Offset readable_end = !follower         ? high_watermark_
+                              : log_ == nullptr ? mark.readable_end
+                                                : log_->log_end_offset();
+  if (role_version_ != mark.role_version || readable_end != mark.readable_end) return {};
+  Waiters& waiters = follower ? follower_waiters_ : consumer_waiters_;
+  // Fetches that another partition has answered stay registered until somebody comes by; they hold
+  // next to no memory.
+  std::erase_if(waiters, [](const auto& parked) { return parked->finished(); });
+  if (std::find(waiters.begin(), waiters.end(), waiter) == waiters.end()) waiters.push_back(waiter);
+  WatchResult result{.parked = true};
+  if (RemoteReplica* remote = follower ? replicas_.Find(replica_id) : nullptr; remote != nullptr) {
+    result.nudge = remote->sent_high_watermark != high_watermark_;
+    remote->sent_high_watermark = high_watermark_;
+  }
+  return result;
+}
+
+LeaderEpoch Partition::EpochAt(Offset offset) const {
+  // The smallest epoch that ends above `offset`; ends ascend with epochs.
+  int32_t low = 0;
+  int32_t high = log_->latest_epoch().value();
+  if (high < 0) return kNoEpoch;
+  while (low < high) {
+    const int32_t middle = low + (high - low) / 2;
+    const storage::EpochEndOffset end = log_->EndOffsetFor(LeaderEpoch(middle));
+    if (end.epoch != kNoEpoch && end.end_offset > offset) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  return LeaderEpoch(low);
+}
+
+ListOffsetsResult Partition::FindOffset(const ListOffsetsEntry& entry) const {
+  constexpr int64_t kLatest = -1, kEarliest = -2, kMaxTimestamp = -3, kEarliestLocal = -4,
+                    kLatestTiered = -5;
+  ListOffsetsResult result;
+  std::lock_guard lock(mutex_);
+  result.error = CheckLeader(entry.current_leader_epoch);
+  if (result.error != ErrorCode::kNone) return result;
+  // Until the high watermark has passed the epoch's start it may be lower than what the last leader
+  // told (KIP-207).
+  const bool settled = high_watermark_ >= epoch_start_;
+  if (entry.timestamp_ms == kLatest) {
+    result.found = {-1, high_watermark_, log_->latest_epoch()};
+    if (!settled) result = {ErrorCode::kOffsetNotAvailable, {}};
+    return result;
+  }
+  if (entry.timestamp_ms == kEarliest || entry.timestamp_ms == kEarliestLocal) {
+    result.found = {-1, log_->log_start_offset(), EpochAt(log_->log_start_offset())};
+    return result;
+  }
+  if (entry.timestamp_ms == kLatestTiered) return result;  // nothing is tiered
+  if (entry.timestamp_ms < kMaxTimestamp) {
+    result.error = ErrorCode::kUnsupportedVersion;
+    return result;
+  }
+  const auto found = entry.timestamp_ms == kMaxTimestamp
+                         ? log_->MaxTimestamp(high_watermark_)
+                         : log_->FindTimestamp(entry.timestamp_ms, high_watermark_);
+  if (!found.ok()) {
+    result.error = ErrorCode::kKafkaStorageError;
+  } else if (found->has_value()) {
+    result.found = **found;
+  } else if (!settled) {
+    result.error = ErrorCode::kOffsetNotAvailable;
+  }
+  return result;
+}
+
+EpochEndResult Partition::FindEpochEnd(const EpochEndEntry& entry) const {
+  EpochEndResult result;
+  std::lock_guard lock(mutex_);
+  result.error = CheckLeader(entry.current_leader_epoch);
+  if (result.error != ErrorCode::kNone) return result;
+  // Of an epoch to come there is nothing to say; of one in the past, where it ended.
+  if (entry.asked != kNoEpoch && entry.asked <= log_->latest_epoch())
+    result.end = log_->EndOffsetFor(entry.asked);
+  return result;
+}
+
+}  // namespace sluice::broker

@@ -1,0 +1,175 @@
+// ReplicaManager: its life, and what it does by the clock.
+#include "broker/replica/replica_manager.h"
+
+#include <algorithm>
+#include <mutex>
+
+#include "broker/replica/replica_manager_impl.h"
+#include "metadata/server_config.h"
+
+namespace sluice::broker {
+namespace {
+
+constexpr int64_t kUpkeepMs = 100;
+
+// What callers own. The implementation lives on while a task on a loop or a flusher still holds it.
+class ReplicaManagerHandle final : public ReplicaManager {
+ public:
+  explicit ReplicaManagerHandle(ReplicaManagerOptions options)
+      : impl_(std::make_shared<ReplicaManagerImpl>(std::move(options))) {
+    impl_->Start();
+  }
+  ~ReplicaManagerHandle() override { impl_->Stop(); }
+
+  void Produce(ProduceRequestParams params, ProduceOperation::Done done) override {
+    impl_->Produce(std::move(params), std::move(done));
+  }
+  void Fetch(FetchRequestParams params, FetchOperation::Done done) override {
+    impl_->Fetch(std::move(params), std::move(done));
+  }
+  std::vector<ListOffsetsResult> ListOffsets(
+      const std::vector<ListOffsetsEntry>& entries) override {
+    return impl_->ListOffsets(entries);
+  }
+  std::vector<EpochEndResult> OffsetsForLeaderEpoch(
+      const std::vector<EpochEndEntry>& entries) override {
+    return impl_->OffsetsForLeaderEpoch(entries);
+  }
+  std::vector<PartitionStatus> Status() const override { return impl_->Statuses(); }
+  std::map<storage::TopicPartition, Offset> Stop() override { return impl_->Stop(); }
+
+ private:
+  const std::shared_ptr<ReplicaManagerImpl> impl_;
+};
+
+// Where nothing else is given, topics inherit the defaults of the table.
+const ConfigValues* DefaultServerConfig() {
+  static const ConfigValues* const values = new ConfigValues(metadata::ServerConfigKeys());
+  return values;
+}
+
+}  // namespace
+
+std::unique_ptr<ReplicaManager> ReplicaManager::Create(ReplicaManagerOptions options) {
+  return std::make_unique<ReplicaManagerHandle>(std::move(options));
+}
+
+ReplicaManagerImpl::ReplicaManagerImpl(ReplicaManagerOptions options)
+    : options_(std::make_shared<ReplicaManagerOptions>(std::move(options))),
+      background_loop_(options_->background_loop != nullptr ? *options_->background_loop
+                                                            : *options_->loop) {
+  if (options_->server_config == nullptr) options_->server_config = DefaultServerConfig();
+}
+
+void ReplicaManagerImpl::Start() {
+  const std::weak_ptr<ReplicaManagerImpl> weak = weak_from_this();
+  context_ = std::make_shared<PartitionContext>();
+  sender_ = std::make_shared<AlterPartitionSender>(*options_->state, *options_->controller,
+                                                   *options_->loop, context_);
+  fetchers_ = std::make_shared<FetcherPool>(FetcherEnvironment{options_, context_});
+  context_->clock = options_->clock;
+  context_->state = options_->state;
+  context_->metadata = options_->metadata;
+  context_->flusher = options_->flusher;
+  context_->replica_lag_ms_max = options_->replica_lag_ms_max;
+  context_->propose_isr = [sender = std::weak_ptr(sender_)](IsrProposal proposal) {
+    if (const auto to = sender.lock()) to->Submit(std::move(proposal));
+  };
+  context_->report_storage_failure = [weak](const Status& failure) {
+    if (const auto self = weak.lock()) self->ReportStorageFailure(failure);
+  };
+  options_->metadata->AddListener(
+      [weak](const metadata::ImagePtr& before, const metadata::ImagePtr& after) {
+        if (const auto self = weak.lock()) self->OnImage(before, after);
+      });
+  Every(*options_->loop, kUpkeepMs, &ReplicaManagerImpl::Upkeep);
+  Every(background_loop_, options_->high_watermark_checkpoint_interval_ms,
+        &ReplicaManagerImpl::CheckpointHighWatermarks);
+  Every(background_loop_, options_->retention_check_interval_ms,
+        &ReplicaManagerImpl::ApplyRetention);
+}
+
+std::map<storage::TopicPartition, Offset> ReplicaManagerImpl::Stop() {
+  if (!stopped_.exchange(true)) {
+    PartitionEffects effects;
+    for (const PartitionPtr& partition : AllPartitions()) partition->Retire(effects);
+    effects.Run(*context_);
+    fetchers_->Stop();
+    options_->flusher->Drain();
+  }
+  return HighWatermarks();
+}
+
+void ReplicaManagerImpl::Every(EventLoop& loop, int64_t interval_ms,
+                               void (ReplicaManagerImpl::*task)()) {
+  loop.RunAfter(interval_ms, [weak = weak_from_this(), &loop, interval_ms, task] {
+    const auto self = weak.lock();
+    if (self == nullptr || self->stopped_) return;
+    (self.get()->*task)();
+    self->Every(loop, interval_ms, task);
+  });
+}
+
+ReplicaManagerImpl::PartitionPtr ReplicaManagerImpl::Find(const PartitionKey& key) const {
+  std::shared_lock lock(mutex_);
+  const auto found = partitions_.find(key);
+  return found == partitions_.end() ? nullptr : found->second;
+}
+
+std::vector<ReplicaManagerImpl::PartitionPtr> ReplicaManagerImpl::AllPartitions() const {
+  std::shared_lock lock(mutex_);
+  std::vector<PartitionPtr> all;
+  all.reserve(partitions_.size());
+  for (const auto& [key, partition] : partitions_) all.push_back(partition);
+  return all;
+}
+
+void ReplicaManagerImpl::Upkeep() {
+  const int64_t now_ms = options_->clock->SteadyMs();
+  const bool shrink = now_ms >= next_shrink_ms_;
+  if (shrink) next_shrink_ms_ = now_ms + options_->replica_lag_ms_max / 2;
+  PartitionEffects effects;
+  for (const PartitionPtr& partition : AllPartitions()) {
+    partition->ExpireWaiters(now_ms, effects);
+    if (shrink) partition->ShrinkIsr(effects);
+  }
+  effects.Run(*context_);
+}
+
+std::map<storage::TopicPartition, Offset> ReplicaManagerImpl::HighWatermarks() const {
+  std::map<storage::TopicPartition, Offset> offsets;
+  for (const PartitionPtr& partition : AllPartitions())
+    offsets[partition->name()] = partition->high_watermark();
+  return offsets;
+}
+
+void ReplicaManagerImpl::CheckpointHighWatermarks() {
+  std::map<storage::TopicPartition, Offset> offsets = HighWatermarks();
+  if (offsets == checkpointed_) return;
+  const Status written = options_->logs->WriteCheckpoints(offsets);
+  if (!written.ok()) {
+    LOG(ERROR) << "writing the checkpoints: " << written.ToString();
+    if (written.code() == StatusCode::kIoError) ReportStorageFailure(written);
+    return;
+  }
+  checkpointed_ = std::move(offsets);
+}
+
+void ReplicaManagerImpl::ApplyRetention() {
+  PartitionEffects effects;
+  for (const PartitionPtr& partition : AllPartitions()) partition->ApplyRetention(effects);
+  effects.Run(*context_);
+}
+
+void ReplicaManagerImpl::ReportStorageFailure(const Status& failure) {
+  if (storage_failed_.exchange(true)) return;
+  if (options_->on_storage_failure) options_->on_storage_failure(failure);
+}
+
+std::vector<PartitionStatus> ReplicaManagerImpl::Statuses() const {
+  std::vector<PartitionStatus> statuses;
+  for (const PartitionPtr& partition : AllPartitions()) statuses.push_back(partition->Status());
+  return statuses;
+}
+
+}  // namespace sluice::broker

@@ -1,0 +1,154 @@
+// ReplicaManager: from images to replicas and roles.
+#include <algorithm>
+#include <mutex>
+
+#include "broker/replica/replica_manager_impl.h"
+
+namespace sluice::broker {
+namespace {
+
+bool Holds(const metadata::PartitionImage& partition, NodeId id) {
+  return std::find(partition.replicas.begin(), partition.replicas.end(), id) !=
+         partition.replicas.end();
+}
+
+}  // namespace
+
+bool ReplicaManagerImpl::HoldsOurRegistration(const metadata::Image& image) const {
+  const metadata::BrokerImage* self = image.FindBroker(options_->state->node_id);
+  const int64_t epoch = options_->state->broker_epoch.load();
+  return self != nullptr && epoch >= 0 && self->epoch == BrokerEpoch(epoch);
+}
+
+void ReplicaManagerImpl::OnImage(const metadata::ImagePtr& before,
+                                 const metadata::ImagePtr& after) {
+  if (stopped_) return;
+  ImageChange change{before, after, {}, {}};
+  if (!registered_) {
+    if (!HoldsOurRegistration(*after)) return;
+    registered_ = true;
+    change.before = metadata::EmptyImage();
+    DeleteStrayLogs(*after);
+  }
+  if (change.before->topics_by_id != after->topics_by_id) {
+    // First what is gone: a topic made anew under an old name needs the directory's name.
+    RemoveGone(change);
+    ApplyTopics(change);
+  }
+  if (change.before->topic_configs != after->topic_configs ||
+      change.before->broker_configs != after->broker_configs) {
+    ApplyConfigs(change);
+  }
+  change.effects.Run(*context_);
+  fetchers_->Assign(std::move(change.assignments));
+}
+
+void ReplicaManagerImpl::DeleteStrayLogs(const metadata::Image& image) {
+  // The image is past our registration, and our directories were made from images before it: what
+  // it lacks was deleted while we were away.
+  for (const storage::TopicPartition& name : options_->logs->Partitions()) {
+    const std::shared_ptr<const metadata::TopicImage> topic = image.FindTopic(name.topic);
+    const metadata::PartitionImage* partition =
+        topic == nullptr ? nullptr : image.FindPartition(topic->id, name.partition);
+    if (partition != nullptr && Holds(*partition, options_->state->node_id)) continue;
+    LOG(INFO) << name.ToString()
+              << " was deleted or moved while this broker was away: removing its log";
+    if (const Status deleted = options_->logs->Delete(name); !deleted.ok()) {
+      LOG(ERROR) << "removing " << name.ToString() << ": " << deleted.ToString();
+    }
+  }
+}
+
+void ReplicaManagerImpl::RemoveGone(ImageChange& change) {
+  for (const PartitionPtr& partition : AllPartitions()) {
+    const PartitionKey& key = partition->key();
+    const metadata::PartitionImage* image =
+        change.after->FindPartition(key.topic_id, key.partition);
+    if (image == nullptr || !Holds(*image, options_->state->node_id))
+      RemoveReplica(partition, change);
+  }
+}
+
+void ReplicaManagerImpl::RemoveReplica(const PartitionPtr& partition, ImageChange& change) {
+  partition->Retire(change.effects);
+  change.assignments.push_back({partition, {}});
+  {
+    std::unique_lock lock(mutex_);
+    partitions_.erase(partition->key());
+  }
+  if (const Status deleted = options_->logs->Delete(partition->name()); !deleted.ok()) {
+    LOG(ERROR) << "removing " << partition->name().ToString() << ": " << deleted.ToString();
+  }
+}
+
+void ReplicaManagerImpl::ApplyTopics(ImageChange& change) {
+  static const std::map<TopicId, std::shared_ptr<const metadata::TopicImage>> kNone;
+  const auto& before =
+      change.before->topics_by_id == nullptr ? kNone : *change.before->topics_by_id;
+  if (change.after->topics_by_id == nullptr) return;
+  auto old = before.begin();
+  for (const auto& [id, topic] : *change.after->topics_by_id) {
+    while (old != before.end() && old->first < id) ++old;
+    // Topics that did not change are shared between images.
+    const bool same = old != before.end() && old->first == id && old->second == topic;
+    if (!same) ApplyTopic(*topic, change);
+  }
+}
+
+void ReplicaManagerImpl::ApplyTopic(const metadata::TopicImage& topic, ImageChange& change) {
+  for (size_t i = 0; i < topic.partitions.size(); ++i) {
+    const metadata::PartitionImage& image = topic.partitions[i];
+    if (!Holds(image, options_->state->node_id)) continue;
+    const PartitionIndex index(static_cast<int32_t>(i));
+    PartitionPtr partition = Find({topic.id, index});
+    if (partition == nullptr) partition = CreateReplica(topic, index, change);
+    partition->ApplyImage(image, change.effects);
+    change.assignments.push_back({partition, partition->follow_target()});
+  }
+}
+
+Partition::TopicConfigPtr ReplicaManagerImpl::ConfigOf(const metadata::Image& image,
+                                                       const std::string& topic) const {
+  const metadata::TopicConfigScope scope{image, *options_->server_config, options_->state->node_id};
+  return std::make_shared<metadata::TopicConfig>(metadata::EffectiveTopicConfig(scope, topic));
+}
+
+ReplicaManagerImpl::PartitionPtr ReplicaManagerImpl::CreateReplica(
+    const metadata::TopicImage& topic, PartitionIndex index, ImageChange& change) {
+  const storage::TopicPartition name{topic.name, index};
+  const Partition::TopicConfigPtr config = ConfigOf(*change.after, topic.name);
+  const TopicId stored_id = options_->logs->TopicIdOf(name);
+  if (!stored_id.IsZero() && stored_id != topic.id) {
+    LOG(INFO) << name.ToString() << " belongs to the deleted topic " << stored_id
+              << " of that name: removing its log";
+    if (const Status deleted = options_->logs->Delete(name); !deleted.ok()) {
+      LOG(ERROR) << "removing " << name.ToString() << ": " << deleted.ToString();
+    }
+  }
+  Result<std::shared_ptr<storage::Log>> log =
+      options_->logs->GetOrCreate(name, topic.id, LogConfigOf(*config));
+  if (!log.ok()) LOG(ERROR) << "opening " << name.ToString() << ": " << log.status().ToString();
+  auto partition = std::make_shared<Partition>(Partition::Identity{{topic.id, index}, name},
+                                               log.ok() ? *log : nullptr,
+                                               log.ok() ? "" : log.status().message(), context_);
+  if (const std::optional<Offset> checkpointed = options_->logs->CheckpointedHighWatermark(name)) {
+    partition->RestoreHighWatermark(*checkpointed);
+  }
+  partition->SetConfig(config, change.effects);
+  std::unique_lock lock(mutex_);
+  partitions_[partition->key()] = partition;
+  return partition;
+}
+
+void ReplicaManagerImpl::ApplyConfigs(ImageChange& change) {
+  std::map<std::string, Partition::TopicConfigPtr> configs;
+  for (const PartitionPtr& partition : AllPartitions()) {
+    Partition::TopicConfigPtr& config = configs[partition->name().topic];
+    if (config == nullptr) config = ConfigOf(*change.after, partition->name().topic);
+    if (*config == *partition->config()) continue;
+    partition->SetConfig(config, change.effects);
+    change.assignments.push_back({partition, partition->follow_target()});
+  }
+}
+
+}  // namespace sluice::broker

@@ -1,0 +1,88 @@
+#pragma once
+// ReplicaManagerImpl: ReplicaManager behind a shared_ptr, so that tasks still posted when it goes
+// can tell. replica_manager.cc has its life and its timers, replica_manager_image.cc turns images
+// into replicas and roles, replica_manager_requests.cc serves the API.
+//
+// Thread rule: as ReplicaManager. OnImage runs on the metadata loop only; partitions_ is written
+// there and by Stop.
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <shared_mutex>
+#include <vector>
+
+#include "broker/replica/alter_partition_sender.h"
+#include "broker/replica/fetch_operation.h"
+#include "broker/replica/fetcher_pool.h"
+#include "broker/replica/partition.h"
+#include "broker/replica/replica_manager.h"
+
+namespace sluice::broker {
+
+class ReplicaManagerImpl : public std::enable_shared_from_this<ReplicaManagerImpl> {
+ public:
+  explicit ReplicaManagerImpl(ReplicaManagerOptions options);
+  void Start();
+
+  void Produce(ProduceRequestParams params, ProduceOperation::Done done);
+  void Fetch(FetchRequestParams params, FetchOperation::Done done);
+  std::vector<ListOffsetsResult> ListOffsets(const std::vector<ListOffsetsEntry>& entries);
+  std::vector<EpochEndResult> OffsetsForLeaderEpoch(const std::vector<EpochEndEntry>& entries);
+  std::vector<PartitionStatus> Statuses() const;
+  std::map<storage::TopicPartition, Offset> Stop();
+
+ private:
+  using PartitionPtr = std::shared_ptr<Partition>;
+  struct ImageChange {
+    metadata::ImagePtr before;
+    metadata::ImagePtr after;
+    PartitionEffects effects;
+    std::vector<FetcherPool::Assignment> assignments;
+  };
+
+  PartitionPtr Find(const PartitionKey& key) const;
+  std::vector<PartitionPtr> AllPartitions() const;
+
+  // Life and timers.
+  void Every(EventLoop& loop, int64_t interval_ms, void (ReplicaManagerImpl::*task)());
+  void Upkeep();
+  void CheckpointHighWatermarks();
+  void ApplyRetention();
+  void ReportStorageFailure(const Status& failure);
+  std::map<storage::TopicPartition, Offset> HighWatermarks() const;
+
+  // Images.
+  void OnImage(const metadata::ImagePtr& before, const metadata::ImagePtr& after);
+  bool HoldsOurRegistration(const metadata::Image& image) const;
+  void DeleteStrayLogs(const metadata::Image& image);
+  void RemoveGone(ImageChange& change);
+  void ApplyTopics(ImageChange& change);
+  void ApplyTopic(const metadata::TopicImage& topic, ImageChange& change);
+  void ApplyConfigs(ImageChange& change);
+  PartitionPtr CreateReplica(const metadata::TopicImage& topic, PartitionIndex index,
+                             ImageChange& change);
+  void RemoveReplica(const PartitionPtr& partition, ImageChange& change);
+  Partition::TopicConfigPtr ConfigOf(const metadata::Image& image, const std::string& topic) const;
+
+  // Requests.
+  void AppendEntry(const ProduceRequestParams& params, const Partition::AppendRequest& request,
+                   PartitionEffects& effects);
+  kafka::ErrorCode WhyUnknown(const PartitionKey& key, LeaderHint& hint) const;
+
+  const std::shared_ptr<ReplicaManagerOptions> options_;
+  EventLoop& background_loop_;
+  std::shared_ptr<PartitionContext> context_;
+  std::shared_ptr<AlterPartitionSender> sender_;
+  std::shared_ptr<FetcherPool> fetchers_;
+  std::atomic<bool> stopped_{false};
+  std::atomic<bool> storage_failed_{false};
+  bool registered_ = false;                                 // metadata loop only
+  int64_t next_shrink_ms_ = 0;                              // replica loop only
+  std::map<storage::TopicPartition, Offset> checkpointed_;  // background loop only
+
+  mutable std::shared_mutex mutex_;  // guards all below
+  std::map<PartitionKey, PartitionPtr> partitions_;
+};
+
+}  // namespace sluice::broker

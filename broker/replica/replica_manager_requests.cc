@@ -1,0 +1,151 @@
+// ReplicaManager: produce, fetch and lookups.
+#include <algorithm>
+
+#include "broker/replica/replica_manager_impl.h"
+#include "kafka/batch_validator.h"
+
+namespace sluice::broker {
+
+using kafka::ErrorCode;
+
+namespace {
+
+kafka::BatchRules RulesFor(const metadata::TopicConfig& config, int16_t api_version,
+                           int64_t now_ms) {
+  kafka::BatchRules rules;
+  rules.produce_version = api_version;
+  rules.now_ms = now_ms;
+  rules.max_message_bytes = static_cast<size_t>(config.message_bytes_max);
+  rules.timestamp_type = config.log_append_time ? kafka::TimestampType::kLogAppendTime
+                                                : kafka::TimestampType::kCreateTime;
+  rules.timestamp_before_max_ms = config.timestamp_before_ms_max;
+  rules.timestamp_after_max_ms = config.timestamp_after_ms_max;
+  rules.compacted = config.cleanup_compact;
+  rules.full_validation = config.full_record_validation;
+  return rules;
+}
+
+}  // namespace
+
+ErrorCode ReplicaManagerImpl::WhyUnknown(const PartitionKey& key, LeaderHint& hint) const {
+  const metadata::ImagePtr image = options_->metadata->Current();
+  if (image->FindTopic(key.topic_id) == nullptr) return ErrorCode::kUnknownTopicId;
+  const metadata::PartitionImage* partition = image->FindPartition(key.topic_id, key.partition);
+  if (partition == nullptr) return ErrorCode::kUnknownTopicOrPartition;
+  hint = {partition->leader, partition->leader_epoch};
+  return ErrorCode::kNotLeaderOrFollower;
+}
+
+void ReplicaManagerImpl::Produce(ProduceRequestParams params, ProduceOperation::Done done) {
+  const auto operation = std::make_shared<ProduceOperation>(params.entries.size(), std::move(done));
+  const int64_t deadline_ms = options_->clock->SteadyMs() + params.timeout_ms;
+  const bool acks_known = params.acks >= -1 && params.acks <= 1;
+  const bool may_lead = !stopped_ && options_->state->LeaseValid(*options_->clock);
+  PartitionEffects effects;
+  for (size_t i = 0; i < params.entries.size(); ++i) {
+    if (!acks_known) {
+      operation->result(i).error = ErrorCode::kInvalidRequiredAcks;
+    } else if (!may_lead) {
+      // Others may lead already (rule 10); who, the client learns from them.
+      operation->result(i).error = ErrorCode::kNotLeaderOrFollower;
+    } else {
+      AppendEntry(params, {{}, params.acks, deadline_ms, operation, i}, effects);
+    }
+  }
+  // After all entries: a follower that is woken fetches everything this request brought, and one
+  // flush covers it.
+  effects.Run(*context_);
+  operation->Start();
+}
+
+void ReplicaManagerImpl::AppendEntry(const ProduceRequestParams& params,
+                                     const Partition::AppendRequest& request,
+                                     PartitionEffects& effects) {
+  const ProduceEntry& entry = params.entries[request.entry];
+  ProduceEntryResult& result = request.operation->result(request.entry);
+  const PartitionPtr partition = Find(entry.key);
+  if (partition == nullptr) {
+    result.error = WhyUnknown(entry.key, result.leader);
+    return;
+  }
+  const Partition::TopicConfigPtr config = partition->config();
+  const std::string_view bytes = entry.records.bytes();
+  const int64_t now_ms = options_->clock->WallMs();
+  const kafka::BatchRules rules = RulesFor(*config, params.api_version, now_ms);
+  // Without the partition's lock: the CRC of a large batch takes a while.
+  kafka::BatchVerdict verdict = kafka::ValidateBatch(bytes, rules);
+  if (!verdict.ok()) {
+    result.error = verdict.error;
+    result.message = std::move(verdict.message);
+    for (kafka::RecordError& error : verdict.record_errors) {
+      result.record_errors.push_back({error.batch_index, std::move(error.message)});
+    }
+    return;
+  }
+  if (bytes.size() > static_cast<uint64_t>(config->segment_bytes)) {
+    result.error = ErrorCode::kRecordListTooLarge;
+    result.message = "the batch has " + std::to_string(bytes.size()) +
+                     " bytes, and a segment holds " + std::to_string(config->segment_bytes);
+    return;
+  }
+  Partition::AppendRequest append = request;
+  append.batch = bytes;
+  std::string rewritten;
+  if (config->log_append_time || verdict.true_max_timestamp_ms.has_value()) {
+    rewritten = bytes;
+    kafka::ApplyTimestamps(verdict, rules, rewritten);
+    append.batch = rewritten;
+    if (config->log_append_time) result.log_append_time_ms = now_ms;
+  }
+  partition->Append(append, effects);
+}
+
+void ReplicaManagerImpl::Fetch(FetchRequestParams params, FetchOperation::Done done) {
+  std::vector<FetchOperation::Target> targets;
+  targets.reserve(params.entries.size());
+  for (const FetchEntry& entry : params.entries) {
+    FetchOperation::Target& target = targets.emplace_back();
+    if (!stopped_) target.partition = Find(entry.key);
+    if (target.partition == nullptr)
+      target.failure.error = WhyUnknown(entry.key, target.failure.leader);
+  }
+  std::make_shared<FetchOperation>(FetchOperation::Environment{context_, options_->loop},
+                                   std::move(params), std::move(targets), std::move(done))
+      ->Start();
+}
+
+std::vector<ListOffsetsResult> ReplicaManagerImpl::ListOffsets(
+    const std::vector<ListOffsetsEntry>& entries) {
+  std::vector<ListOffsetsResult> results;
+  results.reserve(entries.size());
+  for (const ListOffsetsEntry& entry : entries) {
+    ListOffsetsResult& result = results.emplace_back();
+    LeaderHint hint;
+    const PartitionPtr partition = Find(entry.key);
+    if (partition != nullptr) {
+      result = partition->FindOffset(entry);
+    } else {
+      result.error = WhyUnknown(entry.key, hint);
+    }
+  }
+  return results;
+}
+
+std::vector<EpochEndResult> ReplicaManagerImpl::OffsetsForLeaderEpoch(
+    const std::vector<EpochEndEntry>& entries) {
+  std::vector<EpochEndResult> results;
+  results.reserve(entries.size());
+  for (const EpochEndEntry& entry : entries) {
+    EpochEndResult& result = results.emplace_back();
+    LeaderHint hint;
+    const PartitionPtr partition = Find(entry.key);
+    if (partition != nullptr) {
+      result = partition->FindEpochEnd(entry);
+    } else {
+      result.error = WhyUnknown(entry.key, hint);
+    }
+  }
+  return results;
+}
+
+}  // namespace sluice::broker

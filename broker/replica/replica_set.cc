@@ -1,0 +1,104 @@
+#include "broker/replica/replica_set.h"
+
+#include <algorithm>
+
+namespace sluice::broker {
+namespace {
+
+bool Contains(const std::vector<NodeId>& ids, NodeId id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
+}  // namespace
+
+void ReplicaSet::StartEpoch(NodeId self, const std::vector<NodeId>& replicas,
+                            const std::vector<NodeId>& isr, int64_t now_ms) {
+  self_ = self;
+  isr_ = isr;
+  proposed_.reset();
+  remotes_.clear();
+  for (const NodeId id : replicas) {
+    if (id == self) continue;
+    RemoteReplica remote;
+    remote.id = id;
+    if (Contains(isr, id)) remote.last_caught_up_ms = now_ms;
+    remotes_.push_back(remote);
+  }
+}
+
+void ReplicaSet::Commit(const std::vector<NodeId>& replicas, const std::vector<NodeId>& isr) {
+  std::erase_if(remotes_,
+                [&](const RemoteReplica& remote) { return !Contains(replicas, remote.id); });
+  for (const NodeId id : replicas) {
+    if (id == self_ || Find(id) != nullptr) continue;
+    RemoteReplica remote;
+    remote.id = id;
+    remotes_.push_back(remote);
+  }
+  CommitIsr(isr);
+}
+
+void ReplicaSet::CommitIsr(const std::vector<NodeId>& isr) {
+  isr_ = isr;
+  proposed_.reset();
+}
+
+bool ReplicaSet::InIsr(NodeId id) const { return Contains(isr_, id); }
+
+bool ReplicaSet::InMaximalIsr(NodeId id) const {
+  return Contains(isr_, id) || (proposed_.has_value() && Contains(*proposed_, id));
+}
+
+RemoteReplica* ReplicaSet::Find(NodeId id) {
+  for (RemoteReplica& remote : remotes_) {
+    if (remote.id == id) return &remote;
+  }
+  return nullptr;
+}
+
+const RemoteReplica* ReplicaSet::Find(NodeId id) const {
+  for (const RemoteReplica& remote : remotes_) {
+    if (remote.id == id) return &remote;
+  }
+  return nullptr;
+}
+
+bool ReplicaSet::RecordFetch(RemoteReplica& replica, Offset offset, BrokerEpoch broker_epoch,
+                             Offset leader_end, int64_t now_ms) {
+  // A request that the broker sent before it was restarted tells nothing about what it has now
+  // (KAFKA-15221).
+  if (broker_epoch < replica.broker_epoch) return false;
+  if (offset >= leader_end) {
+    replica.last_caught_up_ms = now_ms;
+  } else if (replica.last_fetch_ms >= 0 && offset >= replica.leader_end_at_last_fetch) {
+    // Under a steady stream of appends it never sees the very end; it keeps up when it has what was
+    // there a fetch ago.
+    replica.last_caught_up_ms = std::max(replica.last_caught_up_ms, replica.last_fetch_ms);
+  }
+  replica.log_end_offset = offset;
+  replica.broker_epoch = broker_epoch;
+  replica.last_fetch_ms = now_ms;
+  replica.leader_end_at_last_fetch = leader_end;
+  return true;
+}
+
+Offset ReplicaSet::CommittableOffset(Offset own, const LagRule& rule,
+                                     const Eligible& eligible) const {
+  Offset committable = own;
+  for (const RemoteReplica& remote : remotes_) {
+    if (remote.log_end_offset >= committable) continue;
+    if (InMaximalIsr(remote.id) || (CaughtUp(remote, rule) && eligible(remote)))
+      committable = remote.log_end_offset;
+  }
+  return committable;
+}
+
+std::vector<NodeId> ReplicaSet::Lagging(const LagRule& rule) const {
+  std::vector<NodeId> lagging;
+  for (const RemoteReplica& remote : remotes_) {
+    if (InIsr(remote.id) && !CaughtUp(remote, rule)) lagging.push_back(remote.id);
+  }
+  return lagging;
+}
+
+}  // namespace sluice::broker

@@ -1,0 +1,91 @@
+#pragma once
+// ReplicaSet: what a leader knows of its partition's replicas: the committed ISR, the ISR it has
+// asked the controller for, and how far each follower has come. It holds the arithmetic of rules 3,
+// 4 and 5 (docs/THREADS.md names them): pure state, no clock, no lock, no log.
+//
+// Invariants:
+//   1. The committed ISR changes by the controller's word only (an image or the answer to
+//   AlterPartition).
+//   2. While a change is pending the high watermark waits for the union of both ISRs: whichever the
+//   controller has, its members have the data.
+//   3. A follower's position is unknown until it fetches in this leader epoch; an unknown position
+//   holds the high watermark.
+//
+// Thread rule: owned by Partition, under its mutex.
+
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "base/ids.h"
+
+namespace sluice::broker {
+
+struct RemoteReplica {
+  NodeId id = kNoNode;
+  Offset log_end_offset{-1};     // its durable end in fsync mode; -1 = not known in this epoch
+  BrokerEpoch broker_epoch{-1};  // as it said in its last fetch
+  int64_t last_caught_up_ms =
+      -1;  // when it last had all that the leader had; -1 = never in this epoch
+  int64_t last_fetch_ms = -1;
+  Offset leader_end_at_last_fetch{-1};
+  Offset sent_high_watermark{-1};  // in the last answer to it
+
+  bool fetched_in_epoch() const { return log_end_offset >= Offset(0); }
+};
+
+class ReplicaSet {
+ public:
+  // A new leader epoch: positions are forgotten; ISR members get a full lag period to show up.
+  void StartEpoch(NodeId self, const std::vector<NodeId>& replicas, const std::vector<NodeId>& isr,
+                  int64_t now_ms);
+  // The controller's word within the epoch: replaces both ISRs, keeps the positions of replicas
+  // that stay.
+  void Commit(const std::vector<NodeId>& replicas, const std::vector<NodeId>& isr);
+  void CommitIsr(const std::vector<NodeId>& isr);
+
+  const std::vector<NodeId>& isr() const { return isr_; }
+  size_t replica_count() const { return remotes_.size() + 1; }
+  bool pending() const { return proposed_.has_value(); }
+  const std::optional<std::vector<NodeId>>& proposed() const { return proposed_; }
+  void Propose(std::vector<NodeId> isr) { proposed_ = std::move(isr); }
+  // The controller has definitely refused the proposal.
+  void DropProposal() { proposed_.reset(); }
+
+  bool InIsr(NodeId id) const;
+  bool InMaximalIsr(NodeId id) const;
+  // Null when `id` is no other replica of this partition.
+  RemoteReplica* Find(NodeId id);
+  const RemoteReplica* Find(NodeId id) const;
+
+  // A fetch at `offset` while the leader's log ends at `leader_end` (rule 3: the caller has refused
+  // diverging fetches). False when it comes from an earlier life of that broker and was ignored.
+  bool RecordFetch(RemoteReplica& replica, Offset offset, BrokerEpoch broker_epoch,
+                   Offset leader_end, int64_t now_ms);
+
+  struct LagRule {
+    Offset leader_end;
+    int64_t now_ms = 0;
+    int64_t lag_ms_max = 0;
+  };
+  static bool CaughtUp(const RemoteReplica& replica, const LagRule& rule) {
+    return replica.log_end_offset == rule.leader_end ||
+           (replica.last_caught_up_ms >= 0 &&
+            rule.now_ms - replica.last_caught_up_ms <= rule.lag_ms_max);
+  }
+  using Eligible = std::function<bool(const RemoteReplica&)>;
+  // Rule 4: below which offset all have everything, given the leader's own contribution. Replicas
+  // outside the ISR count while they are caught up and eligible: else one that is just joining
+  // could find the high watermark ahead of it (KIP-966).
+  Offset CommittableOffset(Offset own, const LagRule& rule, const Eligible& eligible) const;
+  // ISR members that must leave.
+  std::vector<NodeId> Lagging(const LagRule& rule) const;
+
+ private:
+  NodeId self_ = kNoNode;
+  std::vector<NodeId> isr_;
+  std::optional<std::vector<NodeId>> proposed_;
+  std::vector<RemoteReplica> remotes_;
+};
+
+}  // namespace sluice::broker
