@@ -39,9 +39,9 @@ void Core::StartPreVote() {
 }
 
 // No answer will come from a dead process. Counted as a refusal it lets two survivors of three that campaign at once see at once that
-// neither wins, instead of waiting for the timeout.
+// neither wins, instead of waiting for the timeout. For a while only: it may come back, and its vote be needed.
 void Core::PresumeLostLeaderRefuses() {
-  if (lost_leader_ != kNoNode && lost_leader_ != self_.id) votes_[lost_leader_] = false;
+  if (lost_leader_ != kNoNode && quick_attempts_ < config_.start_attempts_max) votes_[lost_leader_] = false;
 }
 
 void Core::StartElection(ElectionCause cause) {

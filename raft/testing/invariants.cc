@@ -32,6 +32,7 @@ void Invariants::Observe(NodeId node, const Core& core) {
   if (core.term() < seen.term) Breach(Join("node ", node, " fell from term ", seen.term, " to ", core.term()));
   if (core.commit() < seen.commit) Breach(Join("node ", node, " commit fell from ", seen.commit, " to ", core.commit()));
   seen.commit = core.commit();
+  seen.last_term = core.term();
   if (core.role() == Role::kLeader) CheckLeader(node, core);
 }
 
@@ -48,8 +49,8 @@ void Invariants::CheckLeader(NodeId node, const Core& core) {
   for (size_t i = 0; i < committed_.size(); ++i) {
     const LogIndex index(static_cast<int64_t>(i));
     if (index < core.log().first_index()) continue;
-    if (core.log().TermAt(index) == committed_[i].first) continue;
-    Breach(Join("leader ", node, " of term ", core.term(), " lacks the committed entry ", index, "/", committed_[i].first));
+    if (committed_[i].known_in_term >= core.term() || core.log().TermAt(index) == committed_[i].term) continue;
+    Breach(Join("leader ", node, " of term ", core.term(), " lacks the committed entry ", index, "/", committed_[i].term));
     return;
   }
 }
@@ -72,12 +73,12 @@ void Invariants::Applied(NodeId node, const std::vector<Entry>& entries) {
       Breach(Join("node ", node, " applied ", entry.index, " after ", seen.applied));
     }
     seen.applied = entry.index;
-    const std::pair<Term, uint32_t> content(entry.term, Crc32c(entry.data));
+    const uint32_t crc = Crc32c(entry.data);
     const auto at = static_cast<size_t>(entry.index.value());
-    if (at == committed_.size()) committed_.push_back(content);
+    if (at == committed_.size()) committed_.push_back({entry.term, crc, seen.last_term});
     if (at > committed_.size()) {
       Breach(Join("node ", node, " applied ", entry.index, " when only ", committed_.size(), " were known"));
-    } else if (committed_[at] != content) {
+    } else if (committed_[at].term != entry.term || committed_[at].crc != crc) {
       Breach(Join("node ", node, " applied another entry at ", entry.index));
     }
   }
@@ -87,7 +88,7 @@ void Invariants::SnapshotLoaded(NodeId node, const SnapshotMeta& meta) {
   Seen& seen = seen_[node];
   if (meta.index <= seen.applied) Breach(Join("node ", node, " loaded a snapshot of the past, ", meta.index));
   const auto at = static_cast<size_t>(meta.index.value());
-  if (at >= committed_.size() || committed_[at].first != meta.term) {
+  if (at >= committed_.size() || committed_[at].term != meta.term) {
     Breach(Join("node ", node, " loaded a snapshot of what is not committed, ", meta.index, "/", meta.term));
   }
   seen.applied = meta.index;
@@ -95,7 +96,7 @@ void Invariants::SnapshotLoaded(NodeId node, const SnapshotMeta& meta) {
 
 void Invariants::Acknowledged(LogIndex index, const std::string& data) {
   const auto at = static_cast<size_t>(index.value());
-  if (at >= committed_.size() || committed_[at].second != Crc32c(data)) {
+  if (at >= committed_.size() || committed_[at].crc != Crc32c(data)) {
     Breach(Join("the proposal acknowledged at ", index, " is not the entry committed there"));
   }
   acknowledged_max_ = std::max(acknowledged_max_, index);

@@ -4,7 +4,8 @@
 //   election safety       a term has at most one leader
 //   log matching          two logs that hold an entry of the same index and term are equal up to there. Checked by induction: an
 //                         (index, term) names one content and one term before it
-//   leader completeness   a leader's log holds every entry that was committed before it was elected
+//   leader completeness   a leader's log holds every entry that was committed in an earlier term. (One that wins late, when a
+//                         later term has begun to commit, lacks that, and can do nothing.)
 //   state machine safety  no two nodes apply different entries at one index, and none skips or repeats one
 //   monotony              term and commit of an incarnation never fall; a node's term never falls, restarts included
 //   acknowledged          an acknowledged proposal is the committed entry at its index
@@ -42,7 +43,8 @@ class Invariants {
 
  private:
   struct Seen {
-    Term term;  // survives restarts
+    Term term;      // the highest it led in; survives restarts
+    Term last_term;  // when it was last observed
     LogIndex commit = kNoIndex;
     LogIndex applied = kNoIndex;
     Term led_term{-1};
@@ -57,7 +59,13 @@ class Invariants {
   std::map<NodeId, Seen> seen_;
   std::map<Term, NodeId> leaders_;
   std::map<std::pair<LogIndex, Term>, Content> contents_;
-  std::vector<std::pair<Term, uint32_t>> committed_;  // by index: term and CRC of the data
+  struct Committed {
+    Term term;
+    uint32_t crc;
+    // The term of the node that first applied it: not before the term in which it was committed.
+    Term known_in_term;
+  };
+  std::vector<Committed> committed_;  // by index
   LogIndex acknowledged_max_ = kNoIndex;
   std::string breach_;
 };
