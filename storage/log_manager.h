@@ -35,7 +35,9 @@ struct LogManagerOptions {
   FileSystem* file_system = nullptr;  // not owned
   const Clock* clock = nullptr;       // not owned
   LogConfig config;                   // the default for logs found at start
-  int recovery_threads = 2;
+  int recovery_threads = 2;           // 1: the caller's thread does it alone
+  // Runs removals of large files and directories soon. Empty: a thread of the manager does; the simulator gives its event loop.
+  std::function<void(std::function<void()>)> run_later;
 };
 
 // What the last stop left behind; decides whether a replica may be unclean (architecture.md section 4).
@@ -51,15 +53,19 @@ class LogManager {
   // Writes meta.properties, creating the directory; kAlreadyExists when it is formatted already.
   static Status Format(FileSystem& fs, const std::string& directory, const DirectoryIdentity& identity);
 
+  // The logs it gives out must not be used after the manager is gone.
+  //
   // Locks the directory (kUnavailable with a clear text when another process has it) and opens every log in it, several at a time.
   static Result<std::unique_ptr<LogManager>> Open(LogManagerOptions options);
   virtual ~LogManager() = default;
 
+  // Logs that could not be opened, and why: GetOrCreate gives that status for them until they are Deleted. The others work.
+  virtual std::map<TopicPartition, Status> DamagedLogs() const = 0;
   virtual const DirectoryIdentity& identity() const = 0;
   virtual const ShutdownState& last_shutdown() const = 0;
   virtual std::vector<TopicPartition> Partitions() const = 0;
-  // The log of `partition`, opened at start or now. kNotFound / kFenced when the directory belongs to another topic id
-  // (an older topic of that name): the caller then Deletes it first.
+  // The log of `partition`, opened at start or now, with `config` set. kFenced when the directory belongs to another topic id (an older
+  // topic of that name): the caller then Deletes it first.
   virtual Result<std::shared_ptr<Log>> GetOrCreate(const TopicPartition& partition, TopicId topic_id, const LogConfig& config) = 0;
   virtual std::shared_ptr<Log> Find(const TopicPartition& partition) const = 0;
   virtual TopicId TopicIdOf(const TopicPartition& partition) const = 0;  // zero when unknown

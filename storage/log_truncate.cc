@@ -11,9 +11,9 @@ namespace sluice::storage {
 Status LogImpl::LowerRecoveryPoint(Offset offset) {
   for (Capture& capture : captures_) capture.cap = std::min(capture.cap, offset);
   if (offset >= flushed_offset()) return Status::Ok();
-  if (options_.lower_recovery_point) SLUICE_RETURN_IF_ERROR(options_.lower_recovery_point(offset));
-  flushed_.store(offset.value(), std::memory_order_relaxed);
-  return Status::Ok();
+  // In this order: a checkpoint that is being written beside this either ends before the callback, or sees the lowered value.
+  flushed_.store(offset.value(), std::memory_order_seq_cst);
+  return options_.lower_recovery_point ? options_.lower_recovery_point(offset) : Status::Ok();
 }
 
 Status LogImpl::TruncateTo(Offset offset) {

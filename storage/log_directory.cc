@@ -1,0 +1,37 @@
+#include "storage/log_directory.h"
+
+#include <charconv>
+#include <cstdio>
+
+namespace sluice::storage {
+
+std::string TopicPartition::ToString() const {
+  return topic + "-" + std::to_string(partition.value());
+}
+
+std::optional<TopicPartition> ParseDirectoryName(std::string_view name) {
+  const size_t dash = name.rfind('-');
+  if (dash == std::string_view::npos || dash == 0 || dash + 1 == name.size()) return std::nullopt;
+  const std::string_view digits = name.substr(dash + 1);
+  int32_t partition = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), partition);
+  const bool canonical = digits.size() == 1 || digits[0] != '0';
+  if (error != std::errc() || end != digits.data() + digits.size() || partition < 0 || !canonical) return std::nullopt;
+  return TopicPartition{std::string(name.substr(0, dash)), PartitionIndex(partition)};
+}
+
+bool IsDeletedDirectoryName(std::string_view name) {
+  return name.size() > kDeleteSuffix.size() && name.substr(name.size() - kDeleteSuffix.size()) == kDeleteSuffix &&
+         name.find('.') != std::string_view::npos;
+}
+
+std::string DeletedDirectoryName(const TopicPartition& partition, int64_t time_ms, uint64_t number) {
+  constexpr size_t kNameBytesMax = 255;
+  char unique[33];
+  std::snprintf(unique, sizeof unique, "%016llx%016llx", static_cast<unsigned long long>(time_ms),
+                static_cast<unsigned long long>(number));
+  const std::string suffix = "." + std::string(unique) + std::string(kDeleteSuffix);
+  return partition.ToString().substr(0, kNameBytesMax - suffix.size()) + suffix;
+}
+
+}  // namespace sluice::storage

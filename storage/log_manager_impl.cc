@@ -1,0 +1,259 @@
+#include "storage/log_manager_impl.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "storage/file_names.h"
+#include "storage/log_directory.h"
+#include "storage/meta_properties.h"
+#include "storage/partition_metadata.h"
+#include "storage/shutdown_marker.h"
+
+namespace sluice::storage {
+namespace {
+
+constexpr char kLockName[] = ".lock";
+
+}  // namespace
+
+Result<std::optional<DirectoryIdentity>> LogManager::ReadIdentity(FileSystem& fs, const std::string& directory) {
+  const std::string path = directory + "/" + kMetaPropertiesName;
+  if (!fs.Exists(path)) return std::optional<DirectoryIdentity>();
+  SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadFile(fs, path));
+  auto identity = ParseMetaProperties(text);
+  if (!identity.ok()) return Status(identity.status().code(), directory + ": " + identity.status().message());
+  return std::optional(*identity);
+}
+
+Status LogManager::Format(FileSystem& fs, const std::string& directory, const DirectoryIdentity& identity) {
+  SLUICE_RETURN_IF_ERROR(fs.CreateDirectories(directory));
+  const std::string path = directory + "/" + kMetaPropertiesName;
+  if (fs.Exists(path)) return Status::AlreadyExists(directory + " is formatted already: " + path + " exists");
+  return WriteFileAtomically(fs, path, FormatMetaProperties(identity));
+}
+
+Result<std::unique_ptr<LogManager>> LogManager::Open(LogManagerOptions options) {
+  CHECK(options.file_system != nullptr && options.clock != nullptr);
+  FileSystem& fs = *options.file_system;
+  SLUICE_ASSIGN_OR_RETURN(const auto identity, ReadIdentity(fs, options.directory));
+  if (!identity) {
+    return Status::NotFound(options.directory + " is not formatted: it has no " + std::string(kMetaPropertiesName));
+  }
+  auto lock = fs.Lock(options.directory + "/" + kLockName);
+  if (!lock.ok()) {
+    return Status(lock.status().code(), "log directory " + options.directory + " cannot be locked: " + lock.status().message());
+  }
+  auto manager = std::make_unique<LogManagerImpl>(std::move(options), *identity, std::move(*lock));
+  SLUICE_RETURN_IF_ERROR(manager->OpenLogs());
+  return std::unique_ptr<LogManager>(std::move(manager));
+}
+
+LogManagerImpl::LogManagerImpl(LogManagerOptions options, DirectoryIdentity identity, std::unique_ptr<FileLock> lock)
+    : options_(std::move(options)),
+      identity_(std::move(identity)),
+      lock_(std::move(lock)),
+      checkpoints_(*options_.file_system, options_.directory) {}
+
+Status LogManagerImpl::OpenLogs() {
+  SLUICE_ASSIGN_OR_RETURN(last_shutdown_, TakeShutdownMarker(fs(), options_.directory));
+  SLUICE_ASSIGN_OR_RETURN(const auto names, fs().List(options_.directory));
+  std::vector<TopicPartition> found;
+  for (const std::string& name : names) {
+    const std::string path = options_.directory + "/" + name;
+    if (!fs().IsDirectory(path)) continue;
+    if (IsDeletedDirectoryName(name)) {
+      RemoveDirectoryLater(path);
+      continue;
+    }
+    // The controller's log may share the directory; it is the quorum's, not a partition's.
+    const auto partition = ParseDirectoryName(name);
+    if (partition && partition->topic != kMetadataTopic) found.push_back(*partition);
+  }
+  OpenAll(found);
+  return Status::Ok();
+}
+
+void LogManagerImpl::OpenAll(const std::vector<TopicPartition>& found) {
+  std::atomic<size_t> next = 0;
+  const auto work = [&] {
+    for (size_t i = next++; i < found.size(); i = next++) {
+      auto hosted = OpenFound(found[i]);
+      std::lock_guard lock(mutex_);
+      if (hosted.ok()) {
+        logs_[found[i]] = std::move(*hosted);
+      } else {
+        LOG(ERROR) << "partition " << found[i].ToString() << " is out of service: " << hosted.status().ToString();
+        damaged_[found[i]] = hosted.status();
+      }
+    }
+  };
+  std::vector<std::thread> helpers;
+  const size_t threads = std::min<size_t>(std::max(options_.recovery_threads, 1), found.size());
+  for (size_t i = 1; i < threads; ++i) helpers.emplace_back(work);
+  work();
+  for (std::thread& helper : helpers) helper.join();
+}
+
+LogOptions LogManagerImpl::OptionsFor(const TopicPartition& partition, TopicId topic_id, const LogConfig& config) {
+  LogOptions options;
+  options.directory = PathOf(partition);
+  options.topic_id = topic_id;
+  options.config = config;
+  options.file_system = options_.file_system;
+  options.clock = options_.clock;
+  options.lower_recovery_point = [this, partition](Offset offset) { return checkpoints_.Lower(partition, offset); };
+  options.run_later = [this](std::function<void()> task) { RunLater(std::move(task)); };
+  return options;
+}
+
+Result<LogManagerImpl::Hosted> LogManagerImpl::OpenFound(const TopicPartition& partition) {
+  LogOptions options = OptionsFor(partition, TopicId(), options_.config);
+  options.recovery_point = checkpoints_.RecoveryPoint(partition).value_or(Offset(0));
+  options.log_start_offset = checkpoints_.LogStart(partition);
+  options.clean = last_shutdown_.clean;
+  const std::string metadata_path = options.directory + "/" + kPartitionMetadataName;
+  if (fs().Exists(metadata_path)) {
+    SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadFile(fs(), metadata_path));
+    if (!text.empty()) {
+      SLUICE_ASSIGN_OR_RETURN(options.topic_id, ParsePartitionMetadata(text));
+    }
+  }
+  const TopicId topic_id = options.topic_id;
+  SLUICE_ASSIGN_OR_RETURN(std::shared_ptr<Log> log, Log::Open(std::move(options)));
+  return Hosted{std::move(log), topic_id};
+}
+
+std::map<TopicPartition, Status> LogManagerImpl::DamagedLogs() const {
+  std::lock_guard lock(mutex_);
+  return damaged_;
+}
+
+std::vector<TopicPartition> LogManagerImpl::Partitions() const {
+  std::lock_guard lock(mutex_);
+  std::vector<TopicPartition> partitions;
+  for (const auto& [partition, hosted] : logs_) partitions.push_back(partition);
+  return partitions;
+}
+
+Result<std::shared_ptr<Log>> LogManagerImpl::GetOrCreate(const TopicPartition& partition, TopicId topic_id,
+                                                         const LogConfig& config) {
+  std::lock_guard lock(mutex_);
+  if (const auto damaged = damaged_.find(partition); damaged != damaged_.end()) return damaged->second;
+  if (const auto found = logs_.find(partition); found != logs_.end()) {
+    Hosted& hosted = found->second;
+    if (hosted.topic_id.IsZero()) {
+      // The id's file was lost in a crash before its first sync, or never written.
+      SLUICE_RETURN_IF_ERROR(WriteFileAtomically(fs(), PathOf(partition) + "/" + kPartitionMetadataName,
+                                                 FormatPartitionMetadata(topic_id)));
+      hosted.topic_id = topic_id;
+    }
+    if (hosted.topic_id != topic_id) {
+      return Status::Fenced(PathOf(partition) + " belongs to topic id " + hosted.topic_id.ToString() + ", not to " +
+                            topic_id.ToString());
+    }
+    hosted.log->set_config(config);
+    return hosted.log;
+  }
+  // Checkpoints of an older partition of this name would make the new one look damaged after a crash.
+  SLUICE_RETURN_IF_ERROR(checkpoints_.Forget(partition));
+  SLUICE_ASSIGN_OR_RETURN(std::shared_ptr<Log> log, Log::Open(OptionsFor(partition, topic_id, config)));
+  logs_[partition] = {log, topic_id};
+  return log;
+}
+
+std::shared_ptr<Log> LogManagerImpl::Find(const TopicPartition& partition) const {
+  std::lock_guard lock(mutex_);
+  const auto found = logs_.find(partition);
+  return found == logs_.end() ? nullptr : found->second.log;
+}
+
+TopicId LogManagerImpl::TopicIdOf(const TopicPartition& partition) const {
+  std::lock_guard lock(mutex_);
+  const auto found = logs_.find(partition);
+  return found == logs_.end() ? TopicId() : found->second.topic_id;
+}
+
+Status LogManagerImpl::Delete(const TopicPartition& partition) {
+  std::lock_guard lock(mutex_);
+  if (logs_.erase(partition) + damaged_.erase(partition) == 0) {
+    return Status::NotFound(options_.directory + " has no partition " + partition.ToString());
+  }
+  std::string target;
+  do {
+    target = options_.directory + "/" + DeletedDirectoryName(partition, options_.clock->WallMs(), next_deletion_++);
+  } while (fs().Exists(target));
+  SLUICE_RETURN_IF_ERROR(fs().Rename(PathOf(partition), target));
+  RemoveDirectoryLater(target);
+  return Status::Ok();
+}
+
+void LogManagerImpl::RunLater(std::function<void()> task) {
+  if (options_.run_later) options_.run_later(std::move(task));
+  else worker_.Post(std::move(task));
+}
+
+void LogManagerImpl::RemoveDirectoryLater(const std::string& path) {
+  RunLater([files = options_.file_system, path] {
+    // What stays is removed at the next start.
+    if (Status removed = files->RemoveAll(path); !removed.ok()) LOG(WARNING) << path << ": " << removed.ToString();
+  });
+}
+
+std::optional<Offset> LogManagerImpl::CheckpointedHighWatermark(const TopicPartition& partition) const {
+  return checkpoints_.HighWatermark(partition);
+}
+
+Status LogManagerImpl::WriteCheckpoints(const std::map<TopicPartition, Offset>& high_watermarks) {
+  std::map<TopicPartition, Hosted> logs;
+  std::map<TopicPartition, Status> damaged;
+  {
+    std::lock_guard lock(mutex_);
+    logs = logs_;
+    damaged = damaged_;
+  }
+  std::map<TopicPartition, Offset> old_high_watermarks;
+  for (const auto& [partition, hosted] : logs) {
+    if (auto old = checkpoints_.HighWatermark(partition)) old_high_watermarks[partition] = *old;
+  }
+  // A damaged log keeps its recovery point: without it the damage would pass for a torn tail at the next start.
+  std::map<TopicPartition, Offset> damaged_points;
+  for (const auto& [partition, status] : damaged) {
+    if (auto point = checkpoints_.RecoveryPoint(partition)) damaged_points[partition] = *point;
+  }
+  return checkpoints_.Write([&] {
+    Checkpoints::Content content;
+    content.recovery_points = damaged_points;
+    for (const auto& [partition, hosted] : logs) {
+      content.recovery_points[partition] = hosted.log->flushed_offset();
+      const Offset start = hosted.log->log_start_offset();
+      if (start > Offset(0)) content.log_starts[partition] = start;
+      if (const auto given = high_watermarks.find(partition); given != high_watermarks.end()) {
+        content.high_watermarks[partition] = given->second;
+      } else if (const auto old = old_high_watermarks.find(partition); old != old_high_watermarks.end()) {
+        content.high_watermarks[partition] = old->second;
+      }
+    }
+    return content;
+  });
+}
+
+Status LogManagerImpl::CloseCleanly(const std::map<TopicPartition, Offset>& high_watermarks, BrokerEpoch broker_epoch) {
+  std::map<TopicPartition, Hosted> logs;
+  bool all_sound;
+  {
+    std::lock_guard lock(mutex_);
+    logs = logs_;
+    all_sound = damaged_.empty();
+  }
+  Status outcome;
+  for (const auto& [partition, hosted] : logs) {
+    if (Status closed = hosted.log->Close(); !closed.ok() && outcome.ok()) outcome = closed;
+  }
+  SLUICE_RETURN_IF_ERROR(WriteCheckpoints(high_watermarks));
+  SLUICE_RETURN_IF_ERROR(outcome);
+  // The marker vouches for every log of the directory: a damaged one must be looked at again.
+  if (!all_sound) return Status::Ok();
+  return WriteShutdownMarker(fs(), options_.directory, broker_epoch);
+}
+
+}  // namespace sluice::storage

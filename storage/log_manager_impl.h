@@ -1,0 +1,65 @@
+#pragma once
+// LogManagerImpl: the LogManager. Private to storage/.
+//
+// Thread rule: thread-safe. mutex_ guards the maps and is held while a log is created; the checkpoints have their own mutex, taken after it.
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "storage/background_worker.h"
+#include "storage/checkpoints.h"
+#include "storage/log_manager.h"
+
+namespace sluice::storage {
+
+class LogManagerImpl final : public LogManager {
+ public:
+  LogManagerImpl(LogManagerOptions options, DirectoryIdentity identity, std::unique_ptr<FileLock> lock);
+
+  // Takes the shutdown marker and opens every log.
+  Status OpenLogs();
+
+  std::map<TopicPartition, Status> DamagedLogs() const override;
+  const DirectoryIdentity& identity() const override { return identity_; }
+  const ShutdownState& last_shutdown() const override { return last_shutdown_; }
+  std::vector<TopicPartition> Partitions() const override;
+  Result<std::shared_ptr<Log>> GetOrCreate(const TopicPartition& partition, TopicId topic_id,
+                                           const LogConfig& config) override;
+  std::shared_ptr<Log> Find(const TopicPartition& partition) const override;
+  TopicId TopicIdOf(const TopicPartition& partition) const override;
+  Status Delete(const TopicPartition& partition) override;
+  std::optional<Offset> CheckpointedHighWatermark(const TopicPartition& partition) const override;
+  Status WriteCheckpoints(const std::map<TopicPartition, Offset>& high_watermarks) override;
+  Status CloseCleanly(const std::map<TopicPartition, Offset>& high_watermarks, BrokerEpoch broker_epoch) override;
+
+ private:
+  struct Hosted {
+    std::shared_ptr<Log> log;
+    TopicId topic_id;
+  };
+
+  FileSystem& fs() const { return *options_.file_system; }
+  std::string PathOf(const TopicPartition& partition) const { return options_.directory + "/" + partition.ToString(); }
+  LogOptions OptionsFor(const TopicPartition& partition, TopicId topic_id, const LogConfig& config);
+  Result<Hosted> OpenFound(const TopicPartition& partition);
+  void OpenAll(const std::vector<TopicPartition>& found);
+  void RunLater(std::function<void()> task);
+  void RemoveDirectoryLater(const std::string& path);
+
+  const LogManagerOptions options_;
+  const DirectoryIdentity identity_;
+  const std::unique_ptr<FileLock> lock_;
+  Checkpoints checkpoints_;
+  ShutdownState last_shutdown_;
+  mutable std::mutex mutex_;
+  std::map<TopicPartition, Hosted> logs_;      // guarded by mutex_
+  std::map<TopicPartition, Status> damaged_;   // guarded by mutex_
+  uint64_t next_deletion_ = 1;                 // guarded by mutex_
+  BackgroundWorker worker_;                    // last: its thread ends first
+};
+
+}  // namespace sluice::storage
