@@ -15,7 +15,6 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 #elif defined(__aarch64__)
-#include <arm_acle.h>
 #include <sys/auxv.h>
 #endif
 
@@ -137,12 +136,24 @@ Extend HardwareExtend() {
 #elif defined(__aarch64__)
 namespace {
 
-__attribute__((target("+crc"))) uint32_t ExtendByArm(uint32_t crc, std::string_view data) {
+// Spelled as assembly, since compilers declare the intrinsics only when the whole file is built for
+// processors that have them.
+inline uint32_t StepWord(uint32_t crc, uint64_t word) {
+  asm(".arch_extension crc\n\tcrc32cx %w0, %w0, %x1" : "+r"(crc) : "r"(word));
+  return crc;
+}
+
+inline uint32_t StepByte(uint32_t crc, uint8_t byte) {
+  asm(".arch_extension crc\n\tcrc32cb %w0, %w0, %w1" : "+r"(crc) : "r"(uint32_t{byte}));
+  return crc;
+}
+
+uint32_t ExtendByArm(uint32_t crc, std::string_view data) {
   crc = ~crc;
   const char* at = data.data();
   size_t left = data.size();
-  for (; left >= 8; left -= 8, at += 8) crc = __crc32cd(crc, LoadWord(at));
-  for (; left > 0; --left, ++at) crc = __crc32cb(crc, static_cast<uint8_t>(*at));
+  for (; left >= 8; left -= 8, at += 8) crc = StepWord(crc, LoadWord(at));
+  for (; left > 0; --left, ++at) crc = StepByte(crc, static_cast<uint8_t>(*at));
   return ~crc;
 }
 
