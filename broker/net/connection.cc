@@ -1,0 +1,320 @@
+#include "broker/net/connection.h"
+
+#include <sys/socket.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace sluice::broker {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+
+namespace {
+
+// Turns of reading before others on the reactor get theirs.
+constexpr int kReadsPerTurn = 16;
+constexpr int32_t kSmallestRequest = 8;  // key, version, correlation id
+
+}  // namespace
+
+Connection::Connection(Reactor& reactor, uint64_t id, AcceptedSocket accepted)
+    : reactor_(reactor),
+      id_(id),
+      socket_(std::move(accepted.socket)),
+      wake_(reactor.io()),
+      info_(std::make_shared<ConnectionInfo>()),
+      ip_(std::move(accepted.ip)),
+      reader_({kSmallestRequest, reactor.shared().options.request_bytes_max},
+              reactor.shared().budget, reactor.pool()) {
+  info_->listener = std::move(accepted.listener);
+  info_->peer_address = std::move(accepted.peer_address);
+  Touch();
+}
+
+Connection::~Connection() {
+  reactor_.shared().counter->Remove(ip_);
+  reactor_.shared().options.metrics->connections.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void Connection::Start() {
+  boost::system::error_code ignored;
+  const ServerOptions& options = reactor_.shared().options;
+  socket_.set_option(tcp::no_delay(true), ignored);
+  socket_.set_option(asio::socket_base::keep_alive(true), ignored);
+  if (options.socket_send_bytes > 0) {
+    socket_.set_option(asio::socket_base::send_buffer_size(options.socket_send_bytes), ignored);
+  }
+  if (options.socket_receive_bytes > 0) {
+    socket_.set_option(asio::socket_base::receive_buffer_size(options.socket_receive_bytes),
+                       ignored);
+  }
+  socket_.native_non_blocking(true, ignored);
+  asio::co_spawn(
+      reactor_.io(), [self = shared_from_this()] { return self->ReadLoop(); }, asio::detached);
+}
+
+asio::awaitable<void> Connection::ReadLoop() {
+  int reads = 0;
+  while (!closing_ && !closed_) {
+    boost::system::error_code error;
+    if (Paused()) {
+      reading_paused_ = true;
+      wake_.expires_at(asio::steady_timer::time_point::max());
+      co_await wake_.async_wait(asio::redirect_error(asio::use_awaitable, error));
+      reading_paused_ = false;
+      continue;
+    }
+    if (!stash_.empty()) {
+      const std::string input = std::exchange(stash_, {});
+      Parse(input);
+      continue;
+    }
+    const ReadOutcome outcome = ReadSome();
+    if (outcome == ReadOutcome::kEnd) break;
+    if (outcome == ReadOutcome::kWouldBlock) {
+      // What is read already comes first: the socket may stay silent until the client has its
+      // answers.
+      if (Paused() || !stash_.empty()) continue;
+      reads = 0;
+      co_await socket_.async_wait(tcp::socket::wait_read,
+                                  asio::redirect_error(asio::use_awaitable, error));
+    } else if (++reads == kReadsPerTurn) {
+      reads = 0;
+      co_await asio::post(reactor_.io(), asio::use_awaitable);
+    }
+  }
+}
+
+// One recv, into the frame under way when much of it is missing, else into the reactor's scratch
+// memory.
+Connection::ReadOutcome Connection::ReadSome() {
+  const std::span<char> direct = reader_.DirectSpace();
+  char* const target = direct.empty() ? reactor_.scratch().data() : direct.data();
+  const size_t size = direct.empty() ? reactor_.scratch().size() : direct.size();
+  const ssize_t got = recv(socket_.native_handle(), target, size, MSG_DONTWAIT);
+  if (got < 0 && errno == EINTR) return ReadOutcome::kProgress;
+  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return ReadOutcome::kWouldBlock;
+  if (got <= 0) {
+    Close(got == 0 ? "" : std::string("recv: ") + std::strerror(errno));
+    return ReadOutcome::kEnd;
+  }
+  Count(reactor_.shared().options.metrics->bytes_in, static_cast<uint64_t>(got));
+  Touch();
+  if (direct.empty()) {
+    Parse({target, static_cast<size_t>(got)});
+  } else {
+    reader_.CommitDirect(static_cast<size_t>(got));
+    Parse({});
+  }
+  // A short read emptied the socket: asking again would only cost a call.
+  return static_cast<size_t>(got) < size ? ReadOutcome::kWouldBlock : ReadOutcome::kProgress;
+}
+
+void Connection::Parse(std::string_view input) {
+  parsing_ = true;
+  bool more = true;
+  while (more && !Paused() && !closing_ && !closed_) {
+    switch (reader_.Feed(input)) {
+      case FrameReader::Outcome::kFrame: OnFrame(reader_.TakeFrame()); break;
+      case FrameReader::Outcome::kBadSize: RefuseFrame(reader_.wanted_bytes()); break;
+      case FrameReader::Outcome::kNeedBytes: more = false; break;
+      case FrameReader::Outcome::kNeedBudget:
+        waiting_for_budget_ = true;
+        reactor_.shared().budget->Acquire(
+            static_cast<size_t>(reader_.wanted_bytes()),
+            [mailbox = reactor_.mailbox(), id = id_](BudgetLease lease) {
+              const auto shared = std::make_shared<BudgetLease>(std::move(lease));
+              mailbox->Send(id, [shared](Connection& connection) {
+                connection.OnBudget(std::move(*shared));
+              });
+            });
+        break;
+    }
+  }
+  parsing_ = false;
+  if (!closing_ && !closed_) stash_.append(input);
+  Flush();
+}
+
+void Connection::OnFrame(FramePtr frame) {
+  const uint64_t sequence = first_sequence_ + slots_.size();
+  slots_.push_back({frame->size_bytes(), false, {}});
+  outstanding_bytes_ += frame->size_bytes();
+  frame_mark_bytes_ = 0;
+  frame_mark_ms_ = last_active_ms_;
+  // By value: the view must be taken before the owner moves.
+  const std::string_view bytes = frame->bytes();
+  SharedBytes request{std::move(frame), bytes};
+  const bool exclusive = reactor_.shared().options.sink(
+      std::move(request), info_, [mailbox = reactor_.mailbox(), id = id_, sequence](Reply reply) {
+        mailbox->Send(id, [sequence, reply = std::move(reply)](Connection& connection) mutable {
+          connection.Deliver(sequence, std::move(reply));
+        });
+      });
+  if (exclusive) exclusive_until_ = sequence + 1;
+}
+
+void Connection::RefuseFrame(int32_t size) {
+  Count(reactor_.shared().options.metrics->frames_refused);
+  closing_ = true;
+  stash_.clear();
+  LOG(WARNING) << "closing connection from " << info_->peer_address << ": a request of " << size
+               << " bytes is outside the allowed " << kSmallestRequest << " to "
+               << reactor_.shared().options.request_bytes_max << " (socket.request.max.bytes); "
+               << reactor_.shared().options.metrics->frames_refused.load() << " refused so far";
+}
+
+void Connection::Deliver(uint64_t sequence, Reply reply) {
+  if (closed_ || sequence < first_sequence_) return;
+  Slot& slot = slots_[sequence - first_sequence_];
+  CHECK(!slot.done) << "a request was answered twice";
+  slot.done = true;
+  slot.reply = std::move(reply);
+  CompleteFront();
+  if (!parsing_) Flush();
+}
+
+// Moves the answers that are due to the writer.
+void Connection::CompleteFront() {
+  size_t completed = 0;
+  while (completed < slots_.size() && slots_[completed].done && !closed_) {
+    Slot& slot = slots_[completed++];
+    outstanding_bytes_ -= slot.request_bytes;
+    if (slot.reply.kind == Reply::Kind::kSend) writer_.Add(std::move(slot.reply.frame));
+    if (slot.reply.kind == Reply::Kind::kClose) {
+      Count(reactor_.shared().options.metrics->frames_refused);
+      LOG(WARNING) << "closing connection from " << info_->peer_address << ": " << slot.reply.reason
+                   << "; " << reactor_.shared().options.metrics->frames_refused.load()
+                   << " refused so far";
+      // Later requests are dropped, as if they had come after the close.
+      closing_ = true;
+      completed = slots_.size();
+    }
+  }
+  slots_.erase(slots_.begin(), slots_.begin() + static_cast<ptrdiff_t>(completed));
+  first_sequence_ += completed;
+  if (slots_.empty() && slots_.capacity() > 4) std::vector<Slot>().swap(slots_);
+}
+
+void Connection::Flush() {
+  if (!closed_ && !waiting_to_write_) WriteWhatIsDue();
+  Resume();
+}
+
+void Connection::WriteWhatIsDue() {
+  const uint64_t before = writer_.written_bytes();
+  const SocketWriter::Outcome outcome = writer_.Flush(socket_.native_handle());
+  if (writer_.written_bytes() != before) {
+    Count(reactor_.shared().options.metrics->bytes_out, writer_.written_bytes() - before);
+    Touch();
+  }
+  switch (outcome) {
+    case SocketWriter::Outcome::kDone:
+      if (closing_ && slots_.empty()) Close("");
+      break;
+    case SocketWriter::Outcome::kWouldBlock: WaitWritable(); break;
+    case SocketWriter::Outcome::kYield:
+      waiting_to_write_ = true;
+      asio::post(reactor_.io(), [self = shared_from_this()] {
+        self->waiting_to_write_ = false;
+        self->Flush();
+      });
+      break;
+    case SocketWriter::Outcome::kCold: WarmUpElsewhere(); break;
+    case SocketWriter::Outcome::kFailed: Close(writer_.error()); break;
+  }
+}
+
+void Connection::WaitWritable() {
+  waiting_to_write_ = true;
+  socket_.async_wait(tcp::socket::wait_write,
+                     [self = shared_from_this()](const boost::system::error_code& error) {
+                       self->waiting_to_write_ = false;
+                       if (!error) self->Flush();
+                     });
+}
+
+void Connection::WarmUpElsewhere() {
+  waiting_to_write_ = true;
+  reactor_.shared().cold_reads->Post(
+      [range = writer_.cold_range(), mailbox = reactor_.mailbox(), id = id_] {
+        WarmUp(range);
+        mailbox->Send(id, [](Connection& connection) {
+          connection.waiting_to_write_ = false;
+          connection.Flush();
+        });
+      });
+}
+
+void Connection::OnBudget(BudgetLease lease) {
+  waiting_for_budget_ = false;
+  reader_.Grant(std::move(lease));
+  frame_mark_ms_ = reactor_.shared().options.clock->SteadyMs();
+  Resume();
+}
+
+// Reading ahead ends where the client would gain nothing or the node lose: too many requests or
+// bytes under way, an answer that must come first, answers that the client does not take, no
+// memory.
+bool Connection::Paused() const {
+  const ServerOptions& options = reactor_.shared().options;
+  if (waiting_for_budget_ || first_sequence_ < exclusive_until_) return true;
+  if (slots_.size() >= static_cast<size_t>(options.outstanding_requests_max)) return true;
+  if (waiting_to_write_ && slots_.empty()) return true;
+  return !slots_.empty() && outstanding_bytes_ >= options.outstanding_bytes_max;
+}
+
+void Connection::Resume() {
+  if (reading_paused_ && (closing_ || closed_ || !Paused())) wake_.cancel();
+}
+
+void Connection::Drain() {
+  closing_ = true;
+  boost::system::error_code ignored;
+  if (slots_.empty() && writer_.empty()) {
+    Close("");
+  } else {
+    socket_.shutdown(tcp::socket::shutdown_receive, ignored);
+    Resume();
+  }
+}
+
+void Connection::Close(const std::string& reason) {
+  if (closed_) return;
+  closed_ = true;
+  if (!reason.empty())
+    VLOG(1) << "connection from " << info_->peer_address << " closed: " << reason;
+  boost::system::error_code ignored;
+  socket_.close(ignored);
+  wake_.cancel();
+  reactor_.Forget(id_);
+}
+
+void Connection::CheckDeadlines(int64_t now_ms) {
+  const ServerOptions& options = reactor_.shared().options;
+  const bool idle = now_ms - last_active_ms_ >= options.idle_ms_max && slots_.empty();
+  bool slow = false;
+  if (reader_.in_frame() && !Paused() && now_ms - frame_mark_ms_ >= options.slow_frame_ms) {
+    slow = reader_.frame_progress_bytes() - frame_mark_bytes_ < options.slow_frame_bytes_min;
+    frame_mark_ms_ = now_ms;
+    frame_mark_bytes_ = reader_.frame_progress_bytes();
+  }
+  if (!idle && !slow) return;
+  Count(options.metrics->connections_expired);
+  const auto self = shared_from_this();  // Close drops the reactor's reference
+  Close(idle ? "idle for longer than connections.max.idle.ms" : "a request came in too slowly");
+}
+
+void Connection::Touch() {
+  last_active_ms_ = reactor_.shared().options.clock->SteadyMs();
+  if (!reader_.in_frame()) frame_mark_ms_ = last_active_ms_;
+}
+
+}  // namespace sluice::broker

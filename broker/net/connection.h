@@ -1,0 +1,90 @@
+#pragma once
+// Connection: one client's socket. A coroutine reads ahead while earlier requests are answered (up
+// to a number and a volume of them); replies may come in any order from any thread and leave in the
+// order of the requests. While nothing is under way it holds no buffer.
+//
+// Invariants:
+//   1. slots_ holds the unanswered requests in order; slot i has the sequence first_sequence_ + i.
+//   2. Only a done front slot leaves slots_, so answers are written in request order.
+//   3. Once closing_ is set no request is read; the socket closes when what was promised before is
+//   written.
+//
+// Thread rule: the reactor's thread only. Included by broker/net/*.cc only.
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "broker/net/frame_reader.h"
+#include "broker/net/reactor.h"
+#include "broker/net/socket_writer.h"
+
+namespace sluice::broker {
+
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  Connection(Reactor& reactor, uint64_t id, AcceptedSocket accepted);
+  ~Connection();
+
+  void Start();
+  // The reply to request `sequence` is there.
+  void Deliver(uint64_t sequence, Reply reply);
+  void OnBudget(BudgetLease lease);
+  // No more requests; closes when all owed is written.
+  void Drain();
+  void Close(const std::string& reason);
+  // Closes the connection when it has been idle or too slow for too long.
+  void CheckDeadlines(int64_t now_ms);
+
+ private:
+  struct Slot {
+    size_t request_bytes = 0;
+    bool done = false;
+    Reply reply;
+  };
+  enum class ReadOutcome { kProgress, kWouldBlock, kEnd };
+
+  boost::asio::awaitable<void> ReadLoop();
+  ReadOutcome ReadSome();
+  void Parse(std::string_view input);
+  void OnFrame(FramePtr frame);
+  void RefuseFrame(int32_t size);
+  bool Paused() const;
+  void Resume();
+  void CompleteFront();
+  void Flush();
+  void WriteWhatIsDue();
+  void WaitWritable();
+  void WarmUpElsewhere();
+  void Touch();
+
+  Reactor& reactor_;
+  const uint64_t id_;
+  boost::asio::ip::tcp::socket socket_;
+  boost::asio::steady_timer wake_;  // cancelled to wake the reader
+  std::shared_ptr<ConnectionInfo> info_;
+  std::string ip_;
+  FrameReader reader_;
+  std::string stash_;  // read, but not yet parsed, because the connection was paused
+  SocketWriter writer_;
+  std::vector<Slot> slots_;
+  uint64_t first_sequence_ = 0;
+  uint64_t exclusive_until_ = 0;  // no request is looked at before this sequence is the first
+  size_t outstanding_bytes_ = 0;
+  int64_t last_active_ms_ = 0;
+  int64_t frame_mark_ms_ =
+      0;  // since when, and from where on, the progress of the frame under way is measured
+  size_t frame_mark_bytes_ = 0;
+  bool reading_paused_ = false;
+  bool waiting_for_budget_ = false;
+  bool waiting_to_write_ = false;
+  bool parsing_ = false;  // replies gather until the input is used up
+  bool closing_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace sluice::broker
