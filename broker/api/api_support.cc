@@ -1,0 +1,95 @@
+#include "broker/api/api_support.h"
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <utility>
+
+namespace sluice::broker {
+
+kafka::ErrorCode ErrorOf(const Status& status) {
+  using kafka::ErrorCode;
+  switch (status.code()) {
+    case StatusCode::kOk: return ErrorCode::kNone;
+    case StatusCode::kInvalidArgument: return ErrorCode::kInvalidRequest;
+    case StatusCode::kNotFound: return ErrorCode::kUnknownTopicOrPartition;
+    case StatusCode::kAlreadyExists: return ErrorCode::kTopicAlreadyExists;
+    case StatusCode::kOutOfRange: return ErrorCode::kOffsetOutOfRange;
+    case StatusCode::kCorruption:
+    case StatusCode::kIoError:
+    case StatusCode::kDiskFull: return ErrorCode::kKafkaStorageError;
+    // Retriable: another controller or a later moment may do.
+    case StatusCode::kUnavailable:
+    case StatusCode::kTimeout:
+    case StatusCode::kNotLeader:
+    case StatusCode::kResourceExhausted: return ErrorCode::kRequestTimedOut;
+    case StatusCode::kFenced: return ErrorCode::kStaleBrokerEpoch;
+    case StatusCode::kUnsupported: return ErrorCode::kUnsupportedVersion;
+    case StatusCode::kInternal: return ErrorCode::kUnknownServerError;
+  }
+  return ErrorCode::kUnknownServerError;
+}
+
+bool IsInternalTopic(std::string_view name) {
+  return name == "__consumer_offsets" || name == "__transaction_state" ||
+         name == "__share_group_state";
+}
+
+bool IsLegalTopicName(std::string_view name) {
+  if (name.empty() || name.size() > 249 || name == "." || name == "..") return false;
+  return std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
+  });
+}
+
+const metadata::EndpointImage* FindEndpoint(const metadata::Image& image, NodeId broker,
+                                            const std::string& listener) {
+  const metadata::BrokerImage* found = image.FindBroker(broker);
+  if (found == nullptr) return nullptr;
+  for (const metadata::EndpointImage& endpoint : found->endpoints) {
+    if (endpoint.listener == listener) return &endpoint;
+  }
+  return nullptr;
+}
+
+controller::Sender MakeSender(const BrokerState& state) {
+  controller::Sender sender;
+  sender.set_cluster_id(state.cluster_id);
+  sender.set_node_id(state.node_id.value());
+  sender.set_directory_id(std::string(state.directory_id.view()));
+  sender.set_broker_epoch(state.broker_epoch.load());
+  return sender;
+}
+
+void WhenAppliedOrTimeout(BrokerServices& services, LogIndex index, int64_t timeout_ms,
+                          std::function<void(bool applied)> done) {
+  struct Waiting {
+    std::atomic<bool> answered{false};
+    std::function<void(bool)> done;
+  };
+  const auto waiting = std::make_shared<Waiting>();
+  waiting->done = std::move(done);
+  const auto answer = [waiting](bool applied) {
+    if (!waiting->answered.exchange(true)) std::exchange(waiting->done, nullptr)(applied);
+  };
+  services.metadata->WhenApplied(index, [answer] { answer(true); });
+  if (waiting->answered.load()) return;
+  services.loop->RunAfter(timeout_ms, [answer] { answer(false); });
+}
+
+int64_t AdminTimeoutMs(const BrokerServices& services, int32_t asked_ms) {
+  const int64_t most_ms = services.config->values.GetInt("request.timeout.ms");
+  return std::clamp<int64_t>(asked_ms, 1, std::max<int64_t>(most_ms, 1));
+}
+
+std::set<std::string> Duplicates(const std::vector<std::string>& names) {
+  std::set<std::string> seen;
+  std::set<std::string> twice;
+  for (const std::string& name : names) {
+    if (!seen.insert(name).second) twice.insert(name);
+  }
+  return twice;
+}
+
+}  // namespace sluice::broker

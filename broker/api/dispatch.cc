@@ -1,0 +1,92 @@
+#include "broker/api/dispatch.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <utility>
+
+#include "base/bytes.h"
+#include "broker/api/handlers.h"
+#include "kafka/messages/request_header.h"
+
+namespace sluice::broker {
+
+namespace {
+
+constexpr std::array<const ApiHandler*, 15> kServed{
+    &kProduceApi,
+    &kFetchApi,
+    &kListOffsetsApi,
+    &kMetadataApi,
+    &kApiVersionsApi,
+    &kCreateTopicsApi,
+    &kDeleteTopicsApi,
+    &kInitProducerIdApi,
+    &kOffsetForLeaderEpochApi,
+    &kDescribeConfigsApi,
+    &kCreatePartitionsApi,
+    &kIncrementalAlterConfigsApi,
+    &kListPartitionReassignmentsApi,
+    &kDescribeClusterApi,
+    &kDescribeTopicPartitionsApi,
+};
+
+}  // namespace
+
+std::span<const ApiHandler* const> ServedApis() { return kServed; }
+
+const ApiHandler* FindServedApi(int16_t key) {
+  for (const ApiHandler* api : kServed) {
+    if (static_cast<int16_t>(api->key) == key) return api;
+  }
+  return nullptr;
+}
+
+Dispatcher::Dispatcher(BrokerServices& services) : services_(services) {
+  for (const ApiHandler* api : kServed) {
+    const kafka::ApiInfo* known = kafka::FindApi(static_cast<int16_t>(api->key));
+    CHECK(known != nullptr && known->version_min <= api->version_min &&
+          api->version_max <= known->version_max)
+        << "an API is served in versions that its schema lacks: " << static_cast<int16_t>(api->key);
+  }
+}
+
+bool Dispatcher::Dispatch(SharedBytes frame, const std::shared_ptr<ConnectionInfo>& connection,
+                          ReplyCallback reply) const {
+  ByteReader start(frame.bytes);
+  const int16_t key = start.ReadInt16();
+  const int16_t version = start.ReadInt16();
+  const int32_t correlation_id = start.ReadInt32();
+  const ApiHandler* api = start.ok() ? FindServedApi(key) : nullptr;
+  const bool version_served =
+      api != nullptr && api->version_min <= version && version <= api->version_max;
+  if (api == &kApiVersionsApi && !version_served) {
+    reply(Reply::Send(ApiVersionsFallback(correlation_id)));
+    return false;
+  }
+  if (!version_served) {
+    services_.metrics->unsupported_requests.fetch_add(1, std::memory_order_relaxed);
+    reply(Reply::Close("version " + std::to_string(version) + " of API key " + std::to_string(key) +
+                       " is not served"));
+    return false;
+  }
+
+  kafka::WireReader reader(frame.bytes, std::move(frame.owner));
+  kafka::RequestHeader header;
+  if (const Status read = header.Decode(reader, kafka::RequestHeaderVersion(key, version));
+      !read.ok()) {
+    reply(Reply::Close(read.message()));
+    return false;
+  }
+  services_.metrics->CountRequest(key);
+  RequestContext context;
+  context.api_key = api->key;
+  context.version = version;
+  context.correlation_id = correlation_id;
+  context.client_id = std::move(header.client_id).value_or("");
+  context.connection = connection;
+  api->handle(services_, std::move(context), reader, std::move(reply));
+  return api->exclusive;
+}
+
+}  // namespace sluice::broker

@@ -1,0 +1,30 @@
+#pragma once
+// The rows of the dispatch table, one per API file.
+//
+// Thread rule: constants.
+
+#include "broker/api/handler.h"
+
+namespace sluice::broker {
+
+extern const ApiHandler kProduceApi;                     // produce.cc
+extern const ApiHandler kFetchApi;                       // fetch.cc
+extern const ApiHandler kListOffsetsApi;                 // list_offsets.cc
+extern const ApiHandler kMetadataApi;                    // metadata.cc
+extern const ApiHandler kApiVersionsApi;                 // api_versions.cc
+extern const ApiHandler kCreateTopicsApi;                // create_topics.cc
+extern const ApiHandler kDeleteTopicsApi;                // delete_topics.cc
+extern const ApiHandler kInitProducerIdApi;              // init_producer_id.cc
+extern const ApiHandler kOffsetForLeaderEpochApi;        // offset_for_leader_epoch.cc
+extern const ApiHandler kDescribeConfigsApi;             // describe_configs.cc
+extern const ApiHandler kCreatePartitionsApi;            // create_partitions.cc
+extern const ApiHandler kIncrementalAlterConfigsApi;     // incremental_alter_configs.cc
+extern const ApiHandler kListPartitionReassignmentsApi;  // list_partition_reassignments.cc
+extern const ApiHandler kDescribeClusterApi;             // describe_cluster.cc
+extern const ApiHandler kDescribeTopicPartitionsApi;     // describe_topic_partitions.cc
+
+// The answer to ApiVersions in a version that is not served (KIP-511): version 0, error 35, and the
+// versions of ApiVersions itself, so that the client tries again with one of them.
+OutputChain ApiVersionsFallback(int32_t correlation_id);
+
+}  // namespace sluice::broker

@@ -1,0 +1,179 @@
+// IncrementalAlterConfigs (key 44): sets, removes, appends to or subtracts from configuration
+// values of topics and brokers. Passed on to the controller; answered when this broker has applied
+// the change.
+//   v1 flexible.
+
+#include "kafka/messages/incremental_alter_configs.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "broker/api/admin_call.h"
+#include "broker/api/api_support.h"
+#include "broker/api/handlers.h"
+
+namespace sluice::broker {
+
+namespace {
+
+using kafka::ErrorCode;
+using kafka::WireError;
+using Request = kafka::IncrementalAlterConfigsRequest;
+using Response = kafka::IncrementalAlterConfigsResponse;
+using ResourceResult = Response::AlterConfigsResourceResponse;
+using ResourceName = std::pair<int, std::string>;  // type, name
+
+constexpr int8_t kTopicResource = 2;
+constexpr int8_t kBrokerResource = 4;
+constexpr int8_t kDeleteOperation = 1;
+constexpr int8_t kOperationMax = 3;
+
+// A request between its decoding and its answer.
+struct Alteration {
+  Response response;
+  std::map<ResourceName, size_t> places;  // of those that the controller was asked for
+};
+
+struct Refusal {
+  ErrorCode error = ErrorCode::kNone;
+  std::string message;
+};
+
+void Fail(ErrorCode error, const std::string& message, ResourceResult& out) {
+  out.error_code = WireError(error);
+  out.error_message = message.empty() ? std::string(kafka::ErrorMessage(error)) : message;
+}
+
+Refusal Check(const Request::AlterConfigsResource& resource, const std::set<ResourceName>& twice) {
+  if (twice.contains({resource.resource_type, resource.resource_name})) {
+    return {ErrorCode::kInvalidRequest, "resource " + resource.resource_name + " is named twice"};
+  }
+  if (resource.resource_type != kTopicResource && resource.resource_type != kBrokerResource) {
+    return {ErrorCode::kInvalidRequest,
+            "resource type " + std::to_string(resource.resource_type) +
+                " has no configuration here; allowed are 2 (topic) and 4 (broker)"};
+  }
+  std::set<std::string> keys;
+  for (const auto& config : resource.configs) {
+    if (config.config_operation < 0 || config.config_operation > kOperationMax) {
+      return {ErrorCode::kInvalidRequest,
+              "operation " + std::to_string(config.config_operation) + " for " + config.name +
+                  " is unknown; allowed are 0 (set), 1 (delete), 2 (append) and 3 (subtract)"};
+    }
+    if (config.config_operation != kDeleteOperation && !config.value.has_value()) {
+      return {ErrorCode::kInvalidRequest, "config " + config.name + " has no value"};
+    }
+    if (!keys.insert(config.name).second) {
+      return {ErrorCode::kInvalidRequest, "config " + config.name + " is altered twice"};
+    }
+  }
+  return {};
+}
+
+std::set<ResourceName> Repeated(const Request& request) {
+  std::set<ResourceName> seen;
+  std::set<ResourceName> twice;
+  for (const auto& resource : request.resources) {
+    ResourceName name(resource.resource_type, resource.resource_name);
+    if (!seen.insert(name).second) twice.insert(std::move(name));
+  }
+  return twice;
+}
+
+void Translate(const Request::AlterConfigsResource& resource,
+               controller::AlterConfigsRequest::Resource& out) {
+  out.set_type(static_cast<metadata::ConfigResourceType>(resource.resource_type));
+  out.set_name(resource.resource_name);
+  for (const auto& config : resource.configs) {
+    auto* entry = out.add_entries();
+    entry->set_key(config.name);
+    entry->set_operation(
+        static_cast<controller::AlterConfigsRequest::Operation>(config.config_operation));
+    if (config.value.has_value()) entry->set_value(*config.value);
+  }
+}
+
+controller::AlterConfigsRequest Translate(const BrokerServices& services, const Request& request,
+                                          Alteration& alteration) {
+  controller::AlterConfigsRequest out;
+  *out.mutable_sender() = MakeSender(*services.state);
+  out.set_validate_only(request.validate_only);
+  const std::set<ResourceName> twice = Repeated(request);
+  for (const auto& resource : request.resources) {
+    ResourceResult& result = alteration.response.responses.emplace_back();
+    result.resource_type = resource.resource_type;
+    result.resource_name = resource.resource_name;
+    result.error_message.reset();
+    if (const Refusal refusal = Check(resource, twice); refusal.error != ErrorCode::kNone) {
+      Fail(refusal.error, refusal.message, result);
+      continue;
+    }
+    alteration.places[{resource.resource_type, resource.resource_name}] =
+        alteration.response.responses.size() - 1;
+    Translate(resource, *out.add_resources());
+  }
+  return out;
+}
+
+void FailAll(ErrorCode error, const std::string& message, Alteration& alteration) {
+  for (const auto& [name, place] : alteration.places)
+    Fail(error, message, alteration.response.responses[place]);
+}
+
+void FillOutcomes(const controller::AlterConfigsResponse& outcomes, Alteration& alteration) {
+  for (const auto& outcome : outcomes.resources()) {
+    const auto place = alteration.places.find({static_cast<int>(outcome.type()), outcome.name()});
+    if (place == alteration.places.end() || outcome.error_code() == 0) continue;
+    Fail(static_cast<ErrorCode>(outcome.error_code()), outcome.message(),
+         alteration.response.responses[place->second]);
+  }
+}
+
+void Answer(const BrokerServices& services, const Alteration& alteration,
+            const Responder<Response>& responder) {
+  const auto& all = alteration.response.responses;
+  const bool failed = std::any_of(
+      all.begin(), all.end(), [](const ResourceResult& result) { return result.error_code != 0; });
+  if (failed) services.metrics->CountError(Request::kApiKey);
+  responder.Send(alteration.response);
+}
+
+// How the request ends, whatever the controller says.
+AdminEnd<controller::AlterConfigsResponse> EndOf(BrokerServices& services,
+                                                 const std::shared_ptr<Alteration>& alteration,
+                                                 const Responder<Response>& responder) {
+  return {[&services, alteration, responder](ErrorCode error, const std::string& message) {
+            FailAll(error, message, *alteration);
+            Answer(services, *alteration, responder);
+          },
+          [&services, alteration, responder](const controller::AlterConfigsResponse& response) {
+            FillOutcomes(response, *alteration);
+            Answer(services, *alteration, responder);
+          }};
+}
+
+void HandleAlter(BrokerServices& services, const RequestContext&, Request request,
+                 const Responder<Response>& responder) {
+  const auto alteration = std::make_shared<Alteration>();
+  controller::AlterConfigsRequest translated = Translate(services, request, *alteration);
+  if (translated.resources().empty()) {
+    Answer(services, *alteration, responder);
+    return;
+  }
+  const int64_t timeout_ms = AdminTimeoutMs(services, INT32_MAX);  // the request carries none
+  services.controller->AlterConfigs(std::move(translated), timeout_ms,
+                                    WhenCarriedOut(services, timeout_ms, request.validate_only,
+                                                   EndOf(services, alteration, responder)));
+}
+
+}  // namespace
+
+const ApiHandler kIncrementalAlterConfigsApi =
+    Serve<Request, Response, &HandleAlter>(0, 1, /*exclusive=*/true);
+
+}  // namespace sluice::broker
