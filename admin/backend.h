@@ -1,0 +1,79 @@
+#pragma once
+// Backend: what the node's front door knows of the node behind it: the cluster's image, the way to
+// the active controller, and the node's own partitions. The composition root gives NodeBackend
+// (admin/node_backend.h) for both kinds of node; tests give their own.
+//
+// Thread rule: call from any thread; `done` runs once, on an unspecified thread that must not be
+// blocked.
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "base/status.h"
+#include "metadata/image.h"
+#include "proto/controller.pb.h"
+
+namespace sluice::admin {
+
+template <typename Response>
+using Done = std::function<void(Result<Response>)>;
+
+// A partition as this node's log has it.
+struct LocalPartition {
+  std::string topic;
+  PartitionIndex partition;
+  bool is_leader = false;
+  Offset log_start_offset;
+  Offset log_end_offset;
+  Offset high_watermark;
+  uint64_t size_bytes = 0;
+  bool offline = false;
+};
+
+// The quorum as this node's own controller sees it.
+struct LocalController {
+  bool active = false;
+  NodeId leader = kNoNode;
+  Term term;
+  LogIndex commit_index{-1};
+  LogIndex last_index{-1};
+};
+
+// Whether the node can do its work; `reason` says why not.
+struct Readiness {
+  bool ready = false;
+  std::string reason;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  virtual NodeId node_id() const = 0;
+  virtual const ConfigValues& config() const = 0;  // of the server's file
+  virtual metadata::ImagePtr Image() const = 0;
+  // done(true) once this node has applied the metadata up to `index`, done(false) after the
+  // timeout.
+  virtual void WhenApplied(LogIndex index, int64_t timeout_ms,
+                           std::function<void(bool applied)> done) = 0;
+  virtual Readiness Ready() const = 0;
+  virtual std::vector<LocalPartition> Partitions() const = 0;
+  virtual std::optional<LocalController> Controller() const = 0;  // nullopt on a node that is none
+
+  // To the active controller, wherever it is; kTimeout when there is none in time.
+  virtual void CreateTopics(controller::CreateTopicsRequest request, int64_t timeout_ms,
+                            Done<controller::CreateTopicsResponse> done) = 0;
+  virtual void DeleteTopics(controller::DeleteTopicsRequest request, int64_t timeout_ms,
+                            Done<controller::DeleteTopicsResponse> done) = 0;
+  virtual void CreatePartitions(controller::CreatePartitionsRequest request, int64_t timeout_ms,
+                                Done<controller::CreatePartitionsResponse> done) = 0;
+  virtual void AlterConfigs(controller::AlterConfigsRequest request, int64_t timeout_ms,
+                            Done<controller::AlterConfigsResponse> done) = 0;
+  virtual void DescribeQuorum(controller::DescribeQuorumRequest request, int64_t timeout_ms,
+                              Done<controller::DescribeQuorumResponse> done) = 0;
+};
+
+}  // namespace sluice::admin

@@ -1,0 +1,223 @@
+#include "admin/handlers.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "admin/errors.h"
+#include "admin/health.h"
+
+namespace sluice::admin {
+namespace {
+
+// Describing the cluster must work while no controller is active, so the question to it does not
+// use up the caller's time.
+constexpr int64_t kQuorumTimeoutMs = 1500;
+
+Status NoSuchTopic(const std::string& name) {
+  return Status::NotFound("topic '" + name + "' does not exist");
+}
+
+// The outcome of the one topic that a request was about.
+template <typename Response>
+Result<controller::TopicOutcome> OnlyTopic(const Result<Response>& response) {
+  if (!response.ok()) return response.status();
+  SLUICE_RETURN_IF_ERROR(
+      StatusFromKafka(response->outcome().error_code(), response->outcome().message()));
+  if (response->topics_size() != 1) return Status::Internal("the controller's answer has no topic");
+  const controller::TopicOutcome& topic = response->topics(0);
+  SLUICE_RETURN_IF_ERROR(StatusFromKafka(topic.error_code(), topic.message()));
+  return topic;
+}
+
+// Response with the field `topic` for the topic of that name.
+template <typename Response>
+Result<Response> WithTopic(const metadata::Image& image, const std::string& name) {
+  const auto topic = image.FindTopic(name);
+  // Somebody deleted it between the change and now.
+  if (topic == nullptr) return NoSuchTopic(name);
+  Response response;
+  DescribeTopic(image, *topic, response.mutable_topic());
+  return response;
+}
+
+controller::AlterConfigsRequest ToController(const AlterTopicConfigRequest& request) {
+  controller::AlterConfigsRequest out;
+  auto* resource = out.add_resources();
+  resource->set_type(metadata::CONFIG_RESOURCE_TYPE_TOPIC);
+  resource->set_name(request.name());
+  for (const auto& [key, value] : request.set()) {
+    auto* entry = resource->add_entries();
+    entry->set_key(key);
+    entry->set_operation(controller::AlterConfigsRequest::SET);
+    entry->set_value(value);
+  }
+  for (const std::string& key : request.unset()) {
+    auto* entry = resource->add_entries();
+    entry->set_key(key);
+    entry->set_operation(controller::AlterConfigsRequest::DELETE);
+  }
+  out.set_validate_only(request.validate_only());
+  return out;
+}
+
+Status OnlyResource(const Result<controller::AlterConfigsResponse>& response) {
+  if (!response.ok()) return response.status();
+  SLUICE_RETURN_IF_ERROR(
+      StatusFromKafka(response->outcome().error_code(), response->outcome().message()));
+  if (response->resources_size() != 1)
+    return Status::Internal("the controller's answer has no resource");
+  return StatusFromKafka(response->resources(0).error_code(), response->resources(0).message());
+}
+
+}  // namespace
+
+template <typename Response>
+void Handlers::AnswerWhenApplied(int64_t index, int64_t timeout_ms, Done<Response> done,
+                                 std::function<Result<Response>(const metadata::Image&)> describe) {
+  backend_.WhenApplied(LogIndex(index), timeout_ms, [this, index, done, describe](bool applied) {
+    if (!applied) {
+      return done(Status::Timeout(
+          "the change is made, but node " + std::to_string(backend_.node_id().value()) +
+          " has not applied metadata index " + std::to_string(index) + " yet"));
+    }
+    done(describe(*backend_.Image()));
+  });
+}
+
+void Handlers::CreateTopic(CreateTopicRequest request, int64_t timeout_ms,
+                           Done<CreateTopicResponse> done) {
+  controller::CreateTopicsRequest forward;
+  controller::CreatableTopic* topic = forward.add_topics();
+  topic->set_name(request.name());
+  // Absent (0) means the default, which the controller knows as Kafka's -1.
+  topic->set_partition_count(request.partitions() == 0 ? -1 : request.partitions());
+  topic->set_replication_factor(request.replication_factor() == 0 ? -1
+                                                                  : request.replication_factor());
+  *topic->mutable_configs() = request.configs();
+  forward.set_validate_only(request.validate_only());
+  backend_.CreateTopics(
+      std::move(forward), timeout_ms,
+      [this, request, timeout_ms, done](Result<controller::CreateTopicsResponse> response) {
+        const Result<controller::TopicOutcome> outcome = OnlyTopic(response);
+        if (!outcome.ok()) return done(outcome.status());
+        if (request.validate_only()) {
+          CreateTopicResponse valid;
+          valid.mutable_topic()->set_name(request.name());
+          return done(valid);
+        }
+        AnswerWhenApplied<CreateTopicResponse>(
+            response->applied_index(), timeout_ms, done, [request](const metadata::Image& image) {
+              return WithTopic<CreateTopicResponse>(image, request.name());
+            });
+      });
+}
+
+void Handlers::DeleteTopic(DeleteTopicRequest request, int64_t timeout_ms,
+                           Done<DeleteTopicResponse> done) {
+  controller::DeleteTopicsRequest forward;
+  forward.add_topics()->set_name(request.name());
+  backend_.DeleteTopics(
+      std::move(forward), timeout_ms,
+      [this, request, timeout_ms, done](Result<controller::DeleteTopicsResponse> response) {
+        const Result<controller::TopicOutcome> outcome = OnlyTopic(response);
+        if (!outcome.ok()) return done(outcome.status());
+        DeleteTopicResponse deleted;
+        if (outcome->topic_id().size() == 16) {
+          deleted.set_topic_id(Uuid::FromBytes(outcome->topic_id()).ToString());
+        }
+        AnswerWhenApplied<DeleteTopicResponse>(
+            response->applied_index(), timeout_ms, done,
+            [deleted](const metadata::Image&) -> Result<DeleteTopicResponse> { return deleted; });
+      });
+}
+
+void Handlers::ListTopics(ListTopicsRequest request, int64_t, Done<ListTopicsResponse> done) {
+  done(DescribeTopics(*backend_.Image(), request.name_prefix()));
+}
+
+void Handlers::DescribeTopic(DescribeTopicRequest request, int64_t,
+                             Done<DescribeTopicResponse> done) {
+  done(WithTopic<DescribeTopicResponse>(*backend_.Image(), request.name()));
+}
+
+void Handlers::AddPartitions(AddPartitionsRequest request, int64_t timeout_ms,
+                             Done<AddPartitionsResponse> done) {
+  controller::CreatePartitionsRequest forward;
+  auto* topic = forward.add_topics();
+  topic->set_name(request.name());
+  topic->set_partition_count(request.partitions());
+  forward.set_validate_only(request.validate_only());
+  backend_.CreatePartitions(
+      std::move(forward), timeout_ms,
+      [this, request, timeout_ms, done](Result<controller::CreatePartitionsResponse> response) {
+        const Result<controller::TopicOutcome> outcome = OnlyTopic(response);
+        if (!outcome.ok()) return done(outcome.status());
+        const int64_t index = request.validate_only() ? -1 : response->applied_index();
+        AnswerWhenApplied<AddPartitionsResponse>(
+            index, timeout_ms, done, [request](const metadata::Image& image) {
+              return WithTopic<AddPartitionsResponse>(image, request.name());
+            });
+      });
+}
+
+void Handlers::AlterTopicConfig(AlterTopicConfigRequest request, int64_t timeout_ms,
+                                Done<AlterTopicConfigResponse> done) {
+  backend_.AlterConfigs(
+      ToController(request), timeout_ms,
+      [this, request, timeout_ms, done](Result<controller::AlterConfigsResponse> response) {
+        if (const Status status = OnlyResource(response); !status.ok()) return done(status);
+        const int64_t index = request.validate_only() ? -1 : response->applied_index();
+        AnswerWhenApplied<AlterTopicConfigResponse>(
+            index, timeout_ms, done,
+            [request](const metadata::Image& image) -> Result<AlterTopicConfigResponse> {
+              AlterTopicConfigResponse altered;
+              for (const auto& [key, value] : image.TopicConfigs(request.name())) {
+                (*altered.mutable_configs())[key] = value;
+              }
+              return altered;
+            });
+      });
+}
+
+void Handlers::DescribeTopicConfig(DescribeTopicConfigRequest request, int64_t,
+                                   Done<DescribeTopicConfigResponse> done) {
+  const metadata::ImagePtr image = backend_.Image();
+  if (image->FindTopic(request.name()) == nullptr) return done(NoSuchTopic(request.name()));
+  done(DescribeConfigs({.image = *image, .server = backend_.config(), .self = backend_.node_id()},
+                       request.name()));
+}
+
+void Handlers::WithQuorum(int64_t timeout_ms, std::function<void(const QuorumAnswer*)> use) {
+  backend_.DescribeQuorum(
+      {}, std::min(timeout_ms, kQuorumTimeoutMs),
+      [use = std::move(use)](Result<controller::DescribeQuorumResponse> response) {
+        const bool answered = response.ok() && response->outcome().error_code() == 0;
+        use(answered ? &*response : nullptr);
+      });
+}
+
+void Handlers::DescribeCluster(DescribeClusterRequest, int64_t timeout_ms,
+                               Done<DescribeClusterResponse> done) {
+  WithQuorum(timeout_ms, [this, done](const QuorumAnswer* quorum) {
+    done(admin::DescribeCluster(*backend_.Image(), quorum));
+  });
+}
+
+void Handlers::ListPartitions(ListPartitionsRequest request, int64_t,
+                              Done<ListPartitionsResponse> done) {
+  const metadata::ImagePtr image = backend_.Image();
+  if (!request.topic().empty() && image->FindTopic(request.topic()) == nullptr) {
+    return done(NoSuchTopic(request.topic()));
+  }
+  done(DescribePartitions(*image, request));
+}
+
+void Handlers::ClusterHealth(ClusterHealthRequest, int64_t timeout_ms,
+                             Done<ClusterHealthResponse> done) {
+  WithQuorum(timeout_ms, [this, done](const QuorumAnswer* quorum) {
+    done(EvaluateHealth(*backend_.Image(), quorum));
+  });
+}
+
+}  // namespace sluice::admin

@@ -1,0 +1,50 @@
+#pragma once
+// Handlers: the methods of the admin service, the same for gRPC and JSON. What changes the cluster
+// goes to the active controller and is answered once this node has applied it; what only describes
+// is answered from this node's image.
+//
+// Thread rule: call from any thread; `done` runs once, on the calling thread or on the backend's.
+
+#include <functional>
+
+#include "admin/backend.h"
+#include "admin/describe.h"
+#include "proto/admin.pb.h"
+
+namespace sluice::admin {
+
+class Handlers {
+ public:
+  explicit Handlers(Backend& backend) : backend_(backend) {}
+
+  void CreateTopic(CreateTopicRequest request, int64_t timeout_ms, Done<CreateTopicResponse> done);
+  void DeleteTopic(DeleteTopicRequest request, int64_t timeout_ms, Done<DeleteTopicResponse> done);
+  void ListTopics(ListTopicsRequest request, int64_t timeout_ms, Done<ListTopicsResponse> done);
+  void DescribeTopic(DescribeTopicRequest request, int64_t timeout_ms,
+                     Done<DescribeTopicResponse> done);
+  void AddPartitions(AddPartitionsRequest request, int64_t timeout_ms,
+                     Done<AddPartitionsResponse> done);
+  void AlterTopicConfig(AlterTopicConfigRequest request, int64_t timeout_ms,
+                        Done<AlterTopicConfigResponse> done);
+  void DescribeTopicConfig(DescribeTopicConfigRequest request, int64_t timeout_ms,
+                           Done<DescribeTopicConfigResponse> done);
+  void DescribeCluster(DescribeClusterRequest request, int64_t timeout_ms,
+                       Done<DescribeClusterResponse> done);
+  void ListPartitions(ListPartitionsRequest request, int64_t timeout_ms,
+                      Done<ListPartitionsResponse> done);
+  void ClusterHealth(ClusterHealthRequest request, int64_t timeout_ms,
+                     Done<ClusterHealthResponse> done);
+
+ private:
+  // Waits until this node has applied `index`, then answers with what `describe` makes of its
+  // image.
+  template <typename Response>
+  void AnswerWhenApplied(int64_t index, int64_t timeout_ms, Done<Response> done,
+                         std::function<Result<Response>(const metadata::Image&)> describe);
+  // Asks the active controller about the quorum; null when none answers soon.
+  void WithQuorum(int64_t timeout_ms, std::function<void(const QuorumAnswer*)> use);
+
+  Backend& backend_;
+};
+
+}  // namespace sluice::admin

@@ -1,0 +1,254 @@
+#include "admin/handlers.h"
+
+#include <gtest/gtest.h>
+
+#include "admin/errors.h"
+#include "admin/testing/fake_backend.h"
+#include "kafka/error_code.h"
+
+namespace sluice::admin {
+namespace {
+
+using testing::FakeBackend;
+using testing::ThreeBrokers;
+
+class HandlersTest : public ::testing::Test {
+ protected:
+  // Calls a method whose backend answers at once.
+  template <typename Request, typename Response>
+  Result<Response> Call(void (Handlers::*method)(Request, int64_t, Done<Response>),
+                        Request request) {
+    Result<Response> result = Status::Internal("not answered");
+    (handlers_.*method)(std::move(request), 1000,
+                        [&](Result<Response> answer) { result = std::move(answer); });
+    return result;
+  }
+
+  FakeBackend backend_;
+  Handlers handlers_{backend_};
+};
+
+TEST_F(HandlersTest, CreateTopicAnswersWhenThisNodeHasAppliedIt) {
+  CreateTopicRequest request;
+  request.set_name("orders");
+  request.set_partitions(2);
+  (*request.mutable_configs())["retention.ms"] = "1000";
+  auto created = Call(&Handlers::CreateTopic, request);
+  ASSERT_TRUE(created.ok()) << created.status().ToString();
+  EXPECT_EQ(backend_.waited_for, LogIndex(9));
+  EXPECT_EQ(created->topic().partitions_size(), 2);
+  const controller::CreatableTopic& asked = backend_.create_request.topics(0);
+  EXPECT_EQ(asked.partition_count(), 2);
+  EXPECT_EQ(asked.replication_factor(), -1) << "absent means the cluster's default";
+  EXPECT_EQ(asked.configs().at("retention.ms"), "1000");
+}
+
+TEST_F(HandlersTest, CreateTopicSaysWhenThisNodeLagsBehind) {
+  backend_.applies = false;
+  CreateTopicRequest request;
+  request.set_name("orders");
+  auto created = Call(&Handlers::CreateTopic, request);
+  EXPECT_EQ(created.status().code(), StatusCode::kTimeout);
+}
+
+TEST_F(HandlersTest, ValidateOnlyWaitsForNothing) {
+  CreateTopicRequest request;
+  request.set_name("new");
+  request.set_validate_only(true);
+  auto created = Call(&Handlers::CreateTopic, request);
+  ASSERT_TRUE(created.ok());
+  EXPECT_TRUE(backend_.create_request.validate_only());
+  EXPECT_EQ(backend_.waited_for, LogIndex(-100));
+}
+
+struct ErrorCase {
+  kafka::ErrorCode kafka;
+  StatusCode status;
+  grpc::StatusCode grpc;
+  int http;
+};
+
+TEST_F(HandlersTest, ErrorsOfTheControllerKeepTheirMessage) {
+  const ErrorCase cases[] = {
+      {kafka::ErrorCode::kTopicAlreadyExists, StatusCode::kAlreadyExists,
+       grpc::StatusCode::ALREADY_EXISTS, 409},
+      {kafka::ErrorCode::kInvalidPartitions, StatusCode::kInvalidArgument,
+       grpc::StatusCode::INVALID_ARGUMENT, 400},
+      {kafka::ErrorCode::kInvalidReplicationFactor, StatusCode::kInvalidArgument,
+       grpc::StatusCode::INVALID_ARGUMENT, 400},
+      {kafka::ErrorCode::kInvalidConfig, StatusCode::kInvalidArgument,
+       grpc::StatusCode::INVALID_ARGUMENT, 400},
+      {kafka::ErrorCode::kInvalidTopicException, StatusCode::kInvalidArgument,
+       grpc::StatusCode::INVALID_ARGUMENT, 400},
+      {kafka::ErrorCode::kUnknownTopicOrPartition, StatusCode::kNotFound,
+       grpc::StatusCode::NOT_FOUND, 404},
+      {kafka::ErrorCode::kRequestTimedOut, StatusCode::kTimeout,
+       grpc::StatusCode::DEADLINE_EXCEEDED, 504},
+      {kafka::ErrorCode::kUnknownServerError, StatusCode::kInternal, grpc::StatusCode::INTERNAL,
+       500},
+  };
+  for (const ErrorCase& c : cases) {
+    backend_.error_code = static_cast<int>(c.kafka);
+    backend_.error_message = "partitions is 0; 1 to 10000 are allowed";
+    auto created = Call(&Handlers::CreateTopic, CreateTopicRequest());
+    EXPECT_EQ(created.status().code(), c.status) << c.kafka;
+    EXPECT_EQ(created.status().message(), backend_.error_message);
+    EXPECT_EQ(ToGrpcCode(created.status().code()), c.grpc) << c.kafka;
+    EXPECT_EQ(ToHttp(created.status().code()).http_status, c.http) << c.kafka;
+  }
+  backend_.error_message = "";
+  EXPECT_NE(Call(&Handlers::CreateTopic, CreateTopicRequest()).status().message(), "");
+}
+
+TEST_F(HandlersTest, NoControllerIsTold) {
+  backend_.unreachable = Status::Timeout("no active controller answered in time");
+  EXPECT_EQ(Call(&Handlers::DeleteTopic, DeleteTopicRequest()).status(), backend_.unreachable);
+  EXPECT_EQ(Call(&Handlers::AlterTopicConfig, AlterTopicConfigRequest()).status(),
+            backend_.unreachable);
+}
+
+TEST_F(HandlersTest, DeleteTopicTellsTheId) {
+  DeleteTopicRequest request;
+  request.set_name("orders");
+  auto deleted = Call(&Handlers::DeleteTopic, request);
+  ASSERT_TRUE(deleted.ok());
+  EXPECT_EQ(deleted->topic_id(), Uuid::FromBytes(std::string(16, 'T')).ToString());
+  EXPECT_EQ(backend_.delete_request.topics(0).name(), "orders");
+}
+
+TEST_F(HandlersTest, AddPartitionsAsksForTheNewTotal) {
+  AddPartitionsRequest request;
+  request.set_name("orders");
+  request.set_partitions(7);
+  auto added = Call(&Handlers::AddPartitions, request);
+  ASSERT_TRUE(added.ok());
+  EXPECT_EQ(backend_.partitions_request.topics(0).partition_count(), 7);
+}
+
+TEST_F(HandlersTest, AlterTopicConfigSetsAndUnsets) {
+  AlterTopicConfigRequest request;
+  request.set_name("orders");
+  (*request.mutable_set())["retention.ms"] = "7d";
+  request.add_unset("segment.bytes");
+  auto altered = Call(&Handlers::AlterTopicConfig, request);
+  ASSERT_TRUE(altered.ok());
+  EXPECT_EQ(altered->configs().at("min.insync.replicas"), "2");
+  const auto& resource = backend_.configs_request.resources(0);
+  ASSERT_EQ(resource.entries_size(), 2);
+  EXPECT_EQ(resource.entries(0).value(), "7d");
+  EXPECT_EQ(resource.entries(1).operation(), controller::AlterConfigsRequest::DELETE);
+  EXPECT_FALSE(resource.entries(1).has_value());
+}
+
+TEST_F(HandlersTest, ListTopicsByPrefix) {
+  ListTopicsRequest request;
+  request.set_name_prefix("ord");
+  EXPECT_EQ(Call(&Handlers::ListTopics, request)->topics_size(), 1);
+  request.set_name_prefix("x");
+  EXPECT_EQ(Call(&Handlers::ListTopics, request)->topics_size(), 0);
+}
+
+TEST_F(HandlersTest, WhatDoesNotExistIsNamed) {
+  DescribeTopicRequest request;
+  request.set_name("nothing");
+  auto described = Call(&Handlers::DescribeTopic, request);
+  EXPECT_EQ(described.status().code(), StatusCode::kNotFound);
+  EXPECT_NE(described.status().message().find("nothing"), std::string::npos);
+  DescribeTopicConfigRequest config;
+  config.set_name("nothing");
+  EXPECT_EQ(Call(&Handlers::DescribeTopicConfig, config).status().code(), StatusCode::kNotFound);
+  ListPartitionsRequest list;
+  list.set_topic("nothing");
+  EXPECT_EQ(Call(&Handlers::ListPartitions, list).status().code(), StatusCode::kNotFound);
+}
+
+TEST_F(HandlersTest, DescribeTopicConfigSaysWhereValuesComeFrom) {
+  DescribeTopicConfigRequest request;
+  request.set_name("orders");
+  auto described = Call(&Handlers::DescribeTopicConfig, request);
+  ASSERT_TRUE(described.ok());
+  std::map<std::string, std::string> sources;
+  for (const ConfigEntry& entry : described->configs()) sources[entry.key()] = entry.source();
+  EXPECT_EQ(sources["min.insync.replicas"], "topic");
+  EXPECT_EQ(sources["segment.bytes"], "default");
+}
+
+TEST_F(HandlersTest, ListPartitionsFindsTheUnhealthy) {
+  ListPartitionsRequest request;
+  request.set_unhealthy_only(true);
+  EXPECT_EQ(Call(&Handlers::ListPartitions, request)->partitions_size(), 0);
+  backend_.image = ThreeBrokers(/*all_up=*/false);
+  auto listed = Call(&Handlers::ListPartitions, request);
+  ASSERT_EQ(listed->partitions_size(), 2);
+  EXPECT_EQ(listed->partitions(0).leader(), 1);
+  EXPECT_EQ(listed->partitions(0).isr_size(), 2);
+}
+
+TEST_F(HandlersTest, DescribeClusterJoinsBrokersAndControllers) {
+  backend_.image = ThreeBrokers(/*all_up=*/false);
+  backend_.quorum.set_leader_id(1);
+  backend_.quorum.set_commit_index(100);
+  for (const int32_t id : {1, 9}) {
+    auto* voter = backend_.quorum.add_voters();
+    voter->set_id(id);
+    voter->set_address("host:9");
+    voter->set_match_index(id == 9 ? 60 : 100);
+  }
+  auto described = Call(&Handlers::DescribeCluster, DescribeClusterRequest());
+  ASSERT_TRUE(described.ok());
+  EXPECT_EQ(described->controller_id(), 1);
+  ASSERT_EQ(described->nodes_size(), 4);
+  EXPECT_EQ(described->nodes(0).roles_size(), 2);
+  EXPECT_EQ(described->nodes(0).kafka_address(), "host1:9092");
+  EXPECT_EQ(described->nodes(0).leaders(), 1);
+  EXPECT_EQ(described->nodes(0).replicas(), 2);
+  EXPECT_EQ(described->nodes(2).state(), "fenced");
+  EXPECT_EQ(described->nodes(3).roles(0), "controller");
+  EXPECT_EQ(described->quorum().voters(1).lag(), 40);
+}
+
+TEST_F(HandlersTest, DescribeClusterWorksWithoutAController) {
+  backend_.unreachable = Status::Timeout("nobody");
+  auto described = Call(&Handlers::DescribeCluster, DescribeClusterRequest());
+  ASSERT_TRUE(described.ok());
+  EXPECT_EQ(described->controller_id(), -1);
+  EXPECT_EQ(described->nodes_size(), 3);
+}
+
+TEST_F(HandlersTest, HealthOfAHealthyCluster) {
+  auto health = Call(&Handlers::ClusterHealth, ClusterHealthRequest());
+  ASSERT_TRUE(health.ok());
+  EXPECT_TRUE(health->healthy());
+  EXPECT_EQ(health->summary(), "3 brokers in service, 2 partitions, all in sync");
+}
+
+TEST_F(HandlersTest, HealthWithABrokerDown) {
+  backend_.image = ThreeBrokers(/*all_up=*/false);
+  auto health = Call(&Handlers::ClusterHealth, ClusterHealthRequest());
+  EXPECT_FALSE(health->healthy());
+  EXPECT_EQ(health->summary(), "1 of 3 brokers down; no data unavailable");
+  ASSERT_EQ(health->problems_size(), 2);
+  EXPECT_EQ(health->problems(0).next_step(), "bring node 3 back");
+  EXPECT_NE(health->problems(1).what().find("one more failure stops writes"), std::string::npos);
+}
+
+TEST_F(HandlersTest, HealthWithoutAController) {
+  backend_.unreachable = Status::Timeout("nobody");
+  auto health = Call(&Handlers::ClusterHealth, ClusterHealthRequest());
+  EXPECT_FALSE(health->healthy());
+  EXPECT_EQ(health->summary(),
+            "all 3 brokers in service; no data unavailable; no active controller");
+}
+
+TEST_F(HandlersTest, HealthNamesASilentController) {
+  backend_.quorum.set_leader_id(1);
+  auto* voter = backend_.quorum.add_voters();
+  voter->set_id(2);
+  voter->set_last_contact_age_ms(9000);
+  auto health = Call(&Handlers::ClusterHealth, ClusterHealthRequest());
+  EXPECT_FALSE(health->healthy());
+  EXPECT_NE(health->problems(0).what().find("controller 2"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace sluice::admin

@@ -1,0 +1,152 @@
+#include "admin/health.h"
+
+#include <string>
+#include <vector>
+
+namespace sluice::admin {
+namespace {
+
+struct Counts {
+  int brokers = 0;
+  int brokers_down = 0;
+  int partitions = 0;
+  int offline = 0;
+  int under_min_isr = 0;     // with a leader: writes with acks=all fail
+  int at_min_isr = 0;        // not all replicas in sync, one failure from the above
+  int under_replicated = 0;  // further from it
+  std::string first_offline;
+  std::vector<NodeId> down;
+};
+
+std::string Plural(int count, const std::string& noun) {
+  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
+}
+
+std::string Join(const std::vector<NodeId>& nodes) {
+  std::string text;
+  for (const NodeId node : nodes) text += (text.empty() ? "" : ", ") + std::to_string(node.value());
+  return text;
+}
+
+void CountPartition(const metadata::Image& image, const metadata::TopicImage& topic, size_t index,
+                    Counts* counts) {
+  const metadata::PartitionImage& partition = topic.partitions[index];
+  ++counts->partitions;
+  if (IsOffline(partition)) {
+    if (counts->offline++ == 0) counts->first_offline = topic.name + "-" + std::to_string(index);
+  } else if (IsUnderMinIsr(image, topic.name, partition)) {
+    ++counts->under_min_isr;
+  } else if (IsUnderReplicated(partition)) {
+    ++(IsAtMinIsr(image, topic.name, partition) ? counts->at_min_isr : counts->under_replicated);
+  }
+}
+
+Counts Count(const metadata::Image& image) {
+  Counts counts;
+  for (const auto& [id, broker] : image.brokers) {
+    ++counts.brokers;
+    if (broker->active()) continue;
+    ++counts.brokers_down;
+    counts.down.push_back(id);
+  }
+  for (const auto& [name, topic] : *image.topics_by_name) {
+    for (size_t i = 0; i < topic->partitions.size(); ++i) CountPartition(image, *topic, i, &counts);
+  }
+  return counts;
+}
+
+void AddProblem(ClusterHealthResponse* response, std::string what, std::string next_step) {
+  Problem* problem = response->add_problems();
+  problem->set_what(std::move(what));
+  problem->set_next_step(std::move(next_step));
+}
+
+void AddQuorumProblems(const QuorumAnswer* quorum, ClusterHealthResponse* response) {
+  if (quorum == nullptr) {
+    AddProblem(
+        response,
+        "no controller is active: topics cannot be changed and failed leaders are not replaced",
+        "start controllers until a majority of them runs");
+    return;
+  }
+  for (const auto& voter : quorum->voters()) {
+    if (voter.id() == quorum->leader_id() || voter.last_contact_age_ms() <= kVoterSilenceMsMax)
+      continue;
+    AddProblem(response,
+               "controller " + std::to_string(voter.id()) + " at " + voter.address() +
+                   " has not been heard for " + std::to_string(voter.last_contact_age_ms() / 1000) +
+                   " s",
+               "bring node " + std::to_string(voter.id()) + " back");
+  }
+}
+
+void AddDataProblems(const Counts& counts, ClusterHealthResponse* response) {
+  const std::string bring_back =
+      counts.down.empty()
+          ? "wait until the replicas have caught up; see the partitions with ListPartitions"
+          : "bring node " + Join(counts.down) + " back";
+  if (counts.offline > 0) {
+    AddProblem(response,
+               Plural(counts.offline, "partition") + " without a leader (" + counts.first_offline +
+                   (counts.offline > 1 ? " and others" : "") + "): neither read nor written",
+               bring_back);
+  }
+  if (counts.under_min_isr > 0) {
+    AddProblem(
+        response,
+        Plural(counts.under_min_isr, "partition") +
+            " with fewer replicas in sync than min.insync.replicas: writes with acks=all fail",
+        bring_back);
+  }
+  if (counts.at_min_isr > 0) {
+    AddProblem(response,
+               Plural(counts.at_min_isr, "partition") +
+                   " with just min.insync.replicas in sync: one more failure stops writes to them",
+               bring_back);
+  }
+  if (counts.under_replicated > 0) {
+    AddProblem(response,
+               Plural(counts.under_replicated, "partition") + " with replicas out of sync",
+               bring_back);
+  }
+}
+
+}  // namespace
+
+ClusterHealthResponse EvaluateHealth(const metadata::Image& image, const QuorumAnswer* quorum) {
+  const Counts counts = Count(image);
+  ClusterHealthResponse response;
+  AddQuorumProblems(quorum, &response);
+  if (counts.brokers_down > 0) {
+    AddProblem(&response,
+               Plural(counts.brokers_down, "broker") + " of " + std::to_string(counts.brokers) +
+                   " out of service: " + Join(counts.down),
+               "bring node " + Join(counts.down) + " back");
+  }
+  AddDataProblems(counts, &response);
+  if (counts.brokers == 0) AddProblem(&response, "no broker has registered", "start a broker");
+
+  response.set_healthy(response.problems().empty());
+  std::string summary;
+  if (response.healthy()) {
+    summary = Plural(counts.brokers, "broker") + " in service, " +
+              Plural(counts.partitions, "partition") + ", all in sync";
+  } else {
+    summary = counts.brokers_down == 0
+                  ? "all " + std::to_string(counts.brokers) + " brokers in service"
+                  : std::to_string(counts.brokers_down) + " of " +
+                        Plural(counts.brokers, "broker") + " down";
+    if (counts.offline > 0) {
+      summary += "; " + Plural(counts.offline, "partition") + " unavailable";
+    } else if (counts.under_min_isr > 0) {
+      summary += "; " + Plural(counts.under_min_isr, "partition") + " cannot be written";
+    } else {
+      summary += "; no data unavailable";
+    }
+    if (quorum == nullptr) summary += "; no active controller";
+  }
+  response.set_summary(summary);
+  return response;
+}
+
+}  // namespace sluice::admin

@@ -1,0 +1,87 @@
+#include "admin/node_backend.h"
+
+#include <algorithm>
+#include <atomic>
+#include <utility>
+
+#include "base/uuid.h"
+
+namespace sluice::admin {
+
+NodeBackend::NodeBackend(NodeBackendOptions options, Random random)
+    : options_(std::move(options)), random_(random), leader_(options_.voters, *options_.loop) {}
+
+NodeBackend::~NodeBackend() { Stop(); }
+
+void NodeBackend::Stop() {
+  leader_.Stop();
+  gate_->Close();
+}
+
+void NodeBackend::WhenApplied(LogIndex index, int64_t timeout_ms, std::function<void(bool)> done) {
+  // Whichever comes first tells; the other finds the flag set.
+  auto told = std::make_shared<std::atomic<bool>>(false);
+  auto tell = [told, done = std::move(done)](bool applied) {
+    if (!told->exchange(true)) done(applied);
+  };
+  options_.when_applied(index, rpc::Guarded(gate_, [tell] { tell(true); }));
+  if (!*told) options_.loop->RunAfter(timeout_ms, rpc::Guarded(gate_, [tell] { tell(false); }));
+}
+
+std::vector<LocalPartition> NodeBackend::Partitions() const {
+  return options_.partitions ? options_.partitions() : std::vector<LocalPartition>();
+}
+
+std::optional<LocalController> NodeBackend::Controller() const {
+  return options_.controller ? options_.controller() : std::nullopt;
+}
+
+std::string NodeBackend::NewRequestId() {
+  std::lock_guard lock(mutex_);
+  return std::string(Uuid::Generate(random_).view());
+}
+
+template <typename Request, typename Response>
+void NodeBackend::Send(rpc::LeaderClient::Method<Request, Response> method, Request request,
+                       int64_t timeout_ms, Done<Response> done) {
+  controller::Sender* sender = request.mutable_sender();
+  sender->set_cluster_id(options_.cluster_id);
+  sender->set_node_id(options_.node_id.value());
+  sender->set_directory_id(std::string(options_.directory_id.view()));
+  sender->set_broker_epoch(-1);
+  const int64_t attempt_ms = std::clamp<int64_t>(timeout_ms / 2, 100, 2000);
+  leader_.Call<Request, Response>(method, std::move(request),
+                                  {.timeout_ms = timeout_ms, .attempt_timeout_ms = attempt_ms},
+                                  std::move(done));
+}
+
+void NodeBackend::CreateTopics(controller::CreateTopicsRequest request, int64_t timeout_ms,
+                               Done<controller::CreateTopicsResponse> done) {
+  request.set_request_id(NewRequestId());
+  Send(&rpc::ControllerStub::CreateTopics, std::move(request), timeout_ms, std::move(done));
+}
+
+void NodeBackend::DeleteTopics(controller::DeleteTopicsRequest request, int64_t timeout_ms,
+                               Done<controller::DeleteTopicsResponse> done) {
+  request.set_request_id(NewRequestId());
+  Send(&rpc::ControllerStub::DeleteTopics, std::move(request), timeout_ms, std::move(done));
+}
+
+void NodeBackend::CreatePartitions(controller::CreatePartitionsRequest request, int64_t timeout_ms,
+                                   Done<controller::CreatePartitionsResponse> done) {
+  request.set_request_id(NewRequestId());
+  Send(&rpc::ControllerStub::CreatePartitions, std::move(request), timeout_ms, std::move(done));
+}
+
+void NodeBackend::AlterConfigs(controller::AlterConfigsRequest request, int64_t timeout_ms,
+                               Done<controller::AlterConfigsResponse> done) {
+  request.set_request_id(NewRequestId());
+  Send(&rpc::ControllerStub::AlterConfigs, std::move(request), timeout_ms, std::move(done));
+}
+
+void NodeBackend::DescribeQuorum(controller::DescribeQuorumRequest request, int64_t timeout_ms,
+                                 Done<controller::DescribeQuorumResponse> done) {
+  Send(&rpc::ControllerStub::DescribeQuorum, std::move(request), timeout_ms, std::move(done));
+}
+
+}  // namespace sluice::admin
