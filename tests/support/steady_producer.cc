@@ -1,9 +1,11 @@
-// steady_producer: writes numbered records at a fixed rate with acks=all until its stdin closes, and keeps a journal of what was acknowledged.
+// steady_producer: writes numbered records at a fixed rate with acks=all until its stdin closes,
+// and keeps a journal of what was acknowledged.
 //
 //   steady_producer BOOTSTRAP TOPIC RATE IDEMPOTENT(0|1) JOURNAL
 //
-// The value of record n is n; its key is n % 97. JOURNAL gets a line "n partition offset" for each acknowledgement. At the end one
-// JSON object goes to stdout: sent, acknowledged, failed, longest_silence_ms (between two acknowledgements while producing).
+// The value of record n is n; its key is n % 97. JOURNAL gets a line "n partition offset" for each
+// acknowledgement. At the end one JSON object goes to stdout: sent, acknowledged, failed,
+// longest_silence_ms (between two acknowledgements while producing).
 
 #include <librdkafka/rdkafkacpp.h>
 #include <poll.h>
@@ -37,14 +39,17 @@ class Journal : public RdKafka::DeliveryReportCb {
   void dr_cb(RdKafka::Message& message) override {
     const auto n = static_cast<long long>(reinterpret_cast<intptr_t>(message.msg_opaque()));
     if (message.err() != RdKafka::ERR_NO_ERROR) {
-      if (failed++ == 0) std::fprintf(stderr, "record %lld failed: %s\n", n, message.errstr().c_str());
+      if (failed++ == 0)
+        std::fprintf(stderr, "record %lld failed: %s\n", n, message.errstr().c_str());
       return;
     }
     const Clock::time_point now = Clock::now();
-    if (acknowledged > 0 && producing) longest_silence_ms = std::max(longest_silence_ms, MsBetween(last_, now));
+    if (acknowledged > 0 && producing)
+      longest_silence_ms = std::max(longest_silence_ms, MsBetween(last_, now));
     last_ = now;
     ++acknowledged;
-    std::fprintf(file_, "%lld %d %lld\n", n, message.partition(), static_cast<long long>(message.offset()));
+    std::fprintf(file_, "%lld %d %lld\n", n, message.partition(),
+                 static_cast<long long>(message.offset()));
   }
 
   int64_t acknowledged = 0;
@@ -57,17 +62,26 @@ class Journal : public RdKafka::DeliveryReportCb {
   Clock::time_point last_;
 };
 
-std::unique_ptr<RdKafka::Producer> MakeProducer(const char* bootstrap, bool idempotent, Journal& journal) {
+std::unique_ptr<RdKafka::Producer> MakeProducer(const char* bootstrap, bool idempotent,
+                                                Journal& journal) {
   std::unique_ptr<RdKafka::Conf> conf(RdKafka::Conf::create(RdKafka::Conf::CONF_GLOBAL));
   std::string error;
   const std::pair<const char*, std::string> settings[] = {
-      {"bootstrap.servers", bootstrap},        {"acks", "all"},        {"enable.idempotence", idempotent ? "true" : "false"},
-      {"max.in.flight", idempotent ? "5" : "1"}, {"linger.ms", "2"},     {"message.timeout.ms", "60000"},
-      {"retry.backoff.ms", "20"},              {"log_level", "3"},     {"reconnect.backoff.ms", "20"},
-      {"reconnect.backoff.max.ms", "200"},     {"topic.metadata.refresh.fast.interval.ms", "50"},
+      {"bootstrap.servers", bootstrap},
+      {"acks", "all"},
+      {"enable.idempotence", idempotent ? "true" : "false"},
+      {"max.in.flight", idempotent ? "5" : "1"},
+      {"linger.ms", "2"},
+      {"message.timeout.ms", "60000"},
+      {"retry.backoff.ms", "20"},
+      {"log_level", "3"},
+      {"reconnect.backoff.ms", "20"},
+      {"reconnect.backoff.max.ms", "200"},
+      {"topic.metadata.refresh.fast.interval.ms", "50"},
   };
   for (const auto& [key, value] : settings) {
-    if (conf->set(key, value, error) != RdKafka::Conf::CONF_OK) std::fprintf(stderr, "%s\n", error.c_str());
+    if (conf->set(key, value, error) != RdKafka::Conf::CONF_OK)
+      std::fprintf(stderr, "%s\n", error.c_str());
   }
   conf->set("dr_cb", &journal, error);
   std::unique_ptr<RdKafka::Producer> producer(RdKafka::Producer::create(conf.get(), error));
@@ -94,7 +108,8 @@ int main(int argc, char** argv) {
   const std::string topic = argv[2];
   const int64_t rate = std::atoll(argv[3]);
   Journal journal(argv[5]);
-  const std::unique_ptr<RdKafka::Producer> producer = MakeProducer(argv[1], std::string(argv[4]) == "1", journal);
+  const std::unique_ptr<RdKafka::Producer> producer =
+      MakeProducer(argv[1], std::string(argv[4]) == "1", journal);
 
   const Clock::time_point start = Clock::now();
   int64_t sent = 0;
@@ -102,17 +117,19 @@ int main(int argc, char** argv) {
     for (const int64_t due = MsBetween(start, Clock::now()) * rate / 1000; sent < due; ++sent) {
       const std::string value = std::to_string(sent);
       const std::string key = std::to_string(sent % 97);
-      const RdKafka::ErrorCode code = producer->produce(topic, RdKafka::Topic::PARTITION_UA, RdKafka::Producer::RK_MSG_COPY,
-                                                        const_cast<char*>(value.data()), value.size(), key.data(), key.size(), 0,
-                                                        reinterpret_cast<void*>(static_cast<intptr_t>(sent)));
+      const RdKafka::ErrorCode code =
+          producer->produce(topic, RdKafka::Topic::PARTITION_UA, RdKafka::Producer::RK_MSG_COPY,
+                            const_cast<char*>(value.data()), value.size(), key.data(), key.size(),
+                            0, reinterpret_cast<void*>(static_cast<intptr_t>(sent)));
       if (code != RdKafka::ERR_NO_ERROR) break;  // the queue is full; tried again after the poll
     }
     producer->poll(2);
   }
   journal.producing = false;
   producer->flush(60000);
-  std::printf("{\"sent\": %lld, \"acknowledged\": %lld, \"failed\": %lld, \"longest_silence_ms\": %lld}\n", static_cast<long long>(sent),
-              static_cast<long long>(journal.acknowledged), static_cast<long long>(journal.failed),
-              static_cast<long long>(journal.longest_silence_ms));
+  std::printf(
+      "{\"sent\": %lld, \"acknowledged\": %lld, \"failed\": %lld, \"longest_silence_ms\": %lld}\n",
+      static_cast<long long>(sent), static_cast<long long>(journal.acknowledged),
+      static_cast<long long>(journal.failed), static_cast<long long>(journal.longest_silence_ms));
   return 0;
 }
