@@ -1,0 +1,109 @@
+#pragma once
+// QuorumLog: the metadata log on disk, raft::LogStore over storage::Log. The directory holds the log's segments, `quorum-state`
+// (vote_slots.h) and the snapshots (snapshot_files.h); docs/formats/raft_log.md describes all of it.
+//
+// Requests gather while the disk is busy and are carried out as one group: the newest vote first and synced, then the entries, then one
+// flush for all of them. A vote that survives without the entries promised nothing; entries of a term without its vote would.
+//
+// Damage: a torn tail above what was synced is cut (storage::Log decides); anything else stops the opening, nothing is cut.
+//
+// Thread rule: LogStore's methods on `loop`; the disk is written on `io_loop`. Both loops are stopped, or simulated ones gone, before
+// the QuorumLog is destroyed.
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/event_loop.h"
+#include "base/file_system.h"
+#include "controller/entry_codec.h"
+#include "controller/snapshot_files.h"
+#include "controller/vote_slots.h"
+#include "raft/log_store.h"
+#include "storage/log.h"
+
+namespace sluice::controller {
+
+// The directory of the metadata log in `metadata.log.dir`.
+inline constexpr char kQuorumLogDirectory[] = "__cluster_metadata-0";
+
+struct QuorumLogOptions {
+  std::string directory;  // <metadata.log.dir>/__cluster_metadata-0
+  FileSystem* file_system = nullptr;  // these are not owned
+  const Clock* clock = nullptr;
+  EventLoop* loop = nullptr;     // the Raft driver's: callbacks are posted to it
+  EventLoop* io_loop = nullptr;  // for the disk
+  int64_t segment_bytes = 16 << 20;
+};
+
+class QuorumLog final : public raft::LogStore {
+ public:
+  // Writes the log of a new voter: the bootstrap entry, which is the same on all first voters, and no vote. kAlreadyExists when the
+  // directory holds one.
+  static Status Format(FileSystem& fs, const Clock& clock, const std::string& directory,
+                       const raft::Bootstrap& bootstrap);
+  static bool IsFormatted(FileSystem& fs, const std::string& directory);
+  // kNotFound when it was never formatted, kCorruption when it is damaged.
+  static Result<std::unique_ptr<QuorumLog>> Open(const QuorumLogOptions& options);
+
+  const raft::OpenedLog& opened() const override { return opened_; }
+  void Persist(raft::PersistRequest request, std::function<void(Status)> done) override;
+  Result<std::vector<raft::Entry>> Read(LogIndex from, LogIndex to, size_t bytes_max) const override;
+  Result<raft::Snapshot> LoadSnapshot() const override;
+
+  // What opening cut off; empty when nothing.
+  const std::string& recovery_message() const { return log_->recovery().message; }
+  // Groups written so far, for metrics.
+  uint64_t groups() const { return groups_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Waiting {
+    raft::PersistRequest request;
+    std::function<void(Status)> done;
+  };
+
+  explicit QuorumLog(const QuorumLogOptions& options);
+  Status OpenFiles();
+  Status ChooseSnapshot();
+  Status FinishReset();
+  Status ScanEntries();
+  Status NoteEntry(const DecodedEntry& decoded);
+  Result<std::vector<DecodedEntry>> ReadEntries(LogIndex from, LogIndex to, size_t bytes_max) const;
+
+  // On io_loop
+  void WriteGroup();
+  Status Execute(const std::vector<Waiting>& group);
+  Status WriteVote(const std::vector<Waiting>& group);
+  Status ExecuteOne(const raft::PersistRequest& request);
+  Status StoreSnapshot(const raft::PersistRequest& request);
+  Status Truncate(LogIndex from);
+  Status Append(const std::vector<raft::Entry>& entries);
+  Status Flush();
+
+  const QuorumLogOptions options_;
+  FileSystem& fs_;
+  SnapshotFiles snapshots_;
+  std::unique_ptr<VoteSlots> slots_;
+  raft::OpenedLog opened_;
+
+  mutable std::mutex log_mutex_;  // guards log_ and newest_snapshot_; not held while a group is synced
+  std::unique_ptr<storage::Log> log_;
+  std::optional<SnapshotName> newest_snapshot_;
+
+  std::mutex queue_mutex_;  // guards queue_ and writing_
+  std::vector<Waiting> queue_;
+  bool writing_ = false;
+
+  // Of the IO thread
+  uint32_t chain_ = kNoChain;  // of the last entry in the log
+  Status failure_;             // the first one: terminal
+  std::atomic<uint64_t> groups_{0};
+};
+
+}  // namespace sluice::controller

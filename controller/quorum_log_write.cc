@@ -1,0 +1,119 @@
+// The writing half of QuorumLog: what happens on the IO loop.
+#include <algorithm>
+#include <utility>
+
+#include "controller/quorum_log.h"
+
+namespace sluice::controller {
+namespace {
+
+Offset ToOffset(LogIndex index) { return Offset(index.value()); }
+LogIndex ToIndex(Offset offset) { return LogIndex(offset.value()); }
+
+}  // namespace
+
+void QuorumLog::Persist(raft::PersistRequest request, std::function<void(Status)> done) {
+  std::lock_guard lock(queue_mutex_);
+  queue_.push_back({std::move(request), std::move(done)});
+  if (writing_) return;
+  writing_ = true;
+  options_.io_loop->Post([this] { WriteGroup(); });
+}
+
+// Takes all that has gathered while the last group was on its way to the disk.
+void QuorumLog::WriteGroup() {
+  std::vector<Waiting> group;
+  {
+    std::lock_guard lock(queue_mutex_);
+    group.swap(queue_);
+  }
+  if (failure_.ok()) failure_ = Execute(group);
+  groups_.fetch_add(1, std::memory_order_relaxed);
+  for (Waiting& waiting : group) {
+    options_.loop->Post([done = std::move(waiting.done), status = failure_] { done(status); });
+  }
+  std::lock_guard lock(queue_mutex_);
+  writing_ = !queue_.empty();
+  if (writing_) options_.io_loop->Post([this] { WriteGroup(); });
+}
+
+Status QuorumLog::Execute(const std::vector<Waiting>& group) {
+  SLUICE_RETURN_IF_ERROR(WriteVote(group));
+  for (const Waiting& waiting : group) SLUICE_RETURN_IF_ERROR(ExecuteOne(waiting.request));
+  return Flush();
+}
+
+Status QuorumLog::WriteVote(const std::vector<Waiting>& group) {
+  raft::HardState newest = slots_->state().hard_state;
+  for (const Waiting& waiting : group) newest = waiting.request.hard_state.value_or(newest);
+  if (newest == slots_->state().hard_state) return Status::Ok();
+  return slots_->WriteSynced({newest, slots_->state().synced_end});
+}
+
+Status QuorumLog::ExecuteOne(const raft::PersistRequest& request) {
+  if (request.snapshot.has_value()) SLUICE_RETURN_IF_ERROR(StoreSnapshot(request));
+  if (request.drop_before.has_value()) {
+    std::lock_guard lock(log_mutex_);
+    SLUICE_RETURN_IF_ERROR(log_->AdvanceLogStart(ToOffset(*request.drop_before)));
+  }
+  if (request.truncate_from.has_value()) SLUICE_RETURN_IF_ERROR(Truncate(*request.truncate_from));
+  return request.entries.empty() ? Status::Ok() : Append(request.entries);
+}
+
+Status QuorumLog::StoreSnapshot(const raft::PersistRequest& request) {
+  // What the snapshot stands for is durable before it, so that the log always reaches the snapshots kept.
+  SLUICE_RETURN_IF_ERROR(Flush());
+  const raft::SnapshotMeta& meta = request.snapshot->meta;
+  SLUICE_RETURN_IF_ERROR(snapshots_.Write(*request.snapshot));
+  {
+    std::lock_guard lock(log_mutex_);
+    newest_snapshot_ = SnapshotName{meta.index, meta.term};
+    if (request.reset_log) {
+      SLUICE_RETURN_IF_ERROR(log_->TruncateFullyAndStartAt(ToOffset(meta.index + 1)));
+      chain_ = kNoChain;
+    }
+  }
+  return snapshots_.RemoveOld();
+}
+
+Status QuorumLog::Truncate(LogIndex from) {
+  // The chain continues from the entry that stays last.
+  uint32_t chain = kNoChain;
+  if (from > ToIndex(log_->log_start_offset())) {
+    SLUICE_ASSIGN_OR_RETURN(const std::vector<DecodedEntry> last, ReadEntries(from - 1, from, 1));
+    chain = last.front().chain;
+  }
+  std::lock_guard lock(log_mutex_);
+  SLUICE_RETURN_IF_ERROR(log_->TruncateTo(ToOffset(from)));
+  chain_ = chain;
+  return Status::Ok();
+}
+
+Status QuorumLog::Append(const std::vector<raft::Entry>& entries) {
+  std::string batches;
+  const int64_t now_ms = options_.clock->WallMs();
+  for (const raft::Entry& entry : entries) {
+    EncodedEntry encoded = EncodeEntry(entry, chain_, now_ms);
+    batches += encoded.batch;
+    chain_ = encoded.chain;
+  }
+  std::lock_guard lock(log_mutex_);
+  return log_->AppendAsFollower(batches, LeaderEpoch(static_cast<int32_t>(entries.back().term.value())));
+}
+
+Status QuorumLog::Flush() {
+  storage::FlushTarget target;
+  {
+    std::lock_guard lock(log_mutex_);
+    target = log_->PrepareFlush();
+  }
+  const Status synced = target.Run();
+  {
+    std::lock_guard lock(log_mutex_);
+    log_->OnFlushed(target.upto, synced);
+  }
+  SLUICE_RETURN_IF_ERROR(synced);
+  return slots_->WriteHint(ToIndex(target.upto));
+}
+
+}  // namespace sluice::controller

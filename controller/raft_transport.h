@@ -1,0 +1,46 @@
+#pragma once
+// RaftTransport: raft::Transport over gRPC. One stream to each other voter carries all messages to it; a stream that ends is opened again
+// after 50 to 500 ms. When one that stood breaks, the address is dialled plainly: "refused" tells Raft that the process is gone.
+//
+// Thread rule: all methods on `loop`, but for the destructor, which waits for gRPC and runs after the loop has stopped (or elsewhere while
+// nothing else uses the transport). gRPC's callbacks only post to the loop.
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/event_loop.h"
+#include "base/ids.h"
+#include "raft/transport.h"
+
+namespace sluice::controller {
+
+struct RaftTransportOptions {
+  std::map<NodeId, std::string> peers;  // the other voters' gRPC addresses, host:port
+  int64_t backoff_ms_min = 50;
+  int64_t backoff_ms_max = 500;
+  int probe_timeout_ms = 200;
+  size_t queue_bytes_max = 32 << 20;  // to one peer; what comes on top is dropped, Raft sends it again
+};
+
+class RaftTransport final : public raft::Transport {
+ public:
+  using OnPeerLost = std::function<void(NodeId peer, bool refused)>;
+
+  // `on_peer_lost` is called on the loop.
+  RaftTransport(RaftTransportOptions options, EventLoop& loop, OnPeerLost on_peer_lost);
+  ~RaftTransport() override;
+
+  // Opens the streams, so that a peer's end is noticed though nothing is sent to it.
+  void Start();
+  void Send(NodeId to, raft::Message message) override;
+  // A message came from `peer`, so it lives: a stream that waits out its back-off is opened now.
+  void PeerHeard(NodeId peer);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sluice::controller

@@ -1,0 +1,110 @@
+#include "controller/vote_slots.h"
+
+#include <optional>
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/crc32c.h"
+
+namespace sluice::controller {
+namespace {
+
+constexpr uint32_t kMagic = 0x534c5653;  // "SLVS"
+constexpr int16_t kFormat = 1;
+constexpr size_t kCrcPosition = VoteSlots::kSlotBytes - 4;
+
+struct Slot {
+  uint64_t version = 0;
+  VoteSlots::State state;
+};
+
+std::string EncodeSlot(const Slot& slot) {
+  ByteWriter writer;
+  writer.PutUint32(kMagic);
+  writer.PutInt16(kFormat);
+  writer.PutInt64(static_cast<int64_t>(slot.version));
+  writer.PutInt64(slot.state.hard_state.term.value());
+  writer.PutInt32(slot.state.hard_state.voted_for.value());
+  writer.PutInt64(slot.state.synced_end.value());
+  writer.PutBytes(std::string(kCrcPosition - writer.size(), '\0'));
+  writer.PutUint32(Crc32c(writer.view()));
+  return writer.Take();
+}
+
+std::optional<Slot> DecodeSlot(std::string_view bytes) {
+  if (bytes.size() != VoteSlots::kSlotBytes) return std::nullopt;
+  if (LoadBigEndian<uint32_t>(bytes.data() + kCrcPosition) != Crc32c(bytes.substr(0, kCrcPosition))) return std::nullopt;
+  ByteReader reader(bytes);
+  if (reader.ReadUint32() != kMagic || reader.ReadInt16() != kFormat) return std::nullopt;
+  Slot slot;
+  slot.version = static_cast<uint64_t>(reader.ReadInt64());
+  slot.state.hard_state.term = Term(reader.ReadInt64());
+  slot.state.hard_state.voted_for = NodeId(reader.ReadInt32());
+  slot.state.synced_end = LogIndex(reader.ReadInt64());
+  return slot;
+}
+
+std::string ParentOf(const std::string& path) { return path.substr(0, path.rfind('/')); }
+
+}  // namespace
+
+Status VoteSlots::Create(FileSystem& fs, const std::string& path, const State& state) {
+  if (fs.Exists(path)) return Status::AlreadyExists(path + " exists");
+  SLUICE_ASSIGN_OR_RETURN(const std::shared_ptr<File> file, fs.Open(path, OpenMode::kCreate));
+  // Both slots from the start: the file never changes its size, so a sync need not touch its metadata.
+  SLUICE_RETURN_IF_ERROR(file->WriteAt(0, EncodeSlot({1, state}) + EncodeSlot({2, state})));
+  SLUICE_RETURN_IF_ERROR(file->Sync());
+  return fs.SyncDirectory(ParentOf(path));
+}
+
+Result<std::unique_ptr<VoteSlots>> VoteSlots::Open(FileSystem& fs, const std::string& path) {
+  if (!fs.Exists(path)) return Status::NotFound(path + " does not exist");
+  SLUICE_ASSIGN_OR_RETURN(std::shared_ptr<File> file, fs.Open(path, OpenMode::kReadWrite));
+  // What the last process wrote and did not sync may be in the page cache only. From here on the newest slot is on the device.
+  SLUICE_RETURN_IF_ERROR(file->Sync());
+  std::unique_ptr<VoteSlots> slots(new VoteSlots(std::move(file), path));
+  SLUICE_RETURN_IF_ERROR(slots->Load());
+  return slots;
+}
+
+Status VoteSlots::Load() {
+  std::string bytes(2 * kSlotBytes, '\0');
+  SLUICE_ASSIGN_OR_RETURN(const size_t size, file_->ReadAt(0, bytes.data(), bytes.size()));
+  bytes.resize(size);
+  bool found = false;
+  for (int i = 0; i < 2; ++i) {
+    const size_t at = static_cast<size_t>(i) * kSlotBytes;
+    if (at >= bytes.size()) break;
+    const std::optional<Slot> slot = DecodeSlot(std::string_view(bytes).substr(at, kSlotBytes));
+    if (!slot.has_value() || (found && slot->version < version_)) continue;
+    found = true;
+    version_ = slot->version;
+    state_ = slot->state;
+    synced_slot_ = i;
+  }
+  if (found) return Status::Ok();
+  return Status::Corruption(path_ + ": neither of its two slots has a valid checksum. The votes of this node are lost, so it must not "
+                                    "vote under its old disk id");
+}
+
+Status VoteSlots::Write(const State& state) {
+  const uint64_t at = synced_slot_ == 0 ? kSlotBytes : 0;
+  SLUICE_RETURN_IF_ERROR(file_->WriteAt(at, EncodeSlot({version_ + 1, state})));
+  ++version_;
+  state_ = state;
+  return Status::Ok();
+}
+
+Status VoteSlots::WriteSynced(const State& state) {
+  SLUICE_RETURN_IF_ERROR(Write(state));
+  SLUICE_RETURN_IF_ERROR(file_->Sync());
+  synced_slot_ = 1 - synced_slot_;
+  return Status::Ok();
+}
+
+Status VoteSlots::WriteHint(LogIndex synced_end) {
+  if (synced_end == state_.synced_end) return Status::Ok();
+  return Write({state_.hard_state, synced_end});
+}
+
+}  // namespace sluice::controller
