@@ -1,0 +1,254 @@
+#include "controller/quorum_log.h"
+
+#include <gtest/gtest.h>
+
+#include "base/testing/sim_event_loop.h"
+#include "base/testing/sim_file_system.h"
+
+namespace sluice::controller {
+namespace {
+
+using raft::Entry;
+using raft::EntryType;
+using raft::HardState;
+using raft::PersistRequest;
+using sluice::testing::FileOperation;
+using sluice::testing::SimEventLoop;
+using sluice::testing::SimFileSystem;
+using sluice::testing::SimScheduler;
+
+constexpr char kDirectory[] = "/data/__cluster_metadata-0";
+
+raft::Bootstrap FirstVoters() {
+  raft::Bootstrap bootstrap{.cluster_id = "c", .payload = "p"};
+  for (int i = 1; i <= 3; ++i) {
+    bootstrap.voters.push_back({NodeId(i), Uuid::FromBytes(std::string(16, static_cast<char>(i)))});
+  }
+  return bootstrap;
+}
+
+Entry At(int64_t index, int64_t term, std::string data = "d") {
+  return {LogIndex(index), Term(term), EntryType::kNormal, data + std::to_string(index)};
+}
+
+class QuorumLogTest : public ::testing::Test {
+ protected:
+  QuorumLogTest() {
+    EXPECT_TRUE(fs_.CreateDirectories("/data").ok());
+    EXPECT_TRUE(QuorumLog::Format(fs_, scheduler_.clock(), kDirectory, FirstVoters()).ok());
+    EXPECT_TRUE(fs_.SyncFileSystem("/").ok());
+  }
+
+  Result<std::unique_ptr<QuorumLog>> TryOpen() {
+    return QuorumLog::Open({.directory = kDirectory,
+                            .file_system = &fs_,
+                            .clock = &scheduler_.clock(),
+                            .loop = loop_.get(),
+                            .io_loop = io_loop_.get(),
+                            .segment_bytes = segment_bytes_});
+  }
+  void Open() {
+    log_.reset();
+    Result<std::unique_ptr<QuorumLog>> log = TryOpen();
+    ASSERT_TRUE(log.ok()) << log.status().ToString();
+    log_ = *std::move(log);
+  }
+  // The machine loses power, or only the process ends.
+  void Stop(Random* power_cut) {
+    io_loop_ = std::make_unique<SimEventLoop>(scheduler_);
+    loop_ = std::make_unique<SimEventLoop>(scheduler_);
+    log_.reset();
+    power_cut != nullptr ? fs_.Crash(*power_cut) : fs_.KillProcess();
+  }
+  Status Persist(PersistRequest request) {
+    std::optional<Status> outcome;
+    log_->Persist(std::move(request), [&outcome](Status status) { outcome = std::move(status); });
+    EXPECT_FALSE(outcome.has_value()) << "reported from inside Persist";
+    EXPECT_TRUE(scheduler_.RunUntil([&outcome] { return outcome.has_value(); }, 1000));
+    return *outcome;
+  }
+  void Append(int64_t from, int64_t to, int64_t term) {
+    PersistRequest request;
+    for (int64_t i = from; i <= to; ++i) request.entries.push_back(At(i, term));
+    ASSERT_TRUE(Persist({.hard_state = HardState{Term(term), NodeId(1)}, .entries = request.entries}).ok());
+  }
+  raft::Snapshot SnapshotAt(int64_t index, int64_t term) {
+    return {{LogIndex(index), Term(term), FirstVoters().voters},
+            std::make_shared<const std::string>("state at " + std::to_string(index))};
+  }
+
+  SimScheduler scheduler_;
+  SimFileSystem fs_;
+  std::unique_ptr<SimEventLoop> loop_ = std::make_unique<SimEventLoop>(scheduler_);
+  std::unique_ptr<SimEventLoop> io_loop_ = std::make_unique<SimEventLoop>(scheduler_);
+  int64_t segment_bytes_ = 1 << 20;
+  std::unique_ptr<QuorumLog> log_;
+};
+
+TEST_F(QuorumLogTest, AFreshLogHoldsTheBootstrapEntry) {
+  Open();
+  EXPECT_EQ(log_->opened().last_index, LogIndex(0));
+  EXPECT_EQ(log_->opened().hard_state, HardState());
+  const auto entries = log_->Read(LogIndex(0), LogIndex(1), 1);
+  ASSERT_TRUE(entries.ok());
+  EXPECT_EQ(entries->front(), raft::BootstrapEntry(FirstVoters()));
+  EXPECT_EQ(QuorumLog::Format(fs_, scheduler_.clock(), kDirectory, FirstVoters()).code(), StatusCode::kAlreadyExists);
+}
+
+TEST_F(QuorumLogTest, AnUnformattedDirectoryIsRefused) {
+  ASSERT_TRUE(fs_.RemoveAll(kDirectory).ok());
+  EXPECT_EQ(TryOpen().status().code(), StatusCode::kNotFound);
+}
+
+TEST_F(QuorumLogTest, EntriesAndVotesSurviveAPowerCut) {
+  Open();
+  Append(1, 10, 1);
+  Append(11, 12, 3);
+  Random random(1);
+  Stop(&random);
+  Open();
+  EXPECT_EQ(log_->opened().last_index, LogIndex(12));
+  EXPECT_EQ(log_->opened().hard_state, (HardState{Term(3), NodeId(1)}));
+  const std::vector<std::pair<LogIndex, Term>> starts{
+      {LogIndex(0), Term(0)}, {LogIndex(1), Term(1)}, {LogIndex(11), Term(3)}};
+  EXPECT_EQ(log_->opened().term_starts, starts);
+  const auto entries = log_->Read(LogIndex(9), LogIndex(13), 1 << 20);
+  ASSERT_TRUE(entries.ok());
+  EXPECT_EQ(*entries, (std::vector<Entry>{At(9, 1), At(10, 1), At(11, 3), At(12, 3)}));
+}
+
+TEST_F(QuorumLogTest, ReadsAreBoundedButNeverEmpty) {
+  Open();
+  Append(1, 10, 1);
+  const auto one = log_->Read(LogIndex(3), LogIndex(11), 1);
+  ASSERT_TRUE(one.ok());
+  EXPECT_EQ(*one, std::vector<Entry>{At(3, 1)});
+  const auto upto = log_->Read(LogIndex(3), LogIndex(6), 1 << 20);
+  ASSERT_TRUE(upto.ok());
+  EXPECT_EQ(upto->size(), 3U);
+}
+
+TEST_F(QuorumLogTest, AConflictReplacesTheTail) {
+  Open();
+  Append(1, 10, 1);
+  ASSERT_TRUE(Persist({.hard_state = HardState{Term(2), NodeId(2)},
+                       .truncate_from = LogIndex(5),
+                       .entries = {At(5, 2, "new"), At(6, 2, "new")}})
+                  .ok());
+  Random random(1);
+  Stop(&random);
+  Open();
+  EXPECT_EQ(log_->opened().last_index, LogIndex(6));
+  EXPECT_EQ(log_->Read(LogIndex(4), LogIndex(7), 1 << 20).value(),
+            (std::vector<Entry>{At(4, 1), At(5, 2, "new"), At(6, 2, "new")}));
+}
+
+TEST_F(QuorumLogTest, WhatGathersIsWrittenAsOneGroup) {
+  Open();
+  const uint64_t syncs = fs_.counts().file_syncs;
+  int done = 0;
+  for (int i = 1; i <= 100; ++i) {
+    log_->Persist({.entries = {At(i, 0)}}, [&done](const Status& status) { done += status.ok(); });
+  }
+  scheduler_.RunForMs(10);
+  EXPECT_EQ(done, 100);
+  EXPECT_LE(fs_.counts().file_syncs - syncs, 4U);
+}
+
+TEST_F(QuorumLogTest, ASnapshotReplacesTheLog) {
+  Open();
+  Append(1, 4, 1);
+  ASSERT_TRUE(Persist({.hard_state = HardState{Term(5), NodeId(2)}, .snapshot = SnapshotAt(50, 4), .reset_log = true}).ok());
+  ASSERT_TRUE(Persist({.entries = {At(51, 5)}}).ok());
+  Random random(1);
+  Stop(&random);
+  Open();
+  EXPECT_EQ(log_->opened().first_index, LogIndex(51));
+  EXPECT_EQ(log_->opened().last_index, LogIndex(51));
+  EXPECT_EQ(log_->opened().snapshot->index, LogIndex(50));
+  EXPECT_EQ(log_->opened().snapshot->voters, FirstVoters().voters);
+  EXPECT_EQ(*log_->LoadSnapshot()->data, "state at 50");
+}
+
+TEST_F(QuorumLogTest, AnInterruptedInstallationIsFinishedAtOpening) {
+  Open();
+  Append(1, 4, 1);
+  // The crash comes after the snapshot has its name and before the log is emptied.
+  ASSERT_TRUE(SnapshotFiles(fs_, kDirectory).Write(SnapshotAt(50, 1)).ok());
+  Stop(nullptr);
+  Open();
+  EXPECT_EQ(log_->opened().first_index, LogIndex(51));
+  EXPECT_EQ(log_->opened().last_index, LogIndex(50));
+  EXPECT_TRUE(Persist({.entries = {At(51, 1)}}).ok());
+}
+
+TEST_F(QuorumLogTest, CompactionKeepsTheSnapshotBeforeAndItsLog) {
+  segment_bytes_ = 1024;
+  Open();
+  Append(1, 100, 1);
+  ASSERT_TRUE(Persist({.snapshot = SnapshotAt(40, 1), .drop_before = LogIndex(0)}).ok());
+  ASSERT_TRUE(Persist({.snapshot = SnapshotAt(60, 1), .drop_before = LogIndex(41)}).ok());
+  ASSERT_TRUE(Persist({.snapshot = SnapshotAt(80, 1), .drop_before = LogIndex(61)}).ok());
+  Stop(nullptr);
+  Open();
+  EXPECT_GT(log_->opened().first_index, LogIndex(1));
+  EXPECT_LE(log_->opened().first_index, LogIndex(61));
+  EXPECT_EQ(log_->opened().snapshot->index, LogIndex(80));
+  EXPECT_EQ(SnapshotFiles(fs_, kDirectory).List()->size(), 2U);
+  // The newest snapshot turns out to be unreadable: the one before it and the log behind that will do.
+  fs_.FlipBit(std::string(kDirectory) + "/" + SnapshotFileName({LogIndex(80), Term(1)}), 20, 1);
+  Stop(nullptr);
+  Open();
+  EXPECT_EQ(log_->opened().snapshot->index, LogIndex(60));
+  EXPECT_EQ(log_->opened().last_index, LogIndex(100));
+}
+
+TEST_F(QuorumLogTest, DamageBelowTheSyncedMarkIsRefusedNotCut) {
+  Open();
+  Append(1, 20, 1);
+  Stop(nullptr);
+  fs_.FlipBit(std::string(kDirectory) + "/00000000000000000000.log", 700, 2);
+  const auto opened = TryOpen();
+  ASSERT_FALSE(opened.ok());
+  EXPECT_EQ(opened.status().code(), StatusCode::kCorruption);
+}
+
+TEST_F(QuorumLogTest, AFailedSyncIsTerminal) {
+  Open();
+  Append(1, 2, 1);
+  fs_.InjectFault({.operation = FileOperation::kSync, .path_part = ".log"});
+  EXPECT_FALSE(Persist({.entries = {At(3, 1)}}).ok());
+  EXPECT_FALSE(Persist({.entries = {At(4, 1)}}).ok()) << "a second sync that succeeds proves nothing";
+}
+
+// Random histories with power cuts: what was reported is there, whatever else is.
+TEST_F(QuorumLogTest, WhatWasReportedSurvivesEveryPowerCut) {
+  for (uint64_t seed = 1; seed <= 150; ++seed) {
+    Random random(seed);
+    Open();
+    int64_t last = log_->opened().last_index.value();
+    HardState vote = log_->opened().hard_state;
+    int64_t reported_last = last;
+    HardState reported_vote = vote;
+    for (int64_t steps = random.Between(1, 8); steps > 0; --steps) {
+      PersistRequest request;
+      if (random.Chance(1, 3)) request.hard_state = vote = {vote.term + 1, NodeId(1)};
+      for (int64_t n = random.Between(0, 4); n > 0; --n) request.entries.push_back(At(++last, vote.term.value()));
+      log_->Persist(request, [&, last, vote](const Status& status) {
+        EXPECT_TRUE(status.ok()) << status.ToString();
+        reported_last = last;
+        reported_vote = vote;
+      });
+      for (uint64_t events = random.Below(3); events > 0; --events) scheduler_.Step();
+    }
+    Stop(&random);
+    Open();
+    EXPECT_GE(log_->opened().last_index.value(), reported_last) << "seed " << seed;
+    EXPECT_GE(log_->opened().hard_state.term, reported_vote.term) << "seed " << seed;
+    EXPECT_LE(log_->opened().last_index.value(), last);
+    Stop(nullptr);
+  }
+}
+
+}  // namespace
+}  // namespace sluice::controller

@@ -1,0 +1,149 @@
+// Real gRPC on this machine: what a message becomes on the way, and how fast the end of a peer is noticed. Waits have deadlines and end with
+// the event.
+#include "controller/raft_transport.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <optional>
+
+#include "controller/raft_proto.h"
+#include "controller/raft_service.h"
+#include "rpc/server.h"
+
+namespace sluice::controller {
+namespace {
+
+template <typename T>
+class Mailbox {
+ public:
+  void Put(T value) {
+    std::lock_guard lock(mutex_);
+    values_.push_back(std::move(value));
+    arrived_.notify_all();
+  }
+  std::optional<T> Take() {
+    std::unique_lock lock(mutex_);
+    if (!arrived_.wait_for(lock, std::chrono::seconds(10), [this] { return !values_.empty(); })) return std::nullopt;
+    T value = std::move(values_.front());
+    values_.pop_front();
+    return value;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable arrived_;
+  std::deque<T> values_;
+};
+
+raft::VoterId Voter(int id) { return {NodeId(id), Uuid::FromBytes(std::string(16, static_cast<char>(id)))}; }
+
+raft::Message Wrap(raft::MessageBody body) { return {"cluster", Voter(1), NodeId(2), Term(7), std::move(body)}; }
+
+TEST(RaftProto, EveryMessageSurvivesTheWire) {
+  const std::vector<raft::MessageBody> bodies{
+      raft::VoteRequest{true, true, LogIndex(4), Term(3)},
+      raft::VoteResponse{true, true},
+      raft::AppendRequest{LogIndex(4), Term(3), LogIndex(2), {{LogIndex(5), Term(3), raft::EntryType::kNormal, "abc"}}},
+      raft::AppendResponse{false, LogIndex(1), LogIndex(2), LogIndex(3), Term(4)},
+      raft::HeartbeatRequest{LogIndex(9), 8},
+      raft::HeartbeatResponse{8},
+      raft::SnapshotChunk{{LogIndex(5), Term(3), {Voter(1), Voter(2)}}, 10, 20, 30, 40, "chunk"},
+      raft::SnapshotChunkResponse{LogIndex(5), 15, true},
+      raft::TimeoutNow{}};
+  ASSERT_EQ(bodies.size(), std::variant_size_v<raft::MessageBody>);
+  for (const raft::MessageBody& body : bodies) {
+    const raftpb::RaftMessage proto = ToProto(Wrap(body));
+    Result<raft::Message> back = FromProto(proto);
+    ASSERT_TRUE(back.ok()) << back.status().ToString();
+    EXPECT_EQ(raft::Describe(*back), raft::Describe(Wrap(body)));
+    EXPECT_EQ(ToProto(*std::move(back)).SerializeAsString(), proto.SerializeAsString());
+  }
+}
+
+TEST(RaftProto, ImpossibleValuesAreRefused) {
+  raftpb::RaftMessage proto = ToProto(Wrap(raft::TimeoutNow{}));
+  proto.mutable_from()->set_disk_id("short");
+  EXPECT_EQ(FromProto(proto).status().code(), StatusCode::kInvalidArgument);
+  proto = ToProto(Wrap(raft::TimeoutNow{}));
+  proto.clear_body();
+  EXPECT_EQ(FromProto(proto).status().code(), StatusCode::kInvalidArgument);
+  proto = ToProto(Wrap(raft::AppendRequest{.entries = {{LogIndex(0), Term(1)}}}));
+  proto.mutable_append_request()->mutable_entries(0)->set_type(99);
+  EXPECT_EQ(FromProto(proto).status().code(), StatusCode::kInvalidArgument);
+}
+
+class RaftTransportTest : public ::testing::Test {
+ protected:
+  struct Lost {
+    NodeId peer;
+    bool refused;
+  };
+
+  void StartServer(const std::string& address = "127.0.0.1:0") {
+    auto server = rpc::Server::Start({.addresses = {address}, .services = {&service_}});
+    ASSERT_TRUE(server.ok()) << server.status().ToString();
+    server_ = *std::move(server);
+    address_ = "127.0.0.1:" + std::to_string(server_->port(0));
+  }
+  void StartTransport() {
+    transport_ = std::make_unique<RaftTransport>(RaftTransportOptions{.peers = {{NodeId(2), address_}}}, loop_,
+                                                 [this](NodeId peer, bool refused) { lost_.Put({peer, refused}); });
+    loop_.Post([this] { transport_->Start(); });
+  }
+  void Send(raft::MessageBody body) {
+    loop_.Post([this, body = std::move(body)] { transport_->Send(NodeId(2), Wrap(body)); });
+  }
+
+  SystemClock clock_;
+  Mailbox<raft::Message> received_;
+  Mailbox<Lost> lost_;
+  RaftService service_{[this](raft::Message message) { received_.Put(std::move(message)); }};
+  std::unique_ptr<rpc::Server> server_;
+  std::string address_;
+  ThreadEventLoop loop_{"test", clock_};
+  std::unique_ptr<RaftTransport> transport_;
+};
+
+TEST_F(RaftTransportTest, MessagesArriveInOrder) {
+  StartServer();
+  StartTransport();
+  for (uint64_t i = 0; i < 200; ++i) Send(raft::HeartbeatResponse{i});
+  for (uint64_t i = 0; i < 200; ++i) {
+    const std::optional<raft::Message> message = received_.Take();
+    ASSERT_TRUE(message.has_value());
+    EXPECT_EQ(message->from, Voter(1));
+    EXPECT_EQ(std::get<raft::HeartbeatResponse>(message->body).read_sequence, i);
+  }
+}
+
+TEST_F(RaftTransportTest, ADeadPeerIsToldAsRefusedAndFoundAgain) {
+  StartServer();
+  StartTransport();
+  Send(raft::TimeoutNow{});
+  ASSERT_TRUE(received_.Take().has_value());
+  server_.reset();
+  const std::optional<Lost> lost = lost_.Take();
+  ASSERT_TRUE(lost.has_value());
+  EXPECT_EQ(lost->peer, NodeId(2));
+  EXPECT_TRUE(lost->refused);
+  // Back on the same address: the next attempt, or word from the peer itself, opens a stream.
+  StartServer(address_);
+  loop_.Post([this] { transport_->PeerHeard(NodeId(2)); });
+  std::optional<raft::Message> message;
+  std::function<void()> again = [&] {
+    transport_->Send(NodeId(2), Wrap(raft::HeartbeatRequest{}));
+    loop_.RunAfter(20, again);
+  };
+  loop_.Post([&] { again(); });
+  message = received_.Take();
+  loop_.Stop();
+  EXPECT_TRUE(message.has_value());
+}
+
+}  // namespace
+}  // namespace sluice::controller
