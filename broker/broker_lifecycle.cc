@@ -107,6 +107,7 @@ void BrokerLifecycle::OnRegistered(Result<controller::RegisterBrokerResponse> re
   options_.unclean = false;
   options_.previous_broker_epoch = response->broker_epoch();
   stage_ = Stage::kStarting;
+  if (options_.on_registered) options_.on_registered();
   LOG(INFO) << "registered as broker " << options_.state->node_id << " with epoch "
             << response->broker_epoch();
   Heartbeat();

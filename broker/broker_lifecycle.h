@@ -51,6 +51,7 @@ struct BrokerLifecycleOptions {
   int64_t previous_broker_epoch = -1;  // from the clean-shutdown marker
   int64_t heartbeat_interval_ms = 100;
   int64_t shutdown_timeout_ms = 5000;
+  std::function<void()> on_registered;    // told on the loop, before the first heartbeat
   std::function<void(NodeId)> on_leader;  // told on the loop which controller answered
 };
 

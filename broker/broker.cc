@@ -1,0 +1,334 @@
+#include "broker/broker.h"
+
+#include <future>
+#include <utility>
+
+#include "base/version.h"
+#include "broker/api/dispatch.h"
+#include "broker/api/fetch_session.h"
+#include "broker/api/topic_creator.h"
+#include "broker/broker_lifecycle.h"
+#include "broker/broker_metrics.h"
+#include "broker/controller_client_grpc.h"
+#include "broker/metadata_client.h"
+#include "broker/net/peer_client_asio.h"
+#include "broker/net/server.h"
+#include "broker/producer_id_allocator.h"
+#include "metadata/replay.h"
+
+namespace sluice::broker {
+namespace {
+
+// Files and directories of ours beside the partitions; none looks like "<topic>-<number>".
+constexpr char kImageFile[] = "/metadata-image";
+constexpr char kBootIdFile[] = "/boot-id";
+constexpr char kKvDirectory[] = "/kv";
+constexpr char kKernelBootId[] = "/proc/sys/kernel/random/boot_id";
+
+constexpr int kFlusherThreads = 4;
+// Above so many dirty files one syncfs costs less than an fdatasync of each (architecture.md
+// section 4).
+constexpr int kSyncfsThreshold = 32;
+constexpr int64_t kStopGraceMs = 2000;
+
+// The first word of a small file, which may be one of /proc: those say that they are empty. "" when
+// it cannot be read.
+std::string ReadWord(FileSystem& fs, const std::string& path) {
+  const Result<std::shared_ptr<File>> file = fs.Open(path, OpenMode::kRead);
+  if (!file.ok()) return "";
+  std::string text(64, '\0');
+  const Result<size_t> size = (*file)->ReadAt(0, text.data(), text.size());
+  if (!size.ok()) return "";
+  text.resize(*size);
+  return text.substr(0, text.find_first_of(" \n"));
+}
+
+}  // namespace
+
+Broker::Broker(BrokerOptions options) : options_(std::move(options)), config_(*options_.config) {
+  heartbeat_loop_ = std::make_unique<ThreadEventLoop>("heartbeat", *options_.clock);
+  metadata_loop_ = std::make_unique<ThreadEventLoop>("metadata", *options_.clock);
+  replica_loop_ = std::make_unique<ThreadEventLoop>("replica", *options_.clock);
+  background_loop_ = std::make_unique<ThreadEventLoop>("background", *options_.clock);
+}
+
+Result<std::unique_ptr<Broker>> Broker::Start(BrokerOptions options) {
+  std::unique_ptr<Broker> broker(new Broker(std::move(options)));
+  SLUICE_RETURN_IF_ERROR(broker->StartParts());
+  return broker;
+}
+
+Status Broker::StartParts() {
+  SLUICE_RETURN_IF_ERROR(OpenStorage());
+  ConnectControllers();
+  MakeReplicas();
+  MakeServices();
+  SLUICE_RETURN_IF_ERROR(Listen());
+  return JoinCluster();
+}
+
+Status Broker::OpenStorage() {
+  const std::string& directory = config_.log_directory;
+  SLUICE_ASSIGN_OR_RETURN(
+      logs_, storage::LogManager::Open({.directory = directory,
+                                        .file_system = options_.file_system,
+                                        .clock = options_.clock,
+                                        .recovery_threads = static_cast<int>(config_.values.GetInt(
+                                            "num.recovery.threads.per.data.dir"))}));
+  const storage::DirectoryIdentity& identity = logs_->identity();
+  if (identity.node_id != config_.node_id) {
+    return Status::InvalidArgument(directory + " belongs to node " +
+                                   std::to_string(identity.node_id.value()) + ", but node.id is " +
+                                   std::to_string(config_.node_id.value()));
+  }
+  state_.node_id = identity.node_id;
+  state_.cluster_id = identity.cluster_id;
+  state_.directory_id = identity.directory_id;
+  state_.rack = config_.rack;
+  state_.session_timeout_ms = config_.broker_session_timeout_ms;
+  flusher_ = storage::NewThreadFlusher(*options_.file_system, directory, kFlusherThreads,
+                                       kSyncfsThreshold);
+  SLUICE_ASSIGN_OR_RETURN(kv_, storage::OpenRocksKv({.directory = directory + kKvDirectory}));
+  return Status::Ok();
+}
+
+std::map<NodeId, std::string> Broker::Controllers() const {
+  std::map<NodeId, std::string> controllers;
+  for (const metadata::VoterAddress& voter : config_.voters)
+    controllers[voter.id] = voter.address.ToString();
+  return controllers;
+}
+
+void Broker::ConnectControllers() {
+  std::vector<std::string> addresses;
+  for (const auto& [id, address] : Controllers()) addresses.push_back(address);
+  heartbeat_client_ = std::make_unique<GrpcControllerClient>(addresses, state_, *heartbeat_loop_,
+                                                             options_.random.Fork());
+  controller_client_ = std::make_unique<GrpcControllerClient>(addresses, state_, *replica_loop_,
+                                                              options_.random.Fork());
+}
+
+void Broker::MakeReplicas() {
+  const ConfigValues& values = config_.values;
+  peers_ = std::make_unique<AsioPeerConnector>(PeerConnectorOptions{
+      .client_id = "broker-" + std::to_string(state_.node_id.value()) + "-fetcher",
+      .metrics = &net_metrics_});
+  ReplicaManagerOptions options;
+  options.state = &state_;
+  options.metadata = &metadata_;
+  options.logs = logs_.get();
+  options.flusher = flusher_.get();
+  options.controller = controller_client_.get();
+  options.peers = peers_.get();
+  options.loop = replica_loop_.get();
+  options.background_loop = background_loop_.get();
+  options.clock = options_.clock;
+  options.server_config = &values;
+  options.inter_broker_listener = config_.inter_broker_listener;
+  options.replica_lag_ms_max = config_.replica_lag_time_ms_max;
+  options.replica_fetch_wait_ms = static_cast<int32_t>(values.GetInt("replica.fetch.wait.max.ms"));
+  options.replica_fetch_bytes = static_cast<int32_t>(values.GetInt("replica.fetch.max.bytes"));
+  options.replica_fetch_response_bytes =
+      static_cast<int32_t>(values.GetInt("replica.fetch.response.max.bytes"));
+  options.retention_check_interval_ms = values.GetInt("log.retention.check.interval.ms");
+  options.on_storage_failure = options_.on_storage_failure;
+  replicas_ = ReplicaManager::Create(std::move(options));
+}
+
+void Broker::MakeServices() {
+  producer_ids_ = std::make_unique<ProducerIdAllocator>(state_, *controller_client_);
+  FetchSessionOptions sessions;
+  sessions.slots =
+      static_cast<size_t>(config_.values.GetInt("max.incremental.fetch.session.cache.slots"));
+  fetch_sessions_ =
+      std::make_unique<FetchSessionCache>(sessions, *options_.clock, options_.random.Fork());
+  topic_creator_ = std::make_unique<TopicCreator>(state_, *controller_client_);
+  services_.state = &state_;
+  services_.metadata = &metadata_;
+  services_.replicas = replicas_.get();
+  services_.controller = controller_client_.get();
+  services_.producer_ids = producer_ids_.get();
+  services_.fetch_sessions = fetch_sessions_.get();
+  services_.topic_creator = topic_creator_.get();
+  services_.config = &config_;
+  services_.clock = options_.clock;
+  services_.loop = replica_loop_.get();
+  services_.metrics = &api_metrics_;
+  dispatcher_ = std::make_unique<Dispatcher>(services_);
+  broker_metrics_ = std::make_unique<BrokerMetrics>(*options_.metrics, api_metrics_, net_metrics_);
+}
+
+Status Broker::Listen() {
+  const ConfigValues& values = config_.values;
+  ServerOptions options;
+  for (const metadata::Listener& listener : config_.listeners) {
+    options.listeners.push_back({listener.name, listener.address.host, listener.address.port});
+  }
+  options.sink = [this](SharedBytes frame, const std::shared_ptr<ConnectionInfo>& connection,
+                        ReplyCallback reply) {
+    return dispatcher_->Dispatch(std::move(frame), connection, std::move(reply));
+  };
+  options.clock = options_.clock;
+  options.metrics = &net_metrics_;
+  if (values.IsSet("num.network.threads"))
+    options.reactors = static_cast<int>(values.GetInt("num.network.threads"));
+  options.request_bytes_max = static_cast<int32_t>(values.GetInt("socket.request.max.bytes"));
+  options.idle_ms_max = values.GetInt("connections.max.idle.ms");
+  options.connections_max = static_cast<int32_t>(values.GetInt("max.connections"));
+  options.connections_per_ip_max = static_cast<int32_t>(values.GetInt("max.connections.per.ip"));
+  SLUICE_ASSIGN_OR_RETURN(server_, Server::Start(std::move(options)));
+  return Status::Ok();
+}
+
+int Broker::port(const std::string& listener) const { return server_->port(listener); }
+
+sluice::metadata::RegisterBrokerRecord Broker::Registration() {
+  sluice::metadata::RegisterBrokerRecord record;
+  record.set_broker_id(state_.node_id.value());
+  record.set_incarnation_id(std::string(Uuid::Generate(options_.random).view()));
+  record.set_directory_id(std::string(state_.directory_id.view()));
+  for (const metadata::Listener& listener : config_.advertised_listeners) {
+    auto* endpoint = record.add_endpoints();
+    endpoint->set_listener(listener.name);
+    endpoint->set_host(listener.address.host);
+    endpoint->set_port(listener.address.port != 0 ? listener.address.port
+                                                  : server_->port(listener.name));
+    endpoint->set_security_protocol("PLAINTEXT");
+  }
+  record.set_rack(config_.rack);
+  record.set_grpc_address(options_.grpc_address);
+  record.set_http_address(options_.http_address);
+  record.set_boot_id(boot_id_);
+  record.set_fenced(true);
+  record.set_is_controller(config_.is_controller);
+  record.set_version(kVersion);
+  return record;
+}
+
+// Whether some topic may have been in replicated mode when the last process ended. The copy of the
+// metadata may be older than that, but the mode that a topic had is what its acknowledgements were
+// given under.
+bool Broker::AnyReplicatedDurability() const {
+  if (logs_->Partitions().empty()) return false;
+  if (config_.values.GetString("durability") != "fsync") return true;
+  const Result<std::string> bytes =
+      ReadFile(*options_.file_system, config_.log_directory + kImageFile);
+  metadata::ImageSnapshot snapshot;
+  if (!bytes.ok() || !snapshot.ParseFromString(*bytes)) return true;
+  for (const metadata::MetadataRecord& record : snapshot.records()) {
+    if (record.has_config() && record.config().key() == "durability" &&
+        record.config().value() != "fsync")
+      return true;
+  }
+  return false;
+}
+
+LastStop Broker::HowItStopped() {
+  FileSystem& fs = *options_.file_system;
+  boot_id_ = ReadWord(fs, kKernelBootId);
+  LastStop stop;
+  stop.clean = logs_->last_shutdown().clean;
+  // A host that does not tell (no /proc) counts as rebooted at each start.
+  stop.rebooted = boot_id_.empty() || ReadWord(fs, config_.log_directory + kBootIdFile) != boot_id_;
+  stop.any_replicated = AnyReplicatedDurability();
+  return stop;
+}
+
+// Only once the controllers know how this broker stopped may the next start find the same boot id
+// and conclude that nothing was lost.
+void Broker::KeepBootId() {
+  const Status written =
+      WriteFileAtomically(*options_.file_system, config_.log_directory + kBootIdFile, boot_id_);
+  LOG_IF(WARNING, !written.ok()) << "cannot keep the boot id: " << written.ToString();
+}
+
+Status Broker::JoinCluster() {
+  BrokerLifecycleOptions options;
+  options.state = &state_;
+  options.metadata = &metadata_;
+  options.controller = heartbeat_client_.get();
+  options.loop = heartbeat_loop_.get();
+  options.unclean = MayHaveLostAcknowledgedBytes(HowItStopped());
+  options.registration = Registration();
+  options.previous_broker_epoch = logs_->last_shutdown().broker_epoch;
+  options.heartbeat_interval_ms = config_.broker_heartbeat_interval_ms;
+  options.on_registered = [this] { KeepBootId(); };
+  options.on_leader = [this](NodeId leader) { metadata_client_->OnLeader(leader); };
+  // After the replica manager, so that an image counts as applied only when the replicas have it.
+  lifecycle_ = std::make_unique<BrokerLifecycle>(std::move(options));
+
+  MetadataClientOptions feed;
+  feed.controllers = Controllers();
+  feed.state = &state_;
+  feed.cache = &metadata_;
+  feed.loop = metadata_loop_.get();
+  feed.file_system = options_.file_system;
+  feed.image_path = config_.log_directory + kImageFile;
+  feed.on_leader = [this](const std::string& address) {
+    heartbeat_client_->OnLeader(address);
+    controller_client_->OnLeader(address);
+  };
+  metadata_client_ = MetadataClient::Start(std::move(feed));
+  lifecycle_->Start();
+  return Status::Ok();
+}
+
+Broker::~Broker() { Stop(); }
+
+ControllerClient& Broker::controller() { return *controller_client_; }
+
+bool Broker::Ready() const { return WhyNotReady().empty(); }
+
+std::string Broker::WhyNotReady() const {
+  if (stopped_) return "the broker is stopping";
+  if (state_.broker_epoch < 0) {
+    const std::string error = lifecycle_->last_error();
+    return error.empty() ? "the broker is registering with the controllers" : error;
+  }
+  if (metadata_.Current()->last_index.value() < state_.broker_epoch)
+    return "the broker is reading the cluster's metadata";
+  if (state_.fenced) return "the controllers have the broker fenced";
+  if (!state_.LeaseValid(*options_.clock)) return "no controller has answered a heartbeat in time";
+  return "";
+}
+
+void Broker::Stop() {
+  if (stopped_.exchange(true)) return;
+  // A start that failed half-way leaves the later parts out.
+  if (lifecycle_ != nullptr && config_.values.GetBool("controlled.shutdown.enable")) {
+    std::promise<bool> moved;
+    lifecycle_->BeginShutdown([&](bool m) { moved.set_value(m); });
+    if (!moved.get_future().get())
+      LOG(WARNING) << "stopping before all partitions have another leader";
+  }
+  if (server_ != nullptr) server_->Stop(kStopGraceMs);
+  if (lifecycle_ != nullptr) lifecycle_->Stop();
+  if (heartbeat_client_ != nullptr) heartbeat_client_->Stop();
+  if (metadata_client_ != nullptr) metadata_client_->Stop();
+  if (replicas_ != nullptr) {
+    const std::map<storage::TopicPartition, Offset> high_watermarks = replicas_->Stop();
+    controller_client_->Stop();
+    // No task may touch a log while it closes.
+    replica_loop_->Stop();
+    background_loop_->Stop();
+    CloseLogs(high_watermarks);
+  }
+  if (kv_ != nullptr) {
+    const Status flushed = kv_->Flush();
+    LOG_IF(ERROR, !flushed.ok()) << "the key-value store could not be flushed: "
+                                 << flushed.ToString();
+  }
+}
+
+void Broker::CloseLogs(const std::map<storage::TopicPartition, Offset>& high_watermarks) {
+  const storage::ShutdownState& last = logs_->last_shutdown();
+  const bool registered = state_.broker_epoch >= 0;
+  // A start that never got as far as to tell the controllers of an unclean stop must not cover it
+  // with a clean one.
+  if (!registered && !last.clean) return;
+  const Status closed = logs_->CloseCleanly(
+      high_watermarks, BrokerEpoch(registered ? state_.broker_epoch.load() : last.broker_epoch));
+  LOG_IF(ERROR, !closed.ok()) << "the logs could not be closed cleanly: " << closed.ToString();
+}
+
+}  // namespace sluice::broker

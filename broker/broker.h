@@ -1,0 +1,133 @@
+#pragma once
+// Broker: all parts of a broker put together from a configuration: logs, flusher, key-value store,
+// replicas, listeners, API handlers, and the standing with the controllers. The composition root
+// starts one beside the node's controller, or alone.
+//
+// Thread rule: Start, Stop and the destructor from one thread, which is none of its loops;
+// accessors from any thread until Stop.
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/event_loop.h"
+#include "base/file_system.h"
+#include "base/metrics.h"
+#include "base/random.h"
+#include "base/status.h"
+#include "broker/api/broker_services.h"
+#include "broker/broker_state.h"
+#include "broker/controller_client.h"
+#include "broker/metadata_cache.h"
+#include "broker/net/net_metrics.h"
+#include "broker/replica/replica_manager.h"
+#include "metadata/server_config.h"
+#include "storage/flusher.h"
+#include "storage/kv.h"
+#include "storage/log_manager.h"
+
+namespace sluice::broker {
+
+class AsioPeerConnector;
+class BrokerLifecycle;
+class BrokerMetrics;
+struct LastStop;
+class Dispatcher;
+class FetchSessionCache;
+class GrpcControllerClient;
+class MetadataClient;
+class ProducerIdAllocator;
+class Server;
+class TopicCreator;
+
+struct BrokerOptions {
+  const metadata::ServerConfig* config = nullptr;  // none of these is owned; all outlive the broker
+  FileSystem* file_system = nullptr;
+  const Clock* clock = nullptr;
+  MetricsRegistry* metrics = nullptr;
+  Random random{0};
+  std::string grpc_address;  // of the node's own servers, as others dial them
+  std::string http_address;
+  // Told once, from any thread, when the disk has failed: the process should then stop, so that
+  // others take over.
+  std::function<void(const Status&)> on_storage_failure;
+};
+
+class Broker {
+ public:
+  // Opens everything, binds the listeners and begins to register; Ready() tells when the broker is
+  // in service. kNotFound when the log directory is not formatted, kUnavailable when another
+  // process uses it or a port is taken.
+  static Result<std::unique_ptr<Broker>> Start(BrokerOptions options);
+  ~Broker();
+
+  // In service: registered, unfenced, with a valid lease and its own registration applied.
+  bool Ready() const;
+  // Why not; empty when it is.
+  std::string WhyNotReady() const;
+  // Controlled shutdown: leaders move away first, then everything closes and the clean-shutdown
+  // marker is written. Idempotent.
+  void Stop();
+
+  const BrokerState& state() const { return state_; }
+  MetadataCache& metadata() { return metadata_; }
+  ControllerClient& controller();
+  std::vector<PartitionStatus> Partitions() const { return replicas_->Status(); }
+  int port(const std::string& listener) const;
+
+ private:
+  explicit Broker(BrokerOptions options);
+
+  // Start's steps, in order.
+  Status OpenStorage();
+  void ConnectControllers();
+  void MakeReplicas();
+  void MakeServices();
+  Status Listen();
+  Status JoinCluster();
+  Status StartParts();
+
+  bool AnyReplicatedDurability() const;
+  LastStop HowItStopped();
+  void KeepBootId();
+  void CloseLogs(const std::map<storage::TopicPartition, Offset>& high_watermarks);
+  sluice::metadata::RegisterBrokerRecord Registration();
+  std::map<NodeId, std::string> Controllers() const;
+
+  BrokerOptions options_;
+  const metadata::ServerConfig& config_;
+  BrokerState state_;
+  MetadataCache metadata_;
+  NetMetrics net_metrics_;
+  ApiMetrics api_metrics_;
+  std::string boot_id_;  // of the host; empty when it does not tell
+
+  // Loops outlive what runs on them. Heartbeats have their own: a late one costs leadership.
+  std::unique_ptr<ThreadEventLoop> heartbeat_loop_;
+  std::unique_ptr<ThreadEventLoop> metadata_loop_;
+  std::unique_ptr<ThreadEventLoop> replica_loop_;
+  std::unique_ptr<ThreadEventLoop> background_loop_;
+
+  std::unique_ptr<storage::LogManager> logs_;
+  std::unique_ptr<storage::Flusher> flusher_;
+  std::unique_ptr<storage::Kv> kv_;
+  std::unique_ptr<GrpcControllerClient> heartbeat_client_;
+  std::unique_ptr<GrpcControllerClient> controller_client_;
+  std::unique_ptr<AsioPeerConnector> peers_;
+  std::unique_ptr<ReplicaManager> replicas_;
+  std::unique_ptr<ProducerIdAllocator> producer_ids_;
+  std::unique_ptr<FetchSessionCache> fetch_sessions_;
+  std::unique_ptr<TopicCreator> topic_creator_;
+  BrokerServices services_;
+  std::unique_ptr<Dispatcher> dispatcher_;
+  std::unique_ptr<BrokerMetrics> broker_metrics_;
+  std::unique_ptr<Server> server_;
+  std::unique_ptr<BrokerLifecycle> lifecycle_;
+  std::unique_ptr<MetadataClient> metadata_client_;
+  std::atomic<bool> stopped_ = false;
+};
+
+}  // namespace sluice::broker

@@ -1,0 +1,77 @@
+#include "broker/broker_metrics.h"
+
+#include <string>
+
+#include "broker/api/dispatch.h"
+#include "kafka/api_keys.h"
+
+namespace sluice::broker {
+namespace {
+
+template <typename T>
+std::function<double()> Read(const std::atomic<T>& counter) {
+  return [&counter] { return static_cast<double>(counter.load(std::memory_order_relaxed)); };
+}
+
+}  // namespace
+
+BrokerMetrics::BrokerMetrics(MetricsRegistry& registry, const ApiMetrics& api,
+                             const NetMetrics& net)
+    : group_(registry) {
+  AddTopicMetrics(api);
+  AddRequestMetrics(api);
+  AddNetwork(net);
+}
+
+void BrokerMetrics::AddTopicMetrics(const ApiMetrics& api) {
+  const size_t produce = ApiMetrics::Slot(static_cast<int16_t>(kafka::ApiKey::kProduce));
+  const size_t fetch = ApiMetrics::Slot(static_cast<int16_t>(kafka::ApiKey::kFetch));
+  const std::string prefix = "kafka_server_brokertopicmetrics_";
+  group_.AddCallbackCounter(prefix + "bytesin_total", "Bytes of records that producers sent.",
+                            Read(api.produced_bytes));
+  group_.AddCallbackCounter(prefix + "bytesout_total", "Bytes of records that consumers got.",
+                            Read(api.consumed_bytes));
+  group_.AddCallbackCounter(prefix + "replicationbytesout_total",
+                            "Bytes of records that followers got.", Read(api.replicated_bytes_out));
+  group_.AddCallbackCounter(prefix + "totalproducerequests_total", "Produce requests.",
+                            Read(api.requests[produce]));
+  group_.AddCallbackCounter(prefix + "totalfetchrequests_total", "Fetch requests.",
+                            Read(api.requests[fetch]));
+  group_.AddCallbackCounter(prefix + "failedproducerequests_total",
+                            "Produce requests answered with an error.", Read(api.errors[produce]));
+  group_.AddCallbackCounter(prefix + "failedfetchrequests_total",
+                            "Fetch requests answered with an error.", Read(api.errors[fetch]));
+}
+
+void BrokerMetrics::AddRequestMetrics(const ApiMetrics& api) {
+  for (const ApiHandler* handler : ServedApis()) {
+    const size_t slot = ApiMetrics::Slot(static_cast<int16_t>(handler->key));
+    const std::string name = kafka::FindApi(static_cast<int16_t>(handler->key))->name;
+    group_.AddCallbackCounter("kafka_network_requestmetrics_requests_total", "Requests by API.",
+                              Read(api.requests[slot]), {{"request", name}});
+    group_.AddCallbackCounter("kafka_network_requestmetrics_errors_total",
+                              "Requests answered with an error, by API.", Read(api.errors[slot]),
+                              {{"request", name}});
+  }
+}
+
+void BrokerMetrics::AddNetwork(const NetMetrics& net) {
+  group_.AddCallbackCounter("sluice_network_received_bytes_total",
+                            "Bytes read from client connections.", Read(net.bytes_in));
+  group_.AddCallbackCounter("sluice_network_sent_bytes_total",
+                            "Bytes written to client connections.", Read(net.bytes_out));
+  group_.AddCallbackGauge("sluice_network_connections", "Open client connections.",
+                          Read(net.connections));
+  group_.AddCallbackCounter("sluice_network_connections_accepted_total",
+                            "Client connections accepted.", Read(net.connections_accepted));
+  group_.AddCallbackCounter("sluice_network_connections_refused_total",
+                            "Client connections over a limit.", Read(net.connections_refused));
+  group_.AddCallbackCounter("sluice_network_connections_expired_total",
+                            "Client connections idle or too slow.", Read(net.connections_expired));
+  group_.AddCallbackCounter(
+      "sluice_network_frames_refused_total",
+      "Requests with a bad size, an unknown API or version, or a malformed body.",
+      Read(net.frames_refused));
+}
+
+}  // namespace sluice::broker
