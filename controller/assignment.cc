@@ -1,0 +1,70 @@
+#include "controller/assignment.h"
+
+#include <map>
+
+#include "metadata/partition_change.h"
+#include "metadata/placement.h"
+#include "metadata/topic_rules.h"
+
+namespace sluice::controller {
+
+using kafka::ErrorCode;
+
+Failure ReadAssignments(const metadata::Image& image, const Assignments& given,
+                        const AssignmentRules& rules,
+                        std::vector<std::vector<NodeId>>& partitions) {
+  std::map<int32_t, std::vector<NodeId>> by_index;
+  size_t factor = rules.replication_factor;
+  for (const auto& assignment : given) {
+    std::vector<NodeId> replicas;
+    for (const int32_t id : assignment.replicas()) replicas.emplace_back(id);
+    if (const Status valid = metadata::CheckAssignment(image, replicas, factor); !valid.ok()) {
+      return {ErrorCode::kInvalidReplicaAssignment,
+              "partition " + std::to_string(assignment.partition()) + ": " + valid.message()};
+    }
+    factor = replicas.size();
+    by_index[assignment.partition()] = std::move(replicas);
+  }
+  const int32_t last = rules.first_partition + given.size() - 1;
+  const bool gapless = static_cast<int>(by_index.size()) == given.size() &&
+                       by_index.begin()->first == rules.first_partition &&
+                       by_index.rbegin()->first == last;
+  if (!gapless) {
+    return {ErrorCode::kInvalidReplicaAssignment,
+            "the assignments must be for partitions " + std::to_string(rules.first_partition) +
+                " to " + std::to_string(last) + ", each once"};
+  }
+  for (auto& [index, replicas] : by_index) partitions.push_back(std::move(replicas));
+  return {};
+}
+
+Failure PlaceOnBrokers(const HandleContext& context, int32_t partition_count,
+                       int32_t replication_factor, std::vector<std::vector<NodeId>>& partitions) {
+  const metadata::Image& image = *context.image;
+  if (const Status valid =
+          metadata::CheckReplicationFactor(replication_factor, image.brokers.size());
+      !valid.ok()) {
+    return {ErrorCode::kInvalidReplicationFactor, valid.message()};
+  }
+  std::vector<metadata::PlacementBroker> brokers;
+  for (const auto& [id, broker] : image.brokers)
+    brokers.push_back({id, broker->rack, !broker->active()});
+  auto placed =
+      metadata::PlaceReplicas(brokers, partition_count, replication_factor, context.random);
+  if (!placed.ok()) return {ErrorCode::kInvalidReplicationFactor, placed.status().message()};
+  partitions = *std::move(placed);
+  return {};
+}
+
+void AppendPartitions(const metadata::Image& image, const TopicId& topic, int32_t first,
+                      const std::vector<std::vector<NodeId>>& partitions, Records& records) {
+  const auto is_active = [&](NodeId node) { return image.FindBroker(node)->active(); };
+  for (size_t i = 0; i < partitions.size(); ++i) {
+    metadata::MetadataRecord record;
+    *record.mutable_partition() = metadata::NewPartition(
+        topic, PartitionIndex(first + static_cast<int32_t>(i)), partitions[i], is_active);
+    records.push_back(std::move(record));
+  }
+}
+
+}  // namespace sluice::controller

@@ -1,0 +1,269 @@
+#include "controller/broker_manager.h"
+
+#include <algorithm>
+
+#include "controller/partition_manager.h"
+#include "metadata/topic_config.h"
+
+namespace sluice::controller {
+
+using kafka::ErrorCode;
+using metadata::BrokerImage;
+using metadata::Image;
+
+namespace {
+
+metadata::MetadataRecord BrokerChange(NodeId broker, std::optional<bool> fenced,
+                                      std::optional<bool> leaving) {
+  metadata::MetadataRecord record;
+  record.mutable_broker_change()->set_broker_id(broker.value());
+  if (fenced) record.mutable_broker_change()->set_fenced(*fenced);
+  if (leaving) record.mutable_broker_change()->set_in_controlled_shutdown(*leaving);
+  return record;
+}
+
+// Whether the new incarnation may lack acknowledged records of a topic (architecture.md section 4):
+// its log was damaged, it is on another disk, or its disk is older than its last registration; or
+// its host went down without a clean stop, and the topic did not wait for the disk.
+class LossJudge {
+ public:
+  LossJudge(const HandleContext& context, const RegisterBrokerRequest& request,
+            const BrokerImage* before)
+      : scope_{*context.image, context.server, kNoNode} {
+    if (before == nullptr) return;
+    const metadata::RegisterBrokerRecord& now = request.broker();
+    const bool clean = request.previous_broker_epoch() >= 0;
+    const bool older_copy = clean && request.previous_broker_epoch() != before->epoch.value();
+    all_ = request.unclean() || now.directory_id() != before->directory_id.view() || older_copy;
+    replicated_ = !clean && !before->boot_id.empty() && now.boot_id() != before->boot_id;
+  }
+
+  bool operator()(const std::string& topic) const {
+    if (all_) return true;
+    return replicated_ &&
+           metadata::EffectiveTopicConfig(scope_, topic, "durability").value != "fsync";
+  }
+  std::string Describe() const {
+    return all_          ? "with data lost"
+           : replicated_ ? "after a crash of its host"
+                         : "with all its data";
+  }
+
+ private:
+  metadata::TopicConfigScope scope_;
+  bool all_ = false;
+  bool replicated_ = false;
+};
+
+SenderCheck CheckRegistration(const Image& image, const RegisterBrokerRequest& request) {
+  const metadata::RegisterBrokerRecord& broker = request.broker();
+  const std::string& cluster = request.sender().cluster_id();
+  if (!cluster.empty() && cluster != image.cluster_id) {
+    return {ErrorCode::kInconsistentClusterId, "broker " + std::to_string(broker.broker_id()) +
+                                                   " belongs to cluster " + cluster +
+                                                   ", this is cluster " + image.cluster_id};
+  }
+  if (!IsUuid(broker.incarnation_id()) || !IsUuid(broker.directory_id()) ||
+      broker.broker_id() < 0) {
+    return {ErrorCode::kInvalidRegistration,
+            "a registration needs an id of 0 or more, an incarnation and a directory id"};
+  }
+  if (broker.endpoints().empty()) {
+    return {ErrorCode::kInvalidRegistration,
+            "broker " + std::to_string(broker.broker_id()) + " names no listener"};
+  }
+  return {};
+}
+
+}  // namespace
+
+void BrokerManager::Activate(const Image& image, int64_t now_ms) {
+  sessions_.clear();
+  activated_ms_ = now_ms;
+  for (const auto& [id, broker] : image.brokers) {
+    Session& session = SessionOf(id, now_ms);
+    // Whoever applied this index knows that the broker is leaving, if it is.
+    if (broker->in_controlled_shutdown) session.shutdown_index = image.last_index;
+  }
+}
+
+BrokerManager::Session& BrokerManager::SessionOf(NodeId broker, int64_t now_ms) {
+  const auto [found, added] = sessions_.try_emplace(broker);
+  if (added) {
+    found->second.contact_ms = now_ms;
+    found->second.timeout_ms = options_.session_timeout_ms;
+  }
+  return found->second;
+}
+
+bool BrokerManager::Alive(NodeId broker, int64_t now_ms) const {
+  const auto session = sessions_.find(broker);
+  return session != sessions_.end() && session->second.refused_ms < 0 &&
+         now_ms - session->second.contact_ms < session->second.timeout_ms;
+}
+
+Decision<RegisterBrokerResponse> BrokerManager::Register(const HandleContext& context,
+                                                         const RegisterBrokerRequest& request) {
+  Decision<RegisterBrokerResponse> decision;
+  const Image& image = *context.image;
+  const NodeId id(request.broker().broker_id());
+  SenderCheck check = CheckRegistration(image, request);
+  const BrokerImage* before = image.FindBroker(id);
+  const bool same_disk =
+      before != nullptr && request.broker().directory_id() == before->directory_id.view();
+  if (check.code == ErrorCode::kNone && before != nullptr && !same_disk && !before->fenced &&
+      Alive(id, context.now_ms)) {
+    check = {ErrorCode::kDuplicateBrokerRegistration, "broker " + std::to_string(id.value()) +
+                                                          " is alive with another log directory, " +
+                                                          before->directory_id.ToString()};
+  }
+  if (check.code != ErrorCode::kNone) {
+    SetError(*decision.response.mutable_outcome(), check.code, check.message);
+    return decision;
+  }
+  decision.response.set_cluster_id(image.cluster_id);
+  if (before != nullptr && request.broker().incarnation_id() == before->incarnation_id.view()) {
+    decision.response.set_broker_epoch(before->epoch.value());  // a retry
+    return decision;
+  }
+  const LossJudge judge(context, request, before);
+  if (before != nullptr) {
+    LOG(INFO) << "broker " << id << " starts again " << judge.Describe();
+    decision.records = ElectionsFor(image, {.broker = id, .active = false, .lost_data = judge});
+  }
+  metadata::MetadataRecord record;
+  *record.mutable_register_broker() = request.broker();
+  record.mutable_register_broker()->set_fenced(true);
+  decision.records.push_back(std::move(record));
+  decision.response.set_broker_epoch(context.index.value());
+
+  sessions_.erase(id);
+  Session& session = SessionOf(id, context.now_ms);
+  session.heard = true;
+  if (request.session_timeout_ms() > 0)
+    session.timeout_ms = std::max(options_.session_timeout_ms, request.session_timeout_ms());
+  return decision;
+}
+
+Records BrokerManager::Unfence(const Image& image, NodeId broker) const {
+  Records records{BrokerChange(broker, false, std::nullopt)};
+  Append(records, ElectionsFor(image, {.broker = broker, .active = true}));
+  return records;
+}
+
+Records BrokerManager::Leave(const Image& image, NodeId broker) const {
+  Records records = ElectionsFor(image, {.broker = broker, .active = false});
+  records.push_back(BrokerChange(broker, std::nullopt, true));
+  return records;
+}
+
+Records BrokerManager::Fence(const Image& image, NodeId broker) {
+  Records records = ElectionsFor(image, {.broker = broker, .active = false});
+  records.push_back(BrokerChange(broker, true, std::nullopt));
+  return records;
+}
+
+bool BrokerManager::ShutdownKnown(const Image& image, const Session& leaving, NodeId broker) const {
+  return std::all_of(image.brokers.begin(), image.brokers.end(), [&](const auto& other) {
+    if (other.first == broker || !other.second->active()) return true;
+    const auto session = sessions_.find(other.first);
+    return session != sessions_.end() && session->second.applied >= leaving.shutdown_index;
+  });
+}
+
+Decision<HeartbeatResponse> BrokerManager::Heartbeat(const HandleContext& context,
+                                                     const HeartbeatRequest& request) {
+  Decision<HeartbeatResponse> decision;
+  const Image& image = *context.image;
+  const NodeId id(request.sender().node_id());
+  if (const SenderCheck sender = CheckBrokerSender(image, request.sender());
+      sender.code != ErrorCode::kNone) {
+    SetError(*decision.response.mutable_outcome(), sender.code, sender.message);
+    return decision;
+  }
+  Session& session = SessionOf(id, context.now_ms);
+  session.contact_ms = context.now_ms;
+  session.heard = true;
+  session.refused_ms = -1;
+  session.applied = std::max(session.applied, LogIndex(request.applied_index()));
+  if (request.session_timeout_ms() > 0)
+    session.timeout_ms = std::max(options_.session_timeout_ms, request.session_timeout_ms());
+
+  const BrokerImage& broker = *image.FindBroker(id);
+  if (request.want_shutdown()) {
+    if (!broker.in_controlled_shutdown) {
+      if (broker.fenced) {
+        decision.response.set_may_shut_down(true);  // it leads nothing and is in no ISR
+        return decision;
+      }
+      decision.records = Leave(image, id);
+      session.shutdown_index = context.index;
+      return decision;
+    }
+    decision.response.set_may_shut_down(session.shutdown_index >= LogIndex(0) &&
+                                        ShutdownKnown(image, session, id));
+    return decision;
+  }
+  // Its applied index proves that it knows its own registration, and all that came before.
+  const bool caught_up = request.applied_index() >= broker.epoch.value();
+  if (broker.fenced && !broker.in_controlled_shutdown && request.ready() && caught_up)
+    decision.records = Unfence(image, id);
+  return decision;
+}
+
+std::optional<NodeId> BrokerManager::NextToFence(const Image& image, int64_t now_ms) {
+  std::optional<NodeId> worst;
+  int64_t worst_excess_ms = -1;
+  for (const auto& [id, broker] : image.brokers) {
+    if (broker->fenced) continue;
+    const Session& session = SessionOf(id, now_ms);
+    int64_t excess_ms = now_ms - session.contact_ms - session.timeout_ms;
+    if (session.refused_ms >= 0)
+      excess_ms = std::max(excess_ms, now_ms - session.refused_ms - options_.refused_grace_ms);
+    if (excess_ms < 0 || excess_ms <= worst_excess_ms) continue;
+    worst = id;
+    worst_excess_ms = excess_ms;
+  }
+  return worst;
+}
+
+void BrokerManager::Forgive(int64_t ms, int64_t now_ms) {
+  for (auto& [id, session] : sessions_)
+    session.contact_ms = std::min(now_ms, session.contact_ms + ms);
+}
+
+std::vector<NodeId> BrokerManager::ToDial(const Image& image, int64_t now_ms) {
+  std::vector<NodeId> result;
+  for (const auto& [id, broker] : image.brokers) {
+    if (broker->fenced || broker->grpc_address.empty()) continue;
+    Session& session = SessionOf(id, now_ms);
+    const bool silent = session.heard
+                            ? now_ms - session.contact_ms >= options_.silence_before_dial_ms
+                            : now_ms - activated_ms_ >= options_.takeover_before_dial_ms;
+    if (!silent ||
+        (session.dialed_ms >= 0 && now_ms - session.dialed_ms < options_.dial_interval_ms))
+      continue;
+    session.dialed_ms = now_ms;
+    result.push_back(id);
+  }
+  return result;
+}
+
+void BrokerManager::OnRefused(NodeId broker, int64_t now_ms) {
+  const auto session = sessions_.find(broker);
+  if (session != sessions_.end() && session->second.refused_ms < 0)
+    session->second.refused_ms = now_ms;
+}
+
+std::optional<int64_t> BrokerManager::SilenceMs(NodeId broker, int64_t now_ms) const {
+  const auto session = sessions_.find(broker);
+  if (session == sessions_.end() || !session->second.heard) return std::nullopt;
+  return now_ms - session->second.contact_ms;
+}
+
+LogIndex BrokerManager::AppliedIndex(NodeId broker) const {
+  const auto session = sessions_.find(broker);
+  return session == sessions_.end() ? LogIndex(-1) : session->second.applied;
+}
+
+}  // namespace sluice::controller

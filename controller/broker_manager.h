@@ -1,0 +1,87 @@
+#pragma once
+// BrokerManager: registration, heartbeats, fencing and controlled shutdown of brokers. What lasts
+// is records; contact times, applied indexes and evidence of death are soft state of the active
+// controller, rebuilt at activation with a full session of grace for everyone.
+//
+// A broker's life:   registered (fenced) -> unfenced once ready and its applied metadata holds its
+// registration
+//                    -> fenced when its session expires or its process is known to be dead ->
+//                    unfenced by its next heartbeat
+//                    -> leaving (controlled shutdown) -> fenced.    A new incarnation starts again
+//                    at the top.
+//
+// Thread rule: one owner (the controller's loop).
+
+#include <map>
+#include <optional>
+
+#include "controller/decision.h"
+
+namespace sluice::controller {
+
+struct BrokerManagerOptions {
+  int64_t session_timeout_ms = 600;
+  int64_t refused_grace_ms = 50;  // between evidence of death and fencing
+  int64_t silence_before_dial_ms = 150;
+  int64_t takeover_before_dial_ms = 50;
+  int64_t dial_interval_ms = 100;
+};
+
+class BrokerManager {
+ public:
+  explicit BrokerManager(BrokerManagerOptions options) : options_(options) {}
+
+  // Soft state: everyone gets a full session from now (a new active controller), or nothing is
+  // known (any other).
+  void Activate(const metadata::Image& image, int64_t now_ms);
+  void Deactivate() { sessions_.clear(); }
+
+  Decision<RegisterBrokerResponse> Register(const HandleContext& context,
+                                            const RegisterBrokerRequest& request);
+  // Leaves lease, commit index and `fenced` of the response to the caller, who knows what is
+  // committed.
+  Decision<HeartbeatResponse> Heartbeat(const HandleContext& context,
+                                        const HeartbeatRequest& request);
+
+  // The broker that should be fenced first: it is dead for sure, or silent for longer than its
+  // session.
+  std::optional<NodeId> NextToFence(const metadata::Image& image, int64_t now_ms);
+  // The records that fence it: partition changes first, the broker's own last.
+  static Records Fence(const metadata::Image& image, NodeId broker);
+
+  // The loop stood still for `ms`, until now: nobody could have been heard.
+  void Forgive(int64_t ms, int64_t now_ms);
+  // Brokers silent for so long that it is worth asking their host; each is named once per interval.
+  std::vector<NodeId> ToDial(const metadata::Image& image, int64_t now_ms);
+  // The broker's host refuses connections to it: its process is gone, unless a heartbeat
+  // contradicts before the grace ends.
+  void OnRefused(NodeId broker, int64_t now_ms);
+
+  // Milliseconds since the broker was heard; nullopt when it never was since activation.
+  std::optional<int64_t> SilenceMs(NodeId broker, int64_t now_ms) const;
+  LogIndex AppliedIndex(NodeId broker) const;
+
+ private:
+  struct Session {
+    int64_t contact_ms = 0;
+    bool heard = false;  // since activation
+    int64_t timeout_ms = 0;
+    LogIndex applied{-1};
+    int64_t refused_ms = -1;  // when evidence of death came, or -1
+    int64_t dialed_ms = -1;
+    LogIndex shutdown_index{
+        -1};  // that every active broker must have applied before this one may stop
+  };
+
+  Session& SessionOf(NodeId broker, int64_t now_ms);
+  bool Alive(NodeId broker, int64_t now_ms) const;
+  bool ShutdownKnown(const metadata::Image& image, const Session& session, NodeId broker) const;
+  Records Unfence(const metadata::Image& image, NodeId broker) const;
+  Records Leave(const metadata::Image& image, NodeId broker) const;
+
+  const BrokerManagerOptions options_;
+  std::map<NodeId, Session> sessions_;
+  int64_t activated_ms_ = 0;
+};
+
+}  // namespace sluice::controller

@@ -1,0 +1,14 @@
+#pragma once
+// ConfigManager: dynamic configuration of topics and brokers (KIP-339). A resource succeeds or
+// fails as a whole; a changed min.insync.replicas takes its elections along in the same entry.
+//
+// Thread rule: pure.
+
+#include "controller/decision.h"
+
+namespace sluice::controller {
+
+Decision<AlterConfigsResponse> AlterConfigs(const HandleContext& context,
+                                            const AlterConfigsRequest& request);
+
+}  // namespace sluice::controller

@@ -1,0 +1,452 @@
+#include "controller/controller.h"
+
+#include <algorithm>
+
+#include "controller/config_manager.h"
+#include "controller/feature_manager.h"
+#include "controller/partition_manager.h"
+#include "controller/producer_id_manager.h"
+#include "controller/topic_manager.h"
+#include "metadata/invariants.h"
+#include "metadata/replay.h"
+
+namespace sluice::controller {
+
+using kafka::ErrorCode;
+using metadata::ImagePtr;
+
+namespace {
+
+constexpr int64_t kTickMs = 25;
+constexpr int64_t kConfirmMs = 50;
+constexpr int64_t kDialTimeoutMs = 200;
+// A tick that comes so late says that nobody could be heard meanwhile.
+constexpr int64_t kStallMs = 100;
+constexpr size_t kEntryBytesMax = 8 << 20;
+constexpr int64_t kNoLeaseMs = 1 << 30;
+
+Status ParseEntry(const raft::Entry& entry, std::string& data) {
+  if (entry.type == raft::EntryType::kNormal) data = entry.data;
+  if (entry.type != raft::EntryType::kBootstrap) return Status::Ok();
+  SLUICE_ASSIGN_OR_RETURN(raft::Bootstrap bootstrap, raft::DecodeBootstrap(entry.data));
+  data = std::move(bootstrap.payload);
+  return Status::Ok();
+}
+
+}  // namespace
+
+Controller::Controller(ControllerOptions options, EventLoop& loop, Dialer& dialer, FeedLog& feed)
+    : options_(std::move(options)),
+      loop_(loop),
+      dialer_(dialer),
+      feed_(feed),
+      random_(options_.random),
+      brokers_(options_.brokers),
+      alive_(std::make_shared<bool>(true)),
+      committed_(metadata::EmptyImage()),
+      speculative_(committed_) {}
+
+Controller::~Controller() { Stop(); }
+
+void Controller::Start(Quorum* quorum) { quorum_ = quorum; }
+
+void Controller::Stop() {
+  Renounce();
+  *alive_ = false;
+}
+
+// ---- Replay
+
+void Controller::Apply(const std::vector<raft::Entry>& committed) {
+  std::vector<FeedEntryPtr> feed;
+  for (const raft::Entry& entry : committed) ApplyEntry(entry, feed);
+  const raft::Entry& last = committed.back();
+  if (!active_ || committed_->last_index >= speculative_->last_index) speculative_ = committed_;
+  feed_.Publish(std::move(feed), committed_);
+  AnswerUpTo(last.index, last.term);
+}
+
+void Controller::ApplyEntry(const raft::Entry& entry, std::vector<FeedEntryPtr>& feed) {
+  auto fed = std::make_shared<FeedEntry>(FeedEntry{entry.index, entry.term, {}});
+  Status applied = ParseEntry(entry, fed->data);
+  metadata::ImageBuilder builder(committed_);
+  if (applied.ok()) applied = builder.ApplyEntry(fed->data, entry.index);
+  // Going on would let this node diverge from the others, silently.
+  CHECK(applied.ok()) << "committed entry " << entry.index
+                      << " does not apply: " << applied.ToString();
+  const metadata::Delta delta = builder.TakeDelta();
+  committed_ = builder.Build(entry.index, entry.term);
+  const Status sound = metadata::CheckTouched(*committed_, delta);
+  CHECK(sound.ok()) << "after entry " << entry.index << ": " << sound.ToString();
+  ++metrics_.entries_applied;
+  feed.push_back(std::move(fed));
+}
+
+std::string Controller::TakeSnapshot() {
+  return metadata::ToSnapshot(*committed_).SerializeAsString();
+}
+
+void Controller::LoadSnapshot(const raft::SnapshotMeta& meta, std::string_view data) {
+  metadata::ImageSnapshot snapshot;
+  CHECK(snapshot.ParseFromArray(data.data(), static_cast<int>(data.size())))
+      << "snapshot " << meta.index << " cannot be read";
+  Result<ImagePtr> image = metadata::FromSnapshot(snapshot);
+  CHECK(image.ok()) << image.status().ToString();
+  CHECK_EQ((*image)->last_index, meta.index);
+  committed_ = *image;
+  speculative_ = committed_;
+  feed_.Reset(committed_);
+}
+
+// ---- Leadership
+
+void Controller::OnRoleChange(raft::Role role, Term term, NodeId leader) {
+  leader_ = leader;
+  if (active_ && (role != raft::Role::kLeader || term != active_term_)) Renounce();
+  feed_.SetLeader(leader, term);
+}
+
+void Controller::OnLeaderReady(Term term) {
+  if (!*alive_) return;
+  if (active_) Renounce();
+  active_ = true;
+  active_term_ = term;
+  ++activation_;
+  ++metrics_.activations;
+  speculative_ = committed_;
+  last_tick_ms_ = NowMs();
+  confirmed_ms_ = -1;
+  confirmed_rounds_ = 0;
+  fenced_ms_.clear();
+  brake_round_ = -1;
+  brokers_.Activate(*committed_, NowMs());
+  LOG(INFO) << "controller " << options_.self << " is active in term " << term
+            << ", metadata at index " << committed_->last_index;
+  const Records bootstrap = BootstrapRecords(*speculative_, options_.cluster_id, options_.server);
+  if (!bootstrap.empty()) Propose(bootstrap, [](bool) {});
+  ConfirmLeadership();
+  RunLater(kTickMs, &Controller::Tick);
+}
+
+void Controller::Renounce() {
+  if (active_) LOG(INFO) << "controller " << options_.self << " is no longer active";
+  active_ = false;
+  ++activation_;
+  speculative_ = committed_;
+  brokers_.Deactivate();
+  FailAll();
+}
+
+void Controller::RunLater(int64_t delay_ms, void (Controller::*task)()) {
+  loop_.RunAfter(delay_ms, [this, task, alive = alive_, activation = activation_] {
+    if (*alive && active_ && activation == activation_) (this->*task)();
+  });
+}
+
+void Controller::ConfirmLeadership() {
+  const int64_t sent_ms = NowMs();
+  quorum_->ReadIndex(
+      [this, sent_ms, alive = alive_, activation = activation_](const Result<LogIndex>& confirmed) {
+        if (!*alive || !active_ || activation != activation_) return;
+        if (confirmed.ok()) {
+          confirmed_ms_ = sent_ms;
+          ++confirmed_rounds_;
+        }
+        RunLater(kConfirmMs, &Controller::ConfirmLeadership);
+      });
+}
+
+int64_t Controller::LeaseAgeMs() const {
+  return confirmed_ms_ < 0 ? kNoLeaseMs : NowMs() - confirmed_ms_;
+}
+
+// ---- Handling requests
+
+HandleContext Controller::Context() const {
+  return {.image = speculative_,
+          .index = quorum_->NextIndex(),
+          .now_ms = NowMs(),
+          .wall_ms = loop_.clock().WallMs(),
+          .server = options_.server,
+          .random = random_};
+}
+
+Outcome Controller::NotController() const {
+  Outcome outcome;
+  SetError(outcome, ErrorCode::kNotController,
+           "node " + std::to_string(options_.self.value()) + " is not the active controller");
+  // A node that was the leader a moment ago knows no other one.
+  const NodeId leader = leader_ == options_.self && !active_ ? kNoNode : leader_;
+  outcome.set_leader_id(leader.value());
+  if (const auto address = options_.addresses.find(leader); address != options_.addresses.end()) {
+    outcome.set_leader_address(address->second);
+  }
+  return outcome;
+}
+
+bool Controller::Propose(const Records& records, std::function<void(bool)> answer) {
+  const LogIndex index = quorum_->NextIndex();
+  metadata::MetadataBatch batch;
+  metadata::ImageBuilder builder(speculative_);
+  for (const metadata::MetadataRecord& record : records) {
+    const Status applied = builder.Apply(record, index);
+    CHECK(applied.ok()) << applied.ToString();
+    *batch.add_records() = record;
+  }
+  const ImagePtr before = speculative_;
+  speculative_ = builder.Build(index, active_term_);
+  const auto waiting = waiting_.emplace(index, std::move(answer));
+  auto refused = std::make_shared<bool>(false);
+  quorum_->Propose(batch.SerializeAsString(),
+                   [refused](const Result<LogIndex>& done) { *refused = !done.ok(); });
+  // Only an error from inside the call is looked at: it says that nothing was appended. A later one
+  // comes with the loss of leadership.
+  if (!*refused) return true;
+  if (speculative_->last_index == index) speculative_ = before;
+  waiting_.erase(waiting);
+  return false;
+}
+
+void Controller::AnswerUpTo(LogIndex index, Term term) {
+  if (waiting_.empty()) return;
+  if (!active_ || term != active_term_) return FailAll();
+  std::vector<std::function<void(bool)>> due;
+  const auto end = waiting_.upper_bound(index);
+  for (auto it = waiting_.begin(); it != end; ++it) due.push_back(std::move(it->second));
+  waiting_.erase(waiting_.begin(), end);
+  for (const auto& answer : due) answer(true);
+}
+
+void Controller::FailAll() {
+  auto failed = std::move(waiting_);
+  waiting_.clear();
+  for (const auto& [index, answer] : failed) answer(false);
+}
+
+template <typename Response>
+bool Controller::Refuse(const Sender& sender, const Done<Response>& done) {
+  Response response;
+  if (!active_) {
+    *response.mutable_outcome() = NotController();
+  } else if (!sender.cluster_id().empty() && sender.cluster_id() != options_.cluster_id) {
+    SetError(*response.mutable_outcome(), ErrorCode::kInconsistentClusterId,
+             "the request is for cluster " + sender.cluster_id() + ", this is cluster " +
+                 options_.cluster_id);
+  } else {
+    return false;
+  }
+  done(std::move(response));
+  return true;
+}
+
+// Proposes and answers at commit; what proposes nothing waits too, for it may have been decided on
+// what is not committed yet.
+template <typename Response>
+void Controller::Finish(Decision<Response> decision, Done<Response> done) {
+  auto answer = [this, response = std::move(decision.response), done](bool committed) mutable {
+    if (!committed) {
+      response.Clear();
+      *response.mutable_outcome() = NotController();
+    } else {
+      response.mutable_outcome()->set_leader_id(options_.self.value());
+    }
+    done(std::move(response));
+  };
+  if (!decision.records.empty()) {
+    if (Propose(decision.records, answer)) return;
+    answer(false);
+  } else if (speculative_->last_index > committed_->last_index) {
+    waiting_.emplace(speculative_->last_index, std::move(answer));
+  } else {
+    answer(true);
+  }
+}
+
+template <typename Request, typename Response>
+void Controller::HandleAdmin(const Request& request,
+                             Decision<Response> (*handle)(const HandleContext&, const Request&),
+                             Done<Response> done) {
+  if (Refuse<Response>(request.sender(), done)) return;
+  Decision<Response> decision;
+  const std::string& id = request.request_id();
+  if (!id.empty() && !IsUuid(id)) {
+    SetError(*decision.response.mutable_outcome(), ErrorCode::kInvalidRequest,
+             "a request id has 16 bytes, this one has " + std::to_string(id.size()));
+    return Finish(std::move(decision), std::move(done));
+  }
+  if (!id.empty()) {
+    const auto known = speculative_->requests->find(Uuid::FromBytes(id));
+    if (known != speculative_->requests->end() &&
+        decision.response.ParseFromString(known->second->response)) {
+      return Finish(std::move(decision), std::move(done));
+    }
+  }
+  decision = handle(Context(), request);
+  size_t bytes = 0;
+  for (const auto& record : decision.records) bytes += record.ByteSizeLong();
+  if (bytes > kEntryBytesMax) {
+    decision = {};
+    SetError(*decision.response.mutable_outcome(), ErrorCode::kInvalidRequest,
+             "the request makes " + std::to_string(bytes) + " bytes of metadata, the limit is " +
+                 std::to_string(kEntryBytesMax) + ": split it");
+  }
+  decision.response.set_applied_index(
+      (decision.records.empty() ? speculative_->last_index : quorum_->NextIndex()).value());
+  if (!id.empty() && !decision.records.empty()) {
+    metadata::MetadataRecord record;
+    record.mutable_request_id()->set_request_id(id);
+    record.mutable_request_id()->set_time_ms(loop_.clock().WallMs());
+    record.mutable_request_id()->set_response(decision.response.SerializeAsString());
+    decision.records.push_back(std::move(record));
+  }
+  Finish(std::move(decision), std::move(done));
+}
+
+void Controller::RegisterBroker(const RegisterBrokerRequest& request,
+                                Done<RegisterBrokerResponse> done) {
+  if (Refuse<RegisterBrokerResponse>(request.sender(), done)) return;
+  Finish(brokers_.Register(Context(), request), std::move(done));
+}
+
+void Controller::Heartbeat(const HeartbeatRequest& request, Done<HeartbeatResponse> done) {
+  if (Refuse<HeartbeatResponse>(request.sender(), done)) return;
+  Decision<HeartbeatResponse> decision = brokers_.Heartbeat(Context(), request);
+  if (!decision.records.empty()) Propose(decision.records, [](bool) {});
+  // Answered at once: the broker's lease must not wait for a disk. What it learns of itself is what
+  // is committed.
+  HeartbeatResponse& response = decision.response;
+  const metadata::BrokerImage* broker = committed_->FindBroker(NodeId(request.sender().node_id()));
+  response.set_fenced(broker == nullptr || broker->fenced);
+  response.set_lease_age_ms(LeaseAgeMs());
+  response.set_commit_index(committed_->last_index.value());
+  response.mutable_outcome()->set_leader_id(options_.self.value());
+  done(std::move(response));
+}
+
+void Controller::AlterPartition(const AlterPartitionRequest& request,
+                                Done<AlterPartitionResponse> done) {
+  if (Refuse<AlterPartitionResponse>(request.sender(), done)) return;
+  Finish(controller::AlterPartition(Context(), request), std::move(done));
+}
+
+void Controller::AllocateProducerIds(const AllocateProducerIdsRequest& request,
+                                     Done<AllocateProducerIdsResponse> done) {
+  if (Refuse<AllocateProducerIdsResponse>(request.sender(), done)) return;
+  Finish(controller::AllocateProducerIds(Context(), request), std::move(done));
+}
+
+void Controller::CreateTopics(const CreateTopicsRequest& request, Done<CreateTopicsResponse> done) {
+  HandleAdmin(request, &controller::CreateTopics, std::move(done));
+}
+
+void Controller::DeleteTopics(const DeleteTopicsRequest& request, Done<DeleteTopicsResponse> done) {
+  HandleAdmin(request, &controller::DeleteTopics, std::move(done));
+}
+
+void Controller::CreatePartitions(const CreatePartitionsRequest& request,
+                                  Done<CreatePartitionsResponse> done) {
+  HandleAdmin(request, &controller::CreatePartitions, std::move(done));
+}
+
+void Controller::AlterConfigs(const AlterConfigsRequest& request, Done<AlterConfigsResponse> done) {
+  HandleAdmin(request, &controller::AlterConfigs, std::move(done));
+}
+
+void Controller::DescribeQuorum(const DescribeQuorumRequest& request,
+                                Done<DescribeQuorumResponse> done) {
+  if (Refuse<DescribeQuorumResponse>(request.sender(), done)) return;
+  const raft::DriverStatus status = quorum_->status();
+  DescribeQuorumResponse response;
+  response.mutable_outcome()->set_leader_id(options_.self.value());
+  response.set_leader_id(status.leader.value());
+  response.set_term(status.term.value());
+  response.set_commit_index(status.commit.value());
+  for (const raft::PeerStatus& peer : status.voters) {
+    auto& voter = *response.add_voters();
+    voter.set_id(peer.voter.id.value());
+    voter.set_directory_id(std::string(peer.voter.disk_id.view()));
+    const auto address = options_.addresses.find(peer.voter.id);
+    if (address != options_.addresses.end()) voter.set_address(address->second);
+    voter.set_match_index(peer.match.value());
+    voter.set_last_contact_age_ms(peer.voter.id == options_.self ? 0 : peer.last_heard_ms);
+  }
+  done(std::move(response));
+}
+
+// ---- Sessions
+
+void Controller::OnBrokerConnectionLost(NodeId broker, bool refused) {
+  if (!active_) return;
+  if (!refused) return Dial(broker);
+  brokers_.OnRefused(broker, NowMs());
+}
+
+void Controller::Tick() {
+  const int64_t now_ms = NowMs();
+  const int64_t late_ms = now_ms - last_tick_ms_ - kTickMs;
+  if (late_ms > kStallMs) {
+    LOG(WARNING) << "the controller stood still for " << late_ms
+                 << " ms; sessions are extended by as much";
+    brokers_.Forgive(late_ms, now_ms);
+  }
+  last_tick_ms_ = now_ms;
+  for (const NodeId broker : brokers_.ToDial(*speculative_, now_ms)) Dial(broker);
+  FenceStale();
+  RunLater(kTickMs, &Controller::Tick);
+}
+
+void Controller::Dial(NodeId broker) {
+  const metadata::BrokerImage* image = speculative_->FindBroker(broker);
+  if (image == nullptr || image->fenced || image->grpc_address.empty()) return;
+  const auto done = [this, broker, epoch = image->epoch, alive = alive_,
+                     &loop = loop_](DialOutcome outcome) {
+    if (outcome != DialOutcome::kRefused) return;
+    loop.Post([this, broker, epoch, alive] {
+      if (!*alive || !active_) return;
+      const metadata::BrokerImage* now = speculative_->FindBroker(broker);
+      if (now != nullptr && now->epoch == epoch) brokers_.OnRefused(broker, NowMs());
+    });
+  };
+  dialer_.Dial(image->grpc_address, kDialTimeoutMs, done);
+}
+
+void Controller::FenceStale() {
+  // One broker an entry, each judged on the image that the one before left.
+  while (active_) {
+    const int64_t now_ms = NowMs();
+    const std::optional<NodeId> broker = brokers_.NextToFence(*speculative_, now_ms);
+    if (!broker) {
+      brake_round_ = -1;
+      return;
+    }
+    if (!BrakeAllows(now_ms)) return;
+    const std::optional<int64_t> silence_ms = brokers_.SilenceMs(*broker, now_ms);
+    const bool expired = !silence_ms || *silence_ms >= options_.brokers.session_timeout_ms;
+    if (!Propose(BrokerManager::Fence(*speculative_, *broker), [](bool) {})) return;
+    ++(expired ? metrics_.fenced_by_session : metrics_.fenced_by_refusal);
+    fenced_ms_.push_back(now_ms);
+    LOG(WARNING) << "broker " << *broker << " is fenced: "
+                 << (expired ? "its session expired"
+                             : "its host refuses connections, so its process is gone");
+  }
+}
+
+// More than half of the brokers falling silent within a session looks more like trouble of this
+// node: then two rounds that a majority confirms, sent since, have to show that it is still the
+// leader and on the network.
+bool Controller::BrakeAllows(int64_t now_ms) {
+  std::erase_if(fenced_ms_,
+                [&](int64_t at) { return now_ms - at > options_.brokers.session_timeout_ms; });
+  const auto unfenced = std::count_if(speculative_->brokers.begin(), speculative_->brokers.end(),
+                                      [](const auto& broker) { return !broker.second->fenced; });
+  const size_t recent = fenced_ms_.size();
+  if ((recent + 1) * 2 <= recent + static_cast<size_t>(unfenced)) return true;
+  if (brake_round_ < 0) {
+    brake_round_ = static_cast<int64_t>(confirmed_rounds_);
+    ++metrics_.fence_brakes;
+  }
+  // The first round after may have been sent before.
+  return static_cast<int64_t>(confirmed_rounds_) >= brake_round_ + 3;
+}
+
+}  // namespace sluice::controller

@@ -1,0 +1,147 @@
+#pragma once
+// Controller: the cluster's control plane on one node. It replays what the quorum commits into an
+// image on every node; on the active one it also decides: a request is handled against the
+// speculative image (committed and proposed), its records are proposed, and it is answered when
+// they are committed. Losing leadership drops all speculation and all soft state (architecture.md,
+// decision 5).
+//
+// Invariants:
+//   1. speculative == committed plus the records of every proposal not yet committed, in order; on
+//   an inactive controller they are equal.
+//   2. An answer that depends on a proposal is given only after its commit; otherwise it is
+//   NOT_CONTROLLER and the outcome is unknown.
+//   3. CheckTouched (metadata/invariants.h) holds after every applied entry; a breach stops the
+//   process rather than spreads.
+//
+// Thread rule: everything on the loop's thread, which is also the raft driver's, the destructor
+// included (or after the loop stopped).
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/event_loop.h"
+#include "base/random.h"
+#include "controller/broker_manager.h"
+#include "controller/decision.h"
+#include "controller/feed_log.h"
+#include "controller/quorum.h"
+#include "raft/state_machine.h"
+
+namespace sluice::controller {
+
+struct ControllerOptions {
+  NodeId self;
+  std::string cluster_id;
+  const ConfigValues& server;  // of metadata::ServerConfigKeys(); outlives the controller
+  std::map<NodeId, std::string> addresses;  // of all controllers, for hints
+  BrokerManagerOptions brokers;
+  Random random;
+};
+
+struct ControllerMetrics {
+  uint64_t fenced_by_session = 0;
+  uint64_t fenced_by_refusal = 0;
+  uint64_t fence_brakes = 0;
+  uint64_t entries_applied = 0;
+  uint64_t activations = 0;
+};
+
+class Controller final : public raft::StateMachine {
+ public:
+  template <typename Response>
+  using Done = std::function<void(Response)>;
+
+  // `loop`, `dialer` and `feed` outlive the controller; Start comes before anything else.
+  Controller(ControllerOptions options, EventLoop& loop, Dialer& dialer, FeedLog& feed);
+  ~Controller() override;
+  void Start(Quorum* quorum);
+  // Answers everything that waits with NOT_CONTROLLER. Nothing is accepted afterwards.
+  void Stop();
+
+  void Apply(const std::vector<raft::Entry>& committed) override;
+  std::string TakeSnapshot() override;
+  void LoadSnapshot(const raft::SnapshotMeta& meta, std::string_view data) override;
+  void OnRoleChange(raft::Role role, Term term, NodeId leader) override;
+  void OnLeaderReady(Term term) override;
+
+  void RegisterBroker(const RegisterBrokerRequest& request, Done<RegisterBrokerResponse> done);
+  void Heartbeat(const HeartbeatRequest& request, Done<HeartbeatResponse> done);
+  void AlterPartition(const AlterPartitionRequest& request, Done<AlterPartitionResponse> done);
+  void AllocateProducerIds(const AllocateProducerIdsRequest& request,
+                           Done<AllocateProducerIdsResponse> done);
+  void CreateTopics(const CreateTopicsRequest& request, Done<CreateTopicsResponse> done);
+  void DeleteTopics(const DeleteTopicsRequest& request, Done<DeleteTopicsResponse> done);
+  void CreatePartitions(const CreatePartitionsRequest& request,
+                        Done<CreatePartitionsResponse> done);
+  void AlterConfigs(const AlterConfigsRequest& request, Done<AlterConfigsResponse> done);
+  void DescribeQuorum(const DescribeQuorumRequest& request, Done<DescribeQuorumResponse> done);
+
+  // A connection that the broker held to this node broke. `refused`: its address refuses new ones.
+  void OnBrokerConnectionLost(NodeId broker, bool refused);
+
+  bool active() const { return active_; }
+  metadata::ImagePtr committed() const { return committed_; }
+  metadata::ImagePtr speculative() const { return speculative_; }
+  const ControllerMetrics& metrics() const { return metrics_; }
+
+ private:
+  template <typename Response>
+  bool Refuse(const Sender& sender, const Done<Response>& done);
+  template <typename Response>
+  void Finish(Decision<Response> decision, Done<Response> done);
+  template <typename Request, typename Response>
+  void HandleAdmin(const Request& request,
+                   Decision<Response> (*handle)(const HandleContext&, const Request&),
+                   Done<Response> done);
+
+  HandleContext Context() const;
+  Outcome NotController() const;
+  // Extends the speculation by `records`; false when the quorum took nothing. `answer` is called
+  // with whether they were committed.
+  bool Propose(const Records& records, std::function<void(bool committed)> answer);
+  void AnswerUpTo(LogIndex index, Term term);
+  void FailAll();
+  void Renounce();
+  void ApplyEntry(const raft::Entry& entry, std::vector<FeedEntryPtr>& feed);
+
+  void Tick();
+  void DialSilent();
+  void Dial(NodeId broker);
+  void FenceStale();
+  bool BrakeAllows(int64_t now_ms);
+  void ConfirmLeadership();
+  void RunLater(int64_t delay_ms, void (Controller::*task)());
+  int64_t LeaseAgeMs() const;
+  int64_t NowMs() const { return loop_.clock().SteadyMs(); }
+
+  const ControllerOptions options_;
+  EventLoop& loop_;
+  Dialer& dialer_;
+  FeedLog& feed_;
+  Quorum* quorum_ = nullptr;
+  mutable Random random_;
+  BrokerManager brokers_;
+  ControllerMetrics metrics_;
+  std::shared_ptr<bool> alive_;  // false once destroyed or stopped
+
+  metadata::ImagePtr committed_;
+  metadata::ImagePtr speculative_;
+  std::multimap<LogIndex, std::function<void(bool)>>
+      waiting_;  // proposed or observed in active_term_
+  NodeId leader_ = kNoNode;
+  bool active_ = false;
+  Term active_term_;
+
+  // All of the active controller only; renewed at each activation.
+  uint64_t activation_ = 0;  // timers of an earlier activation stop when it differs
+  int64_t last_tick_ms_ = 0;
+  int64_t confirmed_ms_ = -1;  // when the last round that a majority confirmed was sent
+  uint64_t confirmed_rounds_ = 0;
+  std::vector<int64_t> fenced_ms_;  // of late, for the brake
+  int64_t brake_round_ = -1;        // the round at which the brake was found on, or -1
+};
+
+}  // namespace sluice::controller

@@ -1,0 +1,196 @@
+#include "controller/partition_manager.h"
+
+#include <algorithm>
+
+#include "metadata/election.h"
+#include "metadata/partition_change.h"
+#include "metadata/replay.h"
+
+namespace sluice::controller {
+
+using kafka::ErrorCode;
+using metadata::Image;
+using metadata::PartitionImage;
+using metadata::TopicImage;
+
+namespace {
+
+bool Contains(const std::vector<NodeId>& nodes, NodeId node) {
+  return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
+}
+
+bool IsActive(const Image& image, NodeId node) {
+  const metadata::BrokerImage* broker = image.FindBroker(node);
+  return broker != nullptr && broker->active();
+}
+
+void LogIfLossy(const TopicImage& topic, size_t index, const metadata::ElectionResult& result) {
+  if (!result.may_lose_records) return;
+  LOG(ERROR) << topic.name << "-" << index << ": broker " << result.leader
+             << " was elected as the last known leader after every complete replica lost data; "
+                "records may be missing";
+}
+
+// Runs the election of one partition and appends what it changes.
+void Decide(const TopicImage& topic, size_t index, const metadata::ElectionInput& input,
+            Records& records) {
+  const metadata::ElectionResult result = metadata::Elect(input);
+  LogIfLossy(topic, index, result);
+  auto change = metadata::PartitionChange(topic.id, PartitionIndex(static_cast<int32_t>(index)),
+                                          input.partition, result);
+  if (!change) return;
+  metadata::MetadataRecord record;
+  *record.mutable_partition_change() = *std::move(change);
+  records.push_back(std::move(record));
+}
+
+// One partition of an AlterPartition request.
+class Alteration {
+ public:
+  Alteration(const Image& image, NodeId sender, const AlterPartitionRequest::Partition& asked)
+      : image_(image), sender_(sender), asked_(asked) {}
+
+  // Fills `answer`; appends the change, if any.
+  void Run(AlterPartitionResponse::Partition& answer, Records& records) {
+    answer.set_topic_id(asked_.topic_id());
+    answer.set_partition(asked_.partition());
+    const ErrorCode error = Check();
+    answer.set_error_code(Code(error));
+    if (error != ErrorCode::kNone) return;
+    const metadata::ElectionResult result = metadata::Elect(Input());
+    const auto change = metadata::PartitionChange(topic_->id, PartitionIndex(asked_.partition()),
+                                                  *partition_, result);
+    answer.set_leader(result.leader.value());
+    answer.set_leader_epoch(change && change->has_leader_epoch()
+                                ? change->leader_epoch()
+                                : partition_->leader_epoch.value());
+    for (const NodeId node : result.isr) answer.add_isr(node.value());
+    answer.set_partition_epoch(partition_->partition_epoch.value() + (change ? 1 : 0));
+    if (!change) return;
+    metadata::MetadataRecord record;
+    *record.mutable_partition_change() = *change;
+    records.push_back(std::move(record));
+  }
+
+ private:
+  // The fences of reliability.md section 2, in the order in which a stale sender should learn of
+  // them.
+  ErrorCode Check() {
+    if (!IsUuid(asked_.topic_id())) return ErrorCode::kUnknownTopicId;
+    topic_ = image_.FindTopic(TopicId::FromBytes(asked_.topic_id()));
+    if (topic_ == nullptr) return ErrorCode::kUnknownTopicId;
+    partition_ = image_.FindPartition(topic_->id, PartitionIndex(asked_.partition()));
+    if (partition_ == nullptr) return ErrorCode::kUnknownTopicOrPartition;
+    // A sender that knows more than this controller has heard of a newer one.
+    if (asked_.leader_epoch() > partition_->leader_epoch.value()) return ErrorCode::kNotController;
+    if (asked_.partition_epoch() > partition_->partition_epoch.value())
+      return ErrorCode::kNotController;
+    if (asked_.leader_epoch() < partition_->leader_epoch.value())
+      return ErrorCode::kFencedLeaderEpoch;
+    if (partition_->leader != sender_) return ErrorCode::kInvalidRequest;
+    if (asked_.partition_epoch() < partition_->partition_epoch.value())
+      return ErrorCode::kInvalidUpdateVersion;
+    return CheckIsr();
+  }
+
+  ErrorCode CheckIsr() {
+    std::vector<NodeId> isr;
+    bool eligible = true;
+    for (const auto& replica : asked_.isr()) {
+      const NodeId id(replica.id());
+      if (!Contains(partition_->replicas, id) || Contains(isr, id))
+        return ErrorCode::kInvalidRequest;
+      isr.push_back(id);
+      // KIP-841: no fenced or leaving broker. KIP-903: not one that restarted since its fetch was
+      // seen.
+      const metadata::BrokerImage* broker = image_.FindBroker(id);
+      eligible = eligible && broker != nullptr && broker->active() &&
+                 (replica.broker_epoch() == -1 || replica.broker_epoch() == broker->epoch.value());
+    }
+    if (!Contains(isr, sender_)) return ErrorCode::kInvalidRequest;
+    return eligible ? ErrorCode::kNone : ErrorCode::kIneligibleReplica;
+  }
+
+  metadata::ElectionInput Input() const {
+    std::vector<NodeId> isr;
+    for (const auto& replica : asked_.isr()) isr.emplace_back(replica.id());
+    return {.partition = *partition_,
+            .min_isr = metadata::EffectiveMinIsr(image_, topic_->name, partition_->replicas.size()),
+            .is_active = [this](NodeId node) { return IsActive(image_, node); },
+            .wished_isr = std::move(isr)};
+  }
+
+  const Image& image_;
+  const NodeId sender_;
+  const AlterPartitionRequest::Partition& asked_;
+  std::shared_ptr<const TopicImage> topic_;
+  const PartitionImage* partition_ = nullptr;
+};
+
+}  // namespace
+
+Records ElectionsFor(const Image& image, const BrokerEvent& event) {
+  Records records;
+  for (const auto& [id, topic] : *image.topics_by_id) {
+    const bool lost = event.lost_data != nullptr && event.lost_data(topic->name);
+    for (size_t i = 0; i < topic->partitions.size(); ++i) {
+      const PartitionImage& partition = topic->partitions[i];
+      if (!Contains(partition.replicas, event.broker)) continue;
+      const bool leaves = !event.active && (Contains(partition.isr, event.broker) ||
+                                            (lost && Contains(partition.elr, event.broker)));
+      const bool may_lead = event.active && partition.leader == kNoNode;
+      if (!leaves && !may_lead) continue;
+      Decide(*topic, i,
+             {.partition = partition,
+              .min_isr = metadata::EffectiveMinIsr(image, topic->name, partition.replicas.size()),
+              .is_active =
+                  [&](NodeId node) {
+                    return node == event.broker ? event.active : IsActive(image, node);
+                  },
+              .lost_data = lost ? event.broker : kNoNode},
+             records);
+    }
+  }
+  return records;
+}
+
+Records ElectionsForMinIsr(const Image& image, const std::set<std::string>* topics) {
+  Records records;
+  for (const auto& [name, topic] : *image.topics_by_name) {
+    if (topics != nullptr && !topics->contains(name)) continue;
+    for (size_t i = 0; i < topic->partitions.size(); ++i) {
+      Decide(
+          *topic, i,
+          {.partition = topic->partitions[i],
+           .min_isr = metadata::EffectiveMinIsr(image, name, topic->partitions[i].replicas.size()),
+           .is_active = [&](NodeId node) { return IsActive(image, node); }},
+          records);
+    }
+  }
+  return records;
+}
+
+Decision<AlterPartitionResponse> AlterPartition(const HandleContext& context,
+                                                const AlterPartitionRequest& request) {
+  Decision<AlterPartitionResponse> decision;
+  const Image& image = *context.image;
+  const SenderCheck sender = CheckBrokerSender(image, request.sender());
+  if (sender.code != ErrorCode::kNone) {
+    SetError(*decision.response.mutable_outcome(), sender.code, sender.message);
+    return decision;
+  }
+  std::set<std::pair<std::string, int32_t>> seen;
+  for (const auto& asked : request.partitions()) {
+    AlterPartitionResponse::Partition& answer = *decision.response.add_partitions();
+    if (!seen.emplace(asked.topic_id(), asked.partition()).second) {
+      answer.set_topic_id(asked.topic_id());
+      answer.set_partition(asked.partition());
+      answer.set_error_code(Code(ErrorCode::kInvalidRequest));
+      continue;
+    }
+    Alteration(image, NodeId(request.sender().node_id()), asked).Run(answer, decision.records);
+  }
+  return decision;
+}
+
+}  // namespace sluice::controller

@@ -1,0 +1,34 @@
+#pragma once
+// PartitionManager: leaders and ISRs of existing partitions. Brokers that come, go or lose data,
+// leaders that change their ISR, and changes of min.insync.replicas all end in the one decision of
+// metadata/election.h.
+//
+// Thread rule: pure functions of their arguments.
+
+#include <functional>
+#include <set>
+
+#include "controller/decision.h"
+
+namespace sluice::controller {
+
+// A broker whose standing changes, as the elections of one decision see it.
+struct BrokerEvent {
+  NodeId broker = kNoNode;
+  bool active = false;  // afterwards
+  // Of which topics it has lost acknowledged records; null = of none.
+  std::function<bool(const std::string& topic)> lost_data;
+};
+
+// The partition changes that follow from `event`: the broker leaves every ISR and leads nothing, or
+// partitions without a leader get one.
+Records ElectionsFor(const metadata::Image& image, const BrokerEvent& event);
+
+// What a changed min.insync.replicas asks of the topics named; `image` has the new value. All
+// topics when `topics` is null.
+Records ElectionsForMinIsr(const metadata::Image& image, const std::set<std::string>* topics);
+
+Decision<AlterPartitionResponse> AlterPartition(const HandleContext& context,
+                                                const AlterPartitionRequest& request);
+
+}  // namespace sluice::controller

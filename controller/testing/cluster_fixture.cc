@@ -1,0 +1,195 @@
+#include "controller/testing/cluster_fixture.h"
+
+#include "metadata/invariants.h"
+
+namespace sluice::controller::testing {
+
+namespace {
+
+std::string TestUuid(int kind, int n) {
+  std::string bytes(16, '\0');
+  bytes[0] = static_cast<char>(kind);
+  bytes[14] = static_cast<char>(n >> 8);
+  bytes[15] = static_cast<char>(n);
+  return bytes;
+}
+
+std::string Join(const std::vector<NodeId>& nodes) {
+  std::string text;
+  for (const NodeId node : nodes) text += (text.empty() ? "" : ",") + std::to_string(node.value());
+  return text;
+}
+
+Sender SenderOf(const TestBroker& broker) {
+  Sender sender;
+  sender.set_cluster_id("cluster");
+  sender.set_node_id(broker.id);
+  sender.set_directory_id(TestUuid(2, broker.directory));
+  sender.set_broker_epoch(broker.epoch);
+  return sender;
+}
+
+}  // namespace
+
+ClusterFixture::ClusterFixture(uint64_t seed) : random_(seed), checked_(metadata::EmptyImage()) {
+  controller_ = std::make_unique<Controller>(
+      ControllerOptions{.self = NodeId(1),
+                        .cluster_id = "cluster",
+                        .server = server_,
+                        .addresses = {{NodeId(1), "host1:1"}, {NodeId(2), "host2:1"}},
+                        .brokers = {},
+                        .random = random_.Fork()},
+      loop_, dialer_, feed_);
+  controller_->Start(&quorum_);
+  quorum_.Attach(controller_.get());
+}
+
+ClusterFixture::~ClusterFixture() { controller_->Stop(); }
+
+TestBroker& ClusterFixture::Broker(int id) {
+  TestBroker& broker = brokers_[id];
+  if (broker.id == 0) broker = {.id = id, .incarnation = id * 100, .directory = id};
+  return broker;
+}
+
+RegisterBrokerResponse ClusterFixture::Register(int id) {
+  TestBroker& broker = Broker(id);
+  RegisterBrokerRequest request;
+  *request.mutable_sender() = SenderOf(broker);
+  metadata::RegisterBrokerRecord& record = *request.mutable_broker();
+  record.set_broker_id(id);
+  record.set_incarnation_id(TestUuid(1, broker.incarnation));
+  record.set_directory_id(TestUuid(2, broker.directory));
+  record.set_boot_id(broker.boot);
+  record.set_rack(broker.rack);
+  record.set_grpc_address("broker" + std::to_string(id));
+  record.add_endpoints()->set_host("127.0.0.1");
+  request.set_unclean(broker.unclean);
+  request.set_previous_broker_epoch(broker.previous_epoch);
+  const RegisterBrokerResponse response = Call(&Controller::RegisterBroker, request);
+  if (response.outcome().error_code() == 0) broker.epoch = response.broker_epoch();
+  return response;
+}
+
+HeartbeatResponse ClusterFixture::Heartbeat(int id) {
+  const TestBroker& broker = Broker(id);
+  HeartbeatRequest request;
+  *request.mutable_sender() = SenderOf(broker);
+  request.set_applied_index(controller_->committed()->last_index.value());
+  request.set_ready(broker.ready);
+  request.set_want_shutdown(broker.want_shutdown);
+  return Call(&Controller::Heartbeat, request);
+}
+
+void ClusterFixture::StartBrokers(int count) {
+  for (int id = 1; id <= count; ++id) {
+    EXPECT_EQ(Register(id).outcome().error_code(), 0);
+    Heartbeat(id);
+  }
+}
+
+void ClusterFixture::BeatFor(int64_t ms, std::vector<int> ids) {
+  for (int64_t passed_ms = 0; passed_ms < ms; passed_ms += 100) {
+    for (const int id : ids) Heartbeat(id);
+    RunForMs(100);
+  }
+}
+
+TopicOutcome ClusterFixture::CreateTopic(const std::string& name, int32_t partitions,
+                                         int32_t factor,
+                                         std::map<std::string, std::string> configs) {
+  CreateTopicsRequest request;
+  CreatableTopic& topic = *request.add_topics();
+  topic.set_name(name);
+  topic.set_partition_count(partitions);
+  topic.set_replication_factor(factor);
+  topic.mutable_configs()->insert(configs.begin(), configs.end());
+  const CreateTopicsResponse response = Call(&Controller::CreateTopics, request);
+  return response.topics_size() == 1 ? response.topics(0) : TopicOutcome();
+}
+
+TopicOutcome ClusterFixture::CreateAssigned(const std::string& name,
+                                            std::vector<std::vector<int>> replicas) {
+  CreateTopicsRequest request;
+  CreatableTopic& topic = *request.add_topics();
+  topic.set_name(name);
+  topic.set_partition_count(-1);
+  topic.set_replication_factor(-1);
+  for (size_t i = 0; i < replicas.size(); ++i) {
+    auto& assignment = *topic.add_assignments();
+    assignment.set_partition(static_cast<int32_t>(i));
+    assignment.mutable_replicas()->Add(replicas[i].begin(), replicas[i].end());
+  }
+  return Call(&Controller::CreateTopics, request).topics(0);
+}
+
+AlterPartitionRequest ClusterFixture::AlterIsrRequest(int sender, const std::string& topic,
+                                                      std::vector<int> isr) {
+  AlterPartitionRequest request;
+  *request.mutable_sender() = SenderOf(Broker(sender));
+  auto& partition = *request.add_partitions();
+  partition.set_topic_id(std::string(controller_->committed()->FindTopic(topic)->id.view()));
+  partition.set_leader_epoch(Partition(topic).leader_epoch.value());
+  partition.set_partition_epoch(Partition(topic).partition_epoch.value());
+  for (const int id : isr) {
+    auto& replica = *partition.add_isr();
+    replica.set_id(id);
+    replica.set_broker_epoch(Broker(id).epoch);
+  }
+  return request;
+}
+
+AlterPartitionResponse ClusterFixture::AlterIsr(int sender, const std::string& topic,
+                                                std::vector<int> isr) {
+  return Call(&Controller::AlterPartition, AlterIsrRequest(sender, topic, std::move(isr)));
+}
+
+AlterConfigsResponse::Resource ClusterFixture::AlterConfig(
+    metadata::ConfigResourceType type, const std::string& name, const std::string& key,
+    std::optional<std::string> value, AlterConfigsRequest::Operation operation) {
+  AlterConfigsRequest request;
+  auto& resource = *request.add_resources();
+  resource.set_type(type);
+  resource.set_name(name);
+  auto& entry = *resource.add_entries();
+  entry.set_key(key);
+  entry.set_operation(operation);
+  if (value) entry.set_value(*value);
+  return Call(&Controller::AlterConfigs, request).resources(0);
+}
+
+void ClusterFixture::CommitAll() {
+  while (quorum_.pending() > 0) {
+    quorum_.Commit(1);
+    Check();
+  }
+}
+
+void ClusterFixture::RunForMs(int64_t ms) {
+  for (; ms > 0; ms -= 5) {
+    scheduler_.RunForMs(std::min<int64_t>(ms, 5));
+    CommitAll();
+  }
+}
+
+void ClusterFixture::Check() {
+  const metadata::ImagePtr image = controller_->committed();
+  const Status sound = metadata::CheckImage(*image);
+  EXPECT_TRUE(sound.ok()) << sound.ToString();
+  const Status step = metadata::CheckTransition(*checked_, *image);
+  EXPECT_TRUE(step.ok()) << step.ToString();
+  checked_ = image;
+}
+
+const metadata::PartitionImage& ClusterFixture::Partition(const std::string& topic,
+                                                          int partition) const {
+  return controller_->committed()->FindTopic(topic)->partitions.at(static_cast<size_t>(partition));
+}
+
+std::string ClusterFixture::Show(const std::string& topic, int partition) const {
+  const metadata::PartitionImage& p = Partition(topic, partition);
+  return "leader=" + std::to_string(p.leader.value()) + " isr=" + Join(p.isr) +
+         " elr=" + Join(p.elr) + " known=" + Join(p.last_known_elr);
+}
+
+}  // namespace sluice::controller::testing

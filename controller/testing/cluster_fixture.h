@@ -1,0 +1,89 @@
+#pragma once
+// ClusterFixture: a controller over a FakeQuorum on virtual time, with brokers that are nothing but
+// the requests they send. The vocabulary of the controller's tests; after every step the invariants
+// of metadata/invariants.h are checked.
+//
+// Thread rule: one thread.
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/testing/sim_event_loop.h"
+#include "controller/testing/fake_quorum.h"
+#include "metadata/server_config.h"
+
+namespace sluice::controller::testing {
+
+struct TestBroker {
+  int id = 0;
+  int incarnation = 0;
+  int directory = 0;
+  std::string boot = "boot1";
+  std::string rack;
+  int64_t epoch = -1;
+  bool ready = true;
+  bool want_shutdown = false;
+  bool unclean = false;
+  int64_t previous_epoch = -1;
+};
+
+class ClusterFixture : public ::testing::Test {
+ protected:
+  explicit ClusterFixture(uint64_t seed = 1);
+  ~ClusterFixture() override;
+
+  // ---- Brokers
+  TestBroker& Broker(int id);
+  RegisterBrokerResponse Register(int id);  // committed
+  HeartbeatResponse Heartbeat(int id);  // with all metadata applied; what it proposes is committed
+  void StartBrokers(int count);         // ids 1 to count, registered and unfenced
+  void BeatFor(int64_t ms, std::vector<int> ids);  // heartbeats every 100 ms while time passes
+
+  // ---- Requests, committed
+  TopicOutcome CreateTopic(const std::string& name, int32_t partitions, int32_t factor,
+                           std::map<std::string, std::string> configs = {});
+  TopicOutcome CreateAssigned(const std::string& name, std::vector<std::vector<int>> replicas);
+  AlterPartitionResponse AlterIsr(int sender, const std::string& topic, std::vector<int> isr);
+  AlterPartitionRequest AlterIsrRequest(int sender, const std::string& topic, std::vector<int> isr);
+  AlterConfigsResponse::Resource AlterConfig(
+      metadata::ConfigResourceType type, const std::string& name, const std::string& key,
+      std::optional<std::string> value,
+      AlterConfigsRequest::Operation operation = AlterConfigsRequest::SET);
+
+  // Runs a request, commits what it proposes and gives the answer.
+  template <typename Request, typename Response>
+  Response Call(void (Controller::*method)(const Request&, std::function<void(Response)>),
+                const Request& request) {
+    std::optional<Response> answer;
+    ((*controller_).*method)(request, [&](Response response) { answer = std::move(response); });
+    CommitAll();
+    EXPECT_TRUE(answer.has_value());
+    return answer.value_or(Response());
+  }
+
+  // ---- Time and the log
+  void CommitAll();
+  void RunForMs(int64_t ms);
+  void Check();  // the invariants, against the image at the last call
+
+  // "leader=1 isr=1,2 elr=3 known=" of a partition.
+  std::string Show(const std::string& topic, int partition = 0) const;
+  const metadata::PartitionImage& Partition(const std::string& topic, int partition = 0) const;
+
+  Random random_;
+  sluice::testing::SimScheduler scheduler_;
+  sluice::testing::SimEventLoop loop_{scheduler_};
+  ConfigValues server_{metadata::ServerConfigKeys()};
+  FakeQuorum quorum_;
+  FakeDialer dialer_;
+  FeedLog feed_{1 << 20};
+  std::unique_ptr<Controller> controller_;
+  std::map<int, TestBroker> brokers_;
+  metadata::ImagePtr checked_;
+};
+
+}  // namespace sluice::controller::testing
