@@ -114,7 +114,7 @@ Result<LogManagerImpl::Hosted> LogManagerImpl::OpenFound(const TopicPartition& p
   const std::string metadata_path = options.directory + "/" + kPartitionMetadataName;
   if (fs().Exists(metadata_path)) {
     SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadFile(fs(), metadata_path));
-    if (!text.empty()) {
+    if (!PartitionMetadataIsBlank(text)) {
       SLUICE_ASSIGN_OR_RETURN(options.topic_id, ParsePartitionMetadata(text));
     }
   }

@@ -45,6 +45,18 @@ class Recovery {
       if (auto base = ParseOffsetFileName(name, kLogSuffix)) bases_.push_back(*base);
     }
     std::sort(bases_.begin(), bases_.end());
+    return RemoveOrphans(names);
+  }
+
+  // Indexes whose segment is gone: a crash fell between the removals of its files.
+  Status RemoveOrphans(const std::vector<std::string>& names) {
+    for (const std::string& name : names) {
+      for (const std::string_view suffix : {kIndexSuffix, kTimeIndexSuffix, kTxnIndexSuffix}) {
+        const auto base = ParseOffsetFileName(name, suffix);
+        if (!base || std::binary_search(bases_.begin(), bases_.end(), *base)) continue;
+        SLUICE_RETURN_IF_ERROR(fs_.Remove(PathTo(name)));
+      }
+    }
     return Status::Ok();
   }
 
@@ -52,8 +64,7 @@ class Recovery {
     const std::string path = PathTo(kPartitionMetadataName);
     if (!fs_.Exists(path)) return Status::Ok();
     SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadFile(fs_, path));
-    // Created and never synced before a power cut: as good as absent.
-    if (text.empty()) return fs_.Remove(path);
+    if (PartitionMetadataIsBlank(text)) return fs_.Remove(path);
     auto id = ParsePartitionMetadata(text);
     if (!id.ok()) return Status::Corruption(path + ": " + id.status().message());
     if (options_.topic_id.IsZero() || *id == options_.topic_id) return Status::Ok();

@@ -95,7 +95,7 @@ void AddToResponse(const FetchName& name, PartitionData data, kafka::FetchRespon
 
 // Partitions in the order to serve them: those that brought records move to the end, so that none
 // starves the others.
-struct FetchSession {
+struct ServedSession {
   using Partitions = std::list<CachedPartition>;
 
   int32_t id = kNoSession;
@@ -209,7 +209,7 @@ void FetchSessionCache::Complete(FetchContext& context, std::vector<PartitionDat
 int32_t FetchSessionCache::Open(FetchContext& context, const std::vector<PartitionData>& results) {
   if (results.empty()) return kNoSession;
   const int64_t now_ms = clock_.SteadyMs();
-  const auto session = std::make_shared<FetchSession>();
+  const auto session = std::make_shared<ServedSession>();
   session->privileged = context.privileged;
   session->by_topic_id = context.by_topic_id;
   session->created_ms = now_ms;
@@ -230,7 +230,7 @@ int32_t FetchSessionCache::Open(FetchContext& context, const std::vector<Partiti
 void FetchSessionCache::CompleteIncremental(FetchContext& context,
                                             std::vector<PartitionData>& results,
                                             kafka::FetchResponse& response) {
-  FetchSession& session = *context.session;
+  ServedSession& session = *context.session;
   std::lock_guard lock(session.mutex);
   if (session.epoch != context.expected_epoch) {
     // Another request of the session overtook this one.
@@ -268,7 +268,7 @@ bool FetchSessionCache::MakeRoom(bool privileged, size_t partitions, int64_t now
   return true;
 }
 
-void FetchSessionCache::Touch(FetchSession& session, int64_t now_ms) {
+void FetchSessionCache::Touch(ServedSession& session, int64_t now_ms) {
   const SessionPtr shared = sessions_.at(session.id);
   Unindex(session);
   session.last_used_ms = now_ms;
@@ -280,7 +280,7 @@ void FetchSessionCache::Touch(FetchSession& session, int64_t now_ms) {
   if (settled) evictable_by_all_.emplace(key, shared);
 }
 
-void FetchSessionCache::Unindex(const FetchSession& session) {
+void FetchSessionCache::Unindex(const ServedSession& session) {
   by_use_.erase(UseKey(session.last_used_ms, session.id));
   const ValueKey key(session.privileged, session.indexed_size, session.id);
   evictable_by_followers_.erase(key);

@@ -50,7 +50,7 @@ struct FetchSpec {
   int32_t size_bytes_max = 0;
 };
 
-struct FetchSession;
+struct ServedSession;
 
 // One request: what to fetch, and how to answer.
 struct FetchContext {
@@ -60,8 +60,8 @@ struct FetchContext {
   std::vector<FetchSpec> specs;                      // in the order to serve them
   bool privileged = false;                           // a follower's
   bool by_topic_id = false;
-  int32_t expected_epoch = 0;             // of the session after this request
-  std::shared_ptr<FetchSession> session;  // of kIncremental
+  int32_t expected_epoch = 0;              // of the session after this request
+  std::shared_ptr<ServedSession> session;  // of kIncremental
 };
 
 struct FetchSessionOptions {
@@ -84,7 +84,7 @@ class FetchSessionCache {
   uint64_t evictions() const;
 
  private:
-  using SessionPtr = std::shared_ptr<FetchSession>;
+  using SessionPtr = std::shared_ptr<ServedSession>;
   using UseKey = std::pair<int64_t, int32_t>;  // last use, id
   using ValueKey =
       std::tuple<bool, size_t, int32_t>;  // privileged, partitions, id: the least is given up first
@@ -97,9 +97,9 @@ class FetchSessionCache {
                            kafka::FetchResponse& response);
   // The following need mutex_.
   bool MakeRoom(bool privileged, size_t partitions, int64_t now_ms);
-  void Touch(FetchSession& session, int64_t now_ms);
+  void Touch(ServedSession& session, int64_t now_ms);
   void Remove(int32_t id);
-  void Unindex(const FetchSession& session);
+  void Unindex(const ServedSession& session);
 
   const FetchSessionOptions options_;
   const Clock& clock_;

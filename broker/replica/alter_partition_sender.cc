@@ -54,9 +54,11 @@ void AlterPartitionSender::Send() {
   if (queue_.empty()) return;
   in_flight_ = std::exchange(queue_, {});
   controller_.AlterPartition(MakeRequest(state_, in_flight_), kTimeoutMs,
-                             [weak = weak_from_this(), &loop = loop_](Result<Response> response) {
-                               loop.Post([weak, response = std::move(response)] {
-                                 if (const auto self = weak.lock()) self->OnResponse(response);
+                             [weak = weak_from_this()](Result<Response> response) {
+                               const auto self = weak.lock();
+                               if (self == nullptr) return;
+                               self->loop_.Post([weak, response = std::move(response)] {
+                                 if (const auto sender = weak.lock()) sender->OnResponse(response);
                                });
                              });
 }

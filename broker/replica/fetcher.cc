@@ -191,8 +191,10 @@ Status Fetcher::HandleError(Followed& followed, const Data& data, PartitionEffec
 void Fetcher::AwaitFlush(Followed& followed, PartitionEffects& effects) {
   ++flushing_;
   followed.partition->WhenFlushed(
-      [weak = weak_from_this(), &loop = loop()] {
-        loop.Post([weak] {
+      [weak = weak_from_this()] {
+        const auto fetcher = weak.lock();
+        if (fetcher == nullptr) return;
+        fetcher->loop().Post([weak] {
           const auto self = weak.lock();
           if (self == nullptr) return;
           if (--self->flushing_ == 0) self->Step();

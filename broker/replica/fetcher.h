@@ -14,7 +14,7 @@
 #include <set>
 #include <string>
 
-#include "broker/replica/fetch_session.h"
+#include "broker/replica/follower_session.h"
 #include "broker/replica/partition.h"
 #include "broker/replica/peer_client.h"
 
@@ -69,7 +69,7 @@ class Fetcher : public std::enable_shared_from_this<Fetcher> {
   std::map<PartitionKey, Followed> partitions_;
   std::set<PartitionKey> touched_;  // whose position may have changed since the last request
   std::set<PartitionKey> paused_;
-  FetchSession session_;
+  FollowerSession session_;
   std::shared_ptr<PeerClient> client_;
   std::string host_;
   int port_ = 0;

@@ -11,7 +11,7 @@ import foreign  # noqa: E402
 from cluster import BUILD, run  # noqa: E402
 
 TOOL = 'org.apache.kafka.tools.DumpLogSegments'
-COMPLAINTS = re.compile(r'Mismatch|mismatch|does not match|out of order|Exception|isvalid: false|Corrupt|corrupt|is not|less than')
+COMPLAINTS = re.compile(r'Mismatch|mismatch|does not match|out of order|Exception|isvalid: false|Corrupt|corrupt|not found|less than')
 
 
 class DumpLogSegmentsTest(unittest.TestCase):

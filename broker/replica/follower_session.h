@@ -1,5 +1,5 @@
 #pragma once
-// FetchSession: the follower's side of a fetch session (KIP-227): which partitions and positions
+// FollowerSession: the follower's side of a fetch session (KIP-227): which partitions and positions
 // the leader knows already, so that a request names only what changed. After any failure the
 // leader's half is in doubt: Reset, and the next request opens a new session.
 //
@@ -13,7 +13,7 @@
 
 namespace sluice::broker {
 
-class FetchSession {
+class FollowerSession {
  public:
   struct Position {
     LeaderEpoch current_epoch;

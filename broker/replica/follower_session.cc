@@ -1,10 +1,10 @@
-#include "broker/replica/fetch_session.h"
+#include "broker/replica/follower_session.h"
 
 #include <limits>
 
 namespace sluice::broker {
 
-void FetchSession::Set(const PartitionKey& key, const Position& position) {
+void FollowerSession::Set(const PartitionKey& key, const Position& position) {
   const auto [found, added] = wanted_.try_emplace(key, position);
   if (!added && found->second == position && known_.contains(key)) return;
   found->second = position;
@@ -12,13 +12,13 @@ void FetchSession::Set(const PartitionKey& key, const Position& position) {
   forgotten_.erase(key);
 }
 
-void FetchSession::Remove(const PartitionKey& key) {
+void FollowerSession::Remove(const PartitionKey& key) {
   if (wanted_.erase(key) == 0) return;
   changed_.erase(key);
   if (known_.contains(key)) forgotten_.insert(key);
 }
 
-void FetchSession::Fill(kafka::FetchRequest& request, int32_t partition_bytes_max) {
+void FollowerSession::Fill(kafka::FetchRequest& request, int32_t partition_bytes_max) {
   request.session_id = id_;
   request.session_epoch = epoch_;
   const auto add = [&](const PartitionKey& key, const Position& position) {
@@ -56,7 +56,7 @@ void FetchSession::Fill(kafka::FetchRequest& request, int32_t partition_bytes_ma
   forgotten_.clear();
 }
 
-bool FetchSession::OnResponse(const kafka::FetchResponse& response) {
+bool FollowerSession::OnResponse(const kafka::FetchResponse& response) {
   if (response.error_code != 0) {
     Reset();
     return false;
@@ -71,7 +71,7 @@ bool FetchSession::OnResponse(const kafka::FetchResponse& response) {
   return true;
 }
 
-void FetchSession::Reset() {
+void FollowerSession::Reset() {
   // The old id goes along with epoch 0, so that the leader can drop that session.
   epoch_ = 0;
   known_.clear();

@@ -1,0 +1,107 @@
+#include "broker/replica/replica_set.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace sluice::broker {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+constexpr NodeId kSelf{1}, kTwo{2}, kThree{3};
+constexpr BrokerEpoch kEpoch{10};
+
+class ReplicaSetTest : public ::testing::Test {
+ protected:
+  ReplicaSetTest() { set_.StartEpoch(kSelf, {kSelf, kTwo, kThree}, {kSelf, kTwo}, 0); }
+
+  void Fetch(NodeId id, int64_t offset, int64_t leader_end, int64_t now_ms = 0) {
+    ASSERT_TRUE(
+        set_.RecordFetch(*set_.Find(id), Offset(offset), kEpoch, Offset(leader_end), now_ms));
+  }
+  int64_t Committable(int64_t own, bool eligible = true, int64_t now_ms = 0) {
+    return set_
+        .CommittableOffset(Offset(own), {Offset(own), now_ms, 100},
+                           [eligible](const RemoteReplica&) { return eligible; })
+        .value();
+  }
+
+  ReplicaSet set_;
+};
+
+TEST_F(ReplicaSetTest, NothingIsCommittedBeforeAllOfTheIsrHasFetchedInThisEpoch) {
+  EXPECT_EQ(Committable(5), -1);
+  Fetch(kTwo, 3, 5);
+  EXPECT_EQ(Committable(5), 3);
+}
+
+TEST_F(ReplicaSetTest, TheLeaderIsAReplicaLikeAnyOther) {
+  Fetch(kTwo, 5, 5);
+  EXPECT_EQ(Committable(4), 4);
+}
+
+TEST_F(ReplicaSetTest, AProposedMemberCountsAtOnce) {
+  Fetch(kTwo, 5, 5);
+  Fetch(kThree, 2, 5);
+  EXPECT_EQ(Committable(5), 5);
+  set_.Propose({kSelf, kTwo, kThree});
+  EXPECT_EQ(Committable(5), 2);
+}
+
+TEST_F(ReplicaSetTest, AMemberThatIsToLeaveCountsUntilTheControllerHasSaidSo) {
+  Fetch(kTwo, 2, 5);
+  set_.Propose({kSelf});
+  EXPECT_EQ(Committable(5), 2);
+  set_.CommitIsr({kSelf});
+  EXPECT_EQ(Committable(5, false), 5);
+}
+
+TEST_F(ReplicaSetTest, ACaughtUpReplicaOutsideTheIsrHoldsTheHighWatermarkIfItMayJoin) {
+  Fetch(kTwo, 8, 8);
+  Fetch(kThree, 5, 5, 50);
+  EXPECT_EQ(Committable(8, true, 60), 5);
+  EXPECT_EQ(Committable(8, false, 60), 8) << "not eligible";
+  EXPECT_EQ(Committable(8, true, 500), 8) << "not caught up any more";
+}
+
+TEST_F(ReplicaSetTest, UnderConstantAppendsAFollowerIsCaughtUpWithTheEndOfItsLastFetch) {
+  Fetch(kTwo, 0, 10, 0);
+  for (int64_t now_ms = 10; now_ms <= 1000; now_ms += 10) Fetch(kTwo, now_ms, now_ms + 10, now_ms);
+  EXPECT_THAT(set_.Lagging({Offset(1020), 1005, 100}), IsEmpty());
+  EXPECT_THAT(set_.Lagging({Offset(1020), 1200, 100}), ElementsAre(kTwo));
+}
+
+TEST_F(ReplicaSetTest, AMemberWithAllRecordsNeverLags) {
+  Fetch(kTwo, 10, 10, 0);
+  EXPECT_THAT(set_.Lagging({Offset(10), 100000, 100}), IsEmpty());
+}
+
+TEST_F(ReplicaSetTest, AMemberThatNeverFetchesLagsAfterItsGrace) {
+  EXPECT_THAT(set_.Lagging({Offset(1), 100, 100}), IsEmpty());
+  EXPECT_THAT(set_.Lagging({Offset(1), 101, 100}), ElementsAre(kTwo));
+}
+
+TEST_F(ReplicaSetTest, ARequestOfAFormerLifeIsIgnored) {
+  Fetch(kTwo, 5, 5);
+  EXPECT_FALSE(set_.RecordFetch(*set_.Find(kTwo), Offset(9), BrokerEpoch(9), Offset(9), 0));
+  EXPECT_EQ(set_.Find(kTwo)->log_end_offset, Offset(5));
+}
+
+TEST_F(ReplicaSetTest, ANewEpochForgetsPositions) {
+  Fetch(kTwo, 5, 5);
+  set_.StartEpoch(kSelf, {kSelf, kTwo, kThree}, {kSelf, kTwo}, 1000);
+  EXPECT_FALSE(set_.Find(kTwo)->fetched_in_epoch());
+  EXPECT_EQ(Committable(5), -1);
+}
+
+TEST_F(ReplicaSetTest, CommitKeepsThePositionsOfThoseWhoStay) {
+  Fetch(kTwo, 5, 5);
+  set_.Commit({kSelf, kTwo, NodeId(4)}, {kSelf, kTwo});
+  EXPECT_EQ(set_.Find(kTwo)->log_end_offset, Offset(5));
+  EXPECT_EQ(set_.Find(kThree), nullptr);
+  EXPECT_NE(set_.Find(NodeId(4)), nullptr);
+}
+
+}  // namespace
+}  // namespace sluice::broker

@@ -1,0 +1,169 @@
+#pragma once
+// SimCluster: brokers' replica managers on simulated disks, clocks and network, with a
+// SimController. Real code: replica/, storage/, the Fetch codec and metadata/; simulated:
+// everything below and beside. Nodes heartbeat by themselves, are fenced when they are silent, and
+// register anew when they start.
+//
+//   SimCluster cluster({.nodes = 3, .seed = 7});
+//   const TopicId topic = cluster.CreateTopic("orders", {.min_isr = 2});
+//   auto sent = cluster.Produce(NodeId(1), topic, "a");
+//   cluster.RunUntil([&] { return sent->answered; });
+//   cluster.PowerCut(NodeId(1));
+//
+// Thread rule: one thread.
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/testing/sim_event_loop.h"
+#include "base/testing/sim_file_system.h"
+#include "broker/replica/replica_manager.h"
+#include "broker/testing/sim_controller.h"
+#include "broker/testing/sim_fetch_server.h"
+#include "metadata/server_config.h"
+
+namespace sluice::broker::testing {
+
+struct SimClusterOptions {
+  int nodes = 3;  // ids from 1
+  uint64_t seed = 1;
+  int64_t network_ms_max = 2;
+  int64_t flush_ms_max = 3;
+  int64_t replica_lag_ms_max = 2000;
+  // What a broker with topics in replicated mode says of itself after a power cut.
+  bool unclean_after_power_cut = false;
+  int alter_loss_percent = 0;  // answers to AlterPartition that get lost
+};
+
+struct SimTopicOptions {
+  int partitions = 1;
+  std::vector<NodeId> replicas;  // of every partition; empty = all nodes, rotated
+  int min_isr = 1;
+  bool fsync = true;
+  metadata::ConfigMap configs;
+};
+
+struct SimProduce {
+  bool answered = false;
+  kafka::ErrorCode error = kafka::ErrorCode::kNone;
+  Offset offset{-1};
+  bool acknowledged() const { return answered && error == kafka::ErrorCode::kNone; }
+};
+
+struct SimRecord {
+  int64_t offset = 0;
+  int32_t epoch = 0;
+  std::string value;
+  friend bool operator==(const SimRecord&, const SimRecord&) = default;
+};
+std::ostream& operator<<(std::ostream& out, const SimRecord& record);
+
+class SimCluster {
+ public:
+  struct Process;
+  struct Call;
+
+  explicit SimCluster(SimClusterOptions options);
+  ~SimCluster();
+
+  ::sluice::testing::SimScheduler& scheduler() { return scheduler_; }
+  SimController& controller() { return controller_; }
+  Random& random() { return random_; }
+  ::sluice::testing::SimFileSystem& disk(NodeId id) { return *nodes_.at(id).disk; }
+  std::vector<NodeId> ids() const;
+
+  // Topics and time.
+  TopicId CreateTopic(const std::string& name, const SimTopicOptions& options);
+  void RunFor(int64_t ms) { scheduler_.RunForMs(ms); }
+  // False when `limit_ms` passed first.
+  bool RunUntil(const std::function<bool()>& done, int64_t limit_ms = 20000) {
+    return scheduler_.RunUntil(done, limit_ms);
+  }
+
+  // Faults.
+  void Start(NodeId id);
+  void Kill(NodeId id);      // the process; the page cache survives
+  void PowerCut(NodeId id);  // the machine
+  bool alive(NodeId id) const { return nodes_.at(id).process != nullptr; }
+  void Cut(NodeId a, NodeId b) { cuts_.insert(std::minmax(a, b)); }
+  void Heal() { cuts_.clear(); }
+  // From the controller and from every other node.
+  void Isolate(NodeId id);
+  // No session ends meanwhile: for scenarios that choose the leaders themselves.
+  void set_auto_fence(bool on) { auto_fence_ = on; }
+
+  // Clients.
+  std::shared_ptr<SimProduce> Produce(NodeId at, const PartitionKey& key, const std::string& value,
+                                      int16_t acks = -1, int32_t timeout_ms = 30000);
+  ReplicaManager* replicas(NodeId id);
+  // Of a live node; nullopt when it holds no such replica.
+  std::optional<PartitionStatus> StatusOf(NodeId id, const PartitionKey& key);
+  const metadata::PartitionImage& ImageOf(const PartitionKey& key) const;
+  NodeId LeaderOf(const PartitionKey& key) const { return ImageOf(key).leader; }
+  size_t IsrSize(const PartitionKey& key) const { return ImageOf(key).isr.size(); }
+  // The node's log up to `upto` (exclusive), or to its end.
+  std::vector<SimRecord> ReadLog(NodeId id, const PartitionKey& key,
+                                 Offset upto = Offset(INT64_MAX));
+  // What a consumer gets from `from` on.
+  std::vector<SimRecord> Consume(NodeId at, const PartitionKey& key, Offset from,
+                                 kafka::ErrorCode* error = nullptr);
+
+  static constexpr NodeId kController{1000};
+
+ private:
+  friend class SimControllerClient;
+  friend class SimPeerClient;
+  struct Node {
+    Uuid directory;
+    std::unique_ptr<::sluice::testing::SimFileSystem> disk;
+    std::shared_ptr<Process> process;  // null = down
+    int64_t last_contact_ms = 0;
+    bool unclean = false;
+  };
+
+  bool Linked(NodeId a, NodeId b) const { return !cuts_.contains(std::minmax(a, b)); }
+  int64_t Delay() { return random_.Between(0, options_.network_ms_max); }
+  int64_t NowMs() { return scheduler_.clock().SteadyMs(); }
+  void End(NodeId id);
+  void Heartbeat(NodeId id);
+  void CheckSessions();
+  void SpreadImage();
+  void SendImage(NodeId id);
+  void SendFetch(const std::shared_ptr<Call>& call, std::string bytes);
+  static void FinishCall(const std::shared_ptr<Call>& call, Result<kafka::FetchResponse> response);
+
+  const SimClusterOptions options_;
+  Random random_;
+  ::sluice::testing::SimScheduler scheduler_;
+  ::sluice::testing::SimEventLoop network_;
+  ConfigValues server_config_;
+  SimController controller_;
+  std::map<NodeId, Node> nodes_;
+  std::set<std::pair<NodeId, NodeId>> cuts_;
+  std::vector<std::weak_ptr<Call>> calls_;
+  bool auto_fence_ = true;
+};
+
+// Remembers what was committed and fails when it ever changes: every record below some replica's
+// high watermark is for ever.
+class CommitChecker {
+ public:
+  CommitChecker(SimCluster& cluster, PartitionKey key) : cluster_(cluster), key_(key) {}
+  // Compares what every live replica holds below its high watermark. False after the first
+  // contradiction, told in error().
+  bool Check();
+  const std::string& error() const { return error_; }
+  const std::map<int64_t, std::string>& committed() const { return committed_; }
+
+ private:
+  SimCluster& cluster_;
+  const PartitionKey key_;
+  std::map<int64_t, std::string> committed_;
+  std::string error_;
+};
+
+}  // namespace sluice::broker::testing

@@ -1,0 +1,204 @@
+#include "broker/testing/sim_controller.h"
+
+#include <algorithm>
+
+#include "metadata/partition_change.h"
+
+namespace sluice::broker::testing {
+
+using kafka::ErrorCode;
+using metadata::MetadataRecord;
+using metadata::PartitionImage;
+
+SimController::SimController(uint64_t seed, std::function<void()> on_change)
+    : random_(seed), on_change_(std::move(on_change)), image_(metadata::EmptyImage()) {}
+
+bool SimController::IsActive(NodeId id) const {
+  const metadata::BrokerImage* broker = image_->FindBroker(id);
+  return broker != nullptr && broker->active();
+}
+
+void SimController::Commit(const Records& records) {
+  if (records.empty()) return;
+  metadata::ImageBuilder builder(image_);
+  const LogIndex index = image_->last_index + 1;
+  for (const MetadataRecord& record : records) {
+    const Status applied = builder.Apply(record, index);
+    CHECK(applied.ok()) << applied.ToString();
+  }
+  image_ = builder.Build(index, Term(1));
+  on_change_();
+}
+
+void SimController::AddElection(const metadata::TopicImage& topic, size_t index,
+                                metadata::ElectionInput input, Records& records) {
+  input.min_isr = metadata::EffectiveMinIsr(*image_, topic.name, input.partition.replicas.size());
+  auto change = metadata::PartitionChange(topic.id, PartitionIndex(static_cast<int32_t>(index)),
+                                          input.partition, metadata::Elect(input));
+  if (change.has_value()) *records.emplace_back().mutable_partition_change() = *std::move(change);
+}
+
+void SimController::AddElections(const std::function<bool(NodeId)>& is_active, NodeId lost_data,
+                                 Records& records) {
+  for (const auto& [id, topic] : *image_->topics_by_id) {
+    for (size_t i = 0; i < topic->partitions.size(); ++i) {
+      AddElection(*topic, i,
+                  {.partition = topic->partitions[i],
+                   .is_active = is_active,
+                   .lost_data = lost_data,
+                   .wished_isr = {}},
+                  records);
+    }
+  }
+}
+
+BrokerEpoch SimController::Register(NodeId id, const Uuid& directory, bool unclean) {
+  Records records;
+  auto& broker = *records.emplace_back().mutable_register_broker();
+  broker.set_broker_id(id.value());
+  broker.set_incarnation_id(std::string(Uuid::Generate(random_).view()));
+  broker.set_directory_id(std::string(directory.view()));
+  broker.set_fenced(true);
+  auto& endpoint = *broker.add_endpoints();
+  endpoint.set_listener("PLAINTEXT");
+  endpoint.set_host("sim");
+  endpoint.set_port(id.value());
+  endpoint.set_security_protocol("PLAINTEXT");
+  AddElections([&](NodeId node) { return node != id && IsActive(node); }, unclean ? id : kNoNode,
+               records);
+  Commit(records);
+  return image_->FindBroker(id)->epoch;
+}
+
+void SimController::SetFenced(NodeId id, bool fenced) {
+  const metadata::BrokerImage* broker = image_->FindBroker(id);
+  if (broker == nullptr || broker->fenced == fenced) return;
+  Records records;
+  auto& change = *records.emplace_back().mutable_broker_change();
+  change.set_broker_id(id.value());
+  change.set_fenced(fenced);
+  AddElections([&](NodeId node) { return node == id ? !fenced : IsActive(node); }, kNoNode,
+               records);
+  Commit(records);
+}
+
+void SimController::AddConfig(const std::string& topic, const std::string& key,
+                              const std::string& value, Records& records) {
+  auto& config = *records.emplace_back().mutable_config();
+  config.set_type(metadata::CONFIG_RESOURCE_TYPE_TOPIC);
+  config.set_name(topic);
+  config.set_key(key);
+  config.set_value(value);
+}
+
+TopicId SimController::CreateTopic(const std::string& name,
+                                   const std::vector<std::vector<NodeId>>& assignments,
+                                   const metadata::ConfigMap& configs) {
+  const TopicId id = Uuid::Generate(random_);
+  Records records;
+  auto& topic = *records.emplace_back().mutable_topic();
+  topic.set_name(name);
+  topic.set_topic_id(std::string(id.view()));
+  for (size_t i = 0; i < assignments.size(); ++i) {
+    *records.emplace_back().mutable_partition() =
+        metadata::NewPartition(id, PartitionIndex(static_cast<int32_t>(i)), assignments[i],
+                               [this](NodeId node) { return IsActive(node); });
+  }
+  for (const auto& [key, value] : configs) AddConfig(name, key, value, records);
+  Commit(records);
+  return id;
+}
+
+void SimController::DeleteTopic(const std::string& name) {
+  Records records;
+  records.emplace_back().mutable_remove_topic()->set_topic_id(
+      std::string(image_->FindTopic(name)->id.view()));
+  Commit(records);
+}
+
+void SimController::SetTopicConfig(const std::string& name, const std::string& key,
+                                   const std::string& value) {
+  Records records;
+  AddConfig(name, key, value, records);
+  Commit(records);
+}
+
+void SimController::ForceLeader(const std::string& name, PartitionIndex index, NodeId leader) {
+  const auto topic = image_->FindTopic(name);
+  Records records;
+  auto& change = *records.emplace_back().mutable_partition_change();
+  change.set_topic_id(std::string(topic->id.view()));
+  change.set_partition(index.value());
+  change.set_leader(leader.value());
+  change.set_leader_epoch(image_->FindPartition(topic->id, index)->leader_epoch.value() + 1);
+  change.mutable_isr()->add_ids(leader.value());
+  change.mutable_elr();
+  change.mutable_last_known_elr();
+  Commit(records);
+}
+
+void SimController::MoveLeader(const std::string& name, PartitionIndex index, NodeId leader) {
+  const auto topic = image_->FindTopic(name);
+  const PartitionImage& partition = *image_->FindPartition(topic->id, index);
+  CHECK(metadata::InIsr(partition, leader));
+  Records records;
+  auto& change = *records.emplace_back().mutable_partition_change();
+  change.set_topic_id(std::string(topic->id.view()));
+  change.set_partition(index.value());
+  change.set_leader(leader.value());
+  change.set_leader_epoch(partition.leader_epoch.value() + 1);
+  Commit(records);
+}
+
+ErrorCode SimController::CheckAlter(const controller::AlterPartitionRequest::Partition& asked,
+                                    NodeId sender) const {
+  const TopicId id = TopicId::FromBytes(asked.topic_id());
+  if (image_->FindTopic(id) == nullptr) return ErrorCode::kUnknownTopicId;
+  const PartitionImage* partition = image_->FindPartition(id, PartitionIndex(asked.partition()));
+  if (partition == nullptr) return ErrorCode::kUnknownTopicOrPartition;
+  if (asked.leader_epoch() != partition->leader_epoch.value()) return ErrorCode::kFencedLeaderEpoch;
+  if (partition->leader != sender) return ErrorCode::kInvalidRequest;
+  if (asked.partition_epoch() != partition->partition_epoch.value())
+    return ErrorCode::kInvalidUpdateVersion;
+  for (const auto& replica : asked.isr()) {
+    const metadata::BrokerImage* broker = image_->FindBroker(NodeId(replica.id()));
+    if (broker == nullptr || !broker->active() ||
+        broker->epoch != BrokerEpoch(replica.broker_epoch())) {
+      return ErrorCode::kIneligibleReplica;
+    }
+  }
+  return ErrorCode::kNone;
+}
+
+controller::AlterPartitionResponse SimController::Alter(
+    const controller::AlterPartitionRequest& request) {
+  controller::AlterPartitionResponse response;
+  Records records;
+  for (const auto& asked : request.partitions()) {
+    auto& answer = *response.add_partitions();
+    answer.set_topic_id(asked.topic_id());
+    answer.set_partition(asked.partition());
+    const ErrorCode error = CheckAlter(asked, NodeId(request.sender().node_id()));
+    answer.set_error_code(kafka::WireError(error));
+    if (error != ErrorCode::kNone) continue;
+    const auto topic = image_->FindTopic(TopicId::FromBytes(asked.topic_id()));
+    const PartitionImage& partition = topic->partitions[static_cast<size_t>(asked.partition())];
+    std::vector<NodeId> isr;
+    for (const auto& replica : asked.isr()) isr.push_back(NodeId(replica.id()));
+    const size_t before = records.size();
+    AddElection(*topic, static_cast<size_t>(asked.partition()),
+                {.partition = partition,
+                 .is_active = [this](NodeId id) { return IsActive(id); },
+                 .wished_isr = isr},
+                records);
+    answer.set_leader(partition.leader.value());
+    answer.set_leader_epoch(partition.leader_epoch.value());
+    for (const NodeId id : isr) answer.add_isr(id.value());
+    answer.set_partition_epoch(partition.partition_epoch.value() +
+                               (records.size() > before ? 1 : 0));
+  }
+  Commit(records);
+  return response;
+}
+
+}  // namespace sluice::broker::testing

@@ -1,0 +1,61 @@
+#pragma once
+// SimController: a controller quorum that never fails, for the brokers' tests: it holds the image,
+// elects with metadata/election.h and answers AlterPartition with the fences of the real one. The
+// network between it and the brokers is SimCluster's.
+//
+// Thread rule: one thread.
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "kafka/error_code.h"
+#include "metadata/election.h"
+#include "metadata/image.h"
+#include "metadata/replay.h"
+#include "proto/controller.pb.h"
+
+namespace sluice::broker::testing {
+
+class SimController {
+ public:
+  // `on_change` runs after each change of the image.
+  SimController(uint64_t seed, std::function<void()> on_change);
+
+  const metadata::ImagePtr& image() const { return image_; }
+
+  // The broker is fenced until SetFenced; its endpoint is its id as port.
+  BrokerEpoch Register(NodeId id, const Uuid& directory, bool unclean);
+  void SetFenced(NodeId id, bool fenced);
+  TopicId CreateTopic(const std::string& name, const std::vector<std::vector<NodeId>>& assignments,
+                      const metadata::ConfigMap& configs);
+  void DeleteTopic(const std::string& name);
+  void SetTopicConfig(const std::string& name, const std::string& key, const std::string& value);
+  // Makes `leader` the leader whatever the rules say, alone in the ISR: an unclean election.
+  void ForceLeader(const std::string& name, PartitionIndex index, NodeId leader);
+  // A clean move of leadership within the ISR.
+  void MoveLeader(const std::string& name, PartitionIndex index, NodeId leader);
+
+  controller::AlterPartitionResponse Alter(const controller::AlterPartitionRequest& request);
+
+ private:
+  using Records = std::vector<metadata::MetadataRecord>;
+
+  bool IsActive(NodeId id) const;
+  void AddConfig(const std::string& topic, const std::string& key, const std::string& value,
+                 Records& records);
+  void AddElections(const std::function<bool(NodeId)>& is_active, NodeId lost_data,
+                    Records& records);
+  void AddElection(const metadata::TopicImage& topic, size_t index, metadata::ElectionInput input,
+                   Records& records);
+  kafka::ErrorCode CheckAlter(const controller::AlterPartitionRequest::Partition& asked,
+                              NodeId sender) const;
+  void Commit(const Records& records);
+
+  Random random_;
+  const std::function<void()> on_change_;
+  metadata::ImagePtr image_;
+};
+
+}  // namespace sluice::broker::testing

@@ -1,0 +1,46 @@
+#include "cli/admin_client.h"
+
+#include "base/clock.h"
+#include "rpc/channel.h"
+
+namespace sluice::cli {
+
+AdminClient::AdminClient(const Context& context)
+    : context_(context), stub_(admin::Admin::NewStub(rpc::MakeChannel(context.server))) {}
+
+std::chrono::system_clock::time_point AdminClient::Deadline() const {
+  const SystemClock clock;
+  return std::chrono::system_clock::time_point(
+      std::chrono::milliseconds(clock.WallMs() + context_.timeout_ms));
+}
+
+Status AdminClient::ToStatus(const grpc::Status& status) {
+  switch (status.error_code()) {
+    case grpc::StatusCode::INVALID_ARGUMENT:
+    case grpc::StatusCode::OUT_OF_RANGE: return Status::InvalidArgument(status.error_message());
+    case grpc::StatusCode::NOT_FOUND: return Status::NotFound(status.error_message());
+    case grpc::StatusCode::ALREADY_EXISTS: return Status::AlreadyExists(status.error_message());
+    case grpc::StatusCode::UNAVAILABLE: return Status::Unavailable(status.error_message());
+    case grpc::StatusCode::DEADLINE_EXCEEDED:
+      return Status::Timeout("no answer in time; the change may still happen");
+    default: return Status::Internal(status.error_message());
+  }
+}
+
+ExitCode AdminClient::Report(const std::string& what, const Status& status) const {
+  std::string next = "correct the value and try again";
+  if (ExitCodeOf(status) == ExitCode::kUnreachable) {
+    next = "check that a node serves gRPC on " + context_.server +
+           " (sluice dev status), or name one with --server";
+  } else if (status.code() == StatusCode::kNotFound) {
+    next = "sluice topic list shows the topics";
+  } else if (status.code() == StatusCode::kAlreadyExists) {
+    next = "sluice topic describe shows it; choose another name, or alter it";
+  } else if (status.code() == StatusCode::kInternal) {
+    next = "sluice cluster health, and the server's log, tell more";
+  }
+  PrintError(what, status.message(), next);
+  return ExitCodeOf(status);
+}
+
+}  // namespace sluice::cli

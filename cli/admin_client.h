@@ -1,0 +1,43 @@
+#pragma once
+// AdminClient: the CLI's blocking calls to the admin service of one node.
+//
+// Thread rule: the main thread.
+
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+
+#include "cli/context.h"
+#include "proto/admin.grpc.pb.h"
+
+namespace sluice::cli {
+
+class AdminClient {
+ public:
+  explicit AdminClient(const Context& context);
+
+  // Calls `method` (a member of Admin::Stub); the Status carries the server's words.
+  template <typename Request, typename Response>
+  Result<Response> Call(grpc::Status (admin::Admin::Stub::*method)(grpc::ClientContext*,
+                                                                   const Request&, Response*),
+                        const Request& request) {
+    grpc::ClientContext call;
+    call.set_deadline(Deadline());
+    Response response;
+    const grpc::Status status = (stub_.get()->*method)(&call, request, &response);
+    if (!status.ok()) return ToStatus(status);
+    return response;
+  }
+
+  // Prints the three lines for a failed call and gives its exit code.
+  ExitCode Report(const std::string& what, const Status& status) const;
+
+ private:
+  std::chrono::system_clock::time_point Deadline() const;
+  static Status ToStatus(const grpc::Status& status);
+
+  const Context& context_;
+  std::unique_ptr<admin::Admin::Stub> stub_;
+};
+
+}  // namespace sluice::cli

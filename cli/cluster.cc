@@ -1,0 +1,208 @@
+// `sluice cluster`: init makes and applies the plan of a new quorum; describe and health look at a
+// running cluster.
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "cli/admin_client.h"
+#include "cli/cluster_plan.h"
+#include "cli/server_config_file.h"
+
+namespace sluice::cli {
+
+namespace {
+
+struct ClusterArguments {
+  std::string voters;
+  std::string plan_path;
+  ConfigFileArguments config;
+};
+
+ExitCode PrintPlan(FileSystem& fs, Random& random, const ClusterArguments& arguments) {
+  std::vector<std::pair<NodeId, std::string>> addresses;
+  std::istringstream list(arguments.voters);
+  for (std::string voter; std::getline(list, voter, ',');) {
+    const size_t at = voter.find('@');
+    const bool numeric =
+        at != std::string::npos && at > 0 && voter.find_first_not_of("0123456789") == at;
+    if (!numeric || at > 9 || !metadata::ParseHostPort(voter.substr(at + 1)).ok()) {
+      PrintError("the voters cannot be read", "'" + voter + "' is not of the form ID@HOST:PORT",
+                 "give them as in controller.quorum.voters, for example "
+                 "1@host-a:9095,2@host-b:9095,3@host-c:9095");
+      return ExitCode::kUsage;
+    }
+    addresses.emplace_back(NodeId(std::stoi(voter)), voter.substr(at + 1));
+  }
+  const std::string text = ClusterPlan::Generate(addresses, random).ToJson().dump(2) + "\n";
+  if (arguments.plan_path.empty()) {
+    std::cout << text << std::flush;
+    return ExitCode::kOk;
+  }
+  if (fs.Exists(arguments.plan_path)) {
+    PrintError("the plan was not written",
+               arguments.plan_path + " exists already, and a second plan would be another cluster",
+               "use the plan that is there, or remove it");
+    return ExitCode::kExists;
+  }
+  const Status written = WriteFileAtomically(fs, arguments.plan_path, text);
+  if (written.ok()) return ExitCode::kOk;
+  PrintError("the plan was not written", written.message(), "name another path with --plan");
+  return ExitCodeOf(written);
+}
+
+Result<ClusterPlan> PlanFor(FileSystem& fs, Random& random, const ClusterArguments& arguments,
+                            const metadata::ServerConfig& config) {
+  if (!arguments.plan_path.empty()) {
+    SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadFile(fs, arguments.plan_path));
+    return ClusterPlan::FromJson(text);
+  }
+  if (config.voters.size() != 1) {
+    return Status::InvalidArgument("the quorum has " + std::to_string(config.voters.size()) +
+                                   " voters, and all of them must be formatted from one plan");
+  }
+  return ClusterPlan::Generate({{config.voters[0].id, config.voters[0].address.ToString()}},
+                               random);
+}
+
+ExitCode FormatFromConfig(FileSystem& fs, Random& random, const ClusterArguments& arguments) {
+  const Result<metadata::LoadedConfig> loaded = LoadConfigFile(fs, arguments.config);
+  if (!loaded.ok()) return ReportConfigError(loaded.status());
+  const metadata::ServerConfig& config = loaded->config;
+  const Result<ClusterPlan> plan = PlanFor(fs, random, arguments, config);
+  Status status = plan.status();
+  if (status.ok()) status = FormatNode(fs, random, config, *plan);
+  if (!status.ok()) {
+    PrintError("node " + std::to_string(config.node_id.value()) + " was not formatted",
+               status.message(),
+               status.code() == StatusCode::kAlreadyExists
+                   ? "start it with sluice server; to begin anew, empty the directory first"
+                   : "make one plan with sluice cluster init --voters ... --plan cluster.json, "
+                     "copy it to each host, and name it with --plan");
+    return ExitCodeOf(status);
+  }
+  std::cerr << "formatted " << config.log_directory << " for node " << config.node_id
+            << " of cluster " << plan->cluster_id << "; start it with sluice server --config "
+            << arguments.config.path << std::endl;
+  return ExitCode::kOk;
+}
+
+ExitCode Init(const ClusterArguments& arguments) {
+  const std::unique_ptr<FileSystem> fs = NewPosixFileSystem();
+  Random random = Random::FromSystem();
+  if (!arguments.config.path.empty()) return FormatFromConfig(*fs, random, arguments);
+  if (!arguments.voters.empty()) return PrintPlan(*fs, random, arguments);
+  PrintError("nothing to initialise",
+             "neither --voters (make a plan) nor --config (format a node) was given",
+             "sluice cluster init --help shows both steps");
+  return ExitCode::kUsage;
+}
+
+std::string Roles(const admin::Node& node) {
+  std::string text;
+  for (const std::string& role : node.roles()) text += (text.empty() ? "" : "+") + role;
+  return text;
+}
+
+nlohmann::json ClusterAsJson(const admin::DescribeClusterResponse& cluster) {
+  nlohmann::json nodes = nlohmann::json::array();
+  for (const admin::Node& node : cluster.nodes()) {
+    nodes.push_back({{"id", node.id()},
+                     {"roles", std::vector<std::string>(node.roles().begin(), node.roles().end())},
+                     {"state", node.state()},
+                     {"kafka", node.kafka_address()},
+                     {"grpc", node.grpc_address()},
+                     {"http", node.http_address()},
+                     {"rack", node.rack()},
+                     {"version", node.version()},
+                     {"leaders", node.leaders()},
+                     {"replicas", node.replicas()}});
+  }
+  nlohmann::json voters = nlohmann::json::array();
+  for (const admin::Voter& voter : cluster.quorum().voters()) {
+    voters.push_back({{"id", voter.id()},
+                      {"address", voter.address()},
+                      {"match_index", voter.match_index()},
+                      {"lag", voter.lag()}});
+  }
+  return {{"cluster_id", cluster.cluster_id()},
+          {"controller_id", cluster.controller_id()},
+          {"metadata_index", cluster.metadata_index()},
+          {"nodes", nodes},
+          {"quorum",
+           {{"leader_id", cluster.quorum().leader_id()},
+            {"term", cluster.quorum().term()},
+            {"commit_index", cluster.quorum().commit_index()},
+            {"voters", voters}}}};
+}
+
+ExitCode Describe(const Context& context) {
+  AdminClient client(context);
+  const auto response =
+      client.Call(&admin::Admin::Stub::DescribeCluster, admin::DescribeClusterRequest());
+  if (!response.ok()) return client.Report("cannot describe the cluster", response.status());
+  if (context.json()) {
+    PrintJson(ClusterAsJson(*response));
+    return ExitCode::kOk;
+  }
+  std::cout << "cluster " << response->cluster_id() << "  active controller "
+            << response->controller_id() << "  term " << response->quorum().term() << "\n";
+  std::vector<std::vector<std::string>> rows;
+  for (const admin::Node& node : response->nodes()) {
+    rows.push_back({std::to_string(node.id()), Roles(node), node.state(), node.kafka_address(),
+                    node.grpc_address(), std::to_string(node.leaders()),
+                    std::to_string(node.replicas())});
+  }
+  PrintTable({"NODE", "ROLES", "STATE", "KAFKA", "GRPC", "LEADERS", "REPLICAS"}, rows);
+  return ExitCode::kOk;
+}
+
+ExitCode Health(const Context& context) {
+  AdminClient client(context);
+  const auto response =
+      client.Call(&admin::Admin::Stub::ClusterHealth, admin::ClusterHealthRequest());
+  if (!response.ok()) return client.Report("cannot tell the cluster's health", response.status());
+  nlohmann::json problems = nlohmann::json::array();
+  for (const admin::Problem& problem : response->problems())
+    problems.push_back({{"what", problem.what()}, {"next_step", problem.next_step()}});
+  if (context.json()) {
+    PrintJson({{"healthy", response->healthy()},
+               {"summary", response->summary()},
+               {"problems", problems}});
+  } else {
+    std::cout << (response->healthy() ? "HEALTHY  " : "UNHEALTHY  ") << response->summary() << "\n";
+    for (const admin::Problem& problem : response->problems())
+      std::cout << "  " << problem.what() << "\n    next: " << problem.next_step() << "\n";
+  }
+  return response->healthy() ? ExitCode::kOk : ExitCode::kUnhealthy;
+}
+
+}  // namespace
+
+void AddClusterCommands(CLI::App& app, Context& context) {
+  auto arguments = std::make_shared<ClusterArguments>();
+  CLI::App* cluster =
+      app.add_subcommand("cluster", "Make a new cluster; describe one, and tell its health");
+  cluster->require_subcommand(1);
+  CLI::App* init = cluster->add_subcommand(
+      "init", "Plan a new quorum, or format a node's directories from the plan");
+  init->add_option("--voters", arguments->voters,
+                   "the controllers, as in controller.quorum.voters: makes the plan");
+  init->add_option("--plan", arguments->plan_path,
+                   "file of the plan: written with --voters, read with --config");
+  AddConfigFileOptions(*init, arguments->config);
+  init->footer(
+      "Examples:\n  sluice cluster init --voters 1@host-a:9095,2@host-b:9095,3@host-c:9095 --plan "
+      "cluster.json\n"
+      "  sluice cluster init --config /etc/sluice/server.properties --plan cluster.json      (on "
+      "each host)");
+  init->callback(
+      [&context, arguments] { context.action = [arguments] { return Init(*arguments); }; });
+  CLI::App* describe =
+      cluster->add_subcommand("describe", "Show the nodes, their roles and the quorum");
+  describe->callback([&context] { context.action = [&context] { return Describe(context); }; });
+  CLI::App* health = cluster->add_subcommand(
+      "health", "One sentence, and what to do; exit code 10 when unhealthy");
+  health->callback([&context] { context.action = [&context] { return Health(context); }; });
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,82 @@
+#include "cli/cluster_plan.h"
+
+#include "controller/format.h"
+#include "storage/log_manager.h"
+
+namespace sluice::cli {
+
+ClusterPlan ClusterPlan::Generate(
+    const std::vector<std::pair<NodeId, std::string>>& voter_addresses, Random& random) {
+  ClusterPlan plan;
+  plan.cluster_id = Uuid::Generate(random).ToString();
+  for (const auto& [id, address] : voter_addresses)
+    plan.voters.push_back({id, address, Uuid::Generate(random)});
+  return plan;
+}
+
+nlohmann::json ClusterPlan::ToJson() const {
+  nlohmann::json list = nlohmann::json::array();
+  for (const Voter& voter : voters) {
+    list.push_back({{"id", voter.id.value()},
+                    {"address", voter.address},
+                    {"disk_id", voter.disk_id.ToString()}});
+  }
+  return {{"cluster_id", cluster_id}, {"voters", list}};
+}
+
+Result<ClusterPlan> ClusterPlan::FromJson(const std::string& text) {
+  const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+  if (json.is_discarded() || !json.is_object() || !json.contains("voters") ||
+      !json["voters"].is_array()) {
+    return Status::InvalidArgument("the plan is no JSON object with cluster_id and voters");
+  }
+  ClusterPlan plan;
+  plan.cluster_id = json.value("cluster_id", "");
+  SLUICE_RETURN_IF_ERROR(Uuid::Parse(plan.cluster_id).status());
+  for (const nlohmann::json& voter : json["voters"]) {
+    SLUICE_ASSIGN_OR_RETURN(const Uuid disk_id, Uuid::Parse(voter.value("disk_id", "")));
+    plan.voters.push_back({NodeId(voter.value("id", -1)), voter.value("address", ""), disk_id});
+  }
+  return plan;
+}
+
+namespace {
+
+std::string Describe(const std::vector<ClusterPlan::Voter>& voters) {
+  std::string text;
+  for (const ClusterPlan::Voter& voter : voters) {
+    text += (text.empty() ? "" : ",") + std::to_string(voter.id.value()) + "@" + voter.address;
+  }
+  return text;
+}
+
+Status CheckVoters(const metadata::ServerConfig& config, const ClusterPlan& plan) {
+  std::vector<ClusterPlan::Voter> configured;
+  for (const metadata::VoterAddress& voter : config.voters)
+    configured.push_back({voter.id, voter.address.ToString(), Uuid()});
+  if (Describe(configured) == Describe(plan.voters)) return Status::Ok();
+  return Status::InvalidArgument("controller.quorum.voters is " + Describe(configured) +
+                                 ", but the plan's voters are " + Describe(plan.voters));
+}
+
+}  // namespace
+
+Status FormatNode(FileSystem& fs, Random& random, const metadata::ServerConfig& config,
+                  const ClusterPlan& plan) {
+  SLUICE_RETURN_IF_ERROR(CheckVoters(config, plan));
+  Uuid disk_id = Uuid::Generate(random);
+  controller::FormatOptions options;
+  for (const ClusterPlan::Voter& voter : plan.voters) {
+    options.voters.push_back({voter.id, voter.disk_id});
+    if (voter.id == config.node_id) disk_id = voter.disk_id;
+  }
+  if (config.is_controller) {
+    options.cluster_id = plan.cluster_id;
+    options.directory = config.metadata_directory;
+    SLUICE_RETURN_IF_ERROR(controller::FormatController(fs, options));
+  }
+  return storage::LogManager::Format(fs, config.log_directory,
+                                     {plan.cluster_id, config.node_id, disk_id});
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,195 @@
+// `sluice consume`: records of a topic to stdout, read partition by partition without a group.
+
+#include <CLI/CLI.hpp>
+#include <ctime>
+#include <iostream>
+#include <set>
+
+#include "cli/kafka_client.h"
+
+namespace sluice::cli {
+
+namespace {
+
+struct ConsumeOptions {
+  std::string topic;
+  std::string from = "end";
+  int64_t count = -1;
+  bool until_end = false;
+  std::string key_delimiter;
+  int32_t partition = -1;
+  std::vector<std::string> extra;
+};
+
+std::string Iso8601(int64_t timestamp_ms) {
+  const std::time_t seconds = timestamp_ms / 1000;
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  char text[40];
+  const size_t size = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+  snprintf(text + size, sizeof text - size, ".%03dZ", static_cast<int>(timestamp_ms % 1000));
+  return text;
+}
+
+nlohmann::json HeadersAsJson(RdKafka::Message& message) {
+  nlohmann::json headers = nlohmann::json::array();
+  if (message.headers() == nullptr) return headers;
+  for (const RdKafka::Headers::Header& header : message.headers()->get_all()) {
+    const std::string_view value(static_cast<const char*>(header.value()), header.value_size());
+    headers.push_back({{"key", header.key()}, {"value", PrintableText(value)}});
+  }
+  return headers;
+}
+
+class ConsumeRun {
+ public:
+  ConsumeRun(const Context& context, const ConsumeOptions& options)
+      : context_(context), options_(options) {}
+
+  ExitCode Run() {
+    Status status = Connect();
+    if (status.ok()) status = Assign();
+    if (status.ok()) status = ReadAll();
+    std::cout << std::flush;
+    if (consumer_) consumer_->close();
+    if (status.ok()) return ExitCode::kOk;
+    return ReportKafkaError(context_, "cannot consume " + options_.topic, status);
+  }
+
+ private:
+  Status Connect() {
+    SLUICE_ASSIGN_OR_RETURN(auto conf, KafkaConf(context_, options_.extra));
+    std::string error;
+    conf->set("group.id", "sluice-cli-unused",
+              error);  // librdkafka wants one; nothing is committed and no group is joined
+    conf->set("enable.auto.commit", "false", error);
+    conf->set("enable.partition.eof", "true", error);
+    conf->set("allow.auto.create.topics", "false", error);
+    conf->set("auto.offset.reset", "error", error);
+    consumer_.reset(RdKafka::KafkaConsumer::create(conf.get(), error));
+    return consumer_ ? Status::Ok() : Status::InvalidArgument(error);
+  }
+
+  Status Assign() {
+    std::string error;
+    std::unique_ptr<RdKafka::Topic> topic(
+        RdKafka::Topic::create(consumer_.get(), options_.topic, nullptr, error));
+    RdKafka::Metadata* raw = nullptr;
+    SLUICE_RETURN_IF_ERROR(KafkaStatus(
+        consumer_->metadata(false, topic.get(), &raw, static_cast<int>(context_.timeout_ms)), ""));
+    std::unique_ptr<RdKafka::Metadata> metadata(raw);
+    const RdKafka::TopicMetadata& found = *metadata->topics()->front();
+    SLUICE_RETURN_IF_ERROR(KafkaStatus(found.err(), "topic " + options_.topic));
+    for (const RdKafka::PartitionMetadata* partition : *found.partitions()) {
+      if (options_.partition >= 0 && partition->id() != options_.partition) continue;
+      partitions_.emplace_back(RdKafka::TopicPartition::create(options_.topic, partition->id()));
+    }
+    if (partitions_.empty())
+      return Status::NotFound("topic " + options_.topic + " has no partition " +
+                              std::to_string(options_.partition));
+    SLUICE_RETURN_IF_ERROR(SetOffsets());
+    return KafkaStatus(consumer_->assign(Pointers()), "");
+  }
+
+  Status SetOffsets() {
+    int64_t offset = RdKafka::Topic::OFFSET_END;
+    try {
+      if (options_.from == "start")
+        offset = RdKafka::Topic::OFFSET_BEGINNING;
+      else if (options_.from.starts_with("@"))
+        offset = std::stoll(options_.from.substr(1));
+      else if (options_.from != "end")
+        offset = std::stoll(options_.from);
+    } catch (const std::exception&) {
+      return Status::InvalidArgument(
+          "--from " + options_.from +
+          ": expected start, end, an offset, or @ with a time in ms since 1970");
+    }
+    for (const auto& partition : partitions_) partition->set_offset(offset);
+    if (!options_.from.starts_with("@")) return Status::Ok();
+    std::vector<RdKafka::TopicPartition*> pointers = Pointers();
+    return KafkaStatus(consumer_->offsetsForTimes(pointers, static_cast<int>(context_.timeout_ms)),
+                       "");
+  }
+
+  std::vector<RdKafka::TopicPartition*> Pointers() const {
+    std::vector<RdKafka::TopicPartition*> pointers;
+    for (const auto& partition : partitions_) pointers.push_back(partition.get());
+    return pointers;
+  }
+
+  Status ReadAll() {
+    std::set<int32_t> at_end;
+    int64_t printed = 0;
+    while (options_.count < 0 || printed < options_.count) {
+      std::unique_ptr<RdKafka::Message> message(consumer_->consume(1000));
+      if (message->err() == RdKafka::ERR__TIMED_OUT) continue;
+      if (message->err() == RdKafka::ERR__PARTITION_EOF) {
+        at_end.insert(message->partition());
+        if (options_.until_end && at_end.size() == partitions_.size()) return Status::Ok();
+        std::cout << std::flush;
+        continue;
+      }
+      if (message->err() == RdKafka::ERR__TRANSPORT ||
+          message->err() == RdKafka::ERR__ALL_BROKERS_DOWN)
+        continue;  // it reconnects
+      SLUICE_RETURN_IF_ERROR(KafkaStatus(message->err(), message->errstr()));
+      at_end.erase(message->partition());
+      Print(*message);
+      ++printed;
+    }
+    return Status::Ok();
+  }
+
+  void Print(RdKafka::Message& message) const {
+    const std::string_view value(static_cast<const char*>(message.payload()), message.len());
+    const std::string* key = message.key();
+    if (!context_.json()) {
+      if (!options_.key_delimiter.empty())
+        std::cout << (key == nullptr ? "" : *key) << options_.key_delimiter;
+      std::cout << value << "\n";
+      return;
+    }
+    nlohmann::ordered_json line = {{"topic", message.topic_name()},
+                                   {"partition", message.partition()},
+                                   {"offset", message.offset()},
+                                   {"timestamp", Iso8601(message.timestamp().timestamp)},
+                                   {"key", nullptr},
+                                   {"value", nullptr},
+                                   {"headers", HeadersAsJson(message)}};
+    if (key != nullptr) line["key"] = PrintableText(*key);
+    if (message.payload() != nullptr) line["value"] = PrintableText(value);
+    std::cout << line.dump() << "\n";
+  }
+
+  const Context& context_;
+  const ConsumeOptions& options_;
+  std::unique_ptr<RdKafka::KafkaConsumer> consumer_;
+  std::vector<std::unique_ptr<RdKafka::TopicPartition>> partitions_;
+};
+
+}  // namespace
+
+void AddConsumeCommand(CLI::App& app, Context& context) {
+  CLI::App* verb = app.add_subcommand("consume", "Read records of a topic");
+  auto options = std::make_shared<ConsumeOptions>();
+  verb->add_option("topic", options->topic, "what to read")->required();
+  verb->add_option("--from", options->from,
+                   "start, end, an offset, or @ with a time in ms since 1970")
+      ->capture_default_str();
+  verb->add_option("-n,--count", options->count, "stop after so many records")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 62));
+  verb->add_flag("-e,--until-end", options->until_end, "stop at the end of every partition");
+  verb->add_option("-K,--key-delimiter", options->key_delimiter, "print KEY<delimiter>VALUE");
+  verb->add_option("-p,--partition", options->partition, "only this partition")
+      ->check(CLI::Range(0, 1000000));
+  verb->add_option("-X", options->extra, "setting of librdkafka, key=value");
+  verb->footer(
+      "Examples:\n  sluice consume orders --from start -n 10\n  sluice consume orders --from start "
+      "--until-end -o json");
+  verb->callback([&context, options] {
+    context.action = [&context, options] { return ConsumeRun(context, *options).Run(); };
+  });
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,47 @@
+#include "cli/context.h"
+
+#include <algorithm>
+#include <iostream>
+
+namespace sluice::cli {
+
+void PrintError(const std::string& what, const std::string& why, const std::string& next) {
+  std::cerr << "sluice: " << what << "\n  why: " << why << "\n  do:  " << next << std::endl;
+}
+
+ExitCode ExitCodeOf(const Status& status) {
+  switch (status.code()) {
+    case StatusCode::kOk: return ExitCode::kOk;
+    case StatusCode::kInvalidArgument:
+    case StatusCode::kOutOfRange: return ExitCode::kUsage;
+    case StatusCode::kNotFound: return ExitCode::kNotFound;
+    case StatusCode::kAlreadyExists: return ExitCode::kExists;
+    case StatusCode::kUnavailable:
+    case StatusCode::kNotLeader:
+    case StatusCode::kTimeout: return ExitCode::kUnreachable;
+    default: return ExitCode::kFailed;
+  }
+}
+
+void PrintTable(const std::vector<std::string>& header,
+                const std::vector<std::vector<std::string>>& rows) {
+  std::vector<size_t> widths;
+  for (const std::string& title : header) widths.push_back(title.size());
+  for (const auto& row : rows) {
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  const auto print = [&](const std::vector<std::string>& row) {
+    for (size_t i = 0; i < row.size(); ++i) {
+      std::cout << row[i];
+      if (i + 1 < row.size()) std::cout << std::string(widths[i] - row[i].size() + 2, ' ');
+    }
+    std::cout << "\n";
+  };
+  print(header);
+  for (const auto& row : rows) print(row);
+  std::cout << std::flush;
+}
+
+void PrintJson(const nlohmann::json& value) { std::cout << value.dump() << std::endl; }
+
+}  // namespace sluice::cli

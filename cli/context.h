@@ -1,0 +1,62 @@
+#pragma once
+// Context and output: what every verb of the `sluice` program shares. Data goes to stdout, words
+// for people to stderr; an error is three lines: what failed, why with the real values, what to do
+// next.
+//
+// Thread rule: the main thread.
+
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+
+namespace CLI {
+class App;
+}
+
+namespace sluice::cli {
+
+// experience.md 3.2; scripts rely on them.
+enum class ExitCode {
+  kOk = 0,
+  kFailed = 1,
+  kUsage = 2,
+  kNotFound = 3,
+  kExists = 4,
+  kDenied = 5,
+  kUnreachable = 6,
+  kPartlyDone = 7,
+  kUnhealthy = 10,
+};
+
+// The global flags, and the verb that was chosen.
+struct Context {
+  std::string output = "table";              // table or json
+  std::string server = "localhost:9095";     // gRPC address of any node
+  std::string bootstrap = "localhost:9092";  // Kafka address of any node
+  int64_t timeout_ms = 10000;
+  std::function<ExitCode()> action;  // set by the verb that was parsed
+  bool json() const { return output == "json"; }
+};
+
+// Three lines on stderr.
+void PrintError(const std::string& what, const std::string& why, const std::string& next);
+ExitCode ExitCodeOf(const Status& status);
+
+// Columns aligned by their widest cell.
+void PrintTable(const std::vector<std::string>& header,
+                const std::vector<std::vector<std::string>>& rows);
+void PrintJson(const nlohmann::json& value);
+
+// Each adds its verbs to the program.
+void AddServerCommand(CLI::App& app, Context& context);
+void AddDevCommands(CLI::App& app, Context& context);
+void AddTopicCommands(CLI::App& app, Context& context);
+void AddClusterCommands(CLI::App& app, Context& context);
+void AddProduceCommand(CLI::App& app, Context& context);
+void AddConsumeCommand(CLI::App& app, Context& context);
+void AddVersionCommand(CLI::App& app, Context& context);
+
+}  // namespace sluice::cli

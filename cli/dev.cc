@@ -1,0 +1,222 @@
+// `sluice dev`: a cluster on this machine for development, made and started by one command, and its
+// nodes killed, paused and started again by others.
+
+#include <signal.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <iostream>
+
+#include "base/clock.h"
+#include "cli/context.h"
+#include "cli/dev_cluster.h"
+#include "cli/process.h"
+
+namespace sluice::cli {
+
+namespace {
+
+constexpr int64_t kReadyTimeoutMs = 30000;
+constexpr int64_t kStopTimeoutMs = 20000;
+
+struct DevArguments {
+  DevOptions options;
+  bool detach = false;
+  int node = 0;
+};
+
+std::string DefaultDirectory() {
+  const char* data_home = std::getenv("XDG_DATA_HOME");
+  if (data_home != nullptr && *data_home != '\0') return std::string(data_home) + "/sluice/dev";
+  const char* home = std::getenv("HOME");
+  return std::string(home == nullptr ? "." : home) + "/.local/share/sluice/dev";
+}
+
+std::string Local(int port) { return "127.0.0.1:" + std::to_string(port); }
+
+nlohmann::json StatusAsJson(const DevCluster& cluster) {
+  nlohmann::json nodes = nlohmann::json::array();
+  for (const DevNode& node : cluster.nodes()) {
+    const std::optional<pid_t> pid = cluster.PidOf(node);
+    nodes.push_back({{"id", node.id},
+                     {"pid", pid ? nlohmann::json(*pid) : nlohmann::json(nullptr)},
+                     {"state", DevNodeStateName(cluster.StateOf(node))},
+                     {"kafka", Local(node.kafka_port)},
+                     {"grpc", Local(node.grpc_port)},
+                     {"http", Local(node.http_port)}});
+  }
+  return {{"nodes", nodes}};
+}
+
+void PrintStatus(const Context& context, const DevCluster& cluster) {
+  const nlohmann::json status = StatusAsJson(cluster);
+  if (context.json()) return PrintJson(status);
+  std::vector<std::vector<std::string>> rows;
+  for (const nlohmann::json& node : status["nodes"]) {
+    rows.push_back({std::to_string(node["id"].get<int>()), node["state"],
+                    node["pid"].is_null() ? "-" : node["pid"].dump(), node["kafka"], node["grpc"],
+                    node["http"]});
+  }
+  PrintTable({"NODE", "STATE", "PID", "KAFKA", "GRPC", "HTTP"}, rows);
+}
+
+ExitCode Fail(const std::string& what, const Status& status, const std::string& next) {
+  PrintError(what, status.message(), next);
+  return ExitCodeOf(status);
+}
+
+// Blocks until Ctrl-C or SIGTERM. REQUIRES: both are blocked in this thread.
+void WaitForInterrupt(const sigset_t& signals) {
+  int signal = 0;
+  sigwait(&signals, &signal);
+}
+
+Status StartAll(DevCluster& cluster, std::vector<int>& ids) {
+  for (const DevNode& node : cluster.nodes()) {
+    ids.push_back(node.id);
+    const Status started = cluster.Start(node);
+    if (!started.ok()) return started;
+  }
+  return cluster.WaitReady(ids, kReadyTimeoutMs);
+}
+
+ExitCode RunUp(const Context& context, const DevArguments& arguments) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  if (!arguments.detach) pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+
+  const std::unique_ptr<FileSystem> fs = NewPosixFileSystem();
+  const SystemClock clock;
+  Random random = Random::FromSystem();
+  const int64_t start_ms = clock.SteadyMs();
+  Result<DevCluster> cluster = DevCluster::OpenOrCreate(*fs, random, arguments.options);
+  if (!cluster.ok()) {
+    return Fail("cannot make a cluster in " + arguments.options.directory, cluster.status(),
+                "give another directory with --dir, or remove this one if nothing in it is needed");
+  }
+  std::vector<int> ids;
+  if (const Status started = StartAll(*cluster, ids); !started.ok()) {
+    (void)cluster->StopAll(kStopTimeoutMs);
+    return Fail("cannot start the cluster in " + arguments.options.directory, started,
+                "free what is named above, or choose other ports with --port (for a new cluster) "
+                "and start again");
+  }
+  PrintStatus(context, *cluster);
+  std::cerr << "Ready in " << (clock.SteadyMs() - start_ms) << " ms; data in "
+            << arguments.options.directory << std::endl;
+  if (arguments.detach) return ExitCode::kOk;
+
+  std::cerr << "Ctrl-C stops it." << std::endl;
+  WaitForInterrupt(signals);
+  const Status stopped = cluster->StopAll(kStopTimeoutMs);
+  return stopped.ok() ? ExitCode::kOk
+                      : Fail("cannot stop the cluster", stopped,
+                             "look at the processes that sluice dev status names");
+}
+
+// Runs `action` on the cluster that exists in the directory.
+ExitCode WithCluster(const DevArguments& arguments,
+                     const std::function<ExitCode(DevCluster&)>& action) {
+  const std::unique_ptr<FileSystem> fs = NewPosixFileSystem();
+  Result<DevCluster> cluster = DevCluster::Open(*fs, arguments.options.directory);
+  if (!cluster.ok()) {
+    return Fail("no cluster to work on", cluster.status(),
+                "start one with sluice dev --detach, or name its directory with --dir");
+  }
+  return action(*cluster);
+}
+
+ExitCode WithNode(const DevArguments& arguments,
+                  const std::function<Status(DevCluster&, const DevNode&)>& action) {
+  return WithCluster(arguments, [&](DevCluster& cluster) {
+    const DevNode* node = cluster.Find(arguments.node);
+    if (node == nullptr) {
+      PrintError("there is no node " + std::to_string(arguments.node),
+                 "the cluster has nodes 1 to " + std::to_string(cluster.nodes().size()),
+                 "sluice dev status lists them");
+      return ExitCode::kNotFound;
+    }
+    const Status status = action(cluster, *node);
+    if (status.ok()) return ExitCode::kOk;
+    return Fail("node " + std::to_string(node->id), status,
+                "sluice dev status shows what runs; its log is " + cluster.NodeDirectory(*node) +
+                    "/server.log");
+  });
+}
+
+using NodeAction = Status (*)(DevCluster&, const DevNode&);
+
+void AddNodeVerb(CLI::App& dev, Context& context, const std::shared_ptr<DevArguments>& arguments,
+                 const char* name, std::pair<const char*, NodeAction> verb_text) {
+  CLI::App* verb = dev.add_subcommand(name, verb_text.first);
+  verb->add_option("node", arguments->node, "its id")->required();
+  const NodeAction action = verb_text.second;
+  verb->callback([&context, arguments, action] {
+    context.action = [arguments, action] { return WithNode(*arguments, action); };
+  });
+}
+
+Status KillNode(DevCluster& cluster, const DevNode& node) { return cluster.Signal(node, SIGKILL); }
+Status PauseNode(DevCluster& cluster, const DevNode& node) { return cluster.Signal(node, SIGSTOP); }
+Status StartNode(DevCluster& cluster, const DevNode& node) {
+  SLUICE_RETURN_IF_ERROR(cluster.Start(node));
+  return cluster.WaitReady({node.id}, kReadyTimeoutMs);
+}
+
+}  // namespace
+
+void AddDevCommands(CLI::App& app, Context& context) {
+  auto arguments = std::make_shared<DevArguments>();
+  arguments->options.directory = DefaultDirectory();
+  CLI::App* dev = app.add_subcommand("dev", "Run a cluster on this machine for development");
+  dev->add_option("--nodes", arguments->options.nodes, "how many nodes, each controller and broker")
+      ->check(CLI::Range(1, 9))
+      ->capture_default_str();
+  dev->add_option("--dir", arguments->options.directory, "where the cluster lives")
+      ->capture_default_str();
+  dev->add_option("--port", arguments->options.port,
+                  "Kafka port of node 1 of a new cluster; each further node has 100 more")
+      ->check(CLI::Range(1024, 60000))
+      ->capture_default_str();
+  dev->add_option("--set", arguments->options.settings,
+                  "setting of server.properties for every node of a new cluster, key=value");
+  dev->add_flag("--detach", arguments->detach, "leave the nodes running in the background");
+  dev->require_subcommand(0, 1);
+  dev->footer(
+      "Examples:\n  sluice dev\n  sluice dev --nodes 3 --detach && sluice dev kill 1 && sluice dev "
+      "status");
+  // The parent's callback runs after the verb's: it acts only when no verb was given.
+  dev->callback([&context, arguments, dev] {
+    if (dev->get_subcommands().empty())
+      context.action = [&context, arguments] { return RunUp(context, *arguments); };
+  });
+
+  CLI::App* status = dev->add_subcommand("status", "Show the nodes, their processes and addresses");
+  status->callback([&context, arguments] {
+    context.action = [&context, arguments] {
+      return WithCluster(*arguments, [&](DevCluster& cluster) {
+        PrintStatus(context, cluster);
+        return ExitCode::kOk;
+      });
+    };
+  });
+  AddNodeVerb(*dev, context, arguments, "kill", {"SIGKILL a node, as a crash would", KillNode});
+  AddNodeVerb(*dev, context, arguments, "start",
+              {"Start a stopped node, or let a paused one go on", StartNode});
+  AddNodeVerb(*dev, context, arguments, "pause", {"SIGSTOP a node", PauseNode});
+  CLI::App* stop = dev->add_subcommand("stop", "Stop every node; the data stays");
+  stop->callback([&context, arguments] {
+    context.action = [arguments] {
+      return WithCluster(*arguments, [](DevCluster& cluster) {
+        const Status stopped = cluster.StopAll(kStopTimeoutMs);
+        return stopped.ok() ? ExitCode::kOk
+                            : Fail("cannot stop the cluster", stopped,
+                                   "look at the processes that sluice dev status names");
+      });
+    };
+  });
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,248 @@
+#include "cli/dev_cluster.h"
+
+#include <csignal>
+#include <sstream>
+
+#include "cli/cluster_plan.h"
+#include "cli/process.h"
+
+namespace sluice::cli {
+
+namespace {
+
+constexpr int kNodePortStep = 100;
+constexpr int kGrpcPortOffset = 3;
+constexpr int kHttpPortOffset = 8080 - 9092;
+constexpr int kPollMs = 10;
+constexpr size_t kLogTailBytes = 1500;
+
+std::vector<DevNode> PlanNodes(const DevOptions& options) {
+  std::vector<DevNode> nodes;
+  for (int id = 1; id <= options.nodes; ++id) {
+    const int kafka = options.port + (id - 1) * kNodePortStep;
+    nodes.push_back({id, kafka, kafka + kGrpcPortOffset, kafka + kHttpPortOffset});
+  }
+  return nodes;
+}
+
+nlohmann::json NodesAsJson(const std::vector<DevNode>& nodes) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const DevNode& node : nodes) {
+    list.push_back({{"id", node.id},
+                    {"kafka_port", node.kafka_port},
+                    {"grpc_port", node.grpc_port},
+                    {"http_port", node.http_port}});
+  }
+  return {{"nodes", list}};
+}
+
+std::string ServerProperties(const DevNode& node, const std::vector<DevNode>& nodes,
+                             const DevOptions& options) {
+  const std::string host = "127.0.0.1:";
+  std::string voters;
+  for (const DevNode& voter : nodes) {
+    voters += (voters.empty() ? "" : ",") + std::to_string(voter.id) + "@" + host +
+              std::to_string(voter.grpc_port);
+  }
+  std::ostringstream text;
+  text << "# Written by sluice dev.\n"
+       << "process.roles=broker,controller\n"
+       << "node.id=" << node.id << "\n"
+       << "listeners=PLAINTEXT://" << host << node.kafka_port << ",CONTROLLER://" << host
+       << node.grpc_port << "\n"
+       << "controller.listener.names=CONTROLLER\n"
+       << "controller.quorum.voters=" << voters << "\n"
+       << "http.listener=" << host << node.http_port << "\n"
+       << "log.dirs=" << options.directory << "/node-" << node.id << "/data\n"
+       << "default.replication.factor=" << std::min<size_t>(3, nodes.size()) << "\n"
+       << "min.insync.replicas=" << (nodes.size() >= 3 ? 2 : 1) << "\n";
+  for (const std::string& setting : options.settings) text << setting << "\n";
+  return text.str();
+}
+
+Result<ProcessId> ReadPidFile(FileSystem& fs, const std::string& path) {
+  SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadFile(fs, path));
+  ProcessId process;
+  std::istringstream fields(text);
+  if (!(fields >> process.pid >> process.start_ticks))
+    return Status::Corruption(path + " does not hold a pid and a start time");
+  return process;
+}
+
+}  // namespace
+
+std::string_view DevNodeStateName(DevNodeState state) {
+  switch (state) {
+    case DevNodeState::kStopped: return "stopped";
+    case DevNodeState::kStarting: return "starting";
+    case DevNodeState::kReady: return "ready";
+    case DevNodeState::kPaused: return "paused";
+  }
+  return "unknown";
+}
+
+Status DevCluster::CreateFiles(FileSystem& fs, Random& random, const DevOptions& options,
+                               const std::vector<DevNode>& nodes) {
+  std::vector<std::pair<NodeId, std::string>> addresses;
+  for (const DevNode& node : nodes)
+    addresses.emplace_back(NodeId(node.id), "127.0.0.1:" + std::to_string(node.grpc_port));
+  const ClusterPlan plan = ClusterPlan::Generate(addresses, random);
+  for (const DevNode& node : nodes) {
+    const std::string directory = options.directory + "/node-" + std::to_string(node.id);
+    SLUICE_RETURN_IF_ERROR(fs.CreateDirectories(directory));
+    const std::string properties = ServerProperties(node, nodes, options);
+    SLUICE_RETURN_IF_ERROR(WriteFileAtomically(fs, directory + "/server.properties", properties));
+    metadata::ConfigSources sources;
+    sources.file_name = directory + "/server.properties";
+    sources.file_text = properties;
+    SLUICE_ASSIGN_OR_RETURN(const metadata::LoadedConfig loaded,
+                            metadata::LoadServerConfig(sources));
+    SLUICE_RETURN_IF_ERROR(FormatNode(fs, random, loaded.config, plan));
+  }
+  // Last, so that a half-made cluster is made anew rather than opened.
+  return WriteFileAtomically(fs, options.directory + "/dev.json",
+                             NodesAsJson(nodes).dump(2) + "\n");
+}
+
+Result<DevCluster> DevCluster::OpenOrCreate(FileSystem& fs, Random& random,
+                                            const DevOptions& options) {
+  if (fs.Exists(options.directory + "/dev.json")) {
+    SLUICE_ASSIGN_OR_RETURN(DevCluster cluster, Open(fs, options.directory));
+    if (static_cast<int>(cluster.nodes_.size()) != options.nodes) {
+      return Status::InvalidArgument(options.directory + " holds a cluster of " +
+                                     std::to_string(cluster.nodes_.size()) + " nodes, not " +
+                                     std::to_string(options.nodes));
+    }
+    return cluster;
+  }
+  for (const DevNode& node : PlanNodes(options)) {
+    const std::string leftover = options.directory + "/node-" + std::to_string(node.id);
+    if (fs.Exists(leftover)) SLUICE_RETURN_IF_ERROR(fs.RemoveAll(leftover));
+  }
+  SLUICE_RETURN_IF_ERROR(CreateFiles(fs, random, options, PlanNodes(options)));
+  return Open(fs, options.directory);
+}
+
+Result<DevCluster> DevCluster::Open(FileSystem& fs, const std::string& directory) {
+  Result<std::string> text = ReadFile(fs, directory + "/dev.json");
+  if (!text.ok()) return Status::NotFound(directory + " holds no cluster of sluice dev");
+  const nlohmann::json json = nlohmann::json::parse(*text, nullptr, false);
+  if (json.is_discarded() || !json.contains("nodes"))
+    return Status::Corruption(directory + "/dev.json is damaged");
+  std::vector<DevNode> nodes;
+  for (const nlohmann::json& node : json["nodes"]) {
+    nodes.push_back({node.value("id", 0), node.value("kafka_port", 0), node.value("grpc_port", 0),
+                     node.value("http_port", 0)});
+  }
+  return DevCluster(fs, directory, std::move(nodes));
+}
+
+const DevNode* DevCluster::Find(int id) const {
+  for (const DevNode& node : nodes_) {
+    if (node.id == id) return &node;
+  }
+  return nullptr;
+}
+
+std::string DevCluster::NodeDirectory(const DevNode& node) const {
+  return directory_ + "/node-" + std::to_string(node.id);
+}
+
+std::optional<pid_t> DevCluster::PidOf(const DevNode& node) const {
+  const Result<ProcessId> process = ReadPidFile(*fs_, NodeDirectory(node) + "/pid");
+  if (!process.ok() || !IsAlive(*process)) return std::nullopt;
+  return process->pid;
+}
+
+DevNodeState DevCluster::StateOf(const DevNode& node) const {
+  const Result<ProcessId> process = ReadPidFile(*fs_, NodeDirectory(node) + "/pid");
+  if (!process.ok() || !IsAlive(*process)) return DevNodeState::kStopped;
+  if (IsPaused(*process)) return DevNodeState::kPaused;
+  return HttpGetStatus(node.http_port, "/ready", 1000) == 200 ? DevNodeState::kReady
+                                                              : DevNodeState::kStarting;
+}
+
+Status DevCluster::CheckPortsFree(const DevNode& node) const {
+  for (const int port : {node.kafka_port, node.grpc_port, node.http_port}) {
+    if (!PortIsFree(port)) {
+      return Status::Unavailable("port " + std::to_string(port) + " of node " +
+                                 std::to_string(node.id) + " is in use by another process");
+    }
+  }
+  return Status::Ok();
+}
+
+Result<pid_t> DevCluster::Spawn(const DevNode& node) const {
+  const std::string directory = NodeDirectory(node);
+  SLUICE_ASSIGN_OR_RETURN(
+      const ProcessId process,
+      SpawnDetached({OwnProgram(), "server", "--config", directory + "/server.properties"},
+                    directory + "/server.log"));
+  SLUICE_RETURN_IF_ERROR(WriteFileAtomically(
+      *fs_, directory + "/pid",
+      std::to_string(process.pid) + " " + std::to_string(process.start_ticks) + "\n"));
+  return process.pid;
+}
+
+Status DevCluster::Start(const DevNode& node) {
+  if (PidOf(node)) return Signal(node, SIGCONT);
+  SLUICE_RETURN_IF_ERROR(CheckPortsFree(node));
+  return Spawn(node).status();
+}
+
+Status DevCluster::Signal(const DevNode& node, int signal) {
+  const std::optional<pid_t> pid = PidOf(node);
+  if (!pid) return Status::NotFound("node " + std::to_string(node.id) + " does not run");
+  if (kill(*pid, signal) != 0)
+    return Status::IoError("cannot signal process " + std::to_string(*pid));
+  return Status::Ok();
+}
+
+Status DevCluster::StopAll(int64_t timeout_ms) {
+  const auto any_alive = [this] {
+    for (const DevNode& node : nodes_) {
+      if (PidOf(node)) return true;
+    }
+    return false;
+  };
+  for (const int signal : {SIGTERM, SIGKILL}) {
+    for (const DevNode& node : nodes_) {
+      if (!PidOf(node)) continue;
+      SLUICE_RETURN_IF_ERROR(Signal(node, signal));
+      SLUICE_RETURN_IF_ERROR(Signal(node, SIGCONT));  // a paused process takes no other signal
+    }
+    for (int64_t waited_ms = 0; waited_ms < timeout_ms && any_alive(); waited_ms += kPollMs)
+      SleepMs(kPollMs);
+    if (!any_alive()) return Status::Ok();
+  }
+  return Status::Timeout("some nodes are still there after SIGKILL");
+}
+
+std::string DevCluster::LogTail(const DevNode& node) const {
+  Result<std::string> log = ReadFile(*fs_, NodeDirectory(node) + "/server.log");
+  if (!log.ok()) return "";
+  return log->size() > kLogTailBytes ? log->substr(log->size() - kLogTailBytes) : *log;
+}
+
+Status DevCluster::WaitReady(const std::vector<int>& ids, int64_t timeout_ms) const {
+  int64_t waited_ms = 0;
+  for (const int id : ids) {
+    const DevNode* node = Find(id);
+    while (true) {
+      const DevNodeState state = StateOf(*node);
+      if (state == DevNodeState::kReady) break;
+      if (state == DevNodeState::kStopped) {
+        return Status::Unavailable("node " + std::to_string(id) +
+                                   " ended while starting; the end of its log:\n" + LogTail(*node));
+      }
+      if (waited_ms >= timeout_ms)
+        return Status::Timeout("node " + std::to_string(id) + " is not ready after " +
+                               std::to_string(timeout_ms) + " ms");
+      SleepMs(kPollMs);
+      waited_ms += kPollMs;
+    }
+  }
+  return Status::Ok();
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,78 @@
+#pragma once
+// DevCluster: a cluster of real `sluice server` processes on this machine, kept in one directory:
+// dev.json says which nodes with which ports, node-N/ holds each node's server.properties, log and
+// data, node-N/pid the process that runs it.
+//
+// Thread rule: one process at a time works on a directory; the main thread.
+
+#include <sys/types.h>
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/file_system.h"
+#include "base/random.h"
+#include "base/status.h"
+
+namespace sluice::cli {
+
+struct DevNode {
+  int id = 0;
+  int kafka_port = 0;
+  int grpc_port = 0;
+  int http_port = 0;
+};
+
+struct DevOptions {
+  std::string directory;
+  int nodes = 1;
+  int port = 9092;                    // Kafka's of node 1; each further node has 100 more
+  std::vector<std::string> settings;  // key=value, for every node
+};
+
+enum class DevNodeState { kStopped, kStarting, kReady, kPaused };
+std::string_view DevNodeStateName(DevNodeState state);
+
+class DevCluster {
+ public:
+  // Opens the cluster in options.directory, or creates and formats it. kInvalidArgument when it
+  // exists with another number of nodes.
+  static Result<DevCluster> OpenOrCreate(FileSystem& fs, Random& random, const DevOptions& options);
+  static Result<DevCluster> Open(FileSystem& fs, const std::string& directory);
+
+  const std::vector<DevNode>& nodes() const { return nodes_; }
+  const DevNode* Find(int id) const;
+  DevNodeState StateOf(const DevNode& node) const;
+  std::optional<pid_t> PidOf(
+      const DevNode& node) const;  // of the process we started, if it still lives
+  std::string NodeDirectory(const DevNode& node) const;
+
+  // Starts the node's process (which outlives this one), or lets a paused one go on. kUnavailable
+  // when one of its ports is taken.
+  Status Start(const DevNode& node);
+  // Sends `signal`; kNotFound when the node does not run.
+  Status Signal(const DevNode& node, int signal);
+  // SIGTERM to the nodes that run, SIGKILL to those still there after `timeout_ms`; returns when
+  // they are gone.
+  Status StopAll(int64_t timeout_ms);
+  // Waits until each node in `ids` answers /ready. kUnavailable with the end of its log when one
+  // exits before.
+  Status WaitReady(const std::vector<int>& ids, int64_t timeout_ms) const;
+
+ private:
+  DevCluster(FileSystem& fs, std::string directory, std::vector<DevNode> nodes)
+      : fs_(&fs), directory_(std::move(directory)), nodes_(std::move(nodes)) {}
+  static Status CreateFiles(FileSystem& fs, Random& random, const DevOptions& options,
+                            const std::vector<DevNode>& nodes);
+  Status CheckPortsFree(const DevNode& node) const;
+  Result<pid_t> Spawn(const DevNode& node) const;
+  std::string LogTail(const DevNode& node) const;
+
+  FileSystem* fs_;
+  std::string directory_;
+  std::vector<DevNode> nodes_;
+};
+
+}  // namespace sluice::cli

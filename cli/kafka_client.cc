@@ -1,0 +1,88 @@
+#include "cli/kafka_client.h"
+
+namespace sluice::cli {
+
+Result<std::unique_ptr<RdKafka::Conf>> KafkaConf(const Context& context,
+                                                 const std::vector<std::string>& extra) {
+  std::unique_ptr<RdKafka::Conf> conf(RdKafka::Conf::create(RdKafka::Conf::CONF_GLOBAL));
+  std::vector<std::pair<std::string, std::string>> pairs = {
+      {"bootstrap.servers", context.bootstrap}, {"client.id", "sluice-cli"}, {"log_level", "3"}};
+  for (const std::string& text : extra) {
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos)
+      return Status::InvalidArgument("-X " + text + ": expected key=value");
+    pairs.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+  }
+  for (const auto& [key, value] : pairs) {
+    std::string error;
+    if (conf->set(key, value, error) != RdKafka::Conf::CONF_OK)
+      return Status::InvalidArgument(error);
+  }
+  return conf;
+}
+
+Status KafkaStatus(RdKafka::ErrorCode code, const std::string& detail) {
+  const std::string text = RdKafka::err2str(code) + (detail.empty() ? "" : ": " + detail);
+  switch (code) {
+    case RdKafka::ERR_NO_ERROR: return Status::Ok();
+    case RdKafka::ERR_UNKNOWN_TOPIC_OR_PART:
+    case RdKafka::ERR__UNKNOWN_TOPIC:
+    case RdKafka::ERR__UNKNOWN_PARTITION: return Status::NotFound(text);
+    case RdKafka::ERR__ALL_BROKERS_DOWN:
+    case RdKafka::ERR__TRANSPORT:
+    case RdKafka::ERR__TIMED_OUT:
+    case RdKafka::ERR__MSG_TIMED_OUT: return Status::Unavailable(text);
+    case RdKafka::ERR_MSG_SIZE_TOO_LARGE:
+    case RdKafka::ERR__INVALID_ARG: return Status::InvalidArgument(text);
+    default: return Status::Internal(text);
+  }
+}
+
+ExitCode ReportKafkaError(const Context& context, const std::string& what, const Status& status) {
+  const bool unreachable = ExitCodeOf(status) == ExitCode::kUnreachable;
+  PrintError(what, status.message(),
+             unreachable
+                 ? "check that a node listens on " + context.bootstrap +
+                       " (sluice dev status), or name one with --bootstrap"
+                 : "sluice topic list shows the topics; sluice cluster health shows the cluster");
+  return ExitCodeOf(status);
+}
+
+namespace {
+
+bool IsUtf8(std::string_view bytes) {
+  size_t i = 0;
+  while (i < bytes.size()) {
+    const auto lead = static_cast<unsigned char>(bytes[i]);
+    const size_t extra = lead < 0x80         ? 0
+                         : (lead >> 5) == 6  ? 1
+                         : (lead >> 4) == 14 ? 2
+                         : (lead >> 3) == 30 ? 3
+                                             : 4;
+    if (extra == 4 || i + extra >= bytes.size()) return false;
+    for (size_t k = 1; k <= extra; ++k) {
+      if ((static_cast<unsigned char>(bytes[i + k]) >> 6) != 2) return false;
+    }
+    i += extra + 1;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::string PrintableText(std::string_view bytes) {
+  if (IsUtf8(bytes)) return std::string(bytes);
+  static constexpr char kAlphabet[] =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text = "base64:";
+  uint32_t bits = 0;
+  int count = 0;
+  for (const char c : bytes) {
+    bits = (bits << 8) | static_cast<unsigned char>(c);
+    for (count += 8; count >= 6; count -= 6) text += kAlphabet[(bits >> (count - 6)) & 63];
+  }
+  if (count > 0) text += kAlphabet[(bits << (6 - count)) & 63];
+  return text;
+}
+
+}  // namespace sluice::cli

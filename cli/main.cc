@@ -1,0 +1,70 @@
+// The `sluice` program: one verb a file; this one parses and hands over.
+
+#include <glog/logging.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iostream>
+
+#include "cli/context.h"
+
+namespace {
+
+using sluice::cli::Context;
+using sluice::cli::ExitCode;
+
+void AddGlobalFlags(CLI::App& app, Context& context) {
+  app.add_option("-o,--output", context.output, "table or json")
+      ->check(CLI::IsMember({"table", "json"}));
+  app.add_option("-s,--server", context.server, "gRPC address of any node")
+      ->envname("SLUICE_SERVER")
+      ->capture_default_str();
+  app.add_option("-b,--bootstrap", context.bootstrap, "Kafka address of any node")
+      ->envname("SLUICE_BOOTSTRAP")
+      ->capture_default_str();
+  app.add_option("--timeout-ms", context.timeout_ms, "give up after this long")
+      ->check(CLI::Range(1, 3600000))
+      ->capture_default_str();
+}
+
+// Global flags may stand after the verb too.
+void FallThrough(CLI::App& app) {
+  for (CLI::App* verb : app.get_subcommands([](CLI::App*) { return true; })) {
+    verb->fallthrough();
+    FallThrough(*verb);
+  }
+}
+
+// CLI11 numbers its errors from 100 on; scripts know only 0 and 2.
+int ReportUsage(const CLI::App& app, const CLI::ParseError& error) {
+  return app.exit(error) == 0 ? static_cast<int>(ExitCode::kOk)
+                              : static_cast<int>(ExitCode::kUsage);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  FLAGS_logtostderr = true;
+  google::InitGoogleLogging(argv[0]);
+  CLI::App app("Sluice: an event streaming platform that every Kafka client speaks to", "sluice");
+  Context context;
+  AddGlobalFlags(app, context);
+  app.require_subcommand(1);
+  app.footer(
+      "Examples:\n  sluice dev --nodes 3 --detach\n  sluice topic create orders --partitions 6 "
+      "--replication-factor 3");
+  sluice::cli::AddServerCommand(app, context);
+  sluice::cli::AddDevCommands(app, context);
+  sluice::cli::AddTopicCommands(app, context);
+  sluice::cli::AddClusterCommands(app, context);
+  sluice::cli::AddProduceCommand(app, context);
+  sluice::cli::AddConsumeCommand(app, context);
+  sluice::cli::AddVersionCommand(app, context);
+  FallThrough(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return ReportUsage(app, error);
+  }
+  return static_cast<int>(context.action());
+}

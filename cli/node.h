@@ -1,0 +1,68 @@
+#pragma once
+// Node: one server process put together from a configuration: a controller, a broker or both, and
+// the doors of the admin service. The composition root; everything else gets its parts by
+// constructor.
+//
+// Thread rule: Start, Stop and the destructor from the main thread.
+
+#include <memory>
+#include <string>
+
+#include "admin/handlers.h"
+#include "admin/http_server.h"
+#include "admin/metrics_collector.h"
+#include "admin/node_backend.h"
+#include "admin/service.h"
+#include "base/clock.h"
+#include "base/event_loop.h"
+#include "base/file_system.h"
+#include "base/metrics.h"
+#include "broker/broker.h"
+#include "controller/controller_node.h"
+#include "metadata/server_config.h"
+#include "rpc/server.h"
+
+namespace sluice::cli {
+
+class Node {
+ public:
+  // Everything is open and listening when this returns; Ready() tells when the node is in service.
+  static Result<std::unique_ptr<Node>> Start(metadata::ServerConfig config);
+  ~Node();
+
+  bool Ready() const;
+  // Leaders move away first; then the doors close, and the data is left as a clean stop leaves it.
+  void Stop();
+
+ private:
+  explicit Node(metadata::ServerConfig config);
+
+  // Start's steps, in order.
+  Status CheckFormatted();
+  Status StartController();
+  Status StartRpcServer();
+  Status StartBroker();
+  Status StartDoors();
+  admin::NodeBackendOptions BackendOptions();
+  admin::Readiness Readiness() const;
+
+  const metadata::ServerConfig config_;
+  std::unique_ptr<FileSystem> fs_ = NewPosixFileSystem();
+  SystemClock clock_;
+  Random random_ = Random::FromSystem();
+  MetricsRegistry metrics_;
+  std::string cluster_id_;
+  Uuid directory_id_;
+  std::unique_ptr<ThreadEventLoop> admin_loop_;
+  std::unique_ptr<controller::ControllerNode> controller_;
+  std::unique_ptr<broker::Broker> broker_;
+  std::unique_ptr<admin::NodeBackend> backend_;
+  std::unique_ptr<admin::Handlers> handlers_;
+  std::unique_ptr<admin::MetricsCollector> collector_;
+  std::unique_ptr<admin::AdminService> admin_service_;
+  std::unique_ptr<rpc::Server> rpc_server_;
+  std::unique_ptr<admin::HttpServer> http_server_;
+  bool stopped_ = false;
+};
+
+}  // namespace sluice::cli

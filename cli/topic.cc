@@ -1,0 +1,231 @@
+// `sluice topic`: create, list, describe, alter and delete topics through the admin service of any
+// node.
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "cli/admin_client.h"
+
+namespace sluice::cli {
+
+namespace {
+
+struct TopicArguments {
+  std::string name;
+  int32_t partitions = 0;
+  int32_t replication_factor = 0;
+  std::vector<std::string> configs;
+  std::vector<std::string> unset;
+  std::string prefix;
+  bool validate_only = false;
+};
+
+using Configs = google::protobuf::Map<std::string, std::string>;
+
+Status ParseConfigs(const std::vector<std::string>& texts, Configs& configs) {
+  for (const std::string& text : texts) {
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos)
+      return Status::InvalidArgument("'" + text + "' is not of the form key=value");
+    configs[text.substr(0, equals)] = text.substr(equals + 1);
+  }
+  return Status::Ok();
+}
+
+template <typename Ids>
+std::string Join(const Ids& ids) {
+  std::string text;
+  for (const auto id : ids) text += (text.empty() ? "" : ",") + std::to_string(id);
+  return text.empty() ? "-" : text;
+}
+
+nlohmann::json PartitionAsJson(const admin::Partition& p) {
+  return {{"partition", p.partition()},
+          {"leader", p.leader()},
+          {"leader_epoch", p.leader_epoch()},
+          {"partition_epoch", p.partition_epoch()},
+          {"replicas", std::vector<int32_t>(p.replicas().begin(), p.replicas().end())},
+          {"isr", std::vector<int32_t>(p.isr().begin(), p.isr().end())},
+          {"elr", std::vector<int32_t>(p.elr().begin(), p.elr().end())}};
+}
+
+nlohmann::json TopicAsJson(const admin::Topic& topic) {
+  nlohmann::json partitions = nlohmann::json::array();
+  for (const admin::Partition& partition : topic.partitions())
+    partitions.push_back(PartitionAsJson(partition));
+  return {{"name", topic.name()},
+          {"topic_id", topic.topic_id()},
+          {"partitions", partitions},
+          {"configs",
+           std::map<std::string, std::string>(topic.configs().begin(), topic.configs().end())}};
+}
+
+void PrintTopic(const Context& context, const admin::Topic& topic) {
+  if (context.json()) return PrintJson(TopicAsJson(topic));
+  std::cout << "topic " << topic.name() << "  id " << topic.topic_id() << "\n";
+  for (const auto& [key, value] :
+       std::map<std::string, std::string>(topic.configs().begin(), topic.configs().end())) {
+    std::cout << "  " << key << "=" << value << "\n";
+  }
+  std::vector<std::vector<std::string>> rows;
+  for (const admin::Partition& p : topic.partitions()) {
+    rows.push_back(
+        {std::to_string(p.partition()), p.leader() < 0 ? "none" : std::to_string(p.leader()),
+         std::to_string(p.leader_epoch()), Join(p.replicas()), Join(p.isr()), Join(p.elr())});
+  }
+  PrintTable({"PARTITION", "LEADER", "EPOCH", "REPLICAS", "IN SYNC", "ELIGIBLE"}, rows);
+}
+
+ExitCode Create(const Context& context, const TopicArguments& arguments) {
+  AdminClient client(context);
+  admin::CreateTopicRequest request;
+  request.set_name(arguments.name);
+  request.set_partitions(arguments.partitions);
+  request.set_replication_factor(arguments.replication_factor);
+  request.set_validate_only(arguments.validate_only);
+  const std::string what = "topic " + arguments.name + " was not created";
+  if (const Status parsed = ParseConfigs(arguments.configs, *request.mutable_configs());
+      !parsed.ok())
+    return client.Report(what, parsed);
+  const auto response = client.Call(&admin::Admin::Stub::CreateTopic, request);
+  if (!response.ok()) return client.Report(what, response.status());
+  PrintTopic(context, response->topic());
+  return ExitCode::kOk;
+}
+
+ExitCode List(const Context& context, const TopicArguments& arguments) {
+  AdminClient client(context);
+  admin::ListTopicsRequest request;
+  request.set_name_prefix(arguments.prefix);
+  const auto response = client.Call(&admin::Admin::Stub::ListTopics, request);
+  if (!response.ok()) return client.Report("cannot list topics", response.status());
+  nlohmann::json list = nlohmann::json::array();
+  std::vector<std::vector<std::string>> rows;
+  for (const admin::TopicSummary& topic : response->topics()) {
+    list.push_back({{"name", topic.name()},
+                    {"topic_id", topic.topic_id()},
+                    {"partitions", topic.partitions()},
+                    {"replication_factor", topic.replication_factor()},
+                    {"partitions_without_leader", topic.partitions_without_leader()},
+                    {"partitions_under_replicated", topic.partitions_under_replicated()}});
+    rows.push_back({topic.name(), std::to_string(topic.partitions()),
+                    std::to_string(topic.replication_factor()),
+                    std::to_string(topic.partitions_under_replicated())});
+  }
+  if (context.json()) {
+    PrintJson({{"topics", list}});
+  } else if (rows.empty()) {
+    std::cerr << "No topics yet. Make one:  sluice topic create orders --partitions 3" << std::endl;
+  } else {
+    PrintTable({"TOPIC", "PARTITIONS", "REPLICAS", "UNDER-REPLICATED"}, rows);
+  }
+  return ExitCode::kOk;
+}
+
+ExitCode Describe(const Context& context, const TopicArguments& arguments) {
+  AdminClient client(context);
+  admin::DescribeTopicRequest request;
+  request.set_name(arguments.name);
+  const auto response = client.Call(&admin::Admin::Stub::DescribeTopic, request);
+  if (!response.ok())
+    return client.Report("cannot describe topic " + arguments.name, response.status());
+  PrintTopic(context, response->topic());
+  return ExitCode::kOk;
+}
+
+ExitCode AlterConfigs(const TopicArguments& arguments, AdminClient& client) {
+  admin::AlterTopicConfigRequest request;
+  request.set_name(arguments.name);
+  request.set_validate_only(arguments.validate_only);
+  const std::string what = "topic " + arguments.name + " was not altered";
+  if (const Status parsed = ParseConfigs(arguments.configs, *request.mutable_set()); !parsed.ok())
+    return client.Report(what, parsed);
+  for (const std::string& key : arguments.unset) request.add_unset(key);
+  const auto response = client.Call(&admin::Admin::Stub::AlterTopicConfig, request);
+  return response.ok() ? ExitCode::kOk : client.Report(what, response.status());
+}
+
+ExitCode AddPartitions(const TopicArguments& arguments, AdminClient& client) {
+  admin::AddPartitionsRequest request;
+  request.set_name(arguments.name);
+  request.set_partitions(arguments.partitions);
+  request.set_validate_only(arguments.validate_only);
+  const auto response = client.Call(&admin::Admin::Stub::AddPartitions, request);
+  return response.ok()
+             ? ExitCode::kOk
+             : client.Report("topic " + arguments.name + " got no partitions", response.status());
+}
+
+ExitCode Alter(const Context& context, const TopicArguments& arguments) {
+  AdminClient client(context);
+  const bool configs = !arguments.configs.empty() || !arguments.unset.empty();
+  if (!configs && arguments.partitions == 0) {
+    PrintError("nothing to alter", "neither --config, --unset nor --partitions was given",
+               "sluice topic alter --help shows them");
+    return ExitCode::kUsage;
+  }
+  if (arguments.partitions > 0) {
+    if (const ExitCode code = AddPartitions(arguments, client); code != ExitCode::kOk) return code;
+  }
+  if (configs) {
+    const ExitCode code = AlterConfigs(arguments, client);
+    if (code != ExitCode::kOk) return arguments.partitions > 0 ? ExitCode::kPartlyDone : code;
+  }
+  return Describe(context, arguments);
+}
+
+ExitCode Delete(const Context& context, const TopicArguments& arguments) {
+  AdminClient client(context);
+  admin::DeleteTopicRequest request;
+  request.set_name(arguments.name);
+  const auto response = client.Call(&admin::Admin::Stub::DeleteTopic, request);
+  if (!response.ok())
+    return client.Report("topic " + arguments.name + " was not deleted", response.status());
+  if (context.json())
+    PrintJson({{"name", arguments.name}, {"topic_id", response->topic_id()}});
+  else
+    std::cerr << "deleted topic " << arguments.name << std::endl;
+  return ExitCode::kOk;
+}
+
+using TopicAction = ExitCode (*)(const Context&, const TopicArguments&);
+
+}  // namespace
+
+void AddTopicCommands(CLI::App& app, Context& context) {
+  auto arguments = std::make_shared<TopicArguments>();
+  CLI::App* topic = app.add_subcommand("topic", "Create, list, describe, alter and delete topics");
+  topic->require_subcommand(1);
+  topic->footer(
+      "Examples:\n  sluice topic create orders --partitions 6 --replication-factor 3 --config "
+      "retention.ms=7d\n  sluice topic describe orders -o json");
+  const auto add = [&](const char* name, const char* text, TopicAction action) {
+    CLI::App* verb = topic->add_subcommand(name, text);
+    verb->callback([&context, arguments, action] {
+      context.action = [&context, arguments, action] { return action(context, *arguments); };
+    });
+    return verb;
+  };
+  CLI::App* create = add("create", "Create a topic", Create);
+  CLI::App* list = add("list", "List the topics", List);
+  CLI::App* describe = add("describe", "Show a topic's partitions and settings", Describe);
+  CLI::App* alter = add("alter", "Change a topic's settings, or add partitions", Alter);
+  CLI::App* remove = add("delete", "Delete a topic and its data", Delete);
+  for (CLI::App* verb : {create, describe, alter, remove})
+    verb->add_option("name", arguments->name, "the topic")->required();
+  for (CLI::App* verb : {create, alter}) {
+    verb->add_option("--config", arguments->configs, "setting, key=value; may be given again");
+    verb->add_flag("--dry-run", arguments->validate_only, "check, change nothing");
+  }
+  create->add_option("--partitions", arguments->partitions,
+                     "how many; without it num.partitions of the cluster");
+  create->add_option("--replication-factor", arguments->replication_factor,
+                     "copies of each; without it default.replication.factor of the cluster");
+  alter->add_option("--partitions", arguments->partitions,
+                    "the new total; partitions can only be added");
+  alter->add_option("--unset", arguments->unset,
+                    "setting to put back to its default; may be given again");
+  list->add_option("--prefix", arguments->prefix, "only names that start with this");
+}
+
+}  // namespace sluice::cli

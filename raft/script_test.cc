@@ -1,0 +1,43 @@
+// Runs the stories of testdata/ (raft/testing/script.h explains them). After a change that is meant:
+//
+//   cd raft && SLUICE_REWRITE=1 ../build/release/raft_test --gtest_filter='Stories*'     and read the difference.
+#include "raft/testing/script.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+namespace sluice::raft::testing {
+namespace {
+
+std::vector<std::string> Stories() {
+  std::vector<std::string> names;
+  for (const auto& file : std::filesystem::directory_iterator("testdata")) {
+    if (file.path().extension() == ".txt") names.push_back(file.path().stem().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+class StoriesTest : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(StoriesTest, GoAsWritten) {
+  const std::string path = "testdata/" + GetParam() + ".txt";
+  std::stringstream written;
+  written << std::ifstream(path).rdbuf();
+  const std::string rerun = Script::Rerun(written.str());
+  if (std::getenv("SLUICE_REWRITE") != nullptr) {
+    std::ofstream(path) << rerun;
+    return;
+  }
+  EXPECT_EQ(rerun, written.str());
+}
+
+INSTANTIATE_TEST_SUITE_P(All, StoriesTest, ::testing::ValuesIn(Stories()),
+                         [](const auto& info) { return info.param; });
+
+}  // namespace
+}  // namespace sluice::raft::testing

@@ -1,0 +1,343 @@
+#include "raft/testing/script.h"
+
+#include <algorithm>
+#include <sstream>
+#include <utility>
+
+namespace sluice::raft::testing {
+namespace {
+
+constexpr char kClusterId[] = "story";
+constexpr std::string_view kDashes = "----";
+
+std::vector<std::string> Split(const std::string& command) {
+  std::istringstream in(command);
+  std::vector<std::string> words;
+  for (std::string word; in >> word;) words.push_back(word);
+  return words;
+}
+
+std::string DescribeEntries(const std::vector<Entry>& entries) {
+  std::ostringstream out;
+  for (const Entry& entry : entries) {
+    out << " " << entry.index << "/" << entry.term;
+    if (entry.type == EntryType::kLeaderStart) out << ":start";
+    if (entry.type == EntryType::kBootstrap) out << ":bootstrap";
+    if (entry.type == EntryType::kNormal) out << ":" << entry.data;
+  }
+  return out.str();
+}
+
+std::string DescribePersist(const PersistRequest& request) {
+  std::ostringstream out;
+  if (request.hard_state.has_value()) {
+    out << " term=" << request.hard_state->term << " vote=" << request.hard_state->voted_for;
+  }
+  if (request.snapshot.has_value()) out << " snapshot=" << request.snapshot->meta.index << "/" << request.snapshot->meta.term;
+  if (request.reset_log) out << " reset";
+  if (request.drop_before.has_value()) out << " drop-before=" << *request.drop_before;
+  if (request.truncate_from.has_value()) out << " truncate-from=" << *request.truncate_from;
+  if (!request.entries.empty()) out << " entries" << DescribeEntries(request.entries);
+  return out.str();
+}
+
+bool IsBlank(std::string_view line) { return line.find_first_not_of(" \t") == std::string_view::npos; }
+
+}  // namespace
+
+std::string Script::Rerun(std::string_view text) {
+  Script script;
+  std::istringstream in{std::string(text)};
+  std::string result;
+  std::string command;
+  bool in_output = false;
+  for (std::string line; std::getline(in, line);) {
+    if (in_output) {
+      in_output = !IsBlank(line);
+      continue;
+    }
+    result += line + "\n";
+    if (line == kDashes) {
+      result += script.Run(command) + "\n";
+      in_output = true;
+    } else if (!line.empty() && line[0] != '#') {
+      command = line;
+    }
+  }
+  while (result.size() >= 2 && result.ends_with("\n\n")) result.pop_back();
+  return result;
+}
+
+std::string Script::Run(const std::string& command) {
+  output_.clear();
+  if (!Command(Split(command))) return "error: " + command + "\n";
+  return output_.empty() ? "nothing\n" : output_;
+}
+
+Script::Node* Script::Find(const std::string& word) {
+  for (auto& [id, node] : nodes_) {
+    if (std::to_string(id.value()) == word) return &node;
+  }
+  return nullptr;
+}
+
+bool Script::Command(const std::vector<std::string>& words) {
+  if (words.empty()) return false;
+  if (words[0] == "cluster" && words.size() == 2) {
+    MakeCluster(std::stoi(words[1]));
+    return true;
+  }
+  if (words[0] == "stabilize") {
+    Stabilize(words);
+    return true;
+  }
+  if (words[0] == "status") {
+    PrintStatus();
+    return true;
+  }
+  Node* node = words.size() >= 2 ? Find(words[1]) : nullptr;
+  return node != nullptr && NodeCommand(words[0], *node, words);
+}
+
+bool Script::NodeCommand(const std::string& verb, Node& node, const std::vector<std::string>& words) {
+  if (verb == "log") {
+    PrintLog(node);
+    return true;
+  }
+  if (verb == "start") {
+    Start(node);
+    return true;
+  }
+  Node* other = words.size() >= 3 ? Find(words[2]) : nullptr;
+  const NodeId from = other == nullptr ? kNoNode : other->voter.id;
+  if (verb == "drop") {
+    Drop(node, from);
+    return true;
+  }
+  if (node.core == nullptr) return false;
+  if (verb == "elect") {
+    Elect(node);
+    return true;
+  }
+  if (verb == "campaign") {
+    node.now_ms = std::max(node.now_ms, node.core->next_deadline_ms());
+    node.core->Tick(node.now_ms);
+  } else if (verb == "advance" && words.size() == 3) {
+    node.now_ms += std::stoll(words[2]);
+    node.core->Tick(node.now_ms);
+  } else if (verb == "propose" && words.size() == 3) {
+    const Result<LogIndex> index = node.core->Propose(words[2]);
+    if (!index.ok()) Say(node, index.status().ToString());
+  } else if (verb == "read") {
+    node.core->ReadIndex(1);
+  } else if (verb == "transfer" && other != nullptr) {
+    const Status status = node.core->Transfer(from);
+    if (!status.ok()) Say(node, status.ToString());
+  } else if (verb == "peer-lost" && other != nullptr) {
+    node.core->PeerLost(from, true);
+  } else if (verb == "snapshot") {
+    node.core->SnapshotTaken(node.core->commit(), std::make_shared<const std::string>("state"));
+  } else if (verb == "deliver") {
+    Deliver(node, from);
+  } else if (verb == "persist") {
+    Persist(node);
+  } else if (verb == "crash" || verb == "wipe") {
+    Stop(node);
+    if (verb == "wipe") {
+      node.disk.hard_state = {};
+      node.disk.entries.erase(node.disk.entries.begin() + 1, node.disk.entries.end());
+      node.voter.disk_id = Uuid::FromBytes(std::string(16, 'w'));
+    }
+    return true;
+  } else {
+    return false;
+  }
+  Work(node);
+  return true;
+}
+
+void Script::MakeCluster(int voters) {
+  nodes_.clear();
+  network_.clear();
+  Bootstrap bootstrap{.cluster_id = kClusterId};
+  for (int i = 1; i <= voters; ++i) {
+    bootstrap.voters.push_back({NodeId(i), Uuid::FromBytes(std::string(16, static_cast<char>(i)))});
+  }
+  for (const VoterId& voter : bootstrap.voters) {
+    Node& node = nodes_[voter.id];
+    node.voter = voter;
+    node.disk.entries.push_back(BootstrapEntry(bootstrap));
+    Start(node);
+  }
+}
+
+void Script::Start(Node& node) {
+  CHECK(node.core == nullptr);
+  node.store = std::make_unique<SimLogStore>(node.disk, loop_, Random(1), SimDiskLatency{});
+  std::vector<VoterId> voters;
+  if (node.disk.snapshot.has_value()) {
+    voters = node.disk.snapshot->meta.voters;
+  } else {
+    voters = DecodeBootstrap(node.disk.entries.front().data)->voters;
+  }
+  node.core = std::make_unique<Core>(CoreOptions{.config = {},
+                                                 .cluster_id = kClusterId,
+                                                 .self = node.voter,
+                                                 .voters = std::move(voters),
+                                                 .random = Random(static_cast<uint64_t>(node.voter.id.value())),
+                                                 .now_ms = node.now_ms},
+                                     *node.store);
+  node.told_commit = node.core->commit();
+  node.issued_persist = 0;
+  Say(node, "starts at term " + std::to_string(node.core->term().value()) + ", last index " +
+                std::to_string(node.core->log().last_index().value()));
+}
+
+void Script::Stop(Node& node) {
+  node.core.reset();
+  node.store.reset();
+  node.writes.clear();
+  node.held.clear();
+  std::erase_if(network_, [&node](const Message& message) { return message.to == node.voter.id; });
+  Say(node, "stops");
+}
+
+void Script::Say(const Node& node, const std::string& line) {
+  output_ += std::to_string(node.voter.id.value()) + ": " + line + "\n";
+}
+
+// Carries out what the core wants, short of finishing writes and deliveries.
+void Script::Work(Node& node) {
+  while (node.core->HasReady()) Tell(node, node.core->TakeReady());
+  if (node.core->commit() > node.told_commit) {
+    Say(node, "applies" + DescribeEntries(node.core->log().Entries(node.told_commit + 1, node.core->commit() + 1, 1 << 20)));
+    node.told_commit = node.core->commit();
+  }
+}
+
+void Script::Tell(Node& node, Ready ready) {
+  if (ready.role_changed) {
+    std::ostringstream line;
+    line << "is " << RoleName(node.core->role()) << " in term " << node.core->term() << ", leader "
+         << node.core->leader();
+    Say(node, line.str());
+  }
+  if (ready.persist_id != 0) {
+    Say(node, "writes" + DescribePersist(ready.persist));
+    node.issued_persist = ready.persist_id;
+    node.writes.emplace_back(ready.persist_id, std::move(ready.persist));
+  }
+  for (Message& message : ready.send_now) {
+    Say(node, "sends " + Describe(message));
+    network_.push_back(std::move(message));
+  }
+  for (Message& message : ready.send_after_persist) {
+    const bool now = node.writes.empty();
+    Say(node, (now ? "sends " : "holds ") + Describe(message));
+    if (now) {
+      network_.push_back(std::move(message));
+    } else {
+      node.held.emplace_back(node.issued_persist, std::move(message));
+    }
+  }
+  if (ready.load_snapshot.has_value()) {
+    std::ostringstream line;
+    line << "loads the snapshot at " << ready.load_snapshot->meta.index << "/" << ready.load_snapshot->meta.term;
+    Say(node, line.str());
+    node.told_commit = ready.load_snapshot->meta.index;
+  }
+  for (const ReadOk& read : ready.reads_ok) Say(node, "may read at " + std::to_string(read.index.value()));
+  if (!ready.reads_failed.empty()) Say(node, "may not read");
+}
+
+void Script::Persist(Node& node) {
+  while (!node.writes.empty()) {
+    const auto [id, request] = std::move(node.writes.front());
+    node.writes.pop_front();
+    node.disk.Execute(request);
+    Say(node, "has written" + DescribePersist(request));
+    for (; !node.held.empty() && node.held.front().first <= id; node.held.pop_front()) {
+      Say(node, "sends " + Describe(node.held.front().second));
+      network_.push_back(std::move(node.held.front().second));
+    }
+    node.core->Persisted(id);
+    Work(node);
+  }
+}
+
+void Script::Deliver(Node& node, NodeId from) {
+  std::deque<Message> arriving;
+  std::deque<Message> rest;
+  for (Message& message : network_) {
+    const bool meant = message.to == node.voter.id && (from == kNoNode || message.from.id == from);
+    (meant ? arriving : rest).push_back(std::move(message));
+  }
+  network_ = std::move(rest);
+  for (Message& message : arriving) {
+    node.core->Step(std::move(message));
+    Work(node);
+  }
+}
+
+void Script::Drop(Node& node, NodeId from) {
+  const size_t dropped = std::erase_if(network_, [&](const Message& message) {
+    return message.to == node.voter.id && (from == kNoNode || message.from.id == from);
+  });
+  Say(node, "loses " + std::to_string(dropped));
+}
+
+void Script::Elect(Node& node) {
+  node.now_ms = std::max(node.now_ms, node.core->next_deadline_ms());
+  node.core->Tick(node.now_ms);
+  Work(node);
+  Stabilize({"stabilize"});
+  output_.clear();
+  Say(node, node.core->role() == Role::kLeader ? "leads term " + std::to_string(node.core->term().value())
+                                               : "was not elected");
+}
+
+void Script::Stabilize(const std::vector<std::string>& words) {
+  std::vector<Node*> among;
+  for (auto& [id, node] : nodes_) {
+    const bool named = std::find(words.begin() + 1, words.end(), std::to_string(id.value())) != words.end();
+    if ((words.size() == 1 || named) && node.core != nullptr) among.push_back(&node);
+  }
+  for (bool moved = true; moved;) {
+    moved = false;
+    for (Node* node : among) {
+      const size_t before = output_.size();
+      Persist(*node);
+      for (Node* sender : among) Deliver(*node, sender->voter.id);
+      moved = moved || output_.size() != before;
+    }
+  }
+}
+
+void Script::PrintStatus() {
+  for (const auto& [id, node] : nodes_) {
+    std::ostringstream line;
+    if (node.core == nullptr) {
+      line << "stopped";
+    } else {
+      line << RoleName(node.core->role()) << " term=" << node.core->term() << " leader=" << node.core->leader()
+           << " last=" << node.core->log().last_index() << " durable=" << node.core->log().durable_index()
+           << " commit=" << node.core->commit();
+    }
+    Say(node, line.str());
+  }
+}
+
+void Script::PrintLog(const Node& node) {
+  if (node.core == nullptr) {
+    Say(node, "disk" + DescribeEntries({node.disk.entries.begin(), node.disk.entries.end()}));
+    return;
+  }
+  const RaftLog& log = node.core->log();
+  if (log.last_index() < log.first_index()) {
+    Say(node, "log empty after " + std::to_string(log.last_index().value()));
+    return;
+  }
+  Say(node, "log" + DescribeEntries(log.Entries(log.first_index(), log.last_index() + 1, 1 << 20)));
+}
+
+}  // namespace sluice::raft::testing

@@ -1,0 +1,81 @@
+#pragma once
+// Script: runs a story about a few cores, told in commands, and answers with everything they do. The stories are raft/testdata/*.txt: a
+// block is comments and one command, a line of dashes, and the output. Nothing happens by itself: messages wait until they are
+// delivered, writes until they are persisted, time until it is advanced.
+//
+//   cluster N                 N voters with an empty log (but for the bootstrap entry), all started
+//   elect N                   campaign and stabilize, without the details
+//   campaign N                time goes on until N's election timer fires
+//   advance N MS              N's clock moves
+//   propose N DATA            read N              transfer N M         peer-lost N M        snapshot N
+//   deliver N [M]             what waits for N (from M) arrives
+//   drop N [M]                what waits for N (from M) is lost
+//   persist N                 what N has handed to its disk is durable
+//   crash N                   N stops; what was not persisted is gone, what it was sent too
+//   wipe N                    as crash, and its disk is lost: the next start is with an empty one, of another id
+//   start N
+//   stabilize [N...]          persists and delivers among these (all) until nothing moves
+//   status                    a line for each node
+//   log N                     its entries
+//
+// Thread rule: one thread, as all of the simulator.
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/testing/sim_event_loop.h"
+#include "raft/core.h"
+#include "raft/testing/sim_log_store.h"
+
+namespace sluice::raft::testing {
+
+class Script {
+ public:
+  // The whole story again, with the outputs as they are.
+  static std::string Rerun(std::string_view text);
+
+  // The output of one command; "error: ..." for one that makes no sense.
+  std::string Run(const std::string& command);
+
+ private:
+  struct Node {
+    VoterId voter;
+    SimDisk disk;
+    std::unique_ptr<SimLogStore> store;
+    std::unique_ptr<Core> core;
+    int64_t now_ms = 0;
+    uint64_t issued_persist = 0;
+    std::deque<std::pair<uint64_t, PersistRequest>> writes;
+    std::deque<std::pair<uint64_t, Message>> held;  // by the persist they wait for
+    LogIndex told_commit = kNoIndex;
+  };
+
+  void MakeCluster(int voters);
+  void Start(Node& node);
+  void Stop(Node& node);
+  bool Command(const std::vector<std::string>& words);
+  bool NodeCommand(const std::string& verb, Node& node, const std::vector<std::string>& words);
+  void Work(Node& node);
+  void Tell(Node& node, Ready ready);
+  void Persist(Node& node);
+  void Deliver(Node& node, NodeId from);
+  void Drop(Node& node, NodeId from);
+  void Stabilize(const std::vector<std::string>& words);
+  void Elect(Node& node);
+  void PrintStatus();
+  void PrintLog(const Node& node);
+  void Say(const Node& node, const std::string& line);
+  Node* Find(const std::string& word);
+
+  sluice::testing::SimScheduler scheduler_;
+  sluice::testing::SimEventLoop loop_{scheduler_};
+  std::map<NodeId, Node> nodes_;
+  std::deque<Message> network_;
+  std::string output_;
+};
+
+}  // namespace sluice::raft::testing

@@ -1,0 +1,114 @@
+// The two indexes against a naive map: every lookup, across the border between file and memory, after truncation and reopening.
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "base/random.h"
+#include "base/testing/sim_file_system.h"
+#include "storage/offset_index.h"
+#include "storage/time_index.h"
+
+namespace sluice::storage {
+namespace {
+
+constexpr Offset kBase{1000};
+
+class IndexTest : public ::testing::Test {
+ protected:
+  IndexTest() { CHECK(fs_.CreateDirectories("/log").ok()); }
+  ::sluice::testing::SimFileSystem fs_;
+};
+
+TEST_F(IndexTest, OffsetLookupsAreThoseOfAMap) {
+  OffsetIndex index(fs_, "/log/i", kBase);
+  std::map<int64_t, uint32_t> twin;
+  Random random(1);
+  int64_t offset = kBase.value();
+  uint32_t position = 0;
+  const auto check = [&] {
+    for (int64_t target = kBase.value() - 1; target <= offset + 1; target += 7) {
+      const auto entry = index.Floor(Offset(target)).value();
+      auto after = twin.upper_bound(target);
+      if (after == twin.begin()) {
+        EXPECT_EQ(entry.position, 0u);
+      } else {
+        EXPECT_EQ(entry.offset.value(), std::prev(after)->first);
+        EXPECT_EQ(entry.position, std::prev(after)->second);
+      }
+    }
+  };
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 900; ++i) {
+      offset += random.Between(1, 9);
+      position += static_cast<uint32_t>(random.Between(60, 5000));
+      ASSERT_TRUE(index.Append({Offset(offset), position}).ok());
+      twin[offset] = position;
+    }
+    check();
+    const int64_t cut = offset - random.Between(1, 3000);
+    ASSERT_TRUE(index.TruncateTo(Offset(cut)).ok());
+    twin.erase(twin.lower_bound(cut), twin.end());
+    offset = twin.rbegin()->first;
+    position = twin.rbegin()->second;
+    EXPECT_EQ(index.count(), twin.size());
+    check();
+  }
+  ASSERT_TRUE(index.file().Spill().ok());
+  OffsetIndex reopened(fs_, "/log/i", kBase);
+  EXPECT_TRUE(reopened.Load(position + 1).value());
+  EXPECT_EQ(reopened.count(), twin.size());
+  EXPECT_EQ(reopened.last().position, position);
+  EXPECT_FALSE(reopened.Load(position).value()) << "the last entry points behind the log's end";
+}
+
+TEST_F(IndexTest, TimeLookupsAreThoseOfAMap) {
+  TimeIndex index(fs_, "/log/t", kBase);
+  std::map<int64_t, int64_t> twin;
+  Random random(2);
+  int64_t time = 5000, offset = kBase.value();
+  for (int i = 0; i < 1500; ++i) {
+    offset += random.Between(1, 5);
+    const int64_t candidate = time + random.Between(-3, 6);
+    ASSERT_TRUE(index.MaybeAppend({candidate, Offset(offset)}).ok());
+    if (candidate > time || twin.empty()) {
+      time = candidate;
+      twin[time] = offset;
+    }
+  }
+  EXPECT_EQ(index.count(), twin.size());
+  for (int64_t target = 4990; target <= time + 2; ++target) {
+    const auto entry = index.Floor(target).value();
+    auto after = twin.upper_bound(target);
+    EXPECT_EQ(entry.timestamp_ms, after == twin.begin() ? TimeIndex::kNoTimestamp : std::prev(after)->first);
+    EXPECT_EQ(entry.offset.value(), after == twin.begin() ? kBase.value() : std::prev(after)->second);
+  }
+}
+
+TEST_F(IndexTest, TheBytesAreKafkas) {
+  OffsetIndex offsets(fs_, "/log/i", kBase);
+  TimeIndex times(fs_, "/log/t", kBase);
+  ASSERT_TRUE(offsets.Append({Offset(1258), 0x01020304}).ok() && offsets.file().Spill().ok());
+  ASSERT_TRUE(times.MaybeAppend({0x0a0b0c0d0e, Offset(1258)}).ok() && times.file().Spill().ok());
+  EXPECT_EQ(ReadFile(fs_, "/log/i").value(), std::string("\0\0\x01\x02\x01\x02\x03\x04", 8));
+  EXPECT_EQ(ReadFile(fs_, "/log/t").value(), std::string("\0\0\0\x0a\x0b\x0c\x0d\x0e\0\0\x01\x02", 12));
+}
+
+TEST_F(IndexTest, ATornFileIsNotTrusted) {
+  ASSERT_TRUE(WriteFileAtomically(fs_, "/log/i", std::string(12, '\1')).ok());
+  ASSERT_TRUE(WriteFileAtomically(fs_, "/log/t", std::string(13, '\1')).ok());
+  EXPECT_FALSE(OffsetIndex(fs_, "/log/i", kBase).Load(1 << 30).value());
+  EXPECT_FALSE(TimeIndex(fs_, "/log/t", kBase).Load().value());
+  EXPECT_FALSE(OffsetIndex(fs_, "/log/missing", kBase).Load(1 << 30).value());
+}
+
+TEST_F(IndexTest, AFullDiskLosesNoEntry) {
+  OffsetIndex index(fs_, "/log/i", kBase);
+  fs_.InjectFault({.operation = ::sluice::testing::FileOperation::kWrite, .path_part = "/log/i", .status = Status::DiskFull("ENOSPC"), .times = 3});
+  for (int i = 1; i <= 2000; ++i) ASSERT_TRUE(index.Append({kBase + i, static_cast<uint32_t>(i)}).ok());
+  EXPECT_EQ(index.Floor(kBase + 600).value().position, 600u);
+  EXPECT_EQ(index.count(), 2000u);
+}
+
+}  // namespace
+}  // namespace sluice::storage
