@@ -170,6 +170,7 @@ TEST(DispatchTest, AnswersEmptyRequestsInEveryVersion) {
 TEST(DispatchTest, GivesProducerIdsAndRefusesTransactions) {
   ApiTestBed bed;
   kafka::InitProducerIdRequest idempotent;
+  idempotent.transactional_id.reset();
   const auto reply = bed.Send(idempotent, 4);
   ASSERT_EQ(bed.controller.allocate.size(), 1u);
   EXPECT_FALSE(reply->has_value());

@@ -26,6 +26,7 @@ using Response = kafka::FetchResponse;
 using PartitionData = Response::PartitionData;
 
 constexpr int16_t kReplicaStateSince = 15;
+constexpr int16_t kLeaderHintsSince = 16;
 constexpr int8_t kReadCommitted = 1;
 
 // One request between its decoding and its answer.
@@ -128,7 +129,8 @@ void Finish(BrokerServices& services, const RequestContext& context, Fetching& f
     const ErrorCode error = results[i].error;
     FillResult(results[i], fetching.read_committed, out);
     failed |= error != ErrorCode::kNone;
-    if (!WantsLeaderHint(error) || leader.leader == kNoNode) continue;
+    if (context.version < kLeaderHintsSince || !WantsLeaderHint(error) || leader.leader == kNoNode)
+      continue;
     out.current_leader.leader_id = leader.leader.value();
     out.current_leader.leader_epoch = leader.epoch.value();
     AddNodeEndpoint(*services.metadata->Current(), leader.leader, context.connection->listener,

@@ -24,6 +24,7 @@ using Request = kafka::ProduceRequest;
 using Response = kafka::ProduceResponse;
 using PartitionResponse = Response::PartitionProduceResponse;
 
+constexpr int16_t kLeaderHintsSince = 10;
 constexpr int16_t kTopicIdsSince = 13;
 constexpr char kAdminClientId[] = "__admin_client";  // may write to internal topics, as in Kafka
 
@@ -139,7 +140,9 @@ void FillResult(ProduceEntryResult& result, PartitionResponse& out) {
 // Says who leads now, so that the producer need not ask for metadata first.
 void AddLeaderHint(BrokerServices& services, const RequestContext& context,
                    const ProduceEntryResult& result, PartitionResponse& out, Response& response) {
-  if (result.error != ErrorCode::kNotLeaderOrFollower || result.leader.leader == kNoNode) return;
+  if (context.version < kLeaderHintsSince || result.error != ErrorCode::kNotLeaderOrFollower)
+    return;
+  if (result.leader.leader == kNoNode) return;
   out.current_leader.leader_id = result.leader.leader.value();
   out.current_leader.leader_epoch = result.leader.epoch.value();
   AddNodeEndpoint(*services.metadata->Current(), result.leader.leader, context.connection->listener,

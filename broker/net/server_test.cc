@@ -195,8 +195,8 @@ TEST_F(ServerTest, LargeRequestsAndMixedRepliesSurviveTheTrip) {
   Sink::Request request = sink_.Take();
   EXPECT_EQ(request.body, body);
 
-  char path[] = "server_test_XXXXXX";
-  const int descriptor = mkstemp(path);
+  std::string path = ::testing::TempDir() + "server_test_XXXXXX";
+  const int descriptor = mkstemp(path.data());
   ASSERT_GE(descriptor, 0);
   close(descriptor);
   const auto fs = NewPosixFileSystem();
