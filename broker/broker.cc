@@ -14,14 +14,12 @@
 #include "broker/net/peer_client_asio.h"
 #include "broker/net/server.h"
 #include "broker/producer_id_allocator.h"
-#include "metadata/replay.h"
 
 namespace sluice::broker {
 namespace {
 
 // Files and directories of ours beside the partitions; none looks like "<topic>-<number>".
 constexpr char kImageFile[] = "/metadata-image";
-constexpr char kBootIdFile[] = "/boot-id";
 constexpr char kKvDirectory[] = "/kv";
 constexpr char kKernelBootId[] = "/proc/sys/kernel/random/boot_id";
 
@@ -198,48 +196,11 @@ sluice::metadata::RegisterBrokerRecord Broker::Registration() {
   record.set_rack(config_.rack);
   record.set_grpc_address(options_.grpc_address);
   record.set_http_address(options_.http_address);
-  record.set_boot_id(boot_id_);
+  record.set_boot_id(ReadWord(*options_.file_system, kKernelBootId));
   record.set_fenced(true);
   record.set_is_controller(config_.is_controller);
   record.set_version(kVersion);
   return record;
-}
-
-// Whether some topic may have been in replicated mode when the last process ended. The copy of the
-// metadata may be older than that, but the mode that a topic had is what its acknowledgements were
-// given under.
-bool Broker::AnyReplicatedDurability() const {
-  if (logs_->Partitions().empty()) return false;
-  if (config_.values.GetString("durability") != "fsync") return true;
-  const Result<std::string> bytes =
-      ReadFile(*options_.file_system, config_.log_directory + kImageFile);
-  metadata::ImageSnapshot snapshot;
-  if (!bytes.ok() || !snapshot.ParseFromString(*bytes)) return true;
-  for (const metadata::MetadataRecord& record : snapshot.records()) {
-    if (record.has_config() && record.config().key() == "durability" &&
-        record.config().value() != "fsync")
-      return true;
-  }
-  return false;
-}
-
-LastStop Broker::HowItStopped() {
-  FileSystem& fs = *options_.file_system;
-  boot_id_ = ReadWord(fs, kKernelBootId);
-  LastStop stop;
-  stop.clean = logs_->last_shutdown().clean;
-  // A host that does not tell (no /proc) counts as rebooted at each start.
-  stop.rebooted = boot_id_.empty() || ReadWord(fs, config_.log_directory + kBootIdFile) != boot_id_;
-  stop.any_replicated = AnyReplicatedDurability();
-  return stop;
-}
-
-// Only once the controllers know how this broker stopped may the next start find the same boot id
-// and conclude that nothing was lost.
-void Broker::KeepBootId() {
-  const Status written =
-      WriteFileAtomically(*options_.file_system, config_.log_directory + kBootIdFile, boot_id_);
-  LOG_IF(WARNING, !written.ok()) << "cannot keep the boot id: " << written.ToString();
 }
 
 Status Broker::JoinCluster() {
@@ -248,11 +209,13 @@ Status Broker::JoinCluster() {
   options.metadata = &metadata_;
   options.controller = heartbeat_client_.get();
   options.loop = heartbeat_loop_.get();
-  options.unclean = MayHaveLostAcknowledgedBytes(HowItStopped());
   options.registration = Registration();
-  options.previous_broker_epoch = logs_->last_shutdown().broker_epoch;
+  // The controllers judge by topic what a stop without the marker and another boot id mean; a
+  // damaged log has lost bytes in any case.
+  options.unclean = !logs_->DamagedLogs().empty();
+  const storage::ShutdownState& last = logs_->last_shutdown();
+  options.previous_broker_epoch = last.clean ? last.broker_epoch : -1;
   options.heartbeat_interval_ms = config_.broker_heartbeat_interval_ms;
-  options.on_registered = [this] { KeepBootId(); };
   options.on_leader = [this](NodeId leader) { metadata_client_->OnLeader(leader); };
   // After the replica manager, so that an image counts as applied only when the replicas have it.
   lifecycle_ = std::make_unique<BrokerLifecycle>(std::move(options));
@@ -321,13 +284,11 @@ void Broker::Stop() {
 }
 
 void Broker::CloseLogs(const std::map<storage::TopicPartition, Offset>& high_watermarks) {
-  const storage::ShutdownState& last = logs_->last_shutdown();
-  const bool registered = state_.broker_epoch >= 0;
-  // A start that never got as far as to tell the controllers of an unclean stop must not cover it
-  // with a clean one.
-  if (!registered && !last.clean) return;
-  const Status closed = logs_->CloseCleanly(
-      high_watermarks, BrokerEpoch(registered ? state_.broker_epoch.load() : last.broker_epoch));
+  // A start that never got as far as to register leaves the marker as it was found, so that the
+  // next one tells the same of the past.
+  const int64_t registered = state_.broker_epoch;
+  const int64_t epoch = registered >= 0 ? registered : logs_->last_shutdown().broker_epoch;
+  const Status closed = logs_->CloseCleanly(high_watermarks, BrokerEpoch(epoch));
   LOG_IF(ERROR, !closed.ok()) << "the logs could not be closed cleanly: " << closed.ToString();
 }
 

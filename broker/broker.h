@@ -34,7 +34,6 @@ namespace sluice::broker {
 class AsioPeerConnector;
 class BrokerLifecycle;
 class BrokerMetrics;
-struct LastStop;
 class Dispatcher;
 class FetchSessionCache;
 class GrpcControllerClient;
@@ -90,9 +89,6 @@ class Broker {
   Status JoinCluster();
   Status StartParts();
 
-  bool AnyReplicatedDurability() const;
-  LastStop HowItStopped();
-  void KeepBootId();
   void CloseLogs(const std::map<storage::TopicPartition, Offset>& high_watermarks);
   sluice::metadata::RegisterBrokerRecord Registration();
   std::map<NodeId, std::string> Controllers() const;
@@ -103,7 +99,6 @@ class Broker {
   MetadataCache metadata_;
   NetMetrics net_metrics_;
   ApiMetrics api_metrics_;
-  std::string boot_id_;  // of the host; empty when it does not tell
 
   // Loops outlive what runs on them. Heartbeats have their own: a late one costs leadership.
   std::unique_ptr<ThreadEventLoop> heartbeat_loop_;

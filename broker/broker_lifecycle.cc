@@ -13,13 +13,6 @@ constexpr int64_t kRegisterRetryMs = 100;
 
 }  // namespace
 
-bool MayHaveLostAcknowledgedBytes(const LastStop& stop) {
-  if (stop.damaged) return true;
-  // After a kill the page cache still holds every byte, and in fsync mode acknowledged bytes are on
-  // the disk whatever happened.
-  return !stop.clean && stop.rebooted && stop.any_replicated;
-}
-
 BrokerLifecycle::BrokerLifecycle(BrokerLifecycleOptions options) : options_(std::move(options)) {
   options_.metadata->AddListener([gate = gate_, this](const sluice::metadata::ImagePtr&,
                                                       const sluice::metadata::ImagePtr& after) {
@@ -107,7 +100,6 @@ void BrokerLifecycle::OnRegistered(Result<controller::RegisterBrokerResponse> re
   options_.unclean = false;
   options_.previous_broker_epoch = response->broker_epoch();
   stage_ = Stage::kStarting;
-  if (options_.on_registered) options_.on_registered();
   LOG(INFO) << "registered as broker " << options_.state->node_id << " with epoch "
             << response->broker_epoch();
   Heartbeat();

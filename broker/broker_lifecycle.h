@@ -32,26 +32,16 @@
 
 namespace sluice::broker {
 
-// What decides whether a replica may have lost acknowledged bytes (architecture.md section 4).
-struct LastStop {
-  bool clean = false;     // the clean-shutdown marker was there
-  bool rebooted = false;  // the host's boot id is another one than at the last start, or unknown
-  bool any_replicated = true;  // some partition's durability is not fsync
-  bool damaged = false;        // a log was found damaged beyond a torn tail
-};
-bool MayHaveLostAcknowledgedBytes(const LastStop& stop);
-
 struct BrokerLifecycleOptions {
   BrokerState* state = nullptr;  // none of these is owned; all outlive the lifecycle
   MetadataCache* metadata = nullptr;
   ControllerClient* controller = nullptr;
   EventLoop* loop = nullptr;
   sluice::metadata::RegisterBrokerRecord registration;
-  bool unclean = false;
-  int64_t previous_broker_epoch = -1;  // from the clean-shutdown marker
+  bool unclean = false;                // a log was found damaged beyond its torn tail
+  int64_t previous_broker_epoch = -1;  // from the clean-shutdown marker; -1 without one
   int64_t heartbeat_interval_ms = 100;
   int64_t shutdown_timeout_ms = 5000;
-  std::function<void()> on_registered;    // told on the loop, before the first heartbeat
   std::function<void(NodeId)> on_leader;  // told on the loop which controller answered
 };
 

@@ -271,22 +271,5 @@ TEST_F(BrokerLifecycleTest, NothingRunsAfterStop) {
   Apply(9);
 }
 
-struct UncleanCase {
-  LastStop stop;
-  bool expected;
-};
-
-TEST(MayHaveLostAcknowledgedBytesTest, FollowsTheRule) {
-  const UncleanCase cases[] = {
-      {{.clean = true, .rebooted = true, .any_replicated = true}, false},
-      {{.clean = false, .rebooted = false, .any_replicated = true},
-       false},  // SIGKILL: the page cache survives
-      {{.clean = false, .rebooted = true, .any_replicated = false}, false},  // fsync mode
-      {{.clean = false, .rebooted = true, .any_replicated = true}, true},    // power cut
-      {{.clean = true, .rebooted = false, .any_replicated = false, .damaged = true}, true},
-  };
-  for (const UncleanCase& c : cases) EXPECT_EQ(MayHaveLostAcknowledgedBytes(c.stop), c.expected);
-}
-
 }  // namespace
 }  // namespace sluice::broker
