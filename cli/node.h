@@ -5,10 +5,13 @@
 //
 // Thread rule: Start, Stop and the destructor from the main thread.
 
+#include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "admin/handlers.h"
+#include "admin/http_routes.h"
 #include "admin/http_server.h"
 #include "admin/metrics_collector.h"
 #include "admin/node_backend.h"
@@ -39,12 +42,13 @@ class Node {
 
   // Start's steps, in order.
   Status CheckFormatted();
-  Status StartController();
-  Status StartRpcServer();
+  Status OpenController();
+  Status StartRpc();
   Status StartBroker();
-  Status StartDoors();
+  Status StartHttp();
   admin::NodeBackendOptions BackendOptions();
   admin::Readiness Readiness() const;
+  std::optional<admin::LocalController> LocalController() const;
 
   const metadata::ServerConfig config_;
   std::unique_ptr<FileSystem> fs_ = NewPosixFileSystem();
@@ -56,6 +60,8 @@ class Node {
   std::unique_ptr<ThreadEventLoop> admin_loop_;
   std::unique_ptr<controller::ControllerNode> controller_;
   std::unique_ptr<broker::Broker> broker_;
+  // The admin service answers before the broker is there, and sees it only once it is whole.
+  std::atomic<broker::Broker*> broker_in_service_ = nullptr;
   std::unique_ptr<admin::NodeBackend> backend_;
   std::unique_ptr<admin::Handlers> handlers_;
   std::unique_ptr<admin::MetricsCollector> collector_;

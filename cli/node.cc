@@ -1,0 +1,200 @@
+#include "cli/node.h"
+
+#include "cli/cluster_plan.h"
+#include "storage/log_manager.h"
+
+namespace sluice::cli {
+
+namespace {
+
+constexpr int64_t kRpcGraceMs = 500;
+
+std::vector<std::string> AddressesOf(const std::vector<metadata::VoterAddress>& voters) {
+  std::vector<std::string> addresses;
+  for (const metadata::VoterAddress& voter : voters) addresses.push_back(voter.address.ToString());
+  return addresses;
+}
+
+// The gRPC server's addresses: the CONTROLLER listener and the admin's, often one and the same.
+std::vector<std::string> RpcAddresses(const metadata::ServerConfig& config) {
+  std::vector<std::string> addresses = {config.grpc_listener.ToString()};
+  if (config.controller_listener && *config.controller_listener != config.grpc_listener) {
+    addresses.push_back(config.controller_listener->ToString());
+  }
+  return addresses;
+}
+
+std::vector<admin::LocalPartition> LocalPartitions(const broker::Broker* broker) {
+  std::vector<admin::LocalPartition> partitions;
+  if (broker == nullptr) return partitions;
+  for (const broker::PartitionStatus& status : broker->Partitions()) {
+    partitions.push_back({status.name.topic, status.name.partition, status.is_leader,
+                          status.log_start_offset, status.log_end_offset, status.high_watermark,
+                          status.size_bytes, !status.error.empty()});
+  }
+  return partitions;
+}
+
+}  // namespace
+
+Node::Node(metadata::ServerConfig config) : config_(std::move(config)) {}
+
+Node::~Node() { Stop(); }
+
+Result<std::unique_ptr<Node>> Node::Start(metadata::ServerConfig config) {
+  std::unique_ptr<Node> node(new Node(std::move(config)));
+  SLUICE_RETURN_IF_ERROR(node->CheckFormatted());
+  SLUICE_RETURN_IF_ERROR(node->OpenController());
+  SLUICE_RETURN_IF_ERROR(node->StartRpc());
+  SLUICE_RETURN_IF_ERROR(node->StartBroker());
+  SLUICE_RETURN_IF_ERROR(node->StartHttp());
+  return node;
+}
+
+// A quorum of one formats itself; any other must be formatted from one plan, or two halves of it
+// could each believe to be the cluster.
+Status Node::CheckFormatted() {
+  SLUICE_ASSIGN_OR_RETURN(std::optional<storage::DirectoryIdentity> identity,
+                          storage::LogManager::ReadIdentity(*fs_, config_.log_directory));
+  if (!identity && config_.is_controller && config_.voters.size() == 1) {
+    const ClusterPlan plan = ClusterPlan::Generate(
+        {{config_.node_id, config_.voters[0].address.ToString()}}, random_);
+    SLUICE_RETURN_IF_ERROR(FormatNode(*fs_, random_, config_, plan));
+    SLUICE_ASSIGN_OR_RETURN(identity,
+                            storage::LogManager::ReadIdentity(*fs_, config_.log_directory));
+  }
+  if (!identity) {
+    return Status::NotFound(config_.log_directory + " is not formatted for a cluster");
+  }
+  if (identity->node_id != config_.node_id) {
+    return Status::InvalidArgument(config_.log_directory + " belongs to node " +
+                                   std::to_string(identity->node_id.value()) +
+                                   " (meta.properties), but node.id is " +
+                                   std::to_string(config_.node_id.value()));
+  }
+  cluster_id_ = identity->cluster_id;
+  directory_id_ = identity->directory_id;
+  return Status::Ok();
+}
+
+Status Node::OpenController() {
+  if (!config_.is_controller) return Status::Ok();
+  controller::ControllerNodeOptions options;
+  options.config = &config_;
+  options.file_system = fs_.get();
+  options.clock = &clock_;
+  options.random = random_.Fork();
+  options.cluster_id = cluster_id_;
+  options.directory_id = directory_id_;
+  options.on_failure = [](const Status& failure) {
+    LOG(FATAL) << "the metadata log failed, this node gives up: " << failure.ToString();
+  };
+  SLUICE_ASSIGN_OR_RETURN(controller_, controller::ControllerNode::Open(std::move(options)));
+  return Status::Ok();
+}
+
+admin::Readiness Node::Readiness() const {
+  const broker::Broker* broker = broker_in_service_.load();
+  if (config_.is_broker) {
+    if (broker == nullptr) return {false, "the broker is starting"};
+    return {broker->Ready(), broker->WhyNotReady()};
+  }
+  const bool known = controller_->image()->last_index.value() >= 0;
+  return {known, known ? "" : "the quorum has not committed anything yet"};
+}
+
+admin::NodeBackendOptions Node::BackendOptions() {
+  admin::NodeBackendOptions options;
+  options.node_id = config_.node_id;
+  options.cluster_id = cluster_id_;
+  options.directory_id = directory_id_;
+  options.config = &config_.values;
+  options.loop = admin_loop_.get();
+  options.voters = AddressesOf(config_.voters);
+  options.ready = [this] { return Readiness(); };
+  options.image = [this] {
+    broker::Broker* broker = broker_in_service_.load();
+    if (broker != nullptr) return broker->metadata().Current();
+    return controller_ ? controller_->image() : metadata::EmptyImage();
+  };
+  options.when_applied = [this](LogIndex index, std::function<void()> done) {
+    broker::Broker* broker = broker_in_service_.load();
+    if (broker != nullptr) return broker->metadata().WhenApplied(index, std::move(done));
+    if (controller_) controller_->WhenApplied(index, std::move(done));
+  };
+  if (config_.is_broker) {
+    options.partitions = [this] { return LocalPartitions(broker_in_service_.load()); };
+  }
+  if (config_.is_controller) options.controller = [this] { return LocalController(); };
+  return options;
+}
+
+std::optional<admin::LocalController> Node::LocalController() const {
+  const raft::DriverStatus status = controller_->status();
+  return admin::LocalController{controller_->active(), status.leader, status.term, status.commit,
+                                status.last_index};
+}
+
+Status Node::StartRpc() {
+  admin_loop_ = std::make_unique<ThreadEventLoop>("admin", clock_);
+  backend_ = std::make_unique<admin::NodeBackend>(BackendOptions(), random_.Fork());
+  handlers_ = std::make_unique<admin::Handlers>(*backend_);
+  admin_service_ = std::make_unique<admin::AdminService>(*handlers_);
+  rpc::ServerOptions options;
+  options.addresses = RpcAddresses(config_);
+  options.services = {admin_service_.get()};
+  if (controller_) {
+    for (grpc::Service* service : controller_->services()) options.services.push_back(service);
+  }
+  SLUICE_ASSIGN_OR_RETURN(rpc_server_, rpc::Server::Start(options));
+  rpc_server_->SetServing(true);
+  if (controller_) controller_->Start();
+  return Status::Ok();
+}
+
+Status Node::StartBroker() {
+  if (!config_.is_broker) return Status::Ok();
+  broker::BrokerOptions options;
+  options.config = &config_;
+  options.file_system = fs_.get();
+  options.clock = &clock_;
+  options.metrics = &metrics_;
+  options.random = random_.Fork();
+  options.grpc_address = config_.grpc_advertised.ToString();
+  options.http_address = config_.http_advertised.ToString();
+  // What the disk did with the last writes is unknown: the others, whose disks answered, take over.
+  options.on_storage_failure = [](const Status& failure) {
+    LOG(FATAL) << "the log directory failed, this node gives up: " << failure.ToString();
+  };
+  SLUICE_ASSIGN_OR_RETURN(broker_, broker::Broker::Start(std::move(options)));
+  broker_in_service_ = broker_.get();
+  return Status::Ok();
+}
+
+Status Node::StartHttp() {
+  collector_ = std::make_unique<admin::MetricsCollector>(*backend_);
+  collector_->AddSource([this](admin::MetricsText& text) { text.Append(metrics_.PrometheusText()); });
+  admin::HttpServerOptions options;
+  options.host = config_.http_listener.host;
+  options.port = config_.http_listener.port;
+  options.handler = admin::MakeHttpHandler(*backend_, *handlers_, *collector_);
+  SLUICE_ASSIGN_OR_RETURN(http_server_, admin::HttpServer::Start(std::move(options)));
+  return Status::Ok();
+}
+
+bool Node::Ready() const { return Readiness().ready; }
+
+// The broker goes while the doors and the controller still serve: its leaders must move first.
+void Node::Stop() {
+  if (std::exchange(stopped_, true)) return;
+  if (broker_) broker_->Stop();
+  if (http_server_) http_server_->Stop();
+  if (rpc_server_) rpc_server_->SetServing(false);
+  if (controller_) controller_->Stop();
+  if (admin_service_) admin_service_->Stop();
+  if (rpc_server_) rpc_server_->Stop(kRpcGraceMs);
+  if (backend_) backend_->Stop();
+  broker_in_service_ = nullptr;
+}
+
+}  // namespace sluice::cli
