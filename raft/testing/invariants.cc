@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "base/crc32c.h"
+#include "raft/quorum.h"
 
 namespace sluice::raft::testing {
 namespace {
@@ -29,8 +30,10 @@ void Invariants::Restarted(NodeId node) {
 void Invariants::Observe(NodeId node, const Core& core) {
   Seen& seen = seen_[node];
   // A term that was never made durable may be forgotten; one that was answered or voted in may not.
-  if (core.term() < seen.term) Breach(Join("node ", node, " fell from term ", seen.term, " to ", core.term()));
-  if (core.commit() < seen.commit) Breach(Join("node ", node, " commit fell from ", seen.commit, " to ", core.commit()));
+  if (core.term() < seen.term)
+    Breach(Join("node ", node, " fell from term ", seen.term, " to ", core.term()));
+  if (core.commit() < seen.commit)
+    Breach(Join("node ", node, " commit fell from ", seen.commit, " to ", core.commit()));
   seen.commit = core.commit();
   seen.last_term = core.term();
   if (core.role() == Role::kLeader) CheckLeader(node, core);
@@ -40,6 +43,7 @@ void Invariants::CheckLeader(NodeId node, const Core& core) {
   Seen& seen = seen_[node];
   if (seen.led_term == core.term()) return;
   seen.led_term = core.term();
+  seen.led_commit = core.commit();
   // A leader has voted for itself durably: from now on its term is a promise.
   seen.term = std::max(seen.term, core.term());
   const auto [leader, first] = leaders_.emplace(core.term(), node);
@@ -49,10 +53,65 @@ void Invariants::CheckLeader(NodeId node, const Core& core) {
   for (size_t i = 0; i < committed_.size(); ++i) {
     const LogIndex index(static_cast<int64_t>(i));
     if (index < core.log().first_index()) continue;
-    if (committed_[i].known_in_term >= core.term() || core.log().TermAt(index) == committed_[i].term) continue;
-    Breach(Join("leader ", node, " of term ", core.term(), " lacks the committed entry ", index, "/", committed_[i].term));
+    if (committed_[i].known_in_term >= core.term() ||
+        core.log().TermAt(index) == committed_[i].term)
+      continue;
+    Breach(Join("leader ", node, " of term ", core.term(), " lacks the committed entry ", index,
+                "/", committed_[i].term));
     return;
   }
+}
+
+void Invariants::CheckCommitRule(NodeId node, const Core& core,
+                                 const std::vector<const SimDisk*>& disks) {
+  Seen& seen = seen_[node];
+  if (core.role() != Role::kLeader || seen.led_term != core.term() ||
+      core.commit() <= seen.led_commit)
+    return;
+  const LogIndex commit = seen.led_commit = core.commit();
+  if (core.log().TermAt(commit) != core.term()) {
+    Breach(Join("leader ", node, " of term ", core.term(), " committed ", commit,
+                ", an entry of another term"));
+  }
+  const auto holds = std::count_if(disks.begin(), disks.end(), [&](const SimDisk* disk) {
+    if (disk->snapshot.has_value() && disk->snapshot->meta.index >= commit) return true;
+    if (commit < disk->first_index || commit > disk->last_index()) return false;
+    return core.log().TermAt(commit) ==
+           disk->entries[static_cast<size_t>(commit - disk->first_index)].term;
+  });
+  if (static_cast<size_t>(holds) >= MajorityOf(disks.size())) return;
+  Breach(Join("leader ", node, " of term ", core.term(), " committed ", commit, " with ", holds,
+              " copies on disk"));
+}
+
+void Invariants::Sent(const Message& message, const SimDisk& disk) {
+  if (const auto* request = std::get_if<VoteRequest>(&message.body);
+      request != nullptr && !request->pre_vote) {
+    CheckVote(message.from.id, message.term, message.from.id, disk);
+  }
+  if (const auto* vote = std::get_if<VoteResponse>(&message.body);
+      vote != nullptr && !vote->pre_vote && vote->granted) {
+    CheckVote(message.from.id, message.term, message.to, disk);
+  }
+  if (const auto* append = std::get_if<AppendResponse>(&message.body);
+      append != nullptr && append->success) {
+    const LogIndex snapshot = disk.snapshot.has_value() ? disk.snapshot->meta.index : kNoIndex;
+    if (append->match > std::max(disk.last_index(), snapshot)) {
+      Breach(Join("node ", message.from.id, " acknowledged ", append->match, ", its disk ends at ",
+                  disk.last_index()));
+    }
+  }
+}
+
+void Invariants::CheckVote(NodeId voter, Term term, NodeId candidate, const SimDisk& disk) {
+  const auto [vote, first] = votes_.emplace(std::pair(voter, term), candidate);
+  if (!first && vote->second != candidate) {
+    Breach(Join("node ", voter, " voted for ", vote->second, " and for ", candidate, " in term ",
+                term));
+  }
+  if (disk.hard_state.term > term || disk.hard_state == HardState{term, candidate}) return;
+  Breach(Join("node ", voter, " voted for ", candidate, " in term ", term,
+              " before that was on its disk"));
 }
 
 void Invariants::Appended(NodeId node, Term prev_term, const std::vector<Entry>& entries) {
@@ -60,7 +119,8 @@ void Invariants::Appended(NodeId node, Term prev_term, const std::vector<Entry>&
     const Content content{Crc32c(entry.data), prev_term};
     const auto [known, first] = contents_.emplace(std::pair(entry.index, entry.term), content);
     if (!first && (known->second.crc != content.crc || known->second.prev_term != prev_term)) {
-      Breach(Join("node ", node, ": entry ", entry.index, "/", entry.term, " differs from another log's"));
+      Breach(Join("node ", node, ": entry ", entry.index, "/", entry.term,
+                  " differs from another log's"));
     }
     prev_term = entry.term;
   }
@@ -77,7 +137,8 @@ void Invariants::Applied(NodeId node, const std::vector<Entry>& entries) {
     const auto at = static_cast<size_t>(entry.index.value());
     if (at == committed_.size()) committed_.push_back({entry.term, crc, seen.last_term});
     if (at > committed_.size()) {
-      Breach(Join("node ", node, " applied ", entry.index, " when only ", committed_.size(), " were known"));
+      Breach(Join("node ", node, " applied ", entry.index, " when only ", committed_.size(),
+                  " were known"));
     } else if (committed_[at].term != entry.term || committed_[at].crc != crc) {
       Breach(Join("node ", node, " applied another entry at ", entry.index));
     }
@@ -86,10 +147,12 @@ void Invariants::Applied(NodeId node, const std::vector<Entry>& entries) {
 
 void Invariants::SnapshotLoaded(NodeId node, const SnapshotMeta& meta) {
   Seen& seen = seen_[node];
-  if (meta.index <= seen.applied) Breach(Join("node ", node, " loaded a snapshot of the past, ", meta.index));
+  if (meta.index <= seen.applied)
+    Breach(Join("node ", node, " loaded a snapshot of the past, ", meta.index));
   const auto at = static_cast<size_t>(meta.index.value());
   if (at >= committed_.size() || committed_[at].term != meta.term) {
-    Breach(Join("node ", node, " loaded a snapshot of what is not committed, ", meta.index, "/", meta.term));
+    Breach(Join("node ", node, " loaded a snapshot of what is not committed, ", meta.index, "/",
+                meta.term));
   }
   seen.applied = meta.index;
 }
@@ -103,7 +166,8 @@ void Invariants::Acknowledged(LogIndex index, const std::string& data) {
 }
 
 void Invariants::ReadFinished(LogIndex floor, LogIndex index) {
-  if (index < floor) Breach(Join("a read at ", index, " misses the write acknowledged before it at ", floor));
+  if (index < floor)
+    Breach(Join("a read at ", index, " misses the write acknowledged before it at ", floor));
 }
 
 }  // namespace sluice::raft::testing

@@ -1,15 +1,24 @@
 #pragma once
-// Invariants: what must hold in every run of a Raft cluster, checked from outside over all nodes and all their incarnations.
+// Invariants: what must hold in every run of a Raft cluster, checked from outside over all nodes
+// and all their incarnations.
 //
 //   election safety       a term has at most one leader
-//   log matching          two logs that hold an entry of the same index and term are equal up to there. Checked by induction: an
+//   log matching          two logs that hold an entry of the same index and term are equal up to
+//   there. Checked by induction: an
 //                         (index, term) names one content and one term before it
-//   leader completeness   a leader's log holds every entry that was committed in an earlier term. (One that wins late, when a
+//   leader completeness   a leader's log holds every entry that was committed in an earlier term.
+//   (One that wins late, when a
 //                         later term has begun to commit, lacks that, and can do nothing.)
-//   state machine safety  no two nodes apply different entries at one index, and none skips or repeats one
-//   monotony              term and commit of an incarnation never fall; a node's term never falls, restarts included
-//   acknowledged          an acknowledged proposal is the committed entry at its index
-//   linearizable reads    a read's index covers every write acknowledged before the read began
+//   state machine safety  no two nodes apply different entries at one index, and none skips or
+//   repeats one monotony              term and commit of an incarnation never fall; a node's term
+//   never falls, restarts included acknowledged          an acknowledged proposal is the committed
+//   entry at its index linearizable reads    a read's index covers every write acknowledged before
+//   the read began promises              a vote, a candidacy or an acknowledgement leaves only when
+//   the sender's disk holds what it says, and a node
+//                         votes for one candidate a term, restarts included
+//   commit rule           what a leader commits is of its own term and on the disks of a majority.
+//   (Breaking either loses data only in
+//                         rare schedules; checked here it shows at once.)
 //
 // Thread rule: one thread, as all of the simulator.
 
@@ -19,6 +28,7 @@
 #include <vector>
 
 #include "raft/core.h"
+#include "raft/testing/sim_log_store.h"
 
 namespace sluice::raft::testing {
 
@@ -28,6 +38,11 @@ class Invariants {
   void Restarted(NodeId node);
   // After each event, for each running node.
   void Observe(NodeId node, const Core& core);
+  // After the observation of `node`, with the disks of all voters: what it has committed as a
+  // leader since the one before.
+  void CheckCommitRule(NodeId node, const Core& core, const std::vector<const SimDisk*>& disks);
+  // A message leaves `disk`'s node.
+  void Sent(const Message& message, const SimDisk& disk);
   // Entries on their way into a node's log; `prev_term` is that of the entry before the first.
   void Appended(NodeId node, Term prev_term, const std::vector<Entry>& entries);
   void Applied(NodeId node, const std::vector<Entry>& entries);
@@ -43,11 +58,12 @@ class Invariants {
 
  private:
   struct Seen {
-    Term term;      // the highest it led in; survives restarts
+    Term term;       // the highest it led in; survives restarts
     Term last_term;  // when it was last observed
     LogIndex commit = kNoIndex;
     LogIndex applied = kNoIndex;
     Term led_term{-1};
+    LogIndex led_commit = kNoIndex;  // at the last observation as leader of led_term
   };
   struct Content {
     uint32_t crc;
@@ -55,9 +71,11 @@ class Invariants {
   };
   void Breach(std::string what);
   void CheckLeader(NodeId node, const Core& core);
+  void CheckVote(NodeId voter, Term term, NodeId candidate, const SimDisk& disk);
 
   std::map<NodeId, Seen> seen_;
   std::map<Term, NodeId> leaders_;
+  std::map<std::pair<NodeId, Term>, NodeId> votes_;
   std::map<std::pair<LogIndex, Term>, Content> contents_;
   struct Committed {
     Term term;

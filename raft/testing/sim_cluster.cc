@@ -55,16 +55,21 @@ void SimStateMachine::OnRoleChange(Role new_role, Term, NodeId new_leader) {
 
 void SimCluster::Node::Send(NodeId, Message message) {
   cluster->Trace(Describe(message));
+  cluster->invariants_.Sent(message, disk);
   cluster->network_.Send(std::move(message));
 }
 
 SimCluster::SimCluster(SimClusterOptions options, uint64_t seed)
-    : options_(options), random_(seed), network_(scheduler_, random_.Fork()), disk_latency_(options.disk) {
+    : options_(options),
+      random_(seed),
+      network_(scheduler_, random_.Fork()),
+      disk_latency_(options.disk) {
   network_.set_options(options.network);
   network_.set_deliver([this](Message message) {
     Node& node = *nodes_.at(message.to);
     if (node.driver == nullptr) return;
-    node.loop->Post([&node, message = std::move(message)]() mutable { node.driver->Step(std::move(message)); });
+    node.loop->Post(
+        [&node, message = std::move(message)]() mutable { node.driver->Step(std::move(message)); });
   });
   Bootstrap bootstrap{.cluster_id = kClusterId, .payload = "first"};
   for (int i = 1; i <= options.voters; ++i) bootstrap.voters.push_back({NodeId(i), DiskId(i, 0)});
@@ -89,9 +94,12 @@ void SimCluster::Start(NodeId id) {
     invariants_.Appended(id, prev_term, entries);
   });
   node.state_machine = std::make_unique<SimStateMachine>(id, invariants_);
-  node.driver = std::make_unique<Driver>(
-      DriverOptions{.config = options_.config, .cluster_id = kClusterId, .self = node.voter, .random = random_.Fork()},
-      DriverParts{*node.loop, *node.log, node, *node.state_machine});
+  node.driver =
+      std::make_unique<Driver>(DriverOptions{.config = options_.config,
+                                             .cluster_id = kClusterId,
+                                             .self = node.voter,
+                                             .random = random_.Fork()},
+                               DriverParts{*node.loop, *node.log, node, *node.state_machine});
   node.loop->Post([&node] { node.driver->Start(); });
 }
 
@@ -129,7 +137,8 @@ void SimCluster::Isolate(NodeId id) {
 void SimCluster::TellPeersRefused(NodeId id) {
   for (const auto& [other, node] : nodes_) {
     if (other == id || node->driver == nullptr) continue;
-    node->loop->RunAfter(random_.Between(1, 5), [&peer = *node, id] { peer.driver->PeerLost(id, true); });
+    node->loop->RunAfter(random_.Between(1, 5),
+                         [&peer = *node, id] { peer.driver->PeerLost(id, true); });
   }
 }
 
@@ -148,7 +157,8 @@ void SimCluster::Propose(NodeId id, std::string data, std::function<void(Result<
 }
 
 void SimCluster::Read(NodeId id, std::function<void(Result<LogIndex>)> done) {
-  driver(id).ReadIndex([this, floor = invariants_.ReadStarted(), done = std::move(done)](const Result<LogIndex>& result) {
+  driver(id).ReadIndex([this, floor = invariants_.ReadStarted(),
+                        done = std::move(done)](const Result<LogIndex>& result) {
     if (result.ok()) invariants_.ReadFinished(floor, *result);
     if (done) done(result);
   });
@@ -156,8 +166,12 @@ void SimCluster::Read(NodeId id, std::function<void(Result<LogIndex>)> done) {
 
 bool SimCluster::Step() {
   if (!invariants_.breach().empty() || !scheduler_.Step()) return false;
+  std::vector<const SimDisk*> disks;
+  for (const auto& [id, node] : nodes_) disks.push_back(&node->disk);
   for (const auto& [id, node] : nodes_) {
-    if (node->driver != nullptr) invariants_.Observe(id, node->driver->core());
+    if (node->driver == nullptr) continue;
+    invariants_.Observe(id, node->driver->core());
+    invariants_.CheckCommitRule(id, node->driver->core(), disks);
   }
   return true;
 }
@@ -208,7 +222,8 @@ bool SimCluster::settled() const {
 
 void SimCluster::Trace(const std::string& line) {
   const std::string stamped = std::to_string(now_ms()) + " " + line;
-  for (const char c : stamped) trace_hash_ = (trace_hash_ ^ static_cast<uint8_t>(c)) * 1099511628211ULL;
+  for (const char c : stamped)
+    trace_hash_ = (trace_hash_ ^ static_cast<uint8_t>(c)) * 1099511628211ULL;
   if (trace_ != nullptr) trace_->push_back(stamped);
 }
 
