@@ -12,7 +12,8 @@ namespace {
 constexpr int8_t kFormat = 1;
 
 Status Damaged(const kafka::RecordBatchView& batch, const std::string& what) {
-  return Status::Corruption("metadata log, offset " + std::to_string(batch.base_offset().value()) + ": " + what);
+  return Status::Corruption("metadata log, offset " + std::to_string(batch.base_offset().value()) +
+                            ": " + what);
 }
 
 }  // namespace
@@ -38,7 +39,8 @@ EncodedEntry EncodeEntry(const raft::Entry& entry, uint32_t previous_chain, int6
 
 Result<DecodedEntry> DecodeEntry(const kafka::RecordBatchView& batch) {
   SLUICE_RETURN_IF_ERROR(batch.CheckCrc());
-  if (batch.record_count() != 1 || batch.codec() != kafka::Codec::kNone) return Damaged(batch, "not one plain record");
+  if (batch.record_count() != 1 || batch.codec() != kafka::Codec::kNone)
+    return Damaged(batch, "not one plain record");
   kafka::RecordIterator records(batch, batch.records());
   kafka::Record record;
   if (!records.Next(record)) return records.status();
@@ -48,14 +50,16 @@ Result<DecodedEntry> DecodeEntry(const kafka::RecordBatchView& batch) {
   decoded.entry.index = LogIndex(reader.ReadInt64());
   decoded.entry.term = Term(reader.ReadInt32());
   decoded.previous_chain = reader.ReadUint32();
-  if (reader.ReadInt8() != kFormat) return Damaged(batch, "an entry format that this version does not know");
+  if (reader.ReadInt8() != kFormat)
+    return Damaged(batch, "an entry format that this version does not know");
   decoded.entry.type = static_cast<raft::EntryType>(reader.ReadInt8());
   decoded.entry.data = reader.ReadBytes(reader.remaining());
   if (!reader.ok()) return Damaged(batch, "the value is too short for an entry");
   if (decoded.entry.index.value() != batch.base_offset().value() ||
       decoded.entry.term.value() != batch.partition_leader_epoch().value()) {
-    return Damaged(batch, "the value says index " + std::to_string(decoded.entry.index.value()) + ", term " +
-                              std::to_string(decoded.entry.term.value()) + "; the header says leader epoch " +
+    return Damaged(batch, "the value says index " + std::to_string(decoded.entry.index.value()) +
+                              ", term " + std::to_string(decoded.entry.term.value()) +
+                              "; the header says leader epoch " +
                               std::to_string(batch.partition_leader_epoch().value()));
   }
   decoded.chain = Crc32c(*record.value);

@@ -1,7 +1,8 @@
 #pragma once
-// How a Raft entry lies in the metadata log: one record batch with one record. A batch's CRC covers neither its offset nor its leader
-// epoch, so the value repeats both, and carries the checksum of the value before it: a batch that was moved, or that belongs to another
-// history, is found out (docs/formats/raft_log.md).
+// How a Raft entry lies in the metadata log: one record batch with one record. A batch's CRC covers
+// neither its offset nor its leader epoch, so the value repeats both, and carries the checksum of
+// the value before it: a batch that was moved, or that belongs to another history, is found out
+// (docs/formats/raft_log.md).
 //
 // Thread rule: pure functions.
 

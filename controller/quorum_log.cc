@@ -41,7 +41,8 @@ Status QuorumLog::Format(FileSystem& fs, const Clock& clock, const std::string& 
   const QuorumLogOptions options{.directory = directory, .file_system = &fs, .clock = &clock};
   SLUICE_ASSIGN_OR_RETURN(const auto log, storage::Log::Open(LogOptionsFor(options, LogIndex(0))));
   // A formatting that was interrupted is begun anew: without the vote file nobody has used it.
-  if (log->log_end_offset() > Offset(0)) SLUICE_RETURN_IF_ERROR(log->TruncateFullyAndStartAt(Offset(0)));
+  if (log->log_end_offset() > Offset(0))
+    SLUICE_RETURN_IF_ERROR(log->TruncateFullyAndStartAt(Offset(0)));
   const EncodedEntry entry = EncodeEntry(raft::BootstrapEntry(bootstrap), kNoChain, clock.WallMs());
   SLUICE_RETURN_IF_ERROR(log->AppendAsFollower(entry.batch, LeaderEpoch(0)));
   SLUICE_RETURN_IF_ERROR(log->Close());
@@ -51,7 +52,9 @@ Status QuorumLog::Format(FileSystem& fs, const Clock& clock, const std::string& 
   return VoteSlots::Create(fs, VotePath(directory), {.synced_end = LogIndex(1)});
 }
 
-bool QuorumLog::IsFormatted(FileSystem& fs, const std::string& directory) { return fs.Exists(VotePath(directory)); }
+bool QuorumLog::IsFormatted(FileSystem& fs, const std::string& directory) {
+  return fs.Exists(VotePath(directory));
+}
 
 Result<std::unique_ptr<QuorumLog>> QuorumLog::Open(const QuorumLogOptions& options) {
   if (!IsFormatted(*options.file_system, options.directory)) {
@@ -62,7 +65,8 @@ Result<std::unique_ptr<QuorumLog>> QuorumLog::Open(const QuorumLogOptions& optio
   SLUICE_RETURN_IF_ERROR(log->ChooseSnapshot());
   SLUICE_RETURN_IF_ERROR(log->FinishReset());
   SLUICE_RETURN_IF_ERROR(log->ScanEntries());
-  // What the last process wrote and did not sync may be in the page cache only; from here on it counts as durable.
+  // What the last process wrote and did not sync may be in the page cache only; from here on it
+  // counts as durable.
   SLUICE_RETURN_IF_ERROR(log->Flush());
   return log;
 }
@@ -96,13 +100,16 @@ Status QuorumLog::ChooseSnapshot() {
     break;
   }
   const LogIndex first = ToIndex(log_->log_start_offset());
-  const bool gap = first > (newest_snapshot_.has_value() ? newest_snapshot_->index + 1 : LogIndex(0));
+  const bool gap =
+      first > (newest_snapshot_.has_value() ? newest_snapshot_->index + 1 : LogIndex(0));
   if (!gap) return Status::Ok();
-  return Status::Corruption(options_.directory + ": the log starts at index " + std::to_string(first.value()) +
+  return Status::Corruption(options_.directory + ": the log starts at index " +
+                            std::to_string(first.value()) +
                             " and no readable snapshot reaches it. Nothing was changed");
 }
 
-// A log that ends before its snapshot, or disagrees with it, is what the crash of a snapshot's installation leaves behind.
+// A log that ends before its snapshot, or disagrees with it, is what the crash of a snapshot's
+// installation leaves behind.
 Status QuorumLog::FinishReset() {
   if (!newest_snapshot_.has_value()) return Status::Ok();
   const LogIndex index = newest_snapshot_->index;
@@ -112,7 +119,8 @@ Status QuorumLog::FinishReset() {
     SLUICE_ASSIGN_OR_RETURN(const std::vector<DecodedEntry> at, ReadEntries(index, index + 1, 1));
     if (at.front().entry.term == newest_snapshot_->term) return Status::Ok();
   }
-  LOG(WARNING) << options_.directory << ": finishing the installation of the snapshot at index " << index;
+  LOG(WARNING) << options_.directory << ": finishing the installation of the snapshot at index "
+               << index;
   return log_->TruncateFullyAndStartAt(ToOffset(index + 1));
 }
 
@@ -121,14 +129,16 @@ Status QuorumLog::ScanEntries() {
   opened_.last_index = opened_.first_index - 1;
   const LogIndex end = ToIndex(log_->log_end_offset());
   while (opened_.last_index + 1 < end) {
-    SLUICE_ASSIGN_OR_RETURN(const std::vector<DecodedEntry> entries, ReadEntries(opened_.last_index + 1, end, kScanBytes));
+    SLUICE_ASSIGN_OR_RETURN(const std::vector<DecodedEntry> entries,
+                            ReadEntries(opened_.last_index + 1, end, kScanBytes));
     for (const DecodedEntry& decoded : entries) SLUICE_RETURN_IF_ERROR(NoteEntry(decoded));
   }
   if (!opened_.term_starts.empty() && opened_.term_starts.back().second > opened_.hard_state.term) {
-    return Status::Corruption(VotePath(options_.directory) + " is at term " +
-                              std::to_string(opened_.hard_state.term.value()) + ", the log at " +
-                              std::to_string(opened_.term_starts.back().second.value()) +
-                              ": the file is older than the log. This node must not vote under its old disk id");
+    return Status::Corruption(
+        VotePath(options_.directory) + " is at term " +
+        std::to_string(opened_.hard_state.term.value()) + ", the log at " +
+        std::to_string(opened_.term_starts.back().second.value()) +
+        ": the file is older than the log. This node must not vote under its old disk id");
   }
   return Status::Ok();
 }
@@ -137,12 +147,15 @@ Status QuorumLog::NoteEntry(const DecodedEntry& decoded) {
   const raft::Entry& entry = decoded.entry;
   const bool has_previous = opened_.last_index >= opened_.first_index;
   if (has_previous && decoded.previous_chain != chain_) {
-    return Status::Corruption(options_.directory + ": entry " + std::to_string(entry.index.value()) +
-                              " does not follow the entry before it: their checksums disagree. Nothing was cut");
+    return Status::Corruption(
+        options_.directory + ": entry " + std::to_string(entry.index.value()) +
+        " does not follow the entry before it: their checksums disagree. Nothing was cut");
   }
-  const bool term_falls = !opened_.term_starts.empty() && entry.term < opened_.term_starts.back().second;
+  const bool term_falls =
+      !opened_.term_starts.empty() && entry.term < opened_.term_starts.back().second;
   if (term_falls) {
-    return Status::Corruption(options_.directory + ": the term falls at index " + std::to_string(entry.index.value()));
+    return Status::Corruption(options_.directory + ": the term falls at index " +
+                              std::to_string(entry.index.value()));
   }
   if (opened_.term_starts.empty() || entry.term != opened_.term_starts.back().second) {
     opened_.term_starts.emplace_back(entry.index, entry.term);
@@ -152,17 +165,21 @@ Status QuorumLog::NoteEntry(const DecodedEntry& decoded) {
   return Status::Ok();
 }
 
-Result<std::vector<DecodedEntry>> QuorumLog::ReadEntries(LogIndex from, LogIndex to, size_t bytes_max) const {
+Result<std::vector<DecodedEntry>> QuorumLog::ReadEntries(LogIndex from, LogIndex to,
+                                                         size_t bytes_max) const {
   storage::ReadResult read;
   {
     std::lock_guard lock(log_mutex_);
-    SLUICE_ASSIGN_OR_RETURN(read, log_->Read(ToOffset(from), bytes_max, ToOffset(to), /*one_at_least=*/true));
+    SLUICE_ASSIGN_OR_RETURN(
+        read, log_->Read(ToOffset(from), bytes_max, ToOffset(to), /*one_at_least=*/true));
   }
   std::string bytes(read.size_bytes, '\0');
   size_t at = 0;
   for (const FileSlice& slice : read.slices) {
-    SLUICE_ASSIGN_OR_RETURN(const size_t got, slice.file->ReadAt(slice.offset, bytes.data() + at, slice.size_bytes));
-    if (got != slice.size_bytes) return Status::IoError(options_.directory + ": a segment is shorter than its index says");
+    SLUICE_ASSIGN_OR_RETURN(const size_t got,
+                            slice.file->ReadAt(slice.offset, bytes.data() + at, slice.size_bytes));
+    if (got != slice.size_bytes)
+      return Status::IoError(options_.directory + ": a segment is shorter than its index says");
     at += got;
   }
   std::vector<DecodedEntry> entries;
@@ -172,18 +189,22 @@ Result<std::vector<DecodedEntry>> QuorumLog::ReadEntries(LogIndex from, LogIndex
     if (!batch.has_value()) break;
     SLUICE_ASSIGN_OR_RETURN(DecodedEntry decoded, DecodeEntry(*batch));
     if (decoded.entry.index != from + static_cast<int64_t>(entries.size())) {
-      return Status::Corruption(options_.directory + ": index " + std::to_string(decoded.entry.index.value()) +
-                                " where " + std::to_string(from.value() + static_cast<int64_t>(entries.size())) +
-                                " belongs");
+      return Status::Corruption(
+          options_.directory + ": index " + std::to_string(decoded.entry.index.value()) +
+          " where " + std::to_string(from.value() + static_cast<int64_t>(entries.size())) +
+          " belongs");
     }
     if (decoded.entry.index >= to) break;
     entries.push_back(std::move(decoded));
   }
-  if (entries.empty()) return Status::OutOfRange(options_.directory + " holds no index " + std::to_string(from.value()));
+  if (entries.empty())
+    return Status::OutOfRange(options_.directory + " holds no index " +
+                              std::to_string(from.value()));
   return entries;
 }
 
-Result<std::vector<raft::Entry>> QuorumLog::Read(LogIndex from, LogIndex to, size_t bytes_max) const {
+Result<std::vector<raft::Entry>> QuorumLog::Read(LogIndex from, LogIndex to,
+                                                 size_t bytes_max) const {
   SLUICE_ASSIGN_OR_RETURN(std::vector<DecodedEntry> decoded, ReadEntries(from, to, bytes_max));
   std::vector<raft::Entry> entries;
   entries.reserve(decoded.size());

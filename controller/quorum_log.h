@@ -1,14 +1,17 @@
 #pragma once
-// QuorumLog: the metadata log on disk, raft::LogStore over storage::Log. The directory holds the log's segments, `quorum-state`
-// (vote_slots.h) and the snapshots (snapshot_files.h); docs/formats/raft_log.md describes all of it.
+// QuorumLog: the metadata log on disk, raft::LogStore over storage::Log. The directory holds the
+// log's segments, `quorum-state` (vote_slots.h) and the snapshots (snapshot_files.h);
+// docs/formats/raft_log.md describes all of it.
 //
-// Requests gather while the disk is busy and are carried out as one group: the newest vote first and synced, then the entries, then one
-// flush for all of them. A vote that survives without the entries promised nothing; entries of a term without its vote would.
+// Requests gather while the disk is busy and are carried out as one group: the newest vote first
+// and synced, then the entries, then one flush for all of them. A vote that survives without the
+// entries promised nothing; entries of a term without its vote would.
 //
-// Damage: a torn tail above what was synced is cut (storage::Log decides); anything else stops the opening, nothing is cut.
+// Damage: a torn tail above what was synced is cut (storage::Log decides); anything else stops the
+// opening, nothing is cut.
 //
-// Thread rule: LogStore's methods on `loop`; the disk is written on `io_loop`. Both loops are stopped, or simulated ones gone, before
-// the QuorumLog is destroyed.
+// Thread rule: LogStore's methods on `loop`; the disk is written on `io_loop`. Both loops are
+// stopped, or simulated ones gone, before the QuorumLog is destroyed.
 
 #include <atomic>
 #include <functional>
@@ -34,7 +37,7 @@ namespace sluice::controller {
 inline constexpr char kQuorumLogDirectory[] = "__cluster_metadata-0";
 
 struct QuorumLogOptions {
-  std::string directory;  // <metadata.log.dir>/__cluster_metadata-0
+  std::string directory;              // <metadata.log.dir>/__cluster_metadata-0
   FileSystem* file_system = nullptr;  // these are not owned
   const Clock* clock = nullptr;
   EventLoop* loop = nullptr;     // the Raft driver's: callbacks are posted to it
@@ -44,8 +47,8 @@ struct QuorumLogOptions {
 
 class QuorumLog final : public raft::LogStore {
  public:
-  // Writes the log of a new voter: the bootstrap entry, which is the same on all first voters, and no vote. kAlreadyExists when the
-  // directory holds one.
+  // Writes the log of a new voter: the bootstrap entry, which is the same on all first voters, and
+  // no vote. kAlreadyExists when the directory holds one.
   static Status Format(FileSystem& fs, const Clock& clock, const std::string& directory,
                        const raft::Bootstrap& bootstrap);
   static bool IsFormatted(FileSystem& fs, const std::string& directory);
@@ -54,7 +57,8 @@ class QuorumLog final : public raft::LogStore {
 
   const raft::OpenedLog& opened() const override { return opened_; }
   void Persist(raft::PersistRequest request, std::function<void(Status)> done) override;
-  Result<std::vector<raft::Entry>> Read(LogIndex from, LogIndex to, size_t bytes_max) const override;
+  Result<std::vector<raft::Entry>> Read(LogIndex from, LogIndex to,
+                                        size_t bytes_max) const override;
   Result<raft::Snapshot> LoadSnapshot() const override;
 
   // What opening cut off; empty when nothing.
@@ -92,7 +96,8 @@ class QuorumLog final : public raft::LogStore {
   std::unique_ptr<VoteSlots> slots_;
   raft::OpenedLog opened_;
 
-  mutable std::mutex log_mutex_;  // guards log_ and newest_snapshot_; not held while a group is synced
+  mutable std::mutex
+      log_mutex_;  // guards log_ and newest_snapshot_; not held while a group is synced
   std::unique_ptr<storage::Log> log_;
   std::optional<SnapshotName> newest_snapshot_;
 

@@ -70,7 +70,8 @@ class QuorumLogTest : public ::testing::Test {
   void Append(int64_t from, int64_t to, int64_t term) {
     PersistRequest request;
     for (int64_t i = from; i <= to; ++i) request.entries.push_back(At(i, term));
-    ASSERT_TRUE(Persist({.hard_state = HardState{Term(term), NodeId(1)}, .entries = request.entries}).ok());
+    ASSERT_TRUE(
+        Persist({.hard_state = HardState{Term(term), NodeId(1)}, .entries = request.entries}).ok());
   }
   raft::Snapshot SnapshotAt(int64_t index, int64_t term) {
     return {{LogIndex(index), Term(term), FirstVoters().voters},
@@ -92,7 +93,8 @@ TEST_F(QuorumLogTest, AFreshLogHoldsTheBootstrapEntry) {
   const auto entries = log_->Read(LogIndex(0), LogIndex(1), 1);
   ASSERT_TRUE(entries.ok());
   EXPECT_EQ(entries->front(), raft::BootstrapEntry(FirstVoters()));
-  EXPECT_EQ(QuorumLog::Format(fs_, scheduler_.clock(), kDirectory, FirstVoters()).code(), StatusCode::kAlreadyExists);
+  EXPECT_EQ(QuorumLog::Format(fs_, scheduler_.clock(), kDirectory, FirstVoters()).code(),
+            StatusCode::kAlreadyExists);
 }
 
 TEST_F(QuorumLogTest, AnUnformattedDirectoryIsRefused) {
@@ -158,7 +160,10 @@ TEST_F(QuorumLogTest, WhatGathersIsWrittenAsOneGroup) {
 TEST_F(QuorumLogTest, ASnapshotReplacesTheLog) {
   Open();
   Append(1, 4, 1);
-  ASSERT_TRUE(Persist({.hard_state = HardState{Term(5), NodeId(2)}, .snapshot = SnapshotAt(50, 4), .reset_log = true}).ok());
+  ASSERT_TRUE(Persist({.hard_state = HardState{Term(5), NodeId(2)},
+                       .snapshot = SnapshotAt(50, 4),
+                       .reset_log = true})
+                  .ok());
   ASSERT_TRUE(Persist({.entries = {At(51, 5)}}).ok());
   Random random(1);
   Stop(&random);
@@ -195,7 +200,8 @@ TEST_F(QuorumLogTest, CompactionKeepsTheSnapshotBeforeAndItsLog) {
   EXPECT_LE(log_->opened().first_index, LogIndex(61));
   EXPECT_EQ(log_->opened().snapshot->index, LogIndex(80));
   EXPECT_EQ(SnapshotFiles(fs_, kDirectory).List()->size(), 2U);
-  // The newest snapshot turns out to be unreadable: the one before it and the log behind that will do.
+  // The newest snapshot turns out to be unreadable: the one before it and the log behind that will
+  // do.
   fs_.FlipBit(std::string(kDirectory) + "/" + SnapshotFileName({LogIndex(80), Term(1)}), 20, 1);
   Stop(nullptr);
   Open();
@@ -218,7 +224,8 @@ TEST_F(QuorumLogTest, AFailedSyncIsTerminal) {
   Append(1, 2, 1);
   fs_.InjectFault({.operation = FileOperation::kSync, .path_part = ".log"});
   EXPECT_FALSE(Persist({.entries = {At(3, 1)}}).ok());
-  EXPECT_FALSE(Persist({.entries = {At(4, 1)}}).ok()) << "a second sync that succeeds proves nothing";
+  EXPECT_FALSE(Persist({.entries = {At(4, 1)}}).ok())
+      << "a second sync that succeeds proves nothing";
 }
 
 // Random histories with power cuts: what was reported is there, whatever else is.
@@ -233,7 +240,8 @@ TEST_F(QuorumLogTest, WhatWasReportedSurvivesEveryPowerCut) {
     for (int64_t steps = random.Between(1, 8); steps > 0; --steps) {
       PersistRequest request;
       if (random.Chance(1, 3)) request.hard_state = vote = {vote.term + 1, NodeId(1)};
-      for (int64_t n = random.Between(0, 4); n > 0; --n) request.entries.push_back(At(++last, vote.term.value()));
+      for (int64_t n = random.Between(0, 4); n > 0; --n)
+        request.entries.push_back(At(++last, vote.term.value()));
       log_->Persist(request, [&, last, vote](const Status& status) {
         EXPECT_TRUE(status.ok()) << status.ToString();
         reported_last = last;

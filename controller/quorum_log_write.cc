@@ -61,7 +61,8 @@ Status QuorumLog::ExecuteOne(const raft::PersistRequest& request) {
 }
 
 Status QuorumLog::StoreSnapshot(const raft::PersistRequest& request) {
-  // What the snapshot stands for is durable before it, so that the log always reaches the snapshots kept.
+  // What the snapshot stands for is durable before it, so that the log always reaches the snapshots
+  // kept.
   SLUICE_RETURN_IF_ERROR(Flush());
   const raft::SnapshotMeta& meta = request.snapshot->meta;
   SLUICE_RETURN_IF_ERROR(snapshots_.Write(*request.snapshot));
@@ -98,7 +99,8 @@ Status QuorumLog::Append(const std::vector<raft::Entry>& entries) {
     chain_ = encoded.chain;
   }
   std::lock_guard lock(log_mutex_);
-  return log_->AppendAsFollower(batches, LeaderEpoch(static_cast<int32_t>(entries.back().term.value())));
+  return log_->AppendAsFollower(batches,
+                                LeaderEpoch(static_cast<int32_t>(entries.back().term.value())));
 }
 
 Status QuorumLog::Flush() {

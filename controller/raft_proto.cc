@@ -14,7 +14,8 @@ void PutVoter(const raft::VoterId& voter, raftpb::Voter* proto) {
 
 Result<raft::VoterId> GetVoter(const raftpb::Voter& proto) {
   if (proto.disk_id().size() != 16) {
-    return Status::InvalidArgument("a disk id of " + std::to_string(proto.disk_id().size()) + " bytes");
+    return Status::InvalidArgument("a disk id of " + std::to_string(proto.disk_id().size()) +
+                                   " bytes");
   }
   return raft::VoterId{NodeId(proto.node_id()), Uuid::FromBytes(proto.disk_id())};
 }
@@ -85,15 +86,17 @@ Result<raft::MessageBody> GetAppend(raftpb::AppendRequest& proto) {
   raft::AppendRequest append{.prev_index = LogIndex(proto.prev_index()),
                              .prev_term = Term(proto.prev_term()),
                              .commit = LogIndex(proto.commit())};
-  if (proto.prev_index() < -1) return Status::InvalidArgument("append after index " + std::to_string(proto.prev_index()));
+  if (proto.prev_index() < -1)
+    return Status::InvalidArgument("append after index " + std::to_string(proto.prev_index()));
   LogIndex index = append.prev_index;
   for (raftpb::Entry& entry : *proto.mutable_entries()) {
     if (entry.type() < 0 || entry.type() > static_cast<int32_t>(raft::EntryType::kBootstrap)) {
-      return Status::InvalidArgument("an entry of the unknown type " + std::to_string(entry.type()));
+      return Status::InvalidArgument("an entry of the unknown type " +
+                                     std::to_string(entry.type()));
     }
     index = index + 1;
-    append.entries.push_back(
-        {index, Term(entry.term()), static_cast<raft::EntryType>(entry.type()), std::move(*entry.mutable_data())});
+    append.entries.push_back({index, Term(entry.term()), static_cast<raft::EntryType>(entry.type()),
+                              std::move(*entry.mutable_data())});
   }
   return raft::MessageBody(std::move(append));
 }
@@ -117,8 +120,8 @@ Result<raft::MessageBody> GetBody(RaftMessage& proto) {
   switch (proto.body_case()) {
     case RaftMessage::kVoteRequest: {
       const raftpb::VoteRequest& m = proto.vote_request();
-      return raft::MessageBody(
-          raft::VoteRequest{m.pre_vote(), m.transfer(), LogIndex(m.last_index()), Term(m.last_term())});
+      return raft::MessageBody(raft::VoteRequest{m.pre_vote(), m.transfer(),
+                                                 LogIndex(m.last_index()), Term(m.last_term())});
     }
     case RaftMessage::kVoteResponse:
       return raft::MessageBody(
@@ -126,7 +129,8 @@ Result<raft::MessageBody> GetBody(RaftMessage& proto) {
     case RaftMessage::kAppendRequest: return GetAppend(*proto.mutable_append_request());
     case RaftMessage::kAppendResponse: {
       const raftpb::AppendResponse& m = proto.append_response();
-      return raft::MessageBody(raft::AppendResponse{m.success(), LogIndex(m.match()), LogIndex(m.prev_index()),
+      return raft::MessageBody(raft::AppendResponse{m.success(), LogIndex(m.match()),
+                                                    LogIndex(m.prev_index()),
                                                     LogIndex(m.hint_index()), Term(m.hint_term())});
     }
     case RaftMessage::kHeartbeatRequest: {
@@ -138,7 +142,8 @@ Result<raft::MessageBody> GetBody(RaftMessage& proto) {
     case RaftMessage::kSnapshotChunk: return GetChunk(*proto.mutable_snapshot_chunk());
     case RaftMessage::kSnapshotChunkResponse: {
       const raftpb::SnapshotChunkResponse& m = proto.snapshot_chunk_response();
-      return raft::MessageBody(raft::SnapshotChunkResponse{LogIndex(m.index()), m.next_offset(), m.installed()});
+      return raft::MessageBody(
+          raft::SnapshotChunkResponse{LogIndex(m.index()), m.next_offset(), m.installed()});
     }
     case RaftMessage::kTimeoutNow: return raft::MessageBody(raft::TimeoutNow{});
     case RaftMessage::BODY_NOT_SET: break;
@@ -162,7 +167,8 @@ Result<raft::Message> FromProto(RaftMessage proto) {
   if (proto.term() < 0) return Status::InvalidArgument("term " + std::to_string(proto.term()));
   SLUICE_ASSIGN_OR_RETURN(const raft::VoterId from, GetVoter(proto.from()));
   SLUICE_ASSIGN_OR_RETURN(raft::MessageBody body, GetBody(proto));
-  return raft::Message{proto.cluster_id(), from, NodeId(proto.to_node_id()), Term(proto.term()), std::move(body)};
+  return raft::Message{proto.cluster_id(), from, NodeId(proto.to_node_id()), Term(proto.term()),
+                       std::move(body)};
 }
 
 }  // namespace sluice::controller

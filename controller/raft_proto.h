@@ -10,7 +10,8 @@
 namespace sluice::controller {
 
 raftpb::RaftMessage ToProto(raft::Message message);
-// kInvalidArgument when a field has an impossible value; what Raft itself refuses (another cluster, an unknown voter) passes.
+// kInvalidArgument when a field has an impossible value; what Raft itself refuses (another cluster,
+// an unknown voter) passes.
 Result<raft::Message> FromProto(raftpb::RaftMessage proto);
 
 }  // namespace sluice::controller

@@ -1,8 +1,8 @@
 #pragma once
 // RaftService: the receiving end of the quorum's messages over gRPC. It only parses and hands on.
 //
-// Thread rule: `on_message` is called on gRPC's threads; it posts to the owning loop (raft::Driver::Step does). The server is stopped
-// before the service is destroyed.
+// Thread rule: `on_message` is called on gRPC's threads; it posts to the owning loop
+// (raft::Driver::Step does). The server is stopped before the service is destroyed.
 
 #include <functional>
 #include <utility>

@@ -19,14 +19,14 @@ void LiveStreams::WaitForNone() {
   none_.wait(lock, [this] { return count_ == 0; });
 }
 
-std::shared_ptr<RaftStream> RaftStream::Open(raftpb::Raft::Stub& stub, std::shared_ptr<LiveStreams> live,
-                                             Handlers handlers) {
+std::shared_ptr<RaftStream> RaftStream::Open(raftpb::Raft::Stub& stub,
+                                             std::shared_ptr<LiveStreams> live, Handlers handlers) {
   std::shared_ptr<RaftStream> stream(new RaftStream(std::move(live), std::move(handlers)));
   stream->self_ = stream;
   stream->live_->Add();
   stub.async()->Exchange(&stream->context_, stream.get());
-  // Writes start outside gRPC's callbacks: the hold keeps the stream from being done meanwhile. It is given back when the read,
-  // pending for as long as the stream stands, fails.
+  // Writes start outside gRPC's callbacks: the hold keeps the stream from being done meanwhile. It
+  // is given back when the read, pending for as long as the stream stands, fails.
   stream->AddHold();
   stream->StartRead(&stream->incoming_);
   stream->StartCall();

@@ -1,5 +1,6 @@
 #pragma once
-// RaftStream: one outgoing gRPC stream of Raft messages. It lives until gRPC is done with it, which its owner can wait for.
+// RaftStream: one outgoing gRPC stream of Raft messages. It lives until gRPC is done with it, which
+// its owner can wait for.
 //
 // Thread rule: Write and Cancel on the owner's loop; the handlers are called on gRPC's threads.
 
@@ -25,7 +26,8 @@ class LiveStreams {
   int count_ = 0;
 };
 
-class RaftStream final : public grpc::ClientBidiReactor<raftpb::RaftMessage, raftpb::ExchangeEvent> {
+class RaftStream final
+    : public grpc::ClientBidiReactor<raftpb::RaftMessage, raftpb::ExchangeEvent> {
  public:
   struct Handlers {
     std::function<void()> on_up;       // the other side has answered
@@ -33,7 +35,8 @@ class RaftStream final : public grpc::ClientBidiReactor<raftpb::RaftMessage, raf
     std::function<void()> on_closed;   // the last call
   };
 
-  static std::shared_ptr<RaftStream> Open(raftpb::Raft::Stub& stub, std::shared_ptr<LiveStreams> live, Handlers handlers);
+  static std::shared_ptr<RaftStream> Open(raftpb::Raft::Stub& stub,
+                                          std::shared_ptr<LiveStreams> live, Handlers handlers);
 
   // One at a time: the next after on_written. Ignored when the stream is ending.
   void Write(raftpb::RaftMessage message);
@@ -53,7 +56,7 @@ class RaftStream final : public grpc::ClientBidiReactor<raftpb::RaftMessage, raf
   grpc::ClientContext context_;
   raftpb::RaftMessage outgoing_;
   raftpb::ExchangeEvent incoming_;
-  std::mutex mutex_;      // guards ending_: no write may start once the hold is given back
+  std::mutex mutex_;  // guards ending_: no write may start once the hold is given back
   bool ending_ = false;
   std::shared_ptr<RaftStream> self_;  // until OnDone
 };

@@ -1,9 +1,11 @@
 #pragma once
-// RaftTransport: raft::Transport over gRPC. One stream to each other voter carries all messages to it; a stream that ends is opened again
-// after 50 to 500 ms. When one that stood breaks, the address is dialled plainly: "refused" tells Raft that the process is gone.
+// RaftTransport: raft::Transport over gRPC. One stream to each other voter carries all messages to
+// it; a stream that ends is opened again after 50 to 500 ms. When one that stood breaks, the
+// address is dialled plainly: "refused" tells Raft that the process is gone.
 //
-// Thread rule: all methods on `loop`, but for the destructor, which waits for gRPC and runs after the loop has stopped (or elsewhere while
-// nothing else uses the transport). gRPC's callbacks only post to the loop.
+// Thread rule: all methods on `loop`, but for the destructor, which waits for gRPC and runs after
+// the loop has stopped (or elsewhere while nothing else uses the transport). gRPC's callbacks only
+// post to the loop.
 
 #include <functional>
 #include <map>
@@ -21,7 +23,8 @@ struct RaftTransportOptions {
   int64_t backoff_ms_min = 50;
   int64_t backoff_ms_max = 500;
   int probe_timeout_ms = 200;
-  size_t queue_bytes_max = 32 << 20;  // to one peer; what comes on top is dropped, Raft sends it again
+  size_t queue_bytes_max =
+      32 << 20;  // to one peer; what comes on top is dropped, Raft sends it again
 };
 
 class RaftTransport final : public raft::Transport {

@@ -1,5 +1,5 @@
-// Real gRPC on this machine: what a message becomes on the way, and how fast the end of a peer is noticed. Waits have deadlines and end with
-// the event.
+// Real gRPC on this machine: what a message becomes on the way, and how fast the end of a peer is
+// noticed. Waits have deadlines and end with the event.
 #include "controller/raft_transport.h"
 
 #include <gtest/gtest.h>
@@ -28,7 +28,8 @@ class Mailbox {
   }
   std::optional<T> Take() {
     std::unique_lock lock(mutex_);
-    if (!arrived_.wait_for(lock, std::chrono::seconds(10), [this] { return !values_.empty(); })) return std::nullopt;
+    if (!arrived_.wait_for(lock, std::chrono::seconds(10), [this] { return !values_.empty(); }))
+      return std::nullopt;
     T value = std::move(values_.front());
     values_.pop_front();
     return value;
@@ -40,15 +41,22 @@ class Mailbox {
   std::deque<T> values_;
 };
 
-raft::VoterId Voter(int id) { return {NodeId(id), Uuid::FromBytes(std::string(16, static_cast<char>(id)))}; }
+raft::VoterId Voter(int id) {
+  return {NodeId(id), Uuid::FromBytes(std::string(16, static_cast<char>(id)))};
+}
 
-raft::Message Wrap(raft::MessageBody body) { return {"cluster", Voter(1), NodeId(2), Term(7), std::move(body)}; }
+raft::Message Wrap(raft::MessageBody body) {
+  return {"cluster", Voter(1), NodeId(2), Term(7), std::move(body)};
+}
 
 TEST(RaftProto, EveryMessageSurvivesTheWire) {
   const std::vector<raft::MessageBody> bodies{
       raft::VoteRequest{true, true, LogIndex(4), Term(3)},
       raft::VoteResponse{true, true},
-      raft::AppendRequest{LogIndex(4), Term(3), LogIndex(2), {{LogIndex(5), Term(3), raft::EntryType::kNormal, "abc"}}},
+      raft::AppendRequest{LogIndex(4),
+                          Term(3),
+                          LogIndex(2),
+                          {{LogIndex(5), Term(3), raft::EntryType::kNormal, "abc"}}},
       raft::AppendResponse{false, LogIndex(1), LogIndex(2), LogIndex(3), Term(4)},
       raft::HeartbeatRequest{LogIndex(9), 8},
       raft::HeartbeatResponse{8},
@@ -91,8 +99,11 @@ class RaftTransportTest : public ::testing::Test {
     address_ = "127.0.0.1:" + std::to_string(server_->port(0));
   }
   void StartTransport() {
-    transport_ = std::make_unique<RaftTransport>(RaftTransportOptions{.peers = {{NodeId(2), address_}}}, loop_,
-                                                 [this](NodeId peer, bool refused) { lost_.Put({peer, refused}); });
+    transport_ =
+        std::make_unique<RaftTransport>(RaftTransportOptions{.peers = {{NodeId(2), address_}}},
+                                        loop_, [this](NodeId peer, bool refused) {
+                                          lost_.Put({peer, refused});
+                                        });
     loop_.Post([this] { transport_->Start(); });
   }
   void Send(raft::MessageBody body) {

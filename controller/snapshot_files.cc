@@ -27,7 +27,8 @@ std::optional<int64_t> ParseDigits(std::string_view digits) {
 
 std::optional<SnapshotName> ParseName(std::string_view name) {
   if (name.size() != kIndexDigits + 1 + kTermDigits + kSuffix.size()) return std::nullopt;
-  if (name[kIndexDigits] != '-' || name.substr(name.size() - kSuffix.size()) != kSuffix) return std::nullopt;
+  if (name[kIndexDigits] != '-' || name.substr(name.size() - kSuffix.size()) != kSuffix)
+    return std::nullopt;
   const auto index = ParseDigits(name.substr(0, kIndexDigits));
   const auto term = ParseDigits(name.substr(kIndexDigits + 1, kTermDigits));
   if (!index.has_value() || !term.has_value()) return std::nullopt;
@@ -55,7 +56,8 @@ std::string Encode(const raft::Snapshot& snapshot) {
 std::optional<raft::Snapshot> Decode(std::string_view bytes) {
   if (bytes.size() < 4) return std::nullopt;
   const std::string_view covered = bytes.substr(0, bytes.size() - 4);
-  if (LoadBigEndian<uint32_t>(bytes.data() + covered.size()) != Crc32c(covered)) return std::nullopt;
+  if (LoadBigEndian<uint32_t>(bytes.data() + covered.size()) != Crc32c(covered))
+    return std::nullopt;
   ByteReader reader(covered);
   if (reader.ReadUint32() != kMagic || reader.ReadInt16() != kFormat) return std::nullopt;
   raft::Snapshot snapshot;
@@ -68,7 +70,8 @@ std::optional<raft::Snapshot> Decode(std::string_view bytes) {
     if (reader.ok()) snapshot.meta.voters.push_back({id, Uuid::FromBytes(disk)});
   }
   const int64_t size = reader.ReadInt64();
-  if (!reader.ok() || size < 0 || static_cast<size_t>(size) != reader.remaining()) return std::nullopt;
+  if (!reader.ok() || size < 0 || static_cast<size_t>(size) != reader.remaining())
+    return std::nullopt;
   snapshot.data = std::make_shared<const std::string>(reader.ReadBytes(static_cast<size_t>(size)));
   return snapshot;
 }
@@ -77,7 +80,8 @@ std::optional<raft::Snapshot> Decode(std::string_view bytes) {
 
 std::string SnapshotFileName(const SnapshotName& name) {
   char text[64];
-  std::snprintf(text, sizeof text, "%020lld-%010lld.checkpoint", static_cast<long long>(name.index.value()),
+  std::snprintf(text, sizeof text, "%020lld-%010lld.checkpoint",
+                static_cast<long long>(name.index.value()),
                 static_cast<long long>(name.term.value()));
   return text;
 }
@@ -93,22 +97,25 @@ Result<std::vector<SnapshotName>> SnapshotFiles::List() const {
 }
 
 Status SnapshotFiles::Write(const raft::Snapshot& snapshot) {
-  return WriteFileAtomically(fs_, PathOf({snapshot.meta.index, snapshot.meta.term}), Encode(snapshot));
+  return WriteFileAtomically(fs_, PathOf({snapshot.meta.index, snapshot.meta.term}),
+                             Encode(snapshot));
 }
 
 Result<raft::Snapshot> SnapshotFiles::Load(const SnapshotName& name) const {
   SLUICE_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(fs_, PathOf(name)));
   std::optional<raft::Snapshot> snapshot = Decode(bytes);
-  if (!snapshot.has_value() || snapshot->meta.index != name.index || snapshot->meta.term != name.term) {
-    return Status::Corruption(PathOf(name) + ": the checksum over its " + std::to_string(bytes.size()) +
-                              " bytes does not hold");
+  if (!snapshot.has_value() || snapshot->meta.index != name.index ||
+      snapshot->meta.term != name.term) {
+    return Status::Corruption(PathOf(name) + ": the checksum over its " +
+                              std::to_string(bytes.size()) + " bytes does not hold");
   }
   return *std::move(snapshot);
 }
 
 Status SnapshotFiles::RemoveOld() {
   SLUICE_ASSIGN_OR_RETURN(const std::vector<SnapshotName> names, List());
-  for (size_t i = 0; i + 2 < names.size(); ++i) SLUICE_RETURN_IF_ERROR(fs_.Remove(PathOf(names[i])));
+  for (size_t i = 0; i + 2 < names.size(); ++i)
+    SLUICE_RETURN_IF_ERROR(fs_.Remove(PathOf(names[i])));
   return Status::Ok();
 }
 

@@ -1,8 +1,10 @@
 #pragma once
-// SnapshotFiles: the metadata snapshots of one voter, `<index>-<term>.checkpoint` in the log's directory (docs/formats/raft_log.md).
-// Each is written beside, synced, renamed and its directory synced; a footer checksum covers the whole. The newest two are kept.
+// SnapshotFiles: the metadata snapshots of one voter, `<index>-<term>.checkpoint` in the log's
+// directory (docs/formats/raft_log.md). Each is written beside, synced, renamed and its directory
+// synced; a footer checksum covers the whole. The newest two are kept.
 //
-// Thread rule: Write and RemoveOld on the IO thread, Load from any; files are never changed once they have their name.
+// Thread rule: Write and RemoveOld on the IO thread, Load from any; files are never changed once
+// they have their name.
 
 #include <optional>
 #include <string>
@@ -23,7 +25,8 @@ std::string SnapshotFileName(const SnapshotName& name);
 
 class SnapshotFiles {
  public:
-  SnapshotFiles(FileSystem& fs, std::string directory) : fs_(fs), directory_(std::move(directory)) {}
+  SnapshotFiles(FileSystem& fs, std::string directory)
+      : fs_(fs), directory_(std::move(directory)) {}
 
   // By index, ascending.
   Result<std::vector<SnapshotName>> List() const;
@@ -34,7 +37,9 @@ class SnapshotFiles {
   Status RemoveOld();
 
  private:
-  std::string PathOf(const SnapshotName& name) const { return directory_ + "/" + SnapshotFileName(name); }
+  std::string PathOf(const SnapshotName& name) const {
+    return directory_ + "/" + SnapshotFileName(name);
+  }
 
   FileSystem& fs_;
   const std::string directory_;

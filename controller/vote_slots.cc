@@ -33,7 +33,8 @@ std::string EncodeSlot(const Slot& slot) {
 
 std::optional<Slot> DecodeSlot(std::string_view bytes) {
   if (bytes.size() != VoteSlots::kSlotBytes) return std::nullopt;
-  if (LoadBigEndian<uint32_t>(bytes.data() + kCrcPosition) != Crc32c(bytes.substr(0, kCrcPosition))) return std::nullopt;
+  if (LoadBigEndian<uint32_t>(bytes.data() + kCrcPosition) != Crc32c(bytes.substr(0, kCrcPosition)))
+    return std::nullopt;
   ByteReader reader(bytes);
   if (reader.ReadUint32() != kMagic || reader.ReadInt16() != kFormat) return std::nullopt;
   Slot slot;
@@ -51,7 +52,8 @@ std::string ParentOf(const std::string& path) { return path.substr(0, path.rfind
 Status VoteSlots::Create(FileSystem& fs, const std::string& path, const State& state) {
   if (fs.Exists(path)) return Status::AlreadyExists(path + " exists");
   SLUICE_ASSIGN_OR_RETURN(const std::shared_ptr<File> file, fs.Open(path, OpenMode::kCreate));
-  // Both slots from the start: the file never changes its size, so a sync need not touch its metadata.
+  // Both slots from the start: the file never changes its size, so a sync need not touch its
+  // metadata.
   SLUICE_RETURN_IF_ERROR(file->WriteAt(0, EncodeSlot({1, state}) + EncodeSlot({2, state})));
   SLUICE_RETURN_IF_ERROR(file->Sync());
   return fs.SyncDirectory(ParentOf(path));
@@ -60,7 +62,8 @@ Status VoteSlots::Create(FileSystem& fs, const std::string& path, const State& s
 Result<std::unique_ptr<VoteSlots>> VoteSlots::Open(FileSystem& fs, const std::string& path) {
   if (!fs.Exists(path)) return Status::NotFound(path + " does not exist");
   SLUICE_ASSIGN_OR_RETURN(std::shared_ptr<File> file, fs.Open(path, OpenMode::kReadWrite));
-  // What the last process wrote and did not sync may be in the page cache only. From here on the newest slot is on the device.
+  // What the last process wrote and did not sync may be in the page cache only. From here on the
+  // newest slot is on the device.
   SLUICE_RETURN_IF_ERROR(file->Sync());
   std::unique_ptr<VoteSlots> slots(new VoteSlots(std::move(file), path));
   SLUICE_RETURN_IF_ERROR(slots->Load());
@@ -83,8 +86,10 @@ Status VoteSlots::Load() {
     synced_slot_ = i;
   }
   if (found) return Status::Ok();
-  return Status::Corruption(path_ + ": neither of its two slots has a valid checksum. The votes of this node are lost, so it must not "
-                                    "vote under its old disk id");
+  return Status::Corruption(path_ +
+                            ": neither of its two slots has a valid checksum. The votes of this "
+                            "node are lost, so it must not "
+                            "vote under its old disk id");
 }
 
 Status VoteSlots::Write(const State& state) {

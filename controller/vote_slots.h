@@ -1,9 +1,10 @@
 #pragma once
-// VoteSlots: the file `quorum-state`, where a voter keeps its term, its vote and how far its log is known to be synced. Two slots of
-// 512 bytes, each with a version and a checksum (docs/formats/raft_log.md); the higher version counts.
+// VoteSlots: the file `quorum-state`, where a voter keeps its term, its vote and how far its log is
+// known to be synced. Two slots of 512 bytes, each with a version and a checksum
+// (docs/formats/raft_log.md); the higher version counts.
 //
-// Rule: a write goes to the slot that does not hold the newest *synced* version. A write that a crash tears, or that never reached the
-// device, therefore leaves the promise that was synced last.
+// Rule: a write goes to the slot that does not hold the newest *synced* version. A write that a
+// crash tears, or that never reached the device, therefore leaves the promise that was synced last.
 //
 // Thread rule: one owner at a time (the quorum log's IO thread).
 
@@ -37,7 +38,8 @@ class VoteSlots {
   Status WriteHint(LogIndex synced_end);
 
  private:
-  VoteSlots(std::shared_ptr<File> file, std::string path) : file_(std::move(file)), path_(std::move(path)) {}
+  VoteSlots(std::shared_ptr<File> file, std::string path)
+      : file_(std::move(file)), path_(std::move(path)) {}
   Status Load();
   Status Write(const State& state);
 

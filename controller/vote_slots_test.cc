@@ -68,7 +68,8 @@ TEST_F(VoteSlotsTest, ASyncedVoteSurvivesEveryPowerCut) {
 
 TEST_F(VoteSlotsTest, OneDamagedSlotIsSurvived) {
   ASSERT_TRUE(Open()->WriteSynced(At(7, 2)).ok());
-  fs_.FlipBit(kPath, VoteSlots::kSlotBytes + 9, 3);  // the older of the two: the newest went over slot 0
+  fs_.FlipBit(kPath, VoteSlots::kSlotBytes + 9,
+              3);  // the older of the two: the newest went over slot 0
   EXPECT_EQ(Open()->state(), At(7, 2));
 }
 
@@ -83,7 +84,8 @@ TEST_F(VoteSlotsTest, TwoDamagedSlotsAreToldNotForgotten) {
 
 TEST_F(VoteSlotsTest, AFailedSyncIsReported) {
   auto slots = Open();
-  fs_.InjectFault({.operation = sluice::testing::FileOperation::kSync, .path_part = "quorum-state"});
+  fs_.InjectFault(
+      {.operation = sluice::testing::FileOperation::kSync, .path_part = "quorum-state"});
   EXPECT_EQ(slots->WriteSynced(At(1, 1)).code(), StatusCode::kIoError);
 }
 

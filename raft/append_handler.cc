@@ -7,21 +7,24 @@ namespace sluice::raft {
 
 void Core::HandleAppend(const Message& message, const AppendRequest& request) {
   const LogIndex last_new = request.prev_index + static_cast<int64_t>(request.entries.size());
-  // What is committed here is in the leader's log too, so an append that ends there has nothing new. The index to acknowledge
-  // is the commit: earlier entries may be gone from this log.
+  // What is committed here is in the leader's log too, so an append that ends there has nothing
+  // new. The index to acknowledge is the commit: earlier entries may be gone from this log.
   if (last_new <= commit_) {
     SendAfterPersist(message.from.id, AppendResponse{.success = true, .match = commit_});
     return;
   }
-  const bool matches = request.prev_index <= commit_ || log_.TermAt(request.prev_index) == request.prev_term;
+  const bool matches =
+      request.prev_index <= commit_ || log_.TermAt(request.prev_index) == request.prev_term;
   if (!matches) {
     ++metrics_.appends_refused;
-    // Skips every entry that cannot match in one step: those after the own end and those of a later term than the leader's.
+    // Skips every entry that cannot match in one step: those after the own end and those of a later
+    // term than the leader's.
     const LogIndex hint = log_.LastIndexWithTermAtMost(request.prev_index, request.prev_term);
-    SendOnceTermDurable(message.from.id, AppendResponse{.success = false,
-                                                        .prev_index = request.prev_index,
-                                                        .hint_index = hint,
-                                                        .hint_term = log_.TermAt(hint).value_or(Term(0))});
+    SendOnceTermDurable(message.from.id,
+                        AppendResponse{.success = false,
+                                       .prev_index = request.prev_index,
+                                       .hint_index = hint,
+                                       .hint_term = log_.TermAt(hint).value_or(Term(0))});
     return;
   }
   AppendFromLeader(request);
@@ -29,8 +32,8 @@ void Core::HandleAppend(const Message& message, const AppendRequest& request) {
   SendAfterPersist(message.from.id, AppendResponse{.success = true, .match = last_new});
 }
 
-// Appends what is new. Only a real conflict truncates: an old append that arrives late must not cut off what a newer one of the same
-// leader has added, for that may be acknowledged already.
+// Appends what is new. Only a real conflict truncates: an old append that arrives late must not cut
+// off what a newer one of the same leader has added, for that may be acknowledged already.
 void Core::AppendFromLeader(const AppendRequest& request) {
   LogIndex expected = request.prev_index + 1;
   for (const Entry& entry : request.entries) {
@@ -43,7 +46,8 @@ void Core::AppendFromLeader(const AppendRequest& request) {
       CHECK_GT(entry.index, commit_);
       metrics_.entries_truncated += static_cast<uint64_t>(log_.last_index() - entry.index) + 1;
       log_.TruncateFrom(entry.index);
-      for (InFlightPersist& persist : in_flight_) persist.last_index = std::min(persist.last_index, log_.last_index());
+      for (InFlightPersist& persist : in_flight_)
+        persist.last_index = std::min(persist.last_index, log_.last_index());
     }
     log_.Append(entry);
   }

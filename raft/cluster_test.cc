@@ -31,7 +31,8 @@ class ClusterTest : public ::testing::Test {
   Result<LogIndex> Write(const std::string& data, int64_t limit_ms = 5000) {
     std::optional<Result<LogIndex>> outcome;
     cluster_->Propose(leader(), data, [&outcome](Result<LogIndex> r) { outcome = std::move(r); });
-    if (!cluster_->RunUntil([&outcome] { return outcome.has_value(); }, limit_ms)) return Status::Timeout("no answer");
+    if (!cluster_->RunUntil([&outcome] { return outcome.has_value(); }, limit_ms))
+      return Status::Timeout("no answer");
     return *outcome;
   }
   bool AllApplied(LogIndex index) {
@@ -105,7 +106,8 @@ TEST_F(ClusterTest, ASilentLeaderIsReplacedWithinTheTimeout) {
   cluster_->Isolate(old);
   EXPECT_TRUE(cluster_->RunUntil([&] { return leader() != old && leader() != kNoNode; }, 1500));
   cluster_->RunForMs(500);
-  EXPECT_NE(cluster_->driver(old).status().role, Role::kLeader) << "a leader without a majority resigns";
+  EXPECT_NE(cluster_->driver(old).status().role, Role::kLeader)
+      << "a leader without a majority resigns";
 }
 
 TEST_F(ClusterTest, AVoterThatWasCutOffDoesNotDeposeTheLeader) {
@@ -127,7 +129,8 @@ TEST_F(ClusterTest, AVoterWithAnOlderLogDoesNotCampaignForEver) {
   cluster_->Isolate(away);
   ASSERT_TRUE(Write("a").ok());
   const Term term = cluster_->driver(leader()).status().term;
-  // The leader can still reach the other follower; `away` reaches only that follower, and asks it in vain.
+  // The leader can still reach the other follower; `away` reaches only that follower, and asks it
+  // in vain.
   const NodeId first = leader();
   cluster_->HealNetwork();
   cluster_->network().Cut(first, away);
@@ -192,7 +195,8 @@ TEST_F(ClusterTest, ProposalsAtAFollowerNameTheLeader) {
   cluster_->Propose(AnyFollower(), "a", [&outcome](Result<LogIndex> r) { outcome = std::move(r); });
   ASSERT_TRUE(outcome.has_value());
   EXPECT_EQ(outcome->status().code(), StatusCode::kNotLeader);
-  EXPECT_NE(outcome->status().message().find("node " + std::to_string(leader().value())), std::string::npos);
+  EXPECT_NE(outcome->status().message().find("node " + std::to_string(leader().value())),
+            std::string::npos);
 }
 
 TEST_F(ClusterTest, ProposedBytesAreBounded) {
@@ -254,7 +258,8 @@ TEST_F(ClusterTest, AFailedDiskSilencesTheVoter) {
   StartSettled({.voters = 3});
   const NodeId broken = leader();
   std::optional<Status> failure;
-  cluster_->driver(broken).set_on_failure([&failure](Status status) { failure = std::move(status); });
+  cluster_->driver(broken).set_on_failure(
+      [&failure](Status status) { failure = std::move(status); });
   cluster_->FailDisk(broken);
   std::optional<Result<LogIndex>> outcome;
   cluster_->Propose(broken, "a", [&outcome](Result<LogIndex> r) { outcome = std::move(r); });

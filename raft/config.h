@@ -1,6 +1,6 @@
 #pragma once
-// RaftConfig: every number that shapes the behaviour of the quorum. The simulator draws them at random; servers take them from
-// their configuration.
+// RaftConfig: every number that shapes the behaviour of the quorum. The simulator draws them at
+// random; servers take them from their configuration.
 //
 // Thread rule: a value.
 
@@ -11,28 +11,34 @@ namespace sluice::raft {
 
 struct RaftConfig {
   int64_t heartbeat_ms = 50;
-  // A follower that hears no leader for a random time in this range asks for an election; voters that heard one within the lower
-  // bound refuse. A leader that has not heard a majority for the lower bound resigns.
+  // A follower that hears no leader for a random time in this range asks for an election; voters
+  // that heard one within the lower bound refuse. A leader that has not heard a majority for the
+  // lower bound resigns.
   int64_t election_timeout_ms_min = 300;
   int64_t election_timeout_ms_max = 600;
-  // The same for a node that has never heard a leader since it started, so that a fresh cluster is ready soon. After
-  // start_attempts_max campaigns without success the usual range applies: on a slow network short ones would only split votes.
+  // The same for a node that has never heard a leader since it started, so that a fresh cluster is
+  // ready soon. After start_attempts_max campaigns without success the usual range applies: on a
+  // slow network short ones would only split votes.
   int64_t start_timeout_ms_min = 20;
   int64_t start_timeout_ms_max = 150;
   int start_attempts_max = 10;
-  // After the leader's address refused a connection: the process is dead, only the other followers need a moment to notice too.
+  // After the leader's address refused a connection: the process is dead, only the other followers
+  // need a moment to notice too.
   int64_t leader_lost_timeout_ms_min = 20;
   int64_t leader_lost_timeout_ms_max = 60;
   int64_t transfer_timeout_ms = 600;
 
-  size_t append_bytes_max = 1 << 20;     // entries in one AppendRequest (one entry may exceed it)
-  size_t window_messages_max = 64;       // appends in flight to one follower ...
-  size_t window_bytes_max = 8 << 20;     // ... and their bytes
-  size_t proposal_bytes_max = 64 << 20;  // proposed and not yet committed; beyond it proposals are refused
-  size_t cache_bytes_max = 4 << 20;      // recent entries kept in memory for followers that are a little behind
-  size_t apply_bytes_max = 4 << 20;      // entries handed to the state machine at once
+  size_t append_bytes_max = 1 << 20;  // entries in one AppendRequest (one entry may exceed it)
+  size_t window_messages_max = 64;    // appends in flight to one follower ...
+  size_t window_bytes_max = 8 << 20;  // ... and their bytes
+  size_t proposal_bytes_max =
+      64 << 20;  // proposed and not yet committed; beyond it proposals are refused
+  size_t cache_bytes_max =
+      4 << 20;  // recent entries kept in memory for followers that are a little behind
+  size_t apply_bytes_max = 4 << 20;  // entries handed to the state machine at once
   size_t snapshot_chunk_bytes = 1 << 20;
-  // A snapshot is taken after this many bytes of entries, or this long after the last one when anything was applied since.
+  // A snapshot is taken after this many bytes of entries, or this long after the last one when
+  // anything was applied since.
   size_t snapshot_interval_bytes = 64 << 20;
   int64_t snapshot_interval_ms = 3'600'000;
 };

@@ -29,8 +29,8 @@ Core::Core(CoreOptions options, const LogStore& store)
 }
 
 const VoterId* Core::FindVoter(NodeId id) const {
-  const auto found =
-      std::find_if(voters_.begin(), voters_.end(), [id](const VoterId& voter) { return voter.id == id; });
+  const auto found = std::find_if(voters_.begin(), voters_.end(),
+                                  [id](const VoterId& voter) { return voter.id == id; });
   return found == voters_.end() ? nullptr : &*found;
 }
 
@@ -48,12 +48,14 @@ void Core::Tick(int64_t now_ms) {
 }
 
 int64_t Core::next_deadline_ms() const {
-  if (role_ != Role::kLeader) return IsVoter() ? election_deadline_ms_ : now_ms_ + config_.election_timeout_ms_max;
-  return transfer_target_ == kNoNode ? heartbeat_due_ms_ : std::min(heartbeat_due_ms_, transfer_deadline_ms_);
+  if (role_ != Role::kLeader)
+    return IsVoter() ? election_deadline_ms_ : now_ms_ + config_.election_timeout_ms_max;
+  return transfer_target_ == kNoNode ? heartbeat_due_ms_
+                                     : std::min(heartbeat_due_ms_, transfer_deadline_ms_);
 }
 
-// A message is taken only from a voter of this cluster that still has the disk it was made a voter with: a wiped disk has
-// forgotten its votes and what it acknowledged.
+// A message is taken only from a voter of this cluster that still has the disk it was made a voter
+// with: a wiped disk has forgotten its votes and what it acknowledged.
 bool Core::Accepts(const Message& message) const {
   if (message.cluster_id != cluster_id_ || message.to != self_.id || !IsVoter()) return false;
   const VoterId* voter = FindVoter(message.from.id);
@@ -72,14 +74,15 @@ void Core::Step(Message message) {
   if (StepTerm(message)) Dispatch(message);
 }
 
-// Brings the own term up to the message's. False when the message is outdated and has been dealt with.
+// Brings the own term up to the message's. False when the message is outdated and has been dealt
+// with.
 bool Core::StepTerm(const Message& message) {
   const bool from_leader = std::holds_alternative<AppendRequest>(message.body) ||
                            std::holds_alternative<HeartbeatRequest>(message.body) ||
                            std::holds_alternative<SnapshotChunk>(message.body);
   if (message.term < term()) {
-    // A leader that was left behind learns the new term from a refusal; else, cut off from a voter that has campaigned in vain, it and
-    // that voter would ignore each other for ever.
+    // A leader that was left behind learns the new term from a refusal; else, cut off from a voter
+    // that has campaigned in vain, it and that voter would ignore each other for ever.
     if (from_leader) SendOnceTermDurable(message.from.id, AppendResponse{});
     return false;
   }
@@ -110,8 +113,10 @@ void Core::Dispatch(const Message& message) {
     Progress& progress = progress_.at(message.from.id);
     progress.heard_ms = now_ms_;
     progress.heard = true;
-    if (const auto* appended = std::get_if<AppendResponse>(&message.body)) HandleAppendResponse(message, *appended);
-    if (const auto* beat = std::get_if<HeartbeatResponse>(&message.body)) HandleHeartbeatResponse(message, *beat);
+    if (const auto* appended = std::get_if<AppendResponse>(&message.body))
+      HandleAppendResponse(message, *appended);
+    if (const auto* beat = std::get_if<HeartbeatResponse>(&message.body))
+      HandleHeartbeatResponse(message, *beat);
     if (const auto* stored = std::get_if<SnapshotChunkResponse>(&message.body)) {
       HandleSnapshotChunkResponse(message, *stored);
     }
@@ -127,7 +132,8 @@ void Core::AdoptTerm(Term term) {
 
 void Core::SetVote(NodeId candidate) {
   CHECK(hard_state_.voted_for == kNoNode || hard_state_.voted_for == candidate)
-      << "second vote in term " << term() << ": " << hard_state_.voted_for << ", then " << candidate;
+      << "second vote in term " << term() << ": " << hard_state_.voted_for << ", then "
+      << candidate;
   hard_state_.voted_for = candidate;
 }
 
@@ -151,8 +157,10 @@ void Core::FollowLeader(NodeId leader) {
   CHECK(term_leader_ == kNoNode || term_leader_ == leader)
       << "two leaders in term " << term() << ": " << term_leader_ << " and " << leader;
   term_leader_ = leader;
-  // Just after the leader's address refused, this is what was under way when it died. A leader that lives will be heard again.
-  if (leader == lost_leader_ && now_ms_ - leader_lost_ms_ < config_.leader_lost_timeout_ms_max) return;
+  // Just after the leader's address refused, this is what was under way when it died. A leader that
+  // lives will be heard again.
+  if (leader == lost_leader_ && now_ms_ - leader_lost_ms_ < config_.leader_lost_timeout_ms_max)
+    return;
   ever_heard_leader_ = true;
   lost_leader_ = kNoNode;
   deferred_ = false;
@@ -164,16 +172,19 @@ void Core::FollowLeader(NodeId leader) {
 Result<LogIndex> Core::Propose(std::string data) {
   if (role_ != Role::kLeader) {
     ++metrics_.proposals_refused;
-    return Status::NotLeader("this controller does not lead; the leader is " +
-                             (leader_ == kNoNode ? "not known" : "node " + std::to_string(leader_.value())));
+    return Status::NotLeader(
+        "this controller does not lead; the leader is " +
+        (leader_ == kNoNode ? "not known" : "node " + std::to_string(leader_.value())));
   }
   if (transfer_target_ != kNoNode) {
     ++metrics_.proposals_refused;
-    return Status::Unavailable("leadership is being handed to " + std::to_string(transfer_target_.value()));
+    return Status::Unavailable("leadership is being handed to " +
+                               std::to_string(transfer_target_.value()));
   }
   if (!uncommitted_.empty() && uncommitted_bytes_ + data.size() > config_.proposal_bytes_max) {
     ++metrics_.proposals_refused;
-    return Status::ResourceExhausted(std::to_string(uncommitted_bytes_) + " bytes are proposed and not yet committed");
+    return Status::ResourceExhausted(std::to_string(uncommitted_bytes_) +
+                                     " bytes are proposed and not yet committed");
   }
   AppendLocal(EntryType::kNormal, std::move(data));
   return log_.last_index();
@@ -187,7 +198,8 @@ void Core::AppendLocal(EntryType type, std::string data) {
 }
 
 void Core::SetCommit(LogIndex commit) {
-  CHECK_LE(commit, log_.last_index()) << "entries that this voter had acknowledged are gone from its log";
+  CHECK_LE(commit, log_.last_index())
+      << "entries that this voter had acknowledged are gone from its log";
   if (commit <= commit_) return;
   commit_ = commit;
   while (!uncommitted_.empty() && uncommitted_.front().first <= commit_) {
@@ -218,13 +230,16 @@ Message Core::MakeMessage(NodeId to, MessageBody body) const {
   return {cluster_id_, self_, to, term(), std::move(body)};
 }
 
-void Core::SendNow(NodeId to, MessageBody body) { ready_.send_now.push_back(MakeMessage(to, std::move(body))); }
+void Core::SendNow(NodeId to, MessageBody body) {
+  ready_.send_now.push_back(MakeMessage(to, std::move(body)));
+}
 
 void Core::SendAfterPersist(NodeId to, MessageBody body) {
   ready_.send_after_persist.push_back(MakeMessage(to, std::move(body)));
 }
 
-// For messages that promise nothing but the sender's term: they need not wait behind entries on their way to the disk.
+// For messages that promise nothing but the sender's term: they need not wait behind entries on
+// their way to the disk.
 void Core::SendOnceTermDurable(NodeId to, MessageBody body) {
   if (durable_hard_state_.term == term()) {
     SendNow(to, std::move(body));
@@ -234,10 +249,12 @@ void Core::SendOnceTermDurable(NodeId to, MessageBody body) {
 }
 
 bool Core::HasReady() const {
-  return leader_input_ || !(hard_state_ == handed_hard_state_) || log_.handed_index() != log_.last_index() ||
-         ready_.persist.snapshot.has_value() || !ready_.send_now.empty() || !ready_.send_after_persist.empty() ||
-         ready_.load_snapshot.has_value() || !ready_.reads_ok.empty() || !ready_.reads_failed.empty() ||
-         role_ != told_role_ || term() != told_term_ || leader_ != told_leader_;
+  return leader_input_ || !(hard_state_ == handed_hard_state_) ||
+         log_.handed_index() != log_.last_index() || ready_.persist.snapshot.has_value() ||
+         !ready_.send_now.empty() || !ready_.send_after_persist.empty() ||
+         ready_.load_snapshot.has_value() || !ready_.reads_ok.empty() ||
+         !ready_.reads_failed.empty() || role_ != told_role_ || term() != told_term_ ||
+         leader_ != told_leader_;
 }
 
 Ready Core::TakeReady() {

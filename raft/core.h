@@ -1,27 +1,33 @@
 #pragma once
-// Core: Raft as a function. Inputs are events (time, messages, proposals, outcomes of IO); the output is one Ready, a value
-// that says what to persist, send, apply and tell. The core has no clock, thread, lock, file or socket, reads only its own log, and gives
-// the same output for the same inputs.
+// Core: Raft as a function. Inputs are events (time, messages, proposals, outcomes of IO); the
+// output is one Ready, a value that says what to persist, send, apply and tell. The core has no
+// clock, thread, lock, file or socket, reads only its own log, and gives the same output for the
+// same inputs.
 //
 // Duties of the caller, after each batch of inputs:
 //   while (core.HasReady()) {
 //     Ready ready = core.TakeReady();
-//     1. start persisting ready.persist under ready.persist_id, without waiting; report core.Persisted(id) in order of ids;
-//     2. send ready.send_now; send ready.send_after_persist once every persist issued so far, this one included, is durable;
+//     1. start persisting ready.persist under ready.persist_id, without waiting; report
+//     core.Persisted(id) in order of ids;
+//     2. send ready.send_now; send ready.send_after_persist once every persist issued so far, this
+//     one included, is durable;
 //     3. give ready.load_snapshot to the state machine, then the entries up to commit();
 //     4. answer ready.reads_ok once their index is applied.
 //   }
-// and Tick(now) at next_deadline_ms() at the latest; every other input is preceded by Tick with the present time.
+// and Tick(now) at next_deadline_ms() at the latest; every other input is preceded by Tick with the
+// present time.
 //
 // Invariants, checked in production too:
 //   1. The term never falls, and a voter votes for one candidate a term.
 //   2. commit never falls; no entry at or below it is ever removed or replaced.
 //   3. A term has one leader, as far as this voter can see.
 //   4. Only a voter leads.
-//   5. Votes and acknowledgements leave only after what they promise is durable; a leader counts itself only so far.
+//   5. Votes and acknowledgements leave only after what they promise is durable; a leader counts
+//   itself only so far.
 //
-// One source file a subject: core.cc (inputs, terms, Ready), election.cc, vote_handler.cc, append_handler.cc (follower),
-// replication.cc (leader), snapshot.cc (both sides), read_index.cc, transfer.cc.
+// One source file a subject: core.cc (inputs, terms, Ready), election.cc, vote_handler.cc,
+// append_handler.cc (follower), replication.cc (leader), snapshot.cc (both sides), read_index.cc,
+// transfer.cc.
 //
 // Thread rule: one owner (the driver's loop).
 
@@ -73,7 +79,8 @@ class Core {
   // ---- Inputs
   void Tick(int64_t now_ms);
   void Step(Message message);
-  // The index the entry got. kNotLeader, kUnavailable (leadership is being handed over) or kResourceExhausted.
+  // The index the entry got. kNotLeader, kUnavailable (leadership is being handed over) or
+  // kResourceExhausted.
   Result<LogIndex> Propose(std::string data);
   void ReadIndex(uint64_t id);
   Status Transfer(NodeId target);
@@ -209,14 +216,14 @@ class Core {
   bool ever_heard_leader_ = false;
   NodeId lost_leader_ = kNoNode;  // its address refused a connection; until a leader is heard
   int64_t leader_lost_ms_ = 0;
-  bool deferred_ = false;         // has let another's pre-vote go first since the own last one
-  int quick_attempts_ = 0;    // campaigns since start, or since the leader was lost
+  bool deferred_ = false;   // has let another's pre-vote go first since the own last one
+  int quick_attempts_ = 0;  // campaigns since start, or since the leader was lost
   std::map<NodeId, bool> votes_;
 
   // Leading
   std::map<NodeId, Progress> progress_;  // of the other voters
   int64_t heartbeat_due_ms_ = 0;
-  LogIndex term_start_index_;  // of this leader's kLeaderStart entry
+  LogIndex term_start_index_;                            // of this leader's kLeaderStart entry
   std::deque<std::pair<LogIndex, size_t>> uncommitted_;  // this leader's proposals
   size_t uncommitted_bytes_ = 0;
   NodeId transfer_target_ = kNoNode;

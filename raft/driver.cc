@@ -8,8 +8,8 @@
 namespace sluice::raft {
 namespace {
 
-// The voters as the newest snapshot or the bootstrap entry says. A log with neither was never formatted: starting on it would be
-// a programmer error, servers refuse before.
+// The voters as the newest snapshot or the bootstrap entry says. A log with neither was never
+// formatted: starting on it would be a programmer error, servers refuse before.
 std::vector<VoterId> FindVoters(const LogStore& log, const std::string& cluster_id) {
   const OpenedLog& opened = log.opened();
   if (opened.snapshot.has_value()) return opened.snapshot->voters;
@@ -124,7 +124,8 @@ Status Driver::TransferLeadership(NodeId target) {
   return status;
 }
 
-// All inputs that arrive before the posted flush share one Ready: one write, one append to each follower.
+// All inputs that arrive before the posted flush share one Ready: one write, one append to each
+// follower.
 void Driver::OnInput() {
   if (flush_posted_) return;
   flush_posted_ = true;
@@ -174,21 +175,25 @@ void Driver::StartPersist(Ready& ready) {
   if (ready.persist_id == 0) return;
   last_persist_id_ = ready.persist_id;
   if (ready.persist.snapshot.has_value()) snapshot_persist_id_ = ready.persist_id;
-  parts_.log.Persist(std::move(ready.persist), [this, alive = alive_, id = ready.persist_id](const Status& status) {
-    if (*alive) OnPersisted(id, status);
-  });
+  parts_.log.Persist(std::move(ready.persist),
+                     [this, alive = alive_, id = ready.persist_id](const Status& status) {
+                       if (*alive) OnPersisted(id, status);
+                     });
 }
 
 void Driver::OnPersisted(uint64_t persist_id, const Status& status) {
   if (failed_) return;
   if (!status.ok()) {
-    // What is on the disk is unknown now, and a second flush that succeeds would prove nothing: this voter is silent from here on.
+    // What is on the disk is unknown now, and a second flush that succeeds would prove nothing:
+    // this voter is silent from here on.
     failed_ = true;
-    LOG(ERROR) << "raft: writing the metadata log failed; this controller stops taking part: " << status.ToString();
+    LOG(ERROR) << "raft: writing the metadata log failed; this controller stops taking part: "
+               << status.ToString();
     if (timer_ != 0) parts_.loop.Cancel(timer_);
     timer_ = 0;
     auto proposals = std::exchange(proposals_, {});
-    for (auto& [index, done] : proposals) done(Status::Unavailable("the metadata log failed: " + status.message()));
+    for (auto& [index, done] : proposals)
+      done(Status::Unavailable("the metadata log failed: " + status.message()));
     if (on_failure_) on_failure_(status);
     return;
   }
@@ -217,7 +222,8 @@ void Driver::ReleaseSends() {
 void Driver::OnRoleChange() {
   parts_.state_machine.OnRoleChange(core_->role(), core_->term(), core_->leader());
   if (core_->role() == Role::kLeader && core_->term() == proposals_term_) return;
-  // What was proposed in a term that is over may still be committed by another leader, or be gone for ever.
+  // What was proposed in a term that is over may still be committed by another leader, or be gone
+  // for ever.
   FinishProposals();
   auto lost = std::exchange(proposals_, {});
   for (auto& [index, done] : lost) {
@@ -240,7 +246,8 @@ void Driver::ApplyCommitted() {
   const bool own_start = std::any_of(entries.begin(), entries.end(), [this](const Entry& entry) {
     return entry.type == EntryType::kLeaderStart && entry.term == core_->term();
   });
-  if (leading && own_start && core_->role() == Role::kLeader && leader_ready_term_ != core_->term()) {
+  if (leading && own_start && core_->role() == Role::kLeader &&
+      leader_ready_term_ != core_->term()) {
     leader_ready_term_ = core_->term();
     parts_.state_machine.OnLeaderReady(core_->term());
   }
@@ -279,8 +286,10 @@ void Driver::MaybeSnapshot() {
   const bool by_time = NowMs() - last_snapshot_ms_ >= config_.snapshot_interval_ms;
   if (!snapshot_wanted_ && !by_bytes && !by_time) return;
   // One at a time: the log is cut behind the last snapshot, which must be durable by then.
-  if (snapshot_persist_id_ > last_persisted_id_ || applied_ <= core_->log().snapshot_index()) return;
-  core_->SnapshotTaken(applied_, std::make_shared<const std::string>(parts_.state_machine.TakeSnapshot()));
+  if (snapshot_persist_id_ > last_persisted_id_ || applied_ <= core_->log().snapshot_index())
+    return;
+  core_->SnapshotTaken(applied_,
+                       std::make_shared<const std::string>(parts_.state_machine.TakeSnapshot()));
   snapshot_wanted_ = false;
   bytes_since_snapshot_ = 0;
   last_snapshot_ms_ = NowMs();
@@ -289,16 +298,18 @@ void Driver::MaybeSnapshot() {
 
 void Driver::ArmTimer() {
   const int64_t deadline_ms = core_->next_deadline_ms();
-  // A timer that fires too early re-arms itself: deadlines move on with every heartbeat, timers need not.
+  // A timer that fires too early re-arms itself: deadlines move on with every heartbeat, timers
+  // need not.
   if (timer_ != 0 && timer_at_ms_ <= deadline_ms) return;
   if (timer_ != 0) parts_.loop.Cancel(timer_);
   timer_at_ms_ = deadline_ms;
-  timer_ = parts_.loop.RunAfter(std::max<int64_t>(0, deadline_ms - NowMs()), [this, alive = alive_] {
-    if (!*alive) return;
-    timer_ = 0;
-    core_->Tick(NowMs());
-    Flush();
-  });
+  timer_ =
+      parts_.loop.RunAfter(std::max<int64_t>(0, deadline_ms - NowMs()), [this, alive = alive_] {
+        if (!*alive) return;
+        timer_ = 0;
+        core_->Tick(NowMs());
+        Flush();
+      });
 }
 
 void Driver::PublishStatus() {

@@ -1,17 +1,21 @@
 #pragma once
-// Driver: runs one voter. It feeds the pure core (core.h) with messages, time and the outcomes of IO, and carries out what the
-// core answers: persist, send, apply. It has no thread of its own; everything happens on the EventLoop it was given, so that
-// the simulator can run many of them in one thread.
+// Driver: runs one voter. It feeds the pure core (core.h) with messages, time and the outcomes of
+// IO, and carries out what the core answers: persist, send, apply. It has no thread of its own;
+// everything happens on the EventLoop it was given, so that the simulator can run many of them in
+// one thread.
 //
-//   raft::Driver driver({.config = {}, .cluster_id = id, .self = me, .random = Random::FromSystem()},
-//                       {.loop = loop, .log = log, .transport = transport, .state_machine = machine});
+//   raft::Driver driver({.config = {}, .cluster_id = id, .self = me, .random =
+//   Random::FromSystem()},
+//                       {.loop = loop, .log = log, .transport = transport, .state_machine =
+//                       machine});
 //   loop.Post([&] { driver.Start(); });
 //   driver.Propose("record", [](Result<LogIndex> committed) { ... });
 //
 // Not for: many groups in one process; each group wants its own loop and log.
 //
-// Thread rule: Step, PeerLost and Status may be called from any thread; all else, the destructor included, on the loop's
-// thread (or after the loop has stopped). Callbacks run on the loop's thread.
+// Thread rule: Step, PeerLost and Status may be called from any thread; all else, the destructor
+// included, on the loop's thread (or after the loop has stopped). Callbacks run on the loop's
+// thread.
 
 #include <deque>
 #include <functional>
@@ -52,7 +56,7 @@ struct DriverParts {
 
 struct PeerStatus {
   VoterId voter;
-  LogIndex match = kNoIndex;    // known durable there; meaningful on the leader only
+  LogIndex match = kNoIndex;   // known durable there; meaningful on the leader only
   int64_t last_heard_ms = -1;  // since it last answered this leader; -1 = never
 };
 
@@ -65,7 +69,7 @@ struct DriverStatus {
   LogIndex commit = kNoIndex;
   LogIndex applied = kNoIndex;
   LogIndex snapshot_index = kNoIndex;
-  bool leader_ready = false;      // leads, and has applied everything of earlier terms
+  bool leader_ready = false;       // leads, and has applied everything of earlier terms
   std::vector<PeerStatus> voters;  // this node included
   uint64_t elections_started = 0;
   uint64_t elections_won = 0;
@@ -83,33 +87,40 @@ class Driver {
   // Loads the snapshot, if any, into the state machine and begins to take part.
   void Start();
 
-  // Appends `data` to the log of the cluster. `done` gets the index once it is committed and applied here. Errors: kNotLeader and
-  // kResourceExhausted say that nothing was appended; kUnavailable says that leadership was lost meanwhile and the outcome is
-  // unknown. An error may be reported from inside the call.
+  // Appends `data` to the log of the cluster. `done` gets the index once it is committed and
+  // applied here. Errors: kNotLeader and kResourceExhausted say that nothing was appended;
+  // kUnavailable says that leadership was lost meanwhile and the outcome is unknown. An error may
+  // be reported from inside the call.
   void Propose(std::string data, ProposeDone done);
   // The index that the next Propose gets; on the leader only.
   LogIndex NextIndex() const;
 
   // A message from another voter.
   void Step(Message message);
-  // The connection to `peer` broke. `refused`: its address answers, and refuses new ones, so the process is gone.
+  // The connection to `peer` broke. `refused`: its address answers, and refuses new ones, so the
+  // process is gone.
   void PeerLost(NodeId peer, bool refused);
 
-  // Linearizable read: `done` gets an index that covers every write acknowledged before the call, once it is applied here and a
-  // majority has confirmed that this node leads. kNotLeader or kUnavailable otherwise.
+  // Linearizable read: `done` gets an index that covers every write acknowledged before the call,
+  // once it is applied here and a majority has confirmed that this node leads. kNotLeader or
+  // kUnavailable otherwise.
   void ReadIndex(ReadDone done);
 
-  // Asks `target` to take over; kNoNode picks the voter that holds most of the log. Gives up after transfer_timeout_ms. Proposals are refused
-  // (kUnavailable, nothing appended) meanwhile.
+  // Asks `target` to take over; kNoNode picks the voter that holds most of the log. Gives up after
+  // transfer_timeout_ms. Proposals are refused (kUnavailable, nothing appended) meanwhile.
   Status TransferLeadership(NodeId target);
 
-  // Takes a snapshot soon, apart from those that the intervals ask for, and drops the log before the previous one.
+  // Takes a snapshot soon, apart from those that the intervals ask for, and drops the log before
+  // the previous one.
   void TakeSnapshot();
 
   DriverStatus status() const;
 
-  // A failed write to the log is terminal; this says which. The owner decides how to stop. Called at most once.
-  void set_on_failure(std::function<void(Status)> on_failure) { on_failure_ = std::move(on_failure); }
+  // A failed write to the log is terminal; this says which. The owner decides how to stop. Called
+  // at most once.
+  void set_on_failure(std::function<void(Status)> on_failure) {
+    on_failure_ = std::move(on_failure);
+  }
 
   // For tests.
   const Core& core() const { return *core_; }
@@ -149,16 +160,17 @@ class Driver {
   int64_t timer_at_ms_ = 0;
 
   LogIndex applied_ = kNoIndex;
-  Term leader_ready_term_;  // the last term that OnLeaderReady was called for
-  std::map<LogIndex, ProposeDone> proposals_;         // appended in proposals_term_, not yet applied
+  Term leader_ready_term_;                     // the last term that OnLeaderReady was called for
+  std::map<LogIndex, ProposeDone> proposals_;  // appended in proposals_term_, not yet applied
   Term proposals_term_;
-  std::map<uint64_t, ReadDone> unconfirmed_reads_;    // by the core's id
-  std::vector<PendingRead> confirmed_reads_;          // wait for applied_
+  std::map<uint64_t, ReadDone> unconfirmed_reads_;  // by the core's id
+  std::vector<PendingRead> confirmed_reads_;        // wait for applied_
   uint64_t next_read_id_ = 1;
-  uint64_t last_persist_id_ = 0;    // issued
-  uint64_t last_persisted_id_ = 0;  // done
+  uint64_t last_persist_id_ = 0;      // issued
+  uint64_t last_persisted_id_ = 0;    // done
   uint64_t snapshot_persist_id_ = 0;  // of the snapshot taken last; the next waits for it
-  std::deque<std::pair<uint64_t, std::vector<Message>>> held_sends_;  // by the persist they wait for
+  std::deque<std::pair<uint64_t, std::vector<Message>>>
+      held_sends_;  // by the persist they wait for
   bool snapshot_wanted_ = false;
   uint64_t bytes_since_snapshot_ = 0;
   int64_t last_snapshot_ms_ = 0;

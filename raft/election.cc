@@ -8,16 +8,19 @@ namespace sluice::raft {
 
 int64_t Core::DrawElectionTimeout() {
   if (quick_attempts_ < config_.start_attempts_max) {
-    if (lost_leader_ != kNoNode) return random_.Between(config_.leader_lost_timeout_ms_min, config_.leader_lost_timeout_ms_max);
-    if (!ever_heard_leader_) return random_.Between(config_.start_timeout_ms_min, config_.start_timeout_ms_max);
+    if (lost_leader_ != kNoNode)
+      return random_.Between(config_.leader_lost_timeout_ms_min,
+                             config_.leader_lost_timeout_ms_max);
+    if (!ever_heard_leader_)
+      return random_.Between(config_.start_timeout_ms_min, config_.start_timeout_ms_max);
   }
   return random_.Between(config_.election_timeout_ms_min, config_.election_timeout_ms_max);
 }
 
 void Core::RestartElectionTimer() { election_deadline_ms_ = now_ms_ + DrawElectionTimeout(); }
 
-// Asks whether an election could be won, without touching any term: a voter that was cut off, or whose log is behind, does not
-// depose a leader that works.
+// Asks whether an election could be won, without touching any term: a voter that was cut off, or
+// whose log is behind, does not depose a leader that works.
 void Core::StartPreVote() {
   CHECK(IsVoter());
   role_ = Role::kPreCandidate;
@@ -30,18 +33,21 @@ void Core::StartPreVote() {
   PresumeLostLeaderRefuses();
   for (const VoterId& voter : voters_) {
     if (voter == self_) continue;
-    Message message = MakeMessage(
-        voter.id, VoteRequest{.pre_vote = true, .last_index = log_.last_index(), .last_term = log_.last_term()});
+    Message message = MakeMessage(voter.id, VoteRequest{.pre_vote = true,
+                                                        .last_index = log_.last_index(),
+                                                        .last_term = log_.last_term()});
     message.term = term() + 1;
     ready_.send_now.push_back(std::move(message));
   }
   CountElection();
 }
 
-// No answer will come from a dead process. Counted as a refusal it lets two survivors of three that campaign at once see at once that
-// neither wins, instead of waiting for the timeout. For a while only: it may come back, and its vote be needed.
+// No answer will come from a dead process. Counted as a refusal it lets two survivors of three that
+// campaign at once see at once that neither wins, instead of waiting for the timeout. For a while
+// only: it may come back, and its vote be needed.
 void Core::PresumeLostLeaderRefuses() {
-  if (lost_leader_ != kNoNode && quick_attempts_ < config_.start_attempts_max) votes_[lost_leader_] = false;
+  if (lost_leader_ != kNoNode && quick_attempts_ < config_.start_attempts_max)
+    votes_[lost_leader_] = false;
 }
 
 void Core::StartElection(ElectionCause cause) {
@@ -54,7 +60,8 @@ void Core::StartElection(ElectionCause cause) {
   if (cause == ElectionCause::kTimeout) ++metrics_.elections_by_timeout;
   if (cause == ElectionCause::kLostLeader) ++metrics_.elections_by_lost_leader;
   if (cause == ElectionCause::kTransfer) ++metrics_.elections_by_transfer;
-  // Votes take a flush on each voter: a quick timeout would only start the next term before they are in.
+  // Votes take a flush on each voter: a quick timeout would only start the next term before they
+  // are in.
   election_deadline_ms_ =
       now_ms_ + random_.Between(config_.election_timeout_ms_min, config_.election_timeout_ms_max);
   votes_.clear();  // the own vote counts when it is durable: Persisted()
@@ -82,7 +89,8 @@ void Core::CountElection() {
       if (role_ == Role::kCandidate) {
         BecomeLeader();
       } else {
-        StartElection(lost_leader_ != kNoNode ? ElectionCause::kLostLeader : ElectionCause::kTimeout);
+        StartElection(lost_leader_ != kNoNode ? ElectionCause::kLostLeader
+                                              : ElectionCause::kTimeout);
       }
       return;
     case VoteOutcome::kLost: BecomeFollower(term(), kNoNode); return;
@@ -114,7 +122,8 @@ void Core::BecomeLeader() {
   AppendLocal(EntryType::kLeaderStart, {});
 }
 
-// A leader that a majority does not answer cannot commit, and keeps its clients waiting; somebody else may lead by now.
+// A leader that a majority does not answer cannot commit, and keeps its clients waiting; somebody
+// else may lead by now.
 void Core::CheckQuorum() {
   const auto heard = std::count_if(progress_.begin(), progress_.end(), [this](const auto& peer) {
     return now_ms_ - peer.second.heard_ms < config_.election_timeout_ms_min;
@@ -125,7 +134,8 @@ void Core::CheckQuorum() {
 }
 
 void Core::PeerLost(NodeId peer, bool refused) {
-  // A broken connection alone may be a slow or overloaded peer: the timer decides. A refused one means the process is gone.
+  // A broken connection alone may be a slow or overloaded peer: the timer decides. A refused one
+  // means the process is gone.
   if (!refused || peer != leader_ || role_ != Role::kFollower) return;
   leader_ = kNoNode;
   lost_leader_ = peer;

@@ -1,9 +1,10 @@
 #pragma once
-// LogStore: the durable half of Raft, seen from the driver. Requests to persist are executed and reported in order; reading
-// serves entries that have been reported persisted. controller/quorum_log.h is the real one, raft/testing/sim_log_store.h its twin.
+// LogStore: the durable half of Raft, seen from the driver. Requests to persist are executed and
+// reported in order; reading serves entries that have been reported persisted.
+// controller/quorum_log.h is the real one, raft/testing/sim_log_store.h its twin.
 //
-// Thread rule: all methods are called on the driver's loop thread; callbacks are run there too (posted to the loop), never
-// from inside Persist.
+// Thread rule: all methods are called on the driver's loop thread; callbacks are run there too
+// (posted to the loop), never from inside Persist.
 
 #include <functional>
 #include <optional>
@@ -14,10 +15,12 @@
 
 namespace sluice::raft {
 
-// What is made durable together, in the order of the fields. When the callback reports OK, all of it survives a power cut.
+// What is made durable together, in the order of the fields. When the callback reports OK, all of
+// it survives a power cut.
 struct PersistRequest {
   std::optional<HardState> hard_state;
-  // A snapshot to store. With `reset_log` the log is emptied and starts again at snapshot.meta.index + 1.
+  // A snapshot to store. With `reset_log` the log is emptied and starts again at
+  // snapshot.meta.index + 1.
   std::optional<Snapshot> snapshot;
   bool reset_log = false;
   // Entries before this index may be dropped (whole segments only, so some may stay).
@@ -30,7 +33,7 @@ struct PersistRequest {
 // What the store found when it was opened.
 struct OpenedLog {
   HardState hard_state;
-  LogIndex first_index{0};        // of the entries kept
+  LogIndex first_index{0};         // of the entries kept
   LogIndex last_index = kNoIndex;  // first_index - 1 when there are none
   // The first index of each term in the kept entries, ascending: {(0, 0), (1, 1), (17, 4)}.
   std::vector<std::pair<LogIndex, Term>> term_starts;
@@ -44,11 +47,13 @@ class LogStore {
   // The state at opening; stable until the first Persist.
   virtual const OpenedLog& opened() const = 0;
 
-  // Makes the request durable, after all earlier ones, and then posts `done` to the driver's loop. A failed request is terminal: the
-  // store refuses all later ones, for nobody knows what is on the disk.
+  // Makes the request durable, after all earlier ones, and then posts `done` to the driver's loop.
+  // A failed request is terminal: the store refuses all later ones, for nobody knows what is on the
+  // disk.
   virtual void Persist(PersistRequest request, std::function<void(Status)> done) = 0;
 
-  // Persisted entries from `from` up to and without `to`, in order: at least one, then as many as fit in `bytes_max`.
+  // Persisted entries from `from` up to and without `to`, in order: at least one, then as many as
+  // fit in `bytes_max`.
   virtual Result<std::vector<Entry>> Read(LogIndex from, LogIndex to, size_t bytes_max) const = 0;
 
   // The newest snapshot persisted.

@@ -5,8 +5,10 @@
 //   kProbe      the match point is unknown: one append at a time.       success -> kReplicate
 //   kReplicate  appends are pipelined within a window.                  refusal, silence -> kProbe
 //   kSnapshot   the follower needs entries that are dropped here:       installed -> kReplicate
-//               chunks of a snapshot, one at a time.                    refusal of an append cannot come: none is sent
-//   kProbe and kReplicate turn into kSnapshot when the next entry or the term before it is no longer in the log.
+//               chunks of a snapshot, one at a time.                    refusal of an append cannot
+//               come: none is sent
+//   kProbe and kReplicate turn into kSnapshot when the next entry or the term before it is no
+//   longer in the log.
 //
 // Thread rule: part of the core; one owner.
 
@@ -25,13 +27,14 @@ struct Progress {
   LogIndex match = kNoIndex;  // durable there
   LogIndex next{0};           // to send next; next > match
   ProgressState state = ProgressState::kProbe;
-  bool waiting = false;            // kProbe, kSnapshot: the one message is on its way
-  int64_t sent_ms = 0;             // when `waiting` or the window's oldest silence began
-  int64_t heard_ms = 0;            // last answer in this term (start of leadership before the first)
-  bool heard = false;              // has answered in this term
-  uint64_t read_sequence = 0;      // highest echoed
+  bool waiting = false;        // kProbe, kSnapshot: the one message is on its way
+  int64_t sent_ms = 0;         // when `waiting` or the window's oldest silence began
+  int64_t heard_ms = 0;        // last answer in this term (start of leadership before the first)
+  bool heard = false;          // has answered in this term
+  uint64_t read_sequence = 0;  // highest echoed
   LogIndex sent_commit = kNoIndex;
-  std::deque<std::pair<LogIndex, size_t>> inflight;  // last index and bytes of each append on its way
+  std::deque<std::pair<LogIndex, size_t>>
+      inflight;  // last index and bytes of each append on its way
   size_t inflight_bytes = 0;
   Snapshot snapshot;  // kSnapshot: what is being sent
   uint32_t snapshot_crc = 0;
@@ -45,7 +48,8 @@ struct Progress {
   // The follower holds everything up to `index`. True when that is news.
   bool Matched(LogIndex index, int64_t now_ms);
   bool WindowFull(const RaftConfig& config) const {
-    return inflight.size() >= config.window_messages_max || inflight_bytes >= config.window_bytes_max;
+    return inflight.size() >= config.window_messages_max ||
+           inflight_bytes >= config.window_bytes_max;
   }
 
  private:

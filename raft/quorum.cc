@@ -7,9 +7,11 @@ namespace sluice::raft {
 
 int64_t MajorityValue(std::vector<int64_t> values) {
   CHECK(!values.empty());
-  // In descending order the element at majority - 1 is reached by all before it and itself: exactly a majority.
+  // In descending order the element at majority - 1 is reached by all before it and itself: exactly
+  // a majority.
   const size_t position = MajorityOf(values.size()) - 1;
-  std::nth_element(values.begin(), values.begin() + static_cast<int64_t>(position), values.end(), std::greater<>());
+  std::nth_element(values.begin(), values.begin() + static_cast<int64_t>(position), values.end(),
+                   std::greater<>());
   return values[position];
 }
 

@@ -13,7 +13,8 @@ namespace {
 int64_t NaiveMajorityValue(const std::vector<int64_t>& values) {
   int64_t best = *std::min_element(values.begin(), values.end());
   for (const int64_t candidate : values) {
-    const auto reached = std::count_if(values.begin(), values.end(), [&](int64_t v) { return v >= candidate; });
+    const auto reached =
+        std::count_if(values.begin(), values.end(), [&](int64_t v) { return v >= candidate; });
     if (static_cast<size_t>(reached) * 2 > values.size()) best = std::max(best, candidate);
   }
   return best;
@@ -25,7 +26,8 @@ VoteOutcome NaiveOutcome(size_t voters, const std::vector<int>& votes) {
   bool can_lose = false;
   const size_t open = static_cast<size_t>(std::count(votes.begin(), votes.end(), -1));
   const auto granted = static_cast<size_t>(std::count(votes.begin(), votes.end(), 1));
-  for (size_t more = 0; more <= open; ++more) ((granted + more) * 2 > voters ? can_win : can_lose) = true;
+  for (size_t more = 0; more <= open; ++more)
+    ((granted + more) * 2 > voters ? can_win : can_lose) = true;
   if (can_win && can_lose) return VoteOutcome::kPending;
   return can_win ? VoteOutcome::kWon : VoteOutcome::kLost;
 }
@@ -43,7 +45,8 @@ TEST(Quorum, VotesAgreeWithTheNaiveTwinForAllPatterns) {
   for (size_t count = 1; count <= 7; ++count) {
     std::vector<VoterId> voters;
     size_t patterns = 1;
-    for (size_t i = 0; i < count; ++i, patterns *= 3) voters.push_back({NodeId(static_cast<int>(i)), Uuid()});
+    for (size_t i = 0; i < count; ++i, patterns *= 3)
+      voters.push_back({NodeId(static_cast<int>(i)), Uuid()});
     for (size_t pattern = 0; pattern < patterns; ++pattern) {
       std::vector<int> votes;
       std::map<NodeId, bool> answers;
@@ -51,14 +54,16 @@ TEST(Quorum, VotesAgreeWithTheNaiveTwinForAllPatterns) {
         votes.push_back(static_cast<int>(rest % 3) - 1);
         if (votes.back() >= 0) answers[voters[i].id] = votes.back() == 1;
       }
-      ASSERT_EQ(CountVotes(voters, answers), NaiveOutcome(count, votes)) << testing::PrintToString(votes);
+      ASSERT_EQ(CountVotes(voters, answers), NaiveOutcome(count, votes))
+          << testing::PrintToString(votes);
     }
   }
 }
 
 TEST(Quorum, VotesOfStrangersDoNotCount) {
   const std::vector<VoterId> voters{{NodeId(1), Uuid()}, {NodeId(2), Uuid()}, {NodeId(3), Uuid()}};
-  EXPECT_EQ(CountVotes(voters, {{NodeId(1), true}, {NodeId(8), true}, {NodeId(9), true}}), VoteOutcome::kPending);
+  EXPECT_EQ(CountVotes(voters, {{NodeId(1), true}, {NodeId(8), true}, {NodeId(9), true}}),
+            VoteOutcome::kPending);
 }
 
 }  // namespace

@@ -10,7 +10,8 @@ size_t SizeOf(const Entry& entry) { return entry.data.size() + sizeof(Entry); }
 
 }  // namespace
 
-RaftLog::RaftLog(const LogStore& store, size_t cache_bytes_max) : store_(store), cache_bytes_max_(cache_bytes_max) {
+RaftLog::RaftLog(const LogStore& store, size_t cache_bytes_max)
+    : store_(store), cache_bytes_max_(cache_bytes_max) {
   const OpenedLog& opened = store.opened();
   first_index_ = opened.first_index;
   last_index_ = opened.last_index;
@@ -21,14 +22,16 @@ RaftLog::RaftLog(const LogStore& store, size_t cache_bytes_max) : store_(store),
   handed_index_ = last_index_;
   durable_index_ = last_index_;
   cache_first_ = last_index_ + 1;
-  CHECK_GE(last_index_, snapshot_.index) << "the log store shows a log that ends before its snapshot";
+  CHECK_GE(last_index_, snapshot_.index)
+      << "the log store shows a log that ends before its snapshot";
   CHECK(last_index_ < first_index_ || !term_starts_.empty());
   CheckInvariants();
 }
 
 void RaftLog::CheckInvariants() const {
   CHECK_LE(first_index_, last_index_ + 1);
-  CHECK_GE(snapshot_.index, first_index_ - 1) << "entries between the snapshot and the log are missing";
+  CHECK_GE(snapshot_.index, first_index_ - 1)
+      << "entries between the snapshot and the log are missing";
   CHECK_LE(durable_index_, handed_index_);
   CHECK_LE(handed_index_, last_index_);
   CHECK_LE(cache_first_, durable_index_ + 1);
@@ -40,8 +43,9 @@ std::optional<Term> RaftLog::TermAt(LogIndex index) const {
   if (index == snapshot_.index) return snapshot_.term;
   if (index == first_index_ - 1) return term_before_first_;
   if (index < first_index_ || index > last_index_) return std::nullopt;
-  const auto after = std::upper_bound(term_starts_.begin(), term_starts_.end(), index,
-                                      [](LogIndex i, const TermStart& start) { return i < start.index; });
+  const auto after =
+      std::upper_bound(term_starts_.begin(), term_starts_.end(), index,
+                       [](LogIndex i, const TermStart& start) { return i < start.index; });
   CHECK(after != term_starts_.begin());
   return std::prev(after)->term;
 }
@@ -85,7 +89,8 @@ void RaftLog::Append(Entry entry) {
   CHECK_EQ(entry.index, last_index_ + 1);
   const Term last = last_term();
   CHECK_GE(entry.term, last) << "terms never fall along the log";
-  if (term_starts_.empty() || entry.term != term_starts_.back().term) term_starts_.push_back({entry.index, entry.term});
+  if (term_starts_.empty() || entry.term != term_starts_.back().term)
+    term_starts_.push_back({entry.index, entry.term});
   last_index_ = entry.index;
   cache_bytes_ += SizeOf(entry);
   cache_.push_back(std::move(entry));
@@ -122,8 +127,9 @@ void RaftLog::SnapshotTaken(const SnapshotMeta& meta, LogIndex drop_before) {
     ++cache_first_;
   }
   // The term that reaches over the new start begins there now.
-  const auto after = std::upper_bound(term_starts_.begin(), term_starts_.end(), new_first,
-                                      [](LogIndex i, const TermStart& start) { return i < start.index; });
+  const auto after =
+      std::upper_bound(term_starts_.begin(), term_starts_.end(), new_first,
+                       [](LogIndex i, const TermStart& start) { return i < start.index; });
   if (after != term_starts_.begin()) {
     term_starts_.erase(term_starts_.begin(), std::prev(after));
     term_starts_.front().index = std::max(term_starts_.front().index, new_first);
@@ -144,7 +150,8 @@ void RaftLog::Reset(const SnapshotMeta& meta) {
   cache_bytes_ = 0;
   cache_first_ = first_index_;
   handed_index_ = meta.index;
-  // The snapshot is handed to the store in the same request, ahead of all entries that will follow it.
+  // The snapshot is handed to the store in the same request, ahead of all entries that will follow
+  // it.
   durable_index_ = meta.index;
   truncate_from_.reset();
   CheckInvariants();
@@ -154,7 +161,8 @@ bool RaftLog::HandOver(PersistRequest& request) {
   if (!truncate_from_.has_value() && handed_index_ == last_index_) return false;
   request.truncate_from = truncate_from_;
   truncate_from_.reset();
-  for (LogIndex index = handed_index_ + 1; index <= last_index_; ++index) request.entries.push_back(Cached(index));
+  for (LogIndex index = handed_index_ + 1; index <= last_index_; ++index)
+    request.entries.push_back(Cached(index));
   handed_index_ = last_index_;
   return true;
 }

@@ -1,10 +1,12 @@
 #pragma once
-// RaftLog: the core's view of the log. It knows the bounds, the term of every entry, which entries the disk has, and holds the
-// newest entries in memory; older ones it reads from the LogStore.
+// RaftLog: the core's view of the log. It knows the bounds, the term of every entry, which entries
+// the disk has, and holds the newest entries in memory; older ones it reads from the LogStore.
 //
 // Invariants (checked):
-//   1. first_index <= last_index + 1, and snapshot.index >= first_index - 1: no gap between the snapshot and the log.
-//   2. durable_index <= handed_index <= last_index: what is durable was handed to the store, what was handed exists.
+//   1. first_index <= last_index + 1, and snapshot.index >= first_index - 1: no gap between the
+//   snapshot and the log.
+//   2. durable_index <= handed_index <= last_index: what is durable was handed to the store, what
+//   was handed exists.
 //   3. The cache is the suffix [cache_first, last_index], and everything not durable is in it.
 //
 // Thread rule: part of the core; one owner.
@@ -28,9 +30,11 @@ class RaftLog {
   Term last_term() const { return *TermAt(last_index_); }
   LogIndex durable_index() const { return durable_index_; }
   LogIndex snapshot_index() const { return snapshot_.index; }
-  // Of an entry of the log, of the snapshot's index, or of kNoIndex (0). Nothing for an entry that is gone or not yet there.
+  // Of an entry of the log, of the snapshot's index, or of kNoIndex (0). Nothing for an entry that
+  // is gone or not yet there.
   std::optional<Term> TermAt(LogIndex index) const;
-  // The last index at or before `index` whose term is at most `term`, as far as the log reaches back.
+  // The last index at or before `index` whose term is at most `term`, as far as the log reaches
+  // back.
   LogIndex LastIndexWithTermAtMost(LogIndex index, Term term) const;
   // Entries [from, to): at least one, then as many as fit in `bytes_max`.
   std::vector<Entry> Entries(LogIndex from, LogIndex to, size_t bytes_max) const;
@@ -58,7 +62,9 @@ class RaftLog {
   };
   void CheckInvariants() const;
   void TrimCache();
-  const Entry& Cached(LogIndex index) const { return cache_[static_cast<size_t>(index - cache_first_)]; }
+  const Entry& Cached(LogIndex index) const {
+    return cache_[static_cast<size_t>(index - cache_first_)];
+  }
 
   const LogStore& store_;
   const size_t cache_bytes_max_;

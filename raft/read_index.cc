@@ -1,5 +1,5 @@
-// Linearizable reads (ReadIndex, Raft thesis 6.4): the leader notes its commit, and serves the read once a majority has
-// confirmed, after the read came in, that it still leads. Reads share rounds.
+// Linearizable reads (ReadIndex, Raft thesis 6.4): the leader notes its commit, and serves the read
+// once a majority has confirmed, after the read came in, that it still leads. Reads share rounds.
 #include <algorithm>
 
 #include "raft/core.h"
@@ -30,7 +30,8 @@ void Core::StartReadRound() {
 void Core::FinishReadRounds() {
   if (read_rounds_.empty()) return;
   std::vector<int64_t> echoed{static_cast<int64_t>(read_sequence_)};
-  for (const auto& [id, progress] : progress_) echoed.push_back(static_cast<int64_t>(progress.read_sequence));
+  for (const auto& [id, progress] : progress_)
+    echoed.push_back(static_cast<int64_t>(progress.read_sequence));
   const auto confirmed = static_cast<uint64_t>(MajorityValue(std::move(echoed)));
   while (!read_rounds_.empty() && read_rounds_.front().sequence <= confirmed) {
     for (const uint64_t id : read_rounds_.front().ids) {

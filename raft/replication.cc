@@ -23,7 +23,8 @@ void Core::Replicate(NodeId to, Progress& progress) {
       while (progress.next <= log_.last_index() && !progress.WindowFull(config_)) {
         if (!SendAppend(to, progress)) return;
       }
-      // Nothing to append carries the news: followers should not learn of a commit one heartbeat late.
+      // Nothing to append carries the news: followers should not learn of a commit one heartbeat
+      // late.
       if (progress.sent_commit < std::min(commit_, progress.match)) SendHeartbeat(to, progress);
       return;
   }
@@ -50,12 +51,14 @@ bool Core::SendAppend(NodeId to, Progress& progress) {
   return true;
 }
 
-// Asks whether what was sent has arrived: a follower that misses something refuses it, one that only waits for its disk agrees.
+// Asks whether what was sent has arrived: a follower that misses something refuses it, one that
+// only waits for its disk agrees.
 void Core::SendEmptyAppend(NodeId to, Progress& progress) {
   const LogIndex prev = progress.next - 1;
   const std::optional<Term> prev_term = log_.TermAt(prev);
   if (!prev_term.has_value()) {
-    // The log was compacted beyond all that was sent. A full window would hide that for ever: start over, with a snapshot.
+    // The log was compacted beyond all that was sent. A full window would hide that for ever: start
+    // over, with a snapshot.
     progress.BecomeProbe(progress.match + 1);
     return;
   }
@@ -82,7 +85,8 @@ void Core::HandleAppendResponse(const Message& message, const AppendResponse& re
   }
   CHECK_LE(response.match, log_.last_index());
   const bool news = progress.Matched(response.match, now_ms_);
-  const bool probe_answered = progress.state == ProgressState::kProbe && response.match >= progress.next - 1;
+  const bool probe_answered =
+      progress.state == ProgressState::kProbe && response.match >= progress.next - 1;
   const bool snapshot_overtaken =
       progress.state == ProgressState::kSnapshot && progress.match >= progress.snapshot.meta.index;
   if (probe_answered || snapshot_overtaken || (news && progress.state == ProgressState::kProbe)) {
@@ -116,8 +120,8 @@ void Core::HandleHeartbeatResponse(const Message& message, const HeartbeatRespon
   }
 }
 
-// An entry of an earlier term is committed only by one of this term after it (Raft paper, figure 8): counting its copies is
-// not enough, a later leader may still replace it.
+// An entry of an earlier term is committed only by one of this term after it (Raft paper, figure
+// 8): counting its copies is not enough, a later leader may still replace it.
 void Core::AdvanceCommit() {
   std::vector<int64_t> matches{log_.durable_index().value()};
   for (const auto& [id, progress] : progress_) matches.push_back(progress.match.value());

@@ -1,6 +1,8 @@
-// Runs the stories of testdata/ (raft/testing/script.h explains them). After a change that is meant:
+// Runs the stories of testdata/ (raft/testing/script.h explains them). After a change that is
+// meant:
 //
-//   cd raft && SLUICE_REWRITE=1 ../build/release/raft_test --gtest_filter='Stories*'     and read the difference.
+//   cd raft && SLUICE_REWRITE=1 ../build/release/raft_test --gtest_filter='Stories*'     and read
+//   the difference.
 #include "raft/testing/script.h"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,6 @@
-// The simulation: hundreds of seeds, each a cluster of its own with faults of its own. A safety phase throws everything at it,
-// then all is healed and it must get going again. One seed repeats one run exactly.
+// The simulation: hundreds of seeds, each a cluster of its own with faults of its own. A safety
+// phase throws everything at it, then all is healed and it must get going again. One seed repeats
+// one run exactly.
 //
 //   SLUICE_SIM_SEEDS=20000   more seeds            SLUICE_SIM_SEED=1234   only this one
 //   SLUICE_SIM_TRACE=FILE    with SLUICE_SIM_SEED: all messages of the run, in words
@@ -16,13 +17,14 @@
 namespace sluice::raft::testing {
 namespace {
 
-constexpr uint64_t kSeedsDefault = 1000;
+constexpr uint64_t kSeedsDefault = 2000;
 
 uint64_t current_seed = 0;
 
 // A broken invariant inside the core aborts: the seed must be told all the same.
 void DieWithSeed() {
-  std::cerr << "simulation: seed " << current_seed << " (SLUICE_SIM_SEED=" << current_seed << " repeats it)\n";
+  std::cerr << "simulation: seed " << current_seed << " (SLUICE_SIM_SEED=" << current_seed
+            << " repeats it)\n";
   std::abort();
 }
 
@@ -38,7 +40,8 @@ struct Swarm {
   bool transfers = false;
   bool refused_hints = false;
   bool snapshots = false;
-  int64_t work_ms_max = 0;  // between two proposals
+  bool election_crashes = false;  // nodes that vote or have just won crash, and are back at once
+  int64_t work_ms_max = 0;        // between two proposals
 };
 
 RaftConfig DrawConfig(Random& random) {
@@ -50,7 +53,8 @@ RaftConfig DrawConfig(Random& random) {
     config.cache_bytes_max = static_cast<size_t>(random.Between(1, 4000));
     config.apply_bytes_max = static_cast<size_t>(random.Between(1, 500));
   }
-  if (random.Chance(1, 3)) config.snapshot_interval_bytes = static_cast<size_t>(random.Between(50, 2000));
+  if (random.Chance(1, 3))
+    config.snapshot_interval_bytes = static_cast<size_t>(random.Between(50, 2000));
   config.snapshot_chunk_bytes = static_cast<size_t>(random.Between(1, 200));
   if (random.Chance(1, 5)) config.proposal_bytes_max = 100;
   return config;
@@ -77,6 +81,16 @@ Swarm DrawSwarm(Random& random) {
   swarm.refused_hints = random.Chance(1, 2);
   swarm.snapshots = random.Chance(1, 2);
   swarm.work_ms_max = random.Between(2, 60);
+  if (random.Chance(1, 3)) {
+    // Promises are made in elections: this is where lost ones hurt. Timeouts that lie close
+    // together make candidates collide.
+    swarm.election_crashes = true;
+    swarm.work_ms_max = 4;
+    swarm.cluster.config.election_timeout_ms_min = random.Between(60, 300);
+    swarm.cluster.config.election_timeout_ms_max =
+        swarm.cluster.config.election_timeout_ms_min + random.Between(1, 60);
+    swarm.cluster.disk.ms_max = std::max<int64_t>(swarm.cluster.disk.ms_max, 5);
+  }
   return swarm;
 }
 
@@ -93,6 +107,7 @@ class Simulation {
     while (cluster_.now_ms() < end_ms && cluster_.invariants().breach().empty()) {
       cluster_.RunForMs(random_.Between(1, swarm_.work_ms_max));
       Work();
+      if (swarm_.election_crashes) CrashInElections();
       if (cluster_.now_ms() < next_fault_ms) continue;
       next_fault_ms = cluster_.now_ms() + random_.Between(1, swarm_.step_ms_max);
       Fault();
@@ -111,16 +126,23 @@ class Simulation {
 
   void Work() {
     // Mostly where the leader is, sometimes where a client only believes it to be.
-    const NodeId id = cluster_.leader() == kNoNode || random_.Chance(1, 5) ? AnyNode() : cluster_.leader();
+    const NodeId id =
+        cluster_.leader() == kNoNode || random_.Chance(1, 5) ? AnyNode() : cluster_.leader();
     if (!cluster_.running(id) || cluster_.paused(id)) return;
     for (uint64_t n = random_.Below(4); n > 0; --n) {
       cluster_.Propose(id, "w" + std::to_string(++writes_) + std::string(random_.Below(40), '.'));
     }
-    if (random_.Chance(1, 3)) cluster_.Read(id);
+    // Reads wherever somebody believes to lead: a deposed leader must not answer.
+    for (const NodeId reader : cluster_.ids()) {
+      if (!cluster_.running(reader) || cluster_.paused(reader)) continue;
+      if (cluster_.driver(reader).core().role() == Role::kLeader && random_.Chance(1, 3))
+        cluster_.Read(reader);
+    }
     if (swarm_.snapshots && random_.Chance(1, 30)) cluster_.driver(id).TakeSnapshot();
     if (swarm_.transfers && random_.Chance(1, 60)) {
       // Most nodes refuse: they do not lead. That is part of the test.
-      const Status ignored = cluster_.driver(id).TransferLeadership(random_.Chance(1, 2) ? kNoNode : AnyNode());
+      const Status ignored =
+          cluster_.driver(id).TransferLeadership(random_.Chance(1, 2) ? kNoNode : AnyNode());
     }
   }
 
@@ -153,6 +175,22 @@ class Simulation {
     }
   }
 
+  void CrashInElections() {
+    const bool election = std::ranges::any_of(cluster_.ids(), [this](NodeId id) {
+      if (!cluster_.running(id)) return false;
+      const Core& core = cluster_.driver(id).core();
+      const bool fresh_leader = core.role() == Role::kLeader &&
+                                core.log().last_term() == core.term() &&
+                                core.commit() < core.log().last_index();
+      return core.role() == Role::kCandidate || fresh_leader;
+    });
+    if (!election || !random_.Chance(1, 4)) return;
+    const NodeId id = AnyNode();
+    if (!cluster_.running(id) || cluster_.paused(id)) return;
+    cluster_.Crash(id);
+    if (random_.Chance(3, 4)) cluster_.Start(id);
+  }
+
   std::string CheckLiveness() {
     cluster_.HealNetwork();
     cluster_.network().set_options({.delay_ms_min = 0, .delay_ms_max = 5});
@@ -174,11 +212,12 @@ class Simulation {
     if (!cluster_.invariants().breach().empty()) return cluster_.invariants().breach();
     if (!settled) return "no leader within 11 s of the healing";
     LogIndex last = kNoIndex;
-    // Again and again, as a client does: a transfer begun before the healing may still take the lead away, and with a window of a few
-    // bytes the backlog of the safety phase takes its time.
+    // Again and again, as a client does: a transfer begun before the healing may still take the
+    // lead away, and with a window of a few bytes the backlog of the safety phase takes its time.
     for (int attempt = 0; attempt < 120 && last == kNoIndex; ++attempt) {
       if (cluster_.leader() != kNoNode) {
-        cluster_.Propose(cluster_.leader(), "last", [&last](const Result<LogIndex>& r) { last = r.ok() ? *r : last; });
+        cluster_.Propose(cluster_.leader(), "last",
+                         [&last](const Result<LogIndex>& r) { last = r.ok() ? *r : last; });
       }
       cluster_.RunUntil([&last] { return last != kNoIndex; }, 500);
     }
@@ -249,7 +288,8 @@ TEST(Simulation, SafeUnderFaultsAndLiveAfterwards) {
   }
   const uint64_t seeds = FromEnvironment("SLUICE_SIM_SEEDS", kSeedsDefault);
   int failures = 0;
-  for (uint64_t seed = 1; seed <= seeds && failures < 5; ++seed) failures += RunSeed(seed, committed) ? 0 : 1;
+  for (uint64_t seed = 1; seed <= seeds && failures < 5; ++seed)
+    failures += RunSeed(seed, committed) ? 0 : 1;
   // A simulator in which nothing is ever committed would find nothing.
   EXPECT_GT(committed, seeds * 20);
   RecordProperty("committed_entries", static_cast<int>(committed));

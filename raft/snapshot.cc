@@ -1,5 +1,5 @@
-// Snapshots, both sides: one chunk at a time, each with its checksum, resumed where the follower stands, checked whole before it
-// replaces anything.
+// Snapshots, both sides: one chunk at a time, each with its checksum, resumed where the follower
+// stands, checked whole before it replaces anything.
 #include <algorithm>
 
 #include "base/crc32c.h"
@@ -11,7 +11,8 @@ void Core::SnapshotTaken(LogIndex index, std::shared_ptr<const std::string> data
   CHECK_LE(index, commit_);
   CHECK_GT(index, log_.snapshot_index());
   const SnapshotMeta meta{index, log_.TermAt(index).value(), voters_};
-  // The snapshot before this one and the log after it stay: should this one prove unreadable, all is still there.
+  // The snapshot before this one and the log after it stay: should this one prove unreadable, all
+  // is still there.
   const LogIndex drop_before = log_.snapshot_index() + 1;
   ready_.persist.snapshot = Snapshot{meta, std::move(data)};
   ready_.persist.drop_before = drop_before;
@@ -20,8 +21,10 @@ void Core::SnapshotTaken(LogIndex index, std::shared_ptr<const std::string> data
 
 void Core::StartSnapshot(NodeId to, Progress& progress) {
   Result<Snapshot> snapshot = log_.LoadSnapshot();
-  // A snapshot that was stored whole and cannot be read is a broken disk: this voter must not go on.
-  CHECK(snapshot.ok()) << "reading the snapshot at " << log_.snapshot_index() << ": " << snapshot.status().ToString();
+  // A snapshot that was stored whole and cannot be read is a broken disk: this voter must not go
+  // on.
+  CHECK(snapshot.ok()) << "reading the snapshot at " << log_.snapshot_index() << ": "
+                       << snapshot.status().ToString();
   const uint32_t crc = Crc32c(*snapshot->data);
   ++metrics_.snapshots_sent;
   progress.BecomeSnapshot(*std::move(snapshot), crc);
@@ -41,9 +44,11 @@ void Core::SendSnapshotChunk(NodeId to, Progress& progress) {
   SendNow(to, std::move(chunk));
 }
 
-void Core::HandleSnapshotChunkResponse(const Message& message, const SnapshotChunkResponse& response) {
+void Core::HandleSnapshotChunkResponse(const Message& message,
+                                       const SnapshotChunkResponse& response) {
   Progress& progress = progress_.at(message.from.id);
-  if (progress.state != ProgressState::kSnapshot || response.index != progress.snapshot.meta.index) return;
+  if (progress.state != ProgressState::kSnapshot || response.index != progress.snapshot.meta.index)
+    return;
   if (response.installed) {
     progress.Matched(response.index, now_ms_);
     progress.BecomeReplicate();
@@ -52,7 +57,8 @@ void Core::HandleSnapshotChunkResponse(const Message& message, const SnapshotChu
   }
   // An answer to an earlier copy of a chunk; the present one is still on its way.
   if (response.next_offset == progress.snapshot_offset && progress.waiting) return;
-  progress.snapshot_offset = std::min<uint64_t>(response.next_offset, progress.snapshot.data->size());
+  progress.snapshot_offset =
+      std::min<uint64_t>(response.next_offset, progress.snapshot.data->size());
   progress.waiting = false;
 }
 
@@ -64,7 +70,8 @@ void Core::HandleSnapshotChunk(const Message& message, const SnapshotChunk& chun
     return;
   }
   const bool known = incoming_.has_value() && incoming_->meta == chunk.meta &&
-                     incoming_->whole_crc == chunk.whole_crc && incoming_->size_total == chunk.size_total;
+                     incoming_->whole_crc == chunk.whole_crc &&
+                     incoming_->size_total == chunk.size_total;
   if (!known) incoming_ = IncomingSnapshot{chunk.meta, chunk.size_total, chunk.whole_crc, {}};
   const bool fits = chunk.offset == incoming_->data.size() &&
                     chunk.data.size() <= incoming_->size_total - incoming_->data.size() &&
@@ -79,14 +86,16 @@ void Core::HandleSnapshotChunk(const Message& message, const SnapshotChunk& chun
     }
     incoming_->data.clear();  // from the start
   }
-  SendOnceTermDurable(leader, SnapshotChunkResponse{chunk.meta.index, incoming_->data.size(), false});
+  SendOnceTermDurable(leader,
+                      SnapshotChunkResponse{chunk.meta.index, incoming_->data.size(), false});
 }
 
 void Core::InstallSnapshot(NodeId leader, IncomingSnapshot incoming) {
   const LogIndex index = incoming.meta.index;
   CHECK_GT(index, commit_);
   if (log_.TermAt(index) == incoming.meta.term) {
-    // The log holds the snapshot's last entry, hence all before it (log matching): nothing is to be replaced.
+    // The log holds the snapshot's last entry, hence all before it (log matching): nothing is to be
+    // replaced.
     SetCommit(index);
     SendAfterPersist(leader, SnapshotChunkResponse{index, incoming.size_total, true});
     return;

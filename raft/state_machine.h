@@ -1,6 +1,6 @@
 #pragma once
-// StateMachine: what the committed entries are for. The driver calls it on its loop thread, in log order, exactly once per
-// index after the last LoadSnapshot.
+// StateMachine: what the committed entries are for. The driver calls it on its loop thread, in log
+// order, exactly once per index after the last LoadSnapshot.
 //
 // Thread rule: all calls on the driver's loop thread.
 
@@ -21,9 +21,11 @@ class StateMachine {
   virtual std::string TakeSnapshot() = 0;
   // Replaces the whole state. Entries after `meta.index` follow.
   virtual void LoadSnapshot(const SnapshotMeta& meta, std::string_view data) = 0;
-  // This node's role, the term or the known leader changed. `leader` is kNoNode when there is none known.
+  // This node's role, the term or the known leader changed. `leader` is kNoNode when there is none
+  // known.
   virtual void OnRoleChange(Role role, Term term, NodeId leader) = 0;
-  // This node leads `term` and has applied all entries of earlier terms: from here its state is the cluster's.
+  // This node leads `term` and has applied all entries of earlier terms: from here its state is the
+  // cluster's.
   virtual void OnLeaderReady(Term term) = 0;
 };
 

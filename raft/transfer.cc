@@ -1,4 +1,5 @@
-// Handing over the lead: stop taking proposals, let the target catch up, tell it to campaign at once.
+// Handing over the lead: stop taking proposals, let the target catch up, tell it to campaign at
+// once.
 #include <algorithm>
 
 #include "raft/core.h"
@@ -12,7 +13,8 @@ Status Core::Transfer(NodeId target) {
     // The best placed voter that has been heard of lately.
     const Progress* best = nullptr;
     for (const auto& [id, progress] : progress_) {
-      if (now_ms_ - progress.heard_ms >= config_.election_timeout_ms_min || !progress.heard) continue;
+      if (now_ms_ - progress.heard_ms >= config_.election_timeout_ms_min || !progress.heard)
+        continue;
       if (best != nullptr && progress.match <= best->match) continue;
       best = &progress;
       target = id;

@@ -1,6 +1,7 @@
 #pragma once
-// Transport: carries Raft messages to other voters. It may lose, delay, repeat and reorder them; Raft copes. What comes in is
-// handed to Driver::Step, and a connection that broke to Driver::PeerLost.
+// Transport: carries Raft messages to other voters. It may lose, delay, repeat and reorder them;
+// Raft copes. What comes in is handed to Driver::Step, and a connection that broke to
+// Driver::PeerLost.
 //
 // Thread rule: Send is called on the driver's loop thread and must not block.
 

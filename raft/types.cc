@@ -15,11 +15,12 @@ struct BodyPrinter {
   std::ostream& out;
 
   void operator()(const VoteRequest& m) const {
-    out << (m.pre_vote ? "PreVote" : "Vote") << (m.transfer ? " transfer" : "") << " last=" << m.last_index << "/"
-        << m.last_term;
+    out << (m.pre_vote ? "PreVote" : "Vote") << (m.transfer ? " transfer" : "")
+        << " last=" << m.last_index << "/" << m.last_term;
   }
   void operator()(const VoteResponse& m) const {
-    out << (m.pre_vote ? "PreVoteResponse " : "VoteResponse ") << (m.granted ? "granted" : "refused");
+    out << (m.pre_vote ? "PreVoteResponse " : "VoteResponse ")
+        << (m.granted ? "granted" : "refused");
   }
   void operator()(const AppendRequest& m) const {
     out << "Append prev=" << m.prev_index << "/" << m.prev_term << " commit=" << m.commit;
@@ -31,19 +32,23 @@ struct BodyPrinter {
     if (m.success) {
       out << "AppendResponse match=" << m.match;
     } else {
-      out << "AppendResponse refused prev=" << m.prev_index << " hint=" << m.hint_index << "/" << m.hint_term;
+      out << "AppendResponse refused prev=" << m.prev_index << " hint=" << m.hint_index << "/"
+          << m.hint_term;
     }
   }
   void operator()(const HeartbeatRequest& m) const {
     out << "Heartbeat commit=" << m.commit << " read=" << m.read_sequence;
   }
-  void operator()(const HeartbeatResponse& m) const { out << "HeartbeatResponse read=" << m.read_sequence; }
+  void operator()(const HeartbeatResponse& m) const {
+    out << "HeartbeatResponse read=" << m.read_sequence;
+  }
   void operator()(const SnapshotChunk& m) const {
-    out << "SnapshotChunk index=" << m.meta.index << "/" << m.meta.term << " offset=" << m.offset << "+"
-        << m.data.size() << " of " << m.size_total;
+    out << "SnapshotChunk index=" << m.meta.index << "/" << m.meta.term << " offset=" << m.offset
+        << "+" << m.data.size() << " of " << m.size_total;
   }
   void operator()(const SnapshotChunkResponse& m) const {
-    out << "SnapshotChunkResponse index=" << m.index << " next=" << m.next_offset << (m.installed ? " installed" : "");
+    out << "SnapshotChunkResponse index=" << m.index << " next=" << m.next_offset
+        << (m.installed ? " installed" : "");
   }
   void operator()(const TimeoutNow&) const { out << "TimeoutNow"; }
 };
@@ -73,20 +78,23 @@ Result<Bootstrap> DecodeBootstrap(std::string_view data) {
   ByteReader reader(data);
   const int8_t version = reader.ReadInt8();
   if (version != kBootstrapVersion) {
-    return Status::Corruption("the bootstrap entry has version " + std::to_string(version) + ", known is " +
-                              std::to_string(kBootstrapVersion));
+    return Status::Corruption("the bootstrap entry has version " + std::to_string(version) +
+                              ", known is " + std::to_string(kBootstrapVersion));
   }
   Bootstrap bootstrap;
-  bootstrap.cluster_id = reader.ReadBytes(static_cast<size_t>(std::max(0, reader.CheckedCount(reader.ReadInt32(), 1))));
+  bootstrap.cluster_id = reader.ReadBytes(
+      static_cast<size_t>(std::max(0, reader.CheckedCount(reader.ReadInt32(), 1))));
   const int32_t voters = reader.CheckedCount(reader.ReadInt32(), kVoterBytes);
   for (int32_t i = 0; i < voters && reader.ok(); ++i) {
     const NodeId id(reader.ReadInt32());
     const std::string_view disk = reader.ReadBytes(16);
     if (reader.ok()) bootstrap.voters.push_back({id, Uuid::FromBytes(disk)});
   }
-  bootstrap.payload = reader.ReadBytes(static_cast<size_t>(std::max(0, reader.CheckedCount(reader.ReadInt32(), 1))));
+  bootstrap.payload = reader.ReadBytes(
+      static_cast<size_t>(std::max(0, reader.CheckedCount(reader.ReadInt32(), 1))));
   if (!reader.ok() || reader.remaining() != 0 || bootstrap.voters.empty()) {
-    return Status::Corruption("the bootstrap entry of " + std::to_string(data.size()) + " bytes does not parse");
+    return Status::Corruption("the bootstrap entry of " + std::to_string(data.size()) +
+                              " bytes does not parse");
   }
   return bootstrap;
 }

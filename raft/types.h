@@ -1,7 +1,7 @@
 #pragma once
-// The nouns of Raft as plain values: entries, durable state, snapshots and the messages between voters. The log starts at
-// index 0 with the bootstrap entry, which every first voter holds from the day its disk was formatted; kNoIndex (-1) stands
-// for "before the first entry".
+// The nouns of Raft as plain values: entries, durable state, snapshots and the messages between
+// voters. The log starts at index 0 with the bootstrap entry, which every first voter holds from
+// the day its disk was formatted; kNoIndex (-1) stands for "before the first entry".
 //
 // Thread rule: values.
 
@@ -22,7 +22,8 @@ namespace sluice::raft {
 
 inline constexpr LogIndex kNoIndex{-1};
 
-// A voter is a node *with its disk*: a node that comes back with an empty disk has forgotten its votes, so it is another voter.
+// A voter is a node *with its disk*: a node that comes back with an empty disk has forgotten its
+// votes, so it is another voter.
 struct VoterId {
   NodeId id = kNoNode;
   Uuid disk_id;
@@ -33,7 +34,8 @@ std::ostream& operator<<(std::ostream& out, const VoterId& voter);
 enum class EntryType : int8_t {
   kNormal = 0,       // data of the state machine
   kLeaderStart = 1,  // empty; the first entry of every term, whose commit commits all before it
-  kBootstrap = 2,    // index 0: cluster id, first voters and the state machine's first data (EncodeBootstrap)
+  kBootstrap =
+      2,  // index 0: cluster id, first voters and the state machine's first data (EncodeBootstrap)
 };
 
 struct Entry {
@@ -63,7 +65,8 @@ struct Snapshot {
   std::shared_ptr<const std::string> data;
 };
 
-// The content of the bootstrap entry. `payload` is the state machine's own (its first records); Raft does not look into it.
+// The content of the bootstrap entry. `payload` is the state machine's own (its first records);
+// Raft does not look into it.
 struct Bootstrap {
   std::string cluster_id;
   std::vector<VoterId> voters;
@@ -77,7 +80,8 @@ Entry BootstrapEntry(const Bootstrap& bootstrap);
 enum class Role : int8_t { kFollower, kPreCandidate, kCandidate, kLeader };
 std::string_view RoleName(Role role);
 
-// ---- Messages. The sender's term is in Message::term, but for pre-votes, which ask about a term nobody has yet.
+// ---- Messages. The sender's term is in Message::term, but for pre-votes, which ask about a term
+// nobody has yet.
 
 struct VoteRequest {
   bool pre_vote = false;
@@ -107,7 +111,7 @@ struct AppendResponse {
 };
 
 struct HeartbeatRequest {
-  LogIndex commit = kNoIndex;   // never above what the receiver is known to hold
+  LogIndex commit = kNoIndex;  // never above what the receiver is known to hold
   uint64_t read_sequence = 0;  // echoed; confirms leadership for reads up to this number
 };
 
@@ -133,8 +137,9 @@ struct SnapshotChunkResponse {
 // "Campaign now": the last message of a leadership transfer.
 struct TimeoutNow {};
 
-using MessageBody = std::variant<VoteRequest, VoteResponse, AppendRequest, AppendResponse, HeartbeatRequest,
-                                 HeartbeatResponse, SnapshotChunk, SnapshotChunkResponse, TimeoutNow>;
+using MessageBody =
+    std::variant<VoteRequest, VoteResponse, AppendRequest, AppendResponse, HeartbeatRequest,
+                 HeartbeatResponse, SnapshotChunk, SnapshotChunkResponse, TimeoutNow>;
 
 struct Message {
   std::string cluster_id;

@@ -1,11 +1,11 @@
-// Voting: one predicate for pre-votes and votes. A pre-vote that is granted where the vote would be refused lets a hopeless
-// node depose leaders for ever.
+// Voting: one predicate for pre-votes and votes. A pre-vote that is granted where the vote would be
+// refused lets a hopeless node depose leaders for ever.
 #include "raft/core.h"
 
 namespace sluice::raft {
 
-// A voter that hears its leader refuses to elect another. A leader that has resigned, a follower whose leader's process is
-// known to be gone, and a node that never heard one have none.
+// A voter that hears its leader refuses to elect another. A leader that has resigned, a follower
+// whose leader's process is known to be gone, and a node that never heard one have none.
 bool Core::HeardLeaderRecently() const {
   if (leader_ == kNoNode) return false;
   return leader_ == self_.id || now_ms_ - heard_leader_ms_ < config_.election_timeout_ms_min;
@@ -18,7 +18,8 @@ bool Core::LogIsCurrent(const VoteRequest& request) const {
 
 void Core::HandleVoteRequest(const Message& message, const VoteRequest& request) {
   const auto refuse = [&] {
-    SendOnceTermDurable(message.from.id, VoteResponse{.pre_vote = request.pre_vote, .granted = false});
+    SendOnceTermDurable(message.from.id,
+                        VoteResponse{.pre_vote = request.pre_vote, .granted = false});
   };
   if (message.term < term()) {
     refuse();
@@ -31,7 +32,8 @@ void Core::HandleVoteRequest(const Message& message, const VoteRequest& request)
   }
   // A real candidate's term exists already, so it is adopted, granted or not.
   if (!request.pre_vote && message.term > term()) BecomeFollower(message.term, kNoNode);
-  const bool free = message.term > term() || hard_state_.voted_for == kNoNode || hard_state_.voted_for == message.from.id;
+  const bool free = message.term > term() || hard_state_.voted_for == kNoNode ||
+                    hard_state_.voted_for == message.from.id;
   const bool current = LogIsCurrent(request);
   if (!current) ++metrics_.votes_refused_log;
   if (!free || !current) {
@@ -42,7 +44,8 @@ void Core::HandleVoteRequest(const Message& message, const VoteRequest& request)
     Message answer = MakeMessage(message.from.id, VoteResponse{.pre_vote = true, .granted = true});
     answer.term = message.term;
     ready_.send_now.push_back(std::move(answer));
-    // Lets the other go first, which saves a split vote. Once only: it may be unable to hear the answers.
+    // Lets the other go first, which saves a split vote. Once only: it may be unable to hear the
+    // answers.
     if (role_ == Role::kFollower && !deferred_) {
       deferred_ = true;
       RestartElectionTimer();

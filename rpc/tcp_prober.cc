@@ -15,7 +15,8 @@ namespace {
 
 class Socket {
  public:
-  explicit Socket(int family) : fd_(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {}
+  explicit Socket(int family)
+      : fd_(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {}
   ~Socket() {
     if (fd_ >= 0) ::close(fd_);
   }
@@ -35,13 +36,15 @@ ProbeOutcome OutcomeOf(int error) {
 ProbeOutcome Dial(const addrinfo& target, int timeout_ms) {
   const Socket socket(target.ai_family);
   if (socket.fd() < 0) return ProbeOutcome::kNoAnswer;
-  if (::connect(socket.fd(), target.ai_addr, target.ai_addrlen) == 0) return ProbeOutcome::kAccepted;
+  if (::connect(socket.fd(), target.ai_addr, target.ai_addrlen) == 0)
+    return ProbeOutcome::kAccepted;
   if (errno != EINPROGRESS) return OutcomeOf(errno);
   pollfd waiting{.fd = socket.fd(), .events = POLLOUT, .revents = 0};
   if (::poll(&waiting, 1, timeout_ms) <= 0) return ProbeOutcome::kNoAnswer;
   int error = 0;
   socklen_t size = sizeof error;
-  if (::getsockopt(socket.fd(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) return ProbeOutcome::kNoAnswer;
+  if (::getsockopt(socket.fd(), SOL_SOCKET, SO_ERROR, &error, &size) != 0)
+    return ProbeOutcome::kNoAnswer;
   return OutcomeOf(error);
 }
 
@@ -51,11 +54,13 @@ ProbeOutcome ProbeTcp(const std::string& address, int timeout_ms) {
   const size_t colon = address.rfind(':');
   if (colon == std::string::npos) return ProbeOutcome::kNoAnswer;
   std::string host = address.substr(0, colon);
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']')
+    host = host.substr(1, host.size() - 2);
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
-  if (::getaddrinfo(host.c_str(), address.c_str() + colon + 1, &hints, &found) != 0) return ProbeOutcome::kNoAnswer;
+  if (::getaddrinfo(host.c_str(), address.c_str() + colon + 1, &hints, &found) != 0)
+    return ProbeOutcome::kNoAnswer;
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owned(found, &::freeaddrinfo);
   // Of several addresses of one name, one that accepts is enough; dead is only what all refuse.
   ProbeOutcome outcome = ProbeOutcome::kNoAnswer;

@@ -1,8 +1,10 @@
 #pragma once
-// TcpProber: dials an address once, to learn whether somebody listens there. After a broken stream "refused" means that the process is
-// gone, which no timer tells as fast; a gRPC channel does not say so.
+// TcpProber: dials an address once, to learn whether somebody listens there. After a broken stream
+// "refused" means that the process is gone, which no timer tells as fast; a gRPC channel does not
+// say so.
 //
-// Thread rule: Probe from any thread; `done` runs on the prober's own thread and must not block it. Probes run one after another.
+// Thread rule: Probe from any thread; `done` runs on the prober's own thread and must not block it.
+// Probes run one after another.
 
 #include <condition_variable>
 #include <deque>

@@ -1,5 +1,6 @@
 #pragma once
-// PausableLoop: a simulated event loop that can stand still, as a process does under SIGSTOP: time goes on, its tasks do not.
+// PausableLoop: a simulated event loop that can stand still, as a process does under SIGSTOP: time
+// goes on, its tasks do not.
 //
 // Thread rule: one thread, as all of the simulator.
 
@@ -15,7 +16,9 @@ class PausableLoop final : public EventLoop {
   explicit PausableLoop(sluice::testing::SimScheduler& scheduler) : inner_(scheduler) {}
 
   void Post(Task task) override { inner_.Post(Wrap(std::move(task))); }
-  TimerId RunAfter(int64_t delay_ms, Task task) override { return inner_.RunAfter(delay_ms, Wrap(std::move(task))); }
+  TimerId RunAfter(int64_t delay_ms, Task task) override {
+    return inner_.RunAfter(delay_ms, Wrap(std::move(task)));
+  }
   void Cancel(TimerId id) override { inner_.Cancel(id); }
   bool InLoopThread() const override { return true; }
   const Clock& clock() const override { return inner_.clock(); }

@@ -33,7 +33,8 @@ std::string DescribePersist(const PersistRequest& request) {
   if (request.hard_state.has_value()) {
     out << " term=" << request.hard_state->term << " vote=" << request.hard_state->voted_for;
   }
-  if (request.snapshot.has_value()) out << " snapshot=" << request.snapshot->meta.index << "/" << request.snapshot->meta.term;
+  if (request.snapshot.has_value())
+    out << " snapshot=" << request.snapshot->meta.index << "/" << request.snapshot->meta.term;
   if (request.reset_log) out << " reset";
   if (request.drop_before.has_value()) out << " drop-before=" << *request.drop_before;
   if (request.truncate_from.has_value()) out << " truncate-from=" << *request.truncate_from;
@@ -41,7 +42,9 @@ std::string DescribePersist(const PersistRequest& request) {
   return out.str();
 }
 
-bool IsBlank(std::string_view line) { return line.find_first_not_of(" \t") == std::string_view::npos; }
+bool IsBlank(std::string_view line) {
+  return line.find_first_not_of(" \t") == std::string_view::npos;
+}
 
 }  // namespace
 
@@ -99,7 +102,8 @@ bool Script::Command(const std::vector<std::string>& words) {
   return node != nullptr && NodeCommand(words[0], *node, words);
 }
 
-bool Script::NodeCommand(const std::string& verb, Node& node, const std::vector<std::string>& words) {
+bool Script::NodeCommand(const std::string& verb, Node& node,
+                         const std::vector<std::string>& words) {
   if (verb == "log") {
     PrintLog(node);
     return true;
@@ -180,13 +184,14 @@ void Script::Start(Node& node) {
   } else {
     voters = DecodeBootstrap(node.disk.entries.front().data)->voters;
   }
-  node.core = std::make_unique<Core>(CoreOptions{.config = {},
-                                                 .cluster_id = kClusterId,
-                                                 .self = node.voter,
-                                                 .voters = std::move(voters),
-                                                 .random = Random(static_cast<uint64_t>(node.voter.id.value())),
-                                                 .now_ms = node.now_ms},
-                                     *node.store);
+  node.core = std::make_unique<Core>(
+      CoreOptions{.config = {},
+                  .cluster_id = kClusterId,
+                  .self = node.voter,
+                  .voters = std::move(voters),
+                  .random = Random(static_cast<uint64_t>(node.voter.id.value())),
+                  .now_ms = node.now_ms},
+      *node.store);
   node.told_commit = node.core->commit();
   node.issued_persist = 0;
   Say(node, "starts at term " + std::to_string(node.core->term().value()) + ", last index " +
@@ -210,7 +215,8 @@ void Script::Say(const Node& node, const std::string& line) {
 void Script::Work(Node& node) {
   while (node.core->HasReady()) Tell(node, node.core->TakeReady());
   if (node.core->commit() > node.told_commit) {
-    Say(node, "applies" + DescribeEntries(node.core->log().Entries(node.told_commit + 1, node.core->commit() + 1, 1 << 20)));
+    Say(node, "applies" + DescribeEntries(node.core->log().Entries(
+                              node.told_commit + 1, node.core->commit() + 1, 1 << 20)));
     node.told_commit = node.core->commit();
   }
 }
@@ -242,11 +248,13 @@ void Script::Tell(Node& node, Ready ready) {
   }
   if (ready.load_snapshot.has_value()) {
     std::ostringstream line;
-    line << "loads the snapshot at " << ready.load_snapshot->meta.index << "/" << ready.load_snapshot->meta.term;
+    line << "loads the snapshot at " << ready.load_snapshot->meta.index << "/"
+         << ready.load_snapshot->meta.term;
     Say(node, line.str());
     node.told_commit = ready.load_snapshot->meta.index;
   }
-  for (const ReadOk& read : ready.reads_ok) Say(node, "may read at " + std::to_string(read.index.value()));
+  for (const ReadOk& read : ready.reads_ok)
+    Say(node, "may read at " + std::to_string(read.index.value()));
   if (!ready.reads_failed.empty()) Say(node, "may not read");
 }
 
@@ -292,14 +300,16 @@ void Script::Elect(Node& node) {
   Work(node);
   Stabilize({"stabilize"});
   output_.clear();
-  Say(node, node.core->role() == Role::kLeader ? "leads term " + std::to_string(node.core->term().value())
-                                               : "was not elected");
+  Say(node, node.core->role() == Role::kLeader
+                ? "leads term " + std::to_string(node.core->term().value())
+                : "was not elected");
 }
 
 void Script::Stabilize(const std::vector<std::string>& words) {
   std::vector<Node*> among;
   for (auto& [id, node] : nodes_) {
-    const bool named = std::find(words.begin() + 1, words.end(), std::to_string(id.value())) != words.end();
+    const bool named =
+        std::find(words.begin() + 1, words.end(), std::to_string(id.value())) != words.end();
     if ((words.size() == 1 || named) && node.core != nullptr) among.push_back(&node);
   }
   for (bool moved = true; moved;) {
@@ -319,9 +329,9 @@ void Script::PrintStatus() {
     if (node.core == nullptr) {
       line << "stopped";
     } else {
-      line << RoleName(node.core->role()) << " term=" << node.core->term() << " leader=" << node.core->leader()
-           << " last=" << node.core->log().last_index() << " durable=" << node.core->log().durable_index()
-           << " commit=" << node.core->commit();
+      line << RoleName(node.core->role()) << " term=" << node.core->term()
+           << " leader=" << node.core->leader() << " last=" << node.core->log().last_index()
+           << " durable=" << node.core->log().durable_index() << " commit=" << node.core->commit();
     }
     Say(node, line.str());
   }

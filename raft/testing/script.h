@@ -1,22 +1,22 @@
 #pragma once
-// Script: runs a story about a few cores, told in commands, and answers with everything they do. The stories are raft/testdata/*.txt: a
-// block is comments and one command, a line of dashes, and the output. Nothing happens by itself: messages wait until they are
-// delivered, writes until they are persisted, time until it is advanced.
+// Script: runs a story about a few cores, told in commands, and answers with everything they do.
+// The stories are raft/testdata/*.txt: a block is comments and one command, a line of dashes, and
+// the output. Nothing happens by itself: messages wait until they are delivered, writes until they
+// are persisted, time until it is advanced.
 //
 //   cluster N                 N voters with an empty log (but for the bootstrap entry), all started
 //   elect N                   campaign and stabilize, without the details
 //   campaign N                time goes on until N's election timer fires
 //   advance N MS              N's clock moves
-//   propose N DATA            read N              transfer N M         peer-lost N M        snapshot N
+//   propose N DATA            read N              transfer N M         peer-lost N M snapshot N
 //   deliver N [M]             what waits for N (from M) arrives
 //   drop N [M]                what waits for N (from M) is lost
 //   persist N                 what N has handed to its disk is durable
 //   crash N                   N stops; what was not persisted is gone, what it was sent too
-//   wipe N                    as crash, and its disk is lost: the next start is with an empty one, of another id
-//   start N
-//   stabilize [N...]          persists and delivers among these (all) until nothing moves
-//   status                    a line for each node
-//   log N                     its entries
+//   wipe N                    as crash, and its disk is lost: the next start is with an empty one,
+//   of another id start N stabilize [N...]          persists and delivers among these (all) until
+//   nothing moves status                    a line for each node log N                     its
+//   entries
 //
 // Thread rule: one thread, as all of the simulator.
 

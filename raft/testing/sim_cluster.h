@@ -1,6 +1,6 @@
 #pragma once
-// SimCluster: a Raft cluster in one thread: real drivers and cores over simulated loops, disks and network, with the invariants
-// checked after every event. Simulations and scenario tests drive it.
+// SimCluster: a Raft cluster in one thread: real drivers and cores over simulated loops, disks and
+// network, with the invariants checked after every event. Simulations and scenario tests drive it.
 //
 // Thread rule: one thread.
 
@@ -69,7 +69,9 @@ class SimCluster {
   // After a crash: the others find the address refused.
   void TellPeersRefused(NodeId id);
   void SetDiskLatency(SimDiskLatency latency);
-  void SetDiskLatency(NodeId id, SimDiskLatency latency) { nodes_.at(id)->log->set_latency(latency); }
+  void SetDiskLatency(NodeId id, SimDiskLatency latency) {
+    nodes_.at(id)->log->set_latency(latency);
+  }
 
   // ---- Work. The callback may be empty.
   void Propose(NodeId id, std::string data, std::function<void(Result<LogIndex>)> done = {});

@@ -52,7 +52,8 @@ SimLogStore::SimLogStore(SimDisk& disk, EventLoop& loop, Random random, SimDiskL
 }
 
 void SimLogStore::NoteAppend(const PersistRequest& request) {
-  if (request.snapshot.has_value()) terms_[request.snapshot->meta.index] = request.snapshot->meta.term;
+  if (request.snapshot.has_value())
+    terms_[request.snapshot->meta.index] = request.snapshot->meta.term;
   if (request.entries.empty()) return;
   const LogIndex first = request.entries.front().index;
   terms_.erase(terms_.lower_bound(first), terms_.end());
@@ -103,8 +104,8 @@ void SimLogStore::Crash(Random& random) {
 
 Result<std::vector<Entry>> SimLogStore::Read(LogIndex from, LogIndex to, size_t bytes_max) const {
   if (from < disk_.first_index || to > disk_.last_index() + 1 || from >= to) {
-    return Status::OutOfRange("simulated log holds " + std::to_string(disk_.first_index.value()) + " to " +
-                              std::to_string(disk_.last_index().value()));
+    return Status::OutOfRange("simulated log holds " + std::to_string(disk_.first_index.value()) +
+                              " to " + std::to_string(disk_.last_index().value()));
   }
   std::vector<Entry> entries;
   size_t bytes = 0;

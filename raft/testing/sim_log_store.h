@@ -1,6 +1,7 @@
 #pragma once
-// SimLogStore: the simulated twin of controller/quorum_log.h. Requests wait for a simulated disk, those that wait are written
-// together, and a crash loses what was not reported done, or leaves any prefix of it behind.
+// SimLogStore: the simulated twin of controller/quorum_log.h. Requests wait for a simulated disk,
+// those that wait are written together, and a crash loses what was not reported done, or leaves any
+// prefix of it behind.
 //
 // Thread rule: one thread, as all of the simulator.
 
@@ -24,7 +25,8 @@ struct SimDisk {
 
   LogIndex last_index() const { return first_index + static_cast<int64_t>(entries.size()) - 1; }
   void Execute(const PersistRequest& request);
-  // What recovery does: a log that does not reach its snapshot, or disagrees with it, is what an interrupted installation left.
+  // What recovery does: a log that does not reach its snapshot, or disagrees with it, is what an
+  // interrupted installation left.
   void FinishReset();
 };
 

@@ -1,6 +1,6 @@
 #pragma once
-// SimNetwork: carries messages between simulated voters, late, twice, out of order or not at all, and cuts links in one or both
-// directions.
+// SimNetwork: carries messages between simulated voters, late, twice, out of order or not at all,
+// and cuts links in one or both directions.
 //
 // Thread rule: one thread, as all of the simulator.
 
@@ -26,7 +26,8 @@ class SimNetwork {
  public:
   using Deliver = std::function<void(Message)>;
 
-  SimNetwork(sluice::testing::SimScheduler& scheduler, Random random) : loop_(scheduler), random_(random) {}
+  SimNetwork(sluice::testing::SimScheduler& scheduler, Random random)
+      : loop_(scheduler), random_(random) {}
 
   void set_options(SimNetworkOptions options) { options_ = options; }
   void set_deliver(Deliver deliver) { deliver_ = std::move(deliver); }
