@@ -299,7 +299,8 @@ void Connection::Close(const std::string& reason) {
 
 void Connection::CheckDeadlines(int64_t now_ms) {
   const ServerOptions& options = reactor_.shared().options;
-  const bool idle = now_ms - last_active_ms_ >= options.idle_ms_max && slots_.empty();
+  const bool idle =
+      options.idle_ms_max >= 0 && now_ms - last_active_ms_ >= options.idle_ms_max && slots_.empty();
   bool slow = false;
   if (reader_.in_frame() && !Paused() && now_ms - frame_mark_ms_ >= options.slow_frame_ms) {
     slow = reader_.frame_progress_bytes() - frame_mark_bytes_ < options.slow_frame_bytes_min;

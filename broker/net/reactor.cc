@@ -40,9 +40,11 @@ std::vector<Mailbox::Mail> Mailbox::TakeAll() {
 }
 
 void Mailbox::Close() {
+  // What is dropped may hold leases, whose release can send mail: not under the lock.
+  std::vector<Mail> dropped;
   std::lock_guard lock(mutex_);
   reactor_ = nullptr;
-  mails_.clear();
+  dropped.swap(mails_);
 }
 
 Reactor::Reactor(const ServerShared& shared, int index)

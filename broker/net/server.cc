@@ -1,5 +1,7 @@
 #include "broker/net/server.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -72,12 +74,19 @@ Status BindFailure(const ListenerAddress& address, const boost::system::error_co
   return Status::Unavailable(ListenerText(address) + ": " + error.message());
 }
 
+uint64_t MachineMemoryBytes() {
+  return static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) *
+         static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
 class AsioServer final : public Server {
  public:
   explicit AsioServer(ServerOptions options)
       : counter_(options.connections_max, options.connections_per_ip_max),
         cold_reads_("kafka-cold", *options.clock) {
-    shared_.budget = std::make_shared<MemoryBudget>(options.request_memory_bytes);
+    const uint64_t asked_bytes = options.request_memory_bytes;
+    shared_.budget =
+        std::make_shared<MemoryBudget>(asked_bytes > 0 ? asked_bytes : MachineMemoryBytes() / 5);
     shared_.counter = &counter_;
     shared_.cold_reads = &cold_reads_;
     shared_.options = std::move(options);

@@ -46,13 +46,13 @@ struct ServerOptions {
   NetMetrics* metrics = nullptr;
   int reactors = 0;                       // 0 = one per core, at most 8
   int32_t request_bytes_max = 104857600;  // socket.request.max.bytes
-  int64_t idle_ms_max = 600000;           // connections.max.idle.ms
+  int64_t idle_ms_max = 600000;           // connections.max.idle.ms; negative = never
   int32_t connections_max = 10000;        // max.connections
   int32_t connections_per_ip_max = 1000;  // max.connections.per.ip
   int32_t socket_send_bytes = -1;         // socket.send.buffer.bytes; -1 = the kernel tunes it
   int32_t socket_receive_bytes = -1;      // socket.receive.buffer.bytes
-  uint64_t request_memory_bytes = uint64_t{512} << 20;  // of all requests in flight
-  int outstanding_requests_max = 32;                    // of one connection
+  uint64_t request_memory_bytes = 0;      // of all requests in flight; 0 = a fifth of the machine's
+  int outstanding_requests_max = 32;      // of one connection
   size_t outstanding_bytes_max = size_t{32}
                                  << 20;  // of one connection; one request is always allowed
   int64_t slow_frame_ms = 30000;  // a frame under way must bring slow_frame_bytes_min in this time
