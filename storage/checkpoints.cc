@@ -41,8 +41,9 @@ std::optional<Offset> Checkpoints::LogStart(const TopicPartition& partition) con
 Status Checkpoints::Write(const std::function<Content()>& collect) {
   std::lock_guard lock(mutex_);
   Content wanted = collect();
-  SLUICE_RETURN_IF_ERROR(Store(kRecoveryPointCheckpointName, stored_.recovery_points, std::move(wanted.recovery_points)));
+  // The starts first: a recovery point must not pass a start that the file does not tell yet.
   SLUICE_RETURN_IF_ERROR(Store(kLogStartCheckpointName, stored_.log_starts, std::move(wanted.log_starts)));
+  SLUICE_RETURN_IF_ERROR(Store(kRecoveryPointCheckpointName, stored_.recovery_points, std::move(wanted.recovery_points)));
   return Store(kHighWatermarkCheckpointName, stored_.high_watermarks, std::move(wanted.high_watermarks));
 }
 

@@ -58,6 +58,14 @@ Status EntryFile::Shrink(size_t count) {
   return Status::Ok();
 }
 
+Status EntryFile::Clear() {
+  buffer_.clear();
+  spilled_ = 0;
+  if (!fs_.Exists(path_)) return Status::Ok();
+  SLUICE_RETURN_IF_ERROR(OpenFor(OpenMode::kReadWrite));
+  return file_->Truncate(0);
+}
+
 Status EntryFile::Spill() {
   SLUICE_RETURN_IF_ERROR(OpenFor(OpenMode::kCreate));
   if (buffer_.empty()) return Status::Ok();

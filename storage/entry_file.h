@@ -29,6 +29,8 @@ class EntryFile {
   Status ReadEntry(size_t index, char* out) const;
   // Keeps the first `count` entries.
   Status Shrink(size_t count);
+  // Forgets all entries, and whatever else the file holds.
+  Status Clear();
   // Writes what is buffered; the file exists afterwards even when it is empty.
   Status Spill();
   // Spill, then the open file, for a flush to sync.

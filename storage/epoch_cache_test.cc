@@ -8,7 +8,7 @@ namespace sluice::storage {
 namespace {
 
 // "1@0 4@10": epochs with their start offsets.
-EpochCache Make(std::initializer_list<std::pair<int, int>> entries) {
+EpochCache Make(std::initializer_list<std::pair<int, int64_t>> entries) {
   EpochCache cache;
   for (const auto& [epoch, start] : entries) CHECK(cache.Assign(LeaderEpoch(epoch), Offset(start)));
   return cache;

@@ -107,6 +107,7 @@ class LogImpl final : public Log {
   // log_truncate.cc
   Status LowerRecoveryPoint(Offset offset);
   Status RemoveSegmentsFrom(size_t first);
+  void SetStart(Offset start);
   void DeleteOldSegments(size_t count);
   Status ReloadProducers();
   Status RemoveSnapshots(Offset from, Offset below);

@@ -36,6 +36,9 @@ struct LogManagerOptions {
   const Clock* clock = nullptr;       // not owned
   LogConfig config;                   // the default for logs found at start
   int recovery_threads = 2;           // 1: the caller's thread does it alone
+  // The host was restarted since the last stop (or it cannot be told): what was not synced may be on the disk in any order, so damage above a recovery
+  // point is cut even where valid batches follow it. Without a restart the page cache lost nothing, and such damage is bad memory or a bad disk.
+  bool host_restarted = false;
   // Runs removals of large files and directories soon. Empty: a thread of the manager does; the simulator gives its event loop.
   std::function<void(std::function<void()>)> run_later;
 };

@@ -101,6 +101,7 @@ LogOptions LogManagerImpl::OptionsFor(const TopicPartition& partition, TopicId t
   options.config = config;
   options.file_system = options_.file_system;
   options.clock = options_.clock;
+  options.cut_unsynced_damage = options_.host_restarted;
   options.lower_recovery_point = [this, partition](Offset offset) { return checkpoints_.Lower(partition, offset); };
   options.run_later = [this](std::function<void()> task) { RunLater(std::move(task)); };
   return options;

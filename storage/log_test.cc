@@ -193,6 +193,21 @@ TEST_F(LogTest, TruncationInsideABatchTakesItWhole) {
   EXPECT_EQ(log_->log_end_offset(), Offset(10));
 }
 
+TEST_F(LogTest, TruncationToASegmentsBaseLeavesItEmpty) {
+  config_.segment_bytes = 500;
+  Open();
+  for (int i = 0; i < 4; ++i) Append({.timestamp_ms = 9000, .value_bytes = 200});
+  ASSERT_TRUE(log_->TruncateTo(Offset(2)).ok());
+  EXPECT_EQ(log_->log_end_offset(), Offset(2));
+  EXPECT_EQ(Append({.timestamp_ms = 1000, .value_bytes = 200}), Offset(2));
+  EXPECT_EQ(ReadAll(Offset(0)).size(), 3u);
+  ASSERT_TRUE(log_->TruncateTo(Offset(0)).ok());
+  EXPECT_EQ(log_->size_bytes(), 0u);
+  EXPECT_EQ(Append({.timestamp_ms = 1000}), Offset(0));
+  EXPECT_EQ(log_->MaxTimestamp(Offset(1)).value()->timestamp_ms, 1000);
+  EXPECT_FALSE(log_->FindTimestamp(5000, Offset(1)).value());
+}
+
 TEST_F(LogTest, TruncationForgetsAnEpochWithoutRecords) {
   Open();
   Append({.records = 2}, 1);

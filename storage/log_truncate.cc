@@ -27,6 +27,8 @@ Status LogImpl::TruncateTo(Offset offset) {
   SLUICE_ASSIGN_OR_RETURN(const auto cut, segments_[holder]->Locate(offset));
   // A batch that holds the offset in its middle goes whole.
   const Offset end = cut ? std::min(offset, cut->base_offset) : offset;
+  // It may begin below the log's start: then nothing is left.
+  if (end < log_start_offset()) return TruncateFullyAndStartAt(log_start_offset());
   epochs_.TruncateFromEnd(end);
   SLUICE_RETURN_IF_ERROR(Checked(LowerRecoveryPoint(end)));
   SLUICE_RETURN_IF_ERROR(Checked(RemoveSegmentsFrom(holder + 1)));
@@ -93,6 +95,12 @@ Status LogImpl::ReloadProducers() {
   return Status::Ok();
 }
 
+void LogImpl::SetStart(Offset start) {
+  log_start_.store(start.value(), std::memory_order_relaxed);
+  // Nothing below the start can be lost any more. Recovery knows: a recovery point that is no higher than the start vouches for nothing.
+  if (start > flushed_offset()) flushed_.store(start.value(), std::memory_order_relaxed);
+}
+
 Status LogImpl::AdvanceLogStart(Offset offset) {
   SLUICE_RETURN_IF_ERROR(CheckOnline());
   if (offset <= log_start_offset()) return Status::Ok();
@@ -100,7 +108,7 @@ Status LogImpl::AdvanceLogStart(Offset offset) {
     return Status::OutOfRange(options_.directory + ": the start cannot move to " + std::to_string(offset.value()) +
                               ", above the end " + std::to_string(log_end_offset().value()));
   }
-  log_start_.store(offset.value(), std::memory_order_relaxed);
+  SetStart(offset);
   size_t below = 0;
   while (below + 1 < segments_.size() && segments_[below + 1]->base_offset() <= offset) ++below;
   DeleteOldSegments(below);
@@ -128,8 +136,7 @@ void LogImpl::DeleteOldSegments(size_t count) {
   const Offset first_kept = segments_[count]->base_offset();
   std::erase_if(sealed_unsynced_, [&](const SealedFiles& sealed) { return sealed.end <= first_kept; });
   segments_.erase(segments_.begin(), segments_.begin() + static_cast<ptrdiff_t>(count));
-  if (first_kept > log_start_offset()) log_start_.store(first_kept.value(), std::memory_order_relaxed);
-  if (flushed_offset() < log_start_offset()) flushed_.store(log_start_offset().value(), std::memory_order_relaxed);
+  if (first_kept > log_start_offset()) SetStart(first_kept);
   MarkDirectoryDirty(options_.directory);
   auto remove = [files = &fs(), doomed = std::move(doomed), held = std::move(open_files)]() mutable {
     for (const std::string& path : doomed) {

@@ -36,6 +36,11 @@ Status OffsetIndex::TruncateTo(Offset offset) {
   return RefreshLast();
 }
 
+Status OffsetIndex::Clear() {
+  SLUICE_RETURN_IF_ERROR(file_.Clear());
+  return RefreshLast();
+}
+
 Result<OffsetIndex::Entry> OffsetIndex::At(size_t index) const {
   char bytes[kEntryBytes];
   SLUICE_RETURN_IF_ERROR(file_.ReadEntry(index, bytes));

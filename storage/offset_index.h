@@ -31,6 +31,7 @@ class OffsetIndex {
   const Entry& last() const { return last_; }
   // Removes entries at or above `offset`.
   Status TruncateTo(Offset offset);
+  Status Clear();
   EntryFile& file() { return file_; }
   const std::string& file_path() const { return file_.path(); }
 

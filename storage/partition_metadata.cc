@@ -4,6 +4,7 @@ namespace sluice::storage {
 namespace {
 
 constexpr std::string_view kHead = "version: 0\ntopic_id: ";
+constexpr size_t kIdLength = 22;
 
 }  // namespace
 
@@ -12,7 +13,9 @@ std::string FormatPartitionMetadata(TopicId topic_id) {
 }
 
 bool PartitionMetadataIsBlank(std::string_view text) {
-  return text.find_first_not_of('\0') == std::string_view::npos;
+  // find_last_not_of gives npos when all are zeros, and npos + 1 is 0.
+  text = text.substr(0, text.find_last_not_of('\0') + 1);
+  return text.size() < kHead.size() + kIdLength && kHead.starts_with(text.substr(0, kHead.size()));
 }
 
 Result<TopicId> ParsePartitionMetadata(std::string_view text) {

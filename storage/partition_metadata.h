@@ -14,7 +14,7 @@ namespace sluice::storage {
 
 // "version: 0\ntopic_id: <22 characters>", without a newline at the end.
 std::string FormatPartitionMetadata(TopicId topic_id);
-// Written and never synced before a power cut: without bytes, or with zeros for bytes. As good as absent.
+// Written and never synced before a power cut: without bytes, cut short, or with zeros for bytes. As good as absent.
 bool PartitionMetadataIsBlank(std::string_view text);
 Result<TopicId> ParsePartitionMetadata(std::string_view text);
 

@@ -87,9 +87,15 @@ class Recovery {
     return Status::Ok();
   }
 
-  // Whether all of segment `i` had been synced when the last process stopped.
+  // Below it every byte had been synced. A log's start may pass what was synced, and takes the recovery point along: then that tells nothing.
+  Offset SyncedUpto() const {
+    return options_.recovery_point > options_.log_start_offset.value_or(Offset(0)) ? options_.recovery_point : Offset(0);
+  }
+
+  // Whether all of segment `i` had been synced when the last process stopped, its indexes too. Where the recovery point is exactly its end, the
+  // flush may have come before the roll, and only the .log was in it.
   bool Trusted(size_t i) const {
-    return options_.clean || (i + 1 < bases_.size() && bases_[i + 1] <= options_.recovery_point);
+    return options_.clean || (i + 1 < bases_.size() && bases_[i + 1] < SyncedUpto());
   }
 
   Status LoadSegments() {
@@ -102,11 +108,25 @@ class Recovery {
         LOG(WARNING) << segment.path() << ": its indexes do not fit; they are built again";
       }
       scanned_from_ = std::min(scanned_from_, segment.base_offset());
-      SLUICE_ASSIGN_OR_RETURN(const ScanOutcome outcome, ScanAndIndex(segment, options_.config.index_interval_bytes));
-      if (!outcome.damaged) continue;
+      SLUICE_ASSIGN_OR_RETURN(ScanOutcome outcome, ScanAndIndex(segment, options_.config.index_interval_bytes));
+      // A tail torn off exactly between two batches shows only in what follows.
+      const bool hole = !outcome.damaged && !Trusted(i) && i + 1 < bases_.size() && segment.end_offset() < bases_[i + 1];
+      if (hole) outcome.reason = "the records up to offset " + std::to_string(bases_[i + 1].value()) + " are missing";
+      if (!outcome.damaged && !hole) {
+        if (Trusted(i)) SLUICE_RETURN_IF_ERROR(SyncIndexes(segment));
+        continue;
+      }
       SLUICE_RETURN_IF_ERROR(JudgeDamage(i, outcome));
       return CutTail(i, outcome);
     }
+    return Status::Ok();
+  }
+
+  // Of a segment below the recovery point, which no flush will look at.
+  Status SyncIndexes(Segment& segment) {
+    SLUICE_RETURN_IF_ERROR(segment.Seal());
+    SLUICE_ASSIGN_OR_RETURN(const auto files, segment.SealedFiles());
+    for (const auto& file : files) SLUICE_RETURN_IF_ERROR(file->Sync());
     return Status::Ok();
   }
 
@@ -114,7 +134,7 @@ class Recovery {
   Status JudgeDamage(size_t i, const ScanOutcome& outcome) {
     const Segment& segment = *state_.segments[i];
     const std::string place = segment.path() + ": " + outcome.reason + " at position " + std::to_string(segment.size_bytes());
-    if (segment.end_offset() < options_.recovery_point) {
+    if (segment.end_offset() < SyncedUpto()) {
       return Status::Corruption(place + ", offset " + std::to_string(segment.end_offset().value()) +
                                 "; it lies below the recovery point " + std::to_string(options_.recovery_point.value()) +
                                 ", up to which everything had been synced. Nothing was cut");
@@ -135,20 +155,24 @@ class Recovery {
   }
 
   Status CutTail(size_t i, const ScanOutcome& outcome) {
+    RecoveryReport& report = state_.report;
     while (state_.segments.size() > i + 1) {
+      SLUICE_ASSIGN_OR_RETURN(const uint64_t size, state_.segments.back()->file()->Size());
+      report.truncated_bytes += size;
       for (const std::string& path : state_.segments.back()->FilePaths()) {
         if (fs_.Exists(path)) SLUICE_RETURN_IF_ERROR(fs_.Remove(path));
       }
       state_.segments.pop_back();
     }
     Segment& segment = *state_.segments[i];
-    RecoveryReport& report = state_.report;
-    report.truncated_bytes = outcome.file_size_bytes - segment.size_bytes();
+    report.truncated_bytes += outcome.file_size_bytes - segment.size_bytes();
     report.message = segment.path() + ": cut " + std::to_string(report.truncated_bytes) + " bytes of a torn tail at position " +
                      std::to_string(segment.size_bytes()) + " (" + outcome.reason + "); the log ends at offset " +
                      std::to_string(segment.end_offset().value());
     LOG(WARNING) << report.message;
-    return segment.CutTail();
+    SLUICE_RETURN_IF_ERROR(segment.CutTail());
+    // A segment that was removed and comes back after the next crash would lie in the middle of newer records.
+    return fs_.SyncDirectory(options_.directory);
   }
 
   Status CheckEnds() {
@@ -157,7 +181,7 @@ class Recovery {
       return Status::Corruption(state_.segments[i]->path() + " ends at offset " +
                                 std::to_string(state_.segments[i]->end_offset().value()) + ", above the next segment's base");
     }
-    if (end() < options_.recovery_point) {
+    if (end() < SyncedUpto()) {
       return Status::Corruption(options_.directory + " ends at offset " + std::to_string(end().value()) +
                                 ", below the recovery point " + std::to_string(options_.recovery_point.value()) +
                                 ", up to which everything had been synced");
@@ -181,8 +205,7 @@ class Recovery {
     }
     SLUICE_ASSIGN_OR_RETURN(auto segment, Segment::Create(fs_, options_.directory, state_.log_start));
     state_.segments.push_back(std::move(segment));
-    state_.directory_created = true;
-    return Status::Ok();
+    return fs_.SyncDirectory(options_.directory);
   }
 
   Status LoadEpochs() {
@@ -203,7 +226,7 @@ class Recovery {
     const auto before = state_.epochs.entries();
     // An epoch may start at the end, where its leader has written nothing yet, but not above.
     state_.epochs.TruncateFromEnd(end() + 1);
-    SLUICE_RETURN_IF_ERROR(ForEachBatch(state_.segments, from, [&](const BatchHeader& batch, BatchScanner&) {
+    SLUICE_RETURN_IF_ERROR(ForEachBatch(state_.segments, std::max(from, state_.log_start), [&](const BatchHeader& batch, BatchScanner&) {
       state_.epochs.Assign(batch.leader_epoch, batch.base_offset);
       return Status::Ok();
     }));

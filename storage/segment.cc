@@ -41,6 +41,7 @@ size_t Segment::index_bytes() const {
 
 Result<bool> Segment::Load(int32_t index_interval_bytes) {
   SLUICE_ASSIGN_OR_RETURN(const uint64_t file_size, file_->Size());
+  Reset();
   written_ = file_size;
   if (file_size == 0) return true;
   SLUICE_ASSIGN_OR_RETURN(const bool offsets_fit, offset_index_.Load(file_size));
@@ -78,12 +79,14 @@ Result<bool> Segment::Load(int32_t index_interval_bytes) {
 }
 
 Result<uint64_t> Segment::BeginRebuild() {
-  SLUICE_RETURN_IF_ERROR(offset_index_.file().Load().status());
-  SLUICE_RETURN_IF_ERROR(time_index_.file().Load().status());
-  SLUICE_RETURN_IF_ERROR(offset_index_.file().Shrink(0));
-  SLUICE_RETURN_IF_ERROR(time_index_.file().Shrink(0));
-  SLUICE_RETURN_IF_ERROR(offset_index_.Load(0).status());
-  SLUICE_RETURN_IF_ERROR(time_index_.Load().status());
+  SLUICE_RETURN_IF_ERROR(offset_index_.Clear());
+  SLUICE_RETURN_IF_ERROR(time_index_.Clear());
+  Reset();
+  SLUICE_ASSIGN_OR_RETURN(written_, file_->Size());
+  return written_;
+}
+
+void Segment::Reset() {
   size_ = 0;
   end_ = base_;
   max_timestamp_ = {TimeIndex::kNoTimestamp, base_};
@@ -91,8 +94,6 @@ Result<uint64_t> Segment::BeginRebuild() {
   bytes_since_index_ = 0;
   recent_.clear();
   recent_begin_ = 0;
-  SLUICE_ASSIGN_OR_RETURN(written_, file_->Size());
-  return written_;
 }
 
 Status Segment::Write(std::span<const std::string_view> parts, size_t size_bytes) {
@@ -170,6 +171,7 @@ Result<std::optional<BatchPlace>> Segment::Locate(Offset offset) const {
                                       batch.size_bytes});
     }
   }
+  if (!scanner.damaged()) return std::optional<BatchPlace>();
   return Status::Corruption(path_ + ": no batch begins at position " + std::to_string(scanner.next_position()) +
                             " where offset " + std::to_string(offset.value()) + " was looked for");
 }
@@ -183,11 +185,6 @@ Status Segment::TruncateTo(Offset offset, int32_t index_interval_bytes) {
   SLUICE_RETURN_IF_ERROR(offset_index_.file().Spill());
   SLUICE_RETURN_IF_ERROR(time_index_.file().Spill());
   SLUICE_RETURN_IF_ERROR(file_->Truncate(cut->position));
-  recent_.clear();
-  recent_begin_ = 0;
-  first_timestamp_ms_.reset();
-  bytes_since_index_ = 0;
-  end_ = base_;
   SLUICE_ASSIGN_OR_RETURN(const bool sound, Load(index_interval_bytes));
   if (!sound) return Status::Corruption(path_ + ": damaged before position " + std::to_string(cut->position));
   return file_->Sync();

@@ -89,6 +89,7 @@ class Segment {
   static constexpr size_t kLookupChunkBytes = 8192;
 
   Segment(FileSystem& fs, const std::string& directory, Offset base);
+  void Reset();
   void Remember(const BatchHeader& batch, uint32_t position);
   std::optional<BatchPlace> FindRecent(Offset offset) const;
 

@@ -40,6 +40,11 @@ Status TimeIndex::TruncateTo(Offset offset) {
   return RefreshLast();
 }
 
+Status TimeIndex::Clear() {
+  SLUICE_RETURN_IF_ERROR(file_.Clear());
+  return RefreshLast();
+}
+
 Result<TimeIndex::Entry> TimeIndex::At(size_t index) const {
   char bytes[kEntryBytes];
   SLUICE_RETURN_IF_ERROR(file_.ReadEntry(index, bytes));

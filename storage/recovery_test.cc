@@ -1,0 +1,239 @@
+// What a start finds after every kind of stop: torn tails are cut and told, damage is named and left alone.
+
+#include "storage/recovery.h"
+
+#include <gmock/gmock.h>
+
+#include "storage/testing/log_fixture.h"
+
+namespace sluice::storage {
+namespace {
+
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using testing::kLogDirectory;
+using testing::MakeBatch;
+
+constexpr char kFirstLog[] = "00000000000000000000.log";
+
+class RecoveryTest : public testing::LogFixture {
+ protected:
+  std::string Path(const std::string& name) { return std::string(kLogDirectory) + "/" + name; }
+  void Stop() {
+    log_.reset();
+    fs_.KillProcess();
+  }
+  void Overwrite(const std::string& name, uint64_t offset, std::string_view bytes) {
+    auto file = fs_.Open(Path(name), OpenMode::kReadWrite);
+    ASSERT_TRUE(file.ok() && (*file)->WriteAt(offset, bytes).ok());
+  }
+  void Cut(const std::string& name, uint64_t size) {
+    auto file = fs_.Open(Path(name), OpenMode::kReadWrite);
+    ASSERT_TRUE(file.ok() && (*file)->Truncate(size).ok());
+  }
+  Result<std::unique_ptr<Log>> TryOpen(int64_t recovery_point, bool cut_unsynced_damage = false) {
+    LogOptions options = Options();
+    options.recovery_point = Offset(recovery_point);
+    options.cut_unsynced_damage = cut_unsynced_damage;
+    return Log::Open(std::move(options));
+  }
+};
+
+TEST_F(RecoveryTest, EveryCutOfTheTailLeavesTheWholeBatches) {
+  Open();
+  for (int i = 0; i < 3; ++i) Append({.records = 2, .value_bytes = 30});
+  Flush();
+  const std::string whole = FileBytes(kFirstLog);
+  const size_t batch = whole.size() / 3;
+  for (size_t size = batch; size <= whole.size(); ++size) {
+    Stop();
+    Cut(kFirstLog, 0);
+    Overwrite(kFirstLog, 0, whole.substr(0, size));
+    auto log = TryOpen(2);
+    ASSERT_TRUE(log.ok()) << size << ": " << log.status().ToString();
+    EXPECT_EQ((*log)->log_end_offset().value(), static_cast<int64_t>(size / batch * 2)) << size;
+    EXPECT_EQ((*log)->recovery().truncated_bytes, size % batch);
+    EXPECT_EQ((*log)->recovery().message.empty(), size % batch == 0);
+  }
+}
+
+TEST_F(RecoveryTest, TheCutIsTold) {
+  Open();
+  Append();
+  Append();
+  Stop();
+  Overwrite(kFirstLog, FileSize(kFirstLog), std::string(40, '\0'));
+  auto log = TryOpen(0);
+  ASSERT_TRUE(log.ok());
+  EXPECT_THAT((*log)->recovery().message, HasSubstr(Path(kFirstLog) + ": cut 40 bytes"));
+  EXPECT_THAT((*log)->recovery().message, HasSubstr("the log ends at offset 2"));
+  EXPECT_EQ(FileSize(kFirstLog), (*log)->size_bytes());
+}
+
+TEST_F(RecoveryTest, DamageBelowTheRecoveryPointIsNeverCut) {
+  Open();
+  for (int i = 0; i < 4; ++i) Append({.value_bytes = 100});
+  const std::string whole = FileBytes(kFirstLog);
+  const size_t batch = whole.size() / 4;
+  Stop();
+  for (const size_t at : {size_t{70}, batch + 8, batch + 16, 2 * batch + 150}) {
+    std::string damaged = whole;
+    damaged[at] ^= 0x10;
+    Overwrite(kFirstLog, 0, damaged);
+    for (const bool cut : {false, true}) {
+      const auto log = TryOpen(4, cut);
+      ASSERT_EQ(log.status().code(), StatusCode::kCorruption) << at;
+      EXPECT_THAT(log.status().message(), HasSubstr(Path(kFirstLog)));
+      EXPECT_THAT(log.status().message(), HasSubstr("position " + std::to_string(at / batch * batch)));
+    }
+    EXPECT_EQ(FileBytes(kFirstLog), damaged);
+  }
+  Overwrite(kFirstLog, 0, whole);
+  Cut(kFirstLog, 3 * batch);
+  EXPECT_EQ(TryOpen(4).status().code(), StatusCode::kCorruption) << "a batch that had been synced is missing";
+  EXPECT_TRUE(TryOpen(3).ok());
+}
+
+TEST_F(RecoveryTest, DamageWithAValidBatchBehindItIsNoTornTail) {
+  Open();
+  for (int i = 0; i < 4; ++i) Append({.value_bytes = 100});
+  const std::string whole = FileBytes(kFirstLog);
+  const size_t batch = whole.size() / 4;
+  Stop();
+  for (const size_t at : {batch + 70, batch + 8, batch + 16}) {  // in the records, the length, the magic
+    std::string damaged = whole;
+    damaged[at] ^= 0x10;
+    Overwrite(kFirstLog, 0, damaged);
+    const auto log = TryOpen(1);
+    ASSERT_EQ(log.status().code(), StatusCode::kCorruption) << at;
+    EXPECT_THAT(log.status().message(), HasSubstr("a valid batch follows at position " + std::to_string(2 * batch)));
+    EXPECT_EQ(FileBytes(kFirstLog), damaged);
+  }
+  auto log = TryOpen(1, true);
+  ASSERT_TRUE(log.ok()) << "the owner said that nothing above the recovery point counts";
+  EXPECT_EQ((*log)->log_end_offset(), Offset(1));
+}
+
+TEST_F(RecoveryTest, DamageBeforeALaterSegmentIsNoTornTail) {
+  config_.segment_bytes = 200;
+  Open();
+  for (int i = 0; i < 4; ++i) Append({.value_bytes = 100});
+  Stop();
+  Overwrite(kFirstLog, 70, "damage");
+  EXPECT_EQ(TryOpen(0).status().code(), StatusCode::kCorruption);
+  auto log = TryOpen(0, true);
+  ASSERT_TRUE(log.ok());
+  EXPECT_EQ((*log)->log_end_offset(), Offset(0));
+  EXPECT_THAT(Files(), Not(Contains("00000000000000000001.log")));
+}
+
+TEST_F(RecoveryTest, AnEmptySegmentBehindATornTailGoes) {
+  Open();
+  Append();
+  Append();
+  Stop();
+  Cut(kFirstLog, FileSize(kFirstLog) - 1);
+  ASSERT_TRUE(fs_.Open(Path("00000000000000000002.log"), OpenMode::kCreate).ok());
+  auto log = TryOpen(0);
+  ASSERT_TRUE(log.ok()) << log.status().ToString();
+  EXPECT_EQ((*log)->log_end_offset(), Offset(1));
+  EXPECT_THAT(Files(), Not(Contains("00000000000000000002.log")));
+}
+
+TEST_F(RecoveryTest, LostIndexesAreBuiltAgain) {
+  config_.segment_bytes = 3000;
+  config_.index_interval_bytes = 100;
+  Open();
+  for (int i = 0; i < 40; ++i) Append({.timestamp_ms = 1000 + i, .value_bytes = 150});
+  ASSERT_TRUE(log_->Close().ok());
+  log_.reset();
+  std::map<std::string, std::string> indexes;
+  for (const std::string& name : Files()) {
+    if (!name.ends_with("index")) continue;
+    indexes[name] = FileBytes(name);
+    if (indexes.size() % 3 == 0) ASSERT_TRUE(fs_.Remove(Path(name)).ok());
+    else Cut(name, 5);
+  }
+  LogOptions options = Options();
+  options.clean = true;
+  options.recovery_point = Offset(40);
+  Open(std::move(options));
+  EXPECT_EQ(ReadAll(Offset(0)).size(), 40u);
+  EXPECT_EQ(log_->FindTimestamp(1017, Offset(40)).value()->offset, Offset(17));
+  ASSERT_TRUE(log_->Close().ok());
+  for (const auto& [name, bytes] : indexes) EXPECT_EQ(FileBytes(name), bytes) << name;
+}
+
+TEST_F(RecoveryTest, ACrashedLogsIndexesEqualThoseOfAClosedOne) {
+  config_.index_interval_bytes = 100;
+  Open();
+  for (int i = 0; i < 40; ++i) Append({.timestamp_ms = 1000 + i % 7, .value_bytes = 150});
+  Kill();
+  ASSERT_TRUE(log_->Close().ok());
+  const std::string recovered = FileBytes("00000000000000000000.index") + FileBytes("00000000000000000000.timeindex");
+  log_.reset();
+  ASSERT_TRUE(fs_.RemoveAll(kLogDirectory).ok());
+  Open();
+  for (int i = 0; i < 40; ++i) Append({.timestamp_ms = 1000 + i % 7, .value_bytes = 150});
+  ASSERT_TRUE(log_->Close().ok());
+  EXPECT_EQ(FileBytes("00000000000000000000.index") + FileBytes("00000000000000000000.timeindex"), recovered);
+}
+
+TEST_F(RecoveryTest, LeftoversGo) {
+  Open();
+  Append();
+  Stop();
+  for (const char* name : {"00000000000000000000.log.deleted", "leader-epoch-checkpoint.tmp", "00000000000000000007.index",
+                           "00000000000000000007.timeindex", "00000000000000000099.snapshot"}) {
+    ASSERT_TRUE(fs_.Open(Path(name), OpenMode::kCreate).ok());
+  }
+  ASSERT_TRUE(TryOpen(0).ok());
+  EXPECT_THAT(Files(), ::testing::UnorderedElementsAre(kFirstLog, "leader-epoch-checkpoint", "partition.metadata"));
+}
+
+TEST_F(RecoveryTest, ADamagedEpochHistoryIsReadFromTheBatches) {
+  config_.segment_bytes = 200;
+  Open();
+  for (int i = 0; i < 6; ++i) Append({.value_bytes = 100}, i / 2);
+  Flush();
+  Stop();
+  Overwrite("leader-epoch-checkpoint", 0, "x");
+  LogOptions options = Options();
+  options.recovery_point = Offset(6);
+  Open(std::move(options));
+  EXPECT_EQ(log_->latest_epoch(), LeaderEpoch(2));
+  EXPECT_EQ(log_->EndOffsetFor(LeaderEpoch(0)).end_offset, Offset(2));
+}
+
+TEST_F(RecoveryTest, ADamagedSnapshotGivesWayToAnOlderOne) {
+  config_.segment_bytes = 400;
+  Open();
+  for (int i = 0; i < 12; ++i) {
+    Append({.timestamp_ms = clock_.WallMs(), .value_bytes = 100, .producer_id = 4, .producer_epoch = 1, .base_sequence = i});
+  }
+  Stop();
+  std::string newest;
+  for (const std::string& name : Files()) {
+    if (name.ends_with(".snapshot")) newest = name;
+  }
+  ASSERT_FALSE(newest.empty());
+  fs_.FlipBit(Path(newest), 12, 0);
+  Open();
+  EXPECT_EQ(log_->AppendAsLeader(MakeBatch({.timestamp_ms = clock_.WallMs(), .value_bytes = 100, .producer_id = 4,
+                                            .producer_epoch = 1, .base_sequence = 10}), LeaderEpoch(0))->info.first_offset,
+            Offset(10));
+  EXPECT_EQ(Append({.producer_id = 4, .producer_epoch = 1, .base_sequence = 12}), Offset(12));
+}
+
+TEST_F(RecoveryTest, MetadataLostInAPowerCutIsWrittenAgain) {
+  Open();
+  Append();
+  Stop();
+  Overwrite("partition.metadata", 0, std::string(43, '\0'));
+  Open();
+  EXPECT_THAT(FileBytes("partition.metadata"), HasSubstr("topic_id: MDEyMzQ1Njc4OWFiY2RlZg"));
+}
+
+}  // namespace
+}  // namespace sluice::storage
