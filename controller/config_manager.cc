@@ -122,14 +122,15 @@ class Alteration {
                                              "'; the nearest known one is '" +
                                              std::string(NearestConfigName(table, key)) + "'"};
     }
-    if (!row->dynamic)
-      return {
-          ErrorCode::kInvalidConfig,
-          key + " cannot change while the server runs: set it in the server's file and restart"};
+    if (!row->dynamic) {
+      return {ErrorCode::kInvalidConfig, "the broker config '" + key +
+                                             "' cannot change while the server runs: set it in "
+                                             "the server's file and restart"};
+    }
     // The controller elects by it, so it cannot differ from broker to broker.
     if (!of_topic_ && !resource_.name().empty() && key == kMinIsr) {
       return {ErrorCode::kInvalidConfig,
-              std::string(kMinIsr) + " can be set for a topic or for all brokers, not for one"};
+              "min.insync.replicas can be set for a topic or for all brokers, not for one"};
     }
     return {};
   }

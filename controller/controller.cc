@@ -35,7 +35,8 @@ Status ParseEntry(const raft::Entry& entry, std::string& data) {
 
 }  // namespace
 
-Controller::Controller(ControllerOptions options, EventLoop& loop, Dialer& dialer, FeedLog& feed)
+MetadataController::MetadataController(ControllerOptions options, EventLoop& loop, Dialer& dialer,
+                                       FeedLog& feed)
     : options_(std::move(options)),
       loop_(loop),
       dialer_(dialer),
@@ -46,18 +47,18 @@ Controller::Controller(ControllerOptions options, EventLoop& loop, Dialer& diale
       committed_(metadata::EmptyImage()),
       speculative_(committed_) {}
 
-Controller::~Controller() { Stop(); }
+MetadataController::~MetadataController() { Stop(); }
 
-void Controller::Start(Quorum* quorum) { quorum_ = quorum; }
+void MetadataController::Start(Quorum* quorum) { quorum_ = quorum; }
 
-void Controller::Stop() {
+void MetadataController::Stop() {
   Renounce();
   *alive_ = false;
 }
 
 // ---- Replay
 
-void Controller::Apply(const std::vector<raft::Entry>& committed) {
+void MetadataController::Apply(const std::vector<raft::Entry>& committed) {
   std::vector<FeedEntryPtr> feed;
   for (const raft::Entry& entry : committed) ApplyEntry(entry, feed);
   const raft::Entry& last = committed.back();
@@ -66,7 +67,7 @@ void Controller::Apply(const std::vector<raft::Entry>& committed) {
   AnswerUpTo(last.index, last.term);
 }
 
-void Controller::ApplyEntry(const raft::Entry& entry, std::vector<FeedEntryPtr>& feed) {
+void MetadataController::ApplyEntry(const raft::Entry& entry, std::vector<FeedEntryPtr>& feed) {
   auto fed = std::make_shared<FeedEntry>(FeedEntry{entry.index, entry.term, {}});
   Status applied = ParseEntry(entry, fed->data);
   metadata::ImageBuilder builder(committed_);
@@ -82,11 +83,11 @@ void Controller::ApplyEntry(const raft::Entry& entry, std::vector<FeedEntryPtr>&
   feed.push_back(std::move(fed));
 }
 
-std::string Controller::TakeSnapshot() {
+std::string MetadataController::TakeSnapshot() {
   return metadata::ToSnapshot(*committed_).SerializeAsString();
 }
 
-void Controller::LoadSnapshot(const raft::SnapshotMeta& meta, std::string_view data) {
+void MetadataController::LoadSnapshot(const raft::SnapshotMeta& meta, std::string_view data) {
   metadata::ImageSnapshot snapshot;
   CHECK(snapshot.ParseFromArray(data.data(), static_cast<int>(data.size())))
       << "snapshot " << meta.index << " cannot be read";
@@ -100,13 +101,13 @@ void Controller::LoadSnapshot(const raft::SnapshotMeta& meta, std::string_view d
 
 // ---- Leadership
 
-void Controller::OnRoleChange(raft::Role role, Term term, NodeId leader) {
+void MetadataController::OnRoleChange(raft::Role role, Term term, NodeId leader) {
   leader_ = leader;
   if (active_ && (role != raft::Role::kLeader || term != active_term_)) Renounce();
   feed_.SetLeader(leader, term);
 }
 
-void Controller::OnLeaderReady(Term term) {
+void MetadataController::OnLeaderReady(Term term) {
   if (!*alive_) return;
   if (active_) Renounce();
   active_ = true;
@@ -125,10 +126,10 @@ void Controller::OnLeaderReady(Term term) {
   const Records bootstrap = BootstrapRecords(*speculative_, options_.cluster_id, options_.server);
   if (!bootstrap.empty()) Propose(bootstrap, [](bool) {});
   ConfirmLeadership();
-  RunLater(kTickMs, &Controller::Tick);
+  RunLater(kTickMs, &MetadataController::Tick);
 }
 
-void Controller::Renounce() {
+void MetadataController::Renounce() {
   if (active_) LOG(INFO) << "controller " << options_.self << " is no longer active";
   active_ = false;
   ++activation_;
@@ -137,13 +138,13 @@ void Controller::Renounce() {
   FailAll();
 }
 
-void Controller::RunLater(int64_t delay_ms, void (Controller::*task)()) {
+void MetadataController::RunLater(int64_t delay_ms, void (MetadataController::*task)()) {
   loop_.RunAfter(delay_ms, [this, task, alive = alive_, activation = activation_] {
     if (*alive && active_ && activation == activation_) (this->*task)();
   });
 }
 
-void Controller::ConfirmLeadership() {
+void MetadataController::ConfirmLeadership() {
   const int64_t sent_ms = NowMs();
   quorum_->ReadIndex(
       [this, sent_ms, alive = alive_, activation = activation_](const Result<LogIndex>& confirmed) {
@@ -152,17 +153,17 @@ void Controller::ConfirmLeadership() {
           confirmed_ms_ = sent_ms;
           ++confirmed_rounds_;
         }
-        RunLater(kConfirmMs, &Controller::ConfirmLeadership);
+        RunLater(kConfirmMs, &MetadataController::ConfirmLeadership);
       });
 }
 
-int64_t Controller::LeaseAgeMs() const {
+int64_t MetadataController::LeaseAgeMs() const {
   return confirmed_ms_ < 0 ? kNoLeaseMs : NowMs() - confirmed_ms_;
 }
 
 // ---- Handling requests
 
-HandleContext Controller::Context() const {
+HandleContext MetadataController::Context() const {
   return {.image = speculative_,
           .index = quorum_->NextIndex(),
           .now_ms = NowMs(),
@@ -171,7 +172,7 @@ HandleContext Controller::Context() const {
           .random = random_};
 }
 
-Outcome Controller::NotController() const {
+Outcome MetadataController::NotController() const {
   Outcome outcome;
   SetError(outcome, ErrorCode::kNotController,
            "node " + std::to_string(options_.self.value()) + " is not the active controller");
@@ -184,7 +185,7 @@ Outcome Controller::NotController() const {
   return outcome;
 }
 
-bool Controller::Propose(const Records& records, std::function<void(bool)> answer) {
+bool MetadataController::Propose(const Records& records, std::function<void(bool)> answer) {
   const LogIndex index = quorum_->NextIndex();
   metadata::MetadataBatch batch;
   metadata::ImageBuilder builder(speculative_);
@@ -207,7 +208,7 @@ bool Controller::Propose(const Records& records, std::function<void(bool)> answe
   return false;
 }
 
-void Controller::AnswerUpTo(LogIndex index, Term term) {
+void MetadataController::AnswerUpTo(LogIndex index, Term term) {
   if (waiting_.empty()) return;
   if (!active_ || term != active_term_) return FailAll();
   std::vector<std::function<void(bool)>> due;
@@ -217,14 +218,14 @@ void Controller::AnswerUpTo(LogIndex index, Term term) {
   for (const auto& answer : due) answer(true);
 }
 
-void Controller::FailAll() {
+void MetadataController::FailAll() {
   auto failed = std::move(waiting_);
   waiting_.clear();
   for (const auto& [index, answer] : failed) answer(false);
 }
 
 template <typename Response>
-bool Controller::Refuse(const Sender& sender, const Done<Response>& done) {
+bool MetadataController::Refuse(const Sender& sender, const Done<Response>& done) {
   Response response;
   if (!active_) {
     *response.mutable_outcome() = NotController();
@@ -242,7 +243,7 @@ bool Controller::Refuse(const Sender& sender, const Done<Response>& done) {
 // Proposes and answers at commit; what proposes nothing waits too, for it may have been decided on
 // what is not committed yet.
 template <typename Response>
-void Controller::Finish(Decision<Response> decision, Done<Response> done) {
+void MetadataController::Finish(Decision<Response> decision, Done<Response> done) {
   auto answer = [this, response = std::move(decision.response), done](bool committed) mutable {
     if (!committed) {
       response.Clear();
@@ -263,9 +264,10 @@ void Controller::Finish(Decision<Response> decision, Done<Response> done) {
 }
 
 template <typename Request, typename Response>
-void Controller::HandleAdmin(const Request& request,
-                             Decision<Response> (*handle)(const HandleContext&, const Request&),
-                             Done<Response> done) {
+void MetadataController::HandleAdmin(const Request& request,
+                                     Decision<Response> (*handle)(const HandleContext&,
+                                                                  const Request&),
+                                     Done<Response> done) {
   if (Refuse<Response>(request.sender(), done)) return;
   Decision<Response> decision;
   const std::string& id = request.request_id();
@@ -302,13 +304,13 @@ void Controller::HandleAdmin(const Request& request,
   Finish(std::move(decision), std::move(done));
 }
 
-void Controller::RegisterBroker(const RegisterBrokerRequest& request,
-                                Done<RegisterBrokerResponse> done) {
+void MetadataController::RegisterBroker(const RegisterBrokerRequest& request,
+                                        Done<RegisterBrokerResponse> done) {
   if (Refuse<RegisterBrokerResponse>(request.sender(), done)) return;
   Finish(brokers_.Register(Context(), request), std::move(done));
 }
 
-void Controller::Heartbeat(const HeartbeatRequest& request, Done<HeartbeatResponse> done) {
+void MetadataController::Heartbeat(const HeartbeatRequest& request, Done<HeartbeatResponse> done) {
   if (Refuse<HeartbeatResponse>(request.sender(), done)) return;
   Decision<HeartbeatResponse> decision = brokers_.Heartbeat(Context(), request);
   if (!decision.records.empty()) Propose(decision.records, [](bool) {});
@@ -323,37 +325,40 @@ void Controller::Heartbeat(const HeartbeatRequest& request, Done<HeartbeatRespon
   done(std::move(response));
 }
 
-void Controller::AlterPartition(const AlterPartitionRequest& request,
-                                Done<AlterPartitionResponse> done) {
+void MetadataController::AlterPartition(const AlterPartitionRequest& request,
+                                        Done<AlterPartitionResponse> done) {
   if (Refuse<AlterPartitionResponse>(request.sender(), done)) return;
   Finish(controller::AlterPartition(Context(), request), std::move(done));
 }
 
-void Controller::AllocateProducerIds(const AllocateProducerIdsRequest& request,
-                                     Done<AllocateProducerIdsResponse> done) {
+void MetadataController::AllocateProducerIds(const AllocateProducerIdsRequest& request,
+                                             Done<AllocateProducerIdsResponse> done) {
   if (Refuse<AllocateProducerIdsResponse>(request.sender(), done)) return;
   Finish(controller::AllocateProducerIds(Context(), request), std::move(done));
 }
 
-void Controller::CreateTopics(const CreateTopicsRequest& request, Done<CreateTopicsResponse> done) {
+void MetadataController::CreateTopics(const CreateTopicsRequest& request,
+                                      Done<CreateTopicsResponse> done) {
   HandleAdmin(request, &controller::CreateTopics, std::move(done));
 }
 
-void Controller::DeleteTopics(const DeleteTopicsRequest& request, Done<DeleteTopicsResponse> done) {
+void MetadataController::DeleteTopics(const DeleteTopicsRequest& request,
+                                      Done<DeleteTopicsResponse> done) {
   HandleAdmin(request, &controller::DeleteTopics, std::move(done));
 }
 
-void Controller::CreatePartitions(const CreatePartitionsRequest& request,
-                                  Done<CreatePartitionsResponse> done) {
+void MetadataController::CreatePartitions(const CreatePartitionsRequest& request,
+                                          Done<CreatePartitionsResponse> done) {
   HandleAdmin(request, &controller::CreatePartitions, std::move(done));
 }
 
-void Controller::AlterConfigs(const AlterConfigsRequest& request, Done<AlterConfigsResponse> done) {
+void MetadataController::AlterConfigs(const AlterConfigsRequest& request,
+                                      Done<AlterConfigsResponse> done) {
   HandleAdmin(request, &controller::AlterConfigs, std::move(done));
 }
 
-void Controller::DescribeQuorum(const DescribeQuorumRequest& request,
-                                Done<DescribeQuorumResponse> done) {
+void MetadataController::DescribeQuorum(const DescribeQuorumRequest& request,
+                                        Done<DescribeQuorumResponse> done) {
   if (Refuse<DescribeQuorumResponse>(request.sender(), done)) return;
   const raft::DriverStatus status = quorum_->status();
   DescribeQuorumResponse response;
@@ -375,13 +380,13 @@ void Controller::DescribeQuorum(const DescribeQuorumRequest& request,
 
 // ---- Sessions
 
-void Controller::OnBrokerConnectionLost(NodeId broker, bool refused) {
+void MetadataController::OnBrokerConnectionLost(NodeId broker, bool refused) {
   if (!active_) return;
   if (!refused) return Dial(broker);
   brokers_.OnRefused(broker, NowMs());
 }
 
-void Controller::Tick() {
+void MetadataController::Tick() {
   const int64_t now_ms = NowMs();
   const int64_t late_ms = now_ms - last_tick_ms_ - kTickMs;
   if (late_ms > kStallMs) {
@@ -392,10 +397,10 @@ void Controller::Tick() {
   last_tick_ms_ = now_ms;
   for (const NodeId broker : brokers_.ToDial(*speculative_, now_ms)) Dial(broker);
   FenceStale();
-  RunLater(kTickMs, &Controller::Tick);
+  RunLater(kTickMs, &MetadataController::Tick);
 }
 
-void Controller::Dial(NodeId broker) {
+void MetadataController::Dial(NodeId broker) {
   const metadata::BrokerImage* image = speculative_->FindBroker(broker);
   if (image == nullptr || image->fenced || image->grpc_address.empty()) return;
   const auto done = [this, broker, epoch = image->epoch, alive = alive_,
@@ -410,7 +415,7 @@ void Controller::Dial(NodeId broker) {
   dialer_.Dial(image->grpc_address, kDialTimeoutMs, done);
 }
 
-void Controller::FenceStale() {
+void MetadataController::FenceStale() {
   // One broker an entry, each judged on the image that the one before left.
   while (active_) {
     const int64_t now_ms = NowMs();
@@ -434,7 +439,7 @@ void Controller::FenceStale() {
 // More than half of the brokers falling silent within a session looks more like trouble of this
 // node: then two rounds that a majority confirms, sent since, have to show that it is still the
 // leader and on the network.
-bool Controller::BrakeAllows(int64_t now_ms) {
+bool MetadataController::BrakeAllows(int64_t now_ms) {
   std::erase_if(fenced_ms_,
                 [&](int64_t at) { return now_ms - at > options_.brokers.session_timeout_ms; });
   const auto unfenced = std::count_if(speculative_->brokers.begin(), speculative_->brokers.end(),

@@ -1,6 +1,6 @@
 #pragma once
-// Controller: the cluster's control plane on one node. It replays what the quorum commits into an
-// image on every node; on the active one it also decides: a request is handled against the
+// MetadataController: the cluster's control plane on one node. It replays what the quorum commits
+// into an image on every node; on the active one it also decides: a request is handled against the
 // speculative image (committed and proposed), its records are proposed, and it is answered when
 // they are committed. Losing leadership drops all speculation and all soft state (architecture.md,
 // decision 5).
@@ -49,14 +49,14 @@ struct ControllerMetrics {
   uint64_t activations = 0;
 };
 
-class Controller final : public raft::StateMachine {
+class MetadataController final : public raft::StateMachine {
  public:
   template <typename Response>
   using Done = std::function<void(Response)>;
 
   // `loop`, `dialer` and `feed` outlive the controller; Start comes before anything else.
-  Controller(ControllerOptions options, EventLoop& loop, Dialer& dialer, FeedLog& feed);
-  ~Controller() override;
+  MetadataController(ControllerOptions options, EventLoop& loop, Dialer& dialer, FeedLog& feed);
+  ~MetadataController() override;
   void Start(Quorum* quorum);
   // Answers everything that waits with NOT_CONTROLLER. Nothing is accepted afterwards.
   void Stop();
@@ -113,7 +113,7 @@ class Controller final : public raft::StateMachine {
   void FenceStale();
   bool BrakeAllows(int64_t now_ms);
   void ConfirmLeadership();
-  void RunLater(int64_t delay_ms, void (Controller::*task)());
+  void RunLater(int64_t delay_ms, void (MetadataController::*task)());
   int64_t LeaseAgeMs() const;
   int64_t NowMs() const { return loop_.clock().SteadyMs(); }
 

@@ -124,10 +124,10 @@ TEST_F(ControllerTest, AnotherDiskUnderALivingIdIsRefused) {
 TEST_F(ControllerTest, RegistrationChecksClusterAndIds) {
   RegisterBrokerRequest request;
   request.mutable_sender()->set_cluster_id("other");
-  EXPECT_EQ(Call(&Controller::RegisterBroker, request).outcome().error_code(),
+  EXPECT_EQ(Call(&MetadataController::RegisterBroker, request).outcome().error_code(),
             Code(ErrorCode::kInconsistentClusterId));
   request.mutable_sender()->set_cluster_id("");
-  EXPECT_EQ(Call(&Controller::RegisterBroker, request).outcome().error_code(),
+  EXPECT_EQ(Call(&MetadataController::RegisterBroker, request).outcome().error_code(),
             Code(ErrorCode::kInvalidRegistration));
 }
 
@@ -202,7 +202,7 @@ TEST_F(ControllerTest, AlterPartitionFences) {
   StartBrokers(3);
   CreateAssigned("t", {{1, 2, 3}});
   const auto error = [&](const AlterPartitionRequest& request) {
-    const AlterPartitionResponse response = Call(&Controller::AlterPartition, request);
+    const AlterPartitionResponse response = Call(&MetadataController::AlterPartition, request);
     return response.outcome().error_code() != 0 ? response.outcome().error_code()
                                                 : response.partitions(0).error_code();
   };
@@ -271,10 +271,10 @@ TEST_F(ControllerTest, OneBadTopicDoesNotStopTheOthers) {
     topic.set_replication_factor(1);
   }
   request.set_validate_only(true);
-  Call(&Controller::CreateTopics, request);
+  Call(&MetadataController::CreateTopics, request);
   EXPECT_TRUE(controller_->committed()->topics_by_name->empty());
   request.set_validate_only(false);
-  const CreateTopicsResponse response = Call(&Controller::CreateTopics, request);
+  const CreateTopicsResponse response = Call(&MetadataController::CreateTopics, request);
   EXPECT_EQ(response.topics(0).error_code(), 0);
   EXPECT_EQ(response.topics(1).error_code(), 0);
   EXPECT_EQ(response.topics(2).error_code(), Code(ErrorCode::kInvalidTopicException));
@@ -290,13 +290,13 @@ TEST_F(ControllerTest, PartitionsOnlyGrow) {
   auto& topic = *request.add_topics();
   topic.set_name("t");
   topic.set_partition_count(2);
-  EXPECT_EQ(Call(&Controller::CreatePartitions, request)
+  EXPECT_EQ(Call(&MetadataController::CreatePartitions, request)
                 .topics(0)
                 .message()
                 .find("partition count 2 is outside 3 to 10000"),
             0U);
   topic.set_partition_count(5);
-  EXPECT_EQ(Call(&Controller::CreatePartitions, request).topics(0).error_code(), 0);
+  EXPECT_EQ(Call(&MetadataController::CreatePartitions, request).topics(0).error_code(), 0);
   EXPECT_EQ(controller_->committed()->FindTopic("t")->partitions.size(), 5U);
   EXPECT_EQ(Partition("t", 4).replicas.size(), 2U);
 }
@@ -309,7 +309,7 @@ TEST_F(ControllerTest, DeletedTopicsAreGoneWithTheirConfigs) {
   request.add_topics()->set_name("t");
   request.add_topics()->set_name("u");
   request.add_topics()->set_topic_id(std::string(16, 'i'));
-  const DeleteTopicsResponse response = Call(&Controller::DeleteTopics, request);
+  const DeleteTopicsResponse response = Call(&MetadataController::DeleteTopics, request);
   EXPECT_EQ(response.topics(0).error_code(), 0);
   EXPECT_EQ(response.topics(1).error_code(), Code(ErrorCode::kUnknownTopicOrPartition));
   EXPECT_EQ(response.topics(2).error_code(), Code(ErrorCode::kUnknownTopicId));
@@ -351,10 +351,10 @@ TEST_F(ControllerTest, ProducerIdsAreNeverGivenTwice) {
   AllocateProducerIdsRequest request;
   request.mutable_sender()->set_node_id(1);
   request.mutable_sender()->set_broker_epoch(Broker(1).epoch);
-  EXPECT_EQ(Call(&Controller::AllocateProducerIds, request).first_producer_id(), 0);
-  EXPECT_EQ(Call(&Controller::AllocateProducerIds, request).first_producer_id(), 1000);
+  EXPECT_EQ(Call(&MetadataController::AllocateProducerIds, request).first_producer_id(), 0);
+  EXPECT_EQ(Call(&MetadataController::AllocateProducerIds, request).first_producer_id(), 1000);
   request.mutable_sender()->set_broker_epoch(5000);
-  EXPECT_EQ(Call(&Controller::AllocateProducerIds, request).outcome().error_code(),
+  EXPECT_EQ(Call(&MetadataController::AllocateProducerIds, request).outcome().error_code(),
             Code(ErrorCode::kStaleBrokerEpoch));
 }
 
@@ -366,15 +366,15 @@ TEST_F(ControllerTest, ARepeatedRequestIsAnsweredNotRepeated) {
   topic.set_name("t");
   topic.set_partition_count(1);
   topic.set_replication_factor(1);
-  const CreateTopicsResponse first = Call(&Controller::CreateTopics, request);
+  const CreateTopicsResponse first = Call(&MetadataController::CreateTopics, request);
   EXPECT_EQ(first.topics(0).error_code(), 0);
   quorum_.Lose(NodeId(2));
   quorum_.Lead();
-  const CreateTopicsResponse second = Call(&Controller::CreateTopics, request);
+  const CreateTopicsResponse second = Call(&MetadataController::CreateTopics, request);
   EXPECT_EQ(second.topics(0).error_code(), 0);
   EXPECT_EQ(second.topics(0).topic_id(), first.topics(0).topic_id());
   request.set_request_id("short");
-  EXPECT_EQ(Call(&Controller::CreateTopics, request).outcome().error_code(),
+  EXPECT_EQ(Call(&MetadataController::CreateTopics, request).outcome().error_code(),
             Code(ErrorCode::kInvalidRequest));
 }
 
@@ -472,13 +472,13 @@ TEST_F(ControllerTest, SnapshotsCarryTheWholeState) {
   CreateTopic("t", 3, 3, {{"retention.ms", "5"}});
   const std::string data = controller_->TakeSnapshot();
   FeedLog feed(1 << 20);
-  Controller other({.self = NodeId(2),
-                    .cluster_id = "cluster",
-                    .server = server_,
-                    .addresses = {},
-                    .brokers = {},
-                    .random = Random(2)},
-                   loop_, dialer_, feed);
+  MetadataController other({.self = NodeId(2),
+                            .cluster_id = "cluster",
+                            .server = server_,
+                            .addresses = {},
+                            .brokers = {},
+                            .random = Random(2)},
+                           loop_, dialer_, feed);
   other.LoadSnapshot({.index = controller_->committed()->last_index,
                       .term = controller_->committed()->last_term,
                       .voters = {}},

@@ -44,7 +44,7 @@ class ControllerWalkTest : public testing::ClusterFixture,
   void DeleteTopic() {
     DeleteTopicsRequest request;
     request.add_topics()->set_name(AnyTopic());
-    Call(&Controller::DeleteTopics, request);
+    Call(&MetadataController::DeleteTopics, request);
   }
 
   void Step() {

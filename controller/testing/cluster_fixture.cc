@@ -32,7 +32,7 @@ Sender SenderOf(const TestBroker& broker) {
 }  // namespace
 
 ClusterFixture::ClusterFixture(uint64_t seed) : random_(seed), checked_(metadata::EmptyImage()) {
-  controller_ = std::make_unique<Controller>(
+  controller_ = std::make_unique<MetadataController>(
       ControllerOptions{.self = NodeId(1),
                         .cluster_id = "cluster",
                         .server = server_,
@@ -66,7 +66,7 @@ RegisterBrokerResponse ClusterFixture::Register(int id) {
   record.add_endpoints()->set_host("127.0.0.1");
   request.set_unclean(broker.unclean);
   request.set_previous_broker_epoch(broker.previous_epoch);
-  const RegisterBrokerResponse response = Call(&Controller::RegisterBroker, request);
+  const RegisterBrokerResponse response = Call(&MetadataController::RegisterBroker, request);
   if (response.outcome().error_code() == 0) broker.epoch = response.broker_epoch();
   return response;
 }
@@ -78,7 +78,7 @@ HeartbeatResponse ClusterFixture::Heartbeat(int id) {
   request.set_applied_index(controller_->committed()->last_index.value());
   request.set_ready(broker.ready);
   request.set_want_shutdown(broker.want_shutdown);
-  return Call(&Controller::Heartbeat, request);
+  return Call(&MetadataController::Heartbeat, request);
 }
 
 void ClusterFixture::StartBrokers(int count) {
@@ -104,7 +104,7 @@ TopicOutcome ClusterFixture::CreateTopic(const std::string& name, int32_t partit
   topic.set_partition_count(partitions);
   topic.set_replication_factor(factor);
   topic.mutable_configs()->insert(configs.begin(), configs.end());
-  const CreateTopicsResponse response = Call(&Controller::CreateTopics, request);
+  const CreateTopicsResponse response = Call(&MetadataController::CreateTopics, request);
   return response.topics_size() == 1 ? response.topics(0) : TopicOutcome();
 }
 
@@ -120,7 +120,7 @@ TopicOutcome ClusterFixture::CreateAssigned(const std::string& name,
     assignment.set_partition(static_cast<int32_t>(i));
     assignment.mutable_replicas()->Add(replicas[i].begin(), replicas[i].end());
   }
-  return Call(&Controller::CreateTopics, request).topics(0);
+  return Call(&MetadataController::CreateTopics, request).topics(0);
 }
 
 AlterPartitionRequest ClusterFixture::AlterIsrRequest(int sender, const std::string& topic,
@@ -141,7 +141,7 @@ AlterPartitionRequest ClusterFixture::AlterIsrRequest(int sender, const std::str
 
 AlterPartitionResponse ClusterFixture::AlterIsr(int sender, const std::string& topic,
                                                 std::vector<int> isr) {
-  return Call(&Controller::AlterPartition, AlterIsrRequest(sender, topic, std::move(isr)));
+  return Call(&MetadataController::AlterPartition, AlterIsrRequest(sender, topic, std::move(isr)));
 }
 
 AlterConfigsResponse::Resource ClusterFixture::AlterConfig(
@@ -155,7 +155,7 @@ AlterConfigsResponse::Resource ClusterFixture::AlterConfig(
   entry.set_key(key);
   entry.set_operation(operation);
   if (value) entry.set_value(*value);
-  return Call(&Controller::AlterConfigs, request).resources(0);
+  return Call(&MetadataController::AlterConfigs, request).resources(0);
 }
 
 void ClusterFixture::CommitAll() {

@@ -56,7 +56,7 @@ class ClusterFixture : public ::testing::Test {
 
   // Runs a request, commits what it proposes and gives the answer.
   template <typename Request, typename Response>
-  Response Call(void (Controller::*method)(const Request&, std::function<void(Response)>),
+  Response Call(void (MetadataController::*method)(const Request&, std::function<void(Response)>),
                 const Request& request) {
     std::optional<Response> answer;
     ((*controller_).*method)(request, [&](Response response) { answer = std::move(response); });
@@ -81,7 +81,7 @@ class ClusterFixture : public ::testing::Test {
   FakeQuorum quorum_;
   FakeDialer dialer_;
   FeedLog feed_{1 << 20};
-  std::unique_ptr<Controller> controller_;
+  std::unique_ptr<MetadataController> controller_;
   std::map<int, TestBroker> brokers_;
   metadata::ImagePtr checked_;
 };

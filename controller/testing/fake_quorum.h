@@ -16,7 +16,7 @@ namespace sluice::controller::testing {
 
 class FakeQuorum final : public Quorum {
  public:
-  void Attach(Controller* controller) { controller_ = controller; }
+  void Attach(MetadataController* controller) { controller_ = controller; }
 
   void Propose(std::string data, Done done) override;
   LogIndex NextIndex() const override {
@@ -47,7 +47,7 @@ class FakeQuorum final : public Quorum {
   };
   void Append(raft::Entry entry);
 
-  Controller* controller_ = nullptr;
+  MetadataController* controller_ = nullptr;
   std::vector<raft::Entry> log_;
   std::deque<Proposal> pending_;
   Term term_{0};

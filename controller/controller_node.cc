@@ -1,0 +1,326 @@
+#include "controller/controller_node.h"
+
+#include <condition_variable>
+#include <future>
+
+#include "controller/controller_service.h"
+#include "controller/feed_service.h"
+#include "controller/format.h"
+#include "controller/quorum_log.h"
+#include "controller/raft_service.h"
+#include "controller/raft_transport.h"
+#include "rpc/gate.h"
+#include "rpc/tcp_prober.h"
+
+namespace sluice::controller {
+
+namespace {
+
+constexpr size_t kFeedBytesMax = 64 << 20;
+constexpr int64_t kTransferPollMs = 10;
+
+class ProberDialer final : public Dialer {
+ public:
+  void Dial(const std::string& address, int64_t timeout_ms,
+            std::function<void(DialOutcome)> done) override {
+    prober_.Probe(address, static_cast<int>(timeout_ms),
+                  [done = std::move(done)](rpc::ProbeOutcome outcome) {
+                    done(outcome == rpc::ProbeOutcome::kAccepted  ? DialOutcome::kConnected
+                         : outcome == rpc::ProbeOutcome::kRefused ? DialOutcome::kRefused
+                                                                  : DialOutcome::kUnreachable);
+                  });
+  }
+
+ private:
+  rpc::TcpProber prober_;
+};
+
+class DriverQuorum final : public Quorum {
+ public:
+  explicit DriverQuorum(raft::Driver& driver) : driver_(driver) {}
+  void Propose(std::string data, Done done) override {
+    driver_.Propose(std::move(data), std::move(done));
+  }
+  LogIndex NextIndex() const override { return driver_.NextIndex(); }
+  void ReadIndex(Done done) override { driver_.ReadIndex(std::move(done)); }
+  raft::DriverStatus status() const override { return driver_.status(); }
+
+ private:
+  raft::Driver& driver_;
+};
+
+raft::RaftConfig ToRaftConfig(const metadata::ServerConfig& config) {
+  raft::RaftConfig raft;
+  raft.heartbeat_ms = config.quorum_heartbeat_interval_ms;
+  raft.election_timeout_ms_min = config.election_timeout_ms;
+  raft.election_timeout_ms_max = 2 * config.election_timeout_ms;
+  raft.transfer_timeout_ms = 2 * config.election_timeout_ms;
+  raft.start_timeout_ms_max = std::min(raft.start_timeout_ms_max, raft.election_timeout_ms_min);
+  raft.snapshot_interval_bytes =
+      static_cast<size_t>(config.values.GetInt("metadata.log.max.record.bytes.between.snapshots"));
+  raft.snapshot_interval_ms = config.values.GetInt("metadata.log.max.snapshot.interval.ms");
+  return raft;
+}
+
+Status ThreeLines(StatusCode code, const std::string& what, const std::string& why,
+                  const std::string& fix) {
+  return Status(code, what + "\n" + why + "\n" + fix);
+}
+
+}  // namespace
+
+struct ControllerNode::Impl {
+  explicit Impl(ControllerNodeOptions given)
+      : options(std::move(given)),
+        loop("controller", *options.clock),
+        io_loop("quorum-log", *options.clock),
+        door(loop) {}
+
+  Status OpenLog();
+  void MakeParts();
+  void Start();
+  void Stop();
+  void HandOver();
+  void OnRaftMessage(raft::Message message);
+  // Runs `task` on the loop and waits for it.
+  void RunOnLoop(std::function<void()> task) const;
+
+  ControllerNodeOptions options;
+  std::unique_ptr<FileLock> lock;
+  mutable ThreadEventLoop loop;
+  ThreadEventLoop io_loop;
+  ServiceDoor door;
+  std::shared_ptr<rpc::Gate> gate = std::make_shared<rpc::Gate>();
+  FeedLog feed{kFeedBytesMax};
+  ProberDialer dialer;
+  std::unique_ptr<QuorumLog> log;
+  std::unique_ptr<MetadataController> controller;
+  std::unique_ptr<RaftTransport> transport;
+  std::unique_ptr<raft::Driver> driver;
+  std::unique_ptr<DriverQuorum> quorum;
+  std::unique_ptr<RaftService> raft_service;
+  std::unique_ptr<FeedService> feed_service;
+  std::shared_ptr<grpc::Service> controller_service;
+  std::multimap<LogIndex, std::function<void()>> waiting;  // of the loop
+  uint64_t feed_listener = 0;
+  mutable std::mutex stop_mutex;  // guards stopped and the last words below
+  bool stopped = false;
+  raft::DriverStatus last_status;
+  ControllerMetrics last_metrics;
+};
+
+Status ControllerNode::Impl::OpenLog() {
+  const std::string directory = options.config->metadata_directory + "/" + kQuorumLogDirectory;
+  if (!IsControllerFormatted(*options.file_system, options.config->metadata_directory)) {
+    return ThreeLines(StatusCode::kNotFound, "the metadata log is missing",
+                      directory + " holds no voter's log",
+                      "format the node with `sluice cluster init`");
+  }
+  Result<std::unique_ptr<FileLock>> locked = options.file_system->Lock(directory + "/.lock");
+  if (!locked.ok()) {
+    return ThreeLines(locked.status().code(), "the metadata log is in use",
+                      directory + ": " + locked.status().message(),
+                      "stop the other process, or give this one its own metadata.log.dir");
+  }
+  lock = *std::move(locked);
+  Result<std::unique_ptr<QuorumLog>> opened = QuorumLog::Open({.directory = directory,
+                                                               .file_system = options.file_system,
+                                                               .clock = options.clock,
+                                                               .loop = &loop,
+                                                               .io_loop = &io_loop});
+  if (!opened.ok()) {
+    return ThreeLines(opened.status().code(), "the metadata log cannot be opened",
+                      directory + ": " + opened.status().message(),
+                      "restore the directory; if that cannot be, this voter has to be replaced");
+  }
+  log = *std::move(opened);
+  if (!log->recovery_message().empty()) LOG(WARNING) << "metadata log: " << log->recovery_message();
+  return Status::Ok();
+}
+
+void ControllerNode::Impl::MakeParts() {
+  const metadata::ServerConfig& config = *options.config;
+  std::map<NodeId, std::string> addresses;
+  for (const metadata::VoterAddress& voter : config.voters)
+    addresses[voter.id] = voter.address.ToString();
+  std::map<NodeId, std::string> peers = addresses;
+  peers.erase(config.node_id);
+
+  controller = std::make_unique<MetadataController>(
+      ControllerOptions{.self = config.node_id,
+                        .cluster_id = options.cluster_id,
+                        .server = config.values,
+                        .addresses = std::move(addresses),
+                        .brokers = {.session_timeout_ms = config.broker_session_timeout_ms},
+                        .random = options.random.Fork()},
+      loop, dialer, feed);
+  transport = std::make_unique<RaftTransport>(RaftTransportOptions{.peers = std::move(peers)}, loop,
+                                              [this](NodeId peer, bool refused) {
+                                                if (driver != nullptr)
+                                                  driver->PeerLost(peer, refused);
+                                              });
+  driver = std::make_unique<raft::Driver>(
+      raft::DriverOptions{.config = ToRaftConfig(config),
+                          .cluster_id = options.cluster_id,
+                          .self = {config.node_id, options.directory_id},
+                          .random = options.random.Fork()},
+      raft::DriverParts{
+          .loop = loop, .log = *log, .transport = *transport, .state_machine = *controller});
+  driver->set_on_failure([this](Status status) {
+    LOG(ERROR) << "the metadata log failed: " << status.ToString();
+    if (options.on_failure) options.on_failure(status);
+  });
+  quorum = std::make_unique<DriverQuorum>(*driver);
+  controller->Start(quorum.get());
+
+  raft_service = std::make_unique<RaftService>(
+      [this](raft::Message message) { OnRaftMessage(std::move(message)); });
+  feed_service = std::make_unique<FeedService>(
+      FeedServiceOptions{.cluster_id = options.cluster_id,
+                         .on_lost =
+                             [this](NodeId broker) {
+                               door.Post([this, broker] {
+                                 controller->OnBrokerConnectionLost(broker, false);
+                               });
+                             }},
+      feed, loop);
+  controller_service = NewControllerService(door, *controller);
+  feed_listener = feed.AddListener([this] {
+    const LogIndex applied = controller->committed()->last_index;
+    std::vector<std::function<void()>> due;
+    while (!waiting.empty() && waiting.begin()->first <= applied) {
+      due.push_back(std::move(waiting.begin()->second));
+      waiting.erase(waiting.begin());
+    }
+    // Not from here: the feed's lock is held.
+    for (auto& done : due) loop.Post(std::move(done));
+  });
+}
+
+// On gRPC's threads, which go on until the server stops.
+void ControllerNode::Impl::OnRaftMessage(raft::Message message) {
+  if (!gate->Enter()) return;
+  const NodeId from = message.from.id;
+  driver->Step(std::move(message));
+  loop.Post([this, from] { transport->PeerHeard(from); });
+  gate->Leave();
+}
+
+void ControllerNode::Impl::Start() {
+  loop.Post([this] {
+    transport->Start();
+    driver->Start();
+  });
+}
+
+void ControllerNode::Impl::RunOnLoop(std::function<void()> task) const {
+  // Shared: the promise may still be at work when the waiter wakes.
+  auto ran = std::make_shared<std::promise<void>>();
+  loop.Post([&task, ran] {
+    task();
+    ran->set_value();
+  });
+  ran->get_future().wait();
+}
+
+// Another voter should lead before this one goes: nobody then has to find out by a timeout.
+void ControllerNode::Impl::HandOver() {
+  auto done = std::make_shared<std::promise<void>>();
+  const int64_t deadline_ms = options.clock->SteadyMs() + 2 * options.config->election_timeout_ms;
+  auto poll = std::make_shared<std::function<void()>>();
+  *poll = [this, done, deadline_ms, weak = std::weak_ptr(poll)] {
+    const bool leads = driver->status().role == raft::Role::kLeader;
+    if (!leads || options.clock->SteadyMs() >= deadline_ms) return done->set_value();
+    loop.RunAfter(kTransferPollMs, *weak.lock());
+  };
+  loop.Post([this, poll, done] {
+    if (driver->status().role != raft::Role::kLeader || !driver->TransferLeadership(kNoNode).ok())
+      return done->set_value();
+    (*poll)();
+  });
+  done->get_future().wait();
+}
+
+void ControllerNode::Impl::Stop() {
+  {
+    std::lock_guard lock(stop_mutex);
+    if (stopped) return;
+  }
+  HandOver();
+  door.Close();
+  feed_service->Stop();
+  gate->Close();
+  feed.RemoveListener(feed_listener);
+  RunOnLoop([this] {
+    controller->Stop();
+    std::lock_guard lock(stop_mutex);
+    stopped = true;
+    last_status = driver->status();
+    last_metrics = controller->metrics();
+    waiting.clear();
+    driver.reset();
+  });
+  loop.Stop();
+  io_loop.Stop();
+  transport.reset();
+  log.reset();
+  lock.reset();
+}
+
+ControllerNode::ControllerNode(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+ControllerNode::~ControllerNode() { Stop(); }
+
+Result<std::unique_ptr<ControllerNode>> ControllerNode::Open(ControllerNodeOptions options) {
+  auto impl = std::make_unique<Impl>(std::move(options));
+  SLUICE_RETURN_IF_ERROR(impl->OpenLog());
+  impl->MakeParts();
+  return std::unique_ptr<ControllerNode>(new ControllerNode(std::move(impl)));
+}
+
+std::vector<grpc::Service*> ControllerNode::services() {
+  return {impl_->raft_service.get(), impl_->feed_service->service(),
+          impl_->controller_service.get()};
+}
+
+void ControllerNode::Start() { impl_->Start(); }
+
+void ControllerNode::Stop() { impl_->Stop(); }
+
+bool ControllerNode::active() const {
+  const raft::DriverStatus now = status();
+  return now.role == raft::Role::kLeader && now.leader_ready;
+}
+
+raft::DriverStatus ControllerNode::status() const {
+  std::lock_guard lock(impl_->stop_mutex);
+  return impl_->stopped ? impl_->last_status : impl_->driver->status();
+}
+
+FeedProgress ControllerNode::progress() const { return impl_->feed.progress(); }
+
+metadata::ImagePtr ControllerNode::image() const { return impl_->feed.progress().image; }
+
+void ControllerNode::WhenApplied(LogIndex index, std::function<void()> done) {
+  impl_->door.Post([impl = impl_.get(), index, done = std::move(done)]() mutable {
+    if (impl->controller->committed()->last_index >= index) return done();
+    impl->waiting.emplace(index, std::move(done));
+  });
+}
+
+ControllerMetrics ControllerNode::metrics() const {
+  {
+    std::lock_guard lock(impl_->stop_mutex);
+    if (impl_->stopped) return impl_->last_metrics;
+  }
+  auto result = std::make_shared<std::promise<ControllerMetrics>>();
+  const bool posted = impl_->door.Post(
+      [impl = impl_.get(), result] { result->set_value(impl->controller->metrics()); });
+  return posted ? result->get_future().get() : ControllerMetrics();
+}
+
+void ControllerNode::TakeSnapshot() {
+  impl_->door.Post([impl = impl_.get()] { impl->driver->TakeSnapshot(); });
+}
+
+}  // namespace sluice::controller

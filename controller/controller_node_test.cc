@@ -1,0 +1,288 @@
+// Whole voters in one process, over real gRPC on this machine and disks in memory: a quorum forms,
+// answers, feeds its subscribers, and survives a voter's clean stop. Every wait is a call with a
+// deadline and ends with the event.
+
+#include "controller/controller_node.h"
+
+#include <arpa/inet.h>
+#include <grpcpp/grpcpp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <future>
+
+#include "base/crc32c.h"
+#include "base/testing/sim_file_system.h"
+#include "controller/format.h"
+#include "metadata/replay.h"
+#include "proto/controller.grpc.pb.h"
+#include "rpc/channel.h"
+#include "rpc/leader_client.h"
+#include "rpc/server.h"
+
+namespace sluice::controller {
+namespace {
+
+constexpr int64_t kTimeoutMs = 10000;
+
+// Ports that nobody uses at the moment.
+std::vector<int> FreePorts(int count) {
+  std::vector<int> ports;
+  std::vector<int> sockets;
+  for (int i = 0; i < count; ++i) {
+    const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    CHECK_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&address), size), 0);
+    CHECK_EQ(::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
+    sockets.push_back(fd);
+    ports.push_back(ntohs(address.sin_port));
+  }
+  for (const int fd : sockets) ::close(fd);
+  return ports;
+}
+
+Uuid Disk(int id) { return Uuid::FromBytes(std::string(15, 'd') + static_cast<char>(id)); }
+
+// One voter with its server and its disk.
+struct Voter {
+  metadata::ServerConfig config;
+  sluice::testing::SimFileSystem fs;
+  std::unique_ptr<ControllerNode> node;
+  std::unique_ptr<rpc::Server> server;
+  bool failed = false;
+
+  ~Voter() { Stop(); }
+  void Start(const Clock& clock) {
+    auto opened =
+        ControllerNode::Open({.config = &config,
+                              .file_system = &fs,
+                              .clock = &clock,
+                              .cluster_id = "cluster",
+                              .directory_id = Disk(config.node_id.value()),
+                              .random = Random(static_cast<uint64_t>(config.node_id.value())),
+                              .on_failure = [this](const Status&) { failed = true; }});
+    ASSERT_TRUE(opened.ok()) << opened.status().ToString();
+    node = *std::move(opened);
+    auto started = rpc::Server::Start(
+        {.addresses = {config.grpc_listener.ToString()}, .services = node->services()});
+    ASSERT_TRUE(started.ok()) << started.status().ToString();
+    server = *std::move(started);
+    node->Start();
+  }
+  void Stop() {
+    if (node == nullptr) return;
+    node->Stop();
+    server->Stop(50);
+    node.reset();
+    server.reset();
+  }
+};
+
+class ControllerNodeTest : public ::testing::Test {
+ protected:
+  void StartQuorum(int count) {
+    const std::vector<int> ports = FreePorts(count);
+    std::string voters;
+    std::vector<raft::VoterId> ids;
+    for (int id = 1; id <= count; ++id) {
+      const std::string address = "127.0.0.1:" + std::to_string(ports[static_cast<size_t>(id - 1)]);
+      voters += (id == 1 ? "" : ",") + std::to_string(id) + "@" + address;
+      addresses_.push_back(address);
+      ids.push_back({NodeId(id), Disk(id)});
+    }
+    for (int id = 1; id <= count; ++id) {
+      voters_.push_back(std::make_unique<Voter>());
+      auto config = metadata::LoadServerConfig(
+          {.file_name = "test",
+           .file_text = "process.roles=controller\nbroker.session.timeout.ms=60000\nlog.dirs=/"
+                        "data\ncontroller.listener.names=CONTROLLER\nnode.id=" +
+                        std::to_string(id) + "\ncontroller.quorum.voters=" + voters +
+                        "\nlisteners=CONTROLLER://" + addresses_[static_cast<size_t>(id - 1)] +
+                        "\n"});
+      ASSERT_TRUE(config.ok()) << config.status().ToString();
+      Voter& voter = *voters_.back();
+      voter.config = config->config;
+      ASSERT_TRUE(
+          FormatController(voter.fs, {.directory = "/data", .cluster_id = "cluster", .voters = ids})
+              .ok());
+      voter.Start(clock_);
+    }
+    leader_ = std::make_unique<rpc::LeaderClient>(addresses_, loop_);
+  }
+
+  void TearDown() override {
+    if (leader_ != nullptr) leader_->Stop();
+    for (auto& voter : voters_) EXPECT_FALSE(voter->failed);
+    voters_.clear();
+  }
+
+  template <typename Request, typename Response>
+  Response Ask(rpc::LeaderClient::Method<Request, Response> method, Request request) {
+    std::promise<Result<Response>> answer;
+    leader_->Call<Request, Response>(
+        method, std::move(request), {.timeout_ms = kTimeoutMs, .attempt_timeout_ms = 1000},
+        [&](Result<Response> response) { answer.set_value(std::move(response)); });
+    Result<Response> response = answer.get_future().get();
+    EXPECT_TRUE(response.ok()) << response.status().ToString();
+    return response.ok() ? *response : Response();
+  }
+
+  void RegisterBroker(int id) {
+    RegisterBrokerRequest request;
+    request.mutable_broker()->set_broker_id(id);
+    request.mutable_broker()->set_incarnation_id(std::string(16, 'i'));
+    request.mutable_broker()->set_directory_id(std::string(16, 'd'));
+    request.mutable_broker()->add_endpoints()->set_host("127.0.0.1");
+    const auto registered = Ask<RegisterBrokerRequest, RegisterBrokerResponse>(
+        &rpc::ControllerStub::RegisterBroker, request);
+    EXPECT_EQ(registered.cluster_id(), "cluster");
+    HeartbeatRequest beat;
+    beat.mutable_sender()->set_node_id(id);
+    beat.mutable_sender()->set_broker_epoch(registered.broker_epoch());
+    beat.set_applied_index(registered.broker_epoch());
+    beat.set_ready(true);
+    beat.set_session_timeout_ms(60'000);
+    EXPECT_EQ((Ask<HeartbeatRequest, HeartbeatResponse>(&rpc::ControllerStub::Heartbeat, beat)
+                   .outcome()
+                   .error_code()),
+              0);
+  }
+
+  CreateTopicsResponse CreateTopic(const std::string& name) {
+    CreateTopicsRequest request;
+    auto& topic = *request.add_topics();
+    topic.set_name(name);
+    topic.set_partition_count(2);
+    topic.set_replication_factor(1);
+    return Ask<CreateTopicsRequest, CreateTopicsResponse>(&rpc::ControllerStub::CreateTopics,
+                                                          request);
+  }
+
+  DescribeQuorumResponse DescribeQuorum() {
+    return Ask<DescribeQuorumRequest, DescribeQuorumResponse>(&rpc::ControllerStub::DescribeQuorum,
+                                                              {});
+  }
+
+  SystemClock clock_;
+  ThreadEventLoop loop_{"test", clock_};
+  std::vector<std::string> addresses_;
+  std::vector<std::unique_ptr<Voter>> voters_;
+  std::unique_ptr<rpc::LeaderClient> leader_;
+};
+
+// A subscriber that builds the image from what the feed sends.
+class Subscriber {
+ public:
+  Subscriber(const std::string& address, const metadata::ImagePtr& have) : image_(have) {
+    SubscribeRequest request;
+    request.mutable_sender()->set_cluster_id("cluster");
+    request.set_last_index(have->last_index.value());
+    request.set_last_term(have->last_term.value());
+    request.set_state_hash(metadata::StateHash(*have));
+    stub_ = Feed::NewStub(rpc::MakeChannel(address));
+    rpc::SetTimeout(context_, kTimeoutMs);
+    reader_ = stub_->Subscribe(&context_, request);
+  }
+  ~Subscriber() { context_.TryCancel(); }
+
+  // Reads until the image has `index` and a word of progress has confirmed its hash.
+  bool ReadUpTo(LogIndex index) {
+    std::string snapshot;
+    FeedMessage message;
+    while (reader_->Read(&message)) {
+      if (message.has_snapshot()) {
+        ++snapshots;
+        EXPECT_EQ(Crc32c(message.snapshot().data()), message.snapshot().crc32c());
+        snapshot += message.snapshot().data();
+        metadata::ImageSnapshot parsed;
+        if (message.snapshot().last() && parsed.ParseFromString(snapshot))
+          image_ = *metadata::FromSnapshot(parsed);
+      }
+      for (const auto& entry : message.batch().entries()) {
+        EXPECT_EQ(entry.index(), image_->last_index.value() + 1);
+        metadata::ImageBuilder builder(image_);
+        EXPECT_TRUE(builder.ApplyEntry(entry.data(), LogIndex(entry.index())).ok());
+        image_ = builder.Build(LogIndex(entry.index()), Term(entry.term()));
+      }
+      if (!message.has_progress() || message.progress().state_hash() == 0) continue;
+      EXPECT_EQ(message.progress().state_hash(), metadata::StateHash(*image_));
+      if (image_->last_index >= index) return true;
+    }
+    return false;
+  }
+
+  const metadata::ImagePtr& image() const { return image_; }
+  int snapshots = 0;
+
+ private:
+  metadata::ImagePtr image_;
+  std::unique_ptr<Feed::Stub> stub_;
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReader<FeedMessage>> reader_;
+};
+
+TEST_F(ControllerNodeTest, OneVoterServesAndRemembers) {
+  StartQuorum(1);
+  RegisterBroker(7);
+  const CreateTopicsResponse created = CreateTopic("t");
+  ASSERT_EQ(created.topics(0).error_code(), 0) << created.topics(0).message();
+  Subscriber subscriber(addresses_[0], metadata::EmptyImage());
+  ASSERT_TRUE(subscriber.ReadUpTo(LogIndex(created.applied_index())));
+  EXPECT_NE(subscriber.image()->FindTopic("t"), nullptr);
+  // From where it was: no snapshot.
+  Subscriber again(addresses_[0], subscriber.image());
+  const CreateTopicsResponse more = CreateTopic("u");
+  ASSERT_TRUE(again.ReadUpTo(LogIndex(more.applied_index())));
+  EXPECT_EQ(again.snapshots, 0);
+
+  const uint64_t hash = metadata::StateHash(*voters_[0]->node->image());
+  voters_[0]->node->TakeSnapshot();
+  voters_[0]->Stop();
+  voters_[0]->Start(clock_);
+  EXPECT_EQ(DescribeQuorum().leader_id(), 1);
+  EXPECT_EQ(metadata::StateHash(*voters_[0]->node->image()), hash);
+}
+
+TEST_F(ControllerNodeTest, ACleanStopHandsLeadershipOver) {
+  StartQuorum(3);
+  RegisterBroker(7);
+  ASSERT_EQ(CreateTopic("t").topics(0).error_code(), 0);
+  const int32_t first = DescribeQuorum().leader_id();
+  voters_[static_cast<size_t>(first - 1)]->Stop();
+  const CreateTopicsResponse created = CreateTopic("u");
+  EXPECT_EQ(created.topics(0).error_code(), 0) << created.topics(0).message();
+  const DescribeQuorumResponse quorum = DescribeQuorum();
+  EXPECT_NE(quorum.leader_id(), first);
+  EXPECT_EQ(quorum.voters_size(), 3);
+  // A follower feeds its subscribers as well, and agrees with the leader on every bit.
+  const int32_t follower = 6 - first - quorum.leader_id();
+  Subscriber subscriber(addresses_[static_cast<size_t>(follower - 1)], metadata::EmptyImage());
+  ASSERT_TRUE(subscriber.ReadUpTo(LogIndex(created.applied_index())));
+  EXPECT_NE(subscriber.image()->FindTopic("u"), nullptr);
+  // The stopped one returns and catches up.
+  voters_[static_cast<size_t>(first - 1)]->Start(clock_);
+  std::promise<void> applied;
+  voters_[static_cast<size_t>(first - 1)]->node->WhenApplied(LogIndex(created.applied_index()),
+                                                             [&] { applied.set_value(); });
+  EXPECT_EQ(applied.get_future().wait_for(std::chrono::milliseconds(kTimeoutMs)),
+            std::future_status::ready);
+}
+
+TEST_F(ControllerNodeTest, AnUnformattedDirectoryIsRefusedInThreeLines) {
+  StartQuorum(1);
+  Voter other;
+  other.config = voters_[0]->config;
+  const auto opened = ControllerNode::Open({.config = &other.config,
+                                            .file_system = &other.fs,
+                                            .clock = &clock_,
+                                            .cluster_id = "cluster"});
+  ASSERT_FALSE(opened.ok());
+  const std::string& text = opened.status().message();
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2) << text;
+}
+
+}  // namespace
+}  // namespace sluice::controller
