@@ -17,9 +17,27 @@ BrokerLifecycle::BrokerLifecycle(BrokerLifecycleOptions options) : options_(std:
   options_.metadata->AddListener([gate = gate_, this](const sluice::metadata::ImagePtr&,
                                                       const sluice::metadata::ImagePtr& after) {
     if (!gate->Enter()) return;
-    applied_index_ = after->last_index.value();
+    OnImage(*after);
     gate->Leave();
   });
+}
+
+// On the metadata loop. What the controllers or this broker wait for is told at once, not with the
+// next heartbeat that is due: that the registration is applied, and that the broker is fenced or no
+// more.
+void BrokerLifecycle::OnImage(const sluice::metadata::Image& image) {
+  const BrokerState& state = *options_.state;
+  const int64_t before = applied_index_.exchange(image.last_index.value());
+  const int64_t epoch = state.broker_epoch;
+  const bool caught_up = before < epoch && image.last_index.value() >= epoch;
+  const sluice::metadata::BrokerImage* self = image.FindBroker(state.node_id);
+  const bool turned =
+      self != nullptr && self->epoch.value() == epoch && self->fenced != state.fenced;
+  if (caught_up || turned) {
+    options_.loop->Post(rpc::Guarded(gate_, [this] {
+      if (stage_ == Stage::kStarting || stage_ == Stage::kRunning) SchedulePulse(0);
+    }));
+  }
 }
 
 BrokerLifecycle::~BrokerLifecycle() { Stop(); }

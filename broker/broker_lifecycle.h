@@ -66,6 +66,7 @@ class BrokerLifecycle {
   std::string last_error() const;
 
  private:
+  void OnImage(const sluice::metadata::Image& image);
   void Register();
   void OnRegistered(Result<controller::RegisterBrokerResponse> response);
   void RegisterAgain(const std::string& why);

@@ -134,6 +134,17 @@ TEST_F(BrokerLifecycleTest, RegistersAndIsReadyOnlyWhenItsRegistrationIsApplied)
   EXPECT_EQ(lifecycle_->stage(), BrokerLifecycle::Stage::kRunning);
 }
 
+TEST_F(BrokerLifecycleTest, TellsAtOnceThatItHasCaughtUp) {
+  Start();
+  scheduler_.RunForMs(20);
+  const size_t before = controller_.heartbeats.size();
+  Apply(7);
+  scheduler_.RunForMs(5);
+  EXPECT_EQ(controller_.heartbeats.size(), before + 1);
+  EXPECT_TRUE(controller_.heartbeats.back().ready());
+  EXPECT_FALSE(state_.fenced);
+}
+
 TEST_F(BrokerLifecycleTest, HeartbeatsKeepTheirInterval) {
   BringIntoService();
   const size_t before = controller_.heartbeats.size();
