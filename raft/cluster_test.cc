@@ -265,6 +265,8 @@ TEST_F(ClusterTest, AFailedDiskSilencesTheVoter) {
   cluster_->Propose(broken, "a", [&outcome](Result<LogIndex> r) { outcome = std::move(r); });
   EXPECT_TRUE(cluster_->RunUntil([&failure] { return failure.has_value(); }, 1000));
   EXPECT_FALSE(failure->ok());
+  EXPECT_NE(cluster_->driver(broken).status().role, Role::kLeader);
+  EXPECT_NE(cluster_->state_machine(broken).role, Role::kLeader);
   cluster_->RunForMs(2000);
   // The others have elected one of themselves and never hear of the broken one again.
   int leaders = 0;

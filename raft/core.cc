@@ -181,6 +181,12 @@ Result<LogIndex> Core::Propose(std::string data) {
     return Status::Unavailable("leadership is being handed to " +
                                std::to_string(transfer_target_.value()));
   }
+  if (data.size() > config_.entry_bytes_max) {
+    ++metrics_.proposals_refused;
+    return Status::ResourceExhausted("a proposal of " + std::to_string(data.size()) +
+                                     " bytes; one entry holds at most " +
+                                     std::to_string(config_.entry_bytes_max));
+  }
   if (!uncommitted_.empty() && uncommitted_bytes_ + data.size() > config_.proposal_bytes_max) {
     ++metrics_.proposals_refused;
     return Status::ResourceExhausted(std::to_string(uncommitted_bytes_) +

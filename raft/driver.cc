@@ -184,17 +184,7 @@ void Driver::StartPersist(Ready& ready) {
 void Driver::OnPersisted(uint64_t persist_id, const Status& status) {
   if (failed_) return;
   if (!status.ok()) {
-    // What is on the disk is unknown now, and a second flush that succeeds would prove nothing:
-    // this voter is silent from here on.
-    failed_ = true;
-    LOG(ERROR) << "raft: writing the metadata log failed; this controller stops taking part: "
-               << status.ToString();
-    if (timer_ != 0) parts_.loop.Cancel(timer_);
-    timer_ = 0;
-    auto proposals = std::exchange(proposals_, {});
-    for (auto& [index, done] : proposals)
-      done(Status::Unavailable("the metadata log failed: " + status.message()));
-    if (on_failure_) on_failure_(status);
+    Fail(status);
     return;
   }
   last_persisted_id_ = persist_id;
@@ -202,6 +192,23 @@ void Driver::OnPersisted(uint64_t persist_id, const Status& status) {
   core_->Persisted(persist_id);
   ReleaseSends();
   OnInput();
+}
+
+// What is on the disk is unknown now, and a second flush that succeeds would prove nothing: this
+// voter is silent from here on.
+void Driver::Fail(const Status& status) {
+  failed_ = true;
+  LOG(ERROR) << "raft: writing the metadata log failed; this controller stops taking part: "
+             << status.ToString();
+  if (timer_ != 0) parts_.loop.Cancel(timer_);
+  timer_ = 0;
+  parts_.state_machine.OnRoleChange(Role::kFollower, core_->term(), kNoNode);
+  PublishStatus();
+  const Status unavailable = Status::Unavailable("the metadata log failed: " + status.message());
+  for (auto& [index, done] : std::exchange(proposals_, {})) done(unavailable);
+  for (auto& [id, done] : std::exchange(unconfirmed_reads_, {})) done(unavailable);
+  for (PendingRead& read : std::exchange(confirmed_reads_, {})) read.done(unavailable);
+  if (on_failure_) on_failure_(status);
 }
 
 void Driver::Send(std::vector<Message>& messages) {
@@ -317,6 +324,10 @@ void Driver::PublishStatus() {
   status.role = core_->role();
   status.term = core_->term();
   status.leader = core_->leader();
+  if (failed_) {
+    status.role = Role::kFollower;
+    status.leader = kNoNode;
+  }
   status.first_index = core_->log().first_index();
   status.last_index = core_->log().last_index();
   status.commit = core_->commit();

@@ -136,6 +136,7 @@ class Driver {
   void Execute(Ready ready);
   void StartPersist(Ready& ready);
   void OnPersisted(uint64_t persist_id, const Status& status);
+  void Fail(const Status& status);
   void Send(std::vector<Message>& messages);
   void ReleaseSends();
   void OnRoleChange();
