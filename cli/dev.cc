@@ -158,7 +158,15 @@ void AddNodeVerb(CLI::App& dev, Context& context, const std::shared_ptr<DevArgum
   });
 }
 
-Status KillNode(DevCluster& cluster, const DevNode& node) { return cluster.Signal(node, SIGKILL); }
+// Returns when the process is gone: one that is still dying would look alive to the next command.
+Status KillNode(DevCluster& cluster, const DevNode& node) {
+  SLUICE_RETURN_IF_ERROR(cluster.Signal(node, SIGKILL));
+  for (int64_t waited_ms = 0; cluster.PidOf(node); ++waited_ms) {
+    if (waited_ms > kStopTimeoutMs) return Status::Timeout("it does not die");
+    SleepMs(1);
+  }
+  return Status::Ok();
+}
 Status PauseNode(DevCluster& cluster, const DevNode& node) { return cluster.Signal(node, SIGSTOP); }
 Status StartNode(DevCluster& cluster, const DevNode& node) {
   SLUICE_RETURN_IF_ERROR(cluster.Start(node));
