@@ -77,7 +77,7 @@ Status LogImpl::Roll() {
   SLUICE_RETURN_IF_ERROR(SaveSnapshot());
   SLUICE_RETURN_IF_ERROR(active().Seal());
   SLUICE_ASSIGN_OR_RETURN(auto files, active().SealedFiles());
-  sealed_unsynced_.push_back({base, std::move(files)});
+  sealed_unsynced_.push_back({next_sequence_++, base, std::move(files)});
   segments_.push_back(std::move(next));
   active_since_ms_ = options_.clock->SteadyMs();
   MarkDirectoryDirty(options_.directory);

@@ -45,7 +45,8 @@ void LogImpl::OnFlushed(Offset upto, const Status& outcome) {
   const uint64_t sequence = capture->sequence;
   captures_.erase(capture);
   if (proven > flushed_offset()) flushed_.store(proven.value(), std::memory_order_relaxed);
-  std::erase_if(sealed_unsynced_, [&](const SealedFiles& sealed) { return sealed.end <= proven; });
+  std::erase_if(sealed_unsynced_,
+                [&](const SealedFiles& sealed) { return sealed.sequence < sequence && sealed.end <= proven; });
   std::erase_if(unsynced_, [&](const auto& item) { return item.second.sequence < sequence; });
 }
 
@@ -82,7 +83,7 @@ Status LogImpl::Close() {
   SLUICE_RETURN_IF_ERROR(CheckOnline());
   SLUICE_RETURN_IF_ERROR(Checked(active().Seal()));
   SLUICE_ASSIGN_OR_RETURN(auto files, active().SealedFiles());
-  sealed_unsynced_.push_back({log_end_offset(), std::move(files)});
+  sealed_unsynced_.push_back({next_sequence_++, log_end_offset(), std::move(files)});
   if (log_end_offset() > log_start_offset()) SLUICE_RETURN_IF_ERROR(Checked(SaveSnapshot()));
   SLUICE_RETURN_IF_ERROR(Checked(FlushNow()));
   offline_ = Status::Unavailable(options_.directory + " is closed");

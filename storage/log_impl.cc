@@ -9,10 +9,9 @@ namespace sluice::storage {
 Result<std::unique_ptr<Log>> Log::Open(LogOptions options) {
   CHECK(options.file_system != nullptr && options.clock != nullptr);
   SLUICE_ASSIGN_OR_RETURN(LogState state, RecoverLog(options));
-  const bool epochs_changed = state.epochs_changed;
-  const bool directory_created = state.directory_created;
+  const LogImpl::Opened opened{state.scanned_from, state.epochs_changed, state.directory_created};
   auto log = std::make_unique<LogImpl>(std::move(options), std::move(state));
-  SLUICE_RETURN_IF_ERROR(log->FinishOpening(epochs_changed, directory_created));
+  SLUICE_RETURN_IF_ERROR(log->FinishOpening(opened));
   return std::unique_ptr<Log>(std::move(log));
 }
 
@@ -30,20 +29,28 @@ LogImpl::LogImpl(LogOptions options, LogState state)
   for (const auto& segment : segments_) size_bytes_ += segment->size_bytes();
 }
 
-Status LogImpl::FinishOpening(bool epochs_changed, bool directory_created) {
+Status LogImpl::FinishOpening(const Opened& opened) {
   for (size_t i = 0; i + 1 < segments_.size(); ++i) {
     Segment& segment = *segments_[i];
-    if (segment.end_offset() <= flushed_offset()) continue;
+    if (segment.base_offset() < opened.scanned_from) continue;
     SLUICE_RETURN_IF_ERROR(segment.Seal());
     SLUICE_ASSIGN_OR_RETURN(auto files, segment.SealedFiles());
-    sealed_unsynced_.push_back({segment.end_offset(), std::move(files)});
+    sealed_unsynced_.push_back({next_sequence_++, segment.end_offset(), std::move(files)});
+    MarkDirectoryDirty(options_.directory);  // the index files may be new
   }
-  if (directory_created) {
+  // A process that was killed may have made the names and written the small files moments before: the next flush must not
+  // take them for durable.
+  if (opened.directory_created || !options_.clean) {
     MarkDirectoryDirty(options_.directory);
     const size_t slash = options_.directory.rfind('/');
     if (slash != std::string::npos && slash > 0) MarkDirectoryDirty(options_.directory.substr(0, slash));
+    for (const char* name : {kPartitionMetadataName, kEpochCheckpointName}) {
+      if (!fs().Exists(PathTo(name))) continue;
+      SLUICE_ASSIGN_OR_RETURN(auto file, fs().Open(PathTo(name), OpenMode::kReadWrite));
+      unsynced_[PathTo(name)] = {next_sequence_++, std::move(file)};
+    }
   }
-  if (epochs_changed) SLUICE_RETURN_IF_ERROR(SaveEpochs());
+  if (opened.epochs_changed) SLUICE_RETURN_IF_ERROR(SaveEpochs());
   // Checked against the id by RecoverLog; absent in a new directory, or when a crash came before its first sync.
   if (options_.topic_id.IsZero() || fs().Exists(PathTo(kPartitionMetadataName))) return Status::Ok();
   return WriteUnsynced(PathTo(kPartitionMetadataName), FormatPartitionMetadata(options_.topic_id));

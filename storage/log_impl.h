@@ -28,6 +28,7 @@ struct LogState {
   ProducerState producers;
   Offset log_start;
   Offset flushed;
+  Offset scanned_from{INT64_MAX};  // segments from here on were read whole, and their indexes built in memory
   bool epochs_changed = false;    // the file must be written again
   bool directory_created = false;
   RecoveryReport report;
@@ -60,11 +61,17 @@ class LogImpl final : public Log {
   Result<int> ApplyRetention(Offset high_watermark) override;
   Status Close() override;
 
-  // Writes what opening changed: the epoch history and partition.metadata. Once, after construction.
-  Status FinishOpening(bool epochs_changed, bool directory_created);
+  // Writes what opening changed: indexes, the epoch history and partition.metadata. Once, after construction.
+  struct Opened {
+    Offset scanned_from;
+    bool epochs_changed;
+    bool directory_created;
+  };
+  Status FinishOpening(const Opened& opened);
 
  private:
   struct SealedFiles {
+    uint64_t sequence = 0;
     Offset end;
     std::vector<std::shared_ptr<File>> files;
   };

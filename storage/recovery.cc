@@ -99,7 +99,7 @@ class Recovery {
   }
 
   Status LoadSegments() {
-    scanned_from_ = Offset(INT64_MAX);
+    state_.scanned_from = Offset(INT64_MAX);
     for (size_t i = 0; i < state_.segments.size(); ++i) {
       Segment& segment = *state_.segments[i];
       if (Trusted(i)) {
@@ -107,7 +107,7 @@ class Recovery {
         if (sound) continue;
         LOG(WARNING) << segment.path() << ": its indexes do not fit; they are built again";
       }
-      scanned_from_ = std::min(scanned_from_, segment.base_offset());
+      state_.scanned_from = std::min(state_.scanned_from, segment.base_offset());
       SLUICE_ASSIGN_OR_RETURN(ScanOutcome outcome, ScanAndIndex(segment, options_.config.index_interval_bytes));
       // A tail torn off exactly between two batches shows only in what follows.
       const bool hole = !outcome.damaged && !Trusted(i) && i + 1 < bases_.size() && segment.end_offset() < bases_[i + 1];
@@ -127,7 +127,7 @@ class Recovery {
     SLUICE_RETURN_IF_ERROR(segment.Seal());
     SLUICE_ASSIGN_OR_RETURN(const auto files, segment.SealedFiles());
     for (const auto& file : files) SLUICE_RETURN_IF_ERROR(file->Sync());
-    return Status::Ok();
+    return fs_.SyncDirectory(options_.directory);
   }
 
   // Ok when the damage in segment `i` is a torn tail.
@@ -210,7 +210,7 @@ class Recovery {
 
   Status LoadEpochs() {
     const std::string path = PathTo(kEpochCheckpointName);
-    Offset from = scanned_from_;
+    Offset from = state_.scanned_from;
     if (fs_.Exists(path)) {
       SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadFile(fs_, path));
       auto epochs = EpochCache::Parse(text);
@@ -239,7 +239,6 @@ class Recovery {
   FileSystem& fs_;
   LogState state_;
   std::vector<Offset> bases_;
-  Offset scanned_from_;  // the lowest offset whose segment was read whole
 };
 
 }  // namespace
