@@ -386,6 +386,11 @@ void MetadataController::OnBrokerConnectionLost(NodeId broker, bool refused) {
   brokers_.OnRefused(broker, NowMs());
 }
 
+void MetadataController::OnVoterLost(NodeId voter, bool refused) {
+  const metadata::BrokerImage* broker = speculative_->FindBroker(voter);
+  if (broker != nullptr && broker->is_controller) OnBrokerConnectionLost(voter, refused);
+}
+
 void MetadataController::Tick() {
   const int64_t now_ms = NowMs();
   const int64_t late_ms = now_ms - last_tick_ms_ - kTickMs;

@@ -81,6 +81,8 @@ class MetadataController final : public raft::StateMachine {
 
   // A connection that the broker held to this node broke. `refused`: its address refuses new ones.
   void OnBrokerConnectionLost(NodeId broker, bool refused);
+  // The same for the connection to another voter: its process may be a broker too.
+  void OnVoterLost(NodeId voter, bool refused);
 
   bool active() const { return active_; }
   metadata::ImagePtr committed() const { return committed_; }

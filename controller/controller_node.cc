@@ -16,7 +16,8 @@ namespace sluice::controller {
 
 namespace {
 
-constexpr size_t kFeedBytesMax = 64 << 20;
+// A subscriber that is further behind gets a snapshot, which is seldom larger.
+constexpr size_t kFeedBytesMax = 8 << 20;
 constexpr int64_t kTransferPollMs = 10;
 
 class ProberDialer final : public Dialer {
@@ -156,8 +157,9 @@ void ControllerNode::Impl::MakeParts() {
       loop, dialer, feed);
   transport = std::make_unique<RaftTransport>(RaftTransportOptions{.peers = std::move(peers)}, loop,
                                               [this](NodeId peer, bool refused) {
-                                                if (driver != nullptr)
-                                                  driver->PeerLost(peer, refused);
+                                                if (driver == nullptr) return;
+                                                driver->PeerLost(peer, refused);
+                                                controller->OnVoterLost(peer, refused);
                                               });
   driver = std::make_unique<raft::Driver>(
       raft::DriverOptions{.config = ToRaftConfig(config),

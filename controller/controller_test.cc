@@ -83,6 +83,15 @@ TEST_F(ControllerTest, ADeadProcessIsFencedLongBeforeItsSessionEnds) {
   EXPECT_EQ(controller_->metrics().fenced_by_refusal, 1U);
 }
 
+TEST_F(ControllerTest, AVotersDeathIsThatOfItsBroker) {
+  StartBrokers(3);
+  CreateAssigned("t", {{1, 2, 3}});
+  controller_->OnVoterLost(NodeId(2), true);  // only broker 1 shares its process with a voter
+  controller_->OnVoterLost(NodeId(1), true);
+  RunForMs(100);
+  EXPECT_EQ(Show("t"), "leader=2 isr=2,3 elr= known=");
+}
+
 TEST_F(ControllerTest, SilenceAloneMakesTheControllerDial) {
   StartBrokers(3);
   CreateAssigned("t", {{1, 2, 3}});

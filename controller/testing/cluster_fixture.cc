@@ -64,6 +64,7 @@ RegisterBrokerResponse ClusterFixture::Register(int id) {
   record.set_rack(broker.rack);
   record.set_grpc_address("broker" + std::to_string(id));
   record.add_endpoints()->set_host("127.0.0.1");
+  record.set_is_controller(id == 1);
   request.set_unclean(broker.unclean);
   request.set_previous_broker_epoch(broker.previous_epoch);
   const RegisterBrokerResponse response = Call(&MetadataController::RegisterBroker, request);
