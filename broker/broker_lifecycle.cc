@@ -142,6 +142,7 @@ void BrokerLifecycle::Heartbeat() {
   request.set_applied_index(applied_index_);
   request.set_ready(applied_index_ >= state.broker_epoch);
   request.set_want_shutdown(stage_ == Stage::kShuttingDown);
+  request.set_session_timeout_ms(state.session_timeout_ms);
   under_way_ = true;
   const int64_t sent_ms = now_ms();
   options_.controller->Heartbeat(
