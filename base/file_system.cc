@@ -1,14 +1,24 @@
 #include "base/file_system.h"
 
+#include <algorithm>
+
 namespace sluice {
 
 Result<std::string> ReadFile(FileSystem& fs, const std::string& path) {
   SLUICE_ASSIGN_OR_RETURN(const std::shared_ptr<File> file, fs.Open(path, OpenMode::kRead));
   SLUICE_ASSIGN_OR_RETURN(const uint64_t size, file->Size());
-  std::string content(size, '\0');
-  SLUICE_ASSIGN_OR_RETURN(const size_t got, file->ReadAt(0, content.data(), content.size()));
-  content.resize(got);
-  return content;
+  // The size is a hint: files of /proc say 0 and hold something all the same.
+  constexpr size_t kReadMoreBytes = 4096;
+  std::string content;
+  while (true) {
+    const size_t start = content.size();
+    content.resize(std::max<size_t>(size, start) + kReadMoreBytes);
+    SLUICE_ASSIGN_OR_RETURN(const size_t got,
+                            file->ReadAt(start, content.data() + start, content.size() - start));
+    const bool at_end = start + got < content.size();
+    content.resize(start + got);
+    if (at_end) return content;
+  }
 }
 
 Status WriteFileAtomically(FileSystem& fs, const std::string& path, std::string_view data) {

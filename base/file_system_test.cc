@@ -199,6 +199,14 @@ TEST_P(FileSystemTest, WritesFilesAtomically) {
   EXPECT_EQ(WriteFileAtomically(fs(), Path("none/state"), "x").code(), StatusCode::kNotFound);
 }
 
+// The size of a file under /proc is 0, yet process identities and the host's boot id come from there.
+TEST(PosixFileSystemTest, FilesThatDoNotTellTheirSizeAreReadWhole) {
+  const std::unique_ptr<FileSystem> fs = NewPosixFileSystem();
+  const Result<std::string> stat = ReadFile(*fs, "/proc/self/stat");
+  ASSERT_TRUE(stat.ok()) << stat.status().ToString();
+  EXPECT_NE(stat->find("base_test"), std::string::npos) << *stat;
+}
+
 TEST(PosixFileSystemTest, AFullDiskIsToldApart) {
   const auto fs = NewPosixFileSystem();
   auto full = fs->Open("/dev/full", OpenMode::kReadWrite);
