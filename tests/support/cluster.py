@@ -5,6 +5,7 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -125,8 +126,10 @@ class Cluster:
         self.sluice('dev', 'kill', str(node), '--dir', self.directory)
 
     def kill_all(self):
-        for node in list(self.addresses):
-            self.kill(node)
+        """SIGKILL to every node at once."""
+        for node in self.status():
+            os.kill(node['pid'], signal.SIGKILL)
+        wait_until(lambda: all(node['state'] == 'stopped' for node in self.status()), 'all nodes gone', 10)
 
     def start(self, node):
         self.sluice('dev', 'start', str(node), '--dir', self.directory)
