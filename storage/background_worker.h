@@ -1,6 +1,7 @@
 #pragma once
-// BackgroundWorker: one thread for work that nobody waits for, as removing large files. Started at the first task; what has not run when it is
-// destroyed is dropped, so tasks must be such that the next start of the process makes up for them.
+// BackgroundWorker: one thread for work that nobody waits for, as removing large files. Started at
+// the first task; what has not run when it is destroyed is dropped, so tasks must be such that the
+// next start of the process makes up for them.
 //
 // Thread rule: thread-safe.
 

@@ -27,14 +27,16 @@ int32_t BatchHeader::last_sequence() const {
 std::optional<BatchHeader> BatchHeader::Parse(std::string_view bytes) {
   if (bytes.size() < kBytes || bytes[at::kMagic] != kafka::kMagicV2) return std::nullopt;
   constexpr int32_t kLengthMin = static_cast<int32_t>(kBytes - at::kLogOverhead);
-  constexpr int32_t kLengthMax = std::numeric_limits<int32_t>::max() - static_cast<int32_t>(at::kLogOverhead);
+  constexpr int32_t kLengthMax =
+      std::numeric_limits<int32_t>::max() - static_cast<int32_t>(at::kLogOverhead);
   const auto base = Field<int64_t>(bytes, at::kBaseOffset);
   const auto length = Field<int32_t>(bytes, at::kBatchLength);
   const auto last_delta = Field<int32_t>(bytes, at::kLastOffsetDelta);
   BatchHeader header;
   header.record_count = Field<int32_t>(bytes, at::kRecordCount);
   const bool sane = base >= 0 && length >= kLengthMin && length <= kLengthMax && last_delta >= 0 &&
-                    base <= std::numeric_limits<int64_t>::max() - last_delta - 1 && header.record_count >= 0;
+                    base <= std::numeric_limits<int64_t>::max() - last_delta - 1 &&
+                    header.record_count >= 0;
   if (!sane) return std::nullopt;
   header.base_offset = Offset(base);
   header.last_offset = Offset(base + last_delta);

@@ -1,6 +1,7 @@
 #pragma once
-// BatchHeader: what the log needs to know of a stored record batch (format version 2), read from its first 61 bytes alone. It is what
-// kafka::RecordBatchView is to a batch in memory: a walk over a file must not read the records to learn where the next batch begins.
+// BatchHeader: what the log needs to know of a stored record batch (format version 2), read from
+// its first 61 bytes alone. It is what kafka::RecordBatchView is to a batch in memory: a walk over
+// a file must not read the records to learn where the next batch begins.
 //
 // Thread rule: values.
 
@@ -15,7 +16,8 @@ namespace sluice::storage {
 
 struct BatchHeader {
   static constexpr size_t kBytes = kafka::kBatchOverhead;
-  // The part in front of the checksummed bytes that the leader fills: base offset, length, leader epoch.
+  // The part in front of the checksummed bytes that the leader fills: base offset, length, leader
+  // epoch.
   static constexpr size_t kPatchedBytes = 16;
   static constexpr int32_t kNoSequence = -1;
 
@@ -33,13 +35,16 @@ struct BatchHeader {
   int32_t record_count = 0;
 
   int32_t last_offset_delta() const { return static_cast<int32_t>(last_offset - base_offset); }
-  bool is_transactional() const { return (attributes & kafka::batch_layout::kTransactionalBit) != 0; }
+  bool is_transactional() const {
+    return (attributes & kafka::batch_layout::kTransactionalBit) != 0;
+  }
   bool is_control() const { return (attributes & kafka::batch_layout::kControlBit) != 0; }
   bool has_producer() const { return producer_id.value() >= 0; }
   // The sequence number of the last record; numbers wrap from 2^31-1 to 0.
   int32_t last_sequence() const;
 
-  // nullopt when the bytes cannot begin a batch: fewer than 61, another magic, a negative offset, count or length.
+  // nullopt when the bytes cannot begin a batch: fewer than 61, another magic, a negative offset,
+  // count or length.
   static std::optional<BatchHeader> Parse(std::string_view bytes);
 };
 

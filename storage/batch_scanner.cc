@@ -18,15 +18,15 @@ Result<bool> BatchScanner::Next() {
   return true;
 }
 
-Result<std::string_view> BatchScanner::Bytes() {
-  return View(position_, header_.size_bytes);
-}
+Result<std::string_view> BatchScanner::Bytes() { return View(position_, header_.size_bytes); }
 
 Result<std::string_view> BatchScanner::View(uint64_t position, size_t size) {
-  const bool buffered = position >= buffer_position_ && position + size <= buffer_position_ + buffer_.size();
+  const bool buffered =
+      position >= buffer_position_ && position + size <= buffer_position_ + buffer_.size();
   if (!buffered) {
     const uint64_t left = end_ > position ? end_ - position : 0;
-    const size_t wanted = static_cast<size_t>(std::min<uint64_t>(left, std::max(size, chunk_bytes_)));
+    const size_t wanted =
+        static_cast<size_t>(std::min<uint64_t>(left, std::max(size, chunk_bytes_)));
     buffer_.resize(wanted);
     SLUICE_ASSIGN_OR_RETURN(const size_t got, file_.ReadAt(position, buffer_.data(), wanted));
     buffer_.resize(got);

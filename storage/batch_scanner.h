@@ -1,6 +1,6 @@
 #pragma once
-// BatchScanner: walks the batches of a .log file from a position on, reading large pieces: headers only (a big batch's records are skipped
-// unread) or, when asked, whole batches.
+// BatchScanner: walks the batches of a .log file from a position on, reading large pieces: headers
+// only (a big batch's records are skipped unread) or, when asked, whole batches.
 //
 //   BatchScanner scanner(file, position, end);
 //   while (true) {
@@ -48,7 +48,7 @@ class BatchScanner {
   uint64_t position_ = 0;
   BatchHeader header_;
   bool damaged_ = false;
-  std::string buffer_;          // file bytes from buffer_position_ on
+  std::string buffer_;  // file bytes from buffer_position_ on
   uint64_t buffer_position_ = 0;
 };
 

@@ -18,7 +18,8 @@ std::string_view TakeLine(std::string_view& rest) {
 std::optional<int64_t> ParseCheckpointNumber(std::string_view field) {
   int64_t value = 0;
   const auto [end, error] = std::from_chars(field.data(), field.data() + field.size(), value);
-  if (field.empty() || error != std::errc() || end != field.data() + field.size() || value < 0) return std::nullopt;
+  if (field.empty() || error != std::errc() || end != field.data() + field.size() || value < 0)
+    return std::nullopt;
   return value;
 }
 
@@ -36,20 +37,21 @@ Result<std::vector<std::string>> ParseCheckpointLines(std::string_view text, int
   std::string_view rest = text;
   const std::string_view version_line = TakeLine(rest);
   if (ParseCheckpointNumber(version_line) != version) {
-    return Status::Corruption("checkpoint has version \"" + std::string(version_line) + "\" where " +
-                              std::to_string(version) + " is expected");
+    return Status::Corruption("checkpoint has version \"" + std::string(version_line) +
+                              "\" where " + std::to_string(version) + " is expected");
   }
   const std::string_view count_line = TakeLine(rest);
   const auto count = ParseCheckpointNumber(count_line);
-  if (!count) return Status::Corruption("checkpoint has the entry count \"" + std::string(count_line) + "\"");
+  if (!count)
+    return Status::Corruption("checkpoint has the entry count \"" + std::string(count_line) + "\"");
   std::vector<std::string> lines;
   while (!rest.empty()) {
     const std::string_view line = TakeLine(rest);
     if (!line.empty()) lines.emplace_back(line);
   }
   if (lines.size() != static_cast<uint64_t>(*count)) {
-    return Status::Corruption("checkpoint announces " + std::to_string(*count) + " entries and has " +
-                              std::to_string(lines.size()));
+    return Status::Corruption("checkpoint announces " + std::to_string(*count) +
+                              " entries and has " + std::to_string(lines.size()));
   }
   return lines;
 }
@@ -68,9 +70,11 @@ Result<OffsetCheckpoint> ParseOffsetCheckpoint(std::string_view text) {
     const auto partition = fields.size() == 3 ? ParseCheckpointNumber(fields[1]) : std::nullopt;
     const auto offset = fields.size() == 3 ? ParseCheckpointNumber(fields[2]) : std::nullopt;
     if (!partition || !offset || *partition > INT32_MAX) {
-      return Status::Corruption("checkpoint has the line \"" + line + "\" where \"topic partition offset\" is expected");
+      return Status::Corruption("checkpoint has the line \"" + line +
+                                "\" where \"topic partition offset\" is expected");
     }
-    offsets[{std::string(fields[0]), PartitionIndex(static_cast<int32_t>(*partition))}] = Offset(*offset);
+    offsets[{std::string(fields[0]), PartitionIndex(static_cast<int32_t>(*partition))}] =
+        Offset(*offset);
   }
   return offsets;
 }
@@ -93,7 +97,8 @@ Result<OffsetCheckpoint> ReadOffsetCheckpoint(FileSystem& fs, const std::string&
   return offsets;
 }
 
-Status WriteOffsetCheckpoint(FileSystem& fs, const std::string& path, const OffsetCheckpoint& offsets) {
+Status WriteOffsetCheckpoint(FileSystem& fs, const std::string& path,
+                             const OffsetCheckpoint& offsets) {
   return WriteFileAtomically(fs, path, FormatOffsetCheckpoint(offsets));
 }
 

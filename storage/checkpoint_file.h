@@ -1,6 +1,7 @@
 #pragma once
-// The text format that Kafka's checkpoint files share: a version line, a count line, then one line for each entry. Four files map partitions to
-// offsets (recovery points, high watermarks, log starts, cleaner points); leader-epoch-checkpoint has the same shape.
+// The text format that Kafka's checkpoint files share: a version line, a count line, then one line
+// for each entry. Four files map partitions to offsets (recovery points, high watermarks, log
+// starts, cleaner points); leader-epoch-checkpoint has the same shape.
 //
 // Thread rule: pure functions, but for the two that touch the file system.
 
@@ -38,6 +39,7 @@ Result<OffsetCheckpoint> ParseOffsetCheckpoint(std::string_view text);
 std::string FormatOffsetCheckpoint(const OffsetCheckpoint& offsets);
 // An empty map when there is no such file; kCorruption names the file.
 Result<OffsetCheckpoint> ReadOffsetCheckpoint(FileSystem& fs, const std::string& path);
-Status WriteOffsetCheckpoint(FileSystem& fs, const std::string& path, const OffsetCheckpoint& offsets);
+Status WriteOffsetCheckpoint(FileSystem& fs, const std::string& path,
+                             const OffsetCheckpoint& offsets);
 
 }  // namespace sluice::storage

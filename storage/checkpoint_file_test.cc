@@ -1,4 +1,5 @@
-// The small text files: checkpoints, partition.metadata, meta.properties. What Kafka writes is read, what is written is Kafka's.
+// The small text files: checkpoints, partition.metadata, meta.properties. What Kafka writes is
+// read, what is written is Kafka's.
 
 #include "storage/checkpoint_file.h"
 
@@ -16,7 +17,8 @@ TEST(OffsetCheckpointTest, Golden) {
   const OffsetCheckpoint offsets = {{{"orders", PartitionIndex(0)}, Offset(0)},
                                     {{"orders", PartitionIndex(11)}, Offset(9007199254740993)},
                                     {{"__consumer_offsets", PartitionIndex(49)}, Offset(7)}};
-  const std::string text = "0\n3\n__consumer_offsets 49 7\norders 0 0\norders 11 9007199254740993\n";
+  const std::string text =
+      "0\n3\n__consumer_offsets 49 7\norders 0 0\norders 11 9007199254740993\n";
   EXPECT_EQ(FormatOffsetCheckpoint(offsets), text);
   EXPECT_EQ(ParseOffsetCheckpoint(text).value(), offsets);
   EXPECT_EQ(FormatOffsetCheckpoint({}), "0\n0\n");
@@ -24,8 +26,9 @@ TEST(OffsetCheckpointTest, Golden) {
 }
 
 TEST(OffsetCheckpointTest, WhatIsNoCheckpoint) {
-  for (const char* bad : {"", "\n", "1\n0\n", "0\n", "0\nx\n", "0\n1\n", "0\n0\na 0 0\n", "0\n1\na 0\n", "0\n1\na 0 0 0\n",
-                          "0\n1\na x 0\n", "0\n1\na 0 -1\n", "0\n1\na 99999999999 0\n", "0\n1\na 0 12x\n"}) {
+  for (const char* bad : {"", "\n", "1\n0\n", "0\n", "0\nx\n", "0\n1\n", "0\n0\na 0 0\n",
+                          "0\n1\na 0\n", "0\n1\na 0 0 0\n", "0\n1\na x 0\n", "0\n1\na 0 -1\n",
+                          "0\n1\na 99999999999 0\n", "0\n1\na 0 12x\n"}) {
     EXPECT_EQ(ParseOffsetCheckpoint(bad).status().code(), StatusCode::kCorruption) << bad;
   }
 }
@@ -54,10 +57,12 @@ TEST(MetaPropertiesTest, ReadsWhatKafkaWrites) {
 }
 
 TEST(MetaPropertiesTest, WhatIsNone) {
-  const std::string good = "cluster.id=c\ndirectory.id=ZmVkY2JhOTg3NjU0MzIxMA\nnode.id=1\nversion=1\n";
+  const std::string good =
+      "cluster.id=c\ndirectory.id=ZmVkY2JhOTg3NjU0MzIxMA\nnode.id=1\nversion=1\n";
   EXPECT_TRUE(ParseMetaProperties(good).ok());
   EXPECT_EQ(ParseMetaProperties("").status().code(), StatusCode::kCorruption);
-  EXPECT_EQ(ParseMetaProperties("version=0\nbroker.id=1\n").status().code(), StatusCode::kCorruption);
+  EXPECT_EQ(ParseMetaProperties("version=0\nbroker.id=1\n").status().code(),
+            StatusCode::kCorruption);
   EXPECT_EQ(ParseMetaProperties(good + "version=2\n").status().code(), StatusCode::kUnsupported);
   EXPECT_EQ(ParseMetaProperties(good + "node.id=x\n").status().code(), StatusCode::kCorruption);
   EXPECT_FALSE(ParseMetaProperties(good + "directory.id=x\n").ok());
@@ -67,8 +72,9 @@ TEST(FileNamesTest, OffsetsAreTwentyDigits) {
   EXPECT_EQ(OffsetFileName(Offset(42), kLogSuffix), "00000000000000000042.log");
   EXPECT_EQ(ParseOffsetFileName("00000000000000000042.log", kLogSuffix), Offset(42));
   EXPECT_EQ(ParseOffsetFileName("09223372036854775807.log", kLogSuffix), Offset(INT64_MAX));
-  for (const char* bad : {"42.log", "0000000000000000004x.log", "00000000000000000042.index", "99999999999999999999.log",
-                          "-0000000000000000042.log", "00000000000000000042.log.deleted"}) {
+  for (const char* bad : {"42.log", "0000000000000000004x.log", "00000000000000000042.index",
+                          "99999999999999999999.log", "-0000000000000000042.log",
+                          "00000000000000000042.log.deleted"}) {
     EXPECT_EQ(ParseOffsetFileName(bad, kLogSuffix), std::nullopt) << bad;
   }
 }
@@ -81,7 +87,8 @@ TEST(LogDirectoryTest, Names) {
                           "orders-0.0123-delete", "orders-0.0123-future", "orders-0.0123-stray"}) {
     EXPECT_EQ(ParseDirectoryName(bad), std::nullopt) << bad;
   }
-  const std::string deleted = DeletedDirectoryName({std::string(249, 't'), PartitionIndex(1)}, 5, 6);
+  const std::string deleted =
+      DeletedDirectoryName({std::string(249, 't'), PartitionIndex(1)}, 5, 6);
   EXPECT_LE(deleted.size(), 255u);
   EXPECT_TRUE(IsDeletedDirectoryName(deleted));
   EXPECT_FALSE(IsDeletedDirectoryName("to-delete"));

@@ -10,7 +10,8 @@ std::optional<Offset> Lookup(const OffsetCheckpoint& offsets, const TopicPartiti
 
 }  // namespace
 
-Checkpoints::Checkpoints(FileSystem& fs, std::string directory) : fs_(fs), directory_(std::move(directory)) {
+Checkpoints::Checkpoints(FileSystem& fs, std::string directory)
+    : fs_(fs), directory_(std::move(directory)) {
   stored_.recovery_points = Load(kRecoveryPointCheckpointName);
   stored_.high_watermarks = Load(kHighWatermarkCheckpointName);
   stored_.log_starts = Load(kLogStartCheckpointName);
@@ -42,9 +43,12 @@ Status Checkpoints::Write(const std::function<Content()>& collect) {
   std::lock_guard lock(mutex_);
   Content wanted = collect();
   // The starts first: a recovery point must not pass a start that the file does not tell yet.
-  SLUICE_RETURN_IF_ERROR(Store(kLogStartCheckpointName, stored_.log_starts, std::move(wanted.log_starts)));
-  SLUICE_RETURN_IF_ERROR(Store(kRecoveryPointCheckpointName, stored_.recovery_points, std::move(wanted.recovery_points)));
-  return Store(kHighWatermarkCheckpointName, stored_.high_watermarks, std::move(wanted.high_watermarks));
+  SLUICE_RETURN_IF_ERROR(
+      Store(kLogStartCheckpointName, stored_.log_starts, std::move(wanted.log_starts)));
+  SLUICE_RETURN_IF_ERROR(Store(kRecoveryPointCheckpointName, stored_.recovery_points,
+                               std::move(wanted.recovery_points)));
+  return Store(kHighWatermarkCheckpointName, stored_.high_watermarks,
+               std::move(wanted.high_watermarks));
 }
 
 Status Checkpoints::Lower(const TopicPartition& partition, Offset offset) {
@@ -54,7 +58,8 @@ Status Checkpoints::Lower(const TopicPartition& partition, Offset offset) {
     if (found != offsets.end() && found->second > offset) found->second = offset;
     return offsets;
   };
-  SLUICE_RETURN_IF_ERROR(Store(kRecoveryPointCheckpointName, stored_.recovery_points, lowered(stored_.recovery_points)));
+  SLUICE_RETURN_IF_ERROR(Store(kRecoveryPointCheckpointName, stored_.recovery_points,
+                               lowered(stored_.recovery_points)));
   return Store(kLogStartCheckpointName, stored_.log_starts, lowered(stored_.log_starts));
 }
 
@@ -64,9 +69,12 @@ Status Checkpoints::Forget(const TopicPartition& partition) {
     offsets.erase(partition);
     return offsets;
   };
-  SLUICE_RETURN_IF_ERROR(Store(kRecoveryPointCheckpointName, stored_.recovery_points, without(stored_.recovery_points)));
-  SLUICE_RETURN_IF_ERROR(Store(kLogStartCheckpointName, stored_.log_starts, without(stored_.log_starts)));
-  return Store(kHighWatermarkCheckpointName, stored_.high_watermarks, without(stored_.high_watermarks));
+  SLUICE_RETURN_IF_ERROR(Store(kRecoveryPointCheckpointName, stored_.recovery_points,
+                               without(stored_.recovery_points)));
+  SLUICE_RETURN_IF_ERROR(
+      Store(kLogStartCheckpointName, stored_.log_starts, without(stored_.log_starts)));
+  return Store(kHighWatermarkCheckpointName, stored_.high_watermarks,
+               without(stored_.high_watermarks));
 }
 
 Status Checkpoints::Store(const char* name, OffsetCheckpoint& stored, OffsetCheckpoint wanted) {

@@ -1,8 +1,9 @@
 #pragma once
-// Checkpoints: the three offset checkpoint files of a log directory as they are on disk and as they should be. A file is written only when its
-// content changes.
+// Checkpoints: the three offset checkpoint files of a log directory as they are on disk and as they
+// should be. A file is written only when its content changes.
 //
-// Thread rule: thread-safe; holds its mutex while it writes. It is taken last: under a log's guard or the manager's mutex.
+// Thread rule: thread-safe; holds its mutex while it writes. It is taken last: under a log's guard
+// or the manager's mutex.
 
 #include <functional>
 #include <mutex>
@@ -22,16 +23,19 @@ class Checkpoints {
     OffsetCheckpoint log_starts;
   };
 
-  // Reads the files. One that cannot be understood counts as absent, with a warning: everything is then scanned.
+  // Reads the files. One that cannot be understood counts as absent, with a warning: everything is
+  // then scanned.
   Checkpoints(FileSystem& fs, std::string directory);
 
   std::optional<Offset> RecoveryPoint(const TopicPartition& partition) const;
   std::optional<Offset> HighWatermark(const TopicPartition& partition) const;
   std::optional<Offset> LogStart(const TopicPartition& partition) const;
 
-  // Writes what `collect` gives. It is called under the mutex, so that no value it read can overwrite a later Lower.
+  // Writes what `collect` gives. It is called under the mutex, so that no value it read can
+  // overwrite a later Lower.
   Status Write(const std::function<Content()>& collect);
-  // Makes durable that the recovery point and the log start of `partition` are no higher than `offset`.
+  // Makes durable that the recovery point and the log start of `partition` are no higher than
+  // `offset`.
   Status Lower(const TopicPartition& partition, Offset offset);
   // Forgets a partition: durably for what could harm a new log of that name.
   Status Forget(const TopicPartition& partition);

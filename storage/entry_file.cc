@@ -25,7 +25,8 @@ Status EntryFile::Append(std::string_view entry) {
   buffer_.append(entry);
   if (buffer_.size() < kSpillBytes) return Status::Ok();
   const Status spilled = Spill();
-  // On a full disk the entries stay in memory and the next append tries again: the batch itself has been written.
+  // On a full disk the entries stay in memory and the next append tries again: the batch itself has
+  // been written.
   return spilled.code() == StatusCode::kDiskFull ? Status::Ok() : spilled;
 }
 
@@ -42,7 +43,8 @@ Status EntryFile::ReadSpilled(size_t index, size_t entries, char* out) const {
   SLUICE_ASSIGN_OR_RETURN(const size_t got, file_->ReadAt(index * entry_size_, out, wanted));
   if (got == wanted) return Status::Ok();
   return Status::Corruption(path_ + " ends at byte " + std::to_string(index * entry_size_ + got) +
-                            ", but held " + std::to_string(spilled_) + " entries when it was opened");
+                            ", but held " + std::to_string(spilled_) +
+                            " entries when it was opened");
 }
 
 Status EntryFile::Shrink(size_t count) {

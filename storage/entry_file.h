@@ -1,7 +1,8 @@
 #pragma once
-// EntryFile: a file of equally long entries that only grows at its end: what the offset index and the time index are made of. New
-// entries gather in memory and go out 4 KiB at a time, on Spill and at a roll, so that an append costs no second system call; a
-// crash loses only entries that recovery rebuilds. Nothing is mapped and nothing old is held in memory: searches read the file.
+// EntryFile: a file of equally long entries that only grows at its end: what the offset index and
+// the time index are made of. New entries gather in memory and go out 4 KiB at a time, on Spill and
+// at a roll, so that an append costs no second system call; a crash loses only entries that
+// recovery rebuilds. Nothing is mapped and nothing old is held in memory: searches read the file.
 //
 // Thread rule: as its segment: guarded by the log's owner.
 
@@ -19,7 +20,8 @@ class EntryFile {
   EntryFile(FileSystem& fs, std::string path, size_t entry_size)
       : fs_(fs), path_(std::move(path)), entry_size_(entry_size) {}
 
-  // Learns what the file holds. False when there is no file, or its size is no multiple of the entry size.
+  // Learns what the file holds. False when there is no file, or its size is no multiple of the
+  // entry size.
   Result<bool> Load();
   size_t count() const { return spilled_ + buffer_.size() / entry_size_; }
   const std::string& path() const { return path_; }
@@ -35,10 +37,12 @@ class EntryFile {
   Status Spill();
   // Spill, then the open file, for a flush to sync.
   Result<std::shared_ptr<File>> Complete();
-  // Lets go of the descriptor; the next use opens it again. What is buffered must have been spilled.
+  // Lets go of the descriptor; the next use opens it again. What is buffered must have been
+  // spilled.
   void CloseDescriptor() { file_.reset(); }
 
-  // The number of leading entries for which `holds(entry)` is true; entries must be partitioned by it.
+  // The number of leading entries for which `holds(entry)` is true; entries must be partitioned by
+  // it.
   template <typename Predicate>
   Result<size_t> CountWhile(Predicate holds) const {
     const size_t buffered = buffer_.size() / entry_size_;
@@ -51,7 +55,10 @@ class EntryFile {
     while (high - low > block_entries) {
       const size_t middle = low + (high - low) / 2;
       if (Status read = ReadSpilled(middle, 1, block); !read.ok()) return read;
-      if (holds(block)) low = middle + 1; else high = middle;
+      if (holds(block))
+        low = middle + 1;
+      else
+        high = middle;
     }
     if (high == low) return low;
     if (Status read = ReadSpilled(low, high - low, block); !read.ok()) return read;
@@ -59,7 +66,8 @@ class EntryFile {
   }
 
  private:
-  static constexpr size_t kBlockBytes = 768;  // 96 offset entries or 64 time entries: one short read ends a search
+  static constexpr size_t kBlockBytes =
+      768;  // 96 offset entries or 64 time entries: one short read ends a search
   static constexpr size_t kSpillBytes = 4096;
 
   template <typename Predicate>
@@ -67,7 +75,10 @@ class EntryFile {
     size_t low = 0, high = count;
     while (low < high) {
       const size_t middle = low + (high - low) / 2;
-      if (holds(entries + middle * entry_size_)) low = middle + 1; else high = middle;
+      if (holds(entries + middle * entry_size_))
+        low = middle + 1;
+      else
+        high = middle;
     }
     return low;
   }

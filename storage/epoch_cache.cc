@@ -13,11 +13,13 @@ Result<EpochCache> EpochCache::Parse(std::string_view text) {
     const auto fields = SplitCheckpointLine(line);
     const auto epoch = fields.size() == 2 ? ParseCheckpointNumber(fields[0]) : std::nullopt;
     const auto start = fields.size() == 2 ? ParseCheckpointNumber(fields[1]) : std::nullopt;
-    if (!epoch || !start || *epoch > INT32_MAX) return Status::Corruption("epoch history has the line \"" + line + "\"");
+    if (!epoch || !start || *epoch > INT32_MAX)
+      return Status::Corruption("epoch history has the line \"" + line + "\"");
     const Entry entry{LeaderEpoch(static_cast<int32_t>(*epoch)), Offset(*start)};
-    const bool ascends = cache.entries_.empty() ||
-                         (entry.epoch > cache.entries_.back().epoch && entry.start > cache.entries_.back().start);
-    if (!ascends) return Status::Corruption("epoch history does not ascend at the line \"" + line + "\"");
+    const bool ascends = cache.entries_.empty() || (entry.epoch > cache.entries_.back().epoch &&
+                                                    entry.start > cache.entries_.back().start);
+    if (!ascends)
+      return Status::Corruption("epoch history does not ascend at the line \"" + line + "\"");
     cache.entries_.push_back(entry);
   }
   return cache;
@@ -26,7 +28,8 @@ Result<EpochCache> EpochCache::Parse(std::string_view text) {
 std::string EpochCache::ToText() const {
   std::vector<std::string> lines;
   for (const Entry& entry : entries_) {
-    lines.push_back(std::to_string(entry.epoch.value()) + " " + std::to_string(entry.start.value()));
+    lines.push_back(std::to_string(entry.epoch.value()) + " " +
+                    std::to_string(entry.start.value()));
   }
   return FormatCheckpointLines(lines, kEpochCheckpointVersion);
 }
@@ -46,8 +49,9 @@ LeaderEpoch EpochCache::EpochAt(Offset offset) const {
 
 EpochEndOffset EpochCache::EndOffsetFor(LeaderEpoch epoch, Offset log_end) const {
   if (epoch < LeaderEpoch(0) || entries_.empty()) return {};
-  const auto higher = std::upper_bound(entries_.begin(), entries_.end(), epoch,
-                                       [](LeaderEpoch e, const Entry& entry) { return e < entry.epoch; });
+  const auto higher =
+      std::upper_bound(entries_.begin(), entries_.end(), epoch,
+                       [](LeaderEpoch e, const Entry& entry) { return e < entry.epoch; });
   if (higher == entries_.end()) return {latest(), log_end};
   // All that the asker has of an epoch older than the history lies below its first start.
   if (higher == entries_.begin()) return {epoch, higher->start};

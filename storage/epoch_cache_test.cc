@@ -44,12 +44,14 @@ TEST(EpochCacheTest, AssignKeepsBothAscending) {
 
 TEST(EpochCacheTest, EndOffsets) {
   const EpochCache cache = Make({{2, 10}, {4, 20}, {7, 30}});
-  const struct { int epoch; const char* answer; } cases[] = {
-      {-1, "-1@-1"},                // asked for nothing
-      {0, "0@10"}, {1, "1@10"},     // older than the history: ends where that begins
-      {2, "2@20"}, {3, "2@20"},     // a gap belongs to the epoch before it
-      {4, "4@30"}, {6, "4@30"},
-      {7, "7@100"}, {9, "7@100"},   // the latest ends with the log
+  const struct {
+    int epoch;
+    const char* answer;
+  } cases[] = {
+      {-1, "-1@-1"},               // asked for nothing
+      {0, "0@10"},   {1, "1@10"},  // older than the history: ends where that begins
+      {2, "2@20"},   {3, "2@20"},  // a gap belongs to the epoch before it
+      {4, "4@30"},   {6, "4@30"}, {7, "7@100"}, {9, "7@100"},  // the latest ends with the log
   };
   for (const auto& c : cases) EXPECT_EQ(Ask(cache, c.epoch), c.answer) << c.epoch;
   EXPECT_EQ(Ask(EpochCache(), 3), "-1@-1");
@@ -64,9 +66,18 @@ TEST(EpochCacheTest, EpochOfAnOffset) {
 }
 
 TEST(EpochCacheTest, TruncateFromEnd) {
-  const struct { int end; const char* left; bool changed; } cases[] = {
-      {31, "2@10 4@20 7@30", false}, {30, "2@10 4@20", true}, {21, "2@10 4@20", true}, {20, "2@10", true},
-      {11, "2@10", true}, {10, "", true}, {0, "", true},
+  const struct {
+    int end;
+    const char* left;
+    bool changed;
+  } cases[] = {
+      {31, "2@10 4@20 7@30", false},
+      {30, "2@10 4@20", true},
+      {21, "2@10 4@20", true},
+      {20, "2@10", true},
+      {11, "2@10", true},
+      {10, "", true},
+      {0, "", true},
   };
   for (const auto& c : cases) {
     EpochCache cache = Make({{2, 10}, {4, 20}, {7, 30}});
@@ -76,9 +87,14 @@ TEST(EpochCacheTest, TruncateFromEnd) {
 }
 
 TEST(EpochCacheTest, TruncateFromStart) {
-  const struct { int start; const char* left; bool changed; } cases[] = {
+  const struct {
+    int start;
+    const char* left;
+    bool changed;
+  } cases[] = {
       {9, "2@10 4@20 7@30", false}, {10, "2@10 4@20 7@30", false}, {11, "2@11 4@20 7@30", true},
-      {20, "4@20 7@30", true}, {25, "4@25 7@30", true}, {30, "7@30", true}, {99, "7@99", true},
+      {20, "4@20 7@30", true},      {25, "4@25 7@30", true},       {30, "7@30", true},
+      {99, "7@99", true},
   };
   for (const auto& c : cases) {
     EpochCache cache = Make({{2, 10}, {4, 20}, {7, 30}});
@@ -92,7 +108,8 @@ TEST(EpochCacheTest, TheFileIsKafkas) {
   EXPECT_EQ(cache.ToText(), "0\n2\n0 0\n12 345678901234\n");
   EXPECT_EQ(Show(EpochCache::Parse(cache.ToText()).value()), "0@0 12@345678901234");
   EXPECT_EQ(Show(EpochCache::Parse("0\n0\n").value()), "");
-  for (const char* bad : {"", "1\n0\n", "0\n2\n0 0\n", "0\n1\n0\n", "0\n1\nx 0\n", "0\n2\n1 5\n1 6\n", "0\n2\n1 5\n2 5\n", "0\n1\n-1 0\n"}) {
+  for (const char* bad : {"", "1\n0\n", "0\n2\n0 0\n", "0\n1\n0\n", "0\n1\nx 0\n",
+                          "0\n2\n1 5\n1 6\n", "0\n2\n1 5\n2 5\n", "0\n1\n-1 0\n"}) {
     EXPECT_EQ(EpochCache::Parse(bad).status().code(), StatusCode::kCorruption) << bad;
   }
 }

@@ -1,14 +1,16 @@
-// The group commit: joining, threshold, failure and order, for the threads and for their simulated twin.
+// The group commit: joining, threshold, failure and order, for the threads and for their simulated
+// twin.
+
+#include "storage/flusher.h"
+
+#include <gtest/gtest.h>
 
 #include <atomic>
 #include <future>
 #include <set>
 
-#include <gtest/gtest.h>
-
 #include "base/testing/sim_event_loop.h"
 #include "base/testing/sim_file_system.h"
-#include "storage/flusher.h"
 #include "storage/testing/sim_flusher.h"
 
 namespace sluice::storage {
@@ -32,8 +34,9 @@ TEST(ThreadFlusherTest, SyncsAndReports) {
   auto flusher = NewThreadFlusher(fs, "/", 2, 16);
   std::atomic<int64_t> reported = 0;
   int key = 0;
-  flusher->Submit(&key, [&] { return TargetOf(fs, "/a", 7); },
-                  [&](Offset upto, const Status& outcome) { reported = outcome.ok() ? upto.value() : -1; });
+  flusher->Submit(
+      &key, [&] { return TargetOf(fs, "/a", 7); },
+      [&](Offset upto, const Status& outcome) { reported = outcome.ok() ? upto.value() : -1; });
   flusher->Drain();
   EXPECT_EQ(reported, 7);
   EXPECT_EQ(fs.counts().file_syncs, 1u);
@@ -45,11 +48,23 @@ TEST(ThreadFlusherTest, WhatWaitsOfOnePartitionIsOneSync) {
   int blocker = 0, key = 0;
   std::promise<void> entered, release;
   std::atomic<int> captures = 0, reports = 0;
-  flusher->Submit(&blocker, [&] { entered.set_value(); release.get_future().wait(); return FlushTarget(); },
-                  [](Offset, const Status&) {});
+  flusher->Submit(
+      &blocker,
+      [&] {
+        entered.set_value();
+        release.get_future().wait();
+        return FlushTarget();
+      },
+      [](Offset, const Status&) {});
   entered.get_future().wait();
   for (int i = 0; i < 10; ++i) {
-    flusher->Submit(&key, [&] { ++captures; return TargetOf(fs, "/a", 1); }, [&](Offset, const Status&) { ++reports; });
+    flusher->Submit(
+        &key,
+        [&] {
+          ++captures;
+          return TargetOf(fs, "/a", 1);
+        },
+        [&](Offset, const Status&) { ++reports; });
   }
   release.set_value();
   flusher->Drain();
@@ -63,12 +78,19 @@ TEST(ThreadFlusherTest, ManyFilesAreOneSyncOfTheFileSystem) {
   int keys[21];
   std::promise<void> entered, release;
   std::atomic<int> reports = 0;
-  flusher->Submit(&keys[20], [&] { entered.set_value(); release.get_future().wait(); return FlushTarget(); },
-                  [](Offset, const Status&) {});
+  flusher->Submit(
+      &keys[20],
+      [&] {
+        entered.set_value();
+        release.get_future().wait();
+        return FlushTarget();
+      },
+      [](Offset, const Status&) {});
   entered.get_future().wait();
   for (int i = 0; i < 20; ++i) {
-    flusher->Submit(&keys[i], [&fs, i] { return TargetOf(fs, "/f" + std::to_string(i), i); },
-                    [&](Offset, const Status& outcome) { reports += outcome.ok(); });
+    flusher->Submit(
+        &keys[i], [&fs, i] { return TargetOf(fs, "/f" + std::to_string(i), i); },
+        [&](Offset, const Status& outcome) { reports += outcome.ok(); });
   }
   release.set_value();
   flusher->Drain();
@@ -83,8 +105,12 @@ TEST(ThreadFlusherTest, AFailureReachesItsPartition) {
   auto flusher = NewThreadFlusher(fs, "/", 2, 16);
   int good = 0, bad = 0;
   std::atomic<bool> good_ok = false, bad_ok = true;
-  flusher->Submit(&bad, [&] { return TargetOf(fs, "/bad", 1); }, [&](Offset, const Status& s) { bad_ok = s.ok(); });
-  flusher->Submit(&good, [&] { return TargetOf(fs, "/good", 1); }, [&](Offset, const Status& s) { good_ok = s.ok(); });
+  flusher->Submit(
+      &bad, [&] { return TargetOf(fs, "/bad", 1); },
+      [&](Offset, const Status& s) { bad_ok = s.ok(); });
+  flusher->Submit(
+      &good, [&] { return TargetOf(fs, "/good", 1); },
+      [&](Offset, const Status& s) { good_ok = s.ok(); });
   flusher->Drain();
   EXPECT_TRUE(good_ok);
   EXPECT_FALSE(bad_ok);
@@ -99,8 +125,11 @@ TEST(SimFlusherTest, TakesItsVirtualTimeAndKeepsOneSyncAKey) {
   std::vector<int64_t> done_at;
   int64_t end = 5;
   const auto submit = [&] {
-    flusher.Submit(&key, [&] { return TargetOf(fs, "/a", end); },
-                   [&](Offset upto, const Status&) { done_at.push_back(upto.value() * 1000 + loop.clock().SteadyMs()); });
+    flusher.Submit(
+        &key, [&] { return TargetOf(fs, "/a", end); },
+        [&](Offset upto, const Status&) {
+          done_at.push_back(upto.value() * 1000 + loop.clock().SteadyMs());
+        });
   };
   submit();
   submit();
@@ -123,7 +152,8 @@ TEST(SimFlusherTest, ACrashForgetsWhatRuns) {
   int key = 0, reports = 0;
   {
     testing::SimFlusher flusher(loop, [] { return 10; });
-    flusher.Submit(&key, [&] { return TargetOf(fs, "/a", 1); }, [&](Offset, const Status&) { ++reports; });
+    flusher.Submit(
+        &key, [&] { return TargetOf(fs, "/a", 1); }, [&](Offset, const Status&) { ++reports; });
     scheduler.RunForMs(5);
   }
   scheduler.RunForMs(50);

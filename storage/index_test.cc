@@ -1,4 +1,5 @@
-// The two indexes against a naive map: every lookup, across the border between file and memory, after truncation and reopening.
+// The two indexes against a naive map: every lookup, across the border between file and memory,
+// after truncation and reopening.
 
 #include <gtest/gtest.h>
 
@@ -80,8 +81,10 @@ TEST_F(IndexTest, TimeLookupsAreThoseOfAMap) {
   for (int64_t target = 4990; target <= time + 2; ++target) {
     const auto entry = index.Floor(target).value();
     auto after = twin.upper_bound(target);
-    EXPECT_EQ(entry.timestamp_ms, after == twin.begin() ? TimeIndex::kNoTimestamp : std::prev(after)->first);
-    EXPECT_EQ(entry.offset.value(), after == twin.begin() ? kBase.value() : std::prev(after)->second);
+    EXPECT_EQ(entry.timestamp_ms,
+              after == twin.begin() ? TimeIndex::kNoTimestamp : std::prev(after)->first);
+    EXPECT_EQ(entry.offset.value(),
+              after == twin.begin() ? kBase.value() : std::prev(after)->second);
   }
 }
 
@@ -91,7 +94,8 @@ TEST_F(IndexTest, TheBytesAreKafkas) {
   ASSERT_TRUE(offsets.Append({Offset(1258), 0x01020304}).ok() && offsets.file().Spill().ok());
   ASSERT_TRUE(times.MaybeAppend({0x0a0b0c0d0e, Offset(1258)}).ok() && times.file().Spill().ok());
   EXPECT_EQ(ReadFile(fs_, "/log/i").value(), std::string("\0\0\x01\x02\x01\x02\x03\x04", 8));
-  EXPECT_EQ(ReadFile(fs_, "/log/t").value(), std::string("\0\0\0\x0a\x0b\x0c\x0d\x0e\0\0\x01\x02", 12));
+  EXPECT_EQ(ReadFile(fs_, "/log/t").value(),
+            std::string("\0\0\0\x0a\x0b\x0c\x0d\x0e\0\0\x01\x02", 12));
 }
 
 TEST_F(IndexTest, ATornFileIsNotTrusted) {
@@ -104,8 +108,12 @@ TEST_F(IndexTest, ATornFileIsNotTrusted) {
 
 TEST_F(IndexTest, AFullDiskLosesNoEntry) {
   OffsetIndex index(fs_, "/log/i", kBase);
-  fs_.InjectFault({.operation = ::sluice::testing::FileOperation::kWrite, .path_part = "/log/i", .status = Status::DiskFull("ENOSPC"), .times = 3});
-  for (int i = 1; i <= 2000; ++i) ASSERT_TRUE(index.Append({kBase + i, static_cast<uint32_t>(i)}).ok());
+  fs_.InjectFault({.operation = ::sluice::testing::FileOperation::kWrite,
+                   .path_part = "/log/i",
+                   .status = Status::DiskFull("ENOSPC"),
+                   .times = 3});
+  for (int i = 1; i <= 2000; ++i)
+    ASSERT_TRUE(index.Append({kBase + i, static_cast<uint32_t>(i)}).ok());
   EXPECT_EQ(index.Floor(kBase + 600).value().position, 600u);
   EXPECT_EQ(index.count(), 2000u);
 }

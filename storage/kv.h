@@ -1,7 +1,8 @@
 #pragma once
-// Kv: a local key-value store for views that are derived from logs (offsets, groups, transactions). It keeps no log of its own: what was written
-// since the last flush is lost in a crash and is read again from the partition's log, from the applied offset on, which is why every batch
-// carries that offset. A flush takes all families at once, so view and applied offset never part.
+// Kv: a local key-value store for views that are derived from logs (offsets, groups, transactions).
+// It keeps no log of its own: what was written since the last flush is lost in a crash and is read
+// again from the partition's log, from the applied offset on, which is why every batch carries that
+// offset. A flush takes all families at once, so view and applied offset never part.
 //
 //   KvBatch batch;
 //   batch.Put(kGroups, key, value);
@@ -10,7 +11,8 @@
 //
 // When not to use: for anything that a log does not hold as well.
 //
-// Implementations: RocksDB (kv_rocksdb.cc) and testing/sim_kv.h, which forgets what was not flushed; one suite runs on both.
+// Implementations: RocksDB (kv_rocksdb.cc) and testing/sim_kv.h, which forgets what was not
+// flushed; one suite runs on both.
 //
 // Thread rule: thread-safe. A snapshot must go before its Kv.
 
@@ -32,9 +34,9 @@ using KvFamily = size_t;
 
 struct KvOptions {
   std::string directory;
-  std::vector<std::string> families;     // those found on disk beside them are an error
-  size_t cache_bytes = 8 << 20;          // blocks, indexes and filters of all families
-  size_t write_buffer_bytes = 8 << 20;   // of all families together, before they are flushed
+  std::vector<std::string> families;    // those found on disk beside them are an error
+  size_t cache_bytes = 8 << 20;         // blocks, indexes and filters of all families
+  size_t write_buffer_bytes = 8 << 20;  // of all families together, before they are flushed
 };
 
 // Changes that happen together or not at all.
@@ -55,14 +57,20 @@ class KvBatch {
   void Put(KvFamily family, std::string_view key, std::string_view value) {
     changes_.push_back({Kind::kPut, family, std::string(key), std::string(value)});
   }
-  void Delete(KvFamily family, std::string_view key) { changes_.push_back({Kind::kDelete, family, std::string(key), ""}); }
+  void Delete(KvFamily family, std::string_view key) {
+    changes_.push_back({Kind::kDelete, family, std::string(key), ""});
+  }
   // Keys in [from, to).
   void DeleteRange(KvFamily family, std::string_view from, std::string_view to) {
     changes_.push_back({Kind::kDeleteRange, family, std::string(from), std::string(to)});
   }
   // `stream` names a partition; the view then holds all of its records below `offset`.
-  void SetApplied(std::string_view stream, Offset offset) { applied_.push_back({std::string(stream), offset}); }
-  void ForgetApplied(std::string_view stream) { applied_.push_back({std::string(stream), std::nullopt}); }
+  void SetApplied(std::string_view stream, Offset offset) {
+    applied_.push_back({std::string(stream), offset});
+  }
+  void ForgetApplied(std::string_view stream) {
+    applied_.push_back({std::string(stream), std::nullopt});
+  }
 
   const std::vector<Change>& changes() const { return changes_; }
   const std::vector<Applied>& applied() const { return applied_; }
@@ -87,17 +95,20 @@ class Kv {
   virtual Status Write(const KvBatch& batch) = 0;
   virtual Result<std::optional<std::string>> Get(KvFamily family, std::string_view key) const = 0;
   virtual Result<std::optional<Offset>> Applied(std::string_view stream) const = 0;
-  // The applied offset that would be found after a crash now; never more than that. The cleaner keeps tombstones above it.
+  // The applied offset that would be found after a crash now; never more than that. The cleaner
+  // keeps tombstones above it.
   virtual std::optional<Offset> DurablyApplied(std::string_view stream) const = 0;
 
   virtual std::unique_ptr<KvSnapshot> NewSnapshot() const = 0;
-  // Entries with keys in [from, to) in key order; an empty `to` is no bound. `snapshot`: nullptr for the present.
+  // Entries with keys in [from, to) in key order; an empty `to` is no bound. `snapshot`: nullptr
+  // for the present.
   struct Range {
     KvFamily family = 0;
     std::string_view from;
     std::string_view to;
   };
-  virtual Status Iterate(const KvSnapshot* snapshot, const Range& range, const Visitor& visit) const = 0;
+  virtual Status Iterate(const KvSnapshot* snapshot, const Range& range,
+                         const Visitor& visit) const = 0;
 
   // Makes everything written so far durable, all families at one point.
   virtual Status Flush() = 0;

@@ -1,5 +1,6 @@
-// Kv on RocksDB: the only file that includes it. Settings aim at a store that is small, quick to open and quiet: no write-ahead log (the
-// partition's log is it), atomic flushes, one background job, a bounded cache that holds indexes and filters too, no statistics thread.
+// Kv on RocksDB: the only file that includes it. Settings aim at a store that is small, quick to
+// open and quiet: no write-ahead log (the partition's log is it), atomic flushes, one background
+// job, a bounded cache that holds indexes and filters too, no statistics thread.
 
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
@@ -32,7 +33,8 @@ Status ToStatus(const rocksdb::Status& status) {
   if (status.IsNoSpace()) return Status::DiskFull(std::move(message));
   if (status.IsInvalidArgument()) return Status::InvalidArgument(std::move(message));
   // RocksDB reports a held lock file as a plain IO error.
-  if (status.IsIOError() && message.find("lock") != std::string::npos) return Status::Unavailable(std::move(message));
+  if (status.IsIOError() && message.find("lock") != std::string::npos)
+    return Status::Unavailable(std::move(message));
   return Status::IoError(std::move(message));
 }
 
@@ -55,7 +57,8 @@ rocksdb::DBOptions DatabaseOptions(const KvOptions& options) {
   return database;
 }
 
-rocksdb::ColumnFamilyOptions FamilyOptions(const KvOptions& options, const std::shared_ptr<rocksdb::Cache>& cache) {
+rocksdb::ColumnFamilyOptions FamilyOptions(const KvOptions& options,
+                                           const std::shared_ptr<rocksdb::Cache>& cache) {
   rocksdb::ColumnFamilyOptions family;
   family.write_buffer_size = options.write_buffer_bytes;
   family.max_write_buffer_number = 2;
@@ -70,7 +73,8 @@ rocksdb::ColumnFamilyOptions FamilyOptions(const KvOptions& options, const std::
 
 class RocksSnapshot final : public KvSnapshot {
  public:
-  explicit RocksSnapshot(rocksdb::DB& database) : database_(database), snapshot_(database.GetSnapshot()) {}
+  explicit RocksSnapshot(rocksdb::DB& database)
+      : database_(database), snapshot_(database.GetSnapshot()) {}
   ~RocksSnapshot() override { database_.ReleaseSnapshot(snapshot_); }
   const rocksdb::Snapshot* get() const { return snapshot_; }
 
@@ -86,7 +90,8 @@ class RocksKv final : public Kv {
       : database_(std::move(database)), handles_(std::move(handles)) {}
 
   ~RocksKv() override {
-    for (rocksdb::ColumnFamilyHandle* handle : handles_) (void)database_->DestroyColumnFamilyHandle(handle);
+    for (rocksdb::ColumnFamilyHandle* handle : handles_)
+      (void)database_->DestroyColumnFamilyHandle(handle);
     (void)database_->Close();
   }
 
@@ -104,7 +109,9 @@ class RocksKv final : public Kv {
       switch (change.kind) {
         case KvBatch::Kind::kPut: added = writes.Put(family, change.key, change.value); break;
         case KvBatch::Kind::kDelete: added = writes.Delete(family, change.key); break;
-        case KvBatch::Kind::kDeleteRange: added = writes.DeleteRange(family, change.key, change.value); break;
+        case KvBatch::Kind::kDeleteRange:
+          added = writes.DeleteRange(family, change.key, change.value);
+          break;
       }
       SLUICE_RETURN_IF_ERROR(ToStatus(added));
     }
@@ -115,7 +122,8 @@ class RocksKv final : public Kv {
       }
       char bytes[sizeof(int64_t)];
       StoreBigEndian(bytes, applied.offset->value());
-      SLUICE_RETURN_IF_ERROR(ToStatus(writes.Put(AppliedHandle(), applied.stream, rocksdb::Slice(bytes, sizeof bytes))));
+      SLUICE_RETURN_IF_ERROR(ToStatus(
+          writes.Put(AppliedHandle(), applied.stream, rocksdb::Slice(bytes, sizeof bytes))));
     }
     rocksdb::WriteOptions write;
     write.disableWAL = true;
@@ -138,9 +146,12 @@ class RocksKv final : public Kv {
     return found == durable_.end() ? std::nullopt : std::optional(found->second);
   }
 
-  std::unique_ptr<KvSnapshot> NewSnapshot() const override { return std::make_unique<RocksSnapshot>(*database_); }
+  std::unique_ptr<KvSnapshot> NewSnapshot() const override {
+    return std::make_unique<RocksSnapshot>(*database_);
+  }
 
-  Status Iterate(const KvSnapshot* snapshot, const Range& range, const Visitor& visit) const override {
+  Status Iterate(const KvSnapshot* snapshot, const Range& range,
+                 const Visitor& visit) const override {
     return IterateOver(Handle(range.family), snapshot, range, visit);
   }
 
@@ -172,20 +183,23 @@ class RocksKv final : public Kv {
   rocksdb::ColumnFamilyHandle* AppliedHandle() const { return handles_[kAppliedIndex]; }
 
   static Result<std::optional<Offset>> ParseApplied(std::string_view bytes) {
-    if (bytes.size() != sizeof(int64_t)) return Status::Corruption("key-value store: an applied offset has a wrong length");
+    if (bytes.size() != sizeof(int64_t))
+      return Status::Corruption("key-value store: an applied offset has a wrong length");
     return std::optional(Offset(LoadBigEndian<int64_t>(bytes.data())));
   }
 
-  Result<std::optional<std::string>> GetFrom(rocksdb::ColumnFamilyHandle* family, std::string_view key) const {
+  Result<std::optional<std::string>> GetFrom(rocksdb::ColumnFamilyHandle* family,
+                                             std::string_view key) const {
     std::string value;
-    const rocksdb::Status status = database_->Get(rocksdb::ReadOptions(), family, ToSlice(key), &value);
+    const rocksdb::Status status =
+        database_->Get(rocksdb::ReadOptions(), family, ToSlice(key), &value);
     if (status.IsNotFound()) return std::optional<std::string>();
     SLUICE_RETURN_IF_ERROR(ToStatus(status));
     return std::optional(std::move(value));
   }
 
-  Status IterateOver(rocksdb::ColumnFamilyHandle* family, const KvSnapshot* snapshot, const Range& range,
-                     const Visitor& visit) const {
+  Status IterateOver(rocksdb::ColumnFamilyHandle* family, const KvSnapshot* snapshot,
+                     const Range& range, const Visitor& visit) const {
     rocksdb::ReadOptions read;
     if (snapshot != nullptr) read.snapshot = static_cast<const RocksSnapshot*>(snapshot)->get();
     const rocksdb::Slice bound = ToSlice(range.to);
@@ -200,12 +214,15 @@ class RocksKv final : public Kv {
   Result<AppliedMap> AllApplied() const {
     AppliedMap all;
     Status malformed;
-    SLUICE_RETURN_IF_ERROR(IterateOver(AppliedHandle(), nullptr, Range(), [&](std::string_view stream, std::string_view bytes) {
-      const auto offset = ParseApplied(bytes);
-      if (!offset.ok()) malformed = offset.status();
-      else all[std::string(stream)] = **offset;
-      return malformed.ok();
-    }));
+    SLUICE_RETURN_IF_ERROR(IterateOver(AppliedHandle(), nullptr, Range(),
+                                       [&](std::string_view stream, std::string_view bytes) {
+                                         const auto offset = ParseApplied(bytes);
+                                         if (!offset.ok())
+                                           malformed = offset.status();
+                                         else
+                                           all[std::string(stream)] = **offset;
+                                         return malformed.ok();
+                                       }));
     if (!malformed.ok()) return malformed;
     return all;
   }
@@ -227,8 +244,8 @@ Result<std::unique_ptr<Kv>> OpenRocksKv(const KvOptions& options) {
   for (const std::string& name : options.families) families.emplace_back(name, family);
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* opened = nullptr;
-  SLUICE_RETURN_IF_ERROR(
-      ToStatus(rocksdb::DB::Open(DatabaseOptions(options), options.directory, families, &handles, &opened)));
+  SLUICE_RETURN_IF_ERROR(ToStatus(
+      rocksdb::DB::Open(DatabaseOptions(options), options.directory, families, &handles, &opened)));
   auto kv = std::make_unique<RocksKv>(std::unique_ptr<rocksdb::DB>(opened), std::move(handles));
   SLUICE_RETURN_IF_ERROR(kv->LearnApplied());
   return std::unique_ptr<Kv>(std::move(kv));

@@ -1,12 +1,13 @@
-// One suite for every Kv: RocksDB and its simulated twin must not differ. What a crash takes away only the twin can show.
+// One suite for every Kv: RocksDB and its simulated twin must not differ. What a crash takes away
+// only the twin can show.
 
+#include "storage/kv.h"
+
+#include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <filesystem>
 
-#include <gtest/gtest.h>
-
-#include "storage/kv.h"
 #include "storage/testing/sim_kv.h"
 
 namespace sluice::storage {
@@ -48,13 +49,18 @@ class KvTest : public ::testing::TestWithParam<Which> {
     batch.SetApplied(kStream, Offset(applied));
     ASSERT_TRUE(kv_->Write(batch).ok());
   }
-  std::optional<std::string> Get(KvFamily family, std::string_view key) { return kv_->Get(family, key).value(); }
-  std::string All(KvFamily family, const KvSnapshot* snapshot = nullptr, std::string_view from = "", std::string_view to = "") {
+  std::optional<std::string> Get(KvFamily family, std::string_view key) {
+    return kv_->Get(family, key).value();
+  }
+  std::string All(KvFamily family, const KvSnapshot* snapshot = nullptr, std::string_view from = "",
+                  std::string_view to = "") {
     std::string all;
-    CHECK(kv_->Iterate(snapshot, {family, from, to}, [&](std::string_view key, std::string_view value) {
-      all.append(key).append("=").append(value).append(" ");
-      return true;
-    }).ok());
+    CHECK(kv_->Iterate(snapshot, {family, from, to},
+                       [&](std::string_view key, std::string_view value) {
+                         all.append(key).append("=").append(value).append(" ");
+                         return true;
+                       })
+              .ok());
     return all;
   }
 
@@ -98,7 +104,9 @@ TEST_P(KvTest, RangesAreHalfOpenAndInOrder) {
   ASSERT_TRUE(kv_->Write(batch).ok());
   EXPECT_EQ(All(kOffsets), "a=x d=x ");
   int visited = 0;
-  ASSERT_TRUE(kv_->Iterate(nullptr, {kOffsets}, [&](std::string_view, std::string_view) { return ++visited < 1; }).ok());
+  ASSERT_TRUE(kv_->Iterate(nullptr, {kOffsets},
+                           [&](std::string_view, std::string_view) { return ++visited < 1; })
+                  .ok());
   EXPECT_EQ(visited, 1);
 }
 
@@ -138,7 +146,9 @@ TEST_P(KvTest, ACheckpointIsAStoreOfItsOwn) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Both, KvTest, ::testing::Values(Which::kRocks, Which::kSim),
-                         [](const auto& which) { return which.param == Which::kRocks ? "Rocks" : "Sim"; });
+                         [](const auto& which) {
+                           return which.param == Which::kRocks ? "Rocks" : "Sim";
+                         });
 
 TEST(SimKvTest, ACrashTakesWhatWasNotFlushed) {
   testing::SimKvDisk disk;

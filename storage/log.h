@@ -1,14 +1,18 @@
 #pragma once
-// Log: one partition's records on disk, in Kafka's files (docs/formats): segments with their offset and time indexes, the leader-epoch
-// history and the producer state. Offsets, truncation and recovery live here; replication, high watermarks and the network do not.
+// Log: one partition's records on disk, in Kafka's files (docs/formats): segments with their offset
+// and time indexes, the leader-epoch history and the producer state. Offsets, truncation and
+// recovery live here; replication, high watermarks and the network do not.
 //
 // Invariants:
-//   1. log_start_offset <= flushed_offset <= log_end_offset, and offsets ascend without reuse until a truncation.
+//   1. log_start_offset <= flushed_offset <= log_end_offset, and offsets ascend without reuse until
+//   a truncation.
 //   2. The epoch history's start offsets ascend strictly and never exceed log_end_offset.
-//   3. After any operation failed with kIoError the log is offline: every later operation fails (a failed fsync proves nothing).
+//   3. After any operation failed with kIoError the log is offline: every later operation fails (a
+//   failed fsync proves nothing).
 //
-// Thread rule: not thread-safe; the owner (broker::Partition, controller::QuorumLog) guards it with its mutex or thread. FileSlices
-// that Read handed out stay readable without the guard. FlushTarget::Run may run on any thread, beside everything else.
+// Thread rule: not thread-safe; the owner (broker::Partition, controller::QuorumLog) guards it with
+// its mutex or thread. FileSlices that Read handed out stay readable without the guard.
+// FlushTarget::Run may run on any thread, beside everything else.
 
 #include <cstdint>
 #include <functional>
@@ -32,8 +36,8 @@ namespace sluice::storage {
 struct LogConfig {
   int64_t segment_bytes = 1073741824;
   int64_t segment_ms = 604800000;
-  int64_t retention_ms = 604800000;        // -1 = for ever
-  int64_t retention_bytes = -1;            // per partition; -1 = without limit
+  int64_t retention_ms = 604800000;  // -1 = for ever
+  int64_t retention_bytes = -1;      // per partition; -1 = without limit
   int32_t index_interval_bytes = 4096;
   int32_t index_size_bytes_max = 10485760;
   int64_t producer_id_expiration_ms = 86400000;
@@ -43,10 +47,12 @@ struct LogConfig {
 struct AppendInfo {
   Offset first_offset;
   Offset last_offset;
-  bool duplicate = false;  // an exact resend of a batch already stored (KIP-98): nothing was written, offsets are the original's
+  bool duplicate = false;  // an exact resend of a batch already stored (KIP-98): nothing was
+                           // written, offsets are the original's
 };
 
-// Why the producer state refused a batch; kNone when it did not. The error is one of kOutOfOrderSequenceNumber, kInvalidProducerEpoch.
+// Why the producer state refused a batch; kNone when it did not. The error is one of
+// kOutOfOrderSequenceNumber, kInvalidProducerEpoch.
 struct AppendOutcome {
   kafka::ErrorCode error = kafka::ErrorCode::kNone;
   std::string message;
@@ -54,8 +60,8 @@ struct AppendOutcome {
 };
 
 struct ReadResult {
-  // Whole batches from the one that holds the asked offset on; empty at the log's end. The last batch may be partial only when the
-  // size limit cut it and an earlier batch is whole (KIP-74).
+  // Whole batches from the one that holds the asked offset on; empty at the log's end. The last
+  // batch may be partial only when the size limit cut it and an earlier batch is whole (KIP-74).
   std::vector<FileSlice> slices;
   size_t size_bytes = 0;
 };
@@ -67,19 +73,20 @@ struct TimestampOffset {
 };
 
 struct EpochEndOffset {
-  // The largest epoch <= the asked one that the log knows. When the asked one is older than the whole history: itself, ending where the
-  // history begins. kNoEpoch when there is no history.
+  // The largest epoch <= the asked one that the log knows. When the asked one is older than the
+  // whole history: itself, ending where the history begins. kNoEpoch when there is no history.
   LeaderEpoch epoch = kNoEpoch;
   Offset end_offset{-1};
 };
 
 // What a flush has to sync, captured under the owner's guard and run outside it.
 struct FlushTarget {
-  Offset upto;                                // all below it are durable once Run succeeded
-  std::vector<std::shared_ptr<File>> files;   // with unsynced bytes, oldest first
-  std::vector<std::string> directories;       // with names that are not durable yet; synced after the files
-  FileSystem* file_system = nullptr;          // not owned; for the directories
-  Status Run() const;                         // syncs each in turn; blocking
+  Offset upto;                               // all below it are durable once Run succeeded
+  std::vector<std::shared_ptr<File>> files;  // with unsynced bytes, oldest first
+  std::vector<std::string>
+      directories;                    // with names that are not durable yet; synced after the files
+  FileSystem* file_system = nullptr;  // not owned; for the directories
+  Status Run() const;                 // syncs each in turn; blocking
 };
 
 struct LogOptions {
@@ -88,15 +95,18 @@ struct LogOptions {
   LogConfig config;
   FileSystem* file_system = nullptr;  // not owned
   const Clock* clock = nullptr;       // not owned
-  // From recovery-point-offset-checkpoint: bytes below it were synced. The tail above it is scanned at opening unless `clean`.
+  // From recovery-point-offset-checkpoint: bytes below it were synced. The tail above it is scanned
+  // at opening unless `clean`.
   Offset recovery_point{0};
-  bool clean = false;                  // the last stop left the clean-shutdown marker
-  // Damage above the recovery point is cut even where valid batches follow it: a power cut may persist unsynced pages in any order. For
-  // owners who know that nothing above the recovery point counts (another copy has it, or it was never acknowledged).
+  bool clean = false;  // the last stop left the clean-shutdown marker
+  // Damage above the recovery point is cut even where valid batches follow it: a power cut may
+  // persist unsynced pages in any order. For owners who know that nothing above the recovery point
+  // counts (another copy has it, or it was never acknowledged).
   bool cut_unsynced_damage = false;
   std::optional<Offset> log_start_offset;  // from log-start-offset-checkpoint
-  // Called before a truncation to an offset below what was synced: must make durable that the recovery point is no higher than that, or
-  // the next start would take the missing bytes for damage. Empty when the owner keeps no checkpoint.
+  // Called before a truncation to an offset below what was synced: must make durable that the
+  // recovery point is no higher than that, or the next start would take the missing bytes for
+  // damage. Empty when the owner keeps no checkpoint.
   std::function<Status(Offset)> lower_recovery_point;
   // Runs a task soon, outside the owner's guard: removing a large file takes long. Empty: at once.
   std::function<void(std::function<void()>)> run_later;
@@ -111,41 +121,51 @@ struct RecoveryReport {
 
 class Log {
  public:
-  // Opens or creates the directory. kCorruption (file and position named) when bytes before the torn tail are damaged: nothing is cut then.
+  // Opens or creates the directory. kCorruption (file and position named) when bytes before the
+  // torn tail are damaged: nothing is cut then.
   static Result<std::unique_ptr<Log>> Open(LogOptions options);
   virtual ~Log() = default;
 
-  // Appends one batch that kafka::ValidateBatch accepted, giving it the next offsets and `epoch` (the leader's). The bytes of `batch`
-  // are not changed: the patched header goes out with the rest in one gathered write.
+  // Appends one batch that kafka::ValidateBatch accepted, giving it the next offsets and `epoch`
+  // (the leader's). The bytes of `batch` are not changed: the patched header goes out with the rest
+  // in one gathered write.
   virtual Result<AppendOutcome> AppendAsLeader(std::string_view batch, LeaderEpoch epoch) = 0;
-  // Appends whole batches as the leader sent them. kInvalidArgument unless the first base offset equals log_end_offset, offsets ascend,
-  // and CRCs hold; kFenced when a batch's epoch exceeds `epoch_max` (rule 2 of reliability.md 3.1). A partial last batch is ignored.
+  // Appends whole batches as the leader sent them. kInvalidArgument unless the first base offset
+  // equals log_end_offset, offsets ascend, and CRCs hold; kFenced when a batch's epoch exceeds
+  // `epoch_max` (rule 2 of reliability.md 3.1). A partial last batch is ignored.
   virtual Status AppendAsFollower(std::string_view batches, LeaderEpoch epoch_max) = 0;
 
-  // Batches from the one holding `from`, up to `size_bytes_max` and below `upto` (exclusive; by batch). With `one_at_least` the first
-  // batch comes whole even when larger. kOutOfRange when `from` is outside [log_start_offset, log_end_offset].
-  virtual Result<ReadResult> Read(Offset from, size_t size_bytes_max, Offset upto, bool one_at_least) const = 0;
-  // The first record with timestamp >= `timestamp_ms` below `upto` (record level); nullopt when none.
-  virtual Result<std::optional<TimestampOffset>> FindTimestamp(int64_t timestamp_ms, Offset upto) const = 0;
+  // Batches from the one holding `from`, up to `size_bytes_max` and below `upto` (exclusive; by
+  // batch). With `one_at_least` the first batch comes whole even when larger. kOutOfRange when
+  // `from` is outside [log_start_offset, log_end_offset].
+  virtual Result<ReadResult> Read(Offset from, size_t size_bytes_max, Offset upto,
+                                  bool one_at_least) const = 0;
+  // The first record with timestamp >= `timestamp_ms` below `upto` (record level); nullopt when
+  // none.
+  virtual Result<std::optional<TimestampOffset>> FindTimestamp(int64_t timestamp_ms,
+                                                               Offset upto) const = 0;
   // The record with the largest timestamp below `upto` (KIP-734); nullopt when the log is empty.
   virtual Result<std::optional<TimestampOffset>> MaxTimestamp(Offset upto) const = 0;
 
-  // Removes all records at or above `offset` (follower only), with indexes, epochs and producer state; durable on return.
+  // Removes all records at or above `offset` (follower only), with indexes, epochs and producer
+  // state; durable on return.
   virtual Status TruncateTo(Offset offset) = 0;
   // Removes everything; the log continues at `offset`.
   virtual Status TruncateFullyAndStartAt(Offset offset) = 0;
-  // Moves the log start (DeleteRecords, or the leader's start learnt by a follower); whole segments below it are deleted.
+  // Moves the log start (DeleteRecords, or the leader's start learnt by a follower); whole segments
+  // below it are deleted.
   virtual Status AdvanceLogStart(Offset offset) = 0;
 
-  // Leader-epoch history (KIP-101). AssignEpochStart notes that `epoch` starts at `start` (a leader does so at election even with no
-  // records: rule 2). EndOffsetFor: of the largest known epoch <= `epoch`, where it ends.
+  // Leader-epoch history (KIP-101). AssignEpochStart notes that `epoch` starts at `start` (a leader
+  // does so at election even with no records: rule 2). EndOffsetFor: of the largest known epoch <=
+  // `epoch`, where it ends.
   virtual Status AssignEpochStart(LeaderEpoch epoch, Offset start) = 0;
   virtual LeaderEpoch latest_epoch() const = 0;
   virtual EpochEndOffset EndOffsetFor(LeaderEpoch epoch) const = 0;
 
   virtual Offset log_start_offset() const = 0;
   virtual Offset log_end_offset() const = 0;
-  virtual Offset flushed_offset() const = 0;      // everything below is durable
+  virtual Offset flushed_offset() const = 0;  // everything below is durable
   virtual uint64_t size_bytes() const = 0;
   virtual const RecoveryReport& recovery() const = 0;
   virtual void set_config(const LogConfig& config) = 0;
@@ -153,13 +173,15 @@ class Log {
   // Durability: capture, run the target elsewhere, report. OnFlushed(error) puts the log offline.
   virtual FlushTarget PrepareFlush() = 0;
   virtual void OnFlushed(Offset upto, const Status& outcome) = 0;
-  // A roll left segments that nobody has synced: the owner submits a flush in the background, whatever its durability mode.
+  // A roll left segments that nobody has synced: the owner submits a flush in the background,
+  // whatever its durability mode.
   virtual bool has_unsynced_rolled_segment() const = 0;
 
-  // Deletes segments that retention allows, given the `high_watermark`; returns how many. The active one goes only after a roll: when
-  // all of it has expired. Also forgets expired producers.
+  // Deletes segments that retention allows, given the `high_watermark`; returns how many. The
+  // active one goes only after a roll: when all of it has expired. Also forgets expired producers.
   virtual Result<int> ApplyRetention(Offset high_watermark) = 0;
-  // Syncs everything, trims indexes, writes the producer snapshot. The log can only be destroyed afterwards.
+  // Syncs everything, trims indexes, writes the producer snapshot. The log can only be destroyed
+  // afterwards.
   virtual Status Close() = 0;
 };
 

@@ -11,13 +11,15 @@ Result<AppendOutcome> LogImpl::AppendAsLeader(std::string_view bytes, LeaderEpoc
   SLUICE_RETURN_IF_ERROR(CheckOnline());
   auto batch = BatchHeader::Parse(bytes);
   if (!batch || batch->size_bytes != bytes.size()) {
-    return Status::InvalidArgument("an append of " + std::to_string(bytes.size()) + " bytes is not one record batch");
+    return Status::InvalidArgument("an append of " + std::to_string(bytes.size()) +
+                                   " bytes is not one record batch");
   }
   AppendOutcome outcome;
   if (batch->has_producer()) {
     ProducerState::Verdict verdict = producers_.Check(*batch);
     if (verdict.duplicate_of) {
-      outcome.info = {verdict.duplicate_of->first_offset(), verdict.duplicate_of->last_offset, true};
+      outcome.info = {verdict.duplicate_of->first_offset(), verdict.duplicate_of->last_offset,
+                      true};
       return outcome;
     }
     if (verdict.error != kafka::ErrorCode::kNone) {
@@ -53,14 +55,16 @@ void LogImpl::Observe(const BatchHeader& batch, std::string_view bytes) {
   producers_.Observe(batch, CoordinatorEpochOfMarker(batch, bytes));
 }
 
-bool LogImpl::NeedsRoll(const BatchHeader& batch, size_t pending_bytes, size_t pending_batches) const {
+bool LogImpl::NeedsRoll(const BatchHeader& batch, size_t pending_bytes,
+                        size_t pending_batches) const {
   const Segment& segment = active();
   const uint64_t size = segment.size_bytes() + pending_bytes;
   if (size == 0) return false;
   if (size + batch.size_bytes > static_cast<uint64_t>(config().segment_bytes)) return true;
   if (size + batch.size_bytes > Segment::kBytesMax) return true;
   if (batch.last_offset - segment.base_offset() > INT32_MAX) return true;
-  const size_t index_bytes_after = segment.index_bytes() + (pending_batches + 1) * TimeIndex::kEntryBytes;
+  const size_t index_bytes_after =
+      segment.index_bytes() + (pending_batches + 1) * TimeIndex::kEntryBytes;
   if (index_bytes_after > static_cast<size_t>(config().index_size_bytes_max)) return true;
   const auto first = segment.first_timestamp_ms();
   const int64_t age_ms = first && *first >= 0 ? batch.max_timestamp_ms - *first
@@ -84,29 +88,35 @@ Status LogImpl::Roll() {
   return Status::Ok();
 }
 
-Result<std::vector<BatchHeader>> LogImpl::CheckFollowerBatches(std::string_view batches, LeaderEpoch epoch_max) const {
+Result<std::vector<BatchHeader>> LogImpl::CheckFollowerBatches(std::string_view batches,
+                                                               LeaderEpoch epoch_max) const {
   std::vector<BatchHeader> headers;
   Offset expected = log_end_offset();
   for (std::string_view rest = batches; rest.size() >= BatchHeader::kBytes;) {
     const auto batch = BatchHeader::Parse(rest);
     if (!batch) {
-      return Status::InvalidArgument("no record batch at byte " + std::to_string(batches.size() - rest.size()) +
-                                     " of what was fetched at offset " + std::to_string(expected.value()));
+      return Status::InvalidArgument(
+          "no record batch at byte " + std::to_string(batches.size() - rest.size()) +
+          " of what was fetched at offset " + std::to_string(expected.value()));
     }
-    if (batch->size_bytes > rest.size()) break;  // cut by the fetch limit; the next fetch brings it whole
-    const bool fits = headers.empty() ? batch->base_offset == expected : batch->base_offset >= expected;
+    if (batch->size_bytes > rest.size())
+      break;  // cut by the fetch limit; the next fetch brings it whole
+    const bool fits =
+        headers.empty() ? batch->base_offset == expected : batch->base_offset >= expected;
     if (!fits) {
-      return Status::InvalidArgument("a batch at offset " + std::to_string(batch->base_offset.value()) +
-                                     " cannot follow the end at " + std::to_string(expected.value()));
+      return Status::InvalidArgument(
+          "a batch at offset " + std::to_string(batch->base_offset.value()) +
+          " cannot follow the end at " + std::to_string(expected.value()));
     }
     if (batch->leader_epoch > epoch_max) {
-      return Status::Fenced("the batch at offset " + std::to_string(expected.value()) + " is of epoch " +
-                            std::to_string(batch->leader_epoch.value()) + ", above the " +
-                            std::to_string(epoch_max.value()) + " that was asked for");
+      return Status::Fenced("the batch at offset " + std::to_string(expected.value()) +
+                            " is of epoch " + std::to_string(batch->leader_epoch.value()) +
+                            ", above the " + std::to_string(epoch_max.value()) +
+                            " that was asked for");
     }
     if (!BatchChecksumHolds(rest.substr(0, batch->size_bytes))) {
-      return Status::InvalidArgument("the batch fetched at offset " + std::to_string(expected.value()) +
-                                     " fails its checksum");
+      return Status::InvalidArgument("the batch fetched at offset " +
+                                     std::to_string(expected.value()) + " fails its checksum");
     }
     headers.push_back(*batch);
     expected = batch->last_offset + 1;
@@ -117,7 +127,8 @@ Result<std::vector<BatchHeader>> LogImpl::CheckFollowerBatches(std::string_view 
 
 Status LogImpl::AppendAsFollower(std::string_view batches, LeaderEpoch epoch_max) {
   SLUICE_RETURN_IF_ERROR(CheckOnline());
-  SLUICE_ASSIGN_OR_RETURN(const std::vector<BatchHeader> headers, CheckFollowerBatches(batches, epoch_max));
+  SLUICE_ASSIGN_OR_RETURN(const std::vector<BatchHeader> headers,
+                          CheckFollowerBatches(batches, epoch_max));
   Run run;
   const char* next = batches.data();
   for (const BatchHeader& batch : headers) {
@@ -135,8 +146,10 @@ Status LogImpl::AppendAsFollower(std::string_view batches, LeaderEpoch epoch_max
 
 Status LogImpl::WriteRun(Run& run) {
   if (run.batches.empty()) return Status::Ok();
-  for (const BatchHeader& batch : run.batches) SLUICE_RETURN_IF_ERROR(NoteEpoch(batch.leader_epoch, batch.base_offset));
-  SLUICE_RETURN_IF_ERROR(active().Write(std::span<const std::string_view>(&run.bytes, 1), run.bytes.size()));
+  for (const BatchHeader& batch : run.batches)
+    SLUICE_RETURN_IF_ERROR(NoteEpoch(batch.leader_epoch, batch.base_offset));
+  SLUICE_RETURN_IF_ERROR(
+      active().Write(std::span<const std::string_view>(&run.bytes, 1), run.bytes.size()));
   size_t at = 0;
   for (const BatchHeader& batch : run.batches) {
     SLUICE_RETURN_IF_ERROR(active().Note(batch, config().index_interval_bytes));

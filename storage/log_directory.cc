@@ -14,18 +14,22 @@ std::optional<TopicPartition> ParseDirectoryName(std::string_view name) {
   if (dash == std::string_view::npos || dash == 0 || dash + 1 == name.size()) return std::nullopt;
   const std::string_view digits = name.substr(dash + 1);
   int32_t partition = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), partition);
+  const auto [end, error] =
+      std::from_chars(digits.data(), digits.data() + digits.size(), partition);
   const bool canonical = digits.size() == 1 || digits[0] != '0';
-  if (error != std::errc() || end != digits.data() + digits.size() || partition < 0 || !canonical) return std::nullopt;
+  if (error != std::errc() || end != digits.data() + digits.size() || partition < 0 || !canonical)
+    return std::nullopt;
   return TopicPartition{std::string(name.substr(0, dash)), PartitionIndex(partition)};
 }
 
 bool IsDeletedDirectoryName(std::string_view name) {
-  return name.size() > kDeleteSuffix.size() && name.substr(name.size() - kDeleteSuffix.size()) == kDeleteSuffix &&
+  return name.size() > kDeleteSuffix.size() &&
+         name.substr(name.size() - kDeleteSuffix.size()) == kDeleteSuffix &&
          name.find('.') != std::string_view::npos;
 }
 
-std::string DeletedDirectoryName(const TopicPartition& partition, int64_t time_ms, uint64_t number) {
+std::string DeletedDirectoryName(const TopicPartition& partition, int64_t time_ms,
+                                 uint64_t number) {
   constexpr size_t kNameBytesMax = 255;
   char unique[33];
   std::snprintf(unique, sizeof unique, "%016llx%016llx", static_cast<unsigned long long>(time_ms),

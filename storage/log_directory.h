@@ -1,5 +1,6 @@
 #pragma once
-// The names of partition directories: "<topic>-<partition>", and "<topic>-<partition>.<32 hex digits>-delete" on the way out.
+// The names of partition directories: "<topic>-<partition>", and "<topic>-<partition>.<32 hex
+// digits>-delete" on the way out.
 //
 // Thread rule: pure functions.
 
@@ -15,7 +16,8 @@ namespace sluice::storage {
 inline constexpr std::string_view kDeleteSuffix = "-delete";
 inline constexpr char kMetadataTopic[] = "__cluster_metadata";
 
-// The partition whose directory has this name; nullopt for every other name (among them those of Kafka's moves and strays).
+// The partition whose directory has this name; nullopt for every other name (among them those of
+// Kafka's moves and strays).
 std::optional<TopicPartition> ParseDirectoryName(std::string_view name);
 bool IsDeletedDirectoryName(std::string_view name);
 // `number`: makes the name unique.

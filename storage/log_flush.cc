@@ -1,4 +1,5 @@
-// Durability: what a flush has to sync, what its end proves, and the small files beside the segments.
+// Durability: what a flush has to sync, what its end proves, and the small files beside the
+// segments.
 
 #include <algorithm>
 
@@ -9,7 +10,8 @@ namespace sluice::storage {
 
 Status FlushTarget::Run() const {
   for (const auto& file : files) SLUICE_RETURN_IF_ERROR(file->Sync());
-  for (const std::string& directory : directories) SLUICE_RETURN_IF_ERROR(file_system->SyncDirectory(directory));
+  for (const std::string& directory : directories)
+    SLUICE_RETURN_IF_ERROR(file_system->SyncDirectory(directory));
   return Status::Ok();
 }
 
@@ -22,12 +24,16 @@ FlushTarget LogImpl::PrepareFlush() {
   for (const SealedFiles& sealed : sealed_unsynced_) {
     target.files.insert(target.files.end(), sealed.files.begin(), sealed.files.end());
   }
-  if (active().size_bytes() > 0 && active().end_offset() > flushed_offset()) target.files.push_back(active().file());
+  if (active().size_bytes() > 0 && active().end_offset() > flushed_offset())
+    target.files.push_back(active().file());
   for (const auto& [path, item] : unsynced_) {
-    if (item.file != nullptr) target.files.push_back(item.file);
-    else target.directories.push_back(path);
+    if (item.file != nullptr)
+      target.files.push_back(item.file);
+    else
+      target.directories.push_back(path);
   }
-  // Captures that nobody reported on must not pile up; one forgotten here only makes its report prove nothing.
+  // Captures that nobody reported on must not pile up; one forgotten here only makes its report
+  // prove nothing.
   if (captures_.size() == kCapturesMax) captures_.erase(captures_.begin());
   captures_.push_back({target.upto, target.upto, next_sequence_});
   return target;
@@ -35,18 +41,21 @@ FlushTarget LogImpl::PrepareFlush() {
 
 void LogImpl::OnFlushed(Offset upto, const Status& outcome) {
   if (!outcome.ok()) {
-    // The kernel may have dropped the dirty pages: a later sync that succeeds proves nothing (invariant 3 of Log).
+    // The kernel may have dropped the dirty pages: a later sync that succeeds proves nothing
+    // (invariant 3 of Log).
     (void)Checked(Status::IoError("a flush failed: " + outcome.message()));
     return;
   }
-  const auto capture = std::find_if(captures_.begin(), captures_.end(), [&](const Capture& c) { return c.upto == upto; });
+  const auto capture = std::find_if(captures_.begin(), captures_.end(),
+                                    [&](const Capture& c) { return c.upto == upto; });
   if (capture == captures_.end()) return;
   const Offset proven = std::min(capture->cap, log_end_offset());
   const uint64_t sequence = capture->sequence;
   captures_.erase(capture);
   if (proven > flushed_offset()) flushed_.store(proven.value(), std::memory_order_relaxed);
-  std::erase_if(sealed_unsynced_,
-                [&](const SealedFiles& sealed) { return sealed.sequence < sequence && sealed.end <= proven; });
+  std::erase_if(sealed_unsynced_, [&](const SealedFiles& sealed) {
+    return sealed.sequence < sequence && sealed.end <= proven;
+  });
   std::erase_if(unsynced_, [&](const auto& item) { return item.second.sequence < sequence; });
 }
 
@@ -76,7 +85,8 @@ Status LogImpl::SaveEpochs() {
 }
 
 Status LogImpl::SaveSnapshot() {
-  return WriteUnsynced(PathTo(OffsetFileName(log_end_offset(), kSnapshotSuffix)), producers_.EncodeSnapshot());
+  return WriteUnsynced(PathTo(OffsetFileName(log_end_offset(), kSnapshotSuffix)),
+                       producers_.EncodeSnapshot());
 }
 
 Status LogImpl::Close() {

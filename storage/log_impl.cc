@@ -38,12 +38,13 @@ Status LogImpl::FinishOpening(const Opened& opened) {
     sealed_unsynced_.push_back({next_sequence_++, segment.end_offset(), std::move(files)});
     MarkDirectoryDirty(options_.directory);  // the index files may be new
   }
-  // A process that was killed may have made the names and written the small files moments before: the next flush must not
-  // take them for durable.
+  // A process that was killed may have made the names and written the small files moments before:
+  // the next flush must not take them for durable.
   if (opened.directory_created || !options_.clean) {
     MarkDirectoryDirty(options_.directory);
     const size_t slash = options_.directory.rfind('/');
-    if (slash != std::string::npos && slash > 0) MarkDirectoryDirty(options_.directory.substr(0, slash));
+    if (slash != std::string::npos && slash > 0)
+      MarkDirectoryDirty(options_.directory.substr(0, slash));
     for (const char* name : {kPartitionMetadataName, kEpochCheckpointName}) {
       if (!fs().Exists(PathTo(name))) continue;
       SLUICE_ASSIGN_OR_RETURN(auto file, fs().Open(PathTo(name), OpenMode::kReadWrite));
@@ -51,8 +52,10 @@ Status LogImpl::FinishOpening(const Opened& opened) {
     }
   }
   if (opened.epochs_changed) SLUICE_RETURN_IF_ERROR(SaveEpochs());
-  // Checked against the id by RecoverLog; absent in a new directory, or when a crash came before its first sync.
-  if (options_.topic_id.IsZero() || fs().Exists(PathTo(kPartitionMetadataName))) return Status::Ok();
+  // Checked against the id by RecoverLog; absent in a new directory, or when a crash came before
+  // its first sync.
+  if (options_.topic_id.IsZero() || fs().Exists(PathTo(kPartitionMetadataName)))
+    return Status::Ok();
   return WriteUnsynced(PathTo(kPartitionMetadataName), FormatPartitionMetadata(options_.topic_id));
 }
 
@@ -62,10 +65,8 @@ Status LogImpl::Checked(Status status) {
     case StatusCode::kDiskFull:  // nothing was changed; it works again when there is room
     case StatusCode::kInvalidArgument:
     case StatusCode::kOutOfRange:
-    case StatusCode::kFenced:
-      return status;
-    default:
-      break;
+    case StatusCode::kFenced: return status;
+    default: break;
   }
   if (!offline_.ok()) return status;
   offline_ = Status::IoError(options_.directory + " is offline after: " + status.message());
@@ -73,9 +74,7 @@ Status LogImpl::Checked(Status status) {
   return status;
 }
 
-void LogImpl::SetEnd(Offset end) {
-  log_end_.store(end.value(), std::memory_order_relaxed);
-}
+void LogImpl::SetEnd(Offset end) { log_end_.store(end.value(), std::memory_order_relaxed); }
 
 Status LogImpl::NoteEpoch(LeaderEpoch epoch, Offset start) {
   return epochs_.Assign(epoch, start) ? SaveEpochs() : Status::Ok();
@@ -84,13 +83,13 @@ Status LogImpl::NoteEpoch(LeaderEpoch epoch, Offset start) {
 Status LogImpl::AssignEpochStart(LeaderEpoch epoch, Offset start) {
   SLUICE_RETURN_IF_ERROR(CheckOnline());
   if (start > log_end_offset()) {
-    return Status::OutOfRange(options_.directory + ": epoch " + std::to_string(epoch.value()) + " cannot start at " +
-                              std::to_string(start.value()) + ", above the end " +
-                              std::to_string(log_end_offset().value()));
+    return Status::OutOfRange(options_.directory + ": epoch " + std::to_string(epoch.value()) +
+                              " cannot start at " + std::to_string(start.value()) +
+                              ", above the end " + std::to_string(log_end_offset().value()));
   }
   if (epoch < latest_epoch()) {
-    return Status::Fenced(options_.directory + ": epoch " + std::to_string(epoch.value()) + " is older than " +
-                          std::to_string(latest_epoch().value()));
+    return Status::Fenced(options_.directory + ": epoch " + std::to_string(epoch.value()) +
+                          " is older than " + std::to_string(latest_epoch().value()));
   }
   return Checked(NoteEpoch(epoch, start));
 }

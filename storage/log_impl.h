@@ -1,6 +1,7 @@
 #pragma once
-// LogImpl: the Log of segment files. This header is private to storage/; the members are spread over log_impl.cc (life, settings, epochs),
-// log_append.cc, log_read.cc, log_truncate.cc and log_flush.cc. Opening and recovery are recovery.h's.
+// LogImpl: the Log of segment files. This header is private to storage/; the members are spread
+// over log_impl.cc (life, settings, epochs), log_append.cc, log_read.cc, log_truncate.cc and
+// log_flush.cc. Opening and recovery are recovery.h's.
 //
 // Invariants: those of Log, and
 //   1. segments_ is never empty; bases ascend; only the last (active) one grows.
@@ -28,8 +29,9 @@ struct LogState {
   ProducerState producers;
   Offset log_start;
   Offset flushed;
-  Offset scanned_from{INT64_MAX};  // segments from here on were read whole, and their indexes built in memory
-  bool epochs_changed = false;    // the file must be written again
+  Offset scanned_from{
+      INT64_MAX};  // segments from here on were read whole, and their indexes built in memory
+  bool epochs_changed = false;  // the file must be written again
   bool directory_created = false;
   RecoveryReport report;
 };
@@ -40,8 +42,10 @@ class LogImpl final : public Log {
 
   Result<AppendOutcome> AppendAsLeader(std::string_view batch, LeaderEpoch epoch) override;
   Status AppendAsFollower(std::string_view batches, LeaderEpoch epoch_max) override;
-  Result<ReadResult> Read(Offset from, size_t size_bytes_max, Offset upto, bool one_at_least) const override;
-  Result<std::optional<TimestampOffset>> FindTimestamp(int64_t timestamp_ms, Offset upto) const override;
+  Result<ReadResult> Read(Offset from, size_t size_bytes_max, Offset upto,
+                          bool one_at_least) const override;
+  Result<std::optional<TimestampOffset>> FindTimestamp(int64_t timestamp_ms,
+                                                       Offset upto) const override;
   Result<std::optional<TimestampOffset>> MaxTimestamp(Offset upto) const override;
   Status TruncateTo(Offset offset) override;
   Status TruncateFullyAndStartAt(Offset offset) override;
@@ -49,9 +53,15 @@ class LogImpl final : public Log {
   Status AssignEpochStart(LeaderEpoch epoch, Offset start) override;
   LeaderEpoch latest_epoch() const override { return epochs_.latest(); }
   EpochEndOffset EndOffsetFor(LeaderEpoch epoch) const override;
-  Offset log_start_offset() const override { return Offset(log_start_.load(std::memory_order_relaxed)); }
-  Offset log_end_offset() const override { return Offset(log_end_.load(std::memory_order_relaxed)); }
-  Offset flushed_offset() const override { return Offset(flushed_.load(std::memory_order_relaxed)); }
+  Offset log_start_offset() const override {
+    return Offset(log_start_.load(std::memory_order_relaxed));
+  }
+  Offset log_end_offset() const override {
+    return Offset(log_end_.load(std::memory_order_relaxed));
+  }
+  Offset flushed_offset() const override {
+    return Offset(flushed_.load(std::memory_order_relaxed));
+  }
   uint64_t size_bytes() const override { return size_bytes_.load(std::memory_order_relaxed); }
   const RecoveryReport& recovery() const override { return recovery_; }
   void set_config(const LogConfig& config) override { options_.config = config; }
@@ -61,7 +71,8 @@ class LogImpl final : public Log {
   Result<int> ApplyRetention(Offset high_watermark) override;
   Status Close() override;
 
-  // Writes what opening changed: indexes, the epoch history and partition.metadata. Once, after construction.
+  // Writes what opening changed: indexes, the epoch history and partition.metadata. Once, after
+  // construction.
   struct Opened {
     Offset scanned_from;
     bool epochs_changed;
@@ -95,7 +106,9 @@ class LogImpl final : public Log {
   const LogConfig& config() const { return options_.config; }
   FileSystem& fs() const { return *options_.file_system; }
   Segment& active() const { return *segments_.back(); }
-  std::string PathTo(std::string_view name) const { return options_.directory + "/" + std::string(name); }
+  std::string PathTo(std::string_view name) const {
+    return options_.directory + "/" + std::string(name);
+  }
   // Passes `status` on; an IO error or a broken promise of the disk takes the log offline for good.
   Status Checked(Status status);
   Status CheckOnline() const { return offline_; }
@@ -104,7 +117,8 @@ class LogImpl final : public Log {
   bool NeedsRoll(const BatchHeader& batch, size_t pending_bytes, size_t pending_batches) const;
   Status Roll();
   Status NoteEpoch(LeaderEpoch epoch, Offset start);
-  Result<std::vector<BatchHeader>> CheckFollowerBatches(std::string_view batches, LeaderEpoch epoch_max) const;
+  Result<std::vector<BatchHeader>> CheckFollowerBatches(std::string_view batches,
+                                                        LeaderEpoch epoch_max) const;
   Status WriteRun(Run& run);
   void Observe(const BatchHeader& batch, std::string_view bytes);
 

@@ -1,6 +1,7 @@
 #pragma once
-// LogManager: all logs of one log directory: opening them at start with the checkpoints, creating and deleting, writing the checkpoints,
-// the directory's identity (meta.properties, .lock) and the clean-shutdown marker.
+// LogManager: all logs of one log directory: opening them at start with the checkpoints, creating
+// and deleting, writing the checkpoints, the directory's identity (meta.properties, .lock) and the
+// clean-shutdown marker.
 //
 // Thread rule: thread-safe. It guards its own maps; each Log is guarded by whoever holds it.
 
@@ -36,50 +37,63 @@ struct LogManagerOptions {
   const Clock* clock = nullptr;       // not owned
   LogConfig config;                   // the default for logs found at start
   int recovery_threads = 2;           // 1: the caller's thread does it alone
-  // The host was restarted since the last stop (or it cannot be told): what was not synced may be on the disk in any order, so damage above a recovery
-  // point is cut even where valid batches follow it. Without a restart the page cache lost nothing, and such damage is bad memory or a bad disk.
+  // The host was restarted since the last stop (or it cannot be told): what was not synced may be
+  // on the disk in any order, so damage above a recovery point is cut even where valid batches
+  // follow it. Without a restart the page cache lost nothing, and such damage is bad memory or a
+  // bad disk.
   bool host_restarted = false;
-  // Runs removals of large files and directories soon. Empty: a thread of the manager does; the simulator gives its event loop.
+  // Runs removals of large files and directories soon. Empty: a thread of the manager does; the
+  // simulator gives its event loop.
   std::function<void(std::function<void()>)> run_later;
 };
 
-// What the last stop left behind; decides whether a replica may be unclean (architecture.md section 4).
+// What the last stop left behind; decides whether a replica may be unclean (architecture.md section
+// 4).
 struct ShutdownState {
-  bool clean = false;                    // the marker was there (it is removed at opening)
-  int64_t broker_epoch = -1;             // from the marker (KIP-966)
+  bool clean = false;         // the marker was there (it is removed at opening)
+  int64_t broker_epoch = -1;  // from the marker (KIP-966)
 };
 
 class LogManager {
  public:
   // Reads meta.properties; nullopt when the directory is not formatted.
-  static Result<std::optional<DirectoryIdentity>> ReadIdentity(FileSystem& fs, const std::string& directory);
+  static Result<std::optional<DirectoryIdentity>> ReadIdentity(FileSystem& fs,
+                                                               const std::string& directory);
   // Writes meta.properties, creating the directory; kAlreadyExists when it is formatted already.
-  static Status Format(FileSystem& fs, const std::string& directory, const DirectoryIdentity& identity);
+  static Status Format(FileSystem& fs, const std::string& directory,
+                       const DirectoryIdentity& identity);
 
   // The logs it gives out must not be used after the manager is gone.
   //
-  // Locks the directory (kUnavailable with a clear text when another process has it) and opens every log in it, several at a time.
+  // Locks the directory (kUnavailable with a clear text when another process has it) and opens
+  // every log in it, several at a time.
   static Result<std::unique_ptr<LogManager>> Open(LogManagerOptions options);
   virtual ~LogManager() = default;
 
-  // Logs that could not be opened, and why: GetOrCreate gives that status for them until they are Deleted. The others work.
+  // Logs that could not be opened, and why: GetOrCreate gives that status for them until they are
+  // Deleted. The others work.
   virtual std::map<TopicPartition, Status> DamagedLogs() const = 0;
   virtual const DirectoryIdentity& identity() const = 0;
   virtual const ShutdownState& last_shutdown() const = 0;
   virtual std::vector<TopicPartition> Partitions() const = 0;
-  // The log of `partition`, opened at start or now, with `config` set. kFenced when the directory belongs to another topic id (an older
-  // topic of that name): the caller then Deletes it first.
-  virtual Result<std::shared_ptr<Log>> GetOrCreate(const TopicPartition& partition, TopicId topic_id, const LogConfig& config) = 0;
+  // The log of `partition`, opened at start or now, with `config` set. kFenced when the directory
+  // belongs to another topic id (an older topic of that name): the caller then Deletes it first.
+  virtual Result<std::shared_ptr<Log>> GetOrCreate(const TopicPartition& partition,
+                                                   TopicId topic_id, const LogConfig& config) = 0;
   virtual std::shared_ptr<Log> Find(const TopicPartition& partition) const = 0;
   virtual TopicId TopicIdOf(const TopicPartition& partition) const = 0;  // zero when unknown
-  // Renames the directory to <t>-<p>.<uuid>-delete at once and removes it in the background (or at the next start).
+  // Renames the directory to <t>-<p>.<uuid>-delete at once and removes it in the background (or at
+  // the next start).
   virtual Status Delete(const TopicPartition& partition) = 0;
 
-  // Checkpoints. High watermarks come from the replicas; recovery points and log starts from the logs.
-  virtual std::optional<Offset> CheckpointedHighWatermark(const TopicPartition& partition) const = 0;
+  // Checkpoints. High watermarks come from the replicas; recovery points and log starts from the
+  // logs.
+  virtual std::optional<Offset> CheckpointedHighWatermark(
+      const TopicPartition& partition) const = 0;
   virtual Status WriteCheckpoints(const std::map<TopicPartition, Offset>& high_watermarks) = 0;
   // Closes every log, writes checkpoints and last of all the synced clean-shutdown marker.
-  virtual Status CloseCleanly(const std::map<TopicPartition, Offset>& high_watermarks, BrokerEpoch broker_epoch) = 0;
+  virtual Status CloseCleanly(const std::map<TopicPartition, Offset>& high_watermarks,
+                              BrokerEpoch broker_epoch) = 0;
 };
 
 }  // namespace sluice::storage

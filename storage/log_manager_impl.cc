@@ -16,19 +16,23 @@ constexpr char kLockName[] = ".lock";
 
 }  // namespace
 
-Result<std::optional<DirectoryIdentity>> LogManager::ReadIdentity(FileSystem& fs, const std::string& directory) {
+Result<std::optional<DirectoryIdentity>> LogManager::ReadIdentity(FileSystem& fs,
+                                                                  const std::string& directory) {
   const std::string path = directory + "/" + kMetaPropertiesName;
   if (!fs.Exists(path)) return std::optional<DirectoryIdentity>();
   SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadFile(fs, path));
   auto identity = ParseMetaProperties(text);
-  if (!identity.ok()) return Status(identity.status().code(), directory + ": " + identity.status().message());
+  if (!identity.ok())
+    return Status(identity.status().code(), directory + ": " + identity.status().message());
   return std::optional(*identity);
 }
 
-Status LogManager::Format(FileSystem& fs, const std::string& directory, const DirectoryIdentity& identity) {
+Status LogManager::Format(FileSystem& fs, const std::string& directory,
+                          const DirectoryIdentity& identity) {
   SLUICE_RETURN_IF_ERROR(fs.CreateDirectories(directory));
   const std::string path = directory + "/" + kMetaPropertiesName;
-  if (fs.Exists(path)) return Status::AlreadyExists(directory + " is formatted already: " + path + " exists");
+  if (fs.Exists(path))
+    return Status::AlreadyExists(directory + " is formatted already: " + path + " exists");
   return WriteFileAtomically(fs, path, FormatMetaProperties(identity));
 }
 
@@ -37,18 +41,21 @@ Result<std::unique_ptr<LogManager>> LogManager::Open(LogManagerOptions options) 
   FileSystem& fs = *options.file_system;
   SLUICE_ASSIGN_OR_RETURN(const auto identity, ReadIdentity(fs, options.directory));
   if (!identity) {
-    return Status::NotFound(options.directory + " is not formatted: it has no " + std::string(kMetaPropertiesName));
+    return Status::NotFound(options.directory + " is not formatted: it has no " +
+                            std::string(kMetaPropertiesName));
   }
   auto lock = fs.Lock(options.directory + "/" + kLockName);
   if (!lock.ok()) {
-    return Status(lock.status().code(), "log directory " + options.directory + " cannot be locked: " + lock.status().message());
+    return Status(lock.status().code(), "log directory " + options.directory +
+                                            " cannot be locked: " + lock.status().message());
   }
   auto manager = std::make_unique<LogManagerImpl>(std::move(options), *identity, std::move(*lock));
   SLUICE_RETURN_IF_ERROR(manager->OpenLogs());
   return std::unique_ptr<LogManager>(std::move(manager));
 }
 
-LogManagerImpl::LogManagerImpl(LogManagerOptions options, DirectoryIdentity identity, std::unique_ptr<FileLock> lock)
+LogManagerImpl::LogManagerImpl(LogManagerOptions options, DirectoryIdentity identity,
+                               std::unique_ptr<FileLock> lock)
     : options_(std::move(options)),
       identity_(std::move(identity)),
       lock_(std::move(lock)),
@@ -82,7 +89,8 @@ void LogManagerImpl::OpenAll(const std::vector<TopicPartition>& found) {
       if (hosted.ok()) {
         logs_[found[i]] = std::move(*hosted);
       } else {
-        LOG(ERROR) << "partition " << found[i].ToString() << " is out of service: " << hosted.status().ToString();
+        LOG(ERROR) << "partition " << found[i].ToString()
+                   << " is out of service: " << hosted.status().ToString();
         damaged_[found[i]] = hosted.status();
       }
     }
@@ -94,7 +102,8 @@ void LogManagerImpl::OpenAll(const std::vector<TopicPartition>& found) {
   for (std::thread& helper : helpers) helper.join();
 }
 
-LogOptions LogManagerImpl::OptionsFor(const TopicPartition& partition, TopicId topic_id, const LogConfig& config) {
+LogOptions LogManagerImpl::OptionsFor(const TopicPartition& partition, TopicId topic_id,
+                                      const LogConfig& config) {
   LogOptions options;
   options.directory = PathOf(partition);
   options.topic_id = topic_id;
@@ -102,7 +111,9 @@ LogOptions LogManagerImpl::OptionsFor(const TopicPartition& partition, TopicId t
   options.file_system = options_.file_system;
   options.clock = options_.clock;
   options.cut_unsynced_damage = options_.host_restarted;
-  options.lower_recovery_point = [this, partition](Offset offset) { return checkpoints_.Lower(partition, offset); };
+  options.lower_recovery_point = [this, partition](Offset offset) {
+    return checkpoints_.Lower(partition, offset);
+  };
   options.run_later = [this](std::function<void()> task) { RunLater(std::move(task)); };
   return options;
 }
@@ -136,28 +147,33 @@ std::vector<TopicPartition> LogManagerImpl::Partitions() const {
   return partitions;
 }
 
-Result<std::shared_ptr<Log>> LogManagerImpl::GetOrCreate(const TopicPartition& partition, TopicId topic_id,
+Result<std::shared_ptr<Log>> LogManagerImpl::GetOrCreate(const TopicPartition& partition,
+                                                         TopicId topic_id,
                                                          const LogConfig& config) {
   std::lock_guard lock(mutex_);
-  if (const auto damaged = damaged_.find(partition); damaged != damaged_.end()) return damaged->second;
+  if (const auto damaged = damaged_.find(partition); damaged != damaged_.end())
+    return damaged->second;
   if (const auto found = logs_.find(partition); found != logs_.end()) {
     Hosted& hosted = found->second;
     if (hosted.topic_id.IsZero()) {
       // The id's file was lost in a crash before its first sync, or never written.
-      SLUICE_RETURN_IF_ERROR(WriteFileAtomically(fs(), PathOf(partition) + "/" + kPartitionMetadataName,
+      SLUICE_RETURN_IF_ERROR(WriteFileAtomically(fs(),
+                                                 PathOf(partition) + "/" + kPartitionMetadataName,
                                                  FormatPartitionMetadata(topic_id)));
       hosted.topic_id = topic_id;
     }
     if (hosted.topic_id != topic_id) {
-      return Status::Fenced(PathOf(partition) + " belongs to topic id " + hosted.topic_id.ToString() + ", not to " +
-                            topic_id.ToString());
+      return Status::Fenced(PathOf(partition) + " belongs to topic id " +
+                            hosted.topic_id.ToString() + ", not to " + topic_id.ToString());
     }
     hosted.log->set_config(config);
     return hosted.log;
   }
-  // Checkpoints of an older partition of this name would make the new one look damaged after a crash.
+  // Checkpoints of an older partition of this name would make the new one look damaged after a
+  // crash.
   SLUICE_RETURN_IF_ERROR(checkpoints_.Forget(partition));
-  SLUICE_ASSIGN_OR_RETURN(std::shared_ptr<Log> log, Log::Open(OptionsFor(partition, topic_id, config)));
+  SLUICE_ASSIGN_OR_RETURN(std::shared_ptr<Log> log,
+                          Log::Open(OptionsFor(partition, topic_id, config)));
   logs_[partition] = {log, topic_id};
   return log;
 }
@@ -181,7 +197,8 @@ Status LogManagerImpl::Delete(const TopicPartition& partition) {
   }
   std::string target;
   do {
-    target = options_.directory + "/" + DeletedDirectoryName(partition, options_.clock->WallMs(), next_deletion_++);
+    target = options_.directory + "/" +
+             DeletedDirectoryName(partition, options_.clock->WallMs(), next_deletion_++);
   } while (fs().Exists(target));
   SLUICE_RETURN_IF_ERROR(fs().Rename(PathOf(partition), target));
   RemoveDirectoryLater(target);
@@ -189,18 +206,22 @@ Status LogManagerImpl::Delete(const TopicPartition& partition) {
 }
 
 void LogManagerImpl::RunLater(std::function<void()> task) {
-  if (options_.run_later) options_.run_later(std::move(task));
-  else worker_.Post(std::move(task));
+  if (options_.run_later)
+    options_.run_later(std::move(task));
+  else
+    worker_.Post(std::move(task));
 }
 
 void LogManagerImpl::RemoveDirectoryLater(const std::string& path) {
   RunLater([files = options_.file_system, path] {
     // What stays is removed at the next start.
-    if (Status removed = files->RemoveAll(path); !removed.ok()) LOG(WARNING) << path << ": " << removed.ToString();
+    if (Status removed = files->RemoveAll(path); !removed.ok())
+      LOG(WARNING) << path << ": " << removed.ToString();
   });
 }
 
-std::optional<Offset> LogManagerImpl::CheckpointedHighWatermark(const TopicPartition& partition) const {
+std::optional<Offset> LogManagerImpl::CheckpointedHighWatermark(
+    const TopicPartition& partition) const {
   return checkpoints_.HighWatermark(partition);
 }
 
@@ -216,7 +237,8 @@ Status LogManagerImpl::WriteCheckpoints(const std::map<TopicPartition, Offset>& 
   for (const auto& [partition, hosted] : logs) {
     if (auto old = checkpoints_.HighWatermark(partition)) old_high_watermarks[partition] = *old;
   }
-  // A damaged log keeps its recovery point: without it the damage would pass for a torn tail at the next start.
+  // A damaged log keeps its recovery point: without it the damage would pass for a torn tail at the
+  // next start.
   std::map<TopicPartition, Offset> damaged_points;
   for (const auto& [partition, status] : damaged) {
     if (auto point = checkpoints_.RecoveryPoint(partition)) damaged_points[partition] = *point;
@@ -230,7 +252,8 @@ Status LogManagerImpl::WriteCheckpoints(const std::map<TopicPartition, Offset>& 
       if (start > Offset(0)) content.log_starts[partition] = start;
       if (const auto given = high_watermarks.find(partition); given != high_watermarks.end()) {
         content.high_watermarks[partition] = given->second;
-      } else if (const auto old = old_high_watermarks.find(partition); old != old_high_watermarks.end()) {
+      } else if (const auto old = old_high_watermarks.find(partition);
+                 old != old_high_watermarks.end()) {
         content.high_watermarks[partition] = old->second;
       }
     }
@@ -238,7 +261,8 @@ Status LogManagerImpl::WriteCheckpoints(const std::map<TopicPartition, Offset>& 
   });
 }
 
-Status LogManagerImpl::CloseCleanly(const std::map<TopicPartition, Offset>& high_watermarks, BrokerEpoch broker_epoch) {
+Status LogManagerImpl::CloseCleanly(const std::map<TopicPartition, Offset>& high_watermarks,
+                                    BrokerEpoch broker_epoch) {
   std::map<TopicPartition, Hosted> logs;
   bool all_sound;
   {

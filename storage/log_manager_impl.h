@@ -1,7 +1,8 @@
 #pragma once
 // LogManagerImpl: the LogManager. Private to storage/.
 //
-// Thread rule: thread-safe. mutex_ guards the maps and is held while a log is created; the checkpoints have their own mutex, taken after it.
+// Thread rule: thread-safe. mutex_ guards the maps and is held while a log is created; the
+// checkpoints have their own mutex, taken after it.
 
 #include <atomic>
 #include <map>
@@ -18,7 +19,8 @@ namespace sluice::storage {
 
 class LogManagerImpl final : public LogManager {
  public:
-  LogManagerImpl(LogManagerOptions options, DirectoryIdentity identity, std::unique_ptr<FileLock> lock);
+  LogManagerImpl(LogManagerOptions options, DirectoryIdentity identity,
+                 std::unique_ptr<FileLock> lock);
 
   // Takes the shutdown marker and opens every log.
   Status OpenLogs();
@@ -34,7 +36,8 @@ class LogManagerImpl final : public LogManager {
   Status Delete(const TopicPartition& partition) override;
   std::optional<Offset> CheckpointedHighWatermark(const TopicPartition& partition) const override;
   Status WriteCheckpoints(const std::map<TopicPartition, Offset>& high_watermarks) override;
-  Status CloseCleanly(const std::map<TopicPartition, Offset>& high_watermarks, BrokerEpoch broker_epoch) override;
+  Status CloseCleanly(const std::map<TopicPartition, Offset>& high_watermarks,
+                      BrokerEpoch broker_epoch) override;
 
  private:
   struct Hosted {
@@ -43,7 +46,9 @@ class LogManagerImpl final : public LogManager {
   };
 
   FileSystem& fs() const { return *options_.file_system; }
-  std::string PathOf(const TopicPartition& partition) const { return options_.directory + "/" + partition.ToString(); }
+  std::string PathOf(const TopicPartition& partition) const {
+    return options_.directory + "/" + partition.ToString();
+  }
   LogOptions OptionsFor(const TopicPartition& partition, TopicId topic_id, const LogConfig& config);
   Result<Hosted> OpenFound(const TopicPartition& partition);
   void OpenAll(const std::vector<TopicPartition>& found);
@@ -56,10 +61,10 @@ class LogManagerImpl final : public LogManager {
   Checkpoints checkpoints_;
   ShutdownState last_shutdown_;
   mutable std::mutex mutex_;
-  std::map<TopicPartition, Hosted> logs_;      // guarded by mutex_
-  std::map<TopicPartition, Status> damaged_;   // guarded by mutex_
-  uint64_t next_deletion_ = 1;                 // guarded by mutex_
-  BackgroundWorker worker_;                    // last: its thread ends first
+  std::map<TopicPartition, Hosted> logs_;     // guarded by mutex_
+  std::map<TopicPartition, Status> damaged_;  // guarded by mutex_
+  uint64_t next_deletion_ = 1;                // guarded by mutex_
+  BackgroundWorker worker_;                   // last: its thread ends first
 };
 
 }  // namespace sluice::storage

@@ -1,4 +1,5 @@
-// A log directory from format to clean shutdown: identity, lock, checkpoints, marker, deletion, damage.
+// A log directory from format to clean shutdown: identity, lock, checkpoints, marker, deletion,
+// damage.
 
 #include <gmock/gmock.h>
 
@@ -12,8 +13,8 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::Not;
 using testing::MakeBatch;
+using ::testing::Not;
 
 const TopicPartition kOrders{"orders", PartitionIndex(0)};
 const TopicPartition kDashed{"a-b.c_d", PartitionIndex(12)};
@@ -69,7 +70,8 @@ class LogManagerTest : public ::testing::Test {
 
 TEST_F(LogManagerTest, TheIdentityIsKafkasMetaProperties) {
   EXPECT_EQ(Text("meta.properties"),
-            "#\ncluster.id=MkU3OEVBNTcwNTJENDM2Qg\ndirectory.id=ZmVkY2JhOTg3NjU0MzIxMA\nnode.id=3\nversion=1\n");
+            "#\ncluster.id=MkU3OEVBNTcwNTJENDM2Qg\ndirectory.id=ZmVkY2JhOTg3NjU0MzIxMA\nnode.id="
+            "3\nversion=1\n");
   const auto read = LogManager::ReadIdentity(fs_, "/data").value();
   ASSERT_TRUE(read);
   EXPECT_EQ(read->node_id, NodeId(3));
@@ -127,7 +129,8 @@ TEST_F(LogManagerTest, ANewTopicOfTheSameNameStartsAfresh) {
   Flush(*old);
   ASSERT_TRUE(manager_->WriteCheckpoints({{kOrders, Offset(5)}}).ok());
   const TopicId other = Uuid::FromBytes("another topic id");
-  EXPECT_EQ(manager_->GetOrCreate(kOrders, other, LogConfig()).status().code(), StatusCode::kFenced);
+  EXPECT_EQ(manager_->GetOrCreate(kOrders, other, LogConfig()).status().code(),
+            StatusCode::kFenced);
   old.reset();
   ASSERT_TRUE(manager_->Delete(kOrders).ok());
   EXPECT_EQ(manager_->Delete(kOrders).code(), StatusCode::kNotFound);
@@ -139,7 +142,8 @@ TEST_F(LogManagerTest, ANewTopicOfTheSameNameStartsAfresh) {
   log->reset();
   Kill();
   Open();
-  EXPECT_THAT(manager_->DamagedLogs(), IsEmpty()) << "the old checkpoint must not count against the new log";
+  EXPECT_THAT(manager_->DamagedLogs(), IsEmpty())
+      << "the old checkpoint must not count against the new log";
   EXPECT_EQ(manager_->Find(kOrders)->log_end_offset(), Offset(1));
 }
 
@@ -205,7 +209,8 @@ TEST_F(LogManagerTest, AnUnreadableCheckpointCountsAsAbsent) {
   Open();
   Append(*Create(kOrders), 3);
   Kill();
-  ASSERT_TRUE(WriteFileAtomically(fs_, "/data/recovery-point-offset-checkpoint", "0\n7\nrubbish").ok());
+  ASSERT_TRUE(
+      WriteFileAtomically(fs_, "/data/recovery-point-offset-checkpoint", "0\n7\nrubbish").ok());
   Open();
   EXPECT_EQ(manager_->Find(kOrders)->log_end_offset(), Offset(3));
 }

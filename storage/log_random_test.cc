@@ -1,4 +1,5 @@
-// Long random runs of the Log beside its naive twin, with restarts of every kind. A failure prints its seed; SLUICE_SEED repeats one.
+// Long random runs of the Log beside its naive twin, with restarts of every kind. A failure prints
+// its seed; SLUICE_SEED repeats one.
 
 #include <gmock/gmock.h>
 
@@ -72,7 +73,8 @@ class LogRandomTest : public testing::LogFixture {
     return spec;
   }
   NaiveBatch Naive(const BatchSpec& spec, int64_t base, int32_t epoch, uint64_t bytes) {
-    return {{base, base + spec.records - 1, epoch, bytes}, spec.timestamp_ms, spec.timestamp_step_ms};
+    return {
+        {base, base + spec.records - 1, epoch, bytes}, spec.timestamp_ms, spec.timestamp_step_ms};
   }
 
   void AppendLeader() {
@@ -104,7 +106,8 @@ class LogRandomTest : public testing::LogFixture {
   }
 
   void Truncate() {
-    const int64_t offset = random_.Between(std::max<int64_t>(naive_.start() - 2, 0), naive_.end() + 2);
+    const int64_t offset =
+        random_.Between(std::max<int64_t>(naive_.start() - 2, 0), naive_.end() + 2);
     const bool cuts = offset < naive_.end();
     const Status truncated = log_->TruncateTo(Offset(offset));
     ASSERT_TRUE(truncated.ok()) << truncated.ToString();
@@ -116,7 +119,8 @@ class LogRandomTest : public testing::LogFixture {
   }
 
   void AdvanceStart() {
-    const int64_t offset = random_.Between(naive_.start(), std::min(naive_.end(), naive_.start() + 40));
+    const int64_t offset =
+        random_.Between(naive_.start(), std::min(naive_.end(), naive_.start() + 40));
     ASSERT_TRUE(log_->AdvanceLogStart(Offset(offset)).ok());
     naive_.AdvanceStart(offset);
   }
@@ -138,22 +142,36 @@ class LogRandomTest : public testing::LogFixture {
 
   void Step() {
     const uint64_t dice = random_.Below(100);
-    if (dice < 45) AppendLeader();
-    else if (dice < 60) AppendFollower();
-    else if (dice < 66) Flush();
-    else if (dice < 70) Truncate();
-    else if (dice < 74) AdvanceStart();
-    else if (dice < 78) Restart();
-    else if (dice < 80) { PickConfig(); log_->set_config(config_); }
-    else if (dice < 82) { ASSERT_TRUE(log_->AssignEpochStart(LeaderEpoch(++epoch_), log_->log_end_offset()).ok()); naive_.AssignEpoch(epoch_, naive_.end()); }
-    else if (dice < 83) { ASSERT_TRUE(log_->TruncateFullyAndStartAt(Offset(naive_.end() + 7)).ok()); naive_.StartAgainAt(naive_.end() + 7); }
-    else CheckReads();
+    if (dice < 45)
+      AppendLeader();
+    else if (dice < 60)
+      AppendFollower();
+    else if (dice < 66)
+      Flush();
+    else if (dice < 70)
+      Truncate();
+    else if (dice < 74)
+      AdvanceStart();
+    else if (dice < 78)
+      Restart();
+    else if (dice < 80) {
+      PickConfig();
+      log_->set_config(config_);
+    } else if (dice < 82) {
+      ASSERT_TRUE(log_->AssignEpochStart(LeaderEpoch(++epoch_), log_->log_end_offset()).ok());
+      naive_.AssignEpoch(epoch_, naive_.end());
+    } else if (dice < 83) {
+      ASSERT_TRUE(log_->TruncateFullyAndStartAt(Offset(naive_.end() + 7)).ok());
+      naive_.StartAgainAt(naive_.end() + 7);
+    } else
+      CheckReads();
   }
 
   void CheckReads() {
     const int64_t from = random_.Between(naive_.start(), naive_.end());
     const int64_t upto = random_.Chance(1, 2) ? naive_.end() : random_.Between(from, naive_.end());
-    ASSERT_EQ(ReadAll(Offset(from), Offset(upto), random_.Below(3000)), naive_.Read(from, upto)) << from << ".." << upto;
+    ASSERT_EQ(ReadAll(Offset(from), Offset(upto), random_.Below(3000)), naive_.Read(from, upto))
+        << from << ".." << upto;
     const int64_t ms = time_ms_ + random_.Between(-3000, 20);
     auto found = log_->FindTimestamp(ms, Offset(upto));
     ASSERT_TRUE(found.ok()) << found.status().ToString();
@@ -168,7 +186,9 @@ class LogRandomTest : public testing::LogFixture {
     ASSERT_EQ(*largest ? (*largest)->timestamp_ms : -1, naive_.MaxTimestamp(naive_.end()));
     const auto asked = static_cast<int32_t>(random_.Between(0, epoch_ + 1));
     const EpochEndOffset answer = log_->EndOffsetFor(LeaderEpoch(asked));
-    ASSERT_EQ(std::pair(answer.epoch.value(), answer.end_offset.value()), naive_.EndOffsetFor(asked)) << "epoch " << asked;
+    ASSERT_EQ(std::pair(answer.epoch.value(), answer.end_offset.value()),
+              naive_.EndOffsetFor(asked))
+        << "epoch " << asked;
   }
 
   void CheckInvariants() {
@@ -179,7 +199,8 @@ class LogRandomTest : public testing::LogFixture {
     ASSERT_EQ(log_->latest_epoch().value(), naive_.latest_epoch());
   }
 
-  // The power goes; the log must hold all that was flushed, and exactly a prefix of what was written.
+  // The power goes; the log must hold all that was flushed, and exactly a prefix of what was
+  // written.
   void Crash() {
     const Offset flushed = log_->flushed_offset();
     if (random_.Chance(1, 2)) checkpoint_ = flushed;
@@ -189,7 +210,8 @@ class LogRandomTest : public testing::LogFixture {
     if (strict.ok()) {
       log_ = std::move(*strict);
     } else {
-      // Pages of the unsynced tail reached the disk in another order: refused unless the owner says that they do not count.
+      // Pages of the unsynced tail reached the disk in another order: refused unless the owner says
+      // that they do not count.
       ASSERT_EQ(strict.status().code(), StatusCode::kCorruption);
       LogOptions options = CheckpointOptions();
       options.cut_unsynced_damage = true;
@@ -202,7 +224,8 @@ class LogRandomTest : public testing::LogFixture {
     ASSERT_EQ(ReadAll(log_->log_start_offset()), naive_.Read(naive_.start(), naive_.end()));
     for (int i = 0; i < 5; ++i) {
       const int64_t from = random_.Between(naive_.start(), naive_.end());
-      ASSERT_EQ(ReadAll(Offset(from), Offset(INT64_MAX), 500), naive_.Read(from, naive_.end())) << from;
+      ASSERT_EQ(ReadAll(Offset(from), Offset(INT64_MAX), 500), naive_.Read(from, naive_.end()))
+          << from;
     }
     // An epoch without records may be forgotten, never one with.
     for (const NaiveBatch& batch : naive_.batches()) {
@@ -248,11 +271,16 @@ TEST_F(LogRandomTest, APowerCutTakesOnlyWhatWasNotFlushed) {
       SCOPED_TRACE("round " + std::to_string(round));
       for (int64_t step = random_.Between(1, 25); step > 0 && !HasFatalFailure(); --step) {
         const uint64_t dice = random_.Below(100);
-        if (dice < 60) AppendLeader();
-        else if (dice < 75) AppendFollower();
-        else if (dice < 92) Flush();
-        else if (dice < 96) AdvanceStart();
-        else Truncate();
+        if (dice < 60)
+          AppendLeader();
+        else if (dice < 75)
+          AppendFollower();
+        else if (dice < 92)
+          Flush();
+        else if (dice < 96)
+          AdvanceStart();
+        else
+          Truncate();
       }
       if (!HasFatalFailure()) Crash();
     }

@@ -22,28 +22,33 @@ TimestampOffset Found(const RecordPlace& record, LeaderEpoch epoch) {
 }  // namespace
 
 size_t LogImpl::SegmentIndexOf(Offset offset) const {
-  const auto after = std::upper_bound(segments_.begin(), segments_.end(), offset,
-                                      [](Offset o, const auto& segment) { return o < segment->base_offset(); });
+  const auto after =
+      std::upper_bound(segments_.begin(), segments_.end(), offset,
+                       [](Offset o, const auto& segment) { return o < segment->base_offset(); });
   return after == segments_.begin() ? 0 : static_cast<size_t>(after - segments_.begin()) - 1;
 }
 
-Result<ReadResult> LogImpl::Read(Offset from, size_t size_bytes_max, Offset upto, bool one_at_least) const {
+Result<ReadResult> LogImpl::Read(Offset from, size_t size_bytes_max, Offset upto,
+                                 bool one_at_least) const {
   SLUICE_RETURN_IF_ERROR(CheckOnline());
   if (from < log_start_offset() || from > log_end_offset()) {
     return Status::OutOfRange("offset " + std::to_string(from.value()) + " is outside [" +
                               std::to_string(log_start_offset().value()) + ", " +
-                              std::to_string(log_end_offset().value()) + "] of " + options_.directory);
+                              std::to_string(log_end_offset().value()) + "] of " +
+                              options_.directory);
   }
   ReadResult result;
   bool first_batch = true;
-  for (size_t i = SegmentIndexOf(from); i < segments_.size() && result.size_bytes < size_bytes_max + (first_batch ? 1 : 0); ++i) {
+  for (size_t i = SegmentIndexOf(from);
+       i < segments_.size() && result.size_bytes < size_bytes_max + (first_batch ? 1 : 0); ++i) {
     const Segment& segment = *segments_[i];
     if (segment.base_offset() >= upto) break;
     uint32_t position = 0;
     SLUICE_ASSIGN_OR_RETURN(const uint32_t end, EndPosition(segment, upto));
     if (first_batch) {
       SLUICE_ASSIGN_OR_RETURN(const auto place, segment.Locate(from));
-      if (!place) continue;  // compaction took the segment's last batches: the next one begins the answer
+      if (!place)
+        continue;  // compaction took the segment's last batches: the next one begins the answer
       if (place->position >= end) break;
       position = place->position;
       first_batch = false;
@@ -52,7 +57,8 @@ Result<ReadResult> LogImpl::Read(Offset from, size_t size_bytes_max, Offset upto
         size_bytes_max = place->size_bytes;
       }
     }
-    const auto size = static_cast<uint32_t>(std::min<uint64_t>(end - position, size_bytes_max - result.size_bytes));
+    const auto size = static_cast<uint32_t>(
+        std::min<uint64_t>(end - position, size_bytes_max - result.size_bytes));
     if (size == 0) continue;
     result.slices.push_back({segment.file(), position, size});
     result.size_bytes += size;
@@ -61,7 +67,8 @@ Result<ReadResult> LogImpl::Read(Offset from, size_t size_bytes_max, Offset upto
   return result;
 }
 
-Result<std::optional<TimestampOffset>> LogImpl::FindTimestamp(int64_t timestamp_ms, Offset upto) const {
+Result<std::optional<TimestampOffset>> LogImpl::FindTimestamp(int64_t timestamp_ms,
+                                                              Offset upto) const {
   SLUICE_RETURN_IF_ERROR(CheckOnline());
   const Offset start = log_start_offset();
   for (size_t i = SegmentIndexOf(start); i < segments_.size(); ++i) {
@@ -69,7 +76,8 @@ Result<std::optional<TimestampOffset>> LogImpl::FindTimestamp(int64_t timestamp_
     if (segment.base_offset() >= upto) break;
     if (segment.max_timestamp_ms() < timestamp_ms) continue;
     SLUICE_ASSIGN_OR_RETURN(const TimeIndex::Entry entry, segment.time_index().Floor(timestamp_ms));
-    SLUICE_ASSIGN_OR_RETURN(BatchScanner scanner, segment.ScanFrom(std::max(entry.offset, start), 65536));
+    SLUICE_ASSIGN_OR_RETURN(BatchScanner scanner,
+                            segment.ScanFrom(std::max(entry.offset, start), 65536));
     while (true) {
       SLUICE_ASSIGN_OR_RETURN(const bool more, scanner.Next());
       if (!more || scanner.header().base_offset >= upto) break;
@@ -92,18 +100,24 @@ Result<std::optional<TimestampOffset>> LogImpl::MaxTimestamp(Offset upto) const 
   for (size_t i = SegmentIndexOf(start); i < segments_.size(); ++i) {
     const Segment& segment = *segments_[i];
     if (segment.base_offset() >= upto) break;
-    if (segment.size_bytes() == 0 || (best && segment.max_timestamp_ms() <= best->timestamp_ms)) continue;
-    // The batch that set the maximum is known; only when it lies outside [start, upto) must all headers be looked at.
-    const bool known = segment.max_timestamp_offset() >= start && segment.max_timestamp_offset() < upto;
-    SLUICE_ASSIGN_OR_RETURN(BatchScanner scanner,
-                            segment.ScanFrom(known ? segment.max_timestamp_offset() : start, 65536));
+    if (segment.size_bytes() == 0 || (best && segment.max_timestamp_ms() <= best->timestamp_ms))
+      continue;
+    // The batch that set the maximum is known; only when it lies outside [start, upto) must all
+    // headers be looked at.
+    const bool known =
+        segment.max_timestamp_offset() >= start && segment.max_timestamp_offset() < upto;
+    SLUICE_ASSIGN_OR_RETURN(
+        BatchScanner scanner,
+        segment.ScanFrom(known ? segment.max_timestamp_offset() : start, 65536));
     while (true) {
       SLUICE_ASSIGN_OR_RETURN(const bool more, scanner.Next());
       if (!more || scanner.header().base_offset >= upto) break;
       const BatchHeader batch = scanner.header();
-      if (batch.last_offset < start || (best && batch.max_timestamp_ms <= best->timestamp_ms)) continue;
+      if (batch.last_offset < start || (best && batch.max_timestamp_ms <= best->timestamp_ms))
+        continue;
       SLUICE_ASSIGN_OR_RETURN(const std::string_view bytes, scanner.Bytes());
-      SLUICE_ASSIGN_OR_RETURN(const auto record, FirstRecordAtOrAfter(bytes, batch.max_timestamp_ms, start));
+      SLUICE_ASSIGN_OR_RETURN(const auto record,
+                              FirstRecordAtOrAfter(bytes, batch.max_timestamp_ms, start));
       if (record && record->offset < upto) best = Found(*record, batch.leader_epoch);
       if (known && batch.last_offset >= segment.max_timestamp_offset()) break;
     }

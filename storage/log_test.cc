@@ -1,4 +1,5 @@
-// The Log's verbs one by one: append, roll, read, epochs, truncation, deletion, by time, and what a restart finds.
+// The Log's verbs one by one: append, roll, read, epochs, truncation, deletion, by time, and what a
+// restart finds.
 
 #include <gmock/gmock.h>
 
@@ -7,10 +8,10 @@
 namespace sluice::storage {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 using testing::BatchesIn;
 using testing::BytesOf;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 using testing::MakeBatch;
 using testing::SeenBatch;
 
@@ -71,7 +72,8 @@ TEST_F(LogTest, ReadsEndBelowTheBound) {
   Open();
   for (int i = 0; i < 100; ++i) Append({.records = 2});
   EXPECT_EQ(ReadAll(Offset(0), Offset(100)).size(), 50u);
-  EXPECT_EQ(ReadAll(Offset(0), Offset(101)).size(), 50u);  // a batch that crosses the bound is left out
+  EXPECT_EQ(ReadAll(Offset(0), Offset(101)).size(),
+            50u);  // a batch that crosses the bound is left out
   EXPECT_EQ(ReadAll(Offset(0), Offset(0)).size(), 0u);
   EXPECT_EQ(ReadAll(Offset(150), Offset(200), 300).size(), 25u);
 }
@@ -87,7 +89,8 @@ TEST_F(LogTest, RollsBySizeAndReadsAcrossSegments) {
   EXPECT_EQ(one_read->slices.size(), 7u);
   Flush();
   EXPECT_FALSE(log_->has_unsynced_rolled_segment());
-  EXPECT_THAT(Files(), ::testing::IsSupersetOf({"00000000000000000000.index", "00000000000000000003.snapshot",
+  EXPECT_THAT(Files(), ::testing::IsSupersetOf({"00000000000000000000.index",
+                                                "00000000000000000003.snapshot",
                                                 "00000000000000000018.log"}));
 }
 
@@ -128,8 +131,10 @@ TEST_F(LogTest, AFollowerTakesOnlyWhatFits) {
 
 TEST_F(LogTest, ResendsAreStoredOnce) {
   Open();
-  const testing::BatchSpec first{.records = 2, .producer_id = 5, .producer_epoch = 0, .base_sequence = 0};
-  const testing::BatchSpec second{.records = 1, .producer_id = 5, .producer_epoch = 0, .base_sequence = 2};
+  const testing::BatchSpec first{
+      .records = 2, .producer_id = 5, .producer_epoch = 0, .base_sequence = 0};
+  const testing::BatchSpec second{
+      .records = 1, .producer_id = 5, .producer_epoch = 0, .base_sequence = 2};
   Append(first);
   Append(second);
   auto again = log_->AppendAsLeader(MakeBatch(first), LeaderEpoch(0));
@@ -138,7 +143,8 @@ TEST_F(LogTest, ResendsAreStoredOnce) {
   EXPECT_EQ(again->info.first_offset, Offset(0));
   EXPECT_EQ(again->info.last_offset, Offset(1));
   EXPECT_EQ(log_->log_end_offset(), Offset(3));
-  auto gap = log_->AppendAsLeader(MakeBatch({.producer_id = 5, .producer_epoch = 0, .base_sequence = 9}), LeaderEpoch(0));
+  auto gap = log_->AppendAsLeader(
+      MakeBatch({.producer_id = 5, .producer_epoch = 0, .base_sequence = 9}), LeaderEpoch(0));
   EXPECT_EQ(gap->error, kafka::ErrorCode::kOutOfOrderSequenceNumber);
   Kill();
   EXPECT_TRUE(log_->AppendAsLeader(MakeBatch(second), LeaderEpoch(0))->info.duplicate);
@@ -151,9 +157,14 @@ TEST_F(LogTest, FindsTheFirstRecordByTime) {
   config_.index_interval_bytes = 100;
   Open();
   for (int i = 0; i < 50; ++i) {
-    Append({.records = 3, .timestamp_ms = 1000 + i * 30, .timestamp_step_ms = 10, .codec = i % 2 ? kafka::Codec::kZstd : kafka::Codec::kNone});
+    Append({.records = 3,
+            .timestamp_ms = 1000 + i * 30,
+            .timestamp_step_ms = 10,
+            .codec = i % 2 ? kafka::Codec::kZstd : kafka::Codec::kNone});
   }
-  const auto find = [&](int64_t ms, Offset upto = Offset(150)) { return log_->FindTimestamp(ms, upto).value(); };
+  const auto find = [&](int64_t ms, Offset upto = Offset(150)) {
+    return log_->FindTimestamp(ms, upto).value();
+  };
   EXPECT_EQ(find(0)->offset, Offset(0));
   EXPECT_EQ(find(1000)->offset, Offset(0));
   EXPECT_EQ(find(1001)->offset, Offset(1));
@@ -276,15 +287,19 @@ TEST_F(LogTest, AnIoErrorTakesTheLogOffline) {
   const FlushTarget target = log_->PrepareFlush();
   log_->OnFlushed(target.upto, Status::IoError("EIO"));
   EXPECT_EQ(log_->flushed_offset(), Offset(0));
-  EXPECT_EQ(log_->AppendAsLeader(MakeBatch(), LeaderEpoch(0)).status().code(), StatusCode::kIoError);
+  EXPECT_EQ(log_->AppendAsLeader(MakeBatch(), LeaderEpoch(0)).status().code(),
+            StatusCode::kIoError);
   EXPECT_EQ(log_->Read(Offset(0), 1, Offset(1), true).status().code(), StatusCode::kIoError);
 }
 
 TEST_F(LogTest, AFullDiskRefusesTheAppendAndNothingElse) {
   Open();
   Append();
-  fs_.InjectFault({.operation = ::sluice::testing::FileOperation::kWrite, .path_part = ".log", .status = Status::DiskFull("ENOSPC")});
-  EXPECT_EQ(log_->AppendAsLeader(MakeBatch(), LeaderEpoch(0)).status().code(), StatusCode::kDiskFull);
+  fs_.InjectFault({.operation = ::sluice::testing::FileOperation::kWrite,
+                   .path_part = ".log",
+                   .status = Status::DiskFull("ENOSPC")});
+  EXPECT_EQ(log_->AppendAsLeader(MakeBatch(), LeaderEpoch(0)).status().code(),
+            StatusCode::kDiskFull);
   EXPECT_EQ(Append(), Offset(1));
   EXPECT_EQ(ReadAll(Offset(0)).size(), 2u);
 }
@@ -303,7 +318,10 @@ TEST_F(LogTest, AFlushProvesNothingAboveATruncation) {
 TEST_F(LogTest, ATruncationBelowTheCheckpointLowersItFirst) {
   LogOptions options = Options();
   std::vector<Offset> lowered;
-  options.lower_recovery_point = [&](Offset offset) { lowered.push_back(offset); return Status::Ok(); };
+  options.lower_recovery_point = [&](Offset offset) {
+    lowered.push_back(offset);
+    return Status::Ok();
+  };
   Open(std::move(options));
   for (int i = 0; i < 10; ++i) Append();
   ASSERT_TRUE(log_->TruncateTo(Offset(9)).ok());

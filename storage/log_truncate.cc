@@ -11,7 +11,8 @@ namespace sluice::storage {
 Status LogImpl::LowerRecoveryPoint(Offset offset) {
   for (Capture& capture : captures_) capture.cap = std::min(capture.cap, offset);
   if (offset >= flushed_offset()) return Status::Ok();
-  // In this order: a checkpoint that is being written beside this either ends before the callback, or sees the lowered value.
+  // In this order: a checkpoint that is being written beside this either ends before the callback,
+  // or sees the lowered value.
   flushed_.store(offset.value(), std::memory_order_seq_cst);
   return options_.lower_recovery_point ? options_.lower_recovery_point(offset) : Status::Ok();
 }
@@ -19,7 +20,8 @@ Status LogImpl::LowerRecoveryPoint(Offset offset) {
 Status LogImpl::TruncateTo(Offset offset) {
   SLUICE_RETURN_IF_ERROR(CheckOnline());
   if (offset < log_start_offset()) return TruncateFullyAndStartAt(offset);
-  // Even when no record goes: an epoch that this node only heard of may conflict with the leader's history.
+  // Even when no record goes: an epoch that this node only heard of may conflict with the leader's
+  // history.
   const bool epochs_cut = epochs_.TruncateFromEnd(offset);
   if (offset >= log_end_offset()) return epochs_cut ? Checked(SaveEpochs()) : Status::Ok();
 
@@ -32,7 +34,8 @@ Status LogImpl::TruncateTo(Offset offset) {
   epochs_.TruncateFromEnd(end);
   SLUICE_RETURN_IF_ERROR(Checked(LowerRecoveryPoint(end)));
   SLUICE_RETURN_IF_ERROR(Checked(RemoveSegmentsFrom(holder + 1)));
-  std::erase_if(sealed_unsynced_, [&](const SealedFiles& sealed) { return sealed.end > active().base_offset(); });
+  std::erase_if(sealed_unsynced_,
+                [&](const SealedFiles& sealed) { return sealed.end > active().base_offset(); });
   SLUICE_RETURN_IF_ERROR(Checked(active().TruncateTo(end, config().index_interval_bytes)));
   SetEnd(end);
   uint64_t size = 0;
@@ -97,7 +100,8 @@ Status LogImpl::ReloadProducers() {
 
 void LogImpl::SetStart(Offset start) {
   log_start_.store(start.value(), std::memory_order_relaxed);
-  // Nothing below the start can be lost any more. Recovery knows: a recovery point that is no higher than the start vouches for nothing.
+  // Nothing below the start can be lost any more. Recovery knows: a recovery point that is no
+  // higher than the start vouches for nothing.
   if (start > flushed_offset()) flushed_.store(start.value(), std::memory_order_relaxed);
 }
 
@@ -105,8 +109,9 @@ Status LogImpl::AdvanceLogStart(Offset offset) {
   SLUICE_RETURN_IF_ERROR(CheckOnline());
   if (offset <= log_start_offset()) return Status::Ok();
   if (offset > log_end_offset()) {
-    return Status::OutOfRange(options_.directory + ": the start cannot move to " + std::to_string(offset.value()) +
-                              ", above the end " + std::to_string(log_end_offset().value()));
+    return Status::OutOfRange(options_.directory + ": the start cannot move to " +
+                              std::to_string(offset.value()) + ", above the end " +
+                              std::to_string(log_end_offset().value()));
   }
   SetStart(offset);
   size_t below = 0;
@@ -118,7 +123,8 @@ Status LogImpl::AdvanceLogStart(Offset offset) {
 void LogImpl::DeleteOldSegments(size_t count) {
   if (count == 0) return;
   std::vector<std::string> doomed;
-  std::vector<std::shared_ptr<File>> open_files;  // closed outside the guard: the last close of a removed file frees its blocks
+  std::vector<std::shared_ptr<File>>
+      open_files;  // closed outside the guard: the last close of a removed file frees its blocks
   for (size_t i = 0; i < count; ++i) {
     Segment& segment = *segments_[i];
     std::vector<std::string> paths = segment.FilePaths();
@@ -134,25 +140,31 @@ void LogImpl::DeleteOldSegments(size_t count) {
     size_bytes_.fetch_sub(segment.size_bytes(), std::memory_order_relaxed);
   }
   const Offset first_kept = segments_[count]->base_offset();
-  std::erase_if(sealed_unsynced_, [&](const SealedFiles& sealed) { return sealed.end <= first_kept; });
+  std::erase_if(sealed_unsynced_,
+                [&](const SealedFiles& sealed) { return sealed.end <= first_kept; });
   segments_.erase(segments_.begin(), segments_.begin() + static_cast<ptrdiff_t>(count));
   if (first_kept > log_start_offset()) SetStart(first_kept);
   MarkDirectoryDirty(options_.directory);
-  auto remove = [files = &fs(), doomed = std::move(doomed), held = std::move(open_files)]() mutable {
+  auto remove = [files = &fs(), doomed = std::move(doomed),
+                 held = std::move(open_files)]() mutable {
     for (const std::string& path : doomed) {
       if (Status removed = files->Remove(path); !removed.ok()) LOG(WARNING) << removed.ToString();
     }
     held.clear();
   };
-  if (options_.run_later) options_.run_later(std::move(remove));
-  else remove();
+  if (options_.run_later)
+    options_.run_later(std::move(remove));
+  else
+    remove();
 }
 
 Result<int> LogImpl::ApplyRetention(Offset high_watermark) {
   SLUICE_RETURN_IF_ERROR(CheckOnline());
   const int64_t now_ms = options_.clock->WallMs();
   producers_.RemoveExpired(now_ms, config().producer_id_expiration_ms);
-  int64_t excess_bytes = config().retention_bytes < 0 ? -1 : static_cast<int64_t>(size_bytes()) - config().retention_bytes;
+  int64_t excess_bytes = config().retention_bytes < 0
+                             ? -1
+                             : static_cast<int64_t>(size_bytes()) - config().retention_bytes;
   size_t count = 0;
   for (; count < segments_.size(); ++count) {
     const Segment& segment = *segments_[count];
@@ -160,9 +172,11 @@ Result<int> LogImpl::ApplyRetention(Offset high_watermark) {
     const Offset end = last ? log_end_offset() : segments_[count + 1]->base_offset();
     if (end > high_watermark || (last && segment.size_bytes() == 0)) break;
     const bool below_start = end <= log_start_offset();
-    const bool expired = config().cleanup_delete && config().retention_ms >= 0 && segment.max_timestamp_ms() >= 0 &&
+    const bool expired = config().cleanup_delete && config().retention_ms >= 0 &&
+                         segment.max_timestamp_ms() >= 0 &&
                          now_ms - segment.max_timestamp_ms() > config().retention_ms;
-    const bool surplus = config().cleanup_delete && excess_bytes >= 0 && excess_bytes - int64_t{segment.size_bytes()} >= 0;
+    const bool surplus = config().cleanup_delete && excess_bytes >= 0 &&
+                         excess_bytes - int64_t{segment.size_bytes()} >= 0;
     if (!below_start && !expired && !surplus) break;
     if (excess_bytes >= 0) excess_bytes -= segment.size_bytes();
   }

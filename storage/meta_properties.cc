@@ -21,8 +21,10 @@ std::map<std::string, std::string> ParseProperties(std::string_view text) {
     const std::string_view line = Trim(text.substr(0, end));
     text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
     const size_t separator = line.find_first_of("=:");
-    if (line.empty() || line[0] == '#' || line[0] == '!' || separator == std::string_view::npos) continue;
-    properties[std::string(Trim(line.substr(0, separator)))] = std::string(Trim(line.substr(separator + 1)));
+    if (line.empty() || line[0] == '#' || line[0] == '!' || separator == std::string_view::npos)
+      continue;
+    properties[std::string(Trim(line.substr(0, separator)))] =
+        std::string(Trim(line.substr(separator + 1)));
   }
   return properties;
 }
@@ -30,18 +32,20 @@ std::map<std::string, std::string> ParseProperties(std::string_view text) {
 }  // namespace
 
 std::string FormatMetaProperties(const DirectoryIdentity& identity) {
-  return "#\ncluster.id=" + identity.cluster_id + "\ndirectory.id=" + identity.directory_id.ToString() +
+  return "#\ncluster.id=" + identity.cluster_id +
+         "\ndirectory.id=" + identity.directory_id.ToString() +
          "\nnode.id=" + std::to_string(identity.node_id.value()) + "\nversion=1\n";
 }
 
 Result<DirectoryIdentity> ParseMetaProperties(std::string_view text) {
   auto properties = ParseProperties(text);
   for (const char* key : {"version", "cluster.id", "node.id", "directory.id"}) {
-    if (!properties.contains(key)) return Status::Corruption(std::string(kMetaPropertiesName) + " lacks " + key);
+    if (!properties.contains(key))
+      return Status::Corruption(std::string(kMetaPropertiesName) + " lacks " + key);
   }
   if (properties["version"] != "1") {
-    return Status::Unsupported(std::string(kMetaPropertiesName) + " has version " + properties["version"] +
-                               "; only version 1 is understood");
+    return Status::Unsupported(std::string(kMetaPropertiesName) + " has version " +
+                               properties["version"] + "; only version 1 is understood");
   }
   DirectoryIdentity identity;
   identity.cluster_id = properties["cluster.id"];

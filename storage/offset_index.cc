@@ -12,7 +12,8 @@ Result<bool> OffsetIndex::Load(uint64_t log_size_bytes) {
 }
 
 Status OffsetIndex::Append(const Entry& entry) {
-  CHECK(count() == 0 || (entry.offset > last_.offset && entry.position > last_.position)) << file_.path();
+  CHECK(count() == 0 || (entry.offset > last_.offset && entry.position > last_.position))
+      << file_.path();
   char bytes[kEntryBytes];
   StoreBigEndian(bytes, static_cast<int32_t>(entry.offset - base_));
   StoreBigEndian(bytes + 4, static_cast<int32_t>(entry.position));
@@ -24,14 +25,18 @@ Status OffsetIndex::Append(const Entry& entry) {
 Result<OffsetIndex::Entry> OffsetIndex::Floor(Offset target) const {
   if (count() == 0) return Entry{base_, 0};
   if (target >= last_.offset) return last_;
-  SLUICE_ASSIGN_OR_RETURN(const size_t below, file_.CountWhile([&](const char* e) { return Decode(e).offset <= target; }));
+  SLUICE_ASSIGN_OR_RETURN(const size_t below, file_.CountWhile([&](const char* e) {
+    return Decode(e).offset <= target;
+  }));
   if (below == 0) return Entry{base_, 0};
   return At(below - 1);
 }
 
 Status OffsetIndex::TruncateTo(Offset offset) {
   if (count() == 0 || last_.offset < offset) return Status::Ok();
-  SLUICE_ASSIGN_OR_RETURN(const size_t kept, file_.CountWhile([&](const char* e) { return Decode(e).offset < offset; }));
+  SLUICE_ASSIGN_OR_RETURN(const size_t kept, file_.CountWhile([&](const char* e) {
+    return Decode(e).offset < offset;
+  }));
   SLUICE_RETURN_IF_ERROR(file_.Shrink(kept));
   return RefreshLast();
 }

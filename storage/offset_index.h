@@ -1,6 +1,7 @@
 #pragma once
-// OffsetIndex: where the batches of one segment begin, sparsely. An entry is the last offset of a batch (relative to the segment's base,
-// int32) and the byte position at which that batch begins (int32). Both ascend strictly.
+// OffsetIndex: where the batches of one segment begin, sparsely. An entry is the last offset of a
+// batch (relative to the segment's base, int32) and the byte position at which that batch begins
+// (int32). Both ascend strictly.
 //
 // Thread rule: guarded by the log's owner.
 
@@ -19,9 +20,11 @@ class OffsetIndex {
     uint32_t position = 0;  // its first byte in the .log file
   };
 
-  OffsetIndex(FileSystem& fs, std::string path, Offset base) : file_(fs, std::move(path), kEntryBytes), base_(base) {}
+  OffsetIndex(FileSystem& fs, std::string path, Offset base)
+      : file_(fs, std::move(path), kEntryBytes), base_(base) {}
 
-  // False when the file is missing or cannot be an index of a segment of `log_size_bytes`: rebuild it then.
+  // False when the file is missing or cannot be an index of a segment of `log_size_bytes`: rebuild
+  // it then.
   Result<bool> Load(uint64_t log_size_bytes);
   size_t count() const { return file_.count(); }
   Status Append(const Entry& entry);

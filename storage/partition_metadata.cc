@@ -21,7 +21,8 @@ bool PartitionMetadataIsBlank(std::string_view text) {
 Result<TopicId> ParsePartitionMetadata(std::string_view text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
   if (text.substr(0, kHead.size()) != kHead) {
-    return Status::Corruption("partition.metadata does not begin with \"version: 0\" and \"topic_id: \"");
+    return Status::Corruption(
+        "partition.metadata does not begin with \"version: 0\" and \"topic_id: \"");
   }
   return Uuid::Parse(text.substr(kHead.size()));
 }

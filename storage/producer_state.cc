@@ -20,7 +20,8 @@ bool Follows(int32_t last, int32_t next) {
 }
 
 std::string Describe(const BatchHeader& batch) {
-  return "producer " + std::to_string(batch.producer_id.value()) + " epoch " + std::to_string(batch.producer_epoch);
+  return "producer " + std::to_string(batch.producer_id.value()) + " epoch " +
+         std::to_string(batch.producer_epoch);
 }
 
 void AddBatch(ProducerEntry& entry, const ProducerBatch& batch) {
@@ -44,18 +45,21 @@ ProducerState::Verdict ProducerState::Check(const BatchHeader& batch) const {
   const ProducerEntry& entry = found->second;
   if (batch.producer_epoch < entry.epoch) {
     return {kafka::ErrorCode::kInvalidProducerEpoch,
-            Describe(batch) + " is older than the current epoch " + std::to_string(entry.epoch), std::nullopt};
+            Describe(batch) + " is older than the current epoch " + std::to_string(entry.epoch),
+            std::nullopt};
   }
   if (batch.is_control() || batch.base_sequence == BatchHeader::kNoSequence) return {};
   if (batch.producer_epoch != entry.epoch) {
     if (batch.base_sequence == 0 || entry.epoch < 0) return {};
     return {kafka::ErrorCode::kOutOfOrderSequenceNumber,
-            Describe(batch) + " is new and must begin with sequence 0, not " + std::to_string(batch.base_sequence),
+            Describe(batch) + " is new and must begin with sequence 0, not " +
+                std::to_string(batch.base_sequence),
             std::nullopt};
   }
   for (size_t i = 0; i < entry.batch_count; ++i) {
     const ProducerBatch& known = entry.batches[i];
-    if (known.first_sequence() == batch.base_sequence && known.last_sequence == batch.last_sequence()) {
+    if (known.first_sequence() == batch.base_sequence &&
+        known.last_sequence == batch.last_sequence()) {
       return {kafka::ErrorCode::kNone, "", known};
     }
   }
@@ -80,7 +84,8 @@ void ProducerState::Observe(const BatchHeader& batch, int32_t coordinator_epoch)
     return;
   }
   if (batch.base_sequence != BatchHeader::kNoSequence) {
-    AddBatch(entry, {batch.last_sequence(), batch.last_offset_delta(), batch.last_offset, batch.max_timestamp_ms});
+    AddBatch(entry, {batch.last_sequence(), batch.last_offset_delta(), batch.last_offset,
+                     batch.max_timestamp_ms});
   }
   if (batch.is_transactional() && entry.transaction_first_offset == ProducerEntry::kNoTransaction) {
     entry.transaction_first_offset = batch.base_offset.value();
@@ -120,8 +125,10 @@ Result<ProducerState> ProducerState::DecodeSnapshot(std::string_view bytes) {
   ByteReader in(bytes);
   const int16_t version = in.ReadInt16();
   const uint32_t crc = in.ReadUint32();
-  if (!in.ok() || version != kSnapshotVersion) return Status::Corruption("producer snapshot of an unknown version");
-  if (crc != Crc32c(bytes.substr(kSnapshotCrcEnd))) return Status::Corruption("producer snapshot fails its checksum");
+  if (!in.ok() || version != kSnapshotVersion)
+    return Status::Corruption("producer snapshot of an unknown version");
+  if (crc != Crc32c(bytes.substr(kSnapshotCrcEnd)))
+    return Status::Corruption("producer snapshot fails its checksum");
   const int32_t count = in.CheckedCount(in.ReadInt32(), kSnapshotEntryBytes);
   ProducerState state;
   for (int32_t i = 0; i < count; ++i) {
@@ -138,12 +145,14 @@ Result<ProducerState> ProducerState::DecodeSnapshot(std::string_view bytes) {
     if (last.last_sequence != BatchHeader::kNoSequence) AddBatch(entry, last);
     state.producers_[id] = entry;
   }
-  if (!in.ok() || in.remaining() != 0) return Status::Corruption("producer snapshot has a wrong length");
+  if (!in.ok() || in.remaining() != 0)
+    return Status::Corruption("producer snapshot has a wrong length");
   return state;
 }
 
 int32_t CoordinatorEpochOfMarker(const BatchHeader& header, std::string_view batch) {
-  if (!header.is_control() || !header.is_transactional() || batch.size() < BatchHeader::kBytes) return -1;
+  if (!header.is_control() || !header.is_transactional() || batch.size() < BatchHeader::kBytes)
+    return -1;
   ByteReader in(batch.substr(BatchHeader::kBytes));
   in.ReadVarint();   // record length
   in.ReadInt8();     // attributes

@@ -1,9 +1,11 @@
 #pragma once
-// ProducerState: what a partition remembers of each idempotent producer (KIP-98), so that a resent batch is stored once and a gap is refused:
-// its epoch, its last five batches and the start of an open transaction. It is rebuilt from a .snapshot file and the batches after it.
+// ProducerState: what a partition remembers of each idempotent producer (KIP-98), so that a resent
+// batch is stored once and a gap is refused: its epoch, its last five batches and the start of an
+// open transaction. It is rebuilt from a .snapshot file and the batches after it.
 //
-// Rules (Kafka 4.x): an exact resend of a remembered batch is a success with its old offsets; otherwise a batch must follow the last sequence (2^31-1 wraps
-// to 0); a new epoch starts at 0; a lower epoch is refused; an unknown producer may start anywhere.
+// Rules (Kafka 4.x): an exact resend of a remembered batch is a success with its old offsets;
+// otherwise a batch must follow the last sequence (2^31-1 wraps to 0); a new epoch starts at 0; a
+// lower epoch is refused; an unknown producer may start anywhere.
 //
 // Thread rule: guarded by the log's owner.
 
@@ -41,8 +43,12 @@ struct ProducerEntry {
   std::array<ProducerBatch, kBatchesMax> batches;  // the first `batch_count`, oldest first
   size_t batch_count = 0;
 
-  const ProducerBatch* last_batch() const { return batch_count == 0 ? nullptr : &batches[batch_count - 1]; }
-  int32_t last_sequence() const { return batch_count == 0 ? BatchHeader::kNoSequence : last_batch()->last_sequence; }
+  const ProducerBatch* last_batch() const {
+    return batch_count == 0 ? nullptr : &batches[batch_count - 1];
+  }
+  int32_t last_sequence() const {
+    return batch_count == 0 ? BatchHeader::kNoSequence : last_batch()->last_sequence;
+  }
 };
 
 class ProducerState {
@@ -55,7 +61,8 @@ class ProducerState {
 
   // What to do with a client's batch that is about to be appended. Changes nothing.
   Verdict Check(const BatchHeader& batch) const;
-  // Takes an appended batch into account, whoever sent it. `coordinator_epoch`: of a transaction marker, else -1.
+  // Takes an appended batch into account, whoever sent it. `coordinator_epoch`: of a transaction
+  // marker, else -1.
   void Observe(const BatchHeader& batch, int32_t coordinator_epoch);
   // Forgets producers without an open transaction that were silent for longer than `expiration_ms`.
   void RemoveExpired(int64_t now_ms, int64_t expiration_ms);

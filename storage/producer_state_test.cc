@@ -32,13 +32,15 @@ BatchHeader Header(const Sent& sent, int64_t offset, int64_t time_ms = 1000) {
   return header;
 }
 
-// Sends batches as a leader would and tells what became of each: "@4" stored at offset 4, "=4" a resend of it, else the error.
+// Sends batches as a leader would and tells what became of each: "@4" stored at offset 4, "=4" a
+// resend of it, else the error.
 class Partition {
  public:
   std::string Send(const Sent& sent) {
     BatchHeader header = Header(sent, 0);
     const auto verdict = state.Check(header);
-    if (verdict.duplicate_of) return "=" + std::to_string(verdict.duplicate_of->first_offset().value());
+    if (verdict.duplicate_of)
+      return "=" + std::to_string(verdict.duplicate_of->first_offset().value());
     if (verdict.error == ErrorCode::kOutOfOrderSequenceNumber) return "order";
     if (verdict.error == ErrorCode::kInvalidProducerEpoch) return "epoch";
     state.Observe(Header(sent, end), -1);
@@ -53,7 +55,11 @@ class Partition {
 
 TEST(ProducerStateTest, Sequences) {
   Partition partition;
-  const struct { Sent sent; const char* verdict; const char* why; } rows[] = {
+  const struct {
+    Sent sent;
+    const char* verdict;
+    const char* why;
+  } rows[] = {
       {{0, 40, 10}, "@0", "an unknown producer may start anywhere"},
       {{0, 50, 1}, "@10", "next"},
       {{0, 50, 1}, "=10", "resent"},
@@ -131,7 +137,8 @@ TEST(ProducerStateTest, TheSnapshotIsKafkas) {
   for (const size_t damaged : {size_t{0}, size_t{3}, size_t{20}, bytes.size() - 1}) {
     std::string bad = bytes;
     bad[damaged] ^= 1;
-    EXPECT_EQ(ProducerState::DecodeSnapshot(bad).status().code(), StatusCode::kCorruption) << damaged;
+    EXPECT_EQ(ProducerState::DecodeSnapshot(bad).status().code(), StatusCode::kCorruption)
+        << damaged;
   }
   EXPECT_FALSE(ProducerState::DecodeSnapshot(bytes.substr(0, bytes.size() - 1)).ok());
   EXPECT_FALSE(ProducerState::DecodeSnapshot("").ok());

@@ -7,15 +7,18 @@
 namespace sluice::storage {
 namespace {
 
-// What one stored batch may inflate to at most: a guard against a hostile one, far above any message.max.bytes in use.
+// What one stored batch may inflate to at most: a guard against a hostile one, far above any
+// message.max.bytes in use.
 constexpr size_t kInflatedBytesMax = 256u << 20;
 
 }  // namespace
 
-Result<std::optional<RecordPlace>> FirstRecordAtOrAfter(std::string_view batch, int64_t timestamp_ms, Offset from) {
+Result<std::optional<RecordPlace>> FirstRecordAtOrAfter(std::string_view batch,
+                                                        int64_t timestamp_ms, Offset from) {
   SLUICE_ASSIGN_OR_RETURN(const auto view, kafka::RecordBatchView::Parse(batch));
   std::string storage;
-  SLUICE_ASSIGN_OR_RETURN(const std::string_view plain, kafka::PlainRecords(view, kInflatedBytesMax, storage));
+  SLUICE_ASSIGN_OR_RETURN(const std::string_view plain,
+                          kafka::PlainRecords(view, kInflatedBytesMax, storage));
   kafka::RecordIterator records(view, plain);
   kafka::Record record;
   while (records.Next(record)) {

@@ -1,5 +1,6 @@
 #pragma once
-// Looking inside a stored batch for a record by its timestamp. Compressed batches are inflated for it; nobody does this on the hot path.
+// Looking inside a stored batch for a record by its timestamp. Compressed batches are inflated for
+// it; nobody does this on the hot path.
 //
 // Thread rule: pure functions.
 
@@ -17,7 +18,9 @@ struct RecordPlace {
   int64_t timestamp_ms = -1;
 };
 
-// The first record of `batch` (whole, as stored) at or above `from` whose timestamp is at least `timestamp_ms`; nullopt when there is none.
-Result<std::optional<RecordPlace>> FirstRecordAtOrAfter(std::string_view batch, int64_t timestamp_ms, Offset from);
+// The first record of `batch` (whole, as stored) at or above `from` whose timestamp is at least
+// `timestamp_ms`; nullopt when there is none.
+Result<std::optional<RecordPlace>> FirstRecordAtOrAfter(std::string_view batch,
+                                                        int64_t timestamp_ms, Offset from);
 
 }  // namespace sluice::storage

@@ -29,7 +29,9 @@ class Recovery {
   }
 
  private:
-  std::string PathTo(std::string_view name) const { return options_.directory + "/" + std::string(name); }
+  std::string PathTo(std::string_view name) const {
+    return options_.directory + "/" + std::string(name);
+  }
   Offset end() const { return state_.segments.back()->end_offset(); }
 
   Status PrepareDirectory() {
@@ -68,15 +70,16 @@ class Recovery {
     auto id = ParsePartitionMetadata(text);
     if (!id.ok()) return Status::Corruption(path + ": " + id.status().message());
     if (options_.topic_id.IsZero() || *id == options_.topic_id) return Status::Ok();
-    return Status::Fenced(options_.directory + " belongs to topic id " + id->ToString() + ", not to " +
-                          options_.topic_id.ToString());
+    return Status::Fenced(options_.directory + " belongs to topic id " + id->ToString() +
+                          ", not to " + options_.topic_id.ToString());
   }
 
   Status OpenSegments() {
     if (bases_.empty()) {
       bases_.push_back(options_.log_start_offset.value_or(Offset(0)));
       state_.directory_created = true;
-      SLUICE_ASSIGN_OR_RETURN(auto segment, Segment::Create(fs_, options_.directory, bases_.front()));
+      SLUICE_ASSIGN_OR_RETURN(auto segment,
+                              Segment::Create(fs_, options_.directory, bases_.front()));
       state_.segments.push_back(std::move(segment));
       return Status::Ok();
     }
@@ -87,13 +90,17 @@ class Recovery {
     return Status::Ok();
   }
 
-  // Below it every byte had been synced. A log's start may pass what was synced, and takes the recovery point along: then that tells nothing.
+  // Below it every byte had been synced. A log's start may pass what was synced, and takes the
+  // recovery point along: then that tells nothing.
   Offset SyncedUpto() const {
-    return options_.recovery_point > options_.log_start_offset.value_or(Offset(0)) ? options_.recovery_point : Offset(0);
+    return options_.recovery_point > options_.log_start_offset.value_or(Offset(0))
+               ? options_.recovery_point
+               : Offset(0);
   }
 
-  // Whether all of segment `i` had been synced when the last process stopped, its indexes too. Where the recovery point is exactly its end, the
-  // flush may have come before the roll, and only the .log was in it.
+  // Whether all of segment `i` had been synced when the last process stopped, its indexes too.
+  // Where the recovery point is exactly its end, the flush may have come before the roll, and only
+  // the .log was in it.
   bool Trusted(size_t i) const {
     return options_.clean || (i + 1 < bases_.size() && bases_[i + 1] < SyncedUpto());
   }
@@ -103,15 +110,20 @@ class Recovery {
     for (size_t i = 0; i < state_.segments.size(); ++i) {
       Segment& segment = *state_.segments[i];
       if (Trusted(i)) {
-        SLUICE_ASSIGN_OR_RETURN(const bool sound, segment.Load(options_.config.index_interval_bytes));
+        SLUICE_ASSIGN_OR_RETURN(const bool sound,
+                                segment.Load(options_.config.index_interval_bytes));
         if (sound) continue;
         LOG(WARNING) << segment.path() << ": its indexes do not fit; they are built again";
       }
       state_.scanned_from = std::min(state_.scanned_from, segment.base_offset());
-      SLUICE_ASSIGN_OR_RETURN(ScanOutcome outcome, ScanAndIndex(segment, options_.config.index_interval_bytes));
+      SLUICE_ASSIGN_OR_RETURN(ScanOutcome outcome,
+                              ScanAndIndex(segment, options_.config.index_interval_bytes));
       // A tail torn off exactly between two batches shows only in what follows.
-      const bool hole = !outcome.damaged && !Trusted(i) && i + 1 < bases_.size() && segment.end_offset() < bases_[i + 1];
-      if (hole) outcome.reason = "the records up to offset " + std::to_string(bases_[i + 1].value()) + " are missing";
+      const bool hole = !outcome.damaged && !Trusted(i) && i + 1 < bases_.size() &&
+                        segment.end_offset() < bases_[i + 1];
+      if (hole)
+        outcome.reason =
+            "the records up to offset " + std::to_string(bases_[i + 1].value()) + " are missing";
       if (!outcome.damaged && !hole) {
         if (Trusted(i)) SLUICE_RETURN_IF_ERROR(SyncIndexes(segment));
         continue;
@@ -133,22 +145,26 @@ class Recovery {
   // Ok when the damage in segment `i` is a torn tail.
   Status JudgeDamage(size_t i, const ScanOutcome& outcome) {
     const Segment& segment = *state_.segments[i];
-    const std::string place = segment.path() + ": " + outcome.reason + " at position " + std::to_string(segment.size_bytes());
+    const std::string place = segment.path() + ": " + outcome.reason + " at position " +
+                              std::to_string(segment.size_bytes());
     if (segment.end_offset() < SyncedUpto()) {
       return Status::Corruption(place + ", offset " + std::to_string(segment.end_offset().value()) +
-                                "; it lies below the recovery point " + std::to_string(options_.recovery_point.value()) +
+                                "; it lies below the recovery point " +
+                                std::to_string(options_.recovery_point.value()) +
                                 ", up to which everything had been synced. Nothing was cut");
     }
     if (options_.cut_unsynced_damage) return Status::Ok();
     if (outcome.valid_batch_after) {
-      return Status::Corruption(place + "; a valid batch follows at position " + std::to_string(*outcome.valid_batch_after) +
+      return Status::Corruption(place + "; a valid batch follows at position " +
+                                std::to_string(*outcome.valid_batch_after) +
                                 ", so this is no torn tail. Nothing was cut");
     }
     for (size_t later = i + 1; later < state_.segments.size(); ++later) {
       SLUICE_ASSIGN_OR_RETURN(const uint64_t size, state_.segments[later]->file()->Size());
       if (size > 0) {
-        return Status::Corruption(place + "; " + state_.segments[later]->path() +
-                                  " follows with records, so this is no torn tail. Nothing was cut");
+        return Status::Corruption(
+            place + "; " + state_.segments[later]->path() +
+            " follows with records, so this is no torn tail. Nothing was cut");
       }
     }
     return Status::Ok();
@@ -166,12 +182,14 @@ class Recovery {
     }
     Segment& segment = *state_.segments[i];
     report.truncated_bytes += outcome.file_size_bytes - segment.size_bytes();
-    report.message = segment.path() + ": cut " + std::to_string(report.truncated_bytes) + " bytes of a torn tail at position " +
-                     std::to_string(segment.size_bytes()) + " (" + outcome.reason + "); the log ends at offset " +
+    report.message = segment.path() + ": cut " + std::to_string(report.truncated_bytes) +
+                     " bytes of a torn tail at position " + std::to_string(segment.size_bytes()) +
+                     " (" + outcome.reason + "); the log ends at offset " +
                      std::to_string(segment.end_offset().value());
     LOG(WARNING) << report.message;
     SLUICE_RETURN_IF_ERROR(segment.CutTail());
-    // A segment that was removed and comes back after the next crash would lie in the middle of newer records.
+    // A segment that was removed and comes back after the next crash would lie in the middle of
+    // newer records.
     return fs_.SyncDirectory(options_.directory);
   }
 
@@ -179,31 +197,37 @@ class Recovery {
     for (size_t i = 0; i + 1 < state_.segments.size(); ++i) {
       if (state_.segments[i]->end_offset() <= state_.segments[i + 1]->base_offset()) continue;
       return Status::Corruption(state_.segments[i]->path() + " ends at offset " +
-                                std::to_string(state_.segments[i]->end_offset().value()) + ", above the next segment's base");
+                                std::to_string(state_.segments[i]->end_offset().value()) +
+                                ", above the next segment's base");
     }
     if (end() < SyncedUpto()) {
-      return Status::Corruption(options_.directory + " ends at offset " + std::to_string(end().value()) +
-                                ", below the recovery point " + std::to_string(options_.recovery_point.value()) +
+      return Status::Corruption(options_.directory + " ends at offset " +
+                                std::to_string(end().value()) + ", below the recovery point " +
+                                std::to_string(options_.recovery_point.value()) +
                                 ", up to which everything had been synced");
     }
-    state_.log_start = std::max(state_.segments.front()->base_offset(), options_.log_start_offset.value_or(Offset(0)));
+    state_.log_start = std::max(state_.segments.front()->base_offset(),
+                                options_.log_start_offset.value_or(Offset(0)));
     if (state_.log_start > end()) SLUICE_RETURN_IF_ERROR(StartAgain());
-    state_.flushed = options_.clean ? end() : std::clamp(options_.recovery_point, state_.log_start, end());
+    state_.flushed =
+        options_.clean ? end() : std::clamp(options_.recovery_point, state_.log_start, end());
     state_.report.recovered_upto = end();
     return Status::Ok();
   }
 
-  // All that is left lies below the log's start: records that had been deleted. An unsynced tail was lost.
+  // All that is left lies below the log's start: records that had been deleted. An unsynced tail
+  // was lost.
   Status StartAgain() {
-    LOG(WARNING) << options_.directory << " ends at offset " << end() << " and starts at " << state_.log_start
-                 << ": it goes on empty at its start";
+    LOG(WARNING) << options_.directory << " ends at offset " << end() << " and starts at "
+                 << state_.log_start << ": it goes on empty at its start";
     while (!state_.segments.empty()) {
       for (const std::string& path : state_.segments.back()->FilePaths()) {
         if (fs_.Exists(path)) SLUICE_RETURN_IF_ERROR(fs_.Remove(path));
       }
       state_.segments.pop_back();
     }
-    SLUICE_ASSIGN_OR_RETURN(auto segment, Segment::Create(fs_, options_.directory, state_.log_start));
+    SLUICE_ASSIGN_OR_RETURN(auto segment,
+                            Segment::Create(fs_, options_.directory, state_.log_start));
     state_.segments.push_back(std::move(segment));
     return fs_.SyncDirectory(options_.directory);
   }
@@ -217,7 +241,8 @@ class Recovery {
       if (epochs.ok()) {
         state_.epochs = std::move(*epochs);
       } else {
-        LOG(WARNING) << path << ": " << epochs.status().message() << "; the history is read from the batches";
+        LOG(WARNING) << path << ": " << epochs.status().message()
+                     << "; the history is read from the batches";
         from = Offset(0);
       }
     } else {
@@ -226,10 +251,12 @@ class Recovery {
     const auto before = state_.epochs.entries();
     // An epoch may start at the end, where its leader has written nothing yet, but not above.
     state_.epochs.TruncateFromEnd(end() + 1);
-    SLUICE_RETURN_IF_ERROR(ForEachBatch(state_.segments, std::max(from, state_.log_start), [&](const BatchHeader& batch, BatchScanner&) {
-      state_.epochs.Assign(batch.leader_epoch, batch.base_offset);
-      return Status::Ok();
-    }));
+    SLUICE_RETURN_IF_ERROR(ForEachBatch(state_.segments, std::max(from, state_.log_start),
+                                        [&](const BatchHeader& batch, BatchScanner&) {
+                                          state_.epochs.Assign(batch.leader_epoch,
+                                                               batch.base_offset);
+                                          return Status::Ok();
+                                        }));
     state_.epochs.TruncateFromStart(state_.log_start);
     state_.epochs_changed = state_.epochs.entries() != before;
     return Status::Ok();
@@ -243,11 +270,10 @@ class Recovery {
 
 }  // namespace
 
-Result<LogState> RecoverLog(const LogOptions& options) {
-  return Recovery(options).Run();
-}
+Result<LogState> RecoverLog(const LogOptions& options) { return Recovery(options).Run(); }
 
-Result<ProducerState> LoadProducers(const LogOptions& options, const std::vector<std::unique_ptr<Segment>>& segments) {
+Result<ProducerState> LoadProducers(const LogOptions& options,
+                                    const std::vector<std::unique_ptr<Segment>>& segments) {
   FileSystem& fs = *options.file_system;
   const Offset end = segments.back()->end_offset();
   std::vector<Offset> snapshots;
@@ -263,7 +289,8 @@ Result<ProducerState> LoadProducers(const LogOptions& options, const std::vector
     const Offset offset = snapshots.back();
     snapshots.pop_back();
     const std::string path = options.directory + "/" + OffsetFileName(offset, kSnapshotSuffix);
-    const bool is_base = std::any_of(segments.begin(), segments.end(), [&](const auto& s) { return s->base_offset() == offset; });
+    const bool is_base = std::any_of(segments.begin(), segments.end(),
+                                     [&](const auto& s) { return s->base_offset() == offset; });
     if (found && is_base) continue;
     if (!found && offset <= end && offset >= from) {
       SLUICE_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(fs, path));
@@ -278,16 +305,17 @@ Result<ProducerState> LoadProducers(const LogOptions& options, const std::vector
     // Above the end, unreadable, or taken at a stop and since overtaken.
     SLUICE_RETURN_IF_ERROR(fs.Remove(path));
   }
-  SLUICE_RETURN_IF_ERROR(ForEachBatch(segments, from, [&](const BatchHeader& batch, BatchScanner& scanner) -> Status {
-    if (batch.base_offset < from || !batch.has_producer()) return Status::Ok();
-    int32_t coordinator_epoch = -1;
-    if (batch.is_control()) {
-      SLUICE_ASSIGN_OR_RETURN(const std::string_view bytes, scanner.Bytes());
-      coordinator_epoch = CoordinatorEpochOfMarker(batch, bytes);
-    }
-    producers.Observe(batch, coordinator_epoch);
-    return Status::Ok();
-  }));
+  SLUICE_RETURN_IF_ERROR(
+      ForEachBatch(segments, from, [&](const BatchHeader& batch, BatchScanner& scanner) -> Status {
+        if (batch.base_offset < from || !batch.has_producer()) return Status::Ok();
+        int32_t coordinator_epoch = -1;
+        if (batch.is_control()) {
+          SLUICE_ASSIGN_OR_RETURN(const std::string_view bytes, scanner.Bytes());
+          coordinator_epoch = CoordinatorEpochOfMarker(batch, bytes);
+        }
+        producers.Observe(batch, coordinator_epoch);
+        return Status::Ok();
+      }));
   producers.RemoveExpired(options.clock->WallMs(), options.config.producer_id_expiration_ms);
   return producers;
 }

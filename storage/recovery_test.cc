@@ -1,4 +1,5 @@
-// What a start finds after every kind of stop: torn tails are cut and told, damage is named and left alone.
+// What a start finds after every kind of stop: torn tails are cut and told, damage is named and
+// left alone.
 
 #include "storage/recovery.h"
 
@@ -11,9 +12,9 @@ namespace {
 
 using ::testing::Contains;
 using ::testing::HasSubstr;
-using ::testing::Not;
 using testing::kLogDirectory;
 using testing::MakeBatch;
+using ::testing::Not;
 
 constexpr char kFirstLog[] = "00000000000000000000.log";
 
@@ -85,13 +86,15 @@ TEST_F(RecoveryTest, DamageBelowTheRecoveryPointIsNeverCut) {
       const auto log = TryOpen(4, cut);
       ASSERT_EQ(log.status().code(), StatusCode::kCorruption) << at;
       EXPECT_THAT(log.status().message(), HasSubstr(Path(kFirstLog)));
-      EXPECT_THAT(log.status().message(), HasSubstr("position " + std::to_string(at / batch * batch)));
+      EXPECT_THAT(log.status().message(),
+                  HasSubstr("position " + std::to_string(at / batch * batch)));
     }
     EXPECT_EQ(FileBytes(kFirstLog), damaged);
   }
   Overwrite(kFirstLog, 0, whole);
   Cut(kFirstLog, 3 * batch);
-  EXPECT_EQ(TryOpen(4).status().code(), StatusCode::kCorruption) << "a batch that had been synced is missing";
+  EXPECT_EQ(TryOpen(4).status().code(), StatusCode::kCorruption)
+      << "a batch that had been synced is missing";
   EXPECT_TRUE(TryOpen(3).ok());
 }
 
@@ -101,13 +104,15 @@ TEST_F(RecoveryTest, DamageWithAValidBatchBehindItIsNoTornTail) {
   const std::string whole = FileBytes(kFirstLog);
   const size_t batch = whole.size() / 4;
   Stop();
-  for (const size_t at : {batch + 70, batch + 8, batch + 16}) {  // in the records, the length, the magic
+  for (const size_t at :
+       {batch + 70, batch + 8, batch + 16}) {  // in the records, the length, the magic
     std::string damaged = whole;
     damaged[at] ^= 0x10;
     Overwrite(kFirstLog, 0, damaged);
     const auto log = TryOpen(1);
     ASSERT_EQ(log.status().code(), StatusCode::kCorruption) << at;
-    EXPECT_THAT(log.status().message(), HasSubstr("a valid batch follows at position " + std::to_string(2 * batch)));
+    EXPECT_THAT(log.status().message(),
+                HasSubstr("a valid batch follows at position " + std::to_string(2 * batch)));
     EXPECT_EQ(FileBytes(kFirstLog), damaged);
   }
   auto log = TryOpen(1, true);
@@ -152,8 +157,10 @@ TEST_F(RecoveryTest, LostIndexesAreBuiltAgain) {
   for (const std::string& name : Files()) {
     if (!name.ends_with("index")) continue;
     indexes[name] = FileBytes(name);
-    if (indexes.size() % 3 == 0) ASSERT_TRUE(fs_.Remove(Path(name)).ok());
-    else Cut(name, 5);
+    if (indexes.size() % 3 == 0)
+      ASSERT_TRUE(fs_.Remove(Path(name)).ok());
+    else
+      Cut(name, 5);
   }
   LogOptions options = Options();
   options.clean = true;
@@ -171,25 +178,29 @@ TEST_F(RecoveryTest, ACrashedLogsIndexesEqualThoseOfAClosedOne) {
   for (int i = 0; i < 40; ++i) Append({.timestamp_ms = 1000 + i % 7, .value_bytes = 150});
   Kill();
   ASSERT_TRUE(log_->Close().ok());
-  const std::string recovered = FileBytes("00000000000000000000.index") + FileBytes("00000000000000000000.timeindex");
+  const std::string recovered =
+      FileBytes("00000000000000000000.index") + FileBytes("00000000000000000000.timeindex");
   log_.reset();
   ASSERT_TRUE(fs_.RemoveAll(kLogDirectory).ok());
   Open();
   for (int i = 0; i < 40; ++i) Append({.timestamp_ms = 1000 + i % 7, .value_bytes = 150});
   ASSERT_TRUE(log_->Close().ok());
-  EXPECT_EQ(FileBytes("00000000000000000000.index") + FileBytes("00000000000000000000.timeindex"), recovered);
+  EXPECT_EQ(FileBytes("00000000000000000000.index") + FileBytes("00000000000000000000.timeindex"),
+            recovered);
 }
 
 TEST_F(RecoveryTest, LeftoversGo) {
   Open();
   Append();
   Stop();
-  for (const char* name : {"00000000000000000000.log.deleted", "leader-epoch-checkpoint.tmp", "00000000000000000007.index",
-                           "00000000000000000007.timeindex", "00000000000000000099.snapshot"}) {
+  for (const char* name : {"00000000000000000000.log.deleted", "leader-epoch-checkpoint.tmp",
+                           "00000000000000000007.index", "00000000000000000007.timeindex",
+                           "00000000000000000099.snapshot"}) {
     ASSERT_TRUE(fs_.Open(Path(name), OpenMode::kCreate).ok());
   }
   ASSERT_TRUE(TryOpen(0).ok());
-  EXPECT_THAT(Files(), ::testing::UnorderedElementsAre(kFirstLog, "leader-epoch-checkpoint", "partition.metadata"));
+  EXPECT_THAT(Files(), ::testing::UnorderedElementsAre(kFirstLog, "leader-epoch-checkpoint",
+                                                       "partition.metadata"));
 }
 
 TEST_F(RecoveryTest, ADamagedEpochHistoryIsReadFromTheBatches) {
@@ -210,7 +221,11 @@ TEST_F(RecoveryTest, ADamagedSnapshotGivesWayToAnOlderOne) {
   config_.segment_bytes = 400;
   Open();
   for (int i = 0; i < 12; ++i) {
-    Append({.timestamp_ms = clock_.WallMs(), .value_bytes = 100, .producer_id = 4, .producer_epoch = 1, .base_sequence = i});
+    Append({.timestamp_ms = clock_.WallMs(),
+            .value_bytes = 100,
+            .producer_id = 4,
+            .producer_epoch = 1,
+            .base_sequence = i});
   }
   Stop();
   std::string newest;
@@ -220,8 +235,13 @@ TEST_F(RecoveryTest, ADamagedSnapshotGivesWayToAnOlderOne) {
   ASSERT_FALSE(newest.empty());
   fs_.FlipBit(Path(newest), 12, 0);
   Open();
-  EXPECT_EQ(log_->AppendAsLeader(MakeBatch({.timestamp_ms = clock_.WallMs(), .value_bytes = 100, .producer_id = 4,
-                                            .producer_epoch = 1, .base_sequence = 10}), LeaderEpoch(0))->info.first_offset,
+  EXPECT_EQ(log_->AppendAsLeader(MakeBatch({.timestamp_ms = clock_.WallMs(),
+                                            .value_bytes = 100,
+                                            .producer_id = 4,
+                                            .producer_epoch = 1,
+                                            .base_sequence = 10}),
+                                 LeaderEpoch(0))
+                ->info.first_offset,
             Offset(10));
   EXPECT_EQ(Append({.producer_id = 4, .producer_epoch = 1, .base_sequence = 12}), Offset(12));
 }

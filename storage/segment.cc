@@ -19,7 +19,8 @@ Segment::Segment(FileSystem& fs, const std::string& directory, Offset base)
       offset_index_(fs, PathOf(directory, base, kIndexSuffix), base),
       time_index_(fs, PathOf(directory, base, kTimeIndexSuffix), base) {}
 
-Result<std::unique_ptr<Segment>> Segment::Create(FileSystem& fs, const std::string& directory, Offset base) {
+Result<std::unique_ptr<Segment>> Segment::Create(FileSystem& fs, const std::string& directory,
+                                                 Offset base) {
   std::unique_ptr<Segment> segment(new Segment(fs, directory, base));
   SLUICE_ASSIGN_OR_RETURN(segment->file_, fs.Open(segment->path_, OpenMode::kCreateTruncate));
   // Indexes left over from a segment of the same name would be appended to.
@@ -29,14 +30,16 @@ Result<std::unique_ptr<Segment>> Segment::Create(FileSystem& fs, const std::stri
   return segment;
 }
 
-Result<std::unique_ptr<Segment>> Segment::Open(FileSystem& fs, const std::string& directory, Offset base) {
+Result<std::unique_ptr<Segment>> Segment::Open(FileSystem& fs, const std::string& directory,
+                                               Offset base) {
   std::unique_ptr<Segment> segment(new Segment(fs, directory, base));
   SLUICE_ASSIGN_OR_RETURN(segment->file_, fs.Open(segment->path_, OpenMode::kReadWrite));
   return segment;
 }
 
 size_t Segment::index_bytes() const {
-  return std::max(offset_index_.count() * OffsetIndex::kEntryBytes, time_index_.count() * TimeIndex::kEntryBytes);
+  return std::max(offset_index_.count() * OffsetIndex::kEntryBytes,
+                  time_index_.count() * TimeIndex::kEntryBytes);
 }
 
 Result<bool> Segment::Load(int32_t index_interval_bytes) {
@@ -55,7 +58,8 @@ Result<bool> Segment::Load(int32_t index_interval_bytes) {
   max_timestamp_ = time_index_.last();
   size_ = offset_index_.last().position;
   BatchScanner tail(*file_, size_, file_size);
-  bool entry_batch = offset_index_.count() > 0;  // it has its entry: only what follows counts towards the next one
+  bool entry_batch =
+      offset_index_.count() > 0;  // it has its entry: only what follows counts towards the next one
   while (true) {
     SLUICE_ASSIGN_OR_RETURN(const bool more, tail.Next());
     if (!more) break;
@@ -103,9 +107,11 @@ Status Segment::Write(std::span<const std::string_view> parts, size_t size_bytes
     written_ = size_ + size_bytes;
     return written;
   }
-  // Some of it may have reached the file. Left there, it would follow the next, shorter batch and look like damage.
+  // Some of it may have reached the file. Left there, it would follow the next, shorter batch and
+  // look like damage.
   if (Status cut = file_->Truncate(size_); !cut.ok()) {
-    return Status::IoError(path_ + ": " + written.message() + "; then cutting the rest off failed: " + cut.message());
+    return Status::IoError(path_ + ": " + written.message() +
+                           "; then cutting the rest off failed: " + cut.message());
   }
   return written;
 }
@@ -115,7 +121,8 @@ Status Segment::Note(const BatchHeader& batch, int32_t index_interval_bytes) {
   CHECK_LE(size_ + batch.size_bytes, kBytesMax) << path_;
   const auto position = static_cast<uint32_t>(size_);
   if (!first_timestamp_ms_) first_timestamp_ms_ = batch.max_timestamp_ms;
-  if (batch.max_timestamp_ms > max_timestamp_.timestamp_ms) max_timestamp_ = {batch.max_timestamp_ms, batch.last_offset};
+  if (batch.max_timestamp_ms > max_timestamp_.timestamp_ms)
+    max_timestamp_ = {batch.max_timestamp_ms, batch.last_offset};
   size_ += batch.size_bytes;
   written_ = std::max(written_, size_);
   end_ = batch.last_offset + 1;
@@ -142,13 +149,20 @@ void Segment::Remember(const BatchHeader& batch, uint32_t position) {
 
 std::optional<BatchPlace> Segment::FindRecent(Offset offset) const {
   if (recent_.empty()) return std::nullopt;
-  const auto at = [&](size_t i) -> const BatchPlace& { return recent_[(recent_begin_ + i) % recent_.size()]; };
-  // The oldest remembered batch answers only for offsets that it holds itself: one below may lie in a batch before it.
-  if (offset < at(0).base_offset || offset > at(recent_.size() - 1).last_offset) return std::nullopt;
+  const auto at = [&](size_t i) -> const BatchPlace& {
+    return recent_[(recent_begin_ + i) % recent_.size()];
+  };
+  // The oldest remembered batch answers only for offsets that it holds itself: one below may lie in
+  // a batch before it.
+  if (offset < at(0).base_offset || offset > at(recent_.size() - 1).last_offset)
+    return std::nullopt;
   size_t low = 0, high = recent_.size() - 1;
   while (low < high) {
     const size_t middle = low + (high - low) / 2;
-    if (at(middle).last_offset < offset) low = middle + 1; else high = middle;
+    if (at(middle).last_offset < offset)
+      low = middle + 1;
+    else
+      high = middle;
   }
   return at(low);
 }
@@ -167,13 +181,14 @@ Result<std::optional<BatchPlace>> Segment::Locate(Offset offset) const {
     if (!more) break;
     const BatchHeader& batch = scanner.header();
     if (batch.last_offset >= offset) {
-      return std::optional(BatchPlace{batch.base_offset, batch.last_offset, static_cast<uint32_t>(scanner.position()),
-                                      batch.size_bytes});
+      return std::optional(BatchPlace{batch.base_offset, batch.last_offset,
+                                      static_cast<uint32_t>(scanner.position()), batch.size_bytes});
     }
   }
   if (!scanner.damaged()) return std::optional<BatchPlace>();
-  return Status::Corruption(path_ + ": no batch begins at position " + std::to_string(scanner.next_position()) +
-                            " where offset " + std::to_string(offset.value()) + " was looked for");
+  return Status::Corruption(path_ + ": no batch begins at position " +
+                            std::to_string(scanner.next_position()) + " where offset " +
+                            std::to_string(offset.value()) + " was looked for");
 }
 
 Status Segment::TruncateTo(Offset offset, int32_t index_interval_bytes) {
@@ -181,12 +196,14 @@ Status Segment::TruncateTo(Offset offset, int32_t index_interval_bytes) {
   if (!cut) return Status::Ok();
   SLUICE_RETURN_IF_ERROR(offset_index_.TruncateTo(cut->base_offset));
   SLUICE_RETURN_IF_ERROR(time_index_.TruncateTo(cut->base_offset));
-  // Load reads the files; and were one index behind the other in it, the largest timestamp would come out too small.
+  // Load reads the files; and were one index behind the other in it, the largest timestamp would
+  // come out too small.
   SLUICE_RETURN_IF_ERROR(offset_index_.file().Spill());
   SLUICE_RETURN_IF_ERROR(time_index_.file().Spill());
   SLUICE_RETURN_IF_ERROR(file_->Truncate(cut->position));
   SLUICE_ASSIGN_OR_RETURN(const bool sound, Load(index_interval_bytes));
-  if (!sound) return Status::Corruption(path_ + ": damaged before position " + std::to_string(cut->position));
+  if (!sound)
+    return Status::Corruption(path_ + ": damaged before position " + std::to_string(cut->position));
   return file_->Sync();
 }
 
@@ -197,7 +214,8 @@ Status Segment::CutTail() {
 }
 
 Status Segment::Seal() {
-  // Forced, so that the last entry tells the segment's largest timestamp to retention and to the next start.
+  // Forced, so that the last entry tells the segment's largest timestamp to retention and to the
+  // next start.
   if (size_ > 0) SLUICE_RETURN_IF_ERROR(time_index_.MaybeAppend(max_timestamp_));
   SLUICE_RETURN_IF_ERROR(offset_index_.file().Spill());
   return time_index_.file().Spill();

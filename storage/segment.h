@@ -1,13 +1,15 @@
 #pragma once
-// Segment: one .log file with its offset and time index. It knows where its batches lie; which segments there are, and what offsets the next
-// batch gets, is the log's business.
+// Segment: one .log file with its offset and time index. It knows where its batches lie; which
+// segments there are, and what offsets the next batch gets, is the log's business.
 //
 // Invariants:
-//   1. size_bytes() is the end of the last whole batch; a failed write leaves it unchanged and its bytes are cut off again.
+//   1. size_bytes() is the end of the last whole batch; a failed write leaves it unchanged and its
+//   bytes are cut off again.
 //   2. Index entries point at batches below size_bytes().
 //   3. Offsets are at least base_offset() and at most 2^31-1 above it, positions below 2^31.
 //
-// Thread rule: guarded by the log's owner; file() may be read by anyone up to a size seen under the guard.
+// Thread rule: guarded by the log's owner; file() may be read by anyone up to a size seen under the
+// guard.
 
 #include <array>
 #include <memory>
@@ -37,12 +39,16 @@ class Segment {
   static constexpr uint64_t kBytesMax = 2147483647;
 
   // A new, empty segment, whatever was in a file of that name.
-  static Result<std::unique_ptr<Segment>> Create(FileSystem& fs, const std::string& directory, Offset base);
+  static Result<std::unique_ptr<Segment>> Create(FileSystem& fs, const std::string& directory,
+                                                 Offset base);
   // Opens a .log file; what it holds is learnt by Load or ScanAndIndex.
-  static Result<std::unique_ptr<Segment>> Open(FileSystem& fs, const std::string& directory, Offset base);
+  static Result<std::unique_ptr<Segment>> Open(FileSystem& fs, const std::string& directory,
+                                               Offset base);
 
   Offset base_offset() const { return base_; }
-  Offset end_offset() const { return end_; }  // one above the last batch's last offset; base_offset() when empty
+  Offset end_offset() const {
+    return end_;
+  }  // one above the last batch's last offset; base_offset() when empty
   uint32_t size_bytes() const { return static_cast<uint32_t>(size_); }
   int64_t max_timestamp_ms() const { return max_timestamp_.timestamp_ms; }
   // The last offset of the batch that holds max_timestamp_ms.
@@ -54,30 +60,34 @@ class Segment {
   // The largest of the two indexes' entry counts.
   size_t index_bytes() const;
 
-  // Trusts the indexes and walks only the batches after the last entry. False when they do not fit the log, or the tail is
-  // damaged: Rebuild then. `index_interval_bytes` as in Note.
+  // Trusts the indexes and walks only the batches after the last entry. False when they do not fit
+  // the log, or the tail is damaged: Rebuild then. `index_interval_bytes` as in Note.
   Result<bool> Load(int32_t index_interval_bytes);
-  // Prepares for a scan of the whole file by Note: both indexes empty, size 0. Returns the file's size.
+  // Prepares for a scan of the whole file by Note: both indexes empty, size 0. Returns the file's
+  // size.
   Result<uint64_t> BeginRebuild();
 
   // Writes bytes of whole batches at the end. Follow with Note for each of them.
   Status Write(std::span<const std::string_view> parts, size_t size_bytes);
-  // Takes a batch that lies at the end of what was noted before into account, and indexes it when `index_interval_bytes` have passed since
-  // the last entry.
+  // Takes a batch that lies at the end of what was noted before into account, and indexes it when
+  // `index_interval_bytes` have passed since the last entry.
   Status Note(const BatchHeader& batch, int32_t index_interval_bytes);
 
   // The first batch whose last offset is at least `offset`; nullopt when there is none.
   Result<std::optional<BatchPlace>> Locate(Offset offset) const;
   // A scanner that starts at or before the batch holding `offset`.
   Result<BatchScanner> ScanFrom(Offset offset, size_t chunk_bytes) const;
-  BatchScanner ScanAt(uint32_t position, size_t chunk_bytes) const { return {*file_, position, size_, chunk_bytes}; }
+  BatchScanner ScanAt(uint32_t position, size_t chunk_bytes) const {
+    return {*file_, position, size_, chunk_bytes};
+  }
   const TimeIndex& time_index() const { return time_index_; }
 
   // Removes the batches that hold `offset` or more, and syncs the file.
   Status TruncateTo(Offset offset, int32_t index_interval_bytes);
   // Cuts the file behind what was noted.
   Status CutTail();
-  // Forces the last time index entry, writes both indexes out: the segment will not grow again (or the log closes).
+  // Forces the last time index entry, writes both indexes out: the segment will not grow again (or
+  // the log closes).
   Status Seal();
   // Seal must have run: the files to sync, the log first. The indexes' descriptors are let go.
   Result<std::vector<std::shared_ptr<File>>> SealedFiles();
@@ -104,7 +114,8 @@ class Segment {
   TimeIndex::Entry max_timestamp_{TimeIndex::kNoTimestamp, base_};
   std::optional<int64_t> first_timestamp_ms_;
   uint64_t bytes_since_index_ = 0;
-  // The newest batches, consecutive, oldest first from recent_begin_ on: those who read the tail find their place without the index.
+  // The newest batches, consecutive, oldest first from recent_begin_ on: those who read the tail
+  // find their place without the index.
   std::vector<BatchPlace> recent_;
   size_t recent_begin_ = 0;
 };

@@ -1,5 +1,6 @@
 #pragma once
-// Reading whole segments: recovery's scan that checks every batch and builds the indexes again, and the walk over all headers of a log.
+// Reading whole segments: recovery's scan that checks every batch and builds the indexes again, and
+// the walk over all headers of a log.
 //
 // Thread rule: as the segments.
 
@@ -20,11 +21,12 @@ struct ScanOutcome {
   uint64_t file_size_bytes = 0;
 };
 
-// Reads the file from its beginning, checks every batch and builds both indexes again. On damage the segment ends before it
-// (size_bytes() is its position); the file is left as it is.
+// Reads the file from its beginning, checks every batch and builds both indexes again. On damage
+// the segment ends before it (size_bytes() is its position); the file is left as it is.
 Result<ScanOutcome> ScanAndIndex(Segment& segment, int32_t index_interval_bytes);
 
-// Calls `visit` for each batch of `segments` that ends at or above `from`, in order. The scanner stands on the batch.
+// Calls `visit` for each batch of `segments` that ends at or above `from`, in order. The scanner
+// stands on the batch.
 Status ForEachBatch(const std::vector<std::unique_ptr<Segment>>& segments, Offset from,
                     const std::function<Status(const BatchHeader&, BatchScanner&)>& visit);
 

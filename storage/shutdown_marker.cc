@@ -29,8 +29,9 @@ Result<ShutdownState> TakeShutdownMarker(FileSystem& fs, const std::string& dire
 }
 
 Status WriteShutdownMarker(FileSystem& fs, const std::string& directory, BrokerEpoch broker_epoch) {
-  return WriteFileAtomically(fs, directory + "/" + kShutdownMarkerName,
-                             "{\"version\":0,\"brokerEpoch\":" + std::to_string(broker_epoch.value()) + "}");
+  return WriteFileAtomically(
+      fs, directory + "/" + kShutdownMarkerName,
+      "{\"version\":0,\"brokerEpoch\":" + std::to_string(broker_epoch.value()) + "}");
 }
 
 }  // namespace sluice::storage

@@ -1,6 +1,7 @@
 #pragma once
-// The clean-shutdown marker, .kafka_cleanshutdown: written last of all when a log directory was closed, removed at the next start. It carries
-// the broker epoch, so that a controller can tell which incarnation stopped cleanly (KIP-966).
+// The clean-shutdown marker, .kafka_cleanshutdown: written last of all when a log directory was
+// closed, removed at the next start. It carries the broker epoch, so that a controller can tell
+// which incarnation stopped cleanly (KIP-966).
 //
 // Thread rule: as FileSystem.
 

@@ -1,6 +1,8 @@
-// ThreadFlusher: the Flusher of the real process. Worker threads take submissions off one queue. Few: each worker syncs one partition's files and
-// reports at once, so that no partition waits for another's disk write. Many (more dirty files than the threshold): one worker takes all and
-// syncs the file system once. A partition that is being synced is not taken again until that ends: what comes meanwhile is the next group.
+// ThreadFlusher: the Flusher of the real process. Worker threads take submissions off one queue.
+// Few: each worker syncs one partition's files and reports at once, so that no partition waits for
+// another's disk write. Many (more dirty files than the threshold): one worker takes all and syncs
+// the file system once. A partition that is being synced is not taken again until that ends: what
+// comes meanwhile is the next group.
 
 #include <algorithm>
 #include <condition_variable>
@@ -18,7 +20,9 @@ namespace {
 class ThreadFlusher final : public Flusher {
  public:
   ThreadFlusher(FileSystem& fs, std::string directory, int threads, int syncfs_threshold)
-      : fs_(fs), directory_(std::move(directory)), syncfs_threshold_(static_cast<size_t>(std::max(syncfs_threshold, 1))) {
+      : fs_(fs),
+        directory_(std::move(directory)),
+        syncfs_threshold_(static_cast<size_t>(std::max(syncfs_threshold, 1))) {
     for (int i = 0; i < std::max(threads, 1); ++i) workers_.emplace_back([this] { Loop(); });
   }
 
@@ -58,7 +62,8 @@ class ThreadFlusher final : public Flusher {
   std::vector<Item> Take() {
     std::vector<Item> group;
     const bool many = queue_.size() > syncfs_threshold_;
-    if (many && whole_sync_running_) return group;  // two at once would only queue up in the file system's journal
+    if (many && whole_sync_running_)
+      return group;  // two at once would only queue up in the file system's journal
     for (auto it = queue_.begin(); it != queue_.end();) {
       if (busy_.contains(it->key)) {
         ++it;
@@ -113,8 +118,8 @@ class ThreadFlusher final : public Flusher {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::condition_variable idle_;
-  std::deque<Item> queue_;          // guarded by mutex_, as all below
-  std::set<const void*> busy_;      // keys that a worker is syncing
+  std::deque<Item> queue_;      // guarded by mutex_, as all below
+  std::set<const void*> busy_;  // keys that a worker is syncing
   bool whole_sync_running_ = false;
   bool stopping_ = false;
   std::vector<std::thread> workers_;
@@ -122,7 +127,8 @@ class ThreadFlusher final : public Flusher {
 
 }  // namespace
 
-std::unique_ptr<Flusher> NewThreadFlusher(FileSystem& fs, const std::string& directory, int threads, int syncfs_threshold) {
+std::unique_ptr<Flusher> NewThreadFlusher(FileSystem& fs, const std::string& directory, int threads,
+                                          int syncfs_threshold) {
   return std::make_unique<ThreadFlusher>(fs, directory, threads, syncfs_threshold);
 }
 

@@ -27,15 +27,18 @@ Status TimeIndex::MaybeAppend(const Entry& entry) {
 Result<TimeIndex::Entry> TimeIndex::Floor(int64_t target_ms) const {
   if (count() == 0) return Entry{kNoTimestamp, base_};
   if (target_ms >= last_.timestamp_ms) return last_;
-  SLUICE_ASSIGN_OR_RETURN(const size_t below,
-                          file_.CountWhile([&](const char* e) { return Decode(e).timestamp_ms <= target_ms; }));
+  SLUICE_ASSIGN_OR_RETURN(const size_t below, file_.CountWhile([&](const char* e) {
+    return Decode(e).timestamp_ms <= target_ms;
+  }));
   if (below == 0) return Entry{kNoTimestamp, base_};
   return At(below - 1);
 }
 
 Status TimeIndex::TruncateTo(Offset offset) {
   if (count() == 0 || last_.offset < offset) return Status::Ok();
-  SLUICE_ASSIGN_OR_RETURN(const size_t kept, file_.CountWhile([&](const char* e) { return Decode(e).offset < offset; }));
+  SLUICE_ASSIGN_OR_RETURN(const size_t kept, file_.CountWhile([&](const char* e) {
+    return Decode(e).offset < offset;
+  }));
   SLUICE_RETURN_IF_ERROR(file_.Shrink(kept));
   return RefreshLast();
 }

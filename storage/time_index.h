@@ -1,6 +1,7 @@
 #pragma once
-// TimeIndex: how the largest timestamp of one segment grew. An entry (timestamp int64, relative offset int32) says that no record up to
-// and including that offset is younger than the timestamp, and that the batch which ends at the offset holds it. Timestamps ascend strictly.
+// TimeIndex: how the largest timestamp of one segment grew. An entry (timestamp int64, relative
+// offset int32) says that no record up to and including that offset is younger than the timestamp,
+// and that the batch which ends at the offset holds it. Timestamps ascend strictly.
 //
 // Thread rule: guarded by the log's owner.
 
@@ -20,7 +21,8 @@ class TimeIndex {
     Offset offset;
   };
 
-  TimeIndex(FileSystem& fs, std::string path, Offset base) : file_(fs, std::move(path), kEntryBytes), base_(base) {}
+  TimeIndex(FileSystem& fs, std::string path, Offset base)
+      : file_(fs, std::move(path), kEntryBytes), base_(base) {}
 
   // False when the file is missing or cannot be a time index: rebuild it then.
   Result<bool> Load();

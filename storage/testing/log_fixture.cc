@@ -5,7 +5,8 @@
 namespace sluice::storage::testing {
 
 std::ostream& operator<<(std::ostream& out, const SeenBatch& batch) {
-  return out << "[" << batch.base << ".." << batch.last << " epoch " << batch.epoch << ", " << batch.bytes << " bytes]";
+  return out << "[" << batch.base << ".." << batch.last << " epoch " << batch.epoch << ", "
+             << batch.bytes << " bytes]";
 }
 
 std::string BytesOf(const ReadResult& read) {
@@ -26,7 +27,8 @@ std::vector<SeenBatch> BatchesIn(std::string_view bytes) {
     const auto header = BatchHeader::Parse(bytes);
     if (!header || header->size_bytes > bytes.size()) return batches;
     CHECK(BatchChecksumHolds(bytes.substr(0, header->size_bytes)));
-    batches.push_back({header->base_offset.value(), header->last_offset.value(), header->leader_epoch.value(), header->size_bytes});
+    batches.push_back({header->base_offset.value(), header->last_offset.value(),
+                       header->leader_epoch.value(), header->size_bytes});
     bytes.remove_prefix(header->size_bytes);
   }
 }
@@ -107,8 +109,6 @@ std::string LogFixture::FileBytes(const std::string& name) {
   return *bytes;
 }
 
-uint64_t LogFixture::FileSize(const std::string& name) {
-  return FileBytes(name).size();
-}
+uint64_t LogFixture::FileSize(const std::string& name) { return FileBytes(name).size(); }
 
 }  // namespace sluice::storage::testing

@@ -44,7 +44,8 @@ class LogFixture : public ::testing::Test {
   Offset Append(const BatchSpec& spec = {}, int32_t epoch = 0);
   void Flush();
   // All batches in [from, upto) by reads of at most `size_bytes_max`.
-  std::vector<SeenBatch> ReadAll(Offset from, Offset upto = Offset(INT64_MAX), size_t size_bytes_max = 1 << 20);
+  std::vector<SeenBatch> ReadAll(Offset from, Offset upto = Offset(INT64_MAX),
+                                 size_t size_bytes_max = 1 << 20);
   std::vector<std::string> Files();
   uint64_t FileSize(const std::string& name);
   std::string FileBytes(const std::string& name);

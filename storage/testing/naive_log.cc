@@ -20,7 +20,8 @@ void NaiveLog::TruncateTo(int64_t offset) {
   if (offset < start_) return StartAgainAt(offset);
   int64_t cut = offset;
   while (!batches_.empty() && batches_.back().seen.last >= offset) {
-    cut = end_ = std::min(offset, batches_.back().seen.base);  // a batch that holds the offset goes whole
+    cut = end_ =
+        std::min(offset, batches_.back().seen.base);  // a batch that holds the offset goes whole
     batches_.pop_back();
   }
   if (cut < start_) return StartAgainAt(start_);
@@ -61,7 +62,8 @@ std::vector<SeenBatch> NaiveLog::Read(int64_t from, int64_t upto) const {
 std::optional<std::pair<int64_t, int64_t>> NaiveLog::FindTimestamp(int64_t ms, int64_t upto) const {
   for (const NaiveBatch& batch : batches_) {
     for (int64_t offset = batch.seen.base; offset <= batch.seen.last; ++offset) {
-      const int64_t timestamp = batch.timestamp_ms + (offset - batch.seen.base) * batch.timestamp_step_ms;
+      const int64_t timestamp =
+          batch.timestamp_ms + (offset - batch.seen.base) * batch.timestamp_step_ms;
       if (timestamp < ms || offset < start_) continue;
       if (offset >= upto) return std::nullopt;
       return std::pair(offset, timestamp);
@@ -73,8 +75,10 @@ std::optional<std::pair<int64_t, int64_t>> NaiveLog::FindTimestamp(int64_t ms, i
 int64_t NaiveLog::MaxTimestamp(int64_t upto) const {
   int64_t best = -1;
   for (const NaiveBatch& batch : batches_) {
-    for (int64_t offset = std::max(batch.seen.base, start_); offset <= batch.seen.last && offset < upto; ++offset) {
-      best = std::max(best, batch.timestamp_ms + (offset - batch.seen.base) * batch.timestamp_step_ms);
+    for (int64_t offset = std::max(batch.seen.base, start_);
+         offset <= batch.seen.last && offset < upto; ++offset) {
+      best =
+          std::max(best, batch.timestamp_ms + (offset - batch.seen.base) * batch.timestamp_step_ms);
     }
   }
   return best;

@@ -1,5 +1,6 @@
 #pragma once
-// NaiveLog: what a Log must do, as plainly as it can be said: a vector of batches and a list of epochs. Tests run both and compare.
+// NaiveLog: what a Log must do, as plainly as it can be said: a vector of batches and a list of
+// epochs. Tests run both and compare.
 //
 // Thread rule: one owner.
 
@@ -29,7 +30,8 @@ class NaiveLog {
   void TruncateTo(int64_t offset);
   void StartAgainAt(int64_t offset);
   void AdvanceStart(int64_t offset);
-  // What a crash left: everything at or above `end` is gone. Epochs are kept up to `end`, as a Log does.
+  // What a crash left: everything at or above `end` is gone. Epochs are kept up to `end`, as a Log
+  // does.
   void CutTo(int64_t end);
 
   // Batches that hold offsets of [from, upto), whole, and end below `upto`.

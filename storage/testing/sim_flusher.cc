@@ -38,7 +38,8 @@ void SimFlusher::Begin(Position item) {
 void SimFlusher::Finish(Position item) {
   const Item ended = std::move(*item);
   items_.erase(item);
-  const auto next = std::find_if(items_.begin(), items_.end(), [&](const Item& i) { return i.key == ended.key; });
+  const auto next =
+      std::find_if(items_.begin(), items_.end(), [&](const Item& i) { return i.key == ended.key; });
   if (next != items_.end()) Schedule(next);
   ended.done(ended.target.upto, ended.target.Run());
 }

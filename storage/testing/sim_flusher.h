@@ -1,6 +1,7 @@
 #pragma once
-// SimFlusher: the Flusher's simulated twin. Syncs take the virtual time that `latency_ms` says, so flushes of different partitions may end in
-// another order than they began; the disk's faults come from the simulated file system. A crash (the loop's end) forgets all that runs.
+// SimFlusher: the Flusher's simulated twin. Syncs take the virtual time that `latency_ms` says, so
+// flushes of different partitions may end in another order than they began; the disk's faults come
+// from the simulated file system. A crash (the loop's end) forgets all that runs.
 //
 // Thread rule: the event loop's.
 
@@ -24,7 +25,8 @@ class SimFlusher final : public Flusher {
   void Drain() override;
 
  private:
-  // One submission: it waits until none of its key is before it, is captured, takes its time and reports.
+  // One submission: it waits until none of its key is before it, is captured, takes its time and
+  // reports.
   struct Item {
     const void* key;
     Capture capture;

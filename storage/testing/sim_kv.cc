@@ -24,7 +24,9 @@ class SimSnapshot final : public KvSnapshot {
 class SimKv final : public Kv {
  public:
   SimKv(KvOptions options, std::shared_ptr<Directories> disk, std::function<bool()> flush_by_itself)
-      : options_(std::move(options)), disk_(std::move(disk)), flush_by_itself_(std::move(flush_by_itself)),
+      : options_(std::move(options)),
+        disk_(std::move(disk)),
+        flush_by_itself_(std::move(flush_by_itself)),
         content_((*disk_)[options_.directory]) {}
 
   Status Write(const KvBatch& batch) override {
@@ -34,13 +36,16 @@ class SimKv final : public Kv {
         case KvBatch::Kind::kPut: family[change.key] = change.value; break;
         case KvBatch::Kind::kDelete: family.erase(change.key); break;
         case KvBatch::Kind::kDeleteRange:
-          if (change.key < change.value) family.erase(family.lower_bound(change.key), family.lower_bound(change.value));
+          if (change.key < change.value)
+            family.erase(family.lower_bound(change.key), family.lower_bound(change.value));
           break;
       }
     }
     for (const KvBatch::Applied& applied : batch.applied()) {
-      if (applied.offset) content_.applied[applied.stream] = *applied.offset;
-      else content_.applied.erase(applied.stream);
+      if (applied.offset)
+        content_.applied[applied.stream] = *applied.offset;
+      else
+        content_.applied.erase(applied.stream);
     }
     return flush_by_itself_ && flush_by_itself_() ? Flush() : Status::Ok();
   }
@@ -49,18 +54,25 @@ class SimKv final : public Kv {
     const auto entries = content_.families.find(Name(family));
     if (entries == content_.families.end()) return std::optional<std::string>();
     const auto found = entries->second.find(key);
-    return found == entries->second.end() ? std::optional<std::string>() : std::optional(found->second);
+    return found == entries->second.end() ? std::optional<std::string>()
+                                          : std::optional(found->second);
   }
 
-  Result<std::optional<Offset>> Applied(std::string_view stream) const override { return AppliedIn(content_, stream); }
+  Result<std::optional<Offset>> Applied(std::string_view stream) const override {
+    return AppliedIn(content_, stream);
+  }
   std::optional<Offset> DurablyApplied(std::string_view stream) const override {
     return AppliedIn((*disk_)[options_.directory], stream);
   }
 
-  std::unique_ptr<KvSnapshot> NewSnapshot() const override { return std::make_unique<SimSnapshot>(content_); }
+  std::unique_ptr<KvSnapshot> NewSnapshot() const override {
+    return std::make_unique<SimSnapshot>(content_);
+  }
 
-  Status Iterate(const KvSnapshot* snapshot, const Range& range, const Visitor& visit) const override {
-    const Content& content = snapshot == nullptr ? content_ : static_cast<const SimSnapshot*>(snapshot)->content();
+  Status Iterate(const KvSnapshot* snapshot, const Range& range,
+                 const Visitor& visit) const override {
+    const Content& content =
+        snapshot == nullptr ? content_ : static_cast<const SimSnapshot*>(snapshot)->content();
     const auto entries = content.families.find(Name(range.family));
     if (entries == content.families.end()) return Status::Ok();
     for (auto it = entries->second.lower_bound(range.from); it != entries->second.end(); ++it) {
@@ -76,7 +88,8 @@ class SimKv final : public Kv {
   }
 
   Status Checkpoint(const std::string& directory) override {
-    if (disk_->contains(directory)) return Status::InvalidArgument("key-value store: " + directory + " exists");
+    if (disk_->contains(directory))
+      return Status::InvalidArgument("key-value store: " + directory + " exists");
     SLUICE_RETURN_IF_ERROR(Flush());
     (*disk_)[directory] = content_;
     return Status::Ok();
@@ -103,8 +116,10 @@ class SimKv final : public Kv {
 SimKvDisk::SimKvDisk() : directories_(std::make_shared<Directories>()) {}
 SimKvDisk::~SimKvDisk() = default;
 
-Result<std::unique_ptr<Kv>> SimKvDisk::Open(const KvOptions& options, std::function<bool()> flush_by_itself) {
-  return std::unique_ptr<Kv>(std::make_unique<SimKv>(options, directories_, std::move(flush_by_itself)));
+Result<std::unique_ptr<Kv>> SimKvDisk::Open(const KvOptions& options,
+                                            std::function<bool()> flush_by_itself) {
+  return std::unique_ptr<Kv>(
+      std::make_unique<SimKv>(options, directories_, std::move(flush_by_itself)));
 }
 
 }  // namespace sluice::storage::testing

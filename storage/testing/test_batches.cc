@@ -11,7 +11,9 @@ std::string MakeBatch(const BatchSpec& spec) {
                                      .base_sequence = spec.base_sequence});
   const std::string value(spec.value_bytes, spec.fill);
   for (int i = 0; i < spec.records; ++i) {
-    builder.Append({.timestamp_ms = spec.timestamp_ms + i * spec.timestamp_step_ms, .key = "k", .value = value});
+    builder.Append({.timestamp_ms = spec.timestamp_ms + i * spec.timestamp_step_ms,
+                    .key = "k",
+                    .value = value});
   }
   auto batch = builder.Build();
   CHECK(batch.ok()) << batch.status().ToString();

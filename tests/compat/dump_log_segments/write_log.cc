@@ -1,5 +1,6 @@
-// write_log DIRECTORY: writes partitions as the product does, for Kafka's DumpLogSegments to judge: rolled, truncated, stopped without a close
-// (as by SIGKILL), recovered from that, and deleted from the front. Prints the next offset of each: "<partition> <log start> <log end>".
+// write_log DIRECTORY: writes partitions as the product does, for Kafka's DumpLogSegments to judge:
+// rolled, truncated, stopped without a close (as by SIGKILL), recovered from that, and deleted from
+// the front. Prints the next offset of each: "<partition> <log start> <log end>".
 
 #include <cstdio>
 #include <string>
@@ -13,8 +14,8 @@
 namespace sluice::storage {
 namespace {
 
-constexpr kafka::Codec kCodecs[] = {kafka::Codec::kNone, kafka::Codec::kGzip, kafka::Codec::kSnappy, kafka::Codec::kLz4,
-                                    kafka::Codec::kZstd};
+constexpr kafka::Codec kCodecs[] = {kafka::Codec::kNone, kafka::Codec::kGzip, kafka::Codec::kSnappy,
+                                    kafka::Codec::kLz4, kafka::Codec::kZstd};
 
 class Writer {
  public:
@@ -92,7 +93,8 @@ class Writer {
     return root_ + "/" + partition + "/" + last;
   }
 
-  // Batches of 1 to 20 records, in every codec, from one idempotent producer, with timestamps that mostly but not always grow.
+  // Batches of 1 to 20 records, in every codec, from one idempotent producer, with timestamps that
+  // mostly but not always grow.
   void Fill(Log& log, int batches, LeaderEpoch epoch) {
     ++producer_;
     int32_t sequence = 0;
@@ -110,7 +112,8 @@ class Writer {
       auto batch = builder.Build();
       CHECK(batch.ok());
       auto outcome = log.AppendAsLeader(*batch, epoch);
-      CHECK(outcome.ok() && outcome->error == kafka::ErrorCode::kNone) << outcome.status().ToString();
+      CHECK(outcome.ok() && outcome->error == kafka::ErrorCode::kNone)
+          << outcome.status().ToString();
       sequence += static_cast<int32_t>(records);
     }
   }
