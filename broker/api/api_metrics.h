@@ -1,7 +1,6 @@
 #pragma once
-// Counters of the API handlers: the logic only increments, admin reads. Names in Prometheus are
-// Kafka's (experience.md 3.4 of the design):
-// kafka_server_brokertopicmetrics_{totalproducerequests,totalfetchrequests,failedproducerequests,failedfetchrequests,bytesin,bytesout}_total.
+// Counters of the API handlers: the logic only increments, broker/broker_metrics.h puts them on the
+// metrics page by Kafka's names.
 //
 // Thread rule: atomics, from any thread.
 

@@ -31,10 +31,17 @@ std::vector<int32_t> Values(const std::vector<NodeId>& ids) {
   return values;
 }
 
-void FillPartition(const metadata::Image& image, const std::string& listener,
-                   const metadata::PartitionImage& partition, ResponsePartition& out) {
-  const bool reachable =
-      partition.leader != kNoNode && FindEndpoint(image, partition.leader, listener) != nullptr;
+// The cluster as clients of one listener see it.
+struct View {
+  const metadata::Image& image;
+  const std::string& listener;
+};
+
+void FillPartition(const View& view, const metadata::PartitionImage& partition,
+                   ResponsePartition& out) {
+  const metadata::Image& image = view.image;
+  const bool reachable = partition.leader != kNoNode &&
+                         FindEndpoint(image, partition.leader, view.listener) != nullptr;
   out.error_code =
       WireError(reachable                                       ? ErrorCode::kNone
                 : image.FindBroker(partition.leader) != nullptr ? ErrorCode::kListenerNotFound
@@ -87,22 +94,21 @@ void AddUnknown(const std::string& name, Response& response) {
                                                     : ErrorCode::kInvalidTopicException);
 }
 
-// Adds partitions from `start` on; gives how many are left of the topic.
-size_t AddTopic(const metadata::Image& image, const std::string& listener,
-                const metadata::TopicImage& topic, size_t start, int32_t& room,
+// Adds the topic with up to `room` partitions from `start` on; gives how many were added.
+size_t AddTopic(const View& view, const metadata::TopicImage& topic, size_t start, size_t room,
                 Response& response) {
   auto& out = response.topics.emplace_back();
   out.name = topic.name;
   out.topic_id = topic.id;
   out.is_internal = IsInternalTopic(topic.name);
   out.topic_authorized_operations = kAllTopicOperations;
-  size_t next = start;
-  for (; next < topic.partitions.size() && room > 0; ++next, --room) {
+  const size_t end = std::min(topic.partitions.size(), start + room);
+  for (size_t i = start; i < end; ++i) {
     auto& partition = out.partitions.emplace_back();
-    partition.partition_index = static_cast<int32_t>(next);
-    FillPartition(image, listener, topic.partitions[next], partition);
+    partition.partition_index = static_cast<int32_t>(i);
+    FillPartition(view, topic.partitions[i], partition);
   }
-  return topic.partitions.size() - std::min(next, topic.partitions.size());
+  return out.partitions.size();
 }
 
 void SetCursor(const std::string& topic, size_t partition, Response& response) {
@@ -128,7 +134,9 @@ void HandleDescribe(BrokerServices& services, const RequestContext& context, Req
     responder.Send(response);
     return;
   }
-  int32_t room = std::clamp(request.response_partition_limit, 1, kPartitionsPerPageMax);
+  const View view{*image, context.connection->listener};
+  auto room =
+      static_cast<size_t>(std::clamp(request.response_partition_limit, 1, kPartitionsPerPageMax));
   for (const std::string& name : names) {
     if (room == 0) {
       SetCursor(name, 0, response);
@@ -141,10 +149,10 @@ void HandleDescribe(BrokerServices& services, const RequestContext& context, Req
     }
     const bool at_cursor = request.cursor.has_value() && request.cursor->topic_name == name;
     const size_t start = at_cursor ? static_cast<size_t>(request.cursor->partition_index) : 0;
-    if (const size_t left =
-            AddTopic(*image, context.connection->listener, *topic, start, room, response);
-        left > 0) {
-      SetCursor(name, topic->partitions.size() - left, response);
+    const size_t added = AddTopic(view, *topic, start, room, response);
+    room -= added;
+    if (start + added < topic->partitions.size()) {
+      SetCursor(name, start + added, response);
       break;
     }
   }

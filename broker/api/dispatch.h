@@ -1,8 +1,7 @@
 #pragma once
 // Dispatcher: the table of served APIs, and the way of a frame through it: header, version check,
-// handler. It is the only place that decides what an unknown key or version gets
-// (kafka-features.md 1.1 of the design): a closed connection, but for ApiVersions, whose version 0
-// answer every client understands.
+// handler. It is the only place that decides what an unknown key or version gets: a closed
+// connection, but for ApiVersions, whose version 0 answer every client understands.
 //
 // Thread rule: immutable after construction; Dispatch from any thread.
 

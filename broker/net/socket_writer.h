@@ -2,7 +2,7 @@
 // SocketWriter: what a connection has still to send, written with as few system calls as possible:
 // memory segments gathered into one sendmsg, file ranges moved by sendfile. It never waits: for a
 // full socket it says so, and before it touches file pages that are not in the page cache it says
-// that too, so that a reactor does not stand still for a disk (architecture.md decision 10).
+// that too, so that a reactor does not stand still for a disk.
 //
 // Thread rule: owned by one connection.
 
