@@ -303,7 +303,9 @@ class SimFile final : public File {
 
   Status Sync() override {
     std::lock_guard guard(state_->mutex);
-    if (const Status status = Check(FileOperation::kSync); !status.ok()) {
+    // A process that is gone does nothing to the bytes.
+    SLUICE_RETURN_IF_ERROR(CheckAlive());
+    if (const Status status = state_->Fault(FileOperation::kSync, path_); !status.ok()) {
       node_->dirty_low = node_->dirty_high = 0;
       return status;
     }
