@@ -1,5 +1,6 @@
-// Histories that part and come together again: the scenarios D1 to D5 and some of their neighbours (reliability.md 3.3), and random runs whose invariants are that nothing
-// committed ever changes, nothing acknowledged is ever lost, and all replicas end up equal.
+// Histories that part and come together again: the scenarios D1 to D5 and some of their neighbours
+// (reliability.md 3.3), and random runs whose invariants are that nothing committed ever changes,
+// nothing acknowledged is ever lost, and all replicas end up equal.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -34,7 +35,8 @@ class DivergenceTest : public ::testing::Test {
   }
   void SendAcknowledged(NodeId at, const std::string& value) {
     const auto sent = Send(at, value);
-    ASSERT_TRUE(cluster_->RunUntil([&] { return sent->acknowledged(); })) << value << ": " << sent->error;
+    ASSERT_TRUE(cluster_->RunUntil([&] { return sent->acknowledged(); }))
+        << value << ": " << sent->error;
   }
   List Values(NodeId id) {
     List values;
@@ -56,7 +58,8 @@ class DivergenceTest : public ::testing::Test {
     }));
   }
   void WaitForFullIsr() {
-    ASSERT_TRUE(cluster_->RunUntil([&] { return cluster_->IsrSize(key_) == cluster_->ids().size(); }, 60000));
+    ASSERT_TRUE(cluster_->RunUntil(
+        [&] { return cluster_->IsrSize(key_) == cluster_->ids().size(); }, 60000));
   }
   void ExpectAllEqual(const List& values) {
     WaitForFullIsr();
@@ -70,20 +73,24 @@ class DivergenceTest : public ::testing::Test {
   PartitionKey key_;
 };
 
-// D1 (KIP-101, first scenario): a follower that restarts before it learns the high watermark must not cut its log to it.
+// D1 (KIP-101, first scenario): a follower that restarts before it learns the high watermark must
+// not cut its log to it.
 TEST_F(DivergenceTest, ARestartedFollowerKeepsWhatItHasAboveItsHighWatermark) {
-  Build({.replicas = {kOne, kTwo}, .min_isr = 1}, {.nodes = 2});
+  Build({.replicas = {kOne, kTwo}, .min_isr = 2}, {.nodes = 2});
   SendAcknowledged(kOne, "a");
-  // Node 2 has it, but has not heard that it is committed; then both restart, and node 2 becomes the leader.
+  // Node 2 has it, but has not heard that it is committed; then both restart, and node 2 becomes
+  // the leader.
+  EXPECT_EQ(cluster_->StatusOf(kTwo, key_)->high_watermark, Offset(0));
   cluster_->Kill(kTwo);
-  cluster_->Start(kTwo);
   cluster_->Kill(kOne);
+  cluster_->Start(kTwo);
   ASSERT_TRUE(cluster_->RunUntil([&] { return cluster_->LeaderOf(key_) == kTwo; }));
   cluster_->Start(kOne);
   ExpectAllEqual({"a"});
 }
 
-// D2 (KIP-101, second scenario): both lose what they had not flushed, and the one that comes back first leads; the other's longer log gives way.
+// D2 (KIP-101, second scenario): both lose what they had not flushed, and the one that comes back
+// first leads; the other's longer log gives way.
 TEST_F(DivergenceTest, AfterALeaderLostItsTailTheOthersTailOfAnOlderEpochIsCut) {
   Build({.replicas = {kOne, kTwo}, .min_isr = 1, .fsync = false}, {.nodes = 2});
   cluster_->set_auto_fence(false);
@@ -97,7 +104,8 @@ TEST_F(DivergenceTest, AfterALeaderLostItsTailTheOthersTailOfAnOlderEpochIsCut) 
   ExpectAllEqual({"a", "b"});
 }
 
-// D3 (KAFKA-6361): three leaders in a row with tails of their own; one round of truncation is not enough.
+// D3 (KAFKA-6361): three leaders in a row with tails of their own; one round of truncation is not
+// enough.
 TEST_F(DivergenceTest, ThreeFastLeaderChangesNeedSeveralRoundsOfTruncation) {
   Build({.replicas = {kOne, kTwo}, .min_isr = 1, .fsync = false}, {.nodes = 2});
   cluster_->set_auto_fence(false);
@@ -118,7 +126,8 @@ TEST_F(DivergenceTest, ThreeFastLeaderChangesNeedSeveralRoundsOfTruncation) {
   EXPECT_EQ(cluster_->ReadLog(kOne, key_), cluster_->ReadLog(kTwo, key_));
 }
 
-// D4 (KAFKA-6880): a leader that is cut off goes on until its lease ends; nothing it took then was acknowledged with acks=all, and all of it is cut.
+// D4 (KAFKA-6880): a leader that is cut off goes on until its lease ends; nothing it took then was
+// acknowledged with acks=all, and all of it is cut.
 TEST_F(DivergenceTest, AZombieLeaderAcknowledgesNothingThatIsLost) {
   Build({.min_isr = 2});
   SendAcknowledged(kOne, "a");
@@ -127,7 +136,8 @@ TEST_F(DivergenceTest, AZombieLeaderAcknowledgesNothingThatIsLost) {
   WaitForLeader(kTwo);
   EXPECT_FALSE(zombie->answered);
   const auto late = Send(kOne, "late", 1);
-  EXPECT_EQ(late->error, ErrorCode::kNotLeaderOrFollower) << "its lease ended before another could lead";
+  EXPECT_EQ(late->error, ErrorCode::kNotLeaderOrFollower)
+      << "its lease ended before another could lead";
   SendAcknowledged(kTwo, "b");
   cluster_->Heal();
   ExpectAllEqual({"a", "b"});
@@ -135,7 +145,8 @@ TEST_F(DivergenceTest, AZombieLeaderAcknowledgesNothingThatIsLost) {
   EXPECT_EQ(zombie->error, ErrorCode::kNotLeaderOrFollower);
 }
 
-// D5 (KAFKA-7128): a replica that joins the ISR with a lagging high watermark becomes leader; nothing committed may vanish.
+// D5 (KAFKA-7128): a replica that joins the ISR with a lagging high watermark becomes leader;
+// nothing committed may vanish.
 TEST_F(DivergenceTest, AReplicaThatHasJustJoinedTheIsrMayLead) {
   Build({.min_isr = 2}, {.replica_lag_ms_max = 1000});
   CommitChecker checker(*cluster_, key_);
@@ -145,7 +156,8 @@ TEST_F(DivergenceTest, AReplicaThatHasJustJoinedTheIsrMayLead) {
     cluster_->Kill(joiner);
     ASSERT_TRUE(cluster_->RunUntil([&] { return cluster_->IsrSize(key_) == 2; }));
     cluster_->RunFor(10);
-    for (int i = 0; i < 5; ++i) SendAcknowledged(leader, "r" + std::to_string(round) + "-" + std::to_string(i));
+    for (int i = 0; i < 5; ++i)
+      SendAcknowledged(leader, "r" + std::to_string(round) + "-" + std::to_string(i));
     cluster_->Start(joiner);
     WaitForFullIsr();
     MoveLeader(joiner);
@@ -156,7 +168,8 @@ TEST_F(DivergenceTest, AReplicaThatHasJustJoinedTheIsrMayLead) {
   EXPECT_EQ(checker.committed().size(), 30u);
 }
 
-// D8: the last replica standing dies with its unsynced tail; what was acknowledged was on the eligible one, too.
+// D8: the last replica standing dies with its unsynced tail; what was acknowledged was on the
+// eligible one, too.
 TEST_F(DivergenceTest, TheLastReplicaStandingHasAcknowledgedNothingAlone) {
   Build({.min_isr = 2, .fsync = false}, {.unclean_after_power_cut = true});
   SendAcknowledged(kOne, "a");
@@ -173,7 +186,8 @@ TEST_F(DivergenceTest, TheLastReplicaStandingHasAcknowledgedNothingAlone) {
   ExpectAllEqual({"a"});
 }
 
-// D13: a broker comes back with an empty disk under its old id; it copies everything before it counts.
+// D13: a broker comes back with an empty disk under its old id; it copies everything before it
+// counts.
 TEST_F(DivergenceTest, ABrokerWithAnEmptyDirectoryCopiesEverythingBeforeItJoins) {
   Build({.min_isr = 2});
   for (const char* value : {"a", "b", "c"}) SendAcknowledged(kOne, value);
@@ -260,14 +274,16 @@ class RandomReplicationTest : public DivergenceTest {
     for (int step = 0; step < 150; ++step) {
       Step(run);
       cluster_->RunFor(cluster_->random().Between(0, 60));
-      ASSERT_TRUE(checker.Check()) << "seed " << run.seed << " step " << step << ": " << checker.error();
+      ASSERT_TRUE(checker.Check())
+          << "seed " << run.seed << " step " << step << ": " << checker.error();
     }
     cluster_->Heal();
     for (const NodeId id : cluster_->ids()) {
       if (!cluster_->alive(id)) cluster_->Start(id);
     }
-    ASSERT_TRUE(cluster_->RunUntil([&] { return cluster_->IsrSize(key_) == 3; }, 120000)) << "seed " << run.seed;
-    ASSERT_TRUE(Quiet()) << "seed " << run.seed;
+    ASSERT_TRUE(cluster_->RunUntil([&] { return cluster_->IsrSize(key_) == 3; }, 120000))
+        << "seed " << run.seed << cluster_->Describe(key_);
+    ASSERT_TRUE(Quiet()) << "seed " << run.seed << cluster_->Describe(key_);
     ASSERT_TRUE(checker.Check()) << "seed " << run.seed << ": " << checker.error();
     ExpectNothingLost(run.seed);
   }
@@ -286,7 +302,8 @@ class RandomReplicationTest : public DivergenceTest {
       if (!cluster_->alive(node)) {
         cluster_->Start(node);
       } else if (random.Chance(1, 2) && (run.fsync || AliveCount() == 3)) {
-        // In replicated mode more than one power cut at a time may lose records: that is its promise.
+        // In replicated mode more than one power cut at a time may lose records: that is its
+        // promise.
         cluster_->PowerCut(node);
       } else {
         cluster_->Kill(node);
@@ -303,13 +320,16 @@ class RandomReplicationTest : public DivergenceTest {
   }
   size_t AliveCount() {
     size_t count = 0;
-    for (const NodeId id : cluster_->ids()) count += cluster_->alive(id) && cluster_->IsrSize(key_) == 3 ? 1 : 0;
+    for (const NodeId id : cluster_->ids())
+      count += cluster_->alive(id) && cluster_->IsrSize(key_) == 3 ? 1 : 0;
     return count;
   }
   bool Quiet() {
     return cluster_->RunUntil([&] {
       const auto leader = cluster_->StatusOf(cluster_->LeaderOf(key_), key_);
-      if (!leader.has_value() || !leader->is_leader || leader->high_watermark != leader->log_end_offset) return false;
+      if (!leader.has_value() || !leader->is_leader ||
+          leader->high_watermark != leader->log_end_offset)
+        return false;
       for (const NodeId id : cluster_->ids()) {
         const auto status = cluster_->StatusOf(id, key_);
         if (!status || status->high_watermark != leader->high_watermark) return false;
@@ -338,7 +358,7 @@ class RandomReplicationTest : public DivergenceTest {
 };
 
 TEST_F(RandomReplicationTest, NothingAcknowledgedIsLostInFsyncMode) {
-  for (uint64_t seed = 1; seed <= 60; ++seed) {
+  for (uint64_t seed = 1; seed <= 100; ++seed) {
     sent_.clear();
     Run({seed, true});
     if (HasFatalFailure() || HasNonfatalFailure()) return;
@@ -347,7 +367,7 @@ TEST_F(RandomReplicationTest, NothingAcknowledgedIsLostInFsyncMode) {
 }
 
 TEST_F(RandomReplicationTest, NothingAcknowledgedIsLostInReplicatedMode) {
-  for (uint64_t seed = 1001; seed <= 1040; ++seed) {
+  for (uint64_t seed = 1001; seed <= 1100; ++seed) {
     sent_.clear();
     Run({seed, false});
     if (HasFatalFailure() || HasNonfatalFailure()) return;

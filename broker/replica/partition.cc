@@ -200,34 +200,24 @@ void Partition::RequestFlush(PartitionEffects& effects) {
 }
 
 void Partition::SubmitFlush() {
-  auto ticket = std::make_shared<FlushTicket>();
-  ticket->partition = shared_from_this();
+  const auto self = shared_from_this();
   context_->flusher->Submit(
       this,
-      [ticket] {
-        Partition& self = *ticket->partition;
-        std::lock_guard lock(self.mutex_);
-        self.flush_queued_ = false;
-        ticket->generation = self.flush_generation_;
-        return self.log_->PrepareFlush();
+      [self] {
+        std::lock_guard lock(self->mutex_);
+        self->flush_queued_ = false;
+        return self->log_->PrepareFlush();
       },
-      [ticket](Offset upto, const sluice::Status& outcome) {
-        ticket->partition->OnFlushed(ticket->generation, upto, outcome);
-      });
+      [self](Offset upto, const sluice::Status& outcome) { self->OnFlushed(upto, outcome); });
 }
 
-void Partition::OnFlushed(uint64_t generation, Offset upto, const sluice::Status& outcome) {
+void Partition::OnFlushed(Offset upto, const sluice::Status& outcome) {
   PartitionEffects effects;
   {
     std::lock_guard lock(mutex_);
-    // A success from before a truncation says nothing about the bytes that took the place of those
-    // it synced.
-    if (outcome.ok() && generation == flush_generation_) {
-      log_->OnFlushed(upto, outcome);
-    } else if (!outcome.ok()) {
-      log_->OnFlushed(upto, outcome);
-      NoteStorage(sluice::Status::IoError(outcome.message()), effects);
-    }
+    // What a truncation since the capture takes away from the proof, the log knows.
+    log_->OnFlushed(upto, outcome);
+    if (!outcome.ok()) NoteStorage(sluice::Status::IoError(outcome.message()), effects);
     if (usable()) {
       CompleteFlushWaiters(effects);
       if (role_ == Role::kLeader) AdvanceHighWatermark(effects);

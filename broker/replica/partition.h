@@ -160,12 +160,6 @@ class Partition : public std::enable_shared_from_this<Partition> {
     Offset upto;
     std::function<void()> done;
   };
-  // Tells a flush that was captured before a truncation from one after it: the first proves nothing
-  // about what was appended since.
-  struct FlushTicket {
-    std::shared_ptr<Partition> partition;
-    uint64_t generation = 0;
-  };
   using Waiters = std::vector<std::shared_ptr<FetchWaiter>>;
 
   // All below: mutex_ is held.
@@ -203,7 +197,7 @@ class Partition : public std::enable_shared_from_this<Partition> {
 
   sluice::Status CheckFollowing(LeaderEpoch epoch) const;
   void Truncated(PartitionEffects& effects);
-  void OnFlushed(uint64_t generation, Offset upto, const sluice::Status& outcome);
+  void OnFlushed(Offset upto, const sluice::Status& outcome);
   void CompleteFlushWaiters(PartitionEffects& effects);
 
   const Identity identity_;
@@ -222,7 +216,6 @@ class Partition : public std::enable_shared_from_this<Partition> {
   uint64_t role_version_ = 0;
   ReplicaSet replicas_;
   bool flush_queued_ = false;          // submitted and not yet captured
-  uint64_t flush_generation_ = 0;      // counts truncations
   std::deque<AckWaiter> ack_waiters_;  // by last_offset
   std::vector<FlushWaiter> flush_waiters_;
   Waiters follower_waiters_;  // woken by appends

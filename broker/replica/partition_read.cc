@@ -34,8 +34,12 @@ FetchEntryResult Partition::Read(const ReadRequest& request, ReadMark& mark,
       if (follower && result.error == ErrorCode::kNone) RecordFollower(request, result, effects);
     }
   }
-  result.high_watermark = high_watermark_;
-  result.last_stable_offset = high_watermark_;
+  // A follower that has to truncate or start over first does not take it over; had its fetch
+  // session counted it as told, it would not be told again.
+  if (!follower || (result.error == ErrorCode::kNone && !result.diverging.has_value())) {
+    result.high_watermark = high_watermark_;
+    result.last_stable_offset = high_watermark_;
+  }
   mark = {follower ? end : high_watermark_, role_version_};
   return result;
 }

@@ -237,7 +237,7 @@ TEST_F(ReplicationTest, InFsyncModeWhatWasAcknowledgedSurvivesAPowerCutOfAllNode
     for (const NodeId id : cluster_->ids()) cluster_->PowerCut(id);
     for (const NodeId id : cluster_->ids()) cluster_->Start(id);
     ASSERT_TRUE(cluster_->RunUntil([&] { return cluster_->IsrSize(key_) == 3; }))
-        << "seed " << seed;
+        << "seed " << seed << cluster_->Describe(key_);
     const std::vector<SimRecord> log = cluster_->ReadLog(cluster_->LeaderOf(key_), key_);
     size_t acknowledged = 0;
     for (size_t i = 0; i < sent.size(); ++i) {

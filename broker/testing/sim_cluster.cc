@@ -1,6 +1,7 @@
 #include "broker/testing/sim_cluster.h"
 
 #include <algorithm>
+#include <sstream>
 
 #include "broker/controller_client.h"
 #include "broker/metadata_cache.h"
@@ -216,6 +217,7 @@ SimCluster::Process::Process(SimCluster& owner, NodeId id)
   log_options.file_system = node.disk.get();
   log_options.clock = &cluster.scheduler_.clock();
   log_options.recovery_threads = 1;
+  log_options.host_restarted = std::exchange(node.restarted, false);
   log_options.run_later = [this](std::function<void()> task) { loop.Post(std::move(task)); };
   auto opened = storage::LogManager::Open(log_options);
   CHECK(opened.ok()) << opened.status().ToString();
@@ -296,6 +298,7 @@ void SimCluster::Kill(NodeId id) {
 
 void SimCluster::PowerCut(NodeId id) {
   disk(id).Crash(random_);
+  nodes_.at(id).restarted = true;
   nodes_.at(id).unclean = options_.unclean_after_power_cut;
   End(id);
 }
@@ -438,6 +441,29 @@ std::optional<PartitionStatus> SimCluster::StatusOf(NodeId id, const PartitionKe
     if (status.key == key) return status;
   }
   return std::nullopt;
+}
+
+std::string SimCluster::Describe(const PartitionKey& key) {
+  std::ostringstream out;
+  const metadata::PartitionImage& image = ImageOf(key);
+  out << "\nat " << NowMs() << " ms: leader " << image.leader << " epoch " << image.leader_epoch
+      << " partition epoch " << image.partition_epoch << " ISR";
+  for (const NodeId id : image.isr) out << ' ' << id;
+  out << " ELR";
+  for (const NodeId id : image.elr) out << ' ' << id;
+  for (const NodeId id : ids()) {
+    const metadata::BrokerImage* broker = controller_.image()->FindBroker(id);
+    out << "\nnode " << id << (broker->fenced ? " fenced" : "");
+    const auto status = StatusOf(id, key);
+    if (!status.has_value()) {
+      out << (alive(id) ? " without replica" : " down");
+      continue;
+    }
+    out << (status->is_leader ? " leader" : " follower") << " epoch " << status->leader_epoch
+        << " start " << status->log_start_offset << " high watermark " << status->high_watermark
+        << " end " << status->log_end_offset << ' ' << status->error;
+  }
+  return out.str();
 }
 
 const metadata::PartitionImage& SimCluster::ImageOf(const PartitionKey& key) const {

@@ -104,6 +104,8 @@ class SimCluster {
   std::optional<PartitionStatus> StatusOf(NodeId id, const PartitionKey& key);
   const metadata::PartitionImage& ImageOf(const PartitionKey& key) const;
   NodeId LeaderOf(const PartitionKey& key) const { return ImageOf(key).leader; }
+  // One line for each node: for the messages of failed tests.
+  std::string Describe(const PartitionKey& key);
   size_t IsrSize(const PartitionKey& key) const { return ImageOf(key).isr.size(); }
   // The node's log up to `upto` (exclusive), or to its end.
   std::vector<SimRecord> ReadLog(NodeId id, const PartitionKey& key,
@@ -123,6 +125,7 @@ class SimCluster {
     std::shared_ptr<Process> process;  // null = down
     int64_t last_contact_ms = 0;
     bool unclean = false;
+    bool restarted = false;  // the machine, since the last start
   };
 
   bool Linked(NodeId a, NodeId b) const { return !cuts_.contains(std::minmax(a, b)); }
