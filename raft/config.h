@@ -33,7 +33,7 @@ struct RaftConfig {
   size_t window_bytes_max = 8 << 20;  // ... and their bytes
   size_t proposal_bytes_max =
       64 << 20;  // proposed and not yet committed; beyond it proposals are refused
-  size_t entry_bytes_max = 16 << 20;     // of one proposal: it must fit in one message
+  size_t entry_bytes_max = 16 << 20;  // of one proposal: it must fit in one message
   size_t cache_bytes_max =
       4 << 20;  // recent entries kept in memory for followers that are a little behind
   size_t apply_bytes_max = 4 << 20;  // entries handed to the state machine at once

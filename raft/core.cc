@@ -128,6 +128,9 @@ void Core::AdoptTerm(Term term) {
   if (term == hard_state_.term) return;
   hard_state_ = {term, kNoNode};
   term_leader_ = kNoNode;
+  // Answers of the old term that have not left yet are of no use, and by the time this batch is on
+  // the disk, entries that they acknowledge may have been replaced in it.
+  ready_.send_after_persist.clear();
 }
 
 void Core::SetVote(NodeId candidate) {

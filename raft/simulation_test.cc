@@ -17,7 +17,7 @@
 namespace sluice::raft::testing {
 namespace {
 
-constexpr uint64_t kSeedsDefault = 2000;
+constexpr uint64_t kSeedsDefault = 1000;
 
 uint64_t current_seed = 0;
 

@@ -1,0 +1,240 @@
+// Raft over the real metadata log: drivers, QuorumLog and storage::Log on simulated disks that lose
+// power, with truncations, snapshots and segments small enough to be dropped. The invariants are
+// those of raft/simulation_test.cc; what this adds is that every crash leaves a log that opens.
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+
+#include "base/testing/sim_file_system.h"
+#include "controller/quorum_log.h"
+#include "raft/driver.h"
+#include "raft/testing/invariants.h"
+#include "raft/testing/sim_cluster.h"
+#include "raft/testing/sim_network.h"
+
+namespace sluice::controller {
+namespace {
+
+using raft::testing::Invariants;
+using raft::testing::SimNetwork;
+using raft::testing::SimStateMachine;
+using sluice::testing::SimEventLoop;
+using sluice::testing::SimFileSystem;
+using sluice::testing::SimScheduler;
+
+constexpr char kDirectory[] = "/data/__cluster_metadata-0";
+constexpr uint64_t kSeeds = 300;
+constexpr int64_t kFaultyMs = 5000;
+
+// The disk's thread: each task takes a while.
+class DiskLoop final : public EventLoop {
+ public:
+  DiskLoop(SimScheduler& scheduler, Random random, int64_t latency_ms_max)
+      : inner_(scheduler), random_(random), latency_ms_max_(latency_ms_max) {}
+  void Post(Task task) override {
+    inner_.RunAfter(random_.Between(0, latency_ms_max_), std::move(task));
+  }
+  TimerId RunAfter(int64_t delay_ms, Task task) override {
+    return inner_.RunAfter(delay_ms, std::move(task));
+  }
+  void Cancel(TimerId id) override { inner_.Cancel(id); }
+  bool InLoopThread() const override { return true; }
+  const Clock& clock() const override { return inner_.clock(); }
+
+ private:
+  SimEventLoop inner_;
+  Random random_;
+  const int64_t latency_ms_max_;
+};
+
+class Cluster {
+ public:
+  explicit Cluster(uint64_t seed) : random_(seed), network_(scheduler_, random_.Fork()) {
+    disk_ms_max_ = random_.Between(0, 20);
+    network_.set_options({.delay_ms_min = 0,
+                          .delay_ms_max = random_.Between(1, 10),
+                          .loss_percent = random_.Below(15),
+                          .duplicate_percent = random_.Below(15)});
+    network_.set_deliver([this](raft::Message message) {
+      Node& node = nodes_.at(message.to);
+      if (node.driver != nullptr) node.driver->Step(std::move(message));
+    });
+    config_.snapshot_interval_bytes = static_cast<size_t>(random_.Between(500, 5000));
+    config_.snapshot_chunk_bytes = 100;
+    config_.cache_bytes_max = static_cast<size_t>(random_.Between(1, 5000));
+    raft::Bootstrap bootstrap{.cluster_id = "c"};
+    for (int i = 1; i <= 3; ++i) {
+      bootstrap.voters.push_back(
+          {NodeId(i), Uuid::FromBytes(std::string(16, static_cast<char>(i)))});
+    }
+    for (const raft::VoterId& voter : bootstrap.voters) {
+      Node& node = nodes_[voter.id];
+      node.voter = voter;
+      node.network = &network_;
+      node.fs = std::make_unique<SimFileSystem>();
+      CHECK(node.fs->CreateDirectories("/data").ok());
+      CHECK(QuorumLog::Format(*node.fs, scheduler_.clock(), kDirectory, bootstrap).ok());
+      CHECK(node.fs->SyncFileSystem("/").ok());
+      Start(node);
+    }
+  }
+
+  ~Cluster() {
+    for (auto& [id, node] : nodes_) Drop(node);
+  }
+
+  // Empty, or what went wrong.
+  std::string Run() {
+    while (scheduler_.clock().SteadyMs() < kFaultyMs && wrong_.empty()) {
+      RunForMs(random_.Between(1, 20));
+      ProposeEverywhere();
+      if (random_.Chance(1, 25)) Fault();
+    }
+    network_.HealAll();
+    network_.set_options({.delay_ms_min = 0, .delay_ms_max = 2});
+    for (auto& [id, node] : nodes_) {
+      if (node.driver == nullptr) Start(node);
+    }
+    RunForMs(5000);
+    ProposeEverywhere();
+    RunForMs(2000);
+    return wrong_.empty() ? CompareStates() : wrong_;
+  }
+
+  uint64_t snapshots_installed() const { return snapshots_installed_; }
+  uint64_t entries_truncated() const { return entries_truncated_; }
+  size_t committed_count() const { return invariants_.committed_count(); }
+
+ private:
+  struct Node : raft::Transport {
+    void Send(NodeId, raft::Message message) override { network->Send(std::move(message)); }
+    SimNetwork* network = nullptr;
+    raft::VoterId voter;
+    std::unique_ptr<SimFileSystem> fs;
+    std::unique_ptr<SimEventLoop> loop;
+    std::unique_ptr<DiskLoop> io_loop;
+    std::unique_ptr<QuorumLog> log;
+    std::unique_ptr<SimStateMachine> state_machine;
+    std::unique_ptr<raft::Driver> driver;
+  };
+
+  void Start(Node& node) {
+    invariants_.Restarted(node.voter.id);
+    node.loop = std::make_unique<SimEventLoop>(scheduler_);
+    node.io_loop = std::make_unique<DiskLoop>(scheduler_, random_.Fork(), disk_ms_max_);
+    auto log = QuorumLog::Open({.directory = kDirectory,
+                                .file_system = node.fs.get(),
+                                .clock = &scheduler_.clock(),
+                                .loop = node.loop.get(),
+                                .io_loop = node.io_loop.get(),
+                                .segment_bytes = 2000});
+    if (!log.ok()) {
+      wrong_ = "node " + std::to_string(node.voter.id.value()) +
+               " cannot open its log: " + log.status().ToString();
+      return;
+    }
+    node.log = *std::move(log);
+    node.state_machine = std::make_unique<SimStateMachine>(node.voter.id, invariants_);
+    node.driver = std::make_unique<raft::Driver>(
+        raft::DriverOptions{
+            .config = config_, .cluster_id = "c", .self = node.voter, .random = random_.Fork()},
+        raft::DriverParts{*node.loop, *node.log, node, *node.state_machine});
+    node.driver->Start();
+  }
+
+  void Drop(Node& node) {
+    if (node.driver != nullptr) {
+      snapshots_installed_ += node.driver->core().metrics().snapshots_installed;
+      entries_truncated_ += node.driver->core().metrics().entries_truncated;
+    }
+    node.io_loop.reset();
+    node.driver.reset();
+    node.loop.reset();
+    node.state_machine.reset();
+    node.log.reset();
+  }
+
+  void Fault() {
+    auto at = std::next(nodes_.begin(), static_cast<int64_t>(random_.Below(nodes_.size())));
+    Node& node = at->second;
+    if (node.driver == nullptr) {
+      Start(node);
+    } else if (random_.Chance(1, 3)) {
+      Drop(node);
+      random_.Chance(2, 3) ? node.fs->Crash(random_) : node.fs->KillProcess();
+      if (random_.Chance(1, 2)) Start(node);
+    } else if (random_.Chance(1, 2)) {
+      for (const auto& [other, unused] : nodes_) {
+        if (other == at->first) continue;
+        network_.Cut(at->first, other);
+        network_.Cut(other, at->first);
+      }
+    } else {
+      network_.HealAll();
+    }
+  }
+
+  void ProposeEverywhere() {
+    for (auto& [id, node] : nodes_) {
+      if (node.driver == nullptr || node.driver->core().role() != raft::Role::kLeader) continue;
+      const std::string data =
+          "w" + std::to_string(++writes_) + std::string(random_.Below(100), '.');
+      node.driver->Propose(data, [this, data](const Result<LogIndex>& index) {
+        if (index.ok()) invariants_.Acknowledged(*index, data);
+      });
+    }
+  }
+
+  void RunForMs(int64_t ms) {
+    const int64_t end_ms = scheduler_.clock().SteadyMs() + ms;
+    SimEventLoop alarm(scheduler_);
+    alarm.RunAfter(ms, [] {});
+    while (scheduler_.clock().SteadyMs() < end_ms && wrong_.empty() && scheduler_.Step()) {
+      for (const auto& [id, node] : nodes_) {
+        if (node.driver != nullptr) invariants_.Observe(id, node.driver->core());
+      }
+      wrong_ = wrong_.empty() ? invariants_.breach() : wrong_;
+    }
+  }
+
+  std::string CompareStates() {
+    std::map<std::pair<LogIndex, uint32_t>, int> states;
+    for (auto& [id, node] : nodes_) {
+      ++states[{node.state_machine->applied, node.state_machine->checksum}];
+    }
+    return states.size() == 1 ? "" : "the states differ at the end";
+  }
+
+  Random random_;
+  SimScheduler scheduler_;
+  SimNetwork network_;
+  Invariants invariants_;
+  raft::RaftConfig config_;
+  int64_t disk_ms_max_ = 0;
+  std::map<NodeId, Node> nodes_;
+  uint64_t writes_ = 0;
+  uint64_t snapshots_installed_ = 0;
+  uint64_t entries_truncated_ = 0;
+  std::string wrong_;
+};
+
+TEST(QuorumLogSimulation, RaftIsSafeOverTheRealLog) {
+  uint64_t snapshots_installed = 0;
+  uint64_t entries_truncated = 0;
+  size_t committed = 0;
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    auto cluster = std::make_unique<Cluster>(seed);
+    ASSERT_EQ(cluster->Run(), "") << "seed " << seed;
+    committed += cluster->committed_count();
+    snapshots_installed += cluster->snapshots_installed();
+    entries_truncated += cluster->entries_truncated();
+  }
+  // The faults that this is about must have happened.
+  EXPECT_GT(committed, kSeeds * 50);
+  EXPECT_GT(snapshots_installed, kSeeds / 4);
+  EXPECT_GT(entries_truncated, kSeeds / 4);
+}
+
+}  // namespace
+}  // namespace sluice::controller
