@@ -408,16 +408,22 @@ void MetadataController::Tick() {
 void MetadataController::Dial(NodeId broker) {
   const metadata::BrokerImage* image = speculative_->FindBroker(broker);
   if (image == nullptr || image->fenced || image->grpc_address.empty()) return;
+  // One at a time: hosts that do not answer must not fill the dialer's queue.
+  if (!dialing_.insert(broker).second) return;
   const auto done = [this, broker, epoch = image->epoch, alive = alive_,
                      &loop = loop_](DialOutcome outcome) {
-    if (outcome != DialOutcome::kRefused) return;
-    loop.Post([this, broker, epoch, alive] {
-      if (!*alive || !active_) return;
-      const metadata::BrokerImage* now = speculative_->FindBroker(broker);
-      if (now != nullptr && now->epoch == epoch) brokers_.OnRefused(broker, NowMs());
+    loop.Post([this, broker, epoch, alive, outcome] {
+      if (*alive) OnDialed(broker, epoch, outcome);
     });
   };
   dialer_.Dial(image->grpc_address, kDialTimeoutMs, done);
+}
+
+void MetadataController::OnDialed(NodeId broker, BrokerEpoch epoch, DialOutcome outcome) {
+  dialing_.erase(broker);
+  if (!active_ || outcome != DialOutcome::kRefused) return;
+  const metadata::BrokerImage* image = speculative_->FindBroker(broker);
+  if (image != nullptr && image->epoch == epoch) brokers_.OnRefused(broker, NowMs());
 }
 
 void MetadataController::FenceStale() {

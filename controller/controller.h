@@ -19,6 +19,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -112,6 +113,7 @@ class MetadataController final : public raft::StateMachine {
   void Tick();
   void DialSilent();
   void Dial(NodeId broker);
+  void OnDialed(NodeId broker, BrokerEpoch epoch, DialOutcome outcome);
   void FenceStale();
   bool BrakeAllows(int64_t now_ms);
   void ConfirmLeadership();
@@ -136,6 +138,7 @@ class MetadataController final : public raft::StateMachine {
   NodeId leader_ = kNoNode;
   bool active_ = false;
   Term active_term_;
+  std::set<NodeId> dialing_;  // brokers whose host is being asked
 
   // All of the active controller only; renewed at each activation.
   uint64_t activation_ = 0;  // timers of an earlier activation stop when it differs
