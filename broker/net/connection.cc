@@ -20,6 +20,7 @@ namespace {
 
 // Turns of reading before others on the reactor get theirs.
 constexpr int kReadsPerTurn = 16;
+constexpr int64_t kRefusalLineIntervalMs = 1000;
 constexpr int32_t kSmallestRequest = 8;  // key, version, correlation id
 
 }  // namespace
@@ -162,13 +163,24 @@ void Connection::OnFrame(FramePtr frame) {
 }
 
 void Connection::RefuseFrame(int32_t size) {
-  Count(reactor_.shared().options.metrics->frames_refused);
   closing_ = true;
   stash_.clear();
-  LOG(WARNING) << "closing connection from " << info_->peer_address << ": a request of " << size
-               << " bytes is outside the allowed " << kSmallestRequest << " to "
-               << reactor_.shared().options.request_bytes_max << " (socket.request.max.bytes); "
-               << reactor_.shared().options.metrics->frames_refused.load() << " refused so far";
+  NoteRefusal("a request of " + std::to_string(size) + " bytes is outside the allowed " +
+              std::to_string(kSmallestRequest) + " to " +
+              std::to_string(reactor_.shared().options.request_bytes_max) +
+              " (socket.request.max.bytes)");
+}
+
+// Each refusal is counted, and one a second is told: whoever sends rubbish must not fill the log.
+void Connection::NoteRefusal(const std::string& reason) {
+  NetMetrics& metrics = *reactor_.shared().options.metrics;
+  Count(metrics.frames_refused);
+  const int64_t now_ms = reactor_.shared().options.clock->SteadyMs();
+  int64_t told_ms = metrics.refusal_told_ms.load(std::memory_order_relaxed);
+  if (told_ms != 0 && now_ms - told_ms < kRefusalLineIntervalMs) return;
+  if (!metrics.refusal_told_ms.compare_exchange_strong(told_ms, now_ms)) return;
+  LOG(WARNING) << "closing connection from " << info_->peer_address << ": " << reason << "; "
+               << metrics.frames_refused.load() << " refused so far";
 }
 
 void Connection::Deliver(uint64_t sequence, Reply reply) {
@@ -189,10 +201,7 @@ void Connection::CompleteFront() {
     outstanding_bytes_ -= slot.request_bytes;
     if (slot.reply.kind == Reply::Kind::kSend) writer_.Add(std::move(slot.reply.frame));
     if (slot.reply.kind == Reply::Kind::kClose) {
-      Count(reactor_.shared().options.metrics->frames_refused);
-      LOG(WARNING) << "closing connection from " << info_->peer_address << ": " << slot.reply.reason
-                   << "; " << reactor_.shared().options.metrics->frames_refused.load()
-                   << " refused so far";
+      NoteRefusal(slot.reply.reason);
       // Later requests are dropped, as if they had come after the close.
       closing_ = true;
       completed = slots_.size();

@@ -53,6 +53,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void Parse(std::string_view input);
   void OnFrame(FramePtr frame);
   void RefuseFrame(int32_t size);
+  void NoteRefusal(const std::string& reason);
   bool Paused() const;
   void Resume();
   void CompleteFront();
