@@ -135,6 +135,14 @@ MetadataRecord RequestId(int id, int64_t time_ms) {
   return record;
 }
 
+TEST_F(ReplayTest, ASnapshotKeepsTheTimesOfRequests) {
+  // By id the younger comes first.
+  ASSERT_TRUE(Apply({RequestId(2, 1000), RequestId(1, 5000)}).ok());
+  const Result<ImagePtr> restored = FromSnapshot(ToSnapshot(*image_));
+  ASSERT_TRUE(restored.ok()) << restored.status().ToString();
+  EXPECT_EQ((*restored)->requests->at(TestUuid(2))->time_ms, 1000);
+}
+
 TEST_F(ReplayTest, ForgetsOldRequests) {
   ASSERT_TRUE(Apply({RequestId(1, 1000), RequestId(2, 200'000)}).ok());
   EXPECT_EQ(image_->requests->size(), 2U);

@@ -1,5 +1,7 @@
 // Images to snapshots and back, and the state hash (declared in metadata/replay.h).
 
+#include <algorithm>
+
 #include "metadata/replay.h"
 
 namespace sluice::metadata {
@@ -105,7 +107,14 @@ void EmitRecords(const Image& image, Emit emit) {
   MetadataRecord producer_ids;
   producer_ids.mutable_producer_ids()->set_next_producer_id(image.next_producer_id);
   emit(std::move(producer_ids));
-  for (const auto& [id, request] : *image.requests) {
+  // In the order of their times: replay never lets a time be less than one it has, so any other
+  // order would change some.
+  std::vector<std::pair<Uuid, std::shared_ptr<const RequestImage>>> requests(
+      image.requests->begin(), image.requests->end());
+  std::stable_sort(requests.begin(), requests.end(), [](const auto& a, const auto& b) {
+    return a.second->time_ms < b.second->time_ms;
+  });
+  for (const auto& [id, request] : requests) {
     MetadataRecord record;
     record.mutable_request_id()->set_request_id(std::string(id.view()));
     record.mutable_request_id()->set_time_ms(request->time_ms);
