@@ -21,6 +21,7 @@ namespace {
 // Files and directories of ours beside the partitions; none looks like "<topic>-<number>".
 constexpr char kImageFile[] = "/metadata-image";
 constexpr char kKvDirectory[] = "/kv";
+constexpr char kBootIdFile[] = "/boot-id";
 constexpr char kKernelBootId[] = "/proc/sys/kernel/random/boot_id";
 
 constexpr int kFlusherThreads = 4;
@@ -39,6 +40,20 @@ std::string ReadWord(FileSystem& fs, const std::string& path) {
   if (!size.ok()) return "";
   text.resize(*size);
   return text.substr(0, text.find_first_of(" \n"));
+}
+
+// Whether the host was restarted since a broker last used `directory`. One that does not tell (no
+// /proc) counts as restarted each time.
+bool HostRestarted(FileSystem& fs, const std::string& directory) {
+  const std::string boot_id = ReadWord(fs, kKernelBootId);
+  return boot_id.empty() || ReadWord(fs, directory + kBootIdFile) != boot_id;
+}
+
+// Once the logs are recovered: what the last boot left half written is gone then.
+void KeepBootId(FileSystem& fs, const std::string& directory) {
+  const Status written =
+      WriteFileAtomically(fs, directory + kBootIdFile, ReadWord(fs, kKernelBootId));
+  LOG_IF(WARNING, !written.ok()) << "cannot keep the boot id: " << written.ToString();
 }
 
 }  // namespace
@@ -72,7 +87,10 @@ Status Broker::OpenStorage() {
                                         .file_system = options_.file_system,
                                         .clock = options_.clock,
                                         .recovery_threads = static_cast<int>(config_.values.GetInt(
-                                            "num.recovery.threads.per.data.dir"))}));
+                                            "num.recovery.threads.per.data.dir")),
+                                        .host_restarted =
+                                            HostRestarted(*options_.file_system, directory)}));
+  KeepBootId(*options_.file_system, directory);
   const storage::DirectoryIdentity& identity = logs_->identity();
   if (identity.node_id != config_.node_id) {
     return Status::InvalidArgument(directory + " belongs to node " +
