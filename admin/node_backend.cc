@@ -1,6 +1,5 @@
 #include "admin/node_backend.h"
 
-#include <algorithm>
 #include <atomic>
 #include <utility>
 
@@ -49,9 +48,7 @@ void NodeBackend::Send(rpc::LeaderClient::Method<Request, Response> method, Requ
   sender->set_node_id(options_.node_id.value());
   sender->set_directory_id(std::string(options_.directory_id.view()));
   sender->set_broker_epoch(-1);
-  const int64_t attempt_ms = std::clamp<int64_t>(timeout_ms / 2, 100, 2000);
-  leader_.Call<Request, Response>(method, std::move(request),
-                                  {.timeout_ms = timeout_ms, .attempt_timeout_ms = attempt_ms},
+  leader_.Call<Request, Response>(method, std::move(request), rpc::CallOptions::Within(timeout_ms),
                                   std::move(done));
 }
 

@@ -1,21 +1,10 @@
 #include "broker/controller_client_grpc.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "base/uuid.h"
 
 namespace sluice::broker {
-namespace {
-
-// How long one controller may think before the next is asked: short where the caller's whole time
-// is short (heartbeats), and never so long that one paused controller eats the caller's time.
-int64_t AttemptTimeoutMs(int64_t timeout_ms) {
-  return std::clamp<int64_t>(timeout_ms / 2, 100, 2000);
-}
-
-}  // namespace
-
 GrpcControllerClient::GrpcControllerClient(std::vector<std::string> voters,
                                            const BrokerState& state, EventLoop& loop, Random random)
     : state_(state), random_(random), leader_(std::move(voters), loop) {}
@@ -31,10 +20,8 @@ void GrpcControllerClient::Send(rpc::LeaderClient::Method<Request, Response> met
     sender->set_directory_id(std::string(state_.directory_id.view()));
     sender->set_broker_epoch(state_.broker_epoch.load());
   }
-  leader_.Call<Request, Response>(
-      method, std::move(request),
-      {.timeout_ms = timeout_ms, .attempt_timeout_ms = AttemptTimeoutMs(timeout_ms)},
-      std::move(done));
+  leader_.Call<Request, Response>(method, std::move(request), rpc::CallOptions::Within(timeout_ms),
+                                  std::move(done));
 }
 
 template <typename Request>

@@ -12,6 +12,7 @@
 //   client.Call<controller::HeartbeatRequest, controller::HeartbeatResponse>(
 //       &rpc::ControllerStub::Heartbeat, request, {.timeout_ms = 300}, [](auto result) { ... });
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
@@ -29,7 +30,12 @@ using ControllerStub = controller::Controller::StubInterface::async_interface;
 struct CallOptions {
   int64_t timeout_ms = 10000;  // for the call with all its attempts
   int64_t attempt_timeout_ms =
-      2000;  // for one of them: a paused controller must not use up the whole time
+      600;  // for one of them: a paused controller must not use up the whole time
+
+  // A few attempts in `timeout_ms`, none longer than it takes to fence a silent node.
+  static CallOptions Within(int64_t timeout_ms) {
+    return {timeout_ms, std::clamp<int64_t>(timeout_ms / 2, 100, CallOptions().attempt_timeout_ms)};
+  }
 };
 
 class LeaderClient {

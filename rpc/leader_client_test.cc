@@ -2,11 +2,13 @@
 // picks.
 #include "rpc/leader_client.h"
 
+#include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <future>
 
+#include "rpc/channel.h"
 #include "rpc/server.h"
 
 namespace sluice::rpc {
@@ -160,6 +162,53 @@ TEST(ServerTest, ListensOnSeveralAddresses) {
   ASSERT_TRUE(server.ok()) << server.status().ToString();
   EXPECT_NE((*server)->port(0), 0);
   EXPECT_NE((*server)->port(1), (*server)->port(0));
+}
+
+// One message to a method given by name and the first one back, as bytes: what grpcurl does before
+// it knows any type.
+std::string Ask(const std::string& address, const std::string& method, const std::string& request) {
+  grpc::GenericStub stub(MakeChannel(address));
+  grpc::ClientContext context;
+  grpc::CompletionQueue queue;
+  auto call = stub.PrepareCall(&context, method, &queue);
+  void* tag = nullptr;
+  bool ok = false;
+  call->StartCall(nullptr);
+  CHECK(queue.Next(&tag, &ok) && ok);
+  const grpc::Slice slice(request);
+  call->Write(grpc::ByteBuffer(&slice, 1), nullptr);
+  CHECK(queue.Next(&tag, &ok) && ok);
+  grpc::ByteBuffer answer;
+  call->Read(&answer, nullptr);
+  CHECK(queue.Next(&tag, &ok) && ok);
+  grpc::Slice whole;
+  CHECK(answer.DumpToSingleSlice(&whole).ok());
+  context.TryCancel();
+  grpc::Status status;
+  call->Finish(&status, nullptr);
+  queue.Next(&tag, &ok);
+  queue.Shutdown();
+  while (queue.Next(&tag, &ok)) {
+  }
+  return std::string(reinterpret_cast<const char*>(whole.begin()), whole.size());
+}
+
+TEST(ServerTest, ListsItsServicesByReflection) {
+  auto node = StartNode();
+  // ServerReflectionRequest{list_services: ""}
+  const std::string answer =
+      Ask(node->address, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+          std::string("\x3a\x00", 2));
+  EXPECT_NE(answer.find("sluice.controller.Controller"), std::string::npos);
+  EXPECT_NE(answer.find("grpc.health.v1.Health"), std::string::npos);
+}
+
+TEST(ServerTest, TellsItsHealth) {
+  auto node = StartNode();
+  node->server->SetServing(false);
+  EXPECT_EQ(Ask(node->address, "/grpc.health.v1.Health/Watch", ""), "\x08\x02");  // NOT_SERVING
+  node->server->SetServing(true);
+  EXPECT_EQ(Ask(node->address, "/grpc.health.v1.Health/Watch", ""), "\x08\x01");
 }
 
 }  // namespace
