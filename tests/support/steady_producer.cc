@@ -74,7 +74,7 @@ std::unique_ptr<RdKafka::Producer> MakeProducer(const char* bootstrap, bool idem
       {"linger.ms", "2"},
       {"message.timeout.ms", "60000"},
       {"retry.backoff.ms", "20"},
-      {"log_level", "3"},
+      {"log_level", "2"},
       {"reconnect.backoff.ms", "20"},
       {"reconnect.backoff.max.ms", "200"},
       {"topic.metadata.refresh.fast.interval.ms", "50"},
