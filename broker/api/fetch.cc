@@ -156,6 +156,8 @@ void HandleFetch(BrokerServices& services, const RequestContext& context, Reques
     Finish(services, context, *fetching, {}, responder);
     return;
   }
+  // An error is told at once, whatever the others could wait for.
+  if (params.entries.size() < fetching->results.size()) params.wait_ms_max = 0;
   services.replicas->Fetch(std::move(params), [&services, context, fetching,
                                                responder](std::vector<FetchEntryResult> results) {
     Finish(services, context, *fetching, std::move(results), responder);
