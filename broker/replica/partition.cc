@@ -143,8 +143,8 @@ void Partition::ApplyRetention(PartitionEffects& effects) {
   // every member of the ISR, or was.
   const Result<int> deleted = log_->ApplyRetention(high_watermark_);
   if (!deleted.ok()) NoteStorage(deleted.status(), effects);
-  // Whatever the durability: else a replicated log's recovery point never moves, and a start after a
-  // kill reads all of it.
+  // Whatever the durability: else a replicated log's recovery point never moves, and a start after
+  // a kill reads all of it.
   if (log_->has_unsynced_rolled_segment()) RequestFlush(effects);
 }
 
