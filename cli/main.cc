@@ -44,6 +44,7 @@ int ReportUsage(const CLI::App& app, const CLI::ParseError& error) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::ios::sync_with_stdio(false);  // else each byte of stdin costs a lock
   FLAGS_logtostderr = true;
   google::InitGoogleLogging(argv[0]);
   CLI::App app("Sluice: an event streaming platform that every Kafka client speaks to", "sluice");

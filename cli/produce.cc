@@ -10,6 +10,8 @@ namespace sluice::cli {
 
 namespace {
 
+constexpr int64_t kRecordsPerPoll = 256;
+
 struct ProduceOptions {
   std::string topic;
   std::string value = "-";
@@ -90,8 +92,10 @@ class ProduceRun {
           options_.topic, options_.partition, RdKafka::Producer::RK_MSG_COPY,
           const_cast<char*>(value.data()), value.size(), key == nullptr ? nullptr : key->data(),
           key == nullptr ? 0 : key->size(), 0, nullptr);
-      producer_->poll(code == RdKafka::ERR__QUEUE_FULL ? 100 : 0);
-      if (code == RdKafka::ERR__QUEUE_FULL) continue;
+      const bool full = code == RdKafka::ERR__QUEUE_FULL;
+      // Outcomes are collected now and then: each poll is a system call or more.
+      if (full || ++sent_ % kRecordsPerPoll == 0) producer_->poll(full ? 100 : 0);
+      if (full) continue;
       if (code != RdKafka::ERR_NO_ERROR) {
         ++counter_.failed;
         if (counter_.first_error.ok()) counter_.first_error = KafkaStatus(code, "");
@@ -124,6 +128,7 @@ class ProduceRun {
   const ProduceOptions& options_;
   DeliveryCounter counter_;
   std::unique_ptr<RdKafka::Producer> producer_;
+  int64_t sent_ = 0;
 };
 
 }  // namespace
