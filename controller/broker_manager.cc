@@ -255,15 +255,9 @@ void BrokerManager::OnRefused(NodeId broker, int64_t now_ms) {
     session->second.refused_ms = now_ms;
 }
 
-std::optional<int64_t> BrokerManager::SilenceMs(NodeId broker, int64_t now_ms) const {
+bool BrokerManager::Refused(NodeId broker) const {
   const auto session = sessions_.find(broker);
-  if (session == sessions_.end() || !session->second.heard) return std::nullopt;
-  return now_ms - session->second.contact_ms;
-}
-
-LogIndex BrokerManager::AppliedIndex(NodeId broker) const {
-  const auto session = sessions_.find(broker);
-  return session == sessions_.end() ? LogIndex(-1) : session->second.applied;
+  return session != sessions_.end() && session->second.refused_ms >= 0;
 }
 
 }  // namespace sluice::controller

@@ -57,9 +57,8 @@ class BrokerManager {
   // contradicts before the grace ends.
   void OnRefused(NodeId broker, int64_t now_ms);
 
-  // Milliseconds since the broker was heard; nullopt when it never was since activation.
-  std::optional<int64_t> SilenceMs(NodeId broker, int64_t now_ms) const;
-  LogIndex AppliedIndex(NodeId broker) const;
+  // Whether there is evidence of its death that no heartbeat has contradicted.
+  bool Refused(NodeId broker) const;
 
  private:
   struct Session {

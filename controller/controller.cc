@@ -436,8 +436,7 @@ void MetadataController::FenceStale() {
       return;
     }
     if (!BrakeAllows(now_ms)) return;
-    const std::optional<int64_t> silence_ms = brokers_.SilenceMs(*broker, now_ms);
-    const bool expired = !silence_ms || *silence_ms >= options_.brokers.session_timeout_ms;
+    const bool expired = !brokers_.Refused(*broker);
     if (!Propose(BrokerManager::Fence(*speculative_, *broker), [](bool) {})) return;
     ++(expired ? metrics_.fenced_by_session : metrics_.fenced_by_refusal);
     fenced_ms_.push_back(now_ms);
