@@ -199,7 +199,8 @@ TEST_P(FileSystemTest, WritesFilesAtomically) {
   EXPECT_EQ(WriteFileAtomically(fs(), Path("none/state"), "x").code(), StatusCode::kNotFound);
 }
 
-// The size of a file under /proc is 0, yet process identities and the host's boot id come from there.
+// The size of a file under /proc is 0, yet process identities and the host's boot id come from
+// there.
 TEST(PosixFileSystemTest, FilesThatDoNotTellTheirSizeAreReadWhole) {
   const std::unique_ptr<FileSystem> fs = NewPosixFileSystem();
   const Result<std::string> stat = ReadFile(*fs, "/proc/self/stat");

@@ -57,8 +57,8 @@ Status Node::CheckFormatted() {
   SLUICE_ASSIGN_OR_RETURN(std::optional<storage::DirectoryIdentity> identity,
                           storage::LogManager::ReadIdentity(*fs_, config_.log_directory));
   if (!identity && config_.is_controller && config_.voters.size() == 1) {
-    const ClusterPlan plan = ClusterPlan::Generate(
-        {{config_.node_id, config_.voters[0].address.ToString()}}, random_);
+    const ClusterPlan plan =
+        ClusterPlan::Generate({{config_.node_id, config_.voters[0].address.ToString()}}, random_);
     SLUICE_RETURN_IF_ERROR(FormatNode(*fs_, random_, config_, plan));
     SLUICE_ASSIGN_OR_RETURN(identity,
                             storage::LogManager::ReadIdentity(*fs_, config_.log_directory));
@@ -67,10 +67,9 @@ Status Node::CheckFormatted() {
     return Status::NotFound(config_.log_directory + " is not formatted for a cluster");
   }
   if (identity->node_id != config_.node_id) {
-    return Status::InvalidArgument(config_.log_directory + " belongs to node " +
-                                   std::to_string(identity->node_id.value()) +
-                                   " (meta.properties), but node.id is " +
-                                   std::to_string(config_.node_id.value()));
+    return Status::InvalidArgument(
+        config_.log_directory + " belongs to node " + std::to_string(identity->node_id.value()) +
+        " (meta.properties), but node.id is " + std::to_string(config_.node_id.value()));
   }
   cluster_id_ = identity->cluster_id;
   directory_id_ = identity->directory_id;
@@ -173,7 +172,8 @@ Status Node::StartBroker() {
 
 Status Node::StartHttp() {
   collector_ = std::make_unique<admin::MetricsCollector>(*backend_);
-  collector_->AddSource([this](admin::MetricsText& text) { text.Append(metrics_.PrometheusText()); });
+  collector_->AddSource(
+      [this](admin::MetricsText& text) { text.Append(metrics_.PrometheusText()); });
   admin::HttpServerOptions options;
   options.host = config_.http_listener.host;
   options.port = config_.http_listener.port;

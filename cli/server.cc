@@ -27,7 +27,8 @@ std::string NextStep(const Status& status) {
       return "format the directory first: sluice cluster init --help shows how";
     case StatusCode::kUnavailable: return "free what is named above, then start again";
     case StatusCode::kCorruption:
-      return "keep the directory as it is for a look; restore it from a backup, or empty it so that "
+      return "keep the directory as it is for a look; restore it from a backup, or empty it so "
+             "that "
              "the node refetches from its peers";
     default: return "correct what is named above, then start again";
   }
@@ -73,9 +74,8 @@ void AddServerCommand(CLI::App& app, Context& context) {
   verb->footer(
       "Examples:\n  sluice server --config /etc/sluice/server.properties\n"
       "  sluice server --config server.properties --set log.retention.ms=7d");
-  verb->callback([&context, arguments] {
-    context.action = [arguments] { return Serve(*arguments); };
-  });
+  verb->callback(
+      [&context, arguments] { context.action = [arguments] { return Serve(*arguments); }; });
 }
 
 }  // namespace sluice::cli

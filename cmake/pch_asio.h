@@ -1,4 +1,5 @@
-// Precompiled for broker/: the standard headers that every file there uses, and glog. Asio stays out: only broker/net includes it.
+// Precompiled for broker/: the standard headers that every file there uses, and glog. Asio stays
+// out: only broker/net includes it.
 #include <glog/logging.h>
 
 #include <functional>

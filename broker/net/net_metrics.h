@@ -16,7 +16,7 @@ struct NetMetrics {
   std::atomic<uint64_t> connections_accepted{0};
   std::atomic<uint64_t> connections_refused{0};  // over max.connections or max.connections.per.ip
   std::atomic<int64_t> refusal_told_ms{0};  // when the last log line about a refusal was written
-  std::atomic<uint64_t> frames_refused{0};       // bad size, unknown API or version, malformed body
+  std::atomic<uint64_t> frames_refused{0};  // bad size, unknown API or version, malformed body
   std::atomic<uint64_t> connections_expired{0};  // idle or too slow
 };
 
