@@ -70,8 +70,8 @@ class Session : public std::enable_shared_from_this<Session> {
  public:
   Session(tcp::socket socket, std::shared_ptr<void> server, const HttpServerOptions& options,
           std::shared_ptr<rpc::Gate> replies, std::function<void(std::shared_ptr<Session>)> on_end)
-      : stream_(std::move(socket)),
-        server_(std::move(server)),
+      : server_(std::move(server)),
+        stream_(std::move(socket)),
         options_(options),
         replies_(std::move(replies)),
         on_end_(std::move(on_end)) {}
@@ -147,8 +147,8 @@ class Session : public std::enable_shared_from_this<Session> {
     if (auto on_end = std::exchange(on_end_, nullptr); on_end) on_end(shared_from_this());
   }
 
+  std::shared_ptr<void> server_;  // first: its io_context must outlive the stream
   beast::tcp_stream stream_;
-  std::shared_ptr<void> server_;  // its io_context must outlive the stream
   const HttpServerOptions& options_;
   std::shared_ptr<rpc::Gate> replies_;
   std::function<void(std::shared_ptr<Session>)> on_end_;
