@@ -11,7 +11,7 @@ help:
 	@echo 'make down    stop what make up started; the data stays'
 	@echo 'make test    build and run every test that Debian packages suffice for'
 	@echo 'make compat  run the foreign clients (needs Maven, a JDK, Python with pip, Node with npm, Go)'
-	@echo 'make check   format, layers, sizes, self-contained headers'
+	@echo 'make check   layers, sizes, format, self-contained headers, lint'
 	@echo 'make asan    unit tests and simulations under AddressSanitizer and UBSan;  make tsan: the same under ThreadSanitizer'
 
 up: build
@@ -35,8 +35,8 @@ compat: build
 	@tests/compat/tools-present
 	$(CTEST) --label-regex compat
 
-check:
-	@tools/install-packages build check
+check: build
+	@tools/install-packages check lint
 	@tools/check
 
 format:
