@@ -192,6 +192,8 @@ Status Broker::Listen() {
   options.idle_ms_max = values.GetInt("connections.max.idle.ms");
   options.connections_max = static_cast<int32_t>(values.GetInt("max.connections"));
   options.connections_per_ip_max = static_cast<int32_t>(values.GetInt("max.connections.per.ip"));
+  options.socket_send_bytes = static_cast<int32_t>(values.GetInt("socket.send.buffer.bytes"));
+  options.socket_receive_bytes = static_cast<int32_t>(values.GetInt("socket.receive.buffer.bytes"));
   SLUICE_ASSIGN_OR_RETURN(server_, Server::Start(std::move(options)));
   return Status::Ok();
 }

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/uuid.h"
+#include "broker/suspects.h"
 
 namespace sluice::broker {
 
@@ -23,6 +24,8 @@ struct BrokerState {
   std::atomic<int64_t> lease_start_steady_ms{
       -1};  // when the controller's last quorum-confirmed round was sent (rule 10)
   std::atomic<bool> fenced{true};
+
+  Suspects suspects;  // its peers whose connections broke
 
   // A leader acknowledges nothing once its lease is older than the session: the controller may have
   // given its partitions to others.

@@ -31,8 +31,11 @@ constexpr int16_t kTopicsByIdSince = 12;
 // Builds the answer to one request from one image.
 class Answer {
  public:
-  Answer(const metadata::Image& image, const RequestContext& context, bool topic_operations)
-      : image_(image),
+  Answer(const BrokerServices& services, const metadata::Image& image,
+         const RequestContext& context, bool topic_operations)
+      : state_(*services.state),
+        now_ms_(services.clock->SteadyMs()),
+        image_(image),
         listener_(context.connection->listener),
         version_(context.version),
         topic_operations_(topic_operations) {}
@@ -47,6 +50,8 @@ class Answer {
   void FillPartition(const metadata::PartitionImage& partition, ResponsePartition& out) const;
   bool Offline(NodeId replica) const;
 
+  const BrokerState& state_;
+  const int64_t now_ms_;
   const metadata::Image& image_;
   const std::string& listener_;
   const int16_t version_;
@@ -105,6 +110,9 @@ void Answer::FillPartition(const metadata::PartitionImage& partition,
     out.error_code =
         WireError(no_listener ? ErrorCode::kListenerNotFound : ErrorCode::kLeaderNotAvailable);
     out.leader_id = -1;
+  } else if (state_.suspects.Suspected(partition.leader, now_ms_, state_.session_timeout_ms)) {
+    out.error_code = WireError(ErrorCode::kLeaderNotAvailable);
+    out.leader_id = -1;
   }
   for (const NodeId replica : partition.replicas) {
     out.replica_nodes.push_back(replica.value());
@@ -156,7 +164,7 @@ void HandleMetadata(BrokerServices& services, const RequestContext& context,
                     kafka::MetadataRequest request,
                     const Responder<kafka::MetadataResponse>& responder) {
   const metadata::ImagePtr image = services.metadata->Current();
-  Answer answer(*image, context, request.include_topic_authorized_operations);
+  Answer answer(services, *image, context, request.include_topic_authorized_operations);
   answer.AddBrokers(services.state->node_id);
   kafka::MetadataResponse& response = answer.response();
   if (!image->cluster_id.empty()) response.cluster_id = image->cluster_id;

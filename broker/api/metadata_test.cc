@@ -75,6 +75,27 @@ TEST(MetadataTest, TellsLeadersReplicasAndWhoIsOffline) {
   EXPECT_EQ(response.topics[2].partitions[0].leader_id, -1);
 }
 
+// librdkafka asks once when its leader's connection breaks, and then only a second later: it must
+// not hear of the dead leader.
+TEST(MetadataTest, NamesNoLeaderWhoseConnectionJustBroke) {
+  ApiTestBed bed;
+  bed.AddTopic("led", 1, 2);
+  const auto leader = [&bed] {
+    const auto response = bed.Call<Response>(ForNames({"led"}), 12);
+    const auto& partition = response.topics.at(0).partitions.at(0);
+    EXPECT_EQ(partition.error_code, partition.leader_id < 0 ? 5 : 0);
+    return partition.leader_id;
+  };
+  const int64_t start_ms = bed.services().clock->SteadyMs();
+  bed.state.suspects.Note(NodeId(2), start_ms);
+  EXPECT_EQ(leader(), -1);
+  bed.state.suspects.Clear(NodeId(2));
+  EXPECT_EQ(leader(), 2);
+  // Past its session the controller has judged: what the image says holds.
+  bed.state.suspects.Note(NodeId(2), start_ms - bed.state.session_timeout_ms);
+  EXPECT_EQ(leader(), 2);
+}
+
 TEST(MetadataTest, FindsTopicsById) {
   ApiTestBed bed;
   const TopicId id = bed.AddTopic("orders", 1);

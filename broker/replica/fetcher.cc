@@ -130,8 +130,10 @@ void Fetcher::OnResponse(uint64_t request_number, const Result<kafka::FetchRespo
   in_flight_ = false;
   if (!response.ok()) {
     VLOG(1) << "fetching from broker " << leader_ << ": " << response.status().ToString();
+    environment_.options->state->suspects.Note(leader_, NowMs());
     return OnFailure();
   }
+  environment_.options->state->suspects.Clear(leader_);
   if (!session_.OnResponse(*response)) {
     VLOG(1) << "fetch session with broker " << leader_ << " refused, error "
             << response->error_code;

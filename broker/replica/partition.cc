@@ -13,6 +13,7 @@ storage::LogConfig LogConfigOf(const metadata::TopicConfig& topic) {
   config.retention_bytes = topic.retention_bytes;
   config.index_interval_bytes = topic.index_interval_bytes;
   config.index_size_bytes_max = topic.segment_index_bytes;
+  config.producer_id_expiration_ms = topic.producer_id_expiration_ms;
   config.cleanup_delete = topic.cleanup_delete;
   return config;
 }
