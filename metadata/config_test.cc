@@ -96,6 +96,9 @@ TEST(TopicConfigTest, EffectiveValuesNameTheirSource) {
   EXPECT_EQ(EffectiveTopicConfig(scope, "t").retention_ms, 10);
   EXPECT_EQ(EffectiveTopicConfig(scope, "u").retention_ms, 9);
   EXPECT_TRUE(EffectiveTopicConfig(scope, "u").fsync);
+  EXPECT_EQ(EffectiveTopicConfig(scope, "u").producer_id_expiration_ms, 86400000);
+  ASSERT_TRUE(server.Set("producer.id.expiration.ms", "1000", "test").ok());
+  EXPECT_EQ(EffectiveTopicConfig(scope, "u").producer_id_expiration_ms, 1000);
 }
 
 TEST(ServerConfigTest, ReadsACombinedNode) {

@@ -135,12 +135,11 @@ TopicConfig EffectiveTopicConfig(const TopicConfigScope& scope, const std::strin
   config.min_insync_replicas = number32("min.insync.replicas");
   config.segment_bytes = number("segment.bytes");
   config.segment_ms = number("segment.ms");
-  config.segment_jitter_ms = number("segment.jitter.ms");
   config.segment_index_bytes = number32("segment.index.bytes");
   config.index_interval_bytes = number32("index.interval.bytes");
   config.retention_ms = number("retention.ms");
   config.retention_bytes = number("retention.bytes");
-  config.file_delete_delay_ms = number("file.delete.delay.ms");
+  config.producer_id_expiration_ms = scope.server.GetInt("producer.id.expiration.ms");
   return config;
 }
 

@@ -80,12 +80,11 @@ struct TopicConfig {
   int32_t min_insync_replicas = 1;
   int64_t segment_bytes = 0;
   int64_t segment_ms = 0;
-  int64_t segment_jitter_ms = 0;
   int32_t segment_index_bytes = 0;
   int32_t index_interval_bytes = 0;
   int64_t retention_ms = 0;
   int64_t retention_bytes = 0;
-  int64_t file_delete_delay_ms = 0;
+  int64_t producer_id_expiration_ms = 0;  // the same for all topics
   friend bool operator==(const TopicConfig&, const TopicConfig&) = default;
 };
 TopicConfig EffectiveTopicConfig(const TopicConfigScope& scope, const std::string& topic);

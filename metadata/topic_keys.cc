@@ -71,7 +71,8 @@ constexpr ConfigKey kKeys[] = {
      .default_value = "60000",
      .min = 0,
      .dynamic = true,
-     .doc = "How long a file stays on disk after its segment was dropped."},
+     .doc = "How long a file stays on disk after its segment was dropped. Stored, without effect "
+            "in this version: it goes at once, and fetches that are under way still read it."},
     {.name = "flush.messages",
      .type = ConfigType::kLong,
      .default_value = "9223372036854775807",
