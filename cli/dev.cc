@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 
 #include "base/clock.h"
@@ -182,7 +183,11 @@ void AddDevCommands(CLI::App& app, Context& context) {
   dev->add_option("--nodes", arguments->options.nodes, "how many nodes, each controller and broker")
       ->check(CLI::Range(1, 9))
       ->capture_default_str();
+  // The nodes' files name it, and later commands may come from another working directory.
   dev->add_option("--dir", arguments->options.directory, "where the cluster lives")
+      ->transform([](const std::string& path) {
+        return std::filesystem::absolute(path).lexically_normal().string();
+      })
       ->capture_default_str();
   dev->add_option("--port", arguments->options.port,
                   "Kafka port of node 1 of a new cluster; each further node has 100 more")

@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "cli/admin_client.h"
+#include "metadata/topic_rules.h"
 
 namespace sluice::cli {
 
@@ -217,12 +218,18 @@ void AddTopicCommands(CLI::App& app, Context& context) {
     verb->add_option("--config", arguments->configs, "setting, key=value; may be given again");
     verb->add_flag("--dry-run", arguments->validate_only, "check, change nothing");
   }
-  create->add_option("--partitions", arguments->partitions,
-                     "how many; without it num.partitions of the cluster");
-  create->add_option("--replication-factor", arguments->replication_factor,
-                     "copies of each; without it default.replication.factor of the cluster");
-  alter->add_option("--partitions", arguments->partitions,
-                    "the new total; partitions can only be added");
+  create
+      ->add_option("--partitions", arguments->partitions,
+                   "how many; without it num.partitions of the cluster")
+      ->check(CLI::Range(1, metadata::kPartitionsPerRequestMax));
+  create
+      ->add_option("--replication-factor", arguments->replication_factor,
+                   "copies of each; without it default.replication.factor of the cluster")
+      ->check(CLI::Range(1, static_cast<int>(INT16_MAX)));
+  alter
+      ->add_option("--partitions", arguments->partitions,
+                   "the new total; partitions can only be added")
+      ->check(CLI::Range(1, metadata::kPartitionsPerRequestMax));
   alter->add_option("--unset", arguments->unset,
                     "setting to put back to its default; may be given again");
   list->add_option("--prefix", arguments->prefix, "only names that start with this");
