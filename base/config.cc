@@ -147,11 +147,14 @@ const ConfigKey* FindConfigKey(ConfigTable table, std::string_view name) {
 
 std::string_view NearestConfigName(ConfigTable table, std::string_view name) {
   CHECK(!table.empty());
-  const auto nearest =
-      std::min_element(table.begin(), table.end(), [&](const ConfigKey& a, const ConfigKey& b) {
-        return EditDistance(a.name, name) < EditDistance(b.name, name);
-      });
-  return nearest->name;
+  const auto distance = [name](const ConfigKey& key) { return EditDistance(key.name, name); };
+  return std::ranges::min_element(table, {}, distance)->name;
+}
+
+std::string NearestName(const std::vector<std::string>& names, std::string_view name) {
+  CHECK(!names.empty());
+  const auto distance = [name](const std::string& known) { return EditDistance(known, name); };
+  return *std::ranges::min_element(names, {}, distance);
 }
 
 Result<std::string> CheckConfigValue(const ConfigKey& key, std::string_view raw_value) {

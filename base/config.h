@@ -40,8 +40,9 @@ struct ConfigKey {
 using ConfigTable = std::span<const ConfigKey>;
 
 const ConfigKey* FindConfigKey(ConfigTable table, std::string_view name);
-// The name in the table with the smallest edit distance to `name`, for "did you mean".
+// The name with the smallest edit distance to `name`, for "did you mean". REQUIRES: not empty.
 std::string_view NearestConfigName(ConfigTable table, std::string_view name);
+std::string NearestName(const std::vector<std::string>& names, std::string_view name);
 // The canonical text of `value` for `key` (units resolved, blanks trimmed), or kInvalidArgument
 // naming the value and the allowed range.
 Result<std::string> CheckConfigValue(const ConfigKey& key, std::string_view value);

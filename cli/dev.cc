@@ -72,13 +72,20 @@ void WaitForInterrupt(const sigset_t& signals) {
   sigwait(&signals, &signal);
 }
 
-Status StartAll(DevCluster& cluster, std::vector<int>& ids) {
+// Starts the nodes that do not run, and adds them to `started`.
+Status StartAll(DevCluster& cluster, std::vector<int>& started) {
   for (const DevNode& node : cluster.nodes()) {
-    ids.push_back(node.id);
-    const Status started = cluster.Start(node);
-    if (!started.ok()) return started;
+    if (!cluster.PidOf(node)) started.push_back(node.id);
+    SLUICE_RETURN_IF_ERROR(cluster.Start(node));
   }
-  return cluster.WaitReady(ids, kReadyTimeoutMs);
+  return cluster.WaitReady(cluster.Ids(), kReadyTimeoutMs);
+}
+
+ExitCode StopNodes(DevCluster& cluster, const std::vector<int>& ids) {
+  const Status stopped = cluster.Stop(ids, kStopTimeoutMs);
+  if (stopped.ok()) return ExitCode::kOk;
+  return Fail("cannot stop the cluster", stopped,
+              "look at the processes that sluice dev status names");
 }
 
 ExitCode RunUp(const Context& context, const DevArguments& arguments) {
@@ -95,26 +102,25 @@ ExitCode RunUp(const Context& context, const DevArguments& arguments) {
   Result<DevCluster> cluster = DevCluster::OpenOrCreate(*fs, random, arguments.options);
   if (!cluster.ok()) {
     return Fail("cannot make a cluster in " + arguments.options.directory, cluster.status(),
-                "give another directory with --dir, or remove this one if nothing in it is needed");
+                "free the port, choose others with --port, or give another directory with --dir");
   }
-  std::vector<int> ids;
-  if (const Status started = StartAll(*cluster, ids); !started.ok()) {
-    (void)cluster->StopAll(kStopTimeoutMs);
-    return Fail("cannot start the cluster in " + arguments.options.directory, started,
-                "free what is named above, or choose other ports with --port (for a new cluster) "
-                "and start again");
+  std::vector<int> started;
+  if (const Status status = StartAll(*cluster, started); !status.ok()) {
+    (void)StopNodes(*cluster, started);
+    return Fail("cannot start the cluster in " + arguments.options.directory, status,
+                "mend what is named above and start it again; the nodes that ran before still do");
   }
   PrintStatus(context, *cluster);
   std::cerr << "Ready in " << (clock.SteadyMs() - start_ms) << " ms; data in "
             << arguments.options.directory << std::endl;
   if (arguments.detach) return ExitCode::kOk;
-
+  if (started.empty()) {
+    std::cerr << "It ran already, in the background; sluice dev stop stops it." << std::endl;
+    return ExitCode::kOk;
+  }
   std::cerr << "Ctrl-C stops it." << std::endl;
   WaitForInterrupt(signals);
-  const Status stopped = cluster->StopAll(kStopTimeoutMs);
-  return stopped.ok() ? ExitCode::kOk
-                      : Fail("cannot stop the cluster", stopped,
-                             "look at the processes that sluice dev status names");
+  return StopNodes(*cluster, started);
 }
 
 // Runs `action` on the cluster that exists in the directory.
@@ -180,9 +186,9 @@ void AddDevCommands(CLI::App& app, Context& context) {
   auto arguments = std::make_shared<DevArguments>();
   arguments->options.directory = DefaultDirectory();
   CLI::App* dev = app.add_subcommand("dev", "Run a cluster on this machine for development");
-  dev->add_option("--nodes", arguments->options.nodes, "how many nodes, each controller and broker")
-      ->check(CLI::Range(1, 9))
-      ->capture_default_str();
+  dev->add_option("--nodes", arguments->options.nodes,
+                  "how many nodes a new cluster has, each controller and broker (1)")
+      ->check(CLI::Range(1, 9));
   // The nodes' files name it, and later commands may come from another working directory.
   dev->add_option("--dir", arguments->options.directory, "where the cluster lives")
       ->transform([](const std::string& path) {
@@ -190,9 +196,8 @@ void AddDevCommands(CLI::App& app, Context& context) {
       })
       ->capture_default_str();
   dev->add_option("--port", arguments->options.port,
-                  "Kafka port of node 1 of a new cluster; each further node has 100 more")
-      ->check(CLI::Range(1024, 60000))
-      ->capture_default_str();
+                  "Kafka port of node 1 of a new cluster (9092); each further node has 100 more")
+      ->check(CLI::Range(1024, 60000));
   dev->add_option("--set", arguments->options.settings,
                   "setting of server.properties for every node of a new cluster, key=value");
   dev->add_flag("--detach", arguments->detach, "leave the nodes running in the background");
@@ -222,12 +227,8 @@ void AddDevCommands(CLI::App& app, Context& context) {
   CLI::App* stop = dev->add_subcommand("stop", "Stop every node; the data stays");
   stop->callback([&context, arguments] {
     context.action = [arguments] {
-      return WithCluster(*arguments, [](DevCluster& cluster) {
-        const Status stopped = cluster.StopAll(kStopTimeoutMs);
-        return stopped.ok() ? ExitCode::kOk
-                            : Fail("cannot stop the cluster", stopped,
-                                   "look at the processes that sluice dev status names");
-      });
+      return WithCluster(*arguments,
+                         [](DevCluster& cluster) { return StopNodes(cluster, cluster.Ids()); });
     };
   });
 }

@@ -10,6 +10,8 @@ namespace sluice::cli {
 
 namespace {
 
+constexpr int kDefaultNodes = 1;
+constexpr int kDefaultPort = 9092;
 constexpr int kNodePortStep = 100;
 constexpr int kGrpcPortOffset = 3;
 constexpr int kHttpPortOffset = 8080 - 9092;
@@ -18,8 +20,8 @@ constexpr size_t kLogTailBytes = 1500;
 
 std::vector<DevNode> PlanNodes(const DevOptions& options) {
   std::vector<DevNode> nodes;
-  for (int id = 1; id <= options.nodes; ++id) {
-    const int kafka = options.port + (id - 1) * kNodePortStep;
+  for (int id = 1; id <= options.nodes.value_or(kDefaultNodes); ++id) {
+    const int kafka = options.port.value_or(kDefaultPort) + (id - 1) * kNodePortStep;
     nodes.push_back({id, kafka, kafka + kGrpcPortOffset, kafka + kHttpPortOffset});
   }
   return nodes;
@@ -104,22 +106,39 @@ Status DevCluster::CreateFiles(FileSystem& fs, Random& random, const DevOptions&
                              NodesAsJson(nodes).dump(2) + "\n");
 }
 
+Status DevCluster::CheckSame(const DevOptions& options) const {
+  const std::string holds = directory_ + " holds a cluster of " + std::to_string(nodes_.size()) +
+                            " nodes, the first on port " + std::to_string(nodes_[0].kafka_port);
+  if (options.nodes && *options.nodes != static_cast<int>(nodes_.size())) {
+    return Status::InvalidArgument(holds + "; --nodes " + std::to_string(*options.nodes) +
+                                   " would be another one");
+  }
+  if (options.port && *options.port != nodes_[0].kafka_port) {
+    return Status::InvalidArgument(holds + "; --port " + std::to_string(*options.port) +
+                                   " would be another one");
+  }
+  if (options.settings.empty()) return Status::Ok();
+  return Status::InvalidArgument(holds + "; --set is for a new one: edit node-N/server.properties");
+}
+
 Result<DevCluster> DevCluster::OpenOrCreate(FileSystem& fs, Random& random,
                                             const DevOptions& options) {
   if (fs.Exists(options.directory + "/dev.json")) {
     SLUICE_ASSIGN_OR_RETURN(DevCluster cluster, Open(fs, options.directory));
-    if (static_cast<int>(cluster.nodes_.size()) != options.nodes) {
-      return Status::InvalidArgument(options.directory + " holds a cluster of " +
-                                     std::to_string(cluster.nodes_.size()) + " nodes, not " +
-                                     std::to_string(options.nodes));
-    }
+    SLUICE_RETURN_IF_ERROR(cluster.CheckSame(options));
     return cluster;
   }
-  for (const DevNode& node : PlanNodes(options)) {
+  const std::vector<DevNode> nodes = PlanNodes(options);
+  for (const DevNode& node : nodes) {
+    SLUICE_RETURN_IF_ERROR(CheckPortsFree(node));
     const std::string leftover = options.directory + "/node-" + std::to_string(node.id);
+    // A node that ever ran has data; only what a failed creation left behind may go.
+    if (fs.Exists(leftover + "/server.log")) {
+      return Status::InvalidArgument(leftover + " holds a node, but dev.json is missing");
+    }
     if (fs.Exists(leftover)) SLUICE_RETURN_IF_ERROR(fs.RemoveAll(leftover));
   }
-  SLUICE_RETURN_IF_ERROR(CreateFiles(fs, random, options, PlanNodes(options)));
+  SLUICE_RETURN_IF_ERROR(CreateFiles(fs, random, options, nodes));
   return Open(fs, options.directory);
 }
 
@@ -127,7 +146,7 @@ Result<DevCluster> DevCluster::Open(FileSystem& fs, const std::string& directory
   Result<std::string> text = ReadFile(fs, directory + "/dev.json");
   if (!text.ok()) return Status::NotFound(directory + " holds no cluster of sluice dev");
   const nlohmann::json json = nlohmann::json::parse(*text, nullptr, false);
-  if (json.is_discarded() || !json.contains("nodes"))
+  if (json.is_discarded() || !json.contains("nodes") || json["nodes"].empty())
     return Status::Corruption(directory + "/dev.json is damaged");
   std::vector<DevNode> nodes;
   for (const nlohmann::json& node : json["nodes"]) {
@@ -162,7 +181,7 @@ DevNodeState DevCluster::StateOf(const DevNode& node) const {
                                                               : DevNodeState::kStarting;
 }
 
-Status DevCluster::CheckPortsFree(const DevNode& node) const {
+Status DevCluster::CheckPortsFree(const DevNode& node) {
   for (const int port : {node.kafka_port, node.grpc_port, node.http_port}) {
     if (!PortIsFree(port)) {
       return Status::Unavailable("port " + std::to_string(port) + " of node " +
@@ -172,22 +191,23 @@ Status DevCluster::CheckPortsFree(const DevNode& node) const {
   return Status::Ok();
 }
 
-Result<pid_t> DevCluster::Spawn(const DevNode& node) const {
+Status DevCluster::Spawn(const DevNode& node) {
   const std::string directory = NodeDirectory(node);
+  const Result<std::string> log = ReadFile(*fs_, directory + "/server.log");
+  log_start_bytes_[node.id] = log.ok() ? log->size() : 0;
   SLUICE_ASSIGN_OR_RETURN(
       const ProcessId process,
       SpawnDetached({OwnProgram(), "server", "--config", directory + "/server.properties"},
                     directory + "/server.log"));
-  SLUICE_RETURN_IF_ERROR(WriteFileAtomically(
+  return WriteFileAtomically(
       *fs_, directory + "/pid",
-      std::to_string(process.pid) + " " + std::to_string(process.start_ticks) + "\n"));
-  return process.pid;
+      std::to_string(process.pid) + " " + std::to_string(process.start_ticks) + "\n");
 }
 
 Status DevCluster::Start(const DevNode& node) {
   if (PidOf(node)) return Signal(node, SIGCONT);
   SLUICE_RETURN_IF_ERROR(CheckPortsFree(node));
-  return Spawn(node).status();
+  return Spawn(node);
 }
 
 Status DevCluster::Signal(const DevNode& node, int signal) {
@@ -198,30 +218,42 @@ Status DevCluster::Signal(const DevNode& node, int signal) {
   return Status::Ok();
 }
 
-Status DevCluster::StopAll(int64_t timeout_ms) {
-  const auto any_alive = [this] {
-    for (const DevNode& node : nodes_) {
-      if (PidOf(node)) return true;
+std::vector<int> DevCluster::Ids() const {
+  std::vector<int> ids;
+  for (const DevNode& node : nodes_) ids.push_back(node.id);
+  return ids;
+}
+
+Status DevCluster::Stop(const std::vector<int>& ids, int64_t timeout_ms) {
+  const auto alive = [&] {
+    std::vector<const DevNode*> nodes;
+    for (const int id : ids) {
+      if (PidOf(*Find(id))) nodes.push_back(Find(id));
     }
-    return false;
+    return nodes;
   };
   for (const int signal : {SIGTERM, SIGKILL}) {
-    for (const DevNode& node : nodes_) {
-      if (!PidOf(node)) continue;
-      SLUICE_RETURN_IF_ERROR(Signal(node, signal));
-      SLUICE_RETURN_IF_ERROR(Signal(node, SIGCONT));  // a paused process takes no other signal
+    for (const DevNode* node : alive()) {
+      // One that ended in between is what was wanted.
+      (void)Signal(*node, signal);
+      (void)Signal(*node, SIGCONT);  // a paused process takes no other signal
     }
-    for (int64_t waited_ms = 0; waited_ms < timeout_ms && any_alive(); waited_ms += kPollMs)
+    for (int64_t waited_ms = 0; waited_ms < timeout_ms && !alive().empty(); waited_ms += kPollMs) {
       SleepMs(kPollMs);
-    if (!any_alive()) return Status::Ok();
+    }
+    if (alive().empty()) return Status::Ok();
   }
   return Status::Timeout("some nodes are still there after SIGKILL");
 }
 
+// The end of what the node started here wrote, in whole lines.
 std::string DevCluster::LogTail(const DevNode& node) const {
-  Result<std::string> log = ReadFile(*fs_, NodeDirectory(node) + "/server.log");
-  if (!log.ok()) return "";
-  return log->size() > kLogTailBytes ? log->substr(log->size() - kLogTailBytes) : *log;
+  const Result<std::string> log = ReadFile(*fs_, NodeDirectory(node) + "/server.log");
+  const auto start = log_start_bytes_.find(node.id);
+  if (!log.ok() || start == log_start_bytes_.end() || start->second > log->size()) return "";
+  const std::string text = log->substr(start->second);
+  if (text.size() <= kLogTailBytes) return text;
+  return text.substr(std::min(text.find('\n', text.size() - kLogTailBytes), text.size() - 1) + 1);
 }
 
 Status DevCluster::WaitReady(const std::vector<int>& ids, int64_t timeout_ms) const {

@@ -7,6 +7,7 @@
 
 #include <sys/types.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -27,9 +28,9 @@ struct DevNode {
 
 struct DevOptions {
   std::string directory;
-  int nodes = 1;
-  int port = 9092;                    // Kafka's of node 1; each further node has 100 more
-  std::vector<std::string> settings;  // key=value, for every node
+  std::optional<int> nodes;           // of a new cluster; 1 unless given
+  std::optional<int> port;            // Kafka's of node 1, 9092 unless given; further ones +100
+  std::vector<std::string> settings;  // key=value, for every node of a new cluster
 };
 
 enum class DevNodeState { kStopped, kStarting, kReady, kPaused };
@@ -38,7 +39,7 @@ std::string_view DevNodeStateName(DevNodeState state);
 class DevCluster {
  public:
   // Opens the cluster in options.directory, or creates and formats it. kInvalidArgument when it
-  // exists with another number of nodes.
+  // exists and the options ask for another one; kUnavailable when a port of a new one is taken.
   static Result<DevCluster> OpenOrCreate(FileSystem& fs, Random& random, const DevOptions& options);
   static Result<DevCluster> Open(FileSystem& fs, const std::string& directory);
 
@@ -54,9 +55,10 @@ class DevCluster {
   Status Start(const DevNode& node);
   // Sends `signal`; kNotFound when the node does not run.
   Status Signal(const DevNode& node, int signal);
-  // SIGTERM to the nodes that run, SIGKILL to those still there after `timeout_ms`; returns when
-  // they are gone.
-  Status StopAll(int64_t timeout_ms);
+  // SIGTERM to those of `ids` that run, SIGKILL to those still there after `timeout_ms`; returns
+  // when they are gone.
+  Status Stop(const std::vector<int>& ids, int64_t timeout_ms);
+  std::vector<int> Ids() const;
   // Waits until each node in `ids` answers /ready. kUnavailable with the end of its log when one
   // exits before.
   Status WaitReady(const std::vector<int>& ids, int64_t timeout_ms) const;
@@ -66,13 +68,15 @@ class DevCluster {
       : fs_(&fs), directory_(std::move(directory)), nodes_(std::move(nodes)) {}
   static Status CreateFiles(FileSystem& fs, Random& random, const DevOptions& options,
                             const std::vector<DevNode>& nodes);
-  Status CheckPortsFree(const DevNode& node) const;
-  Result<pid_t> Spawn(const DevNode& node) const;
+  static Status CheckPortsFree(const DevNode& node);
+  Status CheckSame(const DevOptions& options) const;
+  Status Spawn(const DevNode& node);
   std::string LogTail(const DevNode& node) const;
 
   FileSystem* fs_;
   std::string directory_;
   std::vector<DevNode> nodes_;
+  std::map<int, size_t> log_start_bytes_;  // where the log of a node started here begins
 };
 
 }  // namespace sluice::cli

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <iostream>
 
+#include "base/config.h"
+#include "base/version.h"
 #include "cli/context.h"
 
 namespace {
@@ -35,10 +37,32 @@ void FallThrough(CLI::App& app) {
   }
 }
 
+std::vector<std::string> VerbNames(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(verb->get_name());
+  }
+  return names;
+}
+
+// CLI11 only says that a verb is required; which one was meant is more help.
+void SuggestVerb(const CLI::App& app, int argc, char** argv) {
+  const CLI::App* level = &app;
+  for (int i = 1; i < argc && argv[i][0] != '-'; ++i) {
+    const std::vector<std::string> names = VerbNames(*level);
+    if (names.empty()) return;
+    if (std::find(names.begin(), names.end(), argv[i]) == names.end()) {
+      std::cerr << "sluice: there is no verb '" << argv[i] << "'; the nearest is '"
+                << sluice::NearestName(names, argv[i]) << "'" << std::endl;
+      return;
+    }
+    level = level->get_subcommand(argv[i]);
+  }
+}
+
 // CLI11 numbers its errors from 100 on; scripts know only 0 and 2.
 int ReportUsage(const CLI::App& app, const CLI::ParseError& error) {
-  return app.exit(error) == 0 ? static_cast<int>(ExitCode::kOk)
-                              : static_cast<int>(ExitCode::kUsage);
+  return static_cast<int>(app.exit(error) == 0 ? ExitCode::kOk : ExitCode::kUsage);
 }
 
 }  // namespace
@@ -51,6 +75,7 @@ int main(int argc, char** argv) {
   Context context;
   AddGlobalFlags(app, context);
   app.require_subcommand(1);
+  app.set_version_flag("--version", std::string("sluice ") + sluice::kVersion);
   app.footer(
       "Examples:\n  sluice dev --nodes 3 --detach\n  sluice topic create orders --partitions 6 "
       "--replication-factor 3");
@@ -65,6 +90,7 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() != 0) SuggestVerb(app, argc, argv);
     return ReportUsage(app, error);
   }
   return static_cast<int>(context.action());

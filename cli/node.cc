@@ -37,12 +37,13 @@ std::vector<admin::LocalPartition> LocalPartitions(const broker::Broker* broker)
 
 }  // namespace
 
-Node::Node(metadata::ServerConfig config) : config_(std::move(config)) {}
+Node::Node(metadata::ServerConfig config, OnRefused on_refused)
+    : config_(std::move(config)), on_refused_(std::move(on_refused)) {}
 
 Node::~Node() { Stop(); }
 
-Result<std::unique_ptr<Node>> Node::Start(metadata::ServerConfig config) {
-  std::unique_ptr<Node> node(new Node(std::move(config)));
+Result<std::unique_ptr<Node>> Node::Start(metadata::ServerConfig config, OnRefused on_refused) {
+  std::unique_ptr<Node> node(new Node(std::move(config), std::move(on_refused)));
   SLUICE_RETURN_IF_ERROR(node->CheckFormatted());
   SLUICE_RETURN_IF_ERROR(node->OpenController());
   SLUICE_RETURN_IF_ERROR(node->StartRpc());
@@ -76,6 +77,14 @@ Status Node::CheckFormatted() {
   return Status::Ok();
 }
 
+// By the broker or by the voter, whichever hears of it first.
+void Node::Refused(const Status& why) {
+  if (refused_.exchange(true)) return;
+  on_refused_(Status::InvalidArgument(config_.log_directory + " belongs to cluster " + cluster_id_ +
+                                      " (meta.properties), but the controllers of " +
+                                      "controller.quorum.voters do not: " + why.message()));
+}
+
 Status Node::OpenController() {
   if (!config_.is_controller) return Status::Ok();
   controller::ControllerNodeOptions options;
@@ -88,6 +97,7 @@ Status Node::OpenController() {
   options.on_failure = [](const Status& failure) {
     LOG(FATAL) << "the metadata log failed, this node gives up: " << failure.ToString();
   };
+  options.on_refused = [this](const Status& why) { Refused(why); };
   SLUICE_ASSIGN_OR_RETURN(controller_, controller::ControllerNode::Open(std::move(options)));
   return Status::Ok();
 }
@@ -165,6 +175,7 @@ Status Node::StartBroker() {
   options.on_storage_failure = [](const Status& failure) {
     LOG(FATAL) << "the log directory failed, this node gives up: " << failure.ToString();
   };
+  options.on_refused = [this](const Status& why) { Refused(why); };
   SLUICE_ASSIGN_OR_RETURN(broker_, broker::Broker::Start(std::move(options)));
   broker_in_service_ = broker_.get();
   return Status::Ok();

@@ -6,6 +6,7 @@
 // Thread rule: Start, Stop and the destructor from the main thread.
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,7 +31,10 @@ namespace sluice::cli {
 class Node {
  public:
   // Everything is open and listening when this returns; Ready() tells when the node is in service.
-  static Result<std::unique_ptr<Node>> Start(metadata::ServerConfig config);
+  // `on_refused` is told once, from any thread, when the directory turns out to be of another
+  // cluster than its controllers: the node will never be in service, and should be stopped.
+  using OnRefused = std::function<void(const Status&)>;
+  static Result<std::unique_ptr<Node>> Start(metadata::ServerConfig config, OnRefused on_refused);
   ~Node();
 
   bool Ready() const;
@@ -38,10 +42,11 @@ class Node {
   void Stop();
 
  private:
-  explicit Node(metadata::ServerConfig config);
+  Node(metadata::ServerConfig config, OnRefused on_refused);
 
   // Start's steps, in order.
   Status CheckFormatted();
+  void Refused(const Status& why);
   Status OpenController();
   Status StartRpc();
   Status StartBroker();
@@ -51,6 +56,8 @@ class Node {
   std::optional<admin::LocalController> LocalController() const;
 
   const metadata::ServerConfig config_;
+  const OnRefused on_refused_;
+  std::atomic<bool> refused_ = false;
   std::unique_ptr<FileSystem> fs_ = NewPosixFileSystem();
   SystemClock clock_;
   Random random_ = Random::FromSystem();

@@ -8,6 +8,7 @@
 
 #include <CLI/CLI.hpp>
 #include <iostream>
+#include <mutex>
 
 #include "base/version.h"
 #include "cli/context.h"
@@ -34,6 +35,26 @@ std::string NextStep(const Status& status) {
   }
 }
 
+// What a node says that will never be in service; it wakes the main thread as a signal would.
+class Refusal {
+ public:
+  void Set(const Status& why) {
+    {
+      std::lock_guard lock(mutex_);
+      why_ = why;
+    }
+    kill(getpid(), SIGTERM);
+  }
+  Status Get() const {
+    std::lock_guard lock(mutex_);
+    return why_;
+  }
+
+ private:
+  mutable std::mutex mutex_;  // guards why_
+  Status why_;
+};
+
 ExitCode Serve(const ConfigFileArguments& arguments) {
   // Blocked before any thread starts, so that only sigwait takes them.
   sigset_t signals;
@@ -50,7 +71,9 @@ ExitCode Serve(const ConfigFileArguments& arguments) {
   for (const std::string& warning : loaded->warnings) LOG(WARNING) << warning;
 
   const int32_t node_id = loaded->config.node_id.value();
-  Result<std::unique_ptr<Node>> node = Node::Start(std::move(loaded->config));
+  Refusal refusal;  // outlives the node
+  Result<std::unique_ptr<Node>> node = Node::Start(
+      std::move(loaded->config), [&refusal](const Status& why) { refusal.Set(why); });
   if (!node.ok()) {
     PrintError("node " + std::to_string(node_id) + " cannot start", node.status().message(),
                NextStep(node.status()));
@@ -59,6 +82,13 @@ ExitCode Serve(const ConfigFileArguments& arguments) {
   LOG(INFO) << "sluice " << kVersion << " node " << node_id << " is up; SIGTERM stops it";
   int signal_number = 0;
   sigwait(&signals, &signal_number);
+  if (const Status why = refusal.Get(); !why.ok()) {
+    (*node)->Stop();
+    PrintError("node " + std::to_string(node_id) + " cannot join the cluster", why.message(),
+               "give the node the directory that it had in that cluster, or an empty one "
+               "formatted with that cluster's plan: sluice cluster init --help");
+    return ExitCode::kFailed;
+  }
   LOG(INFO) << "stopping: leaders move away, then everything is closed";
   (*node)->Stop();
   LOG(INFO) << "stopped";

@@ -90,6 +90,10 @@ ExitCode Create(const Context& context, const TopicArguments& arguments) {
     return client.Report(what, parsed);
   const auto response = client.Call(&admin::Admin::Stub::CreateTopic, request);
   if (!response.ok()) return client.Report(what, response.status());
+  if (arguments.validate_only) {
+    std::cerr << "dry run: topic " << arguments.name << " could be created" << std::endl;
+    return ExitCode::kOk;
+  }
   PrintTopic(context, response->topic());
   return ExitCode::kOk;
 }
@@ -171,6 +175,10 @@ ExitCode Alter(const Context& context, const TopicArguments& arguments) {
   if (configs) {
     const ExitCode code = AlterConfigs(arguments, client);
     if (code != ExitCode::kOk) return arguments.partitions > 0 ? ExitCode::kPartlyDone : code;
+  }
+  if (arguments.validate_only) {
+    std::cerr << "dry run: topic " << arguments.name << " could be altered so" << std::endl;
+    return ExitCode::kOk;
   }
   return Describe(context, arguments);
 }

@@ -1,4 +1,5 @@
 """The files of deploy/three-hosts, as its page says to use them: three loopback addresses stand for the three hosts, so that ports stay as written."""
+import json
 import pathlib
 import shutil
 import subprocess
@@ -80,11 +81,32 @@ class ThreeHostsTest(unittest.TestCase):
         for node, process in self.processes.items():
             self.assertEqual(process.wait(timeout=20), 0, f'node {node} did not stop cleanly')
 
-        # A directory of another node, and one of another cluster.
+        # A directory of another node.
         shutil.copytree(self.directory / 'data-1', self.directory / 'kept')
         shutil.rmtree(self.directory / 'data-1')
         shutil.copytree(self.directory / 'data-2', self.directory / 'data-1')
         self.assertIn('node', self.refusal(1))
+
+    def test_a_directory_of_another_cluster_is_refused(self):
+        clusters = []
+        for plan in ('theirs', 'other'):
+            self.plan = self.directory / f'{plan}.json'
+            run(SLUICE, 'cluster', 'init', '--voters', VOTERS, '--plan', str(self.plan))
+            clusters.append(json.loads(self.plan.read_text())['cluster_id'])
+            for node in (2, 3) if plan == 'theirs' else (1,):
+                self.init(node)
+        for node in (2, 3):
+            self.server(node)
+        wait_until(lambda: self.health(2).returncode in (0, 10), 'two of three nodes form the cluster', 20)
+
+        said = self.refusal(1)
+        lines = said.strip().splitlines()[-3:]
+        self.assertIn('cannot join the cluster', lines[0], said)
+        for cluster in clusters:
+            self.assertIn(cluster, lines[1], said)
+        self.assertIn('sluice cluster init', lines[2], said)
+        for node in (2, 3):
+            self.assertIsNone(self.processes[node].poll(), f'node {node} went down with it')
 
     def test_an_unknown_key_is_refused_with_its_place_and_the_nearest(self):
         path = pathlib.Path(self.config(1))
