@@ -157,7 +157,16 @@ void Partition::NoteStorage(const sluice::Status& status, PartitionEffects& effe
   FailWaiters(kafka::ErrorCode::kKafkaStorageError, effects);
   CompleteFlushWaiters(effects);
   RoleChanged(effects);
-  effects.storage_failures.push_back(status);
+  // Damaged bytes are this log's alone; what a failed disk did to the others is unknown.
+  if (status.code() == StatusCode::kIoError) effects.storage_failures.push_back(status);
+}
+
+void Partition::NoteRead(const sluice::Status& status, PartitionEffects& effects) {
+  if (status.code() != StatusCode::kCorruption) return NoteStorage(status, effects);
+  if (!damage_.empty()) return;
+  damage_ = "damaged at " + status.message();
+  LOG(ERROR) << name().ToString() << ": " << damage_
+             << "; reads of these records are refused, all others go on";
 }
 
 PartitionStatus Partition::Status() const {
@@ -168,7 +177,7 @@ PartitionStatus Partition::Status() const {
   status.is_leader = role_ == Role::kLeader;
   status.leader_epoch = leader_epoch_;
   status.high_watermark = high_watermark_;
-  status.error = error_;
+  status.error = error_.empty() ? damage_ : error_;
   if (log_ == nullptr) return status;
   status.log_start_offset = log_->log_start_offset();
   status.log_end_offset = log_->log_end_offset();

@@ -118,7 +118,7 @@ class Partition : public std::enable_shared_from_this<Partition> {
   };
   WatchResult Watch(const std::shared_ptr<FetchWaiter>& waiter, NodeId replica_id,
                     const ReadMark& mark);
-  ListOffsetsResult FindOffset(const ListOffsetsEntry& entry) const;
+  ListOffsetsResult FindOffset(const ListOffsetsEntry& entry, PartitionEffects& effects);
   EpochEndResult FindEpochEnd(const EpochEndEntry& entry) const;
   LeaderHint leader_hint() const;
 
@@ -168,7 +168,11 @@ class Partition : public std::enable_shared_from_this<Partition> {
   void BecomeFollower(const metadata::PartitionImage& image, PartitionEffects& effects);
   void RoleChanged(PartitionEffects& effects);
   void FailWaiters(kafka::ErrorCode error, PartitionEffects& effects);
+  // After an operation that changes the log: any failure puts it offline, a failed disk all of the
+  // broker.
   void NoteStorage(const sluice::Status& status, PartitionEffects& effects);
+  // After one that only reads: damaged bytes refuse the reads that hit them, and nothing else.
+  void NoteRead(const sluice::Status& status, PartitionEffects& effects);
   kafka::ErrorCode CheckLeader(LeaderEpoch asked_epoch) const;
   LeaderHint HintLocked() const { return {leader_, leader_epoch_}; }
 
@@ -205,7 +209,8 @@ class Partition : public std::enable_shared_from_this<Partition> {
 
   mutable std::mutex mutex_;  // guards all below; order in docs/THREADS.md
   std::shared_ptr<storage::Log> log_;
-  std::string error_;  // not empty: the log has failed and stays so
+  std::string error_;   // not empty: the log has failed and stays so
+  std::string damage_;  // not empty: some of its bytes cannot be read; the others can
   TopicConfigPtr config_;
   Role role_ = Role::kNone;
   NodeId leader_ = kNoNode;

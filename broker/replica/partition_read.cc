@@ -72,7 +72,7 @@ void Partition::ReadLog(const ReadRequest& request, Offset readable_end, FetchEn
   if (limit == 0 && !request.one_at_least) return;
   Result<storage::ReadResult> read = log_->Read(from, limit, readable_end, request.one_at_least);
   if (!read.ok()) {
-    NoteStorage(read.status(), effects);
+    NoteRead(read.status(), effects);
     result.error = ErrorCode::kKafkaStorageError;
     return;
   }
@@ -140,7 +140,7 @@ LeaderEpoch Partition::EpochAt(Offset offset) const {
   return LeaderEpoch(low);
 }
 
-ListOffsetsResult Partition::FindOffset(const ListOffsetsEntry& entry) const {
+ListOffsetsResult Partition::FindOffset(const ListOffsetsEntry& entry, PartitionEffects& effects) {
   constexpr int64_t kLatest = -1, kEarliest = -2, kMaxTimestamp = -3, kEarliestLocal = -4,
                     kLatestTiered = -5;
   ListOffsetsResult result;
@@ -168,6 +168,7 @@ ListOffsetsResult Partition::FindOffset(const ListOffsetsEntry& entry) const {
                          ? log_->MaxTimestamp(high_watermark_)
                          : log_->FindTimestamp(entry.timestamp_ms, high_watermark_);
   if (!found.ok()) {
+    NoteRead(found.status(), effects);
     result.error = ErrorCode::kKafkaStorageError;
   } else if (found->has_value()) {
     result.found = **found;

@@ -123,7 +123,7 @@ struct PartitionStatus {
   Offset log_end_offset;
   Offset high_watermark;
   uint64_t size_bytes = 0;
-  std::string error;  // empty unless offline
+  std::string error;  // empty unless offline or damaged
 };
 
 struct ReplicaManagerOptions {

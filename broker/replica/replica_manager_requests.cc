@@ -118,16 +118,18 @@ std::vector<ListOffsetsResult> ReplicaManagerImpl::ListOffsets(
     const std::vector<ListOffsetsEntry>& entries) {
   std::vector<ListOffsetsResult> results;
   results.reserve(entries.size());
+  PartitionEffects effects;
   for (const ListOffsetsEntry& entry : entries) {
     ListOffsetsResult& result = results.emplace_back();
     LeaderHint hint;
     const PartitionPtr partition = Find(entry.key);
     if (partition != nullptr) {
-      result = partition->FindOffset(entry);
+      result = partition->FindOffset(entry, effects);
     } else {
       result.error = WhyUnknown(entry.key, hint);
     }
   }
+  effects.Run(*context_);
   return results;
 }
 

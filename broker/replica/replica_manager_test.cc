@@ -268,6 +268,43 @@ TEST_F(ReplicaManagerTest, HighWatermarksSurviveARestartByTheirCheckpoint) {
   EXPECT_EQ(cluster_->StatusOf(kOne, Key())->high_watermark, Offset(3));
 }
 
+TEST_F(ReplicaManagerTest, DamageInASealedSegmentRefusesOnlyTheReadsThatHitIt) {
+  Build({.partitions = 2, .replicas = {kOne}, .configs = {{"segment.bytes", "1048576"}}});
+  for (int i = 0; i < 25; ++i)
+    EXPECT_EQ(ProduceOne({.value_bytes = 100000}, -1).error, ErrorCode::kNone);
+  Produce({{Key(1), Batch({})}}, -1);
+  cluster_->RunFor(6000);
+  // Anew, so that reads look into the file and not into memory.
+  cluster_->Kill(kOne);
+  cluster_->Start(kOne);
+  ASSERT_TRUE(cluster_->RunUntil([&] {
+    const auto status = cluster_->StatusOf(kOne, Key());
+    return status.has_value() && status->is_leader;
+  }));
+  constexpr uint64_t kMagicPosition = 16;
+  cluster_->disk(kOne).FlipBit("/data/orders-0/00000000000000000000.log", kMagicPosition, 5);
+  for (int i = 0; i < 2; ++i) {
+    const auto results =
+        Fetch({.size_bytes_max = 1 << 20, .entries = {Entry(0), Entry(0, 1000, 1)}});
+    EXPECT_EQ(results[0].error, ErrorCode::kKafkaStorageError);
+    EXPECT_EQ(results[1].error, ErrorCode::kNone);
+    EXPECT_GT(results[1].size_bytes, 0u);
+  }
+  const auto status = cluster_->StatusOf(kOne, Key());
+  EXPECT_TRUE(status->is_leader);
+  EXPECT_THAT(status->error,
+              ::testing::HasSubstr("damaged at /data/orders-0/00000000000000000000.log"));
+  EXPECT_THAT(status->error, ::testing::HasSubstr("position 0"));
+  EXPECT_EQ(cluster_->StatusOf(kOne, Key(1))->error, "");
+  EXPECT_EQ(cluster_->storage_failures(kOne), 0) << "one bad batch is no failed disk";
+  for (const int64_t sound : {1, 12, 24}) {
+    const auto result = Fetch({.size_bytes_max = 1 << 20, .entries = {Entry(sound)}})[0];
+    EXPECT_EQ(result.error, ErrorCode::kNone) << sound;
+    EXPECT_GT(result.size_bytes, 100000u) << sound;
+  }
+  EXPECT_EQ(ProduceOne({}, -1).base_offset, Offset(25));
+}
+
 TEST_F(ReplicaManagerTest, StoppedItTakesNothingAndAnswersWhoWaits) {
   Build({.min_isr = 2}, 2);
   cluster_->set_auto_fence(false);

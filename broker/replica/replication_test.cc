@@ -314,6 +314,7 @@ TEST_F(ReplicationTest, ABrokenDiskTakesTheReplicaOfflineAndAnswersSo) {
   EXPECT_EQ(SendAndWait(kOne, "b"), ErrorCode::kKafkaStorageError);
   EXPECT_FALSE(cluster_->StatusOf(kOne, key_)->error.empty());
   EXPECT_EQ(SendAndWait(kOne, "c"), ErrorCode::kKafkaStorageError);
+  EXPECT_EQ(cluster_->storage_failures(kOne), 1);
 }
 
 TEST_F(ReplicationTest, ListOffsetsAnswersEarliestLatestAndByTime) {

@@ -234,6 +234,7 @@ SimCluster::Process::Process(SimCluster& owner, NodeId id)
   options.loop = &loop;
   options.clock = &cluster.scheduler_.clock();
   options.server_config = &cluster.server_config_;
+  options.on_storage_failure = [&node](const Status&) { ++node.storage_failures; };
   options.replica_lag_ms_max = cluster.options_.replica_lag_ms_max;
   replicas = ReplicaManager::Create(options);
   server = std::make_unique<SimFetchServer>(*replicas);

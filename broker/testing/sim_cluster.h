@@ -91,6 +91,8 @@ class SimCluster {
   bool alive(NodeId id) const { return nodes_.at(id).process != nullptr; }
   void Cut(NodeId a, NodeId b) { cuts_.insert(std::minmax(a, b)); }
   void Heal() { cuts_.clear(); }
+  // How often a broker of that node gave up its disk.
+  int storage_failures(NodeId id) const { return nodes_.at(id).storage_failures; }
   // From the controller and from every other node.
   void Isolate(NodeId id);
   // No session ends meanwhile: for scenarios that choose the leaders themselves.
@@ -126,6 +128,7 @@ class SimCluster {
     int64_t last_contact_ms = 0;
     bool unclean = false;
     bool restarted = false;  // the machine, since the last start
+    int storage_failures = 0;
   };
 
   bool Linked(NodeId a, NodeId b) const { return !cuts_.contains(std::minmax(a, b)); }
