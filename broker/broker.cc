@@ -237,6 +237,7 @@ Status Broker::JoinCluster() {
   options.previous_broker_epoch = last.clean ? last.broker_epoch : -1;
   options.heartbeat_interval_ms = config_.broker_heartbeat_interval_ms;
   options.on_leader = [this](NodeId leader) { metadata_client_->OnLeader(leader); };
+  options.on_refused = options_.on_refused;
   // After the replica manager, so that an image counts as applied only when the replicas have it.
   lifecycle_ = std::make_unique<BrokerLifecycle>(std::move(options));
 

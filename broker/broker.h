@@ -53,6 +53,9 @@ struct BrokerOptions {
   // Told once, from any thread, when the disk has failed: the process should then stop, so that
   // others take over.
   std::function<void(const Status&)> on_storage_failure;
+  // Told once, from any thread, when the controllers turn out to be of another cluster than the log
+  // directory: the broker will never be in service.
+  std::function<void(const Status&)> on_refused;
 };
 
 class Broker {

@@ -110,6 +110,8 @@ void BrokerLifecycle::OnRegistered(Result<controller::RegisterBrokerResponse> re
   if (const controller::Outcome& outcome = response->outcome(); outcome.error_code() != 0) {
     SetError("the controller refuses the registration: " + outcome.message() + " (error " +
              std::to_string(outcome.error_code()) + ")");
+    if (RefusedForEver(outcome))
+      return options_.on_refused(Status::InvalidArgument(outcome.message()));
     return SchedulePulse(kRegisterRetryMs);
   }
   SetError("");
@@ -121,6 +123,12 @@ void BrokerLifecycle::OnRegistered(Result<controller::RegisterBrokerResponse> re
   LOG(INFO) << "registered as broker " << options_.state->node_id << " with epoch "
             << response->broker_epoch();
   Heartbeat();
+}
+
+// A broker that was in service goes on trying: its own directory was right then.
+bool BrokerLifecycle::RefusedForEver(const controller::Outcome& outcome) const {
+  return outcome.error_code() == static_cast<int>(kafka::ErrorCode::kInconsistentClusterId) &&
+         options_.state->broker_epoch < 0 && options_.on_refused != nullptr;
 }
 
 void BrokerLifecycle::RegisterAgain(const std::string& why) {

@@ -43,6 +43,9 @@ struct BrokerLifecycleOptions {
   int64_t heartbeat_interval_ms = 100;
   int64_t shutdown_timeout_ms = 5000;
   std::function<void(NodeId)> on_leader;  // told on the loop which controller answered
+  // Told once, on the loop, when the controllers are of another cluster than the log directory and
+  // this process never was in theirs: trying again cannot help.
+  std::function<void(const Status&)> on_refused;
 };
 
 class BrokerLifecycle {
@@ -69,6 +72,7 @@ class BrokerLifecycle {
   void OnImage(const sluice::metadata::Image& image);
   void Register();
   void OnRegistered(Result<controller::RegisterBrokerResponse> response);
+  bool RefusedForEver(const controller::Outcome& outcome) const;
   void RegisterAgain(const std::string& why);
   void Heartbeat();
   void OnHeartbeat(int64_t sent_ms, Result<controller::HeartbeatResponse> response);

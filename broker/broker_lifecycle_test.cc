@@ -89,6 +89,7 @@ class BrokerLifecycleTest : public ::testing::Test {
     options.unclean = unclean;
     options.previous_broker_epoch = 3;
     options.on_leader = [this](NodeId leader) { leader_ = leader; };
+    options.on_refused = [this](const Status& why) { refusals_.push_back(why.message()); };
     lifecycle_ = std::make_unique<BrokerLifecycle>(std::move(options));
     lifecycle_->Start();
   }
@@ -112,6 +113,7 @@ class BrokerLifecycleTest : public ::testing::Test {
   MetadataCache metadata_;
   FakeController controller_{loop_};
   NodeId leader_ = kNoNode;
+  std::vector<std::string> refusals_;
   std::unique_ptr<BrokerLifecycle> lifecycle_;
 };
 
@@ -205,6 +207,28 @@ TEST_F(BrokerLifecycleTest, KeepsTryingToRegister) {
   EXPECT_EQ(lifecycle_->stage(), BrokerLifecycle::Stage::kStarting);
   // Nothing was accepted before: the last attempt still says that bytes may be lost.
   EXPECT_TRUE(controller_.registrations.back().unclean());
+}
+
+TEST_F(BrokerLifecycleTest, GivesUpWhenTheControllersAreOfAnotherCluster) {
+  controller_.register_error = static_cast<int>(kafka::ErrorCode::kInconsistentClusterId);
+  Start();
+  scheduler_.RunForMs(1000);
+  EXPECT_EQ(refusals_.size(), 1U);
+  EXPECT_EQ(controller_.registrations.size(), 1U);
+  // A stop finds nothing to wait for.
+  bool done = false;
+  lifecycle_->BeginShutdown([&](bool) { done = true; });
+  scheduler_.RunForMs(10);
+  EXPECT_TRUE(done);
+}
+
+TEST_F(BrokerLifecycleTest, OnceInServiceItIsNotSentAwayByAnotherCluster) {
+  BringIntoService();
+  controller_.register_error = static_cast<int>(kafka::ErrorCode::kInconsistentClusterId);
+  controller_.heartbeat_error = static_cast<int>(kafka::ErrorCode::kStaleBrokerEpoch);
+  scheduler_.RunForMs(1000);
+  EXPECT_TRUE(refusals_.empty());
+  EXPECT_GE(controller_.registrations.size(), 3U);
 }
 
 class UnknownEpochTest : public BrokerLifecycleTest,

@@ -1,5 +1,6 @@
 #include "controller/controller_node.h"
 
+#include <atomic>
 #include <condition_variable>
 #include <future>
 
@@ -19,6 +20,7 @@ namespace {
 // A subscriber that is further behind gets a snapshot, which is seldom larger.
 constexpr size_t kFeedBytesMax = 8 << 20;
 constexpr int64_t kTransferPollMs = 10;
+constexpr int64_t kForeignLogIntervalMs = 10'000;
 
 class ProberDialer final : public Dialer {
  public:
@@ -83,6 +85,7 @@ struct ControllerNode::Impl {
   void Stop();
   void HandOver();
   void OnRaftMessage(raft::Message message);
+  void OnForeignMessage(const raft::Message& message);
   // Runs `task` on the loop and waits for it.
   void RunOnLoop(std::function<void()> task) const;
 
@@ -104,6 +107,9 @@ struct ControllerNode::Impl {
   std::shared_ptr<grpc::Service> controller_service;
   std::multimap<LogIndex, std::function<void()>> waiting;  // of the loop
   uint64_t feed_listener = 0;
+  std::atomic<bool> joined = false;   // heard a leader of its own cluster
+  std::atomic<bool> refused = false;  // told so
+  std::atomic<int64_t> foreign_logged_ms = -kForeignLogIntervalMs;
   mutable std::mutex stop_mutex;  // guards stopped and the last words below
   bool stopped = false;
   raft::DriverStatus last_status;
@@ -203,9 +209,31 @@ void ControllerNode::Impl::MakeParts() {
 void ControllerNode::Impl::OnRaftMessage(raft::Message message) {
   if (!gate->Enter()) return;
   const NodeId from = message.from.id;
+  if (message.cluster_id != options.cluster_id) {
+    OnForeignMessage(message);
+  } else if (raft::IsFromLeader(message)) {
+    joined = true;
+  }
   driver->Step(std::move(message));
   loop.Post([this, from] { transport->PeerHeard(from); });
   gate->Leave();
+}
+
+// The driver drops it; here it is made known. A candidate's message may come from the one node that
+// is wrong, a leader's comes with a majority of the configured voters behind it: then the wrong one
+// is this node, unless it has been in its own cluster before.
+void ControllerNode::Impl::OnForeignMessage(const raft::Message& message) {
+  const std::string why = "voter " + std::to_string(message.from.id.value()) + " is of cluster " +
+                          message.cluster_id + ", this node of cluster " + options.cluster_id;
+  const int64_t now_ms = options.clock->SteadyMs();
+  int64_t logged_ms = foreign_logged_ms;
+  if (now_ms - logged_ms >= kForeignLogIntervalMs &&
+      foreign_logged_ms.compare_exchange_strong(logged_ms, now_ms)) {
+    LOG(WARNING) << "raft: messages are dropped: " << why;
+  }
+  if (!raft::IsFromLeader(message) || joined || driver->status().elections_won > 0) return;
+  if (options.on_refused && !refused.exchange(true))
+    options.on_refused(Status::InvalidArgument(why));
 }
 
 void ControllerNode::Impl::Start() {

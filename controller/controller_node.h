@@ -41,6 +41,9 @@ struct ControllerNodeOptions {
   // The metadata log failed: the voter can promise nothing any more. Called once, on the loop; the
   // process should end.
   std::function<void(const Status&)> on_failure;
+  // The voters at the configured addresses have a leader and are of another cluster than this
+  // node's directory, which never joined them: it never will. Called once, from any thread.
+  std::function<void(const Status&)> on_refused;
 };
 
 class ControllerNode {

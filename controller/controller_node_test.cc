@@ -52,7 +52,10 @@ struct Voter {
   sluice::testing::SimFileSystem fs;
   std::unique_ptr<ControllerNode> node;
   std::unique_ptr<rpc::Server> server;
+  std::string cluster_id = "cluster";
   bool failed = false;
+  std::promise<std::string> refused;
+  std::atomic<int> refusals = 0;
 
   ~Voter() { Stop(); }
   void Start(const Clock& clock) {
@@ -60,10 +63,14 @@ struct Voter {
         ControllerNode::Open({.config = &config,
                               .file_system = &fs,
                               .clock = &clock,
-                              .cluster_id = "cluster",
+                              .cluster_id = cluster_id,
                               .directory_id = Disk(config.node_id.value()),
                               .random = Random(static_cast<uint64_t>(config.node_id.value())),
-                              .on_failure = [this](const Status&) { failed = true; }});
+                              .on_failure = [this](const Status&) { failed = true; },
+                              .on_refused =
+                                  [this](const Status& why) {
+                                    if (refusals++ == 0) refused.set_value(why.message());
+                                  }});
     ASSERT_TRUE(opened.ok()) << opened.status().ToString();
     node = *std::move(opened);
     auto started = rpc::Server::Start(
@@ -86,7 +93,7 @@ class ControllerNodeTest : public ::testing::Test {
   void StartQuorum(int count) {
     const std::vector<int> ports = FreePorts(count);
     std::string voters;
-    std::vector<raft::VoterId> ids;
+    std::vector<raft::VoterId>& ids = ids_;
     for (int id = 1; id <= count; ++id) {
       const std::string address = "127.0.0.1:" + std::to_string(ports[static_cast<size_t>(id - 1)]);
       voters += (id == 1 ? "" : ",") + std::to_string(id) + "@" + address;
@@ -169,6 +176,7 @@ class ControllerNodeTest : public ::testing::Test {
   SystemClock clock_;
   ThreadEventLoop loop_{"test", clock_};
   std::vector<std::string> addresses_;
+  std::vector<raft::VoterId> ids_;
   std::vector<std::unique_ptr<Voter>> voters_;
   std::unique_ptr<rpc::LeaderClient> leader_;
 };
@@ -269,6 +277,29 @@ TEST_F(ControllerNodeTest, ACleanStopHandsLeadershipOver) {
                                                              [&] { applied.set_value(); });
   EXPECT_EQ(applied.get_future().wait_for(std::chrono::milliseconds(kTimeoutMs)),
             std::future_status::ready);
+}
+
+TEST_F(ControllerNodeTest, ADirectoryOfAnotherClusterIsTold) {
+  StartQuorum(3);
+  const metadata::ServerConfig config = voters_[2]->config;
+  voters_[2] = std::make_unique<Voter>();
+  Voter& foreign = *voters_[2];
+  foreign.config = config;
+  foreign.cluster_id = "other";
+  ASSERT_TRUE(
+      FormatController(foreign.fs, {.directory = "/data", .cluster_id = "other", .voters = ids_})
+          .ok());
+  foreign.Start(clock_);
+  auto refused = foreign.refused.get_future();
+  ASSERT_EQ(refused.wait_for(std::chrono::milliseconds(kTimeoutMs)), std::future_status::ready);
+  const std::string why = refused.get();
+  EXPECT_NE(why.find("of cluster cluster, this node of cluster other"), std::string::npos) << why;
+  // The others go on without it.
+  RegisterBroker(7);
+  EXPECT_EQ(CreateTopic("t").topics(0).error_code(), 0);
+  foreign.Stop();
+  EXPECT_EQ(foreign.refusals, 1);
+  EXPECT_EQ(voters_[0]->refusals + voters_[1]->refusals, 0);
 }
 
 TEST_F(ControllerNodeTest, AnUnformattedDirectoryIsRefusedInThreeLines) {

@@ -77,9 +77,7 @@ void Core::Step(Message message) {
 // Brings the own term up to the message's. False when the message is outdated and has been dealt
 // with.
 bool Core::StepTerm(const Message& message) {
-  const bool from_leader = std::holds_alternative<AppendRequest>(message.body) ||
-                           std::holds_alternative<HeartbeatRequest>(message.body) ||
-                           std::holds_alternative<SnapshotChunk>(message.body);
+  const bool from_leader = IsFromLeader(message);
   if (message.term < term()) {
     // A leader that was left behind learns the new term from a refusal; else, cut off from a voter
     // that has campaigned in vain, it and that voter would ignore each other for ever.

@@ -113,6 +113,12 @@ std::string_view RoleName(Role role) {
   return "unknown";
 }
 
+bool IsFromLeader(const Message& message) {
+  return std::holds_alternative<AppendRequest>(message.body) ||
+         std::holds_alternative<HeartbeatRequest>(message.body) ||
+         std::holds_alternative<SnapshotChunk>(message.body);
+}
+
 std::string Describe(const Message& message) {
   std::ostringstream out;
   out << message.from.id << "->" << message.to << " t" << message.term << " ";

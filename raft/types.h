@@ -148,6 +148,8 @@ struct Message {
   Term term;
   MessageBody body;
 };
+// Only the leader of message.term sends such a one.
+bool IsFromLeader(const Message& message);
 // One line for traces: "1->2 t3 Append prev=4/2 commit=3 entries=5/3,6/3".
 std::string Describe(const Message& message);
 
