@@ -81,7 +81,8 @@ class LogManager {
   virtual Result<std::shared_ptr<Log>> GetOrCreate(const TopicPartition& partition,
                                                    TopicId topic_id, const LogConfig& config) = 0;
   virtual std::shared_ptr<Log> Find(const TopicPartition& partition) const = 0;
-  virtual TopicId TopicIdOf(const TopicPartition& partition) const = 0;  // zero when unknown
+  // Of damaged ones too; zero when unknown.
+  virtual TopicId TopicIdOf(const TopicPartition& partition) const = 0;
   // Renames the directory to <t>-<p>.<uuid>-delete at once and removes it in the background (or at
   // the next start).
   virtual Status Delete(const TopicPartition& partition) = 0;
@@ -91,9 +92,10 @@ class LogManager {
   virtual std::optional<Offset> CheckpointedHighWatermark(
       const TopicPartition& partition) const = 0;
   virtual Status WriteCheckpoints(const std::map<TopicPartition, Offset>& high_watermarks) = 0;
-  // Closes every log, writes checkpoints and last of all the synced clean-shutdown marker.
+  // Closes every log, writes checkpoints and last of all the synced clean-shutdown marker; no
+  // marker without an epoch.
   virtual Status CloseCleanly(const std::map<TopicPartition, Offset>& high_watermarks,
-                              BrokerEpoch broker_epoch) = 0;
+                              std::optional<BrokerEpoch> broker_epoch) = 0;
 };
 
 }  // namespace sluice::storage

@@ -118,18 +118,21 @@ LogOptions LogManagerImpl::OptionsFor(const TopicPartition& partition, TopicId t
   return options;
 }
 
+// Zero where none was written.
+Result<TopicId> LogManagerImpl::StoredTopicId(const TopicPartition& partition) const {
+  const std::string path = PathOf(partition) + "/" + kPartitionMetadataName;
+  if (!fs().Exists(path)) return TopicId();
+  SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadFile(fs(), path));
+  if (PartitionMetadataIsBlank(text)) return TopicId();
+  return ParsePartitionMetadata(text);
+}
+
 Result<LogManagerImpl::Hosted> LogManagerImpl::OpenFound(const TopicPartition& partition) {
   LogOptions options = OptionsFor(partition, TopicId(), options_.config);
   options.recovery_point = checkpoints_.RecoveryPoint(partition).value_or(Offset(0));
   options.log_start_offset = checkpoints_.LogStart(partition);
   options.clean = last_shutdown_.clean;
-  const std::string metadata_path = options.directory + "/" + kPartitionMetadataName;
-  if (fs().Exists(metadata_path)) {
-    SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadFile(fs(), metadata_path));
-    if (!PartitionMetadataIsBlank(text)) {
-      SLUICE_ASSIGN_OR_RETURN(options.topic_id, ParsePartitionMetadata(text));
-    }
-  }
+  SLUICE_ASSIGN_OR_RETURN(options.topic_id, StoredTopicId(partition));
   const TopicId topic_id = options.topic_id;
   SLUICE_ASSIGN_OR_RETURN(std::shared_ptr<Log> log, Log::Open(std::move(options)));
   return Hosted{std::move(log), topic_id};
@@ -187,7 +190,10 @@ std::shared_ptr<Log> LogManagerImpl::Find(const TopicPartition& partition) const
 TopicId LogManagerImpl::TopicIdOf(const TopicPartition& partition) const {
   std::lock_guard lock(mutex_);
   const auto found = logs_.find(partition);
-  return found == logs_.end() ? TopicId() : found->second.topic_id;
+  if (found != logs_.end()) return found->second.topic_id;
+  if (!damaged_.contains(partition)) return TopicId();
+  const Result<TopicId> stored = StoredTopicId(partition);
+  return stored.ok() ? *stored : TopicId();
 }
 
 Status LogManagerImpl::Delete(const TopicPartition& partition) {
@@ -262,7 +268,7 @@ Status LogManagerImpl::WriteCheckpoints(const std::map<TopicPartition, Offset>& 
 }
 
 Status LogManagerImpl::CloseCleanly(const std::map<TopicPartition, Offset>& high_watermarks,
-                                    BrokerEpoch broker_epoch) {
+                                    std::optional<BrokerEpoch> broker_epoch) {
   std::map<TopicPartition, Hosted> logs;
   bool all_sound;
   {
@@ -277,8 +283,8 @@ Status LogManagerImpl::CloseCleanly(const std::map<TopicPartition, Offset>& high
   SLUICE_RETURN_IF_ERROR(WriteCheckpoints(high_watermarks));
   SLUICE_RETURN_IF_ERROR(outcome);
   // The marker vouches for every log of the directory: a damaged one must be looked at again.
-  if (!all_sound) return Status::Ok();
-  return WriteShutdownMarker(fs(), options_.directory, broker_epoch);
+  if (!all_sound || !broker_epoch) return Status::Ok();
+  return WriteShutdownMarker(fs(), options_.directory, *broker_epoch);
 }
 
 }  // namespace sluice::storage

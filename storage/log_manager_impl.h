@@ -37,7 +37,7 @@ class LogManagerImpl final : public LogManager {
   std::optional<Offset> CheckpointedHighWatermark(const TopicPartition& partition) const override;
   Status WriteCheckpoints(const std::map<TopicPartition, Offset>& high_watermarks) override;
   Status CloseCleanly(const std::map<TopicPartition, Offset>& high_watermarks,
-                      BrokerEpoch broker_epoch) override;
+                      std::optional<BrokerEpoch> broker_epoch) override;
 
  private:
   struct Hosted {
@@ -50,6 +50,7 @@ class LogManagerImpl final : public LogManager {
     return options_.directory + "/" + partition.ToString();
   }
   LogOptions OptionsFor(const TopicPartition& partition, TopicId topic_id, const LogConfig& config);
+  Result<TopicId> StoredTopicId(const TopicPartition& partition) const;
   Result<Hosted> OpenFound(const TopicPartition& partition);
   void OpenAll(const std::vector<TopicPartition>& found);
   void RunLater(std::function<void()> task);

@@ -175,11 +175,23 @@ TEST_F(LogManagerTest, ADamagedLogStaysAsItIsAndTheOthersServe) {
     EXPECT_THAT(damage.message(), HasSubstr("/data/orders-0/00000000000000000000.log"));
     EXPECT_THAT(damage.message(), HasSubstr("position"));
     EXPECT_EQ(manager_->GetOrCreate(kOrders, topic_id_, LogConfig()).status(), damage);
+    EXPECT_EQ(manager_->TopicIdOf(kOrders), topic_id_);
     EXPECT_EQ(manager_->Find(kDashed)->log_end_offset(), Offset(1));
     ASSERT_TRUE(manager_->CloseCleanly({}, BrokerEpoch(1)).ok());
     EXPECT_EQ(Text("orders-0/00000000000000000000.log").size(), size);
   }
   ASSERT_TRUE(manager_->Delete(kOrders).code() == StatusCode::kOk);
+}
+
+TEST_F(LogManagerTest, WithoutAnEpochAStopLeavesNoMarkerAndLosesNothing) {
+  Open();
+  Append(*Create(kOrders), 5);
+  ASSERT_TRUE(manager_->CloseCleanly({{kOrders, Offset(4)}}, std::nullopt).ok());
+  manager_.reset();
+  Open();
+  EXPECT_FALSE(manager_->last_shutdown().clean);
+  EXPECT_EQ(manager_->Find(kOrders)->log_end_offset(), Offset(5));
+  EXPECT_EQ(manager_->CheckpointedHighWatermark(kOrders), Offset(4));
 }
 
 TEST_F(LogManagerTest, TruncationsLowerTheCheckpointBeforeTheyCut) {
