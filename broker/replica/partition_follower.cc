@@ -58,9 +58,11 @@ sluice::Status Partition::TruncateDiverging(LeaderEpoch epoch,
     target = own.end_offset;
   }
   target = std::clamp(target, log_->log_start_offset(), log_->log_end_offset());
-  LOG(INFO) << name().ToString() << ": truncating from " << log_->log_end_offset() << " to "
-            << target << ", where epoch " << leader_end.epoch << " of the leader's history ends at "
-            << leader_end.end_offset;
+  // Else only the history is cut: of epochs in which nobody wrote.
+  LOG_IF(INFO, target < log_->log_end_offset())
+      << name().ToString() << ": truncating from " << log_->log_end_offset() << " to " << target
+      << ", where epoch " << leader_end.epoch << " of the leader's history ends at "
+      << leader_end.end_offset;
   const sluice::Status truncated = log_->TruncateTo(target);
   Truncated(effects);
   NoteStorage(truncated, effects);

@@ -46,7 +46,9 @@ void ReplicaManagerImpl::OnImage(const metadata::ImagePtr& before,
 void ReplicaManagerImpl::DeleteStrayLogs(const metadata::Image& image) {
   // The image is past our registration, and our directories were made from images before it: what
   // it lacks was deleted while we were away.
-  for (const storage::TopicPartition& name : options_->logs->Partitions()) {
+  std::vector<storage::TopicPartition> found = options_->logs->Partitions();
+  for (const auto& [name, damage] : options_->logs->DamagedLogs()) found.push_back(name);
+  for (const storage::TopicPartition& name : found) {
     const std::shared_ptr<const metadata::TopicImage> topic = image.FindTopic(name.topic);
     const metadata::PartitionImage* partition =
         topic == nullptr ? nullptr : image.FindPartition(topic->id, name.partition);

@@ -18,6 +18,21 @@ using testing::SimTopicOptions;
 constexpr NodeId kOne{1}, kTwo{2}, kThree{3};
 constexpr PartitionIndex kZero{0};
 
+// Collects what is logged during its life.
+class LogCatcher : public google::LogSink {
+ public:
+  LogCatcher() { google::AddLogSink(this); }
+  ~LogCatcher() override { google::RemoveLogSink(this); }
+  void send(google::LogSeverity, const char*, const char*, int, const google::LogMessageTime&,
+            const char* message, size_t size) override {
+    text_.append(message, size).append("\n");
+  }
+  bool Saw(std::string_view part) const { return text_.find(part) != std::string::npos; }
+
+ private:
+  std::string text_;
+};
+
 class ReplicationTest : public ::testing::Test {
  protected:
   // One partition; node 1 leads unless `options` says otherwise.
@@ -301,6 +316,55 @@ TEST_F(ReplicationTest, ADeletedTopicIsGoneAndOneMadeAnewUnderItsNameStartsEmpty
   cluster_->Start(kThree);
   cluster_->RunFor(1000);
   EXPECT_FALSE(cluster_->disk(kThree).Exists("/data/orders-0")) << "deleted while node 3 was away";
+}
+
+class DeletedWhileAwayTest : public ReplicationTest {
+ protected:
+  // Node 3 goes, its log rots, and the topic is deleted.
+  void LoseOnNodeThree() {
+    Build({.min_isr = 2});
+    for (int i = 0; i < 5; ++i) EXPECT_EQ(SendAndWait(kOne, "old"), ErrorCode::kNone);
+    ASSERT_TRUE(AllHave(5));
+    cluster_->RunFor(6000);  // the recovery point is past them
+    cluster_->Kill(kThree);
+    cluster_->disk(kThree).FlipBit("/data/orders-0/00000000000000000000.log", 100, 3);
+    cluster_->controller().DeleteTopic("orders");
+    ASSERT_TRUE(cluster_->RunUntil(
+        [&] { return !cluster_->controller().image()->FindBroker(kThree)->active(); }));
+  }
+};
+
+TEST_F(DeletedWhileAwayTest, ADamagedLogGoesWithItsTopic) {
+  LoseOnNodeThree();
+  ASSERT_TRUE(cluster_->disk(kThree).Exists("/data/orders-0"));
+  cluster_->Start(kThree);
+  cluster_->RunFor(1000);
+  EXPECT_FALSE(cluster_->disk(kThree).Exists("/data/orders-0"));
+}
+
+TEST_F(DeletedWhileAwayTest, ADamagedLogIsNotTakenForTheNewTopicOfItsName) {
+  LoseOnNodeThree();
+  key_ = {cluster_->CreateTopic("orders", {.min_isr = 2}), kZero};
+  EXPECT_EQ(SendAndWait(cluster_->LeaderOf(key_), "new"), ErrorCode::kNone);
+  cluster_->Start(kThree);
+  EXPECT_TRUE(AllHave(1));
+  EXPECT_EQ(Values(kThree), (List{"new"}));
+}
+
+TEST_F(ReplicationTest, CuttingAnEmptyEpochOffTheHistoryIsNoTruncation) {
+  Build({.min_isr = 1});
+  EXPECT_EQ(SendAndWait(kOne, "a"), ErrorCode::kNone);
+  ASSERT_TRUE(AllHave(1));
+  FLAGS_minloglevel = google::GLOG_INFO;
+  LogCatcher catcher;
+  // Node 2 leads an epoch in which nobody writes: node 3 has never heard of it.
+  for (const NodeId leader : {kTwo, kThree}) {
+    cluster_->controller().MoveLeader("orders", kZero, leader);
+    cluster_->RunFor(200);
+  }
+  EXPECT_EQ(SendAndWait(kThree, "b"), ErrorCode::kNone);
+  ASSERT_TRUE(AllHave(2));
+  EXPECT_FALSE(catcher.Saw("truncating from"));
 }
 
 TEST_F(ReplicationTest, ABrokenDiskTakesTheReplicaOfflineAndAnswersSo) {
