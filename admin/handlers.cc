@@ -216,7 +216,8 @@ void Handlers::ListPartitions(ListPartitionsRequest request, int64_t,
 void Handlers::ClusterHealth(ClusterHealthRequest, int64_t timeout_ms,
                              Done<ClusterHealthResponse> done) {
   WithQuorum(timeout_ms, [this, done](const QuorumAnswer* quorum) {
-    done(EvaluateHealth(*backend_.Image(), quorum));
+    done(EvaluateHealth(*backend_.Image(), quorum,
+                        {.node_id = backend_.node_id(), .partitions = backend_.Partitions()}));
   });
 }
 

@@ -237,7 +237,28 @@ TEST_F(HandlersTest, HealthWithoutAController) {
   auto health = Call(&Handlers::ClusterHealth, ClusterHealthRequest());
   EXPECT_FALSE(health->healthy());
   EXPECT_EQ(health->summary(),
-            "all 3 brokers in service; no data unavailable; no active controller");
+            "no controller is active; the state of the brokers and of the data is unknown since "
+            "then");
+}
+
+TEST_F(HandlersTest, HealthNamesTheNodesOfflineReplicas) {
+  backend_.partitions = {{.topic = "orders", .partition = PartitionIndex(0)},
+                         {.topic = "orders", .partition = PartitionIndex(1), .offline = true}};
+  auto health = Call(&Handlers::ClusterHealth, ClusterHealthRequest());
+  EXPECT_FALSE(health->healthy());
+  EXPECT_EQ(health->summary(), "all 3 brokers in service; no data unavailable");
+  ASSERT_EQ(health->problems_size(), 1);
+  EXPECT_EQ(health->problems(0).what(), "1 replica on node 1 is offline (orders-1): damaged log");
+  EXPECT_NE(health->problems(0).next_step().find("remove that partition's directory"),
+            std::string::npos);
+
+  for (int32_t i = 2; i < 9; ++i)
+    backend_.partitions.push_back(
+        {.topic = "orders", .partition = PartitionIndex(i), .offline = true});
+  health = Call(&Handlers::ClusterHealth, ClusterHealthRequest());
+  EXPECT_EQ(health->problems(0).what(),
+            "8 replicas on node 1 are offline (orders-1, orders-2, orders-3, orders-4, orders-5, "
+            "...): damaged log");
 }
 
 TEST_F(HandlersTest, HealthNamesASilentController) {

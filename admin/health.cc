@@ -6,6 +6,8 @@
 namespace sluice::admin {
 namespace {
 
+constexpr int kReplicasNamedMax = 5;
+
 struct Counts {
   int brokers = 0;
   int brokers_down = 0;
@@ -111,9 +113,49 @@ void AddDataProblems(const Counts& counts, ClusterHealthResponse* response) {
   }
 }
 
+void AddOfflineReplicas(const LocalReplicas& local, ClusterHealthResponse* response) {
+  int count = 0;
+  std::string names;
+  for (const LocalPartition& partition : local.partitions) {
+    if (!partition.offline) continue;
+    if (++count > kReplicasNamedMax) continue;
+    names += (names.empty() ? "" : ", ") + partition.topic + "-" +
+             std::to_string(partition.partition.value());
+  }
+  if (count == 0) return;
+  if (count > kReplicasNamedMax) names += ", ...";
+  AddProblem(response,
+             Plural(count, "replica") + " on node " + std::to_string(local.node_id.value()) +
+                 (count == 1 ? " is" : " are") + " offline (" + names + "): damaged log",
+             "look at the node's log; to rebuild a replica, stop the node, remove that partition's "
+             "directory and start it");
+}
+
+std::string Summary(const Counts& counts, bool healthy, bool controller_active) {
+  if (healthy) {
+    return Plural(counts.brokers, "broker") + " in service, " +
+           Plural(counts.partitions, "partition") + ", all in sync";
+  }
+  // Nobody fences a broker or moves a leader meanwhile, so the image says nothing about now.
+  if (!controller_active) {
+    return "no controller is active; the state of the brokers and of the data is unknown since "
+           "then";
+  }
+  std::string summary = counts.brokers_down == 0
+                            ? "all " + std::to_string(counts.brokers) + " brokers in service"
+                            : std::to_string(counts.brokers_down) + " of " +
+                                  Plural(counts.brokers, "broker") + " down";
+  if (counts.offline > 0)
+    return summary + "; " + Plural(counts.offline, "partition") + " unavailable";
+  if (counts.under_min_isr > 0)
+    return summary + "; " + Plural(counts.under_min_isr, "partition") + " cannot be written";
+  return summary + "; no data unavailable";
+}
+
 }  // namespace
 
-ClusterHealthResponse EvaluateHealth(const metadata::Image& image, const QuorumAnswer* quorum) {
+ClusterHealthResponse EvaluateHealth(const metadata::Image& image, const QuorumAnswer* quorum,
+                                     const LocalReplicas& local) {
   const Counts counts = Count(image);
   ClusterHealthResponse response;
   AddQuorumProblems(quorum, &response);
@@ -124,28 +166,11 @@ ClusterHealthResponse EvaluateHealth(const metadata::Image& image, const QuorumA
                "bring node " + Join(counts.down) + " back");
   }
   AddDataProblems(counts, &response);
+  AddOfflineReplicas(local, &response);
   if (counts.brokers == 0) AddProblem(&response, "no broker has registered", "start a broker");
 
   response.set_healthy(response.problems().empty());
-  std::string summary;
-  if (response.healthy()) {
-    summary = Plural(counts.brokers, "broker") + " in service, " +
-              Plural(counts.partitions, "partition") + ", all in sync";
-  } else {
-    summary = counts.brokers_down == 0
-                  ? "all " + std::to_string(counts.brokers) + " brokers in service"
-                  : std::to_string(counts.brokers_down) + " of " +
-                        Plural(counts.brokers, "broker") + " down";
-    if (counts.offline > 0) {
-      summary += "; " + Plural(counts.offline, "partition") + " unavailable";
-    } else if (counts.under_min_isr > 0) {
-      summary += "; " + Plural(counts.under_min_isr, "partition") + " cannot be written";
-    } else {
-      summary += "; no data unavailable";
-    }
-    if (quorum == nullptr) summary += "; no active controller";
-  }
-  response.set_summary(summary);
+  response.set_summary(Summary(counts, response.healthy(), quorum != nullptr));
   return response;
 }
 

@@ -3,6 +3,9 @@
 //
 // Thread rule: pure functions over immutable images.
 
+#include <vector>
+
+#include "admin/backend.h"
 #include "admin/describe.h"
 #include "metadata/image.h"
 #include "proto/admin.pb.h"
@@ -12,7 +15,14 @@ namespace sluice::admin {
 // A controller that its leader has not heard for so long counts as down.
 inline constexpr int64_t kVoterSilenceMsMax = 2000;
 
-// `quorum` is null when no active controller answered.
-ClusterHealthResponse EvaluateHealth(const metadata::Image& image, const QuorumAnswer* quorum);
+// What the node that answers has on its own disk.
+struct LocalReplicas {
+  NodeId node_id;
+  std::vector<LocalPartition> partitions;
+};
+
+// `quorum` is null when no active controller answered: the image then tells how things were.
+ClusterHealthResponse EvaluateHealth(const metadata::Image& image, const QuorumAnswer* quorum,
+                                     const LocalReplicas& local);
 
 }  // namespace sluice::admin
