@@ -140,8 +140,14 @@ admin::NodeBackendOptions Node::BackendOptions() {
 
 std::optional<admin::LocalController> Node::LocalController() const {
   const raft::DriverStatus status = controller_->status();
-  return admin::LocalController{controller_->active(), status.leader, status.term, status.commit,
-                                status.last_index};
+  return admin::LocalController{.active = controller_->active(),
+                                .leader = status.leader,
+                                .term = status.term,
+                                .commit_index = status.commit,
+                                .last_index = status.last_index,
+                                .elections_started = status.elections_started,
+                                .elections_won = status.elections_won,
+                                .messages_refused = status.messages_refused};
 }
 
 Status Node::StartRpc() {

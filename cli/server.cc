@@ -72,8 +72,8 @@ ExitCode Serve(const ConfigFileArguments& arguments) {
 
   const int32_t node_id = loaded->config.node_id.value();
   Refusal refusal;  // outlives the node
-  Result<std::unique_ptr<Node>> node = Node::Start(
-      std::move(loaded->config), [&refusal](const Status& why) { refusal.Set(why); });
+  Result<std::unique_ptr<Node>> node =
+      Node::Start(std::move(loaded->config), [&refusal](const Status& why) { refusal.Set(why); });
   if (!node.ok()) {
     PrintError("node " + std::to_string(node_id) + " cannot start", node.status().message(),
                NextStep(node.status()));
