@@ -81,8 +81,6 @@ void HandleApiVersions(BrokerServices& services, const RequestContext& context,
       responder.Send(response);
       return;
     }
-    context.connection->software_name = std::move(request.client_software_name);
-    context.connection->software_version = std::move(request.client_software_version);
   }
   AddApis(response);
   AddFeatures(*services.metadata->Current(), context.version, response);

@@ -119,7 +119,6 @@ TEST(DispatchTest, TellsOnlyCompleteFeatures) {
   EXPECT_EQ(v4.supported_features.size(), 2u);
   ASSERT_EQ(v4.finalized_features.size(), 2u);
   EXPECT_EQ(v4.finalized_features_epoch, bed.metadata.Current()->last_index.value());
-  EXPECT_EQ(bed.connection()->software_name, "a.b-c");
 }
 
 TEST(DispatchTest, RefusesSoftwareNamesThatCouldBreakALog) {

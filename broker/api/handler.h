@@ -25,10 +25,8 @@ struct BrokerServices;
 
 // One per connection, shared by its requests.
 struct ConnectionInfo {
-  std::string listener;       // "PLAINTEXT": which endpoints of the brokers a client sees
-  std::string peer_address;   // "127.0.0.1:53211"
-  std::string software_name;  // from ApiVersions v3+, else empty
-  std::string software_version;
+  std::string listener;      // "PLAINTEXT": which endpoints of the brokers a client sees
+  std::string peer_address;  // "127.0.0.1:53211"
 };
 
 struct RequestContext {
