@@ -1,6 +1,7 @@
 #include "broker/broker.h"
 
 #include <future>
+#include <optional>
 #include <utility>
 
 #include "base/version.h"
@@ -232,7 +233,7 @@ Status Broker::JoinCluster() {
   options.registration = Registration();
   // The controllers judge by topic what a stop without the marker and another boot id mean; a
   // damaged log has lost bytes in any case.
-  options.unclean = !logs_->DamagedLogs().empty();
+  for (const auto& [partition, why] : logs_->DamagedLogs()) options.damaged.push_back(partition);
   const storage::ShutdownState& last = logs_->last_shutdown();
   options.previous_broker_epoch = last.clean ? last.broker_epoch : -1;
   options.heartbeat_interval_ms = config_.broker_heartbeat_interval_ms;
@@ -308,8 +309,12 @@ void Broker::CloseLogs(const std::map<storage::TopicPartition, Offset>& high_wat
   // A start that never got as far as to register leaves the marker as it was found, so that the
   // next one tells the same of the past.
   const int64_t registered = state_.broker_epoch;
-  const int64_t epoch = registered >= 0 ? registered : logs_->last_shutdown().broker_epoch;
-  const Status closed = logs_->CloseCleanly(high_watermarks, BrokerEpoch(epoch));
+  std::optional<BrokerEpoch> epoch(registered >= 0 ? registered
+                                                   : logs_->last_shutdown().broker_epoch);
+  // The controllers may have the registration that they did not answer: a marker with the epoch
+  // before it would tell them of an older copy of the disk. Without one the next start only scans.
+  if (lifecycle_ != nullptr && lifecycle_->registration_open()) epoch.reset();
+  const Status closed = logs_->CloseCleanly(high_watermarks, epoch);
   LOG_IF(ERROR, !closed.ok()) << "the logs could not be closed cleanly: " << closed.ToString();
 }
 

@@ -86,10 +86,15 @@ void BrokerLifecycle::Register() {
   request.mutable_sender()->set_directory_id(std::string(state.directory_id.view()));
   request.mutable_sender()->set_broker_epoch(-1);
   *request.mutable_broker() = options_.registration;
-  request.set_unclean(options_.unclean);
+  for (const storage::TopicPartition& log : options_.damaged) {
+    auto* damaged = request.add_damaged();
+    damaged->set_topic(log.topic);
+    damaged->set_partition(log.partition.value());
+  }
   request.set_previous_broker_epoch(options_.previous_broker_epoch);
   request.set_session_timeout_ms(state.session_timeout_ms);
   under_way_ = true;
+  registration_open_ = true;
   options_.controller->RegisterBroker(
       std::move(request), kRegisterTimeoutMs,
       [gate = gate_, this](Result<controller::RegisterBrokerResponse> response) {
@@ -116,8 +121,9 @@ void BrokerLifecycle::OnRegistered(Result<controller::RegisterBrokerResponse> re
   }
   SetError("");
   options_.state->broker_epoch = response->broker_epoch();
+  registration_open_ = false;
   // Another registration of this same process loses nothing.
-  options_.unclean = false;
+  options_.damaged.clear();
   options_.previous_broker_epoch = response->broker_epoch();
   stage_ = Stage::kStarting;
   LOG(INFO) << "registered as broker " << options_.state->node_id << " with epoch "

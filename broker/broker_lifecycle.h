@@ -22,6 +22,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "base/event_loop.h"
 #include "broker/broker_state.h"
@@ -29,6 +30,7 @@
 #include "broker/metadata_cache.h"
 #include "proto/metadata.pb.h"
 #include "rpc/gate.h"
+#include "storage/log_manager.h"
 
 namespace sluice::broker {
 
@@ -38,8 +40,8 @@ struct BrokerLifecycleOptions {
   ControllerClient* controller = nullptr;
   EventLoop* loop = nullptr;
   sluice::metadata::RegisterBrokerRecord registration;
-  bool unclean = false;                // a log was found damaged beyond its torn tail
-  int64_t previous_broker_epoch = -1;  // from the clean-shutdown marker; -1 without one
+  std::vector<storage::TopicPartition> damaged;  // logs found damaged beyond their torn tails
+  int64_t previous_broker_epoch = -1;            // from the clean-shutdown marker; -1 without one
   int64_t heartbeat_interval_ms = 100;
   int64_t shutdown_timeout_ms = 5000;
   std::function<void(NodeId)> on_leader;  // told on the loop which controller answered
@@ -65,6 +67,9 @@ class BrokerLifecycle {
   void Stop();
 
   Stage stage() const { return stage_; }
+  // A registration was sent and has not succeeded as far as this broker knows: the controllers may
+  // have it under an epoch that is not known here.
+  bool registration_open() const { return registration_open_; }
   // Why the last registration or heartbeat did not succeed; empty when it did.
   std::string last_error() const;
 
@@ -87,6 +92,7 @@ class BrokerLifecycle {
   std::shared_ptr<rpc::Gate> gate_ = std::make_shared<rpc::Gate>();
   std::atomic<Stage> stage_ = Stage::kRegistering;
   std::atomic<int64_t> applied_index_ = -1;  // images up to here have reached every listener
+  std::atomic<bool> registration_open_ = false;
   bool under_way_ = false;
   EventLoop::TimerId pulse_timer_ = 0;
   int64_t last_answer_ms_ = -1;

@@ -79,14 +79,14 @@ class BrokerLifecycleTest : public ::testing::Test {
     state_.session_timeout_ms = 600;
   }
 
-  void Start(bool unclean = false) {
+  void Start(std::vector<storage::TopicPartition> damaged = {}) {
     BrokerLifecycleOptions options;
     options.state = &state_;
     options.metadata = &metadata_;
     options.controller = &controller_;
     options.loop = &loop_;
     options.registration.set_broker_id(1);
-    options.unclean = unclean;
+    options.damaged = std::move(damaged);
     options.previous_broker_epoch = 3;
     options.on_leader = [this](NodeId leader) { leader_ = leader; };
     options.on_refused = [this](const Status& why) { refusals_.push_back(why.message()); };
@@ -118,11 +118,13 @@ class BrokerLifecycleTest : public ::testing::Test {
 };
 
 TEST_F(BrokerLifecycleTest, RegistersAndIsReadyOnlyWhenItsRegistrationIsApplied) {
-  Start(/*unclean=*/true);
+  Start({{"orders", PartitionIndex(2)}});
   Apply(6);
   scheduler_.RunForMs(500);
   ASSERT_EQ(controller_.registrations.size(), 1U);
-  EXPECT_TRUE(controller_.registrations[0].unclean());
+  ASSERT_EQ(controller_.registrations[0].damaged_size(), 1);
+  EXPECT_EQ(controller_.registrations[0].damaged(0).topic(), "orders");
+  EXPECT_EQ(controller_.registrations[0].damaged(0).partition(), 2);
   EXPECT_EQ(controller_.registrations[0].previous_broker_epoch(), 3);
   EXPECT_EQ(state_.broker_epoch, 7);
   EXPECT_FALSE(controller_.heartbeats.back().ready());
@@ -195,7 +197,7 @@ TEST_F(BrokerLifecycleTest, TheAnswerSaysWhoLeads) {
 
 TEST_F(BrokerLifecycleTest, KeepsTryingToRegister) {
   controller_.reachable = false;
-  Start(/*unclean=*/true);
+  Start({{"orders", PartitionIndex(2)}});
   scheduler_.RunForMs(1000);
   EXPECT_GE(controller_.registrations.size(), 5U);
   controller_.reachable = true;
@@ -206,7 +208,7 @@ TEST_F(BrokerLifecycleTest, KeepsTryingToRegister) {
   scheduler_.RunForMs(300);
   EXPECT_EQ(lifecycle_->stage(), BrokerLifecycle::Stage::kStarting);
   // Nothing was accepted before: the last attempt still says that bytes may be lost.
-  EXPECT_TRUE(controller_.registrations.back().unclean());
+  EXPECT_EQ(controller_.registrations.back().damaged_size(), 1);
 }
 
 TEST_F(BrokerLifecycleTest, GivesUpWhenTheControllersAreOfAnotherCluster) {
@@ -240,7 +242,7 @@ TEST_P(UnknownEpochTest, RegistersAgain) {
   controller_.next_epoch = 20;
   scheduler_.RunForMs(110);
   ASSERT_EQ(controller_.registrations.size(), 2U);
-  EXPECT_FALSE(controller_.registrations[1].unclean());
+  EXPECT_EQ(controller_.registrations[1].damaged_size(), 0);
   EXPECT_EQ(controller_.registrations[1].previous_broker_epoch(), 7);
   EXPECT_EQ(state_.broker_epoch, 20);
   EXPECT_TRUE(state_.fenced);
@@ -295,6 +297,20 @@ TEST_F(BrokerLifecycleTest, ShutdownBeforeTheRegistrationEndsAtOnce) {
   lifecycle_->BeginShutdown([&](bool m) { moved = m; });
   scheduler_.RunForMs(10);
   EXPECT_EQ(moved, false);
+}
+
+TEST_F(BrokerLifecycleTest, ARegistrationIsOpenUntilItsAnswerCame) {
+  BringIntoService();
+  EXPECT_FALSE(lifecycle_->registration_open());
+  controller_.heartbeat_error = static_cast<int>(kafka::ErrorCode::kStaleBrokerEpoch);
+  controller_.next_epoch = 20;
+  controller_.delay_ms = 50;
+  ASSERT_TRUE(scheduler_.RunUntil([&] { return controller_.registrations.size() == 2; }, 1000));
+  EXPECT_TRUE(lifecycle_->registration_open());
+  lifecycle_->BeginShutdown([](bool) {});
+  scheduler_.RunForMs(100);
+  EXPECT_EQ(state_.broker_epoch, 7) << "the answer came too late to be taken";
+  EXPECT_TRUE(lifecycle_->registration_open());
 }
 
 TEST_F(BrokerLifecycleTest, NothingRunsAfterStop) {

@@ -1,6 +1,8 @@
 #include "controller/broker_manager.h"
 
 #include <algorithm>
+#include <set>
+#include <utility>
 
 #include "controller/partition_manager.h"
 #include "metadata/topic_config.h"
@@ -22,9 +24,9 @@ metadata::MetadataRecord BrokerChange(NodeId broker, std::optional<bool> fenced,
   return record;
 }
 
-// Whether the new incarnation may lack acknowledged records of a topic (architecture.md section 4):
-// its log was damaged, it is on another disk, or its disk is older than its last registration; or
-// its host went down without a clean stop, and the topic did not wait for the disk.
+// Whether the new incarnation may lack acknowledged records of a partition (architecture.md section
+// 4): its log was damaged, it is on another disk, or its disk is older than its last registration;
+// or its host went down without a clean stop, and the topic did not wait for the disk.
 class LossJudge {
  public:
   LossJudge(const HandleContext& context, const RegisterBrokerRequest& request,
@@ -34,23 +36,28 @@ class LossJudge {
     const metadata::RegisterBrokerRecord& now = request.broker();
     const bool clean = request.previous_broker_epoch() >= 0;
     const bool older_copy = clean && request.previous_broker_epoch() != before->epoch.value();
-    all_ = request.unclean() || now.directory_id() != before->directory_id.view() || older_copy;
+    all_ = now.directory_id() != before->directory_id.view() || older_copy;
+    for (const auto& damaged : request.damaged())
+      damaged_.emplace(damaged.topic(), PartitionIndex(damaged.partition()));
     replicated_ = !clean && !before->boot_id.empty() && now.boot_id() != before->boot_id;
   }
 
-  bool operator()(const std::string& topic) const {
-    if (all_) return true;
+  bool operator()(const std::string& topic, PartitionIndex partition) const {
+    if (all_ || damaged_.contains({topic, partition})) return true;
     return replicated_ &&
            metadata::EffectiveTopicConfig(scope_, topic, "durability").value != "fsync";
   }
   std::string Describe() const {
-    return all_          ? "with data lost"
-           : replicated_ ? "after a crash of its host"
-                         : "with all its data";
+    std::string text = all_          ? "with data lost"
+                       : replicated_ ? "after a crash of its host"
+                                     : "with all its data";
+    if (!damaged_.empty()) text += ", but for " + std::to_string(damaged_.size()) + " damaged logs";
+    return text;
   }
 
  private:
   metadata::TopicConfigScope scope_;
+  std::set<std::pair<std::string, PartitionIndex>> damaged_;
   bool all_ = false;
   bool replicated_ = false;
 };

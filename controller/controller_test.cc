@@ -13,6 +13,21 @@ using kafka::ErrorCode;
 using metadata::CONFIG_RESOURCE_TYPE_BROKER;
 using metadata::CONFIG_RESOURCE_TYPE_TOPIC;
 
+// Collects what is logged during its life.
+class LogCatcher : public google::LogSink {
+ public:
+  LogCatcher() { google::AddLogSink(this); }
+  ~LogCatcher() override { google::RemoveLogSink(this); }
+  void send(google::LogSeverity, const char*, const char*, int, const google::LogMessageTime&,
+            const char* message, size_t size) override {
+    text_.append(message, size).append("\n");
+  }
+  bool Saw(std::string_view part) const { return text_.find(part) != std::string::npos; }
+
+ private:
+  std::string text_;
+};
+
 class ControllerTest : public testing::ClusterFixture {
  protected:
   void SetUp() override {
@@ -181,11 +196,62 @@ TEST_F(ControllerTest, WhoLostDataIsNoCandidate) {
   EXPECT_EQ(Show("t"), "leader=1 isr=1,2 elr= known=3");
 }
 
+TEST_F(ControllerTest, ADamagedLogCostsOnlyItsOwnPartitionItsStanding) {
+  StartBrokers(3);
+  CreateTopic("t", 2, 3, {{"min.insync.replicas", "3"}});
+  ++Broker(3).incarnation;
+  Broker(3).damaged = {{"t", 1}};
+  Register(3);
+  EXPECT_EQ(Partition("t", 0).elr, std::vector<NodeId>{NodeId(3)});
+  EXPECT_TRUE(Partition("t", 1).elr.empty());
+  EXPECT_EQ(Partition("t", 1).last_known_elr, std::vector<NodeId>{NodeId(3)});
+}
+
+// kill -9 of all, then all again on the same hosts: nobody lost anything, in whatever order they
+// come.
+TEST_F(ControllerTest, AfterAKillOfTheWholeClusterOnlyCompleteReplicasLead) {
+  StartBrokers(3);
+  CreateTopic("one", 3, 3);
+  CreateTopic("two", 3, 3, {{"min.insync.replicas", "2"}});
+  LogCatcher catcher;
+  for (const std::vector<int>& order : {std::vector{1, 2, 3}, {2, 3, 1}, {3, 2, 1}}) {
+    for (const int id : order) {
+      ++Broker(id).incarnation;
+      // A log of another topic is damaged, and that is nothing to these.
+      Broker(id).damaged = {{"other", 0}};
+      Register(id);
+    }
+    for (const int id : order) Heartbeat(id);
+    BeatFor(1000, order);
+    for (const char* topic : {"one", "two"}) {
+      for (int partition = 0; partition < 3; ++partition) {
+        EXPECT_NE(Partition(topic, partition).leader, kNoNode) << topic;
+      }
+    }
+  }
+  EXPECT_FALSE(catcher.Saw("records may be missing"));
+  // The line itself is there when it should be.
+  const int last = Partition("one").leader.value();
+  for (const int id : {1, 2, 3}) {
+    if (id == last) continue;
+    ++Broker(id).incarnation;
+    Register(id);
+  }
+  ++Broker(last).incarnation;
+  Broker(last).damaged = {{"one", 0}};
+  Register(last);
+  Heartbeat(last);
+  EXPECT_EQ(Partition("one").leader, NodeId(last));
+  EXPECT_TRUE(catcher.Saw("one-0: broker " + std::to_string(last) +
+                          " was elected as the last known leader"));
+  EXPECT_FALSE(catcher.Saw("two-"));
+}
+
 TEST_F(ControllerTest, TheLastKnownLeaderComesBackWhenNobodyElseCan) {
   StartBrokers(1);
   CreateTopic("t", 1, 1);
   ++Broker(1).incarnation;
-  Broker(1).unclean = true;
+  Broker(1).damaged = {{"t", 0}};
   Register(1);
   EXPECT_EQ(Show("t"), "leader=-1 isr= elr= known=1");
   Heartbeat(1);

@@ -22,7 +22,8 @@ class ControllerWalkTest : public testing::ClusterFixture,
     testing::TestBroker& broker = Broker(AnyBroker());
     const bool clean = random_.Chance(1, 3);
     ++broker.incarnation;
-    broker.unclean = random_.Chance(1, 8);
+    broker.damaged.clear();
+    if (random_.Chance(1, 4)) broker.damaged.emplace_back(AnyTopic(), 0);
     broker.previous_epoch = clean ? broker.epoch : -1;
     if (random_.Chance(1, 5)) broker.boot += "x";
     if (random_.Chance(1, 12)) broker.directory += 100;

@@ -27,8 +27,8 @@ bool IsActive(const Image& image, NodeId node) {
 void LogIfLossy(const TopicImage& topic, size_t index, const metadata::ElectionResult& result) {
   if (!result.may_lose_records) return;
   LOG(ERROR) << topic.name << "-" << index << ": broker " << result.leader
-             << " was elected as the last known leader after every complete replica lost data; "
-                "records may be missing";
+             << " was elected as the last known leader: the last replica sure to be complete came "
+                "back without all its data; records may be missing";
 }
 
 // Runs the election of one partition and appends what it changes.
@@ -132,10 +132,11 @@ class Alteration {
 Records ElectionsFor(const Image& image, const BrokerEvent& event) {
   Records records;
   for (const auto& [id, topic] : *image.topics_by_id) {
-    const bool lost = event.lost_data != nullptr && event.lost_data(topic->name);
     for (size_t i = 0; i < topic->partitions.size(); ++i) {
       const PartitionImage& partition = topic->partitions[i];
       if (!Contains(partition.replicas, event.broker)) continue;
+      const bool lost = event.lost_data != nullptr &&
+                        event.lost_data(topic->name, PartitionIndex(static_cast<int32_t>(i)));
       const bool leaves = !event.active && (Contains(partition.isr, event.broker) ||
                                             (lost && Contains(partition.elr, event.broker)));
       const bool may_lead = event.active && partition.leader == kNoNode;

@@ -16,8 +16,8 @@ namespace sluice::controller {
 struct BrokerEvent {
   NodeId broker = kNoNode;
   bool active = false;  // afterwards
-  // Of which topics it has lost acknowledged records; null = of none.
-  std::function<bool(const std::string& topic)> lost_data;
+  // Of which partitions it has lost acknowledged records; null = of none.
+  std::function<bool(const std::string& topic, PartitionIndex partition)> lost_data;
 };
 
 // The partition changes that follow from `event`: the broker leaves every ISR and leads nothing, or

@@ -347,7 +347,7 @@ TEST_F(DeletedWhileAwayTest, ADamagedLogIsNotTakenForTheNewTopicOfItsName) {
   key_ = {cluster_->CreateTopic("orders", {.min_isr = 2}), kZero};
   EXPECT_EQ(SendAndWait(cluster_->LeaderOf(key_), "new"), ErrorCode::kNone);
   cluster_->Start(kThree);
-  EXPECT_TRUE(AllHave(1));
+  ASSERT_TRUE(AllHave(1));
   EXPECT_EQ(Values(kThree), (List{"new"}));
 }
 

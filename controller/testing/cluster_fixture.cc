@@ -65,7 +65,10 @@ RegisterBrokerResponse ClusterFixture::Register(int id) {
   record.set_grpc_address("broker" + std::to_string(id));
   record.add_endpoints()->set_host("127.0.0.1");
   record.set_is_controller(id == 1);
-  request.set_unclean(broker.unclean);
+  for (const auto& [topic, partition] : broker.damaged) {
+    request.add_damaged()->set_topic(topic);
+    request.mutable_damaged()->rbegin()->set_partition(partition);
+  }
   request.set_previous_broker_epoch(broker.previous_epoch);
   const RegisterBrokerResponse response = Call(&MetadataController::RegisterBroker, request);
   if (response.outcome().error_code() == 0) broker.epoch = response.broker_epoch();

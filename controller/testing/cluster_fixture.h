@@ -27,7 +27,7 @@ struct TestBroker {
   int64_t epoch = -1;
   bool ready = true;
   bool want_shutdown = false;
-  bool unclean = false;
+  std::vector<std::pair<std::string, int>> damaged;  // topics and partitions
   int64_t previous_epoch = -1;
 };
 
