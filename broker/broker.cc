@@ -78,7 +78,16 @@ Status Broker::StartParts() {
   MakeReplicas();
   MakeServices();
   SLUICE_RETURN_IF_ERROR(Listen());
-  return JoinCluster();
+  SLUICE_RETURN_IF_ERROR(JoinCluster());
+  broker_metrics_ = std::make_unique<BrokerMetrics>(
+      *options_.metrics,
+      BrokerMetricsSources{
+          .api = api_metrics_,
+          .net = net_metrics_,
+          .session_evictions = [this] { return fetch_sessions_->evictions(); },
+          .metadata_resyncs =
+              [this] { return static_cast<uint64_t>(metadata_client_->resyncs()); }});
+  return Status::Ok();
 }
 
 Status Broker::OpenStorage() {
@@ -172,7 +181,6 @@ void Broker::MakeServices() {
   services_.loop = replica_loop_.get();
   services_.metrics = &api_metrics_;
   dispatcher_ = std::make_unique<Dispatcher>(services_);
-  broker_metrics_ = std::make_unique<BrokerMetrics>(*options_.metrics, api_metrics_, net_metrics_);
 }
 
 Status Broker::Listen() {

@@ -121,10 +121,10 @@ class Broker {
   std::unique_ptr<TopicCreator> topic_creator_;
   BrokerServices services_;
   std::unique_ptr<Dispatcher> dispatcher_;
-  std::unique_ptr<BrokerMetrics> broker_metrics_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<BrokerLifecycle> lifecycle_;
   std::unique_ptr<MetadataClient> metadata_client_;
+  std::unique_ptr<BrokerMetrics> broker_metrics_;  // last: it reads the others
   std::atomic<bool> stopped_ = false;
 };
 

@@ -15,12 +15,25 @@ std::function<double()> Read(const std::atomic<T>& counter) {
 
 }  // namespace
 
-BrokerMetrics::BrokerMetrics(MetricsRegistry& registry, const ApiMetrics& api,
-                             const NetMetrics& net)
+BrokerMetrics::BrokerMetrics(MetricsRegistry& registry, const BrokerMetricsSources& sources)
     : group_(registry) {
-  AddTopicMetrics(api);
-  AddRequestMetrics(api);
-  AddNetwork(net);
+  AddTopicMetrics(sources.api);
+  AddRequestMetrics(sources.api);
+  AddNetwork(sources.net);
+  AddOwn(sources);
+}
+
+void BrokerMetrics::AddOwn(const BrokerMetricsSources& sources) {
+  group_.AddCallbackCounter("sluice_unsupported_requests_total",
+                            "Requests of an unknown API or version.",
+                            Read(sources.api.unsupported_requests));
+  group_.AddCallbackCounter("sluice_fetch_session_evictions_total",
+                            "Fetch sessions that had to make room for others.",
+                            [read = sources.session_evictions] { return double(read()); });
+  group_.AddCallbackCounter("sluice_metadata_resyncs_total",
+                            "Times that the metadata was fetched anew because it did not agree "
+                            "with the controller's.",
+                            [read = sources.metadata_resyncs] { return double(read()); });
 }
 
 void BrokerMetrics::AddTopicMetrics(const ApiMetrics& api) {

@@ -1,8 +1,10 @@
 #pragma once
-// BrokerMetrics: the counters of the network and of the API handlers on the metrics page, by the
-// names of Kafka's exporters.
+// BrokerMetrics: the counters of the broker's parts on the metrics page, by the names of Kafka's
+// exporters where those have one.
 //
-// Thread rule: one owner; what it reads are atomics.
+// Thread rule: one owner; the sources are read from any thread.
+
+#include <functional>
 
 #include "base/metrics.h"
 #include "broker/api/api_metrics.h"
@@ -10,15 +12,24 @@
 
 namespace sluice::broker {
 
+// None of it is owned; all outlives the metrics.
+struct BrokerMetricsSources {
+  const ApiMetrics& api;
+  const NetMetrics& net;
+  std::function<uint64_t()> session_evictions;
+  std::function<uint64_t()> metadata_resyncs;
+};
+
 class BrokerMetrics {
  public:
-  // Neither counters nor registry are owned; all outlive this.
-  BrokerMetrics(MetricsRegistry& registry, const ApiMetrics& api, const NetMetrics& net);
+  // The registry outlives this.
+  BrokerMetrics(MetricsRegistry& registry, const BrokerMetricsSources& sources);
 
  private:
   void AddTopicMetrics(const ApiMetrics& api);
   void AddRequestMetrics(const ApiMetrics& api);
   void AddNetwork(const NetMetrics& net);
+  void AddOwn(const BrokerMetricsSources& sources);
 
   MetricsGroup group_;
 };
