@@ -93,13 +93,13 @@ Status Broker::StartParts() {
 Status Broker::OpenStorage() {
   const std::string& directory = config_.log_directory;
   SLUICE_ASSIGN_OR_RETURN(
-      logs_, storage::LogManager::Open({.directory = directory,
-                                        .file_system = options_.file_system,
-                                        .clock = options_.clock,
-                                        .recovery_threads = static_cast<int>(config_.values.GetInt(
-                                            "num.recovery.threads.per.data.dir")),
-                                        .host_restarted =
-                                            HostRestarted(*options_.file_system, directory)}));
+      logs_, storage::LogManager::Open(
+                 {.directory = directory,
+                  .file_system = options_.file_system,
+                  .clock = options_.clock,
+                  .recovery_threads =
+                      static_cast<int>(config_.values.GetInt("num.recovery.threads.per.data.dir")),
+                  .host_restarted = HostRestarted(*options_.file_system, directory)}));
   KeepBootId(*options_.file_system, directory);
   const storage::DirectoryIdentity& identity = logs_->identity();
   if (identity.node_id != config_.node_id) {
