@@ -115,7 +115,6 @@ struct LogOptions {
 // What opening had to do about a torn tail; told to the operator.
 struct RecoveryReport {
   uint64_t truncated_bytes = 0;
-  Offset recovered_upto{0};
   std::string message;  // empty when nothing was cut
 };
 

@@ -211,7 +211,6 @@ class Recovery {
     if (state_.log_start > end()) SLUICE_RETURN_IF_ERROR(StartAgain());
     state_.flushed =
         options_.clean ? end() : std::clamp(options_.recovery_point, state_.log_start, end());
-    state_.report.recovered_upto = end();
     return Status::Ok();
   }
 

@@ -195,11 +195,6 @@ bool Partition::is_leader() const {
   return role_ == Role::kLeader;
 }
 
-LeaderHint Partition::leader_hint() const {
-  std::lock_guard lock(mutex_);
-  return HintLocked();
-}
-
 Partition::FollowTarget Partition::follow_target() const {
   std::lock_guard lock(mutex_);
   if (role_ != Role::kFollower || !usable() || leader_ == kNoNode) return {};

@@ -120,7 +120,6 @@ class Partition : public std::enable_shared_from_this<Partition> {
                     const ReadMark& mark);
   ListOffsetsResult FindOffset(const ListOffsetsEntry& entry, PartitionEffects& effects);
   EpochEndResult FindEpochEnd(const EpochEndEntry& entry) const;
-  LeaderHint leader_hint() const;
 
   // --- Follower (partition_follower.cc); all give kFenced once the partition has left `epoch` ---
   struct FollowerPosition {
