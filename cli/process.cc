@@ -24,6 +24,7 @@ namespace {
 
 struct ProcessStat {
   char state = '?';
+  int threads = 0;
   uint64_t start_ticks = 0;
 };
 
@@ -36,8 +37,8 @@ std::optional<ProcessStat> ReadStat(pid_t pid) {
   ProcessStat stat;
   fields >> stat.state;
   std::string skipped;
-  for (int field = 4; field < 22; ++field) fields >> skipped;
-  fields >> stat.start_ticks;
+  for (int field = 4; field < 20; ++field) fields >> skipped;
+  fields >> stat.threads >> skipped >> stat.start_ticks;
   return stat;
 }
 
@@ -93,7 +94,9 @@ Result<ProcessId> SpawnDetached(const std::vector<std::string>& arguments,
 bool IsAlive(const ProcessId& process) {
   waitpid(process.pid, nullptr, WNOHANG);  // a child of ours that ended would stay a zombie
   const std::optional<ProcessStat> stat = ReadStat(process.pid);
-  return stat && stat->start_ticks == process.start_ticks && stat->state != 'Z';
+  if (!stat || stat->start_ticks != process.start_ticks) return false;
+  // A zombie may still have threads that are ending, and they hold its ports and its locks.
+  return stat->state != 'Z' || stat->threads > 1;
 }
 
 bool IsPaused(const ProcessId& process) {
