@@ -221,6 +221,29 @@ TEST(FetchTest, UnknownTopicIdsAndNewLeaders) {
   EXPECT_EQ(response.node_endpoints[0].node_id, 3);
 }
 
+TEST(FetchTest, WhereTheEndIsNotKnownItIsNotTold) {
+  ApiTestBed bed;
+  const TopicId id = bed.AddTopic("orders", 1);
+  bed.replicas.on_fetch = [](const FetchEntry&) {
+    FetchEntryResult result;
+    result.high_watermark = Offset(7);
+    result.end_unknown = true;
+    return result;
+  };
+  const auto fetch = [&](int16_t version) {
+    const TopicId asked = version >= 13 ? id : TopicId();
+    return bed.Call<kafka::FetchResponse>(FetchFrom("orders", asked, {0}), version)
+        .responses[0]
+        .partitions[0];
+  };
+  EXPECT_EQ(fetch(10).error_code, 0) << "a client that knows no such answer";
+  EXPECT_EQ(fetch(10).high_watermark, 7);
+  for (const int16_t version : {11, 12, 18}) {
+    EXPECT_EQ(fetch(version).error_code, 78) << version;
+    EXPECT_EQ(fetch(version).high_watermark, -1) << version;
+  }
+}
+
 TEST(FetchTest, ASessionGoesOnAcrossRequests) {
   ApiTestBed bed;
   const TopicId id = bed.AddTopic("orders", 3);

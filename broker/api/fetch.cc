@@ -28,6 +28,8 @@ using PartitionData = Response::PartitionData;
 constexpr int16_t kReplicaStateSince = 15;
 constexpr int16_t kLeaderHintsSince = 16;
 constexpr int8_t kReadCommitted = 1;
+// Older clients do not know that a fetch may answer OFFSET_NOT_AVAILABLE (KIP-392).
+constexpr int16_t kOffsetNotAvailableSince = 11;
 
 // One request between its decoding and its answer.
 struct Fetching {
@@ -126,6 +128,9 @@ void Finish(BrokerServices& services, const RequestContext& context, Fetching& f
     PartitionData& out = fetching.results[fetching.asked[i]];
     record_bytes += results[i].size_bytes;
     const LeaderHint leader = results[i].leader;
+    // An empty answer would tell a client that reads to the end that it is there.
+    if (results[i].end_unknown && context.version >= kOffsetNotAvailableSince)
+      results[i] = {.error = ErrorCode::kOffsetNotAvailable};
     const ErrorCode error = results[i].error;
     FillResult(results[i], fetching.read_committed, out);
     failed |= error != ErrorCode::kNone;

@@ -197,6 +197,9 @@ class Partition : public std::enable_shared_from_this<Partition> {
   void ReadLog(const ReadRequest& request, Offset readable_end, FetchEntryResult& result,
                PartitionEffects& effects);
   LeaderEpoch EpochAt(Offset offset) const;
+  // Until the high watermark has passed the epoch's start it may be lower than what the last leader
+  // told (KIP-207).
+  bool Settled() const { return high_watermark_ >= epoch_start_; }
 
   sluice::Status CheckFollowing(LeaderEpoch epoch) const;
   void Truncated(PartitionEffects& effects);

@@ -30,6 +30,7 @@ FetchEntryResult Partition::Read(const ReadRequest& request, ReadMark& mark,
       result.error = ErrorCode::kOffsetOutOfRange;
     } else {
       ReadLog(request, follower ? end : high_watermark_, result, effects);
+      result.end_unknown = !follower && entry.fetch_offset >= high_watermark_ && !Settled();
       // Only a fetch that proved its history the same says how far the follower is (rule 3).
       if (follower && result.error == ErrorCode::kNone) RecordFollower(request, result, effects);
     }
@@ -147,12 +148,9 @@ ListOffsetsResult Partition::FindOffset(const ListOffsetsEntry& entry, Partition
   std::lock_guard lock(mutex_);
   result.error = CheckLeader(entry.current_leader_epoch);
   if (result.error != ErrorCode::kNone) return result;
-  // Until the high watermark has passed the epoch's start it may be lower than what the last leader
-  // told (KIP-207).
-  const bool settled = high_watermark_ >= epoch_start_;
   if (entry.timestamp_ms == kLatest) {
     result.found = {-1, high_watermark_, log_->latest_epoch()};
-    if (!settled) result = {ErrorCode::kOffsetNotAvailable, {}};
+    if (!Settled()) result = {ErrorCode::kOffsetNotAvailable, {}};
     return result;
   }
   if (entry.timestamp_ms == kEarliest || entry.timestamp_ms == kEarliestLocal) {
@@ -172,7 +170,7 @@ ListOffsetsResult Partition::FindOffset(const ListOffsetsEntry& entry, Partition
     result.error = ErrorCode::kKafkaStorageError;
   } else if (found->has_value()) {
     result.found = **found;
-  } else if (!settled) {
+  } else if (!Settled()) {
     result.error = ErrorCode::kOffsetNotAvailable;
   }
   return result;

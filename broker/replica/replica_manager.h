@@ -90,6 +90,9 @@ struct FetchEntryResult {
   size_t size_bytes = 0;
   std::optional<storage::EpochEndOffset> diverging;
   LeaderHint leader;
+  // Nothing is readable at the offset, yet: this leader's high watermark may still be lower than
+  // what the last one told, so that this is not known to be the end.
+  bool end_unknown = false;
 };
 
 struct ListOffsetsEntry {

@@ -268,6 +268,33 @@ TEST_F(ReplicaManagerTest, HighWatermarksSurviveARestartByTheirCheckpoint) {
   EXPECT_EQ(cluster_->StatusOf(kOne, Key())->high_watermark, Offset(3));
 }
 
+TEST_F(ReplicaManagerTest, AfterACrashOfAllAConsumerIsNotToldThatTheLogIsEmpty) {
+  Build({.min_isr = 2, .fsync = false}, 2);
+  EXPECT_EQ(ProduceOne({}, -1).error, ErrorCode::kNone);
+  // Before the first checkpoint of high watermarks.
+  cluster_->Kill(kOne);
+  cluster_->Kill(kTwo);
+  cluster_->Start(kOne);
+  ASSERT_TRUE(cluster_->RunUntil([&] {
+    const auto status = cluster_->StatusOf(kOne, Key());
+    return status.has_value() && status->is_leader;
+  }));
+  const auto look = Fetch({.size_bytes_max = 1 << 20, .entries = {Entry(0)}})[0];
+  EXPECT_EQ(look.size_bytes, 0u);
+  EXPECT_TRUE(look.end_unknown);
+  // A long poll waits for the end to be known, and then brings the record.
+  std::optional<FetchEntryResult> polled;
+  cluster_->replicas(kOne)->Fetch(
+      {.wait_ms_max = 30000, .size_bytes_min = 1, .size_bytes_max = 1 << 20, .entries = {Entry(0)}},
+      [&](std::vector<FetchEntryResult> results) { polled = std::move(results[0]); });
+  EXPECT_FALSE(polled.has_value());
+  cluster_->Start(kTwo);
+  ASSERT_TRUE(cluster_->RunUntil([&] { return polled.has_value(); }));
+  EXPECT_GT(polled->size_bytes, 0u);
+  EXPECT_FALSE(polled->end_unknown);
+  EXPECT_FALSE(Fetch({.size_bytes_max = 1 << 20, .entries = {Entry(1)}})[0].end_unknown);
+}
+
 TEST_F(ReplicaManagerTest, DamageInASealedSegmentRefusesOnlyTheReadsThatHitIt) {
   Build({.partitions = 2, .replicas = {kOne}, .configs = {{"segment.bytes", "1048576"}}});
   for (int i = 0; i < 25; ++i)
