@@ -7,7 +7,9 @@
 
 #include <atomic>
 #include <future>
+#include <utility>
 
+#include "proto/health.grpc.pb.h"
 #include "rpc/channel.h"
 #include "rpc/server.h"
 
@@ -16,6 +18,9 @@ namespace {
 
 using controller::HeartbeatRequest;
 using controller::HeartbeatResponse;
+using grpc::health::v1::Health;
+using grpc::health::v1::HealthCheckRequest;
+using grpc::health::v1::HealthCheckResponse;
 
 // A controller that answers heartbeats as told.
 class FakeController final : public controller::Controller::CallbackService {
@@ -193,22 +198,78 @@ std::string Ask(const std::string& address, const std::string& method, const std
   return std::string(reinterpret_cast<const char*>(whole.begin()), whole.size());
 }
 
+constexpr char kReflect[] = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
+
 TEST(ServerTest, ListsItsServicesByReflection) {
   auto node = StartNode();
   // ServerReflectionRequest{list_services: ""}
-  const std::string answer =
-      Ask(node->address, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-          std::string("\x3a\x00", 2));
+  const std::string answer = Ask(node->address, kReflect, std::string("\x3a\x00", 2));
   EXPECT_NE(answer.find("sluice.controller.Controller"), std::string::npos);
   EXPECT_NE(answer.find("grpc.health.v1.Health"), std::string::npos);
 }
 
-TEST(ServerTest, TellsItsHealth) {
+TEST(ServerTest, DescribesEachServiceByReflection) {
   auto node = StartNode();
-  node->server->SetServing(false);
-  EXPECT_EQ(Ask(node->address, "/grpc.health.v1.Health/Watch", ""), "\x08\x02");  // NOT_SERVING
-  node->server->SetServing(true);
-  EXPECT_EQ(Ask(node->address, "/grpc.health.v1.Health/Watch", ""), "\x08\x01");
+  for (const std::string name : {"sluice.controller.Controller", "grpc.health.v1.Health"}) {
+    // ServerReflectionRequest{file_containing_symbol: name}
+    const std::string request = "\x22" + std::string(1, static_cast<char>(name.size())) + name;
+    google::protobuf::FileDescriptorProto file;
+    google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(name)->file()->CopyTo(
+        &file);
+    EXPECT_NE(Ask(node->address, kReflect, request).find(file.SerializeAsString()),
+              std::string::npos)
+        << name;
+  }
+}
+
+class HealthTest : public testing::Test {
+ protected:
+  // The health that the node tells of `service`, and the call's status code.
+  std::pair<HealthCheckResponse::ServingStatus, grpc::StatusCode> Check(
+      const std::string& service) {
+    grpc::ClientContext context;
+    HealthCheckRequest request;
+    request.set_service(service);
+    HealthCheckResponse response;
+    const grpc::Status status = stub_->Check(&context, request, &response);
+    return {response.status(), status.error_code()};
+  }
+
+  std::unique_ptr<Node> node_ = StartNode();
+  std::unique_ptr<Health::Stub> stub_ = Health::NewStub(MakeChannel(node_->address));
+};
+
+TEST_F(HealthTest, SpeaksForTheServerAndEachService) {
+  for (const bool serving : {true, false, true}) {
+    node_->server->SetServing(serving);
+    const auto expected = serving ? HealthCheckResponse::SERVING : HealthCheckResponse::NOT_SERVING;
+    for (const char* service : {"", "sluice.controller.Controller"}) {
+      EXPECT_EQ(Check(service), std::pair(expected, grpc::StatusCode::OK)) << service;
+    }
+  }
+}
+
+TEST_F(HealthTest, IsServingFromTheStart) {
+  EXPECT_EQ(Check("sluice.controller.Controller").first, HealthCheckResponse::SERVING);
+}
+
+TEST_F(HealthTest, AServiceThatIsNotThereIsNotFound) {
+  EXPECT_EQ(Check("sluice.controller.Other").second, grpc::StatusCode::NOT_FOUND);
+}
+
+TEST_F(HealthTest, TellsAWatcherOfEachChange) {
+  grpc::ClientContext context;
+  auto changes = stub_->Watch(&context, HealthCheckRequest());
+  HealthCheckResponse response;
+  ASSERT_TRUE(changes->Read(&response));
+  EXPECT_EQ(response.status(), HealthCheckResponse::SERVING);
+  node_->server->SetServing(false);
+  ASSERT_TRUE(changes->Read(&response));
+  EXPECT_EQ(response.status(), HealthCheckResponse::NOT_SERVING);
+  node_->server->SetServing(true);
+  ASSERT_TRUE(changes->Read(&response));
+  EXPECT_EQ(response.status(), HealthCheckResponse::SERVING);
+  context.TryCancel();
 }
 
 }  // namespace

@@ -1,9 +1,12 @@
 #include "rpc/server.h"
 
 #include <arpa/inet.h>
+#include <google/protobuf/message.h>
 #include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/impl/server_builder_option.h>
+#include <grpcpp/impl/server_initializer.h>
 #include <grpcpp/resource_quota.h>
 #include <netdb.h>
 #include <sys/socket.h>
@@ -13,6 +16,8 @@
 #include <chrono>
 #include <cstring>
 #include <utility>
+
+#include "proto/health.pb.h"
 
 namespace sluice::rpc {
 namespace {
@@ -55,12 +60,42 @@ Status BindError(const std::vector<std::string>& addresses) {
   return Status::Unavailable("cannot listen on " + all + " for gRPC");
 }
 
+// Learns the names of the server's services, which nothing else of gRPC's tells, so that the health
+// service can answer for each of them.
+class ServiceNames final : public grpc::ServerBuilderPlugin {
+ public:
+  explicit ServiceNames(std::vector<std::string>& names) : names_(names) {}
+
+  std::string name() override { return "sluice_service_names"; }
+  void InitServer(grpc::ServerInitializer*) override {}
+  void Finish(grpc::ServerInitializer* server) override { names_ = *server->GetServiceList(); }
+  void ChangeArguments(const std::string&, void*) override {}
+
+ private:
+  std::vector<std::string>& names_;
+};
+
+class ServiceNamesOption final : public grpc::ServerBuilderOption {
+ public:
+  explicit ServiceNamesOption(std::vector<std::string>& names) : names_(names) {}
+
+  void UpdateArguments(grpc::ChannelArguments*) override {}
+  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
+    plugins->push_back(std::make_unique<ServiceNames>(names_));
+  }
+
+ private:
+  std::vector<std::string>& names_;
+};
+
 // Reflection and health are global switches of the library, to be set before the first builder. Its
 // own log lines tell of ordinary connection troubles in pages; whoever wants them asks with --v=1.
 void EnablePlugins() {
   static const bool done = [] {
     gpr_set_log_function([](gpr_log_func_args* line) { VLOG(1) << "grpc: " << line->message; });
     grpc::EnableDefaultHealthCheckService(true);
+    // gRPC's health service has no descriptor of its own: reflection describes it by ours.
+    google::protobuf::LinkMessageReflection<grpc::health::v1::HealthCheckRequest>();
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     return true;
   }();
@@ -76,7 +111,9 @@ Server::~Server() { Stop(0); }
 
 Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
   EnablePlugins();
+  std::vector<std::string> names;  // outlives the builder, which fills it
   grpc::ServerBuilder builder;
+  builder.SetOption(std::make_unique<ServiceNamesOption>(names));
   std::vector<int> ports(options.addresses.size(), 0);
   for (size_t i = 0; i < options.addresses.size(); ++i) {
     builder.AddListeningPort(options.addresses[i], grpc::InsecureServerCredentials(), &ports[i]);
@@ -101,6 +138,9 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
 
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr) return BindError(options.addresses);
+  // A name the health service does not know cannot be checked; SetServing speaks for all it knows.
+  for (const std::string& name : names)
+    server->GetHealthCheckService()->SetServingStatus(name, true);
   return std::unique_ptr<Server>(new Server(std::move(server), std::move(ports)));
 }
 

@@ -41,7 +41,8 @@ class Server {
 
   // The bound port of options.addresses[i].
   int port(size_t i) const { return ports_[i]; }
-  // What the standard health service answers for the whole server ("").
+  // What the standard health service answers, for the whole server ("") and for each service by
+  // its name; true from Start on.
   void SetServing(bool serving);
   // No new calls; those running get `grace_ms` to end and are cancelled then. Idempotent.
   void Stop(int64_t grace_ms);

@@ -78,6 +78,16 @@ class TopicsTest(unittest.TestCase):
         self.assertIn('grpc.health.v1.Health', services)
         self.assertIn('rpc CreateTopic', run(self.grpcurl, '-plaintext', address, 'describe', 'sluice.admin.Admin').stdout)
 
+    def test_grpcurl_checks_the_health_of_the_node_and_of_each_service(self):
+        address = self.cluster.addresses[1]['grpc']
+        check = 'grpc.health.v1.Health/Check'
+        self.assertEqual(json.loads(run(self.grpcurl, '-plaintext', address, check).stdout), {'status': 'SERVING'})
+        for service in ('sluice.admin.Admin', 'sluice.controller.Controller', 'sluice.controller.Feed', 'sluice.raftpb.Raft'):
+            done = run(self.grpcurl, '-plaintext', '-d', json.dumps({'service': service}), address, check)
+            self.assertEqual(json.loads(done.stdout), {'status': 'SERVING'}, service)
+        done = run(self.grpcurl, '-plaintext', '-d', json.dumps({'service': 'sluice.Other'}), address, check, check=False)
+        self.assertIn('NotFound', done.stderr)
+
     def test_bad_values_are_refused_alike(self):
         error = self.call('CreateTopic', {'name': 'bad', 'partitions': 1, 'replicationFactor': 9}, check=False)
         self.assertIn('InvalidArgument', error)
