@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "broker/sender.h"
 #include "kafka/error_code.h"
 
 namespace sluice::broker {
@@ -81,9 +82,7 @@ void BrokerLifecycle::Pulse() {
 void BrokerLifecycle::Register() {
   controller::RegisterBrokerRequest request;
   const BrokerState& state = *options_.state;
-  request.mutable_sender()->set_cluster_id(state.cluster_id);
-  request.mutable_sender()->set_node_id(state.node_id.value());
-  request.mutable_sender()->set_directory_id(std::string(state.directory_id.view()));
+  *request.mutable_sender() = MakeSender(state);
   request.mutable_sender()->set_broker_epoch(-1);
   *request.mutable_broker() = options_.registration;
   for (const storage::TopicPartition& log : options_.damaged) {
@@ -149,10 +148,7 @@ void BrokerLifecycle::RegisterAgain(const std::string& why) {
 void BrokerLifecycle::Heartbeat() {
   const BrokerState& state = *options_.state;
   controller::HeartbeatRequest request;
-  request.mutable_sender()->set_cluster_id(state.cluster_id);
-  request.mutable_sender()->set_node_id(state.node_id.value());
-  request.mutable_sender()->set_directory_id(std::string(state.directory_id.view()));
-  request.mutable_sender()->set_broker_epoch(state.broker_epoch);
+  *request.mutable_sender() = MakeSender(state);
   request.set_applied_index(applied_index_);
   request.set_ready(applied_index_ >= state.broker_epoch);
   request.set_want_shutdown(stage_ == Stage::kShuttingDown);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/uuid.h"
+#include "broker/sender.h"
 
 namespace sluice::broker {
 GrpcControllerClient::GrpcControllerClient(std::vector<std::string> voters,
@@ -13,13 +14,7 @@ template <typename Request, typename Response>
 void GrpcControllerClient::Send(rpc::LeaderClient::Method<Request, Response> method,
                                 Request request, int64_t timeout_ms, Done<Response> done) {
   // A caller that has more to say about the sender (registration, shutdown) has said it already.
-  if (!request.has_sender()) {
-    controller::Sender* sender = request.mutable_sender();
-    sender->set_cluster_id(state_.cluster_id);
-    sender->set_node_id(state_.node_id.value());
-    sender->set_directory_id(std::string(state_.directory_id.view()));
-    sender->set_broker_epoch(state_.broker_epoch.load());
-  }
+  if (!request.has_sender()) *request.mutable_sender() = MakeSender(state_);
   leader_.Call<Request, Response>(method, std::move(request), rpc::CallOptions::Within(timeout_ms),
                                   std::move(done));
 }

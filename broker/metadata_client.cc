@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "broker/sender.h"
 #include "metadata/replay.h"
 #include "proto/controller.grpc.pb.h"
 #include "rpc/channel.h"
@@ -171,10 +172,7 @@ void MetadataClient::SaveSometimes() {
 void MetadataClient::Subscribe() {
   const BrokerState& state = *options_.state;
   controller::SubscribeRequest request;
-  request.mutable_sender()->set_cluster_id(state.cluster_id);
-  request.mutable_sender()->set_node_id(state.node_id.value());
-  request.mutable_sender()->set_directory_id(std::string(state.directory_id.view()));
-  request.mutable_sender()->set_broker_epoch(state.broker_epoch);
+  *request.mutable_sender() = MakeSender(state);
   const metadata::ImagePtr& image = applier_.image();
   if (from_snapshot_ || image->last_index.value() < 0) {
     request.set_last_index(-1);

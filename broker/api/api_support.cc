@@ -53,15 +53,6 @@ const metadata::EndpointImage* FindEndpoint(const metadata::Image& image, NodeId
   return nullptr;
 }
 
-controller::Sender MakeSender(const BrokerState& state) {
-  controller::Sender sender;
-  sender.set_cluster_id(state.cluster_id);
-  sender.set_node_id(state.node_id.value());
-  sender.set_directory_id(std::string(state.directory_id.view()));
-  sender.set_broker_epoch(state.broker_epoch.load());
-  return sender;
-}
-
 void WhenAppliedOrTimeout(BrokerServices& services, LogIndex index, int64_t timeout_ms,
                           std::function<void(bool applied)> done) {
   struct Waiting {

@@ -16,7 +16,6 @@
 #include "broker/api/handler.h"
 #include "kafka/error_code.h"
 #include "metadata/image.h"
-#include "proto/controller.pb.h"
 
 namespace sluice::broker {
 
@@ -31,8 +30,6 @@ bool IsLegalTopicName(std::string_view name);
 // The broker's address on the listener, or null when it has none there.
 const metadata::EndpointImage* FindEndpoint(const metadata::Image& image, NodeId broker,
                                             const std::string& listener);
-
-controller::Sender MakeSender(const BrokerState& state);
 
 // All operations on a resource, as the bit set of Kafka's codes: without an authorizer everybody
 // may do everything.

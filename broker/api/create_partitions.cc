@@ -4,38 +4,36 @@
 
 #include "kafka/messages/create_partitions.h"
 
-#include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "broker/api/admin_call.h"
 #include "broker/api/api_support.h"
 #include "broker/api/handlers.h"
+#include "broker/sender.h"
 
 namespace sluice::broker {
 
 namespace {
 
 using kafka::ErrorCode;
-using kafka::WireError;
 using Request = kafka::CreatePartitionsRequest;
 using Response = kafka::CreatePartitionsResponse;
 using TopicResult = Response::CreatePartitionsTopicResult;
 
 // A request between its decoding and its answer.
-struct Growth {
-  Response response;
-  std::map<std::string, size_t> places;  // of those that the controller was asked for
-};
+struct Growth : AdminCall<Request, Response> {
+  using AdminCall::AdminCall;
 
-void Fail(ErrorCode error, const std::string& message, TopicResult& out) {
-  out.error_code = WireError(error);
-  out.error_message = message.empty() ? std::string(kafka::ErrorMessage(error)) : message;
-}
+  std::map<std::string, size_t> places;  // of those that the controller was asked for
+
+  const auto& Items() const { return response.results; }
+  void FailAll(ErrorCode error, const std::string& message);
+  void Fill(const BrokerServices& services, const controller::CreatePartitionsResponse& outcomes);
+};
 
 controller::CreatePartitionsRequest Translate(const BrokerServices& services,
                                               const Request& request, Growth& growth) {
@@ -52,7 +50,7 @@ controller::CreatePartitionsRequest Translate(const BrokerServices& services,
     TopicResult& result = growth.response.results.emplace_back();
     result.name = topic.name;
     if (twice.contains(topic.name)) {
-      Fail(ErrorCode::kInvalidRequest, "topic " + topic.name + " is named twice", result);
+      FailItem(ErrorCode::kInvalidRequest, "topic " + topic.name + " is named twice", result);
       continue;
     }
     growth.places[topic.name] = growth.response.results.size() - 1;
@@ -72,55 +70,26 @@ controller::CreatePartitionsRequest Translate(const BrokerServices& services,
   return out;
 }
 
-void FailAll(ErrorCode error, const std::string& message, Growth& growth) {
-  for (const auto& [name, place] : growth.places)
-    Fail(error, message, growth.response.results[place]);
+void Growth::FailAll(ErrorCode error, const std::string& message) {
+  for (const auto& [name, place] : places) FailItem(error, message, response.results[place]);
 }
 
-void FillOutcomes(const controller::CreatePartitionsResponse& outcomes, Growth& growth) {
+void Growth::Fill(const BrokerServices&, const controller::CreatePartitionsResponse& outcomes) {
   for (const controller::TopicOutcome& outcome : outcomes.topics()) {
-    const auto place = growth.places.find(outcome.name());
-    if (place == growth.places.end() || outcome.error_code() == 0) continue;
-    Fail(static_cast<ErrorCode>(outcome.error_code()), outcome.message(),
-         growth.response.results[place->second]);
+    const auto place = places.find(outcome.name());
+    if (place == places.end() || outcome.error_code() == 0) continue;
+    FailItem(static_cast<ErrorCode>(outcome.error_code()), outcome.message(),
+             response.results[place->second]);
   }
-}
-
-void Answer(const BrokerServices& services, const Growth& growth,
-            const Responder<Response>& responder) {
-  const auto& all = growth.response.results;
-  const bool failed = std::any_of(all.begin(), all.end(),
-                                  [](const TopicResult& topic) { return topic.error_code != 0; });
-  if (failed) services.metrics->CountError(Request::kApiKey);
-  responder.Send(growth.response);
-}
-
-// How the request ends, whatever the controller says.
-AdminEnd<controller::CreatePartitionsResponse> EndOf(BrokerServices& services,
-                                                     const std::shared_ptr<Growth>& growth,
-                                                     const Responder<Response>& responder) {
-  return {[&services, growth, responder](ErrorCode error, const std::string& message) {
-            FailAll(error, message, *growth);
-            Answer(services, *growth, responder);
-          },
-          [&services, growth, responder](const controller::CreatePartitionsResponse& response) {
-            FillOutcomes(response, *growth);
-            Answer(services, *growth, responder);
-          }};
 }
 
 void HandleCreatePartitions(BrokerServices& services, const RequestContext&, Request request,
                             const Responder<Response>& responder) {
-  const auto growth = std::make_shared<Growth>();
-  controller::CreatePartitionsRequest translated = Translate(services, request, *growth);
-  if (translated.topics().empty()) {
-    Answer(services, *growth, responder);
-    return;
-  }
-  const int64_t timeout_ms = AdminTimeoutMs(services, request.timeout_ms);
-  services.controller->CreatePartitions(std::move(translated), timeout_ms,
-                                        WhenCarriedOut(services, timeout_ms, request.validate_only,
-                                                       EndOf(services, growth, responder)));
+  const auto growth =
+      std::make_shared<Growth>(responder, AdminTimeoutMs(services, request.timeout_ms));
+  growth->validate_only = request.validate_only;
+  PassOn(services, growth, Translate(services, request, *growth),
+         &ControllerClient::CreatePartitions);
 }
 
 }  // namespace

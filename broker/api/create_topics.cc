@@ -5,17 +5,16 @@
 
 #include "kafka/messages/create_topics.h"
 
-#include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "broker/api/admin_call.h"
 #include "broker/api/api_support.h"
 #include "broker/api/handlers.h"
+#include "broker/sender.h"
 #include "metadata/topic_config.h"
 
 namespace sluice::broker {
@@ -23,7 +22,6 @@ namespace sluice::broker {
 namespace {
 
 using kafka::ErrorCode;
-using kafka::WireError;
 using Request = kafka::CreateTopicsRequest;
 using Response = kafka::CreateTopicsResponse;
 using TopicResult = Response::CreatableTopicResult;
@@ -72,19 +70,19 @@ void Translate(const Request::CreatableTopic& topic, controller::CreatableTopic&
 }
 
 // A request between its decoding and its answer.
-struct Creation {
-  Response response;
+struct Creation : AdminCall<Request, Response> {
+  using AdminCall::AdminCall;
+
   std::map<std::string, size_t> places;  // of those that the controller was asked for
   std::map<std::string, metadata::ConfigMap> asked_configs;
+
+  const auto& Items() const { return response.topics; }
+  void FailAll(ErrorCode error, const std::string& message);
+  void Fill(const BrokerServices& services, const controller::CreateTopicsResponse& outcomes);
 };
 
 void Fail(ErrorCode error, const std::string& message, TopicResult& out) {
-  out.error_code = WireError(error);
-  if (message.empty()) {
-    out.error_message = std::string(kafka::ErrorMessage(error));
-  } else {
-    out.error_message = message;
-  }
+  FailItem(error, message, out);
   out.topic_id = {};
   out.num_partitions = -1;
   out.replication_factor = -1;
@@ -136,62 +134,34 @@ void FillConfigs(const BrokerServices& services, const metadata::ConfigMap& expl
   }
 }
 
-void FillOutcome(const BrokerServices& services, const controller::TopicOutcome& outcome,
-                 Creation& creation) {
-  const auto place = creation.places.find(outcome.name());
-  if (place == creation.places.end()) return;
-  TopicResult& out = creation.response.topics[place->second];
-  if (outcome.error_code() != 0) {
-    Fail(static_cast<ErrorCode>(outcome.error_code()), outcome.message(), out);
-    return;
+void Creation::Fill(const BrokerServices& services,
+                    const controller::CreateTopicsResponse& outcomes) {
+  for (const controller::TopicOutcome& outcome : outcomes.topics()) {
+    const auto place = places.find(outcome.name());
+    if (place == places.end()) continue;
+    TopicResult& out = response.topics[place->second];
+    if (outcome.error_code() != 0) {
+      Fail(static_cast<ErrorCode>(outcome.error_code()), outcome.message(), out);
+      continue;
+    }
+    if (outcome.topic_id().size() == 16) out.topic_id = Uuid::FromBytes(outcome.topic_id());
+    out.num_partitions = outcome.partition_count();
+    out.replication_factor = static_cast<int16_t>(outcome.replication_factor());
+    FillConfigs(services, asked_configs[outcome.name()], out);
   }
-  if (outcome.topic_id().size() == 16) out.topic_id = Uuid::FromBytes(outcome.topic_id());
-  out.num_partitions = outcome.partition_count();
-  out.replication_factor = static_cast<int16_t>(outcome.replication_factor());
-  FillConfigs(services, creation.asked_configs[outcome.name()], out);
 }
 
-void FailAll(ErrorCode error, const std::string& message, Creation& creation) {
-  for (const auto& [name, place] : creation.places)
-    Fail(error, message, creation.response.topics[place]);
-}
-
-void Answer(const BrokerServices& services, const Creation& creation,
-            const Responder<Response>& responder) {
-  for (const TopicResult& topic : creation.response.topics) {
-    if (topic.error_code == 0) continue;
-    services.metrics->CountError(Request::kApiKey);
-    break;
-  }
-  responder.Send(creation.response);
-}
-
-// How the request ends, whatever the controller says.
-AdminEnd<controller::CreateTopicsResponse> EndOf(BrokerServices& services,
-                                                 const std::shared_ptr<Creation>& creation,
-                                                 const Responder<Response>& responder) {
-  return {[&services, creation, responder](ErrorCode error, const std::string& message) {
-            FailAll(error, message, *creation);
-            Answer(services, *creation, responder);
-          },
-          [&services, creation, responder](const controller::CreateTopicsResponse& response) {
-            for (const auto& outcome : response.topics()) FillOutcome(services, outcome, *creation);
-            Answer(services, *creation, responder);
-          }};
+void Creation::FailAll(ErrorCode error, const std::string& message) {
+  for (const auto& [name, place] : places) Fail(error, message, response.topics[place]);
 }
 
 void HandleCreateTopics(BrokerServices& services, const RequestContext&, Request request,
                         const Responder<Response>& responder) {
-  const auto creation = std::make_shared<Creation>();
-  controller::CreateTopicsRequest translated = Translate(services, request, *creation);
-  if (translated.topics().empty()) {
-    Answer(services, *creation, responder);
-    return;
-  }
-  const int64_t timeout_ms = AdminTimeoutMs(services, request.timeout_ms);
-  services.controller->CreateTopics(std::move(translated), timeout_ms,
-                                    WhenCarriedOut(services, timeout_ms, request.validate_only,
-                                                   EndOf(services, creation, responder)));
+  const auto creation =
+      std::make_shared<Creation>(responder, AdminTimeoutMs(services, request.timeout_ms));
+  creation->validate_only = request.validate_only;
+  PassOn(services, creation, Translate(services, request, *creation),
+         &ControllerClient::CreateTopics);
 }
 
 }  // namespace

@@ -4,23 +4,21 @@
 
 #include "kafka/messages/delete_topics.h"
 
-#include <algorithm>
 #include <memory>
 #include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "broker/api/admin_call.h"
 #include "broker/api/api_support.h"
 #include "broker/api/handlers.h"
+#include "broker/sender.h"
 
 namespace sluice::broker {
 
 namespace {
 
 using kafka::ErrorCode;
-using kafka::WireError;
 using Request = kafka::DeleteTopicsRequest;
 using Response = kafka::DeleteTopicsResponse;
 using TopicResult = Response::DeletableTopicResult;
@@ -29,15 +27,15 @@ constexpr int16_t kDeletionDisabledSince = 3;
 constexpr int16_t kTopicIdsSince = 6;
 
 // A request between its decoding and its answer.
-struct Deletion {
-  Response response;
-  std::vector<size_t> places;  // of those that the controller was asked for, in their order
-};
+struct Deletion : AdminCall<Request, Response> {
+  using AdminCall::AdminCall;
 
-void Fail(ErrorCode error, const std::string& message, TopicResult& out) {
-  out.error_code = WireError(error);
-  out.error_message = message.empty() ? std::string(kafka::ErrorMessage(error)) : message;
-}
+  std::vector<size_t> places;  // of those that the controller was asked for, in their order
+
+  const auto& Items() const { return response.responses; }
+  void FailAll(ErrorCode error, const std::string& message);
+  void Fill(const BrokerServices& services, const controller::DeleteTopicsResponse& outcomes);
+};
 
 // The topics asked for, in the form of version 6.
 std::vector<Request::DeleteTopicState> Asked(const Request& request, int16_t version) {
@@ -81,11 +79,11 @@ controller::DeleteTopicsRequest Translate(const BrokerServices& services, const 
       result.topic_id = known->id;
     }
     if (const std::string mistake = Mistake(topic, twice); !mistake.empty()) {
-      Fail(ErrorCode::kInvalidRequest, mistake, result);
+      FailItem(ErrorCode::kInvalidRequest, mistake, result);
     } else if (!enabled) {
       const bool known_code = version >= kDeletionDisabledSince;
-      Fail(known_code ? ErrorCode::kTopicDeletionDisabled : ErrorCode::kInvalidRequest,
-           "delete.topic.enable is false", result);
+      FailItem(known_code ? ErrorCode::kTopicDeletionDisabled : ErrorCode::kInvalidRequest,
+               "delete.topic.enable is false", result);
     } else {
       auto* to = out.add_topics();
       if (topic.name.has_value()) to->set_name(*topic.name);
@@ -96,63 +94,32 @@ controller::DeleteTopicsRequest Translate(const BrokerServices& services, const 
   return out;
 }
 
-void FailAll(ErrorCode error, const std::string& message, Deletion& deletion) {
-  for (const size_t place : deletion.places)
-    Fail(error, message, deletion.response.responses[place]);
+void Deletion::FailAll(ErrorCode error, const std::string& message) {
+  for (const size_t place : places) FailItem(error, message, response.responses[place]);
 }
 
 // The controller answers in the order of the request.
-void FillOutcomes(const controller::DeleteTopicsResponse& outcomes, Deletion& deletion) {
-  for (size_t i = 0; i < deletion.places.size(); ++i) {
-    TopicResult& out = deletion.response.responses[deletion.places[i]];
+void Deletion::Fill(const BrokerServices&, const controller::DeleteTopicsResponse& outcomes) {
+  for (size_t i = 0; i < places.size(); ++i) {
+    TopicResult& out = response.responses[places[i]];
     if (static_cast<int>(i) >= outcomes.topics_size()) {
-      Fail(ErrorCode::kUnknownServerError, "the controller did not answer for this topic", out);
+      FailItem(ErrorCode::kUnknownServerError, "the controller did not answer for this topic", out);
       continue;
     }
     const controller::TopicOutcome& outcome = outcomes.topics(static_cast<int>(i));
     if (!outcome.name().empty()) out.name = outcome.name();
     if (outcome.topic_id().size() == 16) out.topic_id = Uuid::FromBytes(outcome.topic_id());
     if (outcome.error_code() != 0)
-      Fail(static_cast<ErrorCode>(outcome.error_code()), outcome.message(), out);
+      FailItem(static_cast<ErrorCode>(outcome.error_code()), outcome.message(), out);
   }
-}
-
-void Answer(const BrokerServices& services, const Deletion& deletion,
-            const Responder<Response>& responder) {
-  const auto& all = deletion.response.responses;
-  const bool failed = std::any_of(all.begin(), all.end(),
-                                  [](const TopicResult& topic) { return topic.error_code != 0; });
-  if (failed) services.metrics->CountError(Request::kApiKey);
-  responder.Send(deletion.response);
-}
-
-// How the request ends, whatever the controller says.
-AdminEnd<controller::DeleteTopicsResponse> EndOf(BrokerServices& services,
-                                                 const std::shared_ptr<Deletion>& deletion,
-                                                 const Responder<Response>& responder) {
-  return {[&services, deletion, responder](ErrorCode error, const std::string& message) {
-            FailAll(error, message, *deletion);
-            Answer(services, *deletion, responder);
-          },
-          [&services, deletion, responder](const controller::DeleteTopicsResponse& response) {
-            FillOutcomes(response, *deletion);
-            Answer(services, *deletion, responder);
-          }};
 }
 
 void HandleDeleteTopics(BrokerServices& services, const RequestContext& context, Request request,
                         const Responder<Response>& responder) {
-  const auto deletion = std::make_shared<Deletion>();
-  controller::DeleteTopicsRequest translated =
-      Translate(services, request, context.version, *deletion);
-  if (translated.topics().empty()) {
-    Answer(services, *deletion, responder);
-    return;
-  }
-  const int64_t timeout_ms = AdminTimeoutMs(services, request.timeout_ms);
-  services.controller->DeleteTopics(
-      std::move(translated), timeout_ms,
-      WhenCarriedOut(services, timeout_ms, false, EndOf(services, deletion, responder)));
+  const auto deletion =
+      std::make_shared<Deletion>(responder, AdminTimeoutMs(services, request.timeout_ms));
+  PassOn(services, deletion, Translate(services, request, context.version, *deletion),
+         &ControllerClient::DeleteTopics);
 }
 
 }  // namespace

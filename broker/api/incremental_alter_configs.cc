@@ -5,7 +5,6 @@
 
 #include "kafka/messages/incremental_alter_configs.h"
 
-#include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
@@ -16,13 +15,13 @@
 #include "broker/api/admin_call.h"
 #include "broker/api/api_support.h"
 #include "broker/api/handlers.h"
+#include "broker/sender.h"
 
 namespace sluice::broker {
 
 namespace {
 
 using kafka::ErrorCode;
-using kafka::WireError;
 using Request = kafka::IncrementalAlterConfigsRequest;
 using Response = kafka::IncrementalAlterConfigsResponse;
 using ResourceResult = Response::AlterConfigsResourceResponse;
@@ -34,20 +33,20 @@ constexpr int8_t kDeleteOperation = 1;
 constexpr int8_t kOperationMax = 3;
 
 // A request between its decoding and its answer.
-struct Alteration {
-  Response response;
+struct Alteration : AdminCall<Request, Response> {
+  using AdminCall::AdminCall;
+
   std::map<ResourceName, size_t> places;  // of those that the controller was asked for
+
+  const auto& Items() const { return response.responses; }
+  void FailAll(ErrorCode error, const std::string& message);
+  void Fill(const BrokerServices& services, const controller::AlterConfigsResponse& outcomes);
 };
 
 struct Refusal {
   ErrorCode error = ErrorCode::kNone;
   std::string message;
 };
-
-void Fail(ErrorCode error, const std::string& message, ResourceResult& out) {
-  out.error_code = WireError(error);
-  out.error_message = message.empty() ? std::string(kafka::ErrorMessage(error)) : message;
-}
 
 Refusal Check(const Request::AlterConfigsResource& resource, const std::set<ResourceName>& twice) {
   if (twice.contains({resource.resource_type, resource.resource_name})) {
@@ -110,7 +109,7 @@ controller::AlterConfigsRequest Translate(const BrokerServices& services, const 
     result.resource_name = resource.resource_name;
     result.error_message.reset();
     if (const Refusal refusal = Check(resource, twice); refusal.error != ErrorCode::kNone) {
-      Fail(refusal.error, refusal.message, result);
+      FailItem(refusal.error, refusal.message, result);
       continue;
     }
     alteration.places[{resource.resource_type, resource.resource_name}] =
@@ -120,55 +119,27 @@ controller::AlterConfigsRequest Translate(const BrokerServices& services, const 
   return out;
 }
 
-void FailAll(ErrorCode error, const std::string& message, Alteration& alteration) {
-  for (const auto& [name, place] : alteration.places)
-    Fail(error, message, alteration.response.responses[place]);
+void Alteration::FailAll(ErrorCode error, const std::string& message) {
+  for (const auto& [name, place] : places) FailItem(error, message, response.responses[place]);
 }
 
-void FillOutcomes(const controller::AlterConfigsResponse& outcomes, Alteration& alteration) {
+void Alteration::Fill(const BrokerServices&, const controller::AlterConfigsResponse& outcomes) {
   for (const auto& outcome : outcomes.resources()) {
-    const auto place = alteration.places.find({static_cast<int>(outcome.type()), outcome.name()});
-    if (place == alteration.places.end() || outcome.error_code() == 0) continue;
-    Fail(static_cast<ErrorCode>(outcome.error_code()), outcome.message(),
-         alteration.response.responses[place->second]);
+    const auto place = places.find({static_cast<int>(outcome.type()), outcome.name()});
+    if (place == places.end() || outcome.error_code() == 0) continue;
+    FailItem(static_cast<ErrorCode>(outcome.error_code()), outcome.message(),
+             response.responses[place->second]);
   }
-}
-
-void Answer(const BrokerServices& services, const Alteration& alteration,
-            const Responder<Response>& responder) {
-  const auto& all = alteration.response.responses;
-  const bool failed = std::any_of(
-      all.begin(), all.end(), [](const ResourceResult& result) { return result.error_code != 0; });
-  if (failed) services.metrics->CountError(Request::kApiKey);
-  responder.Send(alteration.response);
-}
-
-// How the request ends, whatever the controller says.
-AdminEnd<controller::AlterConfigsResponse> EndOf(BrokerServices& services,
-                                                 const std::shared_ptr<Alteration>& alteration,
-                                                 const Responder<Response>& responder) {
-  return {[&services, alteration, responder](ErrorCode error, const std::string& message) {
-            FailAll(error, message, *alteration);
-            Answer(services, *alteration, responder);
-          },
-          [&services, alteration, responder](const controller::AlterConfigsResponse& response) {
-            FillOutcomes(response, *alteration);
-            Answer(services, *alteration, responder);
-          }};
 }
 
 void HandleAlter(BrokerServices& services, const RequestContext&, Request request,
                  const Responder<Response>& responder) {
-  const auto alteration = std::make_shared<Alteration>();
-  controller::AlterConfigsRequest translated = Translate(services, request, *alteration);
-  if (translated.resources().empty()) {
-    Answer(services, *alteration, responder);
-    return;
-  }
-  const int64_t timeout_ms = AdminTimeoutMs(services, INT32_MAX);  // the request carries none
-  services.controller->AlterConfigs(std::move(translated), timeout_ms,
-                                    WhenCarriedOut(services, timeout_ms, request.validate_only,
-                                                   EndOf(services, alteration, responder)));
+  // The request carries no time of its own.
+  const auto alteration =
+      std::make_shared<Alteration>(responder, AdminTimeoutMs(services, INT32_MAX));
+  alteration->validate_only = request.validate_only;
+  PassOn(services, alteration, Translate(services, request, *alteration),
+         &ControllerClient::AlterConfigs);
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "broker/api/api_support.h"
+#include "broker/sender.h"
 
 namespace sluice::broker {
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "broker/sender.h"
+
 namespace sluice::broker {
 namespace {
 
@@ -13,11 +15,7 @@ constexpr int64_t kPauseMsMax = 500;
 controller::AlterPartitionRequest MakeRequest(const BrokerState& state,
                                               const std::vector<IsrProposal>& proposals) {
   controller::AlterPartitionRequest request;
-  controller::Sender& sender = *request.mutable_sender();
-  sender.set_cluster_id(state.cluster_id);
-  sender.set_node_id(state.node_id.value());
-  sender.set_directory_id(std::string(state.directory_id.view()));
-  sender.set_broker_epoch(state.broker_epoch.load());
+  *request.mutable_sender() = MakeSender(state);
   for (const IsrProposal& proposal : proposals) {
     auto& partition = *request.add_partitions();
     partition.set_topic_id(std::string(proposal.key.topic_id.view()));
