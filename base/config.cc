@@ -92,7 +92,11 @@ Result<std::string> CheckNumber(const ConfigKey& key, std::string_view value) {
                                                    *number <= std::numeric_limits<int32_t>::max()));
   if (!fits_type || *number < key.min || *number > key.max)
     return BadValue(key, value, RangeText(key));
-  return std::to_string(*number);
+  std::string text = std::to_string(*number);
+  const std::vector<std::string> allowed = SplitList(key.allowed);
+  if (!allowed.empty() && std::find(allowed.begin(), allowed.end(), text) == allowed.end())
+    return BadValue(key, value, "one of " + std::string(key.allowed));
+  return text;
 }
 
 Result<std::string> CheckWords(const ConfigKey& key, std::string_view value) {

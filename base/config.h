@@ -31,7 +31,7 @@ struct ConfigKey {
   bool has_default = true;
   int64_t min = std::numeric_limits<int64_t>::min();
   int64_t max = std::numeric_limits<int64_t>::max();
-  std::string_view allowed;  // comma-separated words for kString and kList; empty = any
+  std::string_view allowed;  // comma-separated words or whole numbers; empty = any
   bool dynamic = false;      // may change while the server runs
   bool sensitive = false;    // never printed
   std::string_view doc;

@@ -168,7 +168,9 @@ BatchVerdict ValidateBatch(std::string_view records, const BatchRules& rules) {
   if (!framing.ok()) return framing;
   if (BatchVerdict header = CheckHeader(*batch, rules); !header.ok()) return header;
 
-  const bool walk = batch->codec() == Codec::kNone || rules.compacted || rules.full_validation;
+  const bool other_codec = rules.stored_codec && *rules.stored_codec != batch->codec();
+  const bool walk =
+      batch->codec() == Codec::kNone || rules.compacted || rules.full_validation || other_codec;
   if (!walk) return CheckHeaderTimestamps(*batch, rules);
   std::string storage;
   const Result<std::string_view> plain =
@@ -179,7 +181,9 @@ BatchVerdict ValidateBatch(std::string_view records, const BatchRules& rules) {
     return Refuse(too_large ? ErrorCode::kMessageTooLarge : ErrorCode::kInvalidRecord,
                   plain.status().message());
   }
-  return WalkRecords(*batch, *plain, rules);
+  BatchVerdict verdict = WalkRecords(*batch, *plain, rules);
+  verdict.inflated = std::move(storage);
+  return verdict;
 }
 
 bool ApplyTimestamps(const BatchVerdict& verdict, const BatchRules& rules, std::span<char> batch) {

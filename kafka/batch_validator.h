@@ -37,6 +37,9 @@ struct BatchRules {
   int64_t timestamp_after_max_ms = 3600000;  // message.timestamp.after.max.ms
   bool compacted = false;        // cleanup.policy holds "compact": every record needs a key
   bool full_validation = false;  // record.validation=full: compressed batches are opened too
+  // compression.type other than producer: a batch of another codec is opened and walked in full,
+  // for Recompress.
+  std::optional<Codec> stored_codec;
   size_t decompressed_bytes_max = size_t{128} << 20;  // of one batch, when it is opened
 };
 
@@ -57,6 +60,7 @@ struct BatchVerdict {
   // The largest timestamp of the records that were walked, when it is not what the header claims: a
   // lie would spoil lookups by time.
   std::optional<int64_t> true_max_timestamp_ms;
+  std::string inflated;  // the records of a compressed batch that was opened
 
   bool ok() const { return error == ErrorCode::kNone; }
 };

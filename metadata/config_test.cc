@@ -1,5 +1,8 @@
 // The configuration tables: topic keys, server keys, their sources and their errors.
 
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
 #include <algorithm>
 
 #include "metadata/server_config.h"
@@ -59,7 +62,13 @@ TEST(TopicConfigTest, ChecksValues) {
   EXPECT_NE(range.message().find("1048576"), std::string::npos) << range.message();
   const Status unknown = CheckTopicConfig("retention.mss", "1").status();
   EXPECT_NE(unknown.message().find("'retention.ms'"), std::string::npos) << unknown.message();
-  EXPECT_FALSE(CheckTopicConfig("compression.type", "zstd").ok());
+  for (const char* type : {"producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"})
+    EXPECT_TRUE(CheckTopicConfig("compression.type", type).ok()) << type;
+  EXPECT_FALSE(CheckTopicConfig("compression.type", "none").ok());
+  for (const char* level : {"-1", "1", "9"})
+    EXPECT_TRUE(CheckTopicConfig("compression.gzip.level", level).ok()) << level;
+  for (const char* level : {"-2", "0", "10"})
+    EXPECT_FALSE(CheckTopicConfig("compression.gzip.level", level).ok()) << level;
   EXPECT_FALSE(CheckTopicConfig("remote.storage.enable", "true").ok());
   EXPECT_TRUE(CheckTopicConfig("remote.storage.enable", "false").ok());
   EXPECT_FALSE(CheckTopicConfig("cleanup.policy", "").ok());
@@ -97,6 +106,14 @@ TEST(TopicConfigTest, EffectiveValuesNameTheirSource) {
   EXPECT_EQ(EffectiveTopicConfig(scope, "u").retention_ms, 9);
   EXPECT_TRUE(EffectiveTopicConfig(scope, "u").fsync);
   EXPECT_EQ(EffectiveTopicConfig(scope, "u").producer_id_expiration_ms, 86400000);
+  EXPECT_FALSE(EffectiveTopicConfig(scope, "u").stored_codec.has_value());
+  ASSERT_TRUE(server.Set("compression.type", "zstd", "test").ok());
+  ASSERT_TRUE(server.Set("compression.zstd.level", "-1", "test").ok());
+  EXPECT_EQ(EffectiveTopicConfig(scope, "u").stored_codec, 4);
+  EXPECT_EQ(EffectiveTopicConfig(scope, "u").compression_level, -1);
+  ASSERT_TRUE(server.Set("compression.type", "gzip", "test").ok());
+  EXPECT_EQ(EffectiveTopicConfig(scope, "u").stored_codec, 1);
+  EXPECT_FALSE(EffectiveTopicConfig(scope, "u").compression_level.has_value());
   ASSERT_TRUE(server.Set("producer.id.expiration.ms", "1000", "test").ok());
   EXPECT_EQ(EffectiveTopicConfig(scope, "u").producer_id_expiration_ms, 1000);
 }

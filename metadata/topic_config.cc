@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 
 #include "metadata/server_config.h"
 
@@ -11,8 +12,7 @@ namespace {
 
 // Keys that clients and tools know, whose feature this version lacks: their default is the only
 // value.
-constexpr std::array<std::string_view, 13> kDefaultOnly{"compression.type",
-                                                        "flush.messages",
+constexpr std::array<std::string_view, 12> kDefaultOnly{"flush.messages",
                                                         "flush.ms",
                                                         "follower.replication.throttled.replicas",
                                                         "leader.replication.throttled.replicas",
@@ -24,6 +24,11 @@ constexpr std::array<std::string_view, 13> kDefaultOnly{"compression.type",
                                                         "remote.storage.enable",
                                                         "segment.jitter.ms",
                                                         "unclean.leader.election.enable"};
+
+// The values of compression.type other than producer, by the number that a batch's header has for
+// each.
+constexpr std::array<std::string_view, 5> kStoredCodecs{"uncompressed", "gzip", "snappy", "lz4",
+                                                        "zstd"};
 
 bool Contains(const ConfigMap& map, std::string_view key) { return map.contains(std::string(key)); }
 
@@ -113,6 +118,23 @@ EffectiveConfig EffectiveServerConfig(const TopicConfigScope& scope, std::string
   return {scope.server.Find(key).value_or(""), source};
 }
 
+namespace {
+
+using TextOf = std::function<std::string(std::string_view)>;
+
+void ReadCompression(const TextOf& text, TopicConfig& config) {
+  const std::string type = text("compression.type");
+  const auto codec = std::find(kStoredCodecs.begin(), kStoredCodecs.end(), type);
+  if (codec == kStoredCodecs.end()) return;  // producer
+  config.stored_codec = static_cast<int8_t>(codec - kStoredCodecs.begin());
+  if (type != "gzip" && type != "lz4" && type != "zstd") return;
+  const std::string level = text("compression." + type + ".level");
+  // Of gzip -1 is the default; of zstd it is a level.
+  if (type != "gzip" || level != "-1") config.compression_level = std::stoi(level);
+}
+
+}  // namespace
+
 TopicConfig EffectiveTopicConfig(const TopicConfigScope& scope, const std::string& topic) {
   const ConfigMap& explicit_values = scope.image.TopicConfigs(topic);
   const auto text = [&](std::string_view key) {
@@ -129,6 +151,7 @@ TopicConfig EffectiveTopicConfig(const TopicConfigScope& scope, const std::strin
   config.fsync = text("durability") == "fsync";
   config.full_record_validation = text("record.validation") == "full";
   config.log_append_time = text("message.timestamp.type") == "LogAppendTime";
+  ReadCompression(text, config);
   config.timestamp_before_ms_max = number("message.timestamp.before.max.ms");
   config.timestamp_after_ms_max = number("message.timestamp.after.max.ms");
   config.message_bytes_max = number32("max.message.bytes");

@@ -9,6 +9,7 @@
 //
 // Thread rule: pure functions over immutable values.
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -74,6 +75,10 @@ struct TopicConfig {
   bool fsync = true;                    // durability=fsync
   bool full_record_validation = false;  // record.validation=full
   bool log_append_time = false;
+  // compression.type: the number that a batch's header has for the codec (0 = uncompressed);
+  // nullopt = producer, as it comes.
+  std::optional<int8_t> stored_codec;
+  std::optional<int32_t> compression_level;  // of that codec; nullopt = the codec's own default
   int64_t timestamp_before_ms_max = 0;
   int64_t timestamp_after_ms_max = 0;
   int32_t message_bytes_max = 0;

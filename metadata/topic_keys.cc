@@ -23,33 +23,29 @@ constexpr ConfigKey kKeys[] = {
     {.name = "compression.gzip.level",
      .type = ConfigType::kInt,
      .default_value = "-1",
-     .min = -1,
-     .max = 9,
+     .allowed = "-1,1,2,3,4,5,6,7,8,9",
      .dynamic = true,
-     .doc = "Level of gzip where the broker compresses; no effect while compression.type "
-            "is producer."},
+     .doc = "Level of gzip where compression.type is gzip; -1 = its default."},
     {.name = "compression.lz4.level",
      .type = ConfigType::kInt,
      .default_value = "9",
      .min = 1,
      .max = 17,
      .dynamic = true,
-     .doc = "Level of lz4 where the broker compresses; no effect while compression.type "
-            "is producer."},
+     .doc = "Level of lz4 where compression.type is lz4."},
     {.name = "compression.type",
      .default_value = "producer",
      .allowed = "uncompressed,zstd,lz4,snappy,gzip,producer",
      .dynamic = true,
-     .doc = "producer keeps batches as they come. Recompression by the broker is not "
-            "offered by this version."},
+     .doc = "producer keeps batches as they come. With another value the leader opens, checks and "
+            "compresses anew each batch that has another codec."},
     {.name = "compression.zstd.level",
      .type = ConfigType::kInt,
      .default_value = "3",
      .min = -131072,
      .max = 22,
      .dynamic = true,
-     .doc = "Level of zstd where the broker compresses; no effect while compression.type "
-            "is producer."},
+     .doc = "Level of zstd where compression.type is zstd."},
     {.name = "delete.retention.ms",
      .type = ConfigType::kLong,
      .unit = ConfigUnit::kMs,
@@ -248,9 +244,12 @@ constexpr ConfigKey kKeys[] = {
      .doc = "Let a replica lead that may lack acknowledged records. Not offered by this version."},
 };
 
-constexpr std::array<TopicKeySynonym, 23> kSynonyms{{
+constexpr std::array<TopicKeySynonym, 26> kSynonyms{{
     {"cleanup.policy", "log.cleanup.policy"},
+    {"compression.gzip.level", "compression.gzip.level"},
+    {"compression.lz4.level", "compression.lz4.level"},
     {"compression.type", "compression.type"},
+    {"compression.zstd.level", "compression.zstd.level"},
     {"delete.retention.ms", "log.cleaner.delete.retention.ms"},
     {"durability", "durability"},
     {"file.delete.delay.ms", "log.segment.delete.delay.ms"},

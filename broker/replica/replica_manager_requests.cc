@@ -3,6 +3,7 @@
 
 #include "broker/replica/replica_manager_impl.h"
 #include "kafka/batch_validator.h"
+#include "kafka/recompression.h"
 
 namespace sluice::broker {
 
@@ -22,7 +23,37 @@ kafka::BatchRules RulesFor(const metadata::TopicConfig& config, int16_t api_vers
   rules.timestamp_after_max_ms = config.timestamp_after_ms_max;
   rules.compacted = config.cleanup_compact;
   rules.full_validation = config.full_record_validation;
+  if (config.stored_codec) rules.stored_codec = static_cast<kafka::Codec>(*config.stored_codec);
   return rules;
+}
+
+// An accepted batch as it is to be stored, in `rewritten`, which stays empty when that is as it
+// came. The outcome's code is kNone, or why it cannot be stored.
+ErrorCode RewriteForStorage(std::string_view batch, const metadata::TopicConfig& config,
+                            const kafka::BatchRules& rules, kafka::BatchVerdict& verdict,
+                            std::string& rewritten) {
+  if (rules.stored_codec && kafka::NeedsRecompression(batch, *rules.stored_codec)) {
+    const int level = config.compression_level.value_or(kafka::kDefaultCompressionLevel);
+    Result<std::string> packed =
+        kafka::Recompress(batch, verdict.inflated, {*rules.stored_codec, level});
+    if (!packed.ok()) {
+      verdict.message = packed.status().message();
+      return ErrorCode::kUnknownServerError;
+    }
+    rewritten = *std::move(packed);
+    // It may have grown, when the topic stores plain what came compressed.
+    if (rewritten.size() > rules.max_message_bytes) {
+      verdict.message = "the record batch has " + std::to_string(rewritten.size()) +
+                        " bytes as compression.type stores it, the topic allows " +
+                        std::to_string(rules.max_message_bytes);
+      return ErrorCode::kMessageTooLarge;
+    }
+  }
+  if (config.log_append_time || verdict.true_max_timestamp_ms.has_value()) {
+    if (rewritten.empty()) rewritten = batch;
+    kafka::ApplyTimestamps(verdict, rules, rewritten);
+  }
+  return ErrorCode::kNone;
 }
 
 }  // namespace
@@ -82,21 +113,21 @@ void ReplicaManagerImpl::AppendEntry(const ProduceRequestParams& params,
     }
     return;
   }
-  if (bytes.size() > static_cast<uint64_t>(config->segment_bytes)) {
-    result.error = ErrorCode::kRecordListTooLarge;
-    result.message = "the batch has " + std::to_string(bytes.size()) +
-                     " bytes, and a segment holds " + std::to_string(config->segment_bytes);
+  std::string rewritten;
+  result.error = RewriteForStorage(bytes, *config, rules, verdict, rewritten);
+  if (result.error != ErrorCode::kNone) {
+    result.message = std::move(verdict.message);
     return;
   }
   Partition::AppendRequest append = request;
-  append.batch = bytes;
-  std::string rewritten;
-  if (config->log_append_time || verdict.true_max_timestamp_ms.has_value()) {
-    rewritten = bytes;
-    kafka::ApplyTimestamps(verdict, rules, rewritten);
-    append.batch = rewritten;
-    if (config->log_append_time) result.log_append_time_ms = now_ms;
+  append.batch = rewritten.empty() ? bytes : rewritten;
+  if (append.batch.size() > static_cast<uint64_t>(config->segment_bytes)) {
+    result.error = ErrorCode::kRecordListTooLarge;
+    result.message = "the batch has " + std::to_string(append.batch.size()) +
+                     " bytes, and a segment holds " + std::to_string(config->segment_bytes);
+    return;
   }
+  if (config->log_append_time) result.log_append_time_ms = now_ms;
   partition->Append(append, effects);
 }
 

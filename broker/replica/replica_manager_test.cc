@@ -332,6 +332,35 @@ TEST_F(ReplicaManagerTest, DamageInASealedSegmentRefusesOnlyTheReadsThatHitIt) {
   EXPECT_EQ(ProduceOne({}, -1).base_offset, Offset(25));
 }
 
+TEST_F(ReplicaManagerTest, CompressionTypeSaysHowBatchesAreStored) {
+  Build({.replicas = {kOne}, .configs = {{"compression.type", "zstd"}}});
+  const auto stored = [&](int64_t offset) {
+    const auto read = Fetch({.size_bytes_max = 1 << 20, .entries = {Entry(offset)}})[0];
+    return read.size_bytes;
+  };
+  const std::string plain =
+      Batch({.records = 5, .value_bytes = 1000, .producer_id = 7, .sequence = 0});
+  EXPECT_EQ(Produce({{Key(), plain}}, -1)[0].base_offset, Offset(0));
+  EXPECT_LT(stored(0), 500u);
+  EXPECT_EQ(Produce({{Key(), plain}}, -1)[0].base_offset, Offset(0)) << "a resend stays one";
+  EXPECT_EQ(ProduceOne({.producer_id = 7, .sequence = 5}, -1).base_offset, Offset(5));
+
+  // A topic that stores plain: what unfolds beyond the topic's limit is refused.
+  cluster_->controller().SetTopicConfig("orders", "compression.type", "uncompressed");
+  cluster_->controller().SetTopicConfig("orders", "max.message.bytes", "2000");
+  cluster_->RunFor(10);
+  const auto packed = [&](size_t value_bytes) {
+    kafka::RecordBatchBuilder builder({.codec = kafka::Codec::kLz4});
+    const std::string value(value_bytes, 'v');
+    builder.Append({.timestamp_ms = NowMs(), .key = "k", .value = value, .headers = {}});
+    return *builder.Build();
+  };
+  EXPECT_EQ(Produce({{Key(), packed(1500)}}, -1)[0].base_offset, Offset(6));
+  EXPECT_GT(stored(6), 1500u);
+  EXPECT_EQ(Produce({{Key(), packed(3000)}}, -1)[0].error, ErrorCode::kMessageTooLarge);
+  EXPECT_EQ(cluster_->StatusOf(kOne, Key())->log_end_offset, Offset(7));
+}
+
 TEST_F(ReplicaManagerTest, StoppedItTakesNothingAndAnswersWhoWaits) {
   Build({.min_isr = 2}, 2);
   cluster_->set_auto_fence(false);

@@ -40,6 +40,18 @@ class ClientsTest(unittest.TestCase):
         self.assertEqual(sorted(counts), list(range(PARTITIONS)))
         self.assertEqual(sum(counts.values()), KEY_COUNT)
 
+    def test_compression_type_says_how_batches_are_stored(self):
+        for codec, shown in (('zstd', 'ZSTD'), ('gzip', 'GZIP'), ('uncompressed', 'NONE'), ('producer', 'LZ4')):
+            name = f'stored-{codec}'
+            self.cluster.create_topic(name, configs=[f'compression.type={codec}'])
+            foreign.kafka_tool('org.apache.kafka.tools.ConsoleProducer', '--bootstrap-server', self.bootstrap, '--topic', name,
+                               '--compression-codec', 'lz4', stdin='one\ntwo\n')
+            log = next(pathlib.Path(self.cluster.directory).glob(f'node-*/data/{name}-0/00000000000000000000.log'))
+            text = foreign.kafka_tool('org.apache.kafka.tools.DumpLogSegments', '--files', str(log), '--print-data-log').stdout
+            self.assertRegex(text, f'compresscodec: {shown.lower()}|compresscodec: {shown}')
+            self.assertRegex(text, 'isvalid: true')
+            self.assertIn('payload: two', text)
+
     def test_producer_perf_test(self):
         self.cluster.create_topic('perf', PARTITIONS)
         done = foreign.kafka_tool('org.apache.kafka.tools.ProducerPerformance', '--topic', 'perf', '--num-records', '50000', '--record-size', '500',
