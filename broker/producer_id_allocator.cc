@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "broker/sender.h"
 #include "kafka/error_code.h"
 
 namespace sluice::broker {
@@ -26,7 +27,7 @@ void ProducerIdAllocator::Allocate(std::function<void(Result<ProducerId>)> done)
     if (next_ < end_) {
       id = ProducerId(next_++);
     } else {
-      waiting_.push_back(std::move(done));
+      waiting_.emplace_back().swap(done);
     }
     const bool low = spare_next_ == spare_end_ && end_ - next_ < kAskBelow;
     if (low && !fetching_) fetch = fetching_ = true;
@@ -37,11 +38,7 @@ void ProducerIdAllocator::Allocate(std::function<void(Result<ProducerId>)> done)
 
 void ProducerIdAllocator::FetchBlock() {
   controller::AllocateProducerIdsRequest request;
-  controller::Sender& sender = *request.mutable_sender();
-  sender.set_cluster_id(state_.cluster_id);
-  sender.set_node_id(state_.node_id.value());
-  sender.set_directory_id(std::string(state_.directory_id.view()));
-  sender.set_broker_epoch(state_.broker_epoch.load());
+  *request.mutable_sender() = MakeSender(state_);
   controller_.AllocateProducerIds(std::move(request), kTimeoutMs,
                                   [this](Result<controller::AllocateProducerIdsResponse> response) {
                                     OnBlock(std::move(response));

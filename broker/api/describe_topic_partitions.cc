@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "broker/api/api_support.h"
 #include "broker/api/handlers.h"
@@ -112,9 +113,10 @@ size_t AddTopic(const View& view, const metadata::TopicImage& topic, size_t star
 }
 
 void SetCursor(const std::string& topic, size_t partition, Response& response) {
-  response.next_cursor.emplace();
-  response.next_cursor->topic_name = topic;
-  response.next_cursor->partition_index = static_cast<int32_t>(partition);
+  Response::Cursor cursor;
+  cursor.topic_name = topic;
+  cursor.partition_index = static_cast<int32_t>(partition);
+  response.next_cursor = std::move(cursor);
 }
 
 void HandleDescribe(BrokerServices& services, const RequestContext& context, Request request,

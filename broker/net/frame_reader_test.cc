@@ -109,7 +109,6 @@ TEST_F(FrameReaderTest, WaitsForTheBudgetInLine) {
   reader.Grant(*std::move(granted));
   EXPECT_EQ(reader.Feed(input), Outcome::kFrame);
   reader.TakeFrame();
-  granted.reset();
   EXPECT_EQ(small->used_bytes(), 0u);
 }
 
