@@ -1,6 +1,8 @@
 // CreateTopics, DeleteTopics, CreatePartitions, IncrementalAlterConfigs and DescribeConfigs: what
 // goes to the controller, what comes back, and when.
 
+#include <gtest/gtest.h>
+
 #include "broker/testing/api_test_bed.h"
 #include "kafka/messages/create_partitions.h"
 #include "kafka/messages/create_topics.h"

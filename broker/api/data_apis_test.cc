@@ -1,6 +1,8 @@
 // Produce, Fetch and ListOffsets: what reaches the replica manager, and how its results look on the
 // wire.
 
+#include <gtest/gtest.h>
+
 #include "broker/testing/api_test_bed.h"
 #include "kafka/messages/fetch.h"
 #include "kafka/messages/list_offsets.h"

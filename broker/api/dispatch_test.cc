@@ -2,6 +2,8 @@
 
 #include "broker/api/dispatch.h"
 
+#include <gtest/gtest.h>
+
 #include "broker/testing/api_test_bed.h"
 #include "kafka/messages/api_versions.h"
 #include "kafka/messages/create_partitions.h"

@@ -2,6 +2,8 @@
 
 #include "kafka/messages/metadata.h"
 
+#include <gtest/gtest.h>
+
 #include "broker/testing/api_test_bed.h"
 #include "kafka/messages/describe_cluster.h"
 #include "kafka/messages/describe_topic_partitions.h"
@@ -205,9 +207,10 @@ TEST(DescribeTopicPartitionsTest, PagesThroughTopicsByCursor) {
     const auto response = bed.Call<kafka::DescribeTopicPartitionsResponse>(request, 0);
     pages.push_back(Page(response));
     if (!response.next_cursor.has_value()) break;
-    request.cursor.emplace();
-    request.cursor->topic_name = response.next_cursor->topic_name;
-    request.cursor->partition_index = response.next_cursor->partition_index;
+    kafka::DescribeTopicPartitionsRequest::Cursor cursor;
+    cursor.topic_name = response.next_cursor->topic_name;
+    cursor.partition_index = response.next_cursor->partition_index;
+    request.cursor = std::move(cursor);
   }
   EXPECT_EQ(pages, (std::vector<std::string>{"a(0) 0 1; next a 2", "a(0) 2; b(0) 0; next c 0",
                                              "c(0) 0 1; end"}));
@@ -236,8 +239,9 @@ TEST(DescribeTopicPartitionsTest, TellsUnknownTopicsAndEligibleReplicas) {
   EXPECT_EQ(partition.eligible_leader_replicas, (std::vector<int32_t>{2}));
   EXPECT_EQ(partition.last_known_elr, (std::vector<int32_t>{3}));
 
-  request.cursor.emplace();
-  request.cursor->topic_name = "elsewhere";
+  kafka::DescribeTopicPartitionsRequest::Cursor cursor;
+  cursor.topic_name = "elsewhere";
+  request.cursor = std::move(cursor);
   const auto refused = bed.Call<kafka::DescribeTopicPartitionsResponse>(request, 0);
   for (const auto& topic : refused.topics) EXPECT_EQ(topic.error_code, 42);
 }
