@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -300,6 +301,33 @@ TEST_F(ControllerNodeTest, ADirectoryOfAnotherClusterIsTold) {
   foreign.Stop();
   EXPECT_EQ(foreign.refusals, 1);
   EXPECT_EQ(voters_[0]->refusals + voters_[1]->refusals, 0);
+}
+
+TEST_F(ControllerNodeTest, AMetadataLogOfAnotherClusterOrDiskIsRefusedInThreeLines) {
+  struct Case {
+    std::string cluster;
+    int disk;
+    std::string why;
+  };
+  for (const Case& wrong : {Case{"other", 1, "the log is of cluster cluster, not of other"},
+                            Case{"cluster", 9, "this is node 1 with disk"}}) {
+    Voter voter;
+    voter.config.node_id = NodeId(1);
+    voter.config.metadata_directory = "/data";
+    ASSERT_TRUE(FormatController(voter.fs, {.directory = "/data",
+                                            .cluster_id = "cluster",
+                                            .voters = {{NodeId(1), Disk(1)}}})
+                    .ok());
+    const auto opened = ControllerNode::Open({.config = &voter.config,
+                                              .file_system = &voter.fs,
+                                              .clock = &clock_,
+                                              .cluster_id = wrong.cluster,
+                                              .directory_id = Disk(wrong.disk)});
+    ASSERT_FALSE(opened.ok());
+    const std::string& text = opened.status().message();
+    EXPECT_NE(text.find(wrong.why), std::string::npos) << text;
+    EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2) << text;
+  }
 }
 
 TEST_F(ControllerNodeTest, AnUnformattedDirectoryIsRefusedInThreeLines) {

@@ -3,6 +3,8 @@
 
 #include "controller/controller.h"
 
+#include <gtest/gtest.h>
+
 #include "controller/testing/cluster_fixture.h"
 #include "metadata/replay.h"
 

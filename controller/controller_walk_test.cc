@@ -3,6 +3,8 @@
 // invariants hold, no acknowledged answer is taken back, and a replay of the log gives the same
 // state.
 
+#include <gtest/gtest.h>
+
 #include "controller/controller.h"
 #include "controller/testing/cluster_fixture.h"
 #include "metadata/replay.h"

@@ -1,5 +1,7 @@
 #include "controller/feed_log.h"
 
+#include <gtest/gtest.h>
+
 #include "metadata/replay.h"
 
 namespace sluice::controller {

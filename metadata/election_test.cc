@@ -3,6 +3,8 @@
 
 #include "metadata/election.h"
 
+#include <gtest/gtest.h>
+
 #include "base/random.h"
 
 namespace sluice::metadata {

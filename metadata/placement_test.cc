@@ -1,5 +1,7 @@
 #include "metadata/placement.h"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <set>
 

@@ -1,5 +1,7 @@
 #include "metadata/replay.h"
 
+#include <gtest/gtest.h>
+
 #include "base/random.h"
 #include "metadata/invariants.h"
 #include "metadata/partition_change.h"
