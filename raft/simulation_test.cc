@@ -22,7 +22,8 @@ constexpr uint64_t kSeedsDefault = 1000;
 uint64_t current_seed = 0;
 
 // A broken invariant inside the core aborts: the seed must be told all the same.
-void DieWithSeed() {
+// Not [[noreturn]]: glog wants the attribute in the type, where clang puts only this spelling.
+__attribute__((noreturn)) void DieWithSeed() {
   std::cerr << "simulation: seed " << current_seed << " (SLUICE_SIM_SEED=" << current_seed
             << " repeats it)\n";
   std::abort();
@@ -39,6 +40,7 @@ struct Swarm {
   bool one_way = false;
   bool transfers = false;
   bool refused_hints = false;
+  bool false_hints = false;  // of a death that is none: the leader works on beside its successor
   bool snapshots = false;
   bool election_crashes = false;  // nodes that vote or have just won crash, and are back at once
   int64_t work_ms_max = 0;        // between two proposals
@@ -79,6 +81,7 @@ Swarm DrawSwarm(Random& random) {
   swarm.one_way = random.Chance(1, 3);
   swarm.transfers = random.Chance(1, 3);
   swarm.refused_hints = random.Chance(1, 2);
+  swarm.false_hints = random.Chance(1, 3);
   swarm.snapshots = random.Chance(1, 2);
   swarm.work_ms_max = random.Between(2, 60);
   if (random.Chance(1, 3)) {
@@ -156,7 +159,7 @@ class Simulation {
       cluster_.Resume(id);
       return;
     }
-    switch (random_.Below(5)) {
+    switch (random_.Below(6)) {
       case 0:
         if (!swarm_.crashes) return;
         cluster_.Crash(id);
@@ -171,7 +174,19 @@ class Simulation {
       case 3:
         if (swarm_.one_way) cluster_.network().Cut(id, AnyNode());
         return;
+      case 4:
+        if (swarm_.false_hints) TellFalsely();
+        return;
       default: cluster_.HealNetwork(); return;
+    }
+  }
+
+  // A full backlog or a firewall refuses too, and not for everybody.
+  void TellFalsely() {
+    const NodeId leader = cluster_.leader();
+    const NodeId about = leader == kNoNode || random_.Chance(1, 4) ? AnyNode() : leader;
+    for (const NodeId id : cluster_.ids()) {
+      if (id != about && random_.Chance(4, 5)) cluster_.TellRefused(id, about);
     }
   }
 
