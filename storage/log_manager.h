@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "storage/file_cache.h"
 #include "storage/log.h"
 
 namespace sluice::storage {
@@ -42,6 +43,8 @@ struct LogManagerOptions {
   // follow it. Without a restart the page cache lost nothing, and such damage is bad memory or a
   // bad disk.
   bool host_restarted = false;
+  // Handles that may stay open for later use (FileCache).
+  size_t open_files_max = FileCache::kHandlesMax;
   // Runs removals of large files and directories soon. Empty: a thread of the manager does; the
   // simulator gives its event loop.
   std::function<void(std::function<void()>)> run_later;
@@ -76,6 +79,9 @@ class LogManager {
   virtual const DirectoryIdentity& identity() const = 0;
   virtual const ShutdownState& last_shutdown() const = 0;
   virtual std::vector<TopicPartition> Partitions() const = 0;
+  // Of those that work, and whether `partition` is here at all, damaged ones included.
+  virtual size_t LogCount() const = 0;
+  virtual bool Holds(const TopicPartition& partition) const = 0;
   // The log of `partition`, opened at start or now, with `config` set. kFenced when the directory
   // belongs to another topic id (an older topic of that name): the caller then Deletes it first.
   virtual Result<std::shared_ptr<Log>> GetOrCreate(const TopicPartition& partition,

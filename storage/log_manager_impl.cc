@@ -59,6 +59,7 @@ LogManagerImpl::LogManagerImpl(LogManagerOptions options, DirectoryIdentity iden
     : options_(std::move(options)),
       identity_(std::move(identity)),
       lock_(std::move(lock)),
+      files_(std::make_shared<FileCache>(*options_.file_system, options_.open_files_max)),
       checkpoints_(*options_.file_system, options_.directory) {}
 
 Status LogManagerImpl::OpenLogs() {
@@ -110,6 +111,7 @@ LogOptions LogManagerImpl::OptionsFor(const TopicPartition& partition, TopicId t
   options.config = config;
   options.file_system = options_.file_system;
   options.clock = options_.clock;
+  options.files = files_;
   options.cut_unsynced_damage = options_.host_restarted;
   options.lower_recovery_point = [this, partition](Offset offset) {
     return checkpoints_.Lower(partition, offset);
@@ -150,19 +152,51 @@ std::vector<TopicPartition> LogManagerImpl::Partitions() const {
   return partitions;
 }
 
+size_t LogManagerImpl::LogCount() const {
+  std::lock_guard lock(mutex_);
+  return logs_.size();
+}
+
+bool LogManagerImpl::Holds(const TopicPartition& partition) const {
+  std::lock_guard lock(mutex_);
+  return logs_.contains(partition) || damaged_.contains(partition);
+}
+
+LogManagerImpl::Claim::Claim(LogManagerImpl& manager, TopicPartition partition)
+    : manager_(manager), partition_(std::move(partition)) {
+  std::unique_lock lock(manager_.mutex_);
+  manager_.idle_.wait(lock, [this] { return manager_.busy_.insert(partition_).second; });
+}
+
+LogManagerImpl::Claim::~Claim() {
+  std::lock_guard lock(manager_.mutex_);
+  manager_.busy_.erase(partition_);
+  manager_.idle_.notify_all();
+}
+
+// The id's file was lost in a crash before its first sync, or never written.
+Status LogManagerImpl::AdoptTopicId(const TopicPartition& partition, TopicId topic_id) {
+  SLUICE_RETURN_IF_ERROR(WriteFileAtomically(fs(), PathOf(partition) + "/" + kPartitionMetadataName,
+                                             FormatPartitionMetadata(topic_id)));
+  std::lock_guard lock(mutex_);
+  logs_[partition].topic_id = topic_id;
+  return Status::Ok();
+}
+
 Result<std::shared_ptr<Log>> LogManagerImpl::GetOrCreate(const TopicPartition& partition,
                                                          TopicId topic_id,
                                                          const LogConfig& config) {
-  std::lock_guard lock(mutex_);
-  if (const auto damaged = damaged_.find(partition); damaged != damaged_.end())
-    return damaged->second;
-  if (const auto found = logs_.find(partition); found != logs_.end()) {
-    Hosted& hosted = found->second;
+  const Claim claim(*this, partition);
+  Hosted hosted;
+  {
+    std::lock_guard lock(mutex_);
+    if (const auto damaged = damaged_.find(partition); damaged != damaged_.end())
+      return damaged->second;
+    if (const auto found = logs_.find(partition); found != logs_.end()) hosted = found->second;
+  }
+  if (hosted.log != nullptr) {
     if (hosted.topic_id.IsZero()) {
-      // The id's file was lost in a crash before its first sync, or never written.
-      SLUICE_RETURN_IF_ERROR(WriteFileAtomically(fs(),
-                                                 PathOf(partition) + "/" + kPartitionMetadataName,
-                                                 FormatPartitionMetadata(topic_id)));
+      SLUICE_RETURN_IF_ERROR(AdoptTopicId(partition, topic_id));
       hosted.topic_id = topic_id;
     }
     if (hosted.topic_id != topic_id) {
@@ -177,6 +211,7 @@ Result<std::shared_ptr<Log>> LogManagerImpl::GetOrCreate(const TopicPartition& p
   SLUICE_RETURN_IF_ERROR(checkpoints_.Forget(partition));
   SLUICE_ASSIGN_OR_RETURN(std::shared_ptr<Log> log,
                           Log::Open(OptionsFor(partition, topic_id, config)));
+  std::lock_guard lock(mutex_);
   logs_[partition] = {log, topic_id};
   return log;
 }
@@ -197,16 +232,21 @@ TopicId LogManagerImpl::TopicIdOf(const TopicPartition& partition) const {
 }
 
 Status LogManagerImpl::Delete(const TopicPartition& partition) {
-  std::lock_guard lock(mutex_);
-  if (logs_.erase(partition) + damaged_.erase(partition) == 0) {
+  const Claim claim(*this, partition);
+  if (!Holds(partition))
     return Status::NotFound(options_.directory + " has no partition " + partition.ToString());
-  }
   std::string target;
   do {
     target = options_.directory + "/" +
              DeletedDirectoryName(partition, options_.clock->WallMs(), next_deletion_++);
   } while (fs().Exists(target));
+  // While the rename can fail the log stays known, and can be deleted again.
   SLUICE_RETURN_IF_ERROR(fs().Rename(PathOf(partition), target));
+  {
+    std::lock_guard lock(mutex_);
+    logs_.erase(partition);
+    damaged_.erase(partition);
+  }
   RemoveDirectoryLater(target);
   return Status::Ok();
 }

@@ -1,13 +1,16 @@
 #pragma once
 // LogManagerImpl: the LogManager. Private to storage/.
 //
-// Thread rule: thread-safe. mutex_ guards the maps and is held while a log is created; the
-// checkpoints have their own mutex, taken after it.
+// Thread rule: thread-safe. mutex_ guards the maps and is never held while the disk is written to:
+// a partition that is being created or deleted is marked busy meanwhile. The checkpoints have their
+// own mutex.
 
 #include <atomic>
+#include <condition_variable>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,6 +32,8 @@ class LogManagerImpl final : public LogManager {
   const DirectoryIdentity& identity() const override { return identity_; }
   const ShutdownState& last_shutdown() const override { return last_shutdown_; }
   std::vector<TopicPartition> Partitions() const override;
+  size_t LogCount() const override;
+  bool Holds(const TopicPartition& partition) const override;
   Result<std::shared_ptr<Log>> GetOrCreate(const TopicPartition& partition, TopicId topic_id,
                                            const LogConfig& config) override;
   std::shared_ptr<Log> Find(const TopicPartition& partition) const override;
@@ -45,11 +50,23 @@ class LogManagerImpl final : public LogManager {
     TopicId topic_id;
   };
 
+  // While it lives the partition is this thread's to create or delete.
+  class Claim {
+   public:
+    Claim(LogManagerImpl& manager, TopicPartition partition);
+    ~Claim();
+
+   private:
+    LogManagerImpl& manager_;
+    const TopicPartition partition_;
+  };
+
   FileSystem& fs() const { return *options_.file_system; }
   std::string PathOf(const TopicPartition& partition) const {
     return options_.directory + "/" + partition.ToString();
   }
   LogOptions OptionsFor(const TopicPartition& partition, TopicId topic_id, const LogConfig& config);
+  Status AdoptTopicId(const TopicPartition& partition, TopicId topic_id);
   Result<TopicId> StoredTopicId(const TopicPartition& partition) const;
   Result<Hosted> OpenFound(const TopicPartition& partition);
   void OpenAll(const std::vector<TopicPartition>& found);
@@ -59,12 +76,15 @@ class LogManagerImpl final : public LogManager {
   const LogManagerOptions options_;
   const DirectoryIdentity identity_;
   const std::unique_ptr<FileLock> lock_;
+  const std::shared_ptr<FileCache> files_;
   Checkpoints checkpoints_;
   ShutdownState last_shutdown_;
   mutable std::mutex mutex_;
   std::map<TopicPartition, Hosted> logs_;     // guarded by mutex_
   std::map<TopicPartition, Status> damaged_;  // guarded by mutex_
-  uint64_t next_deletion_ = 1;                // guarded by mutex_
+  std::set<TopicPartition> busy_;             // guarded by mutex_
+  std::condition_variable idle_;              // of a partition that was busy
+  std::atomic<uint64_t> next_deletion_ = 1;
   BackgroundWorker worker_;                   // last: its thread ends first
 };
 

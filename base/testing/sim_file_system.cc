@@ -121,8 +121,23 @@ struct SimFileSystem::State {
   std::vector<FileFault> faults;
   std::set<std::string> locks;
   uint64_t generation = 0;  // counts the ends of processes; files and locks of older ones are dead
-  uint64_t capacity_bytes = UINT64_MAX;
+  std::map<std::string, uint64_t> capacities;  // in bytes, by the directory that is a disk
   FileSystemCounts counts;
+
+  // The deepest disk that holds `path`; all of it without a limit.
+  DiskSpace SpaceOf(const std::string& path) {
+    DiskSpace space{.total_bytes = UINT64_MAX, .free_bytes = UINT64_MAX};
+    size_t depth = 0;
+    for (const auto& [disk, capacity] : capacities) {
+      if (!path.starts_with(disk) || disk.size() < depth) continue;
+      const NodePtr node = disk.empty() ? root : Find(disk);
+      if (node == nullptr) continue;
+      depth = disk.size();
+      space = {.total_bytes = capacity, .free_bytes = capacity};
+      space.free_bytes -= std::min(BytesBelow(*node), capacity);
+    }
+    return space;
+  }
 
   Status Fault(FileOperation operation, const std::string& path) {
     for (FileFault& fault : faults) {
@@ -267,12 +282,9 @@ class SimFile final : public File {
   Status WriteParts(uint64_t offset, std::span<const std::string_view> parts) override {
     std::lock_guard guard(state_->mutex);
     SLUICE_RETURN_IF_ERROR(CheckWritable(FileOperation::kWrite));
-    uint64_t room = UINT64_MAX;
-    if (state_->capacity_bytes != UINT64_MAX) {
-      const uint64_t used = BytesBelow(*state_->root);
-      const uint64_t free = state_->capacity_bytes - std::min(used, state_->capacity_bytes);
-      room = node_->content.size() + free;  // the size that this file may reach
-    }
+    uint64_t room = state_->SpaceOf(path_).free_bytes;
+    // The size that this file may reach.
+    if (room != UINT64_MAX) room += node_->content.size();
     for (const std::string_view part : parts) {
       const uint64_t fits = std::min<uint64_t>(part.size(), room - std::min(room, offset));
       if (fits > 0 && offset + fits > node_->content.size()) node_->Resize(offset + fits);
@@ -516,9 +528,10 @@ Result<DiskSpace> SimFileSystem::Space(const std::string& path) {
     return Status::NotFound("cannot read the space of " + path + ": No such file or directory");
   }
   constexpr uint64_t kUnlimited = uint64_t{1} << 40;
-  const uint64_t total = std::min(state_->capacity_bytes, kUnlimited);
+  const DiskSpace space = state_->SpaceOf(path);
+  if (space.total_bytes != UINT64_MAX) return space;
   const uint64_t used = BytesBelow(*state_->root);
-  return DiskSpace{.total_bytes = total, .free_bytes = total - std::min(used, total)};
+  return DiskSpace{.total_bytes = kUnlimited, .free_bytes = kUnlimited - std::min(used, kUnlimited)};
 }
 
 void SimFileSystem::Crash(Random& random) {
@@ -543,9 +556,9 @@ void SimFileSystem::ClearFaults() {
   state_->faults.clear();
 }
 
-void SimFileSystem::set_capacity_bytes(uint64_t capacity) {
+void SimFileSystem::set_capacity_bytes(uint64_t capacity, const std::string& below) {
   std::lock_guard guard(state_->mutex);
-  state_->capacity_bytes = capacity;
+  state_->capacities[below] = capacity;
 }
 
 void SimFileSystem::FlipBit(const std::string& path, uint64_t offset, int bit) {

@@ -89,8 +89,8 @@ class SimFileSystem final : public FileSystem {
   void InjectFault(FileFault fault);
   void ClearFaults();
   // The disk holds this many bytes of files; a write that would pass it is cut short with
-  // kDiskFull.
-  void set_capacity_bytes(uint64_t capacity);
+  // kDiskFull. `below`: a directory that is a disk of its own.
+  void set_capacity_bytes(uint64_t capacity, const std::string& below = "");
   // Turns over one bit of the stored file, synced and all. CHECKs that the byte exists.
   void FlipBit(const std::string& path, uint64_t offset, int bit);
   FileSystemCounts counts() const;

@@ -1,0 +1,101 @@
+#pragma once
+// DirectoryState: how one log directory stands: online or failed, and how much room it has. Shared
+// by the LogDirectories that keeps it true and the replicas in it, which look at it on every
+// append.
+//
+// Thread rule: path, id and last_shutdown are constant once the directory is in service; everything
+// else is atomic or locked.
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "base/file_system.h"
+#include "base/status.h"
+#include "base/uuid.h"
+#include "storage/log_manager.h"
+
+namespace sluice::storage {
+
+// How full a directory's file system is.
+enum class SpaceLevel {
+  kAmple,
+  kLow,   // below the soft mark: producers are slowed down
+  kFull,  // below the hard mark: nothing is appended
+};
+
+// Below which free bytes a directory is low, and full. A soft mark below the hard one counts as the
+// hard one.
+struct SpaceMarks {
+  uint64_t soft_bytes = 0;
+  uint64_t hard_bytes = 0;
+
+  SpaceLevel LevelOf(uint64_t free_bytes) const {
+    if (free_bytes < hard_bytes) return SpaceLevel::kFull;
+    return free_bytes < soft_bytes ? SpaceLevel::kLow : SpaceLevel::kAmple;
+  }
+};
+
+class DirectoryState {
+ public:
+  explicit DirectoryState(std::string path) : path_(std::move(path)) {}
+
+  const std::string& path() const { return path_; }
+  // Zero when meta.properties could not be read.
+  const Uuid& id() const { return id_; }
+  const ShutdownState& last_shutdown() const { return last_shutdown_; }
+
+  bool online() const { return online_.load(std::memory_order_relaxed); }
+  // Empty while online.
+  std::string failure() const {
+    std::lock_guard lock(mutex_);
+    return failure_;
+  }
+  SpaceLevel level() const { return level_.load(std::memory_order_relaxed); }
+  // Between 0 at the soft mark and 1 at the hard one: how hard to slow down.
+  double pressure() const { return pressure_.load(std::memory_order_relaxed); }
+  uint64_t free_bytes() const { return free_bytes_.load(std::memory_order_relaxed); }
+  uint64_t total_bytes() const { return total_bytes_.load(std::memory_order_relaxed); }
+
+  // For LogDirectories.
+  void Identify(const Uuid& id) { id_ = id; }
+  void PutOnline(const ShutdownState& last_shutdown) {
+    last_shutdown_ = last_shutdown;
+    online_ = true;
+  }
+  // False when it was offline already.
+  bool PutOffline(const Status& why) {
+    std::lock_guard lock(mutex_);
+    const bool was_online = online_.exchange(false);
+    if (failure_.empty()) failure_ = why.message();
+    return was_online;
+  }
+  void SetSpace(const DiskSpace& space, const SpaceMarks& marks) {
+    free_bytes_ = space.free_bytes;
+    total_bytes_ = space.total_bytes;
+    level_ = marks.LevelOf(space.free_bytes);
+    double pressure = 0;
+    if (level_ == SpaceLevel::kFull) pressure = 1;
+    if (level_ == SpaceLevel::kLow) {
+      pressure = static_cast<double>(marks.soft_bytes - space.free_bytes) /
+                 static_cast<double>(marks.soft_bytes - marks.hard_bytes);
+    }
+    pressure_ = pressure;
+  }
+
+ private:
+  const std::string path_;
+  Uuid id_;
+  ShutdownState last_shutdown_;
+  std::atomic<bool> online_{false};
+  std::atomic<SpaceLevel> level_{SpaceLevel::kAmple};
+  std::atomic<double> pressure_{0};
+  std::atomic<uint64_t> free_bytes_{0};
+  std::atomic<uint64_t> total_bytes_{0};
+  mutable std::mutex mutex_;
+  std::string failure_;  // guarded by mutex_
+};
+
+}  // namespace sluice::storage

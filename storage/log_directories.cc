@@ -1,0 +1,311 @@
+#include "storage/log_directories.h"
+
+#include <algorithm>
+#include <set>
+
+#include "storage/meta_properties.h"
+
+namespace sluice::storage {
+namespace {
+
+// Directories of one file system differ by what was written between two looks at it.
+constexpr uint64_t kSameSpaceFraction = 100;
+
+bool Same(const TopicId& stored, const TopicId& wanted) {
+  return stored.IsZero() || stored == wanted;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LogDirectories>> LogDirectories::Open(LogDirectoriesOptions options) {
+  CHECK(options.file_system != nullptr && options.clock != nullptr && options.random != nullptr);
+  CHECK(!options.directories.empty());
+  std::unique_ptr<LogDirectories> logs(new LogDirectories(std::move(options)));
+  SLUICE_RETURN_IF_ERROR(logs->OpenAll());
+  return logs;
+}
+
+LogDirectories::LogDirectories(LogDirectoriesOptions options) : options_(std::move(options)) {}
+
+LogDirectories::~LogDirectories() = default;
+
+Status LogDirectories::OpenAll() {
+  std::set<std::string> paths;
+  for (const std::string& path : options_.directories) {
+    if (!paths.insert(path).second)
+      return Status::InvalidArgument("log.dirs names " + path + " twice");
+    directories_.push_back({std::make_shared<DirectoryState>(path), nullptr});
+    states_.push_back(directories_.back().state);
+  }
+  for (Directory& directory : directories_) {
+    const Status opened = OpenOne(directory);
+    if (opened.ok()) continue;
+    // A wrong directory is the operator's mistake, a failed one only takes its replicas away.
+    const bool failed = opened.code() == StatusCode::kIoError ||
+                        opened.code() == StatusCode::kDiskFull ||
+                        opened.code() == StatusCode::kCorruption;
+    if (&directory == &directories_.front() || !failed) return opened;
+    LOG(ERROR) << "log directory " << directory.state->path()
+               << " is offline, and its replicas with it: " << opened.ToString();
+    directory.state->PutOffline(opened);
+  }
+  SLUICE_RETURN_IF_ERROR(CheckDuplicates());
+  RefreshSpace();
+  return Status::Ok();
+}
+
+// Who the directory belongs to; one that is new is formatted for this node.
+Result<DirectoryIdentity> LogDirectories::Identify(const std::string& path, bool first) const {
+  SLUICE_ASSIGN_OR_RETURN(const auto found, LogManager::ReadIdentity(*options_.file_system, path));
+  if (found) return *found;
+  if (first) {
+    return Status::NotFound(path + " is not formatted: it has no " +
+                            std::string(kMetaPropertiesName));
+  }
+  DirectoryIdentity identity = identity_;
+  identity.directory_id = Uuid::Generate(*options_.random);
+  SLUICE_RETURN_IF_ERROR(LogManager::Format(*options_.file_system, path, identity));
+  LOG(INFO) << "new log directory " << path << " formatted with id "
+            << identity.directory_id.ToString();
+  return identity;
+}
+
+Status LogDirectories::OpenOne(Directory& directory) {
+  const bool first = &directory == &directories_.front();
+  const std::string& path = directory.state->path();
+  SLUICE_ASSIGN_OR_RETURN(const DirectoryIdentity identity, Identify(path, first));
+  if (first) identity_ = identity;
+  if (identity.cluster_id != identity_.cluster_id || identity.node_id != identity_.node_id) {
+    return Status::InvalidArgument(
+        path + " belongs to node " + std::to_string(identity.node_id.value()) + " of cluster " +
+        identity.cluster_id + ", but " + options_.directories[0] + " to node " +
+        std::to_string(identity_.node_id.value()) + " of cluster " + identity_.cluster_id);
+  }
+  for (const DirectoryPtr& other : states_) {
+    if (other != directory.state && other->id() == identity.directory_id) {
+      return Status::InvalidArgument(path + " and " + other->path() + " have the same id, " +
+                                     identity.directory_id.ToString() +
+                                     ": one is a copy of the other");
+    }
+  }
+  directory.state->Identify(identity.directory_id);
+  LogManagerOptions options;
+  options.directory = path;
+  options.file_system = options_.file_system;
+  options.clock = options_.clock;
+  options.config = options_.config;
+  options.recovery_threads = options_.recovery_threads;
+  options.host_restarted = options_.host_restarted != nullptr && options_.host_restarted(path);
+  options.run_later = options_.run_later;
+  SLUICE_ASSIGN_OR_RETURN(directory.manager, LogManager::Open(std::move(options)));
+  directory.state->PutOnline(directory.manager->last_shutdown());
+  return Status::Ok();
+}
+
+Status LogDirectories::CheckDuplicates() const {
+  std::map<TopicPartition, const Directory*> found;
+  for (const Directory& directory : directories_) {
+    if (!Online(directory)) continue;
+    std::vector<TopicPartition> names = directory.manager->Partitions();
+    for (const auto& [name, damage] : directory.manager->DamagedLogs()) names.push_back(name);
+    for (const TopicPartition& name : names) {
+      const auto [other, added] = found.emplace(name, &directory);
+      if (added) continue;
+      const TopicId here = directory.manager->TopicIdOf(name);
+      const TopicId there = other->second->manager->TopicIdOf(name);
+      // A topic that was deleted and made again while one of its directories was away: the image
+      // tells which is the old one.
+      if (!here.IsZero() && !there.IsZero() && here != there) continue;
+      return Status::InvalidArgument("two log directories hold " + name.ToString() + ": " +
+                                     other->second->state->path() + "/" + name.ToString() +
+                                     " and " + directory.state->path() + "/" + name.ToString() +
+                                     "; move away the one that is not to be used");
+    }
+  }
+  return Status::Ok();
+}
+
+std::vector<Uuid> LogDirectories::OnlineIds() const {
+  std::vector<Uuid> ids;
+  for (const DirectoryPtr& state : states_) {
+    if (state->online()) ids.push_back(state->id());
+  }
+  return ids;
+}
+
+std::map<TopicPartition, Status> LogDirectories::DamagedLogs() const {
+  std::map<TopicPartition, Status> damaged;
+  for (const Directory& directory : directories_) {
+    if (Online(directory)) damaged.merge(directory.manager->DamagedLogs());
+  }
+  return damaged;
+}
+
+std::vector<TopicPartition> LogDirectories::Partitions() const {
+  std::set<TopicPartition> partitions;
+  for (const Directory& directory : directories_) {
+    if (!Online(directory)) continue;
+    for (TopicPartition& partition : directory.manager->Partitions())
+      partitions.insert(std::move(partition));
+  }
+  return {partitions.begin(), partitions.end()};
+}
+
+const LogDirectories::Directory* LogDirectories::Holder(const TopicPartition& partition) const {
+  for (const Directory& directory : directories_) {
+    if (Online(directory) && directory.manager->Holds(partition)) return &directory;
+  }
+  return nullptr;
+}
+
+std::shared_ptr<Log> LogDirectories::Find(const TopicPartition& partition) const {
+  const Directory* holder = Holder(partition);
+  return holder == nullptr ? nullptr : holder->manager->Find(partition);
+}
+
+DirectoryPtr LogDirectories::DirectoryOf(const TopicPartition& partition) const {
+  const Directory* holder = Holder(partition);
+  return holder == nullptr ? nullptr : holder->state;
+}
+
+void LogDirectories::DeleteOtherTopics(const ReplicaSpec& spec) {
+  for (const Directory& directory : directories_) {
+    if (!Online(directory) || !directory.manager->Holds(spec.partition)) continue;
+    const TopicId stored = directory.manager->TopicIdOf(spec.partition);
+    if (Same(stored, spec.topic_id)) continue;
+    LOG(INFO) << directory.state->path() << "/" << spec.partition.ToString()
+              << " belongs to the deleted topic " << stored << " of that name: removing its log";
+    if (const Status deleted = directory.manager->Delete(spec.partition); !deleted.ok())
+      LOG(ERROR) << "removing " << spec.partition.ToString() << ": " << deleted.ToString();
+  }
+}
+
+PlacedLog LogDirectories::GetOrCreate(const ReplicaSpec& spec) {
+  DeleteOtherTopics(spec);
+  const Directory* directory = Holder(spec.partition);
+  if (directory == nullptr) {
+    const Result<const Directory*> chosen = Choose(spec);
+    if (!chosen.ok()) return {nullptr, chosen.status()};
+    directory = *chosen;
+  }
+  return {directory->state,
+          directory->manager->GetOrCreate(spec.partition, spec.topic_id, spec.config)};
+}
+
+// No directory online has it.
+Result<const LogDirectories::Directory*> LogDirectories::Choose(const ReplicaSpec& spec) const {
+  bool any_offline = false;
+  for (const Directory& directory : directories_) {
+    const bool online = Online(directory);
+    any_offline = any_offline || !online;
+    if (spec.directory.IsZero() || spec.directory != directory.state->id()) continue;
+    if (online) return &directory;
+    return Status::Unavailable("its log directory " + directory.state->path() +
+                               " is offline: " + directory.state->failure());
+  }
+  if (spec.is_new || !any_offline) return DirectoryWithMostSpace();
+  // It may be in the one that is away: metadata that names no directory, or one that is not known
+  // here, proves nothing while a directory could not even be asked for its id.
+  const bool all_known = std::all_of(states_.begin(), states_.end(), [](const DirectoryPtr& state) {
+    return !state->id().IsZero();
+  });
+  if (!spec.directory.IsZero() && all_known) return DirectoryWithMostSpace();
+  return Status::Unavailable("a log directory is offline that may hold it");
+}
+
+Result<const LogDirectories::Directory*> LogDirectories::DirectoryWithMostSpace() const {
+  uint64_t most_bytes = 0;
+  for (const Directory& directory : directories_) {
+    if (Online(directory)) most_bytes = std::max(most_bytes, directory.state->free_bytes());
+  }
+  const Directory* best = nullptr;
+  size_t fewest = 0;
+  for (const Directory& directory : directories_) {
+    const uint64_t free_bytes = directory.state->free_bytes();
+    if (!Online(directory) || free_bytes < most_bytes - most_bytes / kSameSpaceFraction) continue;
+    const size_t count = directory.manager->LogCount();
+    if (best != nullptr && count >= fewest) continue;
+    best = &directory;
+    fewest = count;
+  }
+  if (best == nullptr) return Status::Unavailable("no log directory is online");
+  return best;
+}
+
+Status LogDirectories::Delete(const TopicPartition& partition) {
+  Status outcome = Status::NotFound("no log directory online has " + partition.ToString());
+  for (const Directory& directory : directories_) {
+    if (Online(directory) && directory.manager->Holds(partition))
+      outcome = directory.manager->Delete(partition);
+  }
+  return outcome;
+}
+
+bool LogDirectories::PutOffline(const DirectoryPtr& directory, const Status& why) {
+  for (const Directory& own : directories_) {
+    if (own.state != directory) continue;
+    if (!own.state->PutOffline(why)) return false;
+    LOG(ERROR) << "log directory " << own.state->path()
+               << " has failed, and is offline until the next start: " << why.ToString();
+    return true;
+  }
+  return false;
+}
+
+bool LogDirectories::AnyOnline() const {
+  return std::any_of(states_.begin(), states_.end(),
+                     [](const DirectoryPtr& state) { return state->online(); });
+}
+
+void LogDirectories::RefreshSpace() {
+  for (const Directory& directory : directories_) {
+    if (!Online(directory)) continue;
+    DirectoryState& state = *directory.state;
+    const auto space = options_.file_system->Space(state.path());
+    if (!space.ok()) {
+      // What was known stays: a disk that is really gone says so at the next write.
+      LOG(WARNING) << "free space: " << space.status().message();
+      continue;
+    }
+    const SpaceLevel before = state.level();
+    state.SetSpace(*space, options_.marks);
+    if (state.level() == before) continue;
+    const char* meaning = state.level() == SpaceLevel::kAmple ? "there is room again"
+                          : state.level() == SpaceLevel::kLow
+                              ? "producers are slowed down"
+                              : "nothing is appended to it any more";
+    LOG(WARNING) << "log directory " << state.path() << " has " << space->free_bytes
+                 << " bytes free: " << meaning;
+  }
+}
+
+std::optional<Offset> LogDirectories::CheckpointedHighWatermark(
+    const TopicPartition& partition) const {
+  const Directory* holder = Holder(partition);
+  return holder == nullptr ? std::nullopt : holder->manager->CheckpointedHighWatermark(partition);
+}
+
+std::vector<LogDirectories::Failure> LogDirectories::WriteCheckpoints(
+    const std::map<TopicPartition, Offset>& high_watermarks) {
+  std::vector<Failure> failures;
+  for (const Directory& directory : directories_) {
+    if (!Online(directory)) continue;
+    Status written = directory.manager->WriteCheckpoints(high_watermarks);
+    if (!written.ok()) failures.push_back({directory.state, std::move(written)});
+  }
+  return failures;
+}
+
+Status LogDirectories::CloseCleanly(
+    const std::map<TopicPartition, Offset>& high_watermarks,
+    const std::function<std::optional<BrokerEpoch>(const DirectoryState&)>& epoch) {
+  Status outcome;
+  for (const Directory& directory : directories_) {
+    if (!Online(directory)) continue;
+    Status closed = directory.manager->CloseCleanly(high_watermarks, epoch(*directory.state));
+    if (!closed.ok() && outcome.ok()) outcome = std::move(closed);
+  }
+  return outcome;
+}
+
+}  // namespace sluice::storage

@@ -1,0 +1,131 @@
+#pragma once
+// LogDirectories: the LogManagers of one node, one for each directory of log.dirs. It formats
+// directories that are new, places new logs, finds logs wherever they are, keeps the directories'
+// states, and goes on with the others when one fails (KIP-858's ideas).
+//
+// Invariants:
+//   1. A log is in one directory only: two that hold the same partition of one topic id are refused
+//   at opening.
+//   2. A replica whose directory is offline, or may be, is never made anew in another one
+//   (KAFKA-16234): the empty log would pass for the one that holds its records.
+//
+//   SLUICE_ASSIGN_OR_RETURN(auto logs, LogDirectories::Open({.directories = {"/disk1", "/disk2"},
+//   ...}));
+//   auto placed = logs->GetOrCreate({.partition = {"orders", PartitionIndex(0)}, ...});
+//
+// Thread rule: thread-safe, but for Open. One GetOrCreate or Delete at a time for each partition.
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "storage/directory_state.h"
+#include "storage/log_manager.h"
+
+namespace sluice::storage {
+
+struct LogDirectoriesOptions {
+  std::vector<std::string> directories;  // the first is the node's own: it must open
+  FileSystem* file_system = nullptr;     // not owned
+  const Clock* clock = nullptr;          // not owned
+  Random* random = nullptr;              // not owned; for the ids of new directories
+  LogConfig config;
+  int recovery_threads = 2;  // for each directory
+  // Whether the host was restarted since the directory was last in use; null = never.
+  std::function<bool(const std::string& directory)> host_restarted;
+  std::function<void(std::function<void()>)> run_later;  // as LogManagerOptions'
+  SpaceMarks marks;
+};
+
+using DirectoryPtr = std::shared_ptr<const DirectoryState>;
+
+// A replica to open or to make.
+struct ReplicaSpec {
+  TopicPartition partition;
+  TopicId topic_id;
+  LogConfig config;
+  Uuid directory;       // that the metadata has for it; zero = none yet
+  bool is_new = false;  // made since this broker registered: no directory can hold it already
+};
+
+struct PlacedLog {
+  DirectoryPtr directory;  // null when it was not placed
+  Result<std::shared_ptr<Log>> log = Status::Internal("not placed");
+};
+
+class LogDirectories {
+ public:
+  // kNotFound when the first directory is not formatted, kInvalidArgument when one belongs to
+  // another node or cluster or two hold the same partition. A directory without meta.properties is
+  // formatted like the first. Any but the first may fail: it is then offline.
+  static Result<std::unique_ptr<LogDirectories>> Open(LogDirectoriesOptions options);
+  ~LogDirectories();
+
+  // Of the first directory.
+  const DirectoryIdentity& identity() const { return identity_; }
+  // In the order of the configuration, those offline too.
+  const std::vector<DirectoryPtr>& directories() const { return states_; }
+  std::vector<Uuid> OnlineIds() const;
+
+  std::map<TopicPartition, Status> DamagedLogs() const;
+  std::vector<TopicPartition> Partitions() const;
+  std::shared_ptr<Log> Find(const TopicPartition& partition) const;
+  // Null when no directory online has it.
+  DirectoryPtr DirectoryOf(const TopicPartition& partition) const;
+  // The log where it is; else a new one in the directory with the most free space (within a
+  // hundredth of it: the one with the fewest logs). A log of that name that belongs to another
+  // topic id is removed first. kUnavailable when a directory is offline that may hold it.
+  PlacedLog GetOrCreate(const ReplicaSpec& spec);
+  // From all directories online; kNotFound when none has it.
+  Status Delete(const TopicPartition& partition);
+
+  // The directory has failed: its logs stay open and unused until the end. True when it was online.
+  bool PutOffline(const DirectoryPtr& directory, const Status& why);
+  bool AnyOnline() const;
+  // Asks the file systems how much room there is. Called by a timer.
+  void RefreshSpace();
+
+  std::optional<Offset> CheckpointedHighWatermark(const TopicPartition& partition) const;
+  struct Failure {
+    DirectoryPtr directory;
+    Status status;
+  };
+  // Of each directory online; tells which failed.
+  std::vector<Failure> WriteCheckpoints(const std::map<TopicPartition, Offset>& high_watermarks);
+  // Every directory online; the first failure. `epoch` of a directory: what its marker is to hold.
+  Status CloseCleanly(
+      const std::map<TopicPartition, Offset>& high_watermarks,
+      const std::function<std::optional<BrokerEpoch>(const DirectoryState&)>& epoch);
+
+ private:
+  struct Directory {
+    std::shared_ptr<DirectoryState> state;
+    std::unique_ptr<LogManager> manager;  // null when it could not be opened
+  };
+
+  explicit LogDirectories(LogDirectoriesOptions options);
+  Status OpenAll();
+  Status OpenOne(Directory& directory);
+  Result<DirectoryIdentity> Identify(const std::string& path, bool first) const;
+  Status CheckDuplicates() const;
+  bool Online(const Directory& directory) const {
+    return directory.manager != nullptr && directory.state->online();
+  }
+  // The manager online that has the partition.
+  const Directory* Holder(const TopicPartition& partition) const;
+  void DeleteOtherTopics(const ReplicaSpec& spec);
+  Result<const Directory*> Choose(const ReplicaSpec& spec) const;
+  Result<const Directory*> DirectoryWithMostSpace() const;
+
+  const LogDirectoriesOptions options_;
+  DirectoryIdentity identity_;
+  std::vector<Directory> directories_;  // constant once open, as states_
+  std::vector<DirectoryPtr> states_;
+};
+
+}  // namespace sluice::storage

@@ -1,0 +1,274 @@
+// Several log directories as one: formatting, refusal, placement, one that fails, duplicates.
+
+#include "storage/log_directories.h"
+
+#include <gmock/gmock.h>
+
+#include "storage/testing/log_fixture.h"
+
+namespace sluice::storage {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::MakeBatch;
+using ::testing::SizeIs;
+
+constexpr char kFirst[] = "/disk1/data";
+constexpr char kSecond[] = "/disk2/data";
+
+class LogDirectoriesTest : public ::testing::Test {
+ protected:
+  LogDirectoriesTest() {
+    CHECK(LogManager::Format(fs_, kFirst, {"cluster", NodeId(3), Uuid::Generate(random_)}).ok());
+    CHECK(fs_.CreateDirectories("/disk2").ok());
+    CHECK(fs_.SyncFileSystem("/").ok());
+  }
+
+  Result<std::unique_ptr<LogDirectories>> TryOpen() {
+    LogDirectoriesOptions options;
+    options.directories = paths_;
+    options.file_system = &fs_;
+    options.clock = &clock_;
+    options.random = &random_;
+    options.marks = {.soft_bytes = 400, .hard_bytes = 200};
+    options.run_later = [](const std::function<void()>& task) { task(); };
+    return LogDirectories::Open(std::move(options));
+  }
+  void Open() {
+    logs_.reset();
+    auto logs = TryOpen();
+    ASSERT_TRUE(logs.ok()) << logs.status().ToString();
+    logs_ = std::move(*logs);
+  }
+  void Restart() {
+    logs_.reset();
+    fs_.KillProcess();
+    Open();
+  }
+  static TopicPartition Name(int partition) { return {"t", PartitionIndex(partition)}; }
+  ReplicaSpec Spec(int partition) const {
+    return {.partition = Name(partition), .topic_id = topic_id_, .config = {}, .directory = {}};
+  }
+  // The path that the log was put into, or the refusal.
+  std::string Place(const ReplicaSpec& spec) {
+    const PlacedLog placed = logs_->GetOrCreate(spec);
+    return placed.log.ok() ? placed.directory->path() : placed.log.status().message();
+  }
+  DirectoryPtr State(const std::string& path) {
+    for (const DirectoryPtr& state : logs_->directories()) {
+      if (state->path() == path) return state;
+    }
+    return nullptr;
+  }
+
+  ::sluice::testing::SimFileSystem fs_;
+  ::sluice::testing::SimClock clock_;
+  Random random_{7};
+  std::vector<std::string> paths_ = {kFirst, kSecond};
+  TopicId topic_id_ = Uuid::FromBytes("0123456789abcdef");
+  std::unique_ptr<LogDirectories> logs_;
+};
+
+TEST_F(LogDirectoriesTest, ANewDirectoryIsFormattedForTheNode) {
+  Open();
+  const auto second = LogManager::ReadIdentity(fs_, kSecond).value();
+  ASSERT_TRUE(second);
+  EXPECT_EQ(second->cluster_id, "cluster");
+  EXPECT_EQ(second->node_id, NodeId(3));
+  EXPECT_NE(second->directory_id, logs_->identity().directory_id);
+  EXPECT_THAT(logs_->OnlineIds(),
+              ElementsAre(logs_->identity().directory_id, second->directory_id));
+}
+
+TEST_F(LogDirectoriesTest, TheFirstMustBeFormatted) {
+  paths_ = {kSecond, kFirst};
+  EXPECT_EQ(TryOpen().status().code(), StatusCode::kNotFound);
+}
+
+TEST_F(LogDirectoriesTest, ADirectoryOfAnotherNodeOrClusterIsRefused) {
+  for (const DirectoryIdentity& other :
+       {DirectoryIdentity{"cluster", NodeId(4), Uuid::Generate(random_)},
+        DirectoryIdentity{"another", NodeId(3), Uuid::Generate(random_)}}) {
+    ASSERT_TRUE(fs_.RemoveAll(kSecond).ok());
+    ASSERT_TRUE(LogManager::Format(fs_, kSecond, other).ok());
+    const auto refused = TryOpen();
+    EXPECT_EQ(refused.status().code(), StatusCode::kInvalidArgument);
+    EXPECT_THAT(refused.status().message(), HasSubstr(kSecond));
+    EXPECT_THAT(refused.status().message(), HasSubstr(kFirst));
+  }
+}
+
+TEST_F(LogDirectoriesTest, ACopiedDirectoryIsRefused) {
+  const auto first = LogManager::ReadIdentity(fs_, kFirst).value();
+  ASSERT_TRUE(LogManager::Format(fs_, kSecond, *first).ok());
+  EXPECT_THAT(TryOpen().status().message(), HasSubstr("copy"));
+}
+
+TEST_F(LogDirectoriesTest, NewLogsGoWhereTheRoomIs) {
+  fs_.set_capacity_bytes(1'000'000, "/disk1");
+  fs_.set_capacity_bytes(2'000'000, "/disk2");
+  Open();
+  EXPECT_EQ(Place(Spec(0)), kSecond);
+  EXPECT_EQ(Place(Spec(1)), kSecond);
+  fs_.set_capacity_bytes(500'000, "/disk2");
+  logs_->RefreshSpace();
+  EXPECT_EQ(Place(Spec(2)), kFirst);
+  EXPECT_EQ(Place(Spec(1)), kSecond) << "a log stays where it is";
+}
+
+TEST_F(LogDirectoriesTest, WithLikeRoomTheLogsAreSpread) {
+  Open();
+  for (int i = 0; i < 10; ++i) Place(Spec(i));
+  int in_first = 0;
+  for (int i = 0; i < 10; ++i) in_first += logs_->DirectoryOf(Name(i))->path() == kFirst ? 1 : 0;
+  EXPECT_EQ(in_first, 5);
+  Restart();
+  EXPECT_THAT(logs_->Partitions(), SizeIs(10));
+}
+
+TEST_F(LogDirectoriesTest, EachDirectoryHasItsCheckpointsAndItsMarker) {
+  Open();
+  for (int i = 0; i < 2; ++i) {
+    const PlacedLog placed = logs_->GetOrCreate(Spec(i));
+    ASSERT_TRUE((*placed.log)->AppendAsLeader(MakeBatch(), LeaderEpoch(0)).ok());
+  }
+  ASSERT_TRUE(logs_
+                  ->CloseCleanly({{Name(0), Offset(1)}, {Name(1), Offset(1)}},
+                                 [](const DirectoryState&) { return BrokerEpoch(5); })
+                  .ok());
+  for (const char* path : {kFirst, kSecond}) {
+    EXPECT_TRUE(fs_.Exists(std::string(path) + "/.kafka_cleanshutdown")) << path;
+    EXPECT_THAT(ReadFile(fs_, std::string(path) + "/replication-offset-checkpoint").value(),
+                HasSubstr("0\n1\nt "))
+        << path;
+  }
+  Restart();
+  for (const DirectoryPtr& state : logs_->directories()) {
+    EXPECT_TRUE(state->last_shutdown().clean) << state->path();
+    EXPECT_EQ(state->last_shutdown().broker_epoch, 5) << state->path();
+  }
+  EXPECT_EQ(logs_->CheckpointedHighWatermark(Name(1)), Offset(1));
+}
+
+TEST_F(LogDirectoriesTest, TwoDirectoriesWithOnePartitionAreRefusedWithBothPaths) {
+  Open();
+  Place(Spec(0));
+  ASSERT_EQ(logs_->DirectoryOf(Name(0))->path(), kFirst);
+  logs_.reset();
+  fs_.KillProcess();
+  paths_ = {kSecond};
+  Open();
+  ASSERT_EQ(Place(Spec(0)), kSecond);
+  logs_.reset();
+  fs_.KillProcess();
+  paths_ = {kFirst, kSecond};
+  const auto refused = TryOpen();
+  EXPECT_EQ(refused.status().code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(refused.status().message(), HasSubstr(std::string(kFirst) + "/t-0"));
+  EXPECT_THAT(refused.status().message(), HasSubstr(std::string(kSecond) + "/t-0"));
+}
+
+TEST_F(LogDirectoriesTest, TheLogOfADeletedTopicMakesWayForTheNewOne) {
+  Open();
+  Place(Spec(0));
+  logs_->PutOffline(State(kFirst), Status::IoError("gone"));
+  ReplicaSpec again = Spec(0);
+  again.topic_id = Uuid::FromBytes("fedcba9876543210");
+  again.is_new = true;
+  ASSERT_EQ(Place(again), kSecond);
+  Restart();
+  EXPECT_EQ(Place(again), kSecond);
+  EXPECT_FALSE(fs_.Exists(std::string(kFirst) + "/t-0"));
+}
+
+TEST_F(LogDirectoriesTest, AFailedDirectoryTakesOnlyItsLogsAway) {
+  Open();
+  Place(Spec(0));
+  Place(Spec(1));
+  const DirectoryPtr second = logs_->DirectoryOf(Name(1));
+  ASSERT_EQ(second->path(), kSecond);
+  EXPECT_TRUE(logs_->PutOffline(second, Status::IoError("EIO")));
+  EXPECT_FALSE(logs_->PutOffline(second, Status::IoError("EIO again")));
+  EXPECT_EQ(second->failure(), "EIO");
+  EXPECT_THAT(logs_->Partitions(), ElementsAre(Name(0)));
+  EXPECT_EQ(logs_->Find(Name(1)), nullptr);
+  EXPECT_THAT(logs_->WriteCheckpoints({{Name(0), Offset(0)}}), IsEmpty());
+  EXPECT_TRUE(logs_->AnyOnline());
+}
+
+TEST_F(LogDirectoriesTest, ALogIsNeverMadeAnewWhileItsDirectoryIsAway) {
+  Open();
+  Place(Spec(0));
+  ReplicaSpec spec = Spec(1);
+  ASSERT_EQ(Place(spec), kSecond);
+  spec.directory = State(kSecond)->id();
+  logs_->PutOffline(State(kSecond), Status::IoError("EIO"));
+  EXPECT_THAT(Place(spec), HasSubstr(kSecond));
+  // The same where the metadata does not say yet where it is.
+  EXPECT_THAT(Place(Spec(1)), HasSubstr("offline"));
+  // What cannot be there yet is made.
+  spec = Spec(2);
+  spec.is_new = true;
+  EXPECT_EQ(Place(spec), kFirst);
+}
+
+TEST_F(LogDirectoriesTest, ADirectoryThatCannotBeOpenedIsOffline) {
+  Open();
+  Place(Spec(0));
+  ReplicaSpec spec = Spec(1);
+  ASSERT_EQ(Place(spec), kSecond);
+  spec.directory = State(kSecond)->id();
+  logs_.reset();
+  fs_.KillProcess();
+  fs_.InjectFault({.operation = ::sluice::testing::FileOperation::kOpen,
+                   .path_part = "/disk2",
+                   .status = Status::IoError("EIO"),
+                   .times = -1});
+  Open();
+  EXPECT_FALSE(State(kSecond)->online());
+  EXPECT_THAT(Place(spec), HasSubstr("offline"));
+  EXPECT_EQ(Place(Spec(0)), kFirst);
+  // It comes back, with its log.
+  fs_.ClearFaults();
+  Restart();
+  EXPECT_EQ(Place(spec), kSecond);
+}
+
+TEST_F(LogDirectoriesTest, ADirectoryTakenOutOfTheConfigurationIsGivenUp) {
+  Open();
+  Place(Spec(0));
+  ReplicaSpec spec = Spec(1);
+  ASSERT_EQ(Place(spec), kSecond);
+  spec.directory = State(kSecond)->id();
+  logs_.reset();
+  fs_.KillProcess();
+  paths_ = {kFirst};
+  Open();
+  EXPECT_EQ(Place(spec), kFirst);
+}
+
+TEST_F(LogDirectoriesTest, TheRoomLeftIsKnownByLevels) {
+  fs_.set_capacity_bytes(100'000, "/disk2");
+  Open();
+  const DirectoryPtr state = State(kSecond);
+  const uint64_t used = state->total_bytes() - state->free_bytes();
+  const auto level = [&](uint64_t free) {
+    fs_.set_capacity_bytes(used + free, "/disk2");
+    logs_->RefreshSpace();
+    EXPECT_EQ(state->free_bytes(), free);
+    return state->level();
+  };
+  EXPECT_EQ(level(400), SpaceLevel::kAmple);
+  EXPECT_EQ(state->pressure(), 0);
+  EXPECT_EQ(level(300), SpaceLevel::kLow);
+  EXPECT_DOUBLE_EQ(state->pressure(), 0.5);
+  EXPECT_EQ(level(199), SpaceLevel::kFull);
+  EXPECT_EQ(state->pressure(), 1);
+  EXPECT_EQ(level(5000), SpaceLevel::kAmple);
+  EXPECT_EQ(State(kFirst)->level(), SpaceLevel::kAmple);
+}
+
+}  // namespace
+}  // namespace sluice::storage
