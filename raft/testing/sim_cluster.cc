@@ -134,11 +134,16 @@ void SimCluster::Isolate(NodeId id) {
   }
 }
 
-void SimCluster::TellPeersRefused(NodeId id) {
+void SimCluster::TellRefused(NodeId peer, NodeId about) {
+  Node& node = *nodes_.at(peer);
+  if (node.driver == nullptr) return;
+  node.loop->RunAfter(random_.Between(1, 5),
+                      [&node, about] { node.driver->PeerLost(about, true); });
+}
+
+void SimCluster::TellPeersRefused(NodeId about) {
   for (const auto& [other, node] : nodes_) {
-    if (other == id || node->driver == nullptr) continue;
-    node->loop->RunAfter(random_.Between(1, 5),
-                         [&peer = *node, id] { peer.driver->PeerLost(id, true); });
+    if (other != about) TellRefused(other, about);
   }
 }
 

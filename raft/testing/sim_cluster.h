@@ -66,8 +66,9 @@ class SimCluster {
   // `id` can send and receive nothing.
   void Isolate(NodeId id);
   void HealNetwork() { network_.HealAll(); }
-  // After a crash: the others find the address refused.
-  void TellPeersRefused(NodeId id);
+  // `peer` finds the address of `about` refused, be that node dead or not.
+  void TellRefused(NodeId peer, NodeId about);
+  void TellPeersRefused(NodeId about);
   void SetDiskLatency(SimDiskLatency latency);
   void SetDiskLatency(NodeId id, SimDiskLatency latency) {
     nodes_.at(id)->log->set_latency(latency);
