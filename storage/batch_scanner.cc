@@ -28,7 +28,7 @@ Result<std::string_view> BatchScanner::View(uint64_t position, size_t size) {
     const size_t wanted =
         static_cast<size_t>(std::min<uint64_t>(left, std::max(size, chunk_bytes_)));
     buffer_.resize(wanted);
-    SLUICE_ASSIGN_OR_RETURN(const size_t got, file_.ReadAt(position, buffer_.data(), wanted));
+    SLUICE_ASSIGN_OR_RETURN(const size_t got, file_->ReadAt(position, buffer_.data(), wanted));
     buffer_.resize(got);
     buffer_position_ = position;
   }

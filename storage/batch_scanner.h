@@ -13,6 +13,7 @@
 // Thread rule: one owner; the file may be appended to beside it.
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -25,7 +26,13 @@ class BatchScanner {
  public:
   // `chunk_bytes`: how much is read at once; small for a lookup that ends after a few batches.
   BatchScanner(const File& file, uint64_t position, uint64_t end, size_t chunk_bytes = 65536)
-      : file_(file), next_(position), end_(end), chunk_bytes_(chunk_bytes) {}
+      : file_(&file), next_(position), end_(end), chunk_bytes_(chunk_bytes) {}
+  // Keeps the file open for as long as it walks.
+  BatchScanner(std::shared_ptr<const File> file, uint64_t position, uint64_t end,
+               size_t chunk_bytes = 65536)
+      : BatchScanner(*file, position, end, chunk_bytes) {
+    held_ = std::move(file);
+  }
 
   // Moves to the next batch; false at the end, or where the bytes are no batch that ends by `end`.
   Result<bool> Next();
@@ -41,7 +48,8 @@ class BatchScanner {
   // A view of [position, position + size), or less at the end of the file.
   Result<std::string_view> View(uint64_t position, size_t size);
 
-  const File& file_;
+  std::shared_ptr<const File> held_;
+  const File* file_;
   uint64_t next_;
   const uint64_t end_;
   const size_t chunk_bytes_;

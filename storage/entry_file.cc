@@ -4,45 +4,45 @@
 
 namespace sluice::storage {
 
-Status EntryFile::OpenFor(OpenMode mode) const {
-  if (file_ != nullptr) return Status::Ok();
-  SLUICE_ASSIGN_OR_RETURN(file_, fs_.Open(path_, mode));
-  return Status::Ok();
+Result<std::shared_ptr<File>> EntryFile::OpenFor(OpenMode mode) const {
+  if (auto open = ref_.Get()) return open;
+  return home_.cache->Open(ref_, path(), mode);
 }
 
 Result<bool> EntryFile::Load() {
   buffer_.clear();
   spilled_ = 0;
-  if (!fs_.Exists(path_)) return false;
-  SLUICE_RETURN_IF_ERROR(OpenFor(OpenMode::kReadWrite));
-  SLUICE_ASSIGN_OR_RETURN(const uint64_t size, file_->Size());
-  spilled_ = size / entry_size_;
-  return size % entry_size_ == 0;
+  const auto file = OpenFor(OpenMode::kReadWrite);
+  if (file.status().code() == StatusCode::kNotFound) return false;
+  SLUICE_RETURN_IF_ERROR(file.status());
+  SLUICE_ASSIGN_OR_RETURN(const uint64_t size, (*file)->Size());
+  spilled_ = static_cast<uint32_t>(size / entry_size());
+  return size % entry_size() == 0;
 }
 
 Status EntryFile::Append(std::string_view entry) {
-  CHECK_EQ(entry.size(), entry_size_);
+  CHECK_EQ(entry.size(), entry_size());
   buffer_.append(entry);
   if (buffer_.size() < kSpillBytes) return Status::Ok();
   const Status spilled = Spill();
-  // On a full disk the entries stay in memory and the next append tries again: the batch itself has
-  // been written.
+  // On a full disk the entries stay in memory and the next append tries again:
+  // the batch itself has been written.
   return spilled.code() == StatusCode::kDiskFull ? Status::Ok() : spilled;
 }
 
 Status EntryFile::ReadEntry(size_t index, char* out) const {
   CHECK_LT(index, count());
   if (index < spilled_) return ReadSpilled(index, 1, out);
-  std::memcpy(out, buffer_.data() + (index - spilled_) * entry_size_, entry_size_);
+  std::memcpy(out, buffer_.data() + (index - spilled_) * entry_size(), entry_size());
   return Status::Ok();
 }
 
 Status EntryFile::ReadSpilled(size_t index, size_t entries, char* out) const {
-  SLUICE_RETURN_IF_ERROR(OpenFor(OpenMode::kReadWrite));
-  const size_t wanted = entries * entry_size_;
-  SLUICE_ASSIGN_OR_RETURN(const size_t got, file_->ReadAt(index * entry_size_, out, wanted));
+  SLUICE_ASSIGN_OR_RETURN(const auto file, OpenFor(OpenMode::kReadWrite));
+  const size_t wanted = entries * entry_size();
+  SLUICE_ASSIGN_OR_RETURN(const size_t got, file->ReadAt(index * entry_size(), out, wanted));
   if (got == wanted) return Status::Ok();
-  return Status::Corruption(path_ + " ends at byte " + std::to_string(index * entry_size_ + got) +
+  return Status::Corruption(path() + " ends at byte " + std::to_string(index * entry_size() + got) +
                             ", but held " + std::to_string(spilled_) +
                             " entries when it was opened");
 }
@@ -50,36 +50,38 @@ Status EntryFile::ReadSpilled(size_t index, size_t entries, char* out) const {
 Status EntryFile::Shrink(size_t count) {
   if (count >= this->count()) return Status::Ok();
   if (count >= spilled_) {
-    buffer_.resize((count - spilled_) * entry_size_);
+    buffer_.resize((count - spilled_) * entry_size());
     return Status::Ok();
   }
   buffer_.clear();
-  SLUICE_RETURN_IF_ERROR(OpenFor(OpenMode::kReadWrite));
-  SLUICE_RETURN_IF_ERROR(file_->Truncate(count * entry_size_));
-  spilled_ = count;
+  SLUICE_ASSIGN_OR_RETURN(const auto file, OpenFor(OpenMode::kReadWrite));
+  SLUICE_RETURN_IF_ERROR(file->Truncate(count * entry_size()));
+  spilled_ = static_cast<uint32_t>(count);
   return Status::Ok();
 }
 
 Status EntryFile::Clear() {
   buffer_.clear();
   spilled_ = 0;
-  if (!fs_.Exists(path_)) return Status::Ok();
-  SLUICE_RETURN_IF_ERROR(OpenFor(OpenMode::kReadWrite));
-  return file_->Truncate(0);
+  const auto file = OpenFor(OpenMode::kReadWrite);
+  if (file.status().code() == StatusCode::kNotFound) return Status::Ok();
+  SLUICE_RETURN_IF_ERROR(file.status());
+  return (*file)->Truncate(0);
 }
 
 Status EntryFile::Spill() {
-  SLUICE_RETURN_IF_ERROR(OpenFor(OpenMode::kCreate));
+  SLUICE_ASSIGN_OR_RETURN(const auto file, OpenFor(OpenMode::kCreate));
   if (buffer_.empty()) return Status::Ok();
-  SLUICE_RETURN_IF_ERROR(file_->WriteAt(spilled_ * entry_size_, buffer_));
-  spilled_ += buffer_.size() / entry_size_;
+  SLUICE_RETURN_IF_ERROR(file->WriteAt(uint64_t{spilled_} * entry_size(), buffer_));
+  spilled_ += static_cast<uint32_t>(buffer_.size() / entry_size());
   buffer_.clear();
   return Status::Ok();
 }
 
 Result<std::shared_ptr<File>> EntryFile::Complete() {
   SLUICE_RETURN_IF_ERROR(Spill());
-  return file_;
+  std::string().swap(buffer_);
+  return OpenFor(OpenMode::kReadWrite);
 }
 
 }  // namespace sluice::storage

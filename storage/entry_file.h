@@ -1,8 +1,12 @@
 #pragma once
-// EntryFile: a file of equally long entries that only grows at its end: what the offset index and
-// the time index are made of. New entries gather in memory and go out 4 KiB at a time, on Spill and
-// at a roll, so that an append costs no second system call; a crash loses only entries that
-// recovery rebuilds. Nothing is mapped and nothing old is held in memory: searches read the file.
+// EntryFile: a file of equally long entries that only grows at its end: what
+// the offset index and the time index are made of. New entries gather in memory
+// and go out 4 KiB at a time, on Spill and at a roll, so that an append costs
+// no second system call; a crash loses only entries that recovery rebuilds.
+// Nothing is mapped and nothing old is held in memory: searches read the file,
+// which the log's FileCache opens for as long as it is used. A writeback that
+// fails while it is closed may go unnoticed: the entries are then wrong or
+// missing, which loading checks, and the log has all that they say.
 //
 // Thread rule: as its segment: guarded by the log's owner.
 
@@ -11,20 +15,29 @@
 #include <string>
 #include <string_view>
 
-#include "base/file_system.h"
+#include "storage/segment_home.h"
 
 namespace sluice::storage {
 
 class EntryFile {
  public:
-  EntryFile(FileSystem& fs, std::string path, size_t entry_size)
-      : fs_(fs), path_(std::move(path)), entry_size_(entry_size) {}
+  struct Kind {
+    std::string_view suffix;
+    uint8_t entry_size;
+  };
+  // `home` outlives it.
+  EntryFile(const SegmentHome& home, Offset base, const Kind& kind)
+      : home_(home), base_(base), kind_(kind) {}
+  EntryFile(const EntryFile&) = delete;
+  EntryFile& operator=(const EntryFile&) = delete;
+  ~EntryFile() { home_.cache->Forget(ref_); }
 
-  // Learns what the file holds. False when there is no file, or its size is no multiple of the
-  // entry size.
+  // Learns what the file holds. False when there is no file, or its size is no
+  // multiple of the entry size.
   Result<bool> Load();
-  size_t count() const { return spilled_ + buffer_.size() / entry_size_; }
-  const std::string& path() const { return path_; }
+  size_t count() const { return spilled_ + buffer_.size() / entry_size(); }
+  Offset base() const { return base_; }
+  std::string path() const { return home_.PathOf(base_, kind_.suffix); }
 
   Status Append(std::string_view entry);
   // Copies entry `index` (below count()) to `out`.
@@ -35,23 +48,21 @@ class EntryFile {
   Status Clear();
   // Writes what is buffered; the file exists afterwards even when it is empty.
   Status Spill();
-  // Spill, then the open file, for a flush to sync.
+  // Spill, then the open file, for a flush to sync. No more entries are
+  // awaited.
   Result<std::shared_ptr<File>> Complete();
-  // Lets go of the descriptor; the next use opens it again. What is buffered must have been
-  // spilled.
-  void CloseDescriptor() { file_.reset(); }
 
-  // The number of leading entries for which `holds(entry)` is true; entries must be partitioned by
-  // it.
+  // The number of leading entries for which `holds(entry)` is true; entries
+  // must be partitioned by it.
   template <typename Predicate>
   Result<size_t> CountWhile(Predicate holds) const {
-    const size_t buffered = buffer_.size() / entry_size_;
+    const size_t buffered = buffer_.size() / entry_size();
     if (buffered > 0 && (spilled_ == 0 || holds(buffer_.data()))) {
       return spilled_ + CountIn(buffer_.data(), buffered, holds);
     }
     size_t low = 0, high = spilled_;
     char block[kBlockBytes];
-    const size_t block_entries = kBlockBytes / entry_size_;
+    const size_t block_entries = kBlockBytes / entry_size();
     while (high - low > block_entries) {
       const size_t middle = low + (high - low) / 2;
       if (Status read = ReadSpilled(middle, 1, block); !read.ok()) return read;
@@ -75,22 +86,23 @@ class EntryFile {
     size_t low = 0, high = count;
     while (low < high) {
       const size_t middle = low + (high - low) / 2;
-      if (holds(entries + middle * entry_size_))
+      if (holds(entries + middle * entry_size()))
         low = middle + 1;
       else
         high = middle;
     }
     return low;
   }
+  size_t entry_size() const { return kind_.entry_size; }
   Status ReadSpilled(size_t index, size_t entries, char* out) const;
-  Status OpenFor(OpenMode mode) const;
+  Result<std::shared_ptr<File>> OpenFor(OpenMode mode) const;
 
-  FileSystem& fs_;
-  const std::string path_;
-  const size_t entry_size_;
-  mutable std::shared_ptr<File> file_;  // opened at first need
-  size_t spilled_ = 0;                  // entries in the file
-  std::string buffer_;                  // entries after those
+  const SegmentHome& home_;
+  const Offset base_;
+  const Kind& kind_;
+  mutable FileCache::Ref ref_;
+  uint32_t spilled_ = 0;  // entries in the file
+  std::string buffer_;    // entries after those
 };
 
 }  // namespace sluice::storage

@@ -1,5 +1,5 @@
-// The two indexes against a naive map: every lookup, across the border between file and memory,
-// after truncation and reopening.
+// The two indexes against a naive map: every lookup, across the border between
+// file and memory, after truncation and reopening.
 
 #include <gtest/gtest.h>
 
@@ -19,10 +19,13 @@ class IndexTest : public ::testing::Test {
  protected:
   IndexTest() { CHECK(fs_.CreateDirectories("/log").ok()); }
   ::sluice::testing::SimFileSystem fs_;
+  const SegmentHome home_{"/log", std::make_shared<FileCache>(fs_)};
+  const std::string offset_path_ = home_.PathOf(kBase, kIndexSuffix);
+  const std::string time_path_ = home_.PathOf(kBase, kTimeIndexSuffix);
 };
 
 TEST_F(IndexTest, OffsetLookupsAreThoseOfAMap) {
-  OffsetIndex index(fs_, "/log/i", kBase);
+  OffsetIndex index(home_, kBase);
   std::map<int64_t, uint32_t> twin;
   Random random(1);
   int64_t offset = kBase.value();
@@ -56,7 +59,7 @@ TEST_F(IndexTest, OffsetLookupsAreThoseOfAMap) {
     check();
   }
   ASSERT_TRUE(index.file().Spill().ok());
-  OffsetIndex reopened(fs_, "/log/i", kBase);
+  OffsetIndex reopened(home_, kBase);
   EXPECT_TRUE(reopened.Load(position + 1).value());
   EXPECT_EQ(reopened.count(), twin.size());
   EXPECT_EQ(reopened.last().position, position);
@@ -64,7 +67,7 @@ TEST_F(IndexTest, OffsetLookupsAreThoseOfAMap) {
 }
 
 TEST_F(IndexTest, TimeLookupsAreThoseOfAMap) {
-  TimeIndex index(fs_, "/log/t", kBase);
+  TimeIndex index(home_, kBase);
   std::map<int64_t, int64_t> twin;
   Random random(2);
   int64_t time = 5000, offset = kBase.value();
@@ -89,27 +92,27 @@ TEST_F(IndexTest, TimeLookupsAreThoseOfAMap) {
 }
 
 TEST_F(IndexTest, TheBytesAreKafkas) {
-  OffsetIndex offsets(fs_, "/log/i", kBase);
-  TimeIndex times(fs_, "/log/t", kBase);
+  OffsetIndex offsets(home_, kBase);
+  TimeIndex times(home_, kBase);
   ASSERT_TRUE(offsets.Append({Offset(1258), 0x01020304}).ok() && offsets.file().Spill().ok());
   ASSERT_TRUE(times.MaybeAppend({0x0a0b0c0d0e, Offset(1258)}).ok() && times.file().Spill().ok());
-  EXPECT_EQ(ReadFile(fs_, "/log/i").value(), std::string("\0\0\x01\x02\x01\x02\x03\x04", 8));
-  EXPECT_EQ(ReadFile(fs_, "/log/t").value(),
+  EXPECT_EQ(ReadFile(fs_, offset_path_).value(), std::string("\0\0\x01\x02\x01\x02\x03\x04", 8));
+  EXPECT_EQ(ReadFile(fs_, time_path_).value(),
             std::string("\0\0\0\x0a\x0b\x0c\x0d\x0e\0\0\x01\x02", 12));
 }
 
 TEST_F(IndexTest, ATornFileIsNotTrusted) {
-  ASSERT_TRUE(WriteFileAtomically(fs_, "/log/i", std::string(12, '\1')).ok());
-  ASSERT_TRUE(WriteFileAtomically(fs_, "/log/t", std::string(13, '\1')).ok());
-  EXPECT_FALSE(OffsetIndex(fs_, "/log/i", kBase).Load(1 << 30).value());
-  EXPECT_FALSE(TimeIndex(fs_, "/log/t", kBase).Load().value());
-  EXPECT_FALSE(OffsetIndex(fs_, "/log/missing", kBase).Load(1 << 30).value());
+  ASSERT_TRUE(WriteFileAtomically(fs_, offset_path_, std::string(12, '\1')).ok());
+  ASSERT_TRUE(WriteFileAtomically(fs_, time_path_, std::string(13, '\1')).ok());
+  EXPECT_FALSE(OffsetIndex(home_, kBase).Load(1 << 30).value());
+  EXPECT_FALSE(TimeIndex(home_, kBase).Load().value());
+  EXPECT_FALSE(OffsetIndex(home_, kBase + 1).Load(1 << 30).value());
 }
 
 TEST_F(IndexTest, AFullDiskLosesNoEntry) {
-  OffsetIndex index(fs_, "/log/i", kBase);
+  OffsetIndex index(home_, kBase);
   fs_.InjectFault({.operation = ::sluice::testing::FileOperation::kWrite,
-                   .path_part = "/log/i",
+                   .path_part = offset_path_,
                    .status = Status::DiskFull("ENOSPC"),
                    .times = 3});
   for (int i = 1; i <= 2000; ++i)

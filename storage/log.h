@@ -32,6 +32,8 @@
 
 namespace sluice::storage {
 
+class FileCache;
+
 // The topic settings that the log obeys; names and defaults are Kafka's (kafka-features.md 3.14).
 struct LogConfig {
   int64_t segment_bytes = 1073741824;
@@ -95,6 +97,8 @@ struct LogOptions {
   LogConfig config;
   FileSystem* file_system = nullptr;  // not owned
   const Clock* clock = nullptr;       // not owned
+  // The open files of the log directory; null: one of its own.
+  std::shared_ptr<FileCache> files;
   // From recovery-point-offset-checkpoint: bytes below it were synced. The tail above it is scanned
   // at opening unless `clean`.
   Offset recovery_point{0};

@@ -76,7 +76,7 @@ Status LogImpl::Roll() {
   const Offset base = log_end_offset();
   CHECK_GT(base, active().base_offset()) << options_.directory << ": a roll of an empty segment";
   // The new file first: when the disk is full the old segment simply goes on.
-  SLUICE_ASSIGN_OR_RETURN(auto next, Segment::Create(fs(), options_.directory, base));
+  SLUICE_ASSIGN_OR_RETURN(auto next, Segment::Create(*home_, base));
   producers_.RemoveExpired(options_.clock->WallMs(), config().producer_id_expiration_ms);
   SLUICE_RETURN_IF_ERROR(SaveSnapshot());
   SLUICE_RETURN_IF_ERROR(active().Seal());

@@ -1,5 +1,5 @@
-// Durability: what a flush has to sync, what its end proves, and the small files beside the
-// segments.
+// Durability: what a flush has to sync, what its end proves, and the small
+// files beside the segments.
 
 #include <algorithm>
 
@@ -24,16 +24,23 @@ FlushTarget LogImpl::PrepareFlush() {
   for (const SealedFiles& sealed : sealed_unsynced_) {
     target.files.insert(target.files.end(), sealed.files.begin(), sealed.files.end());
   }
-  if (active().size_bytes() > 0 && active().end_offset() > flushed_offset())
-    target.files.push_back(active().file());
-  for (const auto& [path, item] : unsynced_) {
-    if (item.file != nullptr)
-      target.files.push_back(item.file);
-    else
-      target.directories.push_back(path);
+  if (active().size_bytes() > 0 && active().end_offset() > flushed_offset()) {
+    auto file = active().OpenFile();
+    // Without a capture the report of this target proves nothing.
+    if (!Checked(file.status()).ok()) return target;
+    target.files.push_back(std::move(*file));
   }
-  // Captures that nobody reported on must not pile up; one forgotten here only makes its report
-  // prove nothing.
+  for (const auto& [path, item] : unsynced_) {
+    if (item.is_directory) {
+      target.directories.push_back(path);
+      continue;
+    }
+    auto file = fs().Open(path, OpenMode::kReadWrite);
+    if (!Checked(file.status()).ok()) return target;
+    target.files.push_back(std::move(*file));
+  }
+  // Captures that nobody reported on must not pile up; one forgotten here only
+  // makes its report prove nothing.
   if (captures_.size() == kCapturesMax) captures_.erase(captures_.begin());
   captures_.push_back({target.upto, target.upto, next_sequence_});
   return target;
@@ -41,8 +48,8 @@ FlushTarget LogImpl::PrepareFlush() {
 
 void LogImpl::OnFlushed(Offset upto, const Status& outcome) {
   if (!outcome.ok()) {
-    // The kernel may have dropped the dirty pages: a later sync that succeeds proves nothing
-    // (invariant 3 of Log).
+    // The kernel may have dropped the dirty pages: a later sync that succeeds
+    // proves nothing (invariant 3 of Log).
     (void)Checked(Status::IoError("a flush failed: " + outcome.message()));
     return;
   }
@@ -53,6 +60,7 @@ void LogImpl::OnFlushed(Offset upto, const Status& outcome) {
   const uint64_t sequence = capture->sequence;
   captures_.erase(capture);
   if (proven > flushed_offset()) flushed_.store(proven.value(), std::memory_order_relaxed);
+  if (proven >= active().end_offset()) active().MarkSynced();
   std::erase_if(sealed_unsynced_, [&](const SealedFiles& sealed) {
     return sealed.sequence < sequence && sealed.end <= proven;
   });
@@ -71,13 +79,13 @@ Status LogImpl::WriteUnsynced(const std::string& path, std::string_view data) {
   SLUICE_ASSIGN_OR_RETURN(auto file, fs().Open(temporary, OpenMode::kCreateTruncate));
   SLUICE_RETURN_IF_ERROR(file->WriteAt(0, data));
   SLUICE_RETURN_IF_ERROR(fs().Rename(temporary, path));
-  unsynced_[path] = {next_sequence_++, std::move(file)};
+  unsynced_[path] = {next_sequence_++, false};
   MarkDirectoryDirty(options_.directory);
   return Status::Ok();
 }
 
 void LogImpl::MarkDirectoryDirty(const std::string& directory) {
-  unsynced_[directory] = {next_sequence_++, nullptr};
+  unsynced_[directory] = {next_sequence_++, true};
 }
 
 Status LogImpl::SaveEpochs() {

@@ -17,6 +17,7 @@ Result<std::unique_ptr<Log>> Log::Open(LogOptions options) {
 
 LogImpl::LogImpl(LogOptions options, LogState state)
     : options_(std::move(options)),
+      home_(std::move(state.home)),
       segments_(std::move(state.segments)),
       epochs_(std::move(state.epochs)),
       producers_(std::move(state.producers)),
@@ -26,7 +27,10 @@ LogImpl::LogImpl(LogOptions options, LogState state)
       size_bytes_(0),
       recovery_(std::move(state.report)),
       active_since_ms_(options_.clock->SteadyMs()) {
-  for (const auto& segment : segments_) size_bytes_ += segment->size_bytes();
+  for (const auto& segment : segments_) {
+    size_bytes_ += segment->size_bytes();
+    if (segment != segments_.back()) segment->SetSealed();
+  }
 }
 
 Status LogImpl::FinishOpening(const Opened& opened) {
@@ -38,22 +42,20 @@ Status LogImpl::FinishOpening(const Opened& opened) {
     sealed_unsynced_.push_back({next_sequence_++, segment.end_offset(), std::move(files)});
     MarkDirectoryDirty(options_.directory);  // the index files may be new
   }
-  // A process that was killed may have made the names and written the small files moments before:
-  // the next flush must not take them for durable.
+  // A process that was killed may have made the names and written the small
+  // files moments before: the next flush must not take them for durable.
   if (opened.directory_created || !options_.clean) {
     MarkDirectoryDirty(options_.directory);
     const size_t slash = options_.directory.rfind('/');
     if (slash != std::string::npos && slash > 0)
       MarkDirectoryDirty(options_.directory.substr(0, slash));
     for (const char* name : {kPartitionMetadataName, kEpochCheckpointName}) {
-      if (!fs().Exists(PathTo(name))) continue;
-      SLUICE_ASSIGN_OR_RETURN(auto file, fs().Open(PathTo(name), OpenMode::kReadWrite));
-      unsynced_[PathTo(name)] = {next_sequence_++, std::move(file)};
+      if (fs().Exists(PathTo(name))) unsynced_[PathTo(name)] = {next_sequence_++, false};
     }
   }
   if (opened.epochs_changed) SLUICE_RETURN_IF_ERROR(SaveEpochs());
-  // Checked against the id by RecoverLog; absent in a new directory, or when a crash came before
-  // its first sync.
+  // Checked against the id by RecoverLog; absent in a new directory, or when a
+  // crash came before its first sync.
   if (options_.topic_id.IsZero() || fs().Exists(PathTo(kPartitionMetadataName)))
     return Status::Ok();
   return WriteUnsynced(PathTo(kPartitionMetadataName), FormatPartitionMetadata(options_.topic_id));
@@ -62,7 +64,8 @@ Status LogImpl::FinishOpening(const Opened& opened) {
 Status LogImpl::Checked(Status status) {
   switch (status.code()) {
     case StatusCode::kOk:
-    case StatusCode::kDiskFull:  // nothing was changed; it works again when there is room
+    case StatusCode::kDiskFull:  // nothing was changed; it works again when there
+                                 // is room
     case StatusCode::kInvalidArgument:
     case StatusCode::kOutOfRange:
     case StatusCode::kFenced: return status;

@@ -1,13 +1,17 @@
 #pragma once
-// LogImpl: the Log of segment files. This header is private to storage/; the members are spread
-// over log_impl.cc (life, settings, epochs), log_append.cc, log_read.cc, log_truncate.cc and
-// log_flush.cc. Opening and recovery are recovery.h's.
+// LogImpl: the Log of segment files. This header is private to storage/; the
+// members are spread over log_impl.cc (life, settings, epochs), log_append.cc,
+// log_read.cc, log_truncate.cc and log_flush.cc. Opening and recovery are
+// recovery.h's.
 //
 // Invariants: those of Log, and
-//   1. segments_ is never empty; bases ascend; only the last (active) one grows.
-//   2. A sealed segment whose files are not known to be durable is in sealed_unsynced_.
+//   1. segments_ is never empty; bases ascend; only the last (active) one
+//   grows.
+//   2. A sealed segment whose files are not known to be durable is in
+//   sealed_unsynced_.
 //
-// Thread rule: guarded by the log's owner, but for the offsets and the size, which anyone may read.
+// Thread rule: guarded by the log's owner, but for the offsets and the size,
+// which anyone may read.
 
 #include <atomic>
 #include <map>
@@ -24,14 +28,15 @@ namespace sluice::storage {
 
 // What opening a directory found, and a LogImpl starts from.
 struct LogState {
+  std::unique_ptr<SegmentHome> home;  // of all segments
   std::vector<std::unique_ptr<Segment>> segments;
   EpochCache epochs;
   ProducerState producers;
   Offset log_start;
   Offset flushed;
-  Offset scanned_from{
-      INT64_MAX};  // segments from here on were read whole, and their indexes built in memory
-  bool epochs_changed = false;  // the file must be written again
+  Offset scanned_from{INT64_MAX};  // segments from here on were read whole, and
+                                   // their indexes built in memory
+  bool epochs_changed = false;     // the file must be written again
   bool directory_created = false;
   RecoveryReport report;
 };
@@ -71,8 +76,8 @@ class LogImpl final : public Log {
   Result<int> ApplyRetention(Offset high_watermark) override;
   Status Close() override;
 
-  // Writes what opening changed: indexes, the epoch history and partition.metadata. Once, after
-  // construction.
+  // Writes what opening changed: indexes, the epoch history and
+  // partition.metadata. Once, after construction.
   struct Opened {
     Offset scanned_from;
     bool epochs_changed;
@@ -89,7 +94,10 @@ class LogImpl final : public Log {
   // A file or directory beside the segments that the next flush has to sync.
   struct Unsynced {
     uint64_t sequence = 0;
-    std::shared_ptr<File> file;  // null for a directory
+    // Files are opened again when they are synced: were their bytes lost
+    // meanwhile, the next start finds no checksum or no such text, and does
+    // without them.
+    bool is_directory = false;
   };
   // A PrepareFlush whose OnFlushed has not come.
   struct Capture {
@@ -109,7 +117,8 @@ class LogImpl final : public Log {
   std::string PathTo(std::string_view name) const {
     return options_.directory + "/" + std::string(name);
   }
-  // Passes `status` on; an IO error or a broken promise of the disk takes the log offline for good.
+  // Passes `status` on; an IO error or a broken promise of the disk takes the
+  // log offline for good.
   Status Checked(Status status);
   Status CheckOnline() const { return offline_; }
 
@@ -136,13 +145,15 @@ class LogImpl final : public Log {
   // log_flush.cc
   Status SaveEpochs();
   Status SaveSnapshot();
-  // Writes through a temporary name, without waiting for the disk: the next flush syncs it.
+  // Writes through a temporary name, without waiting for the disk: the next
+  // flush syncs it.
   Status WriteUnsynced(const std::string& path, std::string_view data);
   void MarkDirectoryDirty(const std::string& directory);
   Status FlushNow();
   void SetEnd(Offset end);
 
   LogOptions options_;
+  const std::unique_ptr<SegmentHome> home_;  // outlives segments_
   std::vector<std::unique_ptr<Segment>> segments_;
   EpochCache epochs_;
   ProducerState producers_;

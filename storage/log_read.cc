@@ -60,7 +60,8 @@ Result<ReadResult> LogImpl::Read(Offset from, size_t size_bytes_max, Offset upto
     const auto size = static_cast<uint32_t>(
         std::min<uint64_t>(end - position, size_bytes_max - result.size_bytes));
     if (size == 0) continue;
-    result.slices.push_back({segment.file(), position, size});
+    SLUICE_ASSIGN_OR_RETURN(auto file, segment.OpenFile());
+    result.slices.push_back({std::move(file), position, size});
     result.size_bytes += size;
     if (position + size < segment.size_bytes()) break;
   }

@@ -53,7 +53,7 @@ Status LogImpl::TruncateFullyAndStartAt(Offset offset) {
   SLUICE_RETURN_IF_ERROR(Checked(RemoveSegmentsFrom(0)));
   sealed_unsynced_.clear();
   SLUICE_RETURN_IF_ERROR(Checked(RemoveSnapshots(Offset(0), Offset(INT64_MAX))));
-  auto first = Segment::Create(fs(), options_.directory, offset);
+  auto first = Segment::Create(*home_, offset);
   if (!first.ok()) {
     // No segment is left to fall back on: the log cannot go on without being opened again.
     return Checked(Status::IoError(first.status().message()));
@@ -136,7 +136,7 @@ void LogImpl::DeleteOldSegments(size_t count) {
       // A file that cannot be renamed comes back at the next start, where retention finds it again.
       if (fs().Rename(path, renamed).ok()) doomed.push_back(std::move(renamed));
     }
-    open_files.push_back(segment.file());
+    if (auto open = segment.open_file()) open_files.push_back(std::move(open));
     size_bytes_.fetch_sub(segment.size_bytes(), std::memory_order_relaxed);
   }
   const Offset first_kept = segments_[count]->base_offset();

@@ -8,14 +8,14 @@ Result<bool> OffsetIndex::Load(uint64_t log_size_bytes) {
   SLUICE_ASSIGN_OR_RETURN(const bool whole, file_.Load());
   if (!whole) return false;
   SLUICE_RETURN_IF_ERROR(RefreshLast());
-  return count() == 0 || (last_.offset >= base_ && last_.position < log_size_bytes);
+  return count() == 0 || (last_.offset >= base() && last_.position < log_size_bytes);
 }
 
 Status OffsetIndex::Append(const Entry& entry) {
   CHECK(count() == 0 || (entry.offset > last_.offset && entry.position > last_.position))
       << file_.path();
   char bytes[kEntryBytes];
-  StoreBigEndian(bytes, static_cast<int32_t>(entry.offset - base_));
+  StoreBigEndian(bytes, static_cast<int32_t>(entry.offset - base()));
   StoreBigEndian(bytes + 4, static_cast<int32_t>(entry.position));
   SLUICE_RETURN_IF_ERROR(file_.Append({bytes, sizeof bytes}));
   last_ = entry;
@@ -23,12 +23,12 @@ Status OffsetIndex::Append(const Entry& entry) {
 }
 
 Result<OffsetIndex::Entry> OffsetIndex::Floor(Offset target) const {
-  if (count() == 0) return Entry{base_, 0};
+  if (count() == 0) return Entry{base(), 0};
   if (target >= last_.offset) return last_;
   SLUICE_ASSIGN_OR_RETURN(const size_t below, file_.CountWhile([&](const char* e) {
     return Decode(e).offset <= target;
   }));
-  if (below == 0) return Entry{base_, 0};
+  if (below == 0) return Entry{base(), 0};
   return At(below - 1);
 }
 
@@ -53,11 +53,11 @@ Result<OffsetIndex::Entry> OffsetIndex::At(size_t index) const {
 }
 
 OffsetIndex::Entry OffsetIndex::Decode(const char* bytes) const {
-  return {base_ + LoadBigEndian<int32_t>(bytes), LoadBigEndian<uint32_t>(bytes + 4)};
+  return {base() + LoadBigEndian<int32_t>(bytes), LoadBigEndian<uint32_t>(bytes + 4)};
 }
 
 Status OffsetIndex::RefreshLast() {
-  last_ = Entry{base_, 0};
+  last_ = Entry{base(), 0};
   if (count() == 0) return Status::Ok();
   SLUICE_ASSIGN_OR_RETURN(last_, At(count() - 1));
   return Status::Ok();

@@ -1,7 +1,7 @@
 #pragma once
-// OffsetIndex: where the batches of one segment begin, sparsely. An entry is the last offset of a
-// batch (relative to the segment's base, int32) and the byte position at which that batch begins
-// (int32). Both ascend strictly.
+// OffsetIndex: where the batches of one segment begin, sparsely. An entry is
+// the last offset of a batch (relative to the segment's base, int32) and the
+// byte position at which that batch begins (int32). Both ascend strictly.
 //
 // Thread rule: guarded by the log's owner.
 
@@ -20,15 +20,19 @@ class OffsetIndex {
     uint32_t position = 0;  // its first byte in the .log file
   };
 
-  OffsetIndex(FileSystem& fs, std::string path, Offset base)
-      : file_(fs, std::move(path), kEntryBytes), base_(base) {}
+  static constexpr EntryFile::Kind kKind{kIndexSuffix, kEntryBytes};
 
-  // False when the file is missing or cannot be an index of a segment of `log_size_bytes`: rebuild
-  // it then.
+  // `home` outlives it.
+  OffsetIndex(const SegmentHome& home, Offset base)
+      : file_(home, base, kKind), last_(Entry{base, 0}) {}
+
+  // False when the file is missing or cannot be an index of a segment of
+  // `log_size_bytes`: rebuild it then.
   Result<bool> Load(uint64_t log_size_bytes);
   size_t count() const { return file_.count(); }
   Status Append(const Entry& entry);
-  // The last entry with offset <= `target`; the segment's start when there is none.
+  // The last entry with offset <= `target`; the segment's start when there is
+  // none.
   Result<Entry> Floor(Offset target) const;
   // The last entry, or the segment's start.
   const Entry& last() const { return last_; }
@@ -36,16 +40,16 @@ class OffsetIndex {
   Status TruncateTo(Offset offset);
   Status Clear();
   EntryFile& file() { return file_; }
-  const std::string& file_path() const { return file_.path(); }
+  std::string file_path() const { return file_.path(); }
 
  private:
+  Offset base() const { return file_.base(); }
   Result<Entry> At(size_t index) const;
   Entry Decode(const char* bytes) const;
   Status RefreshLast();
 
   EntryFile file_;
-  const Offset base_;
-  Entry last_{base_, 0};
+  Entry last_;
 };
 
 }  // namespace sluice::storage

@@ -13,9 +13,18 @@ bool EndsWith(std::string_view name, std::string_view suffix) {
   return name.size() >= suffix.size() && name.substr(name.size() - suffix.size()) == suffix;
 }
 
+Result<uint64_t> FileSize(const Segment& segment) {
+  SLUICE_ASSIGN_OR_RETURN(const auto file, segment.OpenFile());
+  return file->Size();
+}
+
 class Recovery {
  public:
-  explicit Recovery(const LogOptions& options) : options_(options), fs_(*options.file_system) {}
+  explicit Recovery(const LogOptions& options) : options_(options), fs_(*options.file_system) {
+    state_.home = std::make_unique<SegmentHome>(
+        SegmentHome{options.directory,
+                    options.files != nullptr ? options.files : std::make_shared<FileCache>(fs_)});
+  }
 
   Result<LogState> Run() {
     SLUICE_RETURN_IF_ERROR(PrepareDirectory());
@@ -41,7 +50,8 @@ class Recovery {
     }
     SLUICE_ASSIGN_OR_RETURN(const auto names, fs_.List(options_.directory));
     for (const std::string& name : names) {
-      // Deletions, and files that were being written when the last process stopped.
+      // Deletions, and files that were being written when the last process
+      // stopped.
       const bool leftover = EndsWith(name, kDeletedSuffix) || EndsWith(name, kTempSuffix);
       if (leftover) SLUICE_RETURN_IF_ERROR(fs_.Remove(PathTo(name)));
       if (auto base = ParseOffsetFileName(name, kLogSuffix)) bases_.push_back(*base);
@@ -50,7 +60,8 @@ class Recovery {
     return RemoveOrphans(names);
   }
 
-  // Indexes whose segment is gone: a crash fell between the removals of its files.
+  // Indexes whose segment is gone: a crash fell between the removals of its
+  // files.
   Status RemoveOrphans(const std::vector<std::string>& names) {
     for (const std::string& name : names) {
       for (const std::string_view suffix : {kIndexSuffix, kTimeIndexSuffix, kTxnIndexSuffix}) {
@@ -78,29 +89,25 @@ class Recovery {
     if (bases_.empty()) {
       bases_.push_back(options_.log_start_offset.value_or(Offset(0)));
       state_.directory_created = true;
-      SLUICE_ASSIGN_OR_RETURN(auto segment,
-                              Segment::Create(fs_, options_.directory, bases_.front()));
+      SLUICE_ASSIGN_OR_RETURN(auto segment, Segment::Create(*state_.home, bases_.front()));
       state_.segments.push_back(std::move(segment));
       return Status::Ok();
     }
-    for (const Offset base : bases_) {
-      SLUICE_ASSIGN_OR_RETURN(auto segment, Segment::Open(fs_, options_.directory, base));
-      state_.segments.push_back(std::move(segment));
-    }
+    for (const Offset base : bases_) state_.segments.push_back(Segment::Open(*state_.home, base));
     return Status::Ok();
   }
 
-  // Below it every byte had been synced. A log's start may pass what was synced, and takes the
-  // recovery point along: then that tells nothing.
+  // Below it every byte had been synced. A log's start may pass what was
+  // synced, and takes the recovery point along: then that tells nothing.
   Offset SyncedUpto() const {
     return options_.recovery_point > options_.log_start_offset.value_or(Offset(0))
                ? options_.recovery_point
                : Offset(0);
   }
 
-  // Whether all of segment `i` had been synced when the last process stopped, its indexes too.
-  // Where the recovery point is exactly its end, the flush may have come before the roll, and only
-  // the .log was in it.
+  // Whether all of segment `i` had been synced when the last process stopped,
+  // its indexes too. Where the recovery point is exactly its end, the flush may
+  // have come before the roll, and only the .log was in it.
   bool Trusted(size_t i) const {
     return options_.clean || (i + 1 < bases_.size() && bases_[i + 1] < SyncedUpto());
   }
@@ -160,7 +167,7 @@ class Recovery {
                                 ", so this is no torn tail. Nothing was cut");
     }
     for (size_t later = i + 1; later < state_.segments.size(); ++later) {
-      SLUICE_ASSIGN_OR_RETURN(const uint64_t size, state_.segments[later]->file()->Size());
+      SLUICE_ASSIGN_OR_RETURN(const uint64_t size, FileSize(*state_.segments[later]));
       if (size > 0) {
         return Status::Corruption(
             place + "; " + state_.segments[later]->path() +
@@ -173,7 +180,7 @@ class Recovery {
   Status CutTail(size_t i, const ScanOutcome& outcome) {
     RecoveryReport& report = state_.report;
     while (state_.segments.size() > i + 1) {
-      SLUICE_ASSIGN_OR_RETURN(const uint64_t size, state_.segments.back()->file()->Size());
+      SLUICE_ASSIGN_OR_RETURN(const uint64_t size, FileSize(*state_.segments.back()));
       report.truncated_bytes += size;
       for (const std::string& path : state_.segments.back()->FilePaths()) {
         if (fs_.Exists(path)) SLUICE_RETURN_IF_ERROR(fs_.Remove(path));
@@ -188,8 +195,8 @@ class Recovery {
                      std::to_string(segment.end_offset().value());
     LOG(WARNING) << report.message;
     SLUICE_RETURN_IF_ERROR(segment.CutTail());
-    // A segment that was removed and comes back after the next crash would lie in the middle of
-    // newer records.
+    // A segment that was removed and comes back after the next crash would lie
+    // in the middle of newer records.
     return fs_.SyncDirectory(options_.directory);
   }
 
@@ -214,8 +221,8 @@ class Recovery {
     return Status::Ok();
   }
 
-  // All that is left lies below the log's start: records that had been deleted. An unsynced tail
-  // was lost.
+  // All that is left lies below the log's start: records that had been deleted.
+  // An unsynced tail was lost.
   Status StartAgain() {
     LOG(WARNING) << options_.directory << " ends at offset " << end() << " and starts at "
                  << state_.log_start << ": it goes on empty at its start";
@@ -225,8 +232,7 @@ class Recovery {
       }
       state_.segments.pop_back();
     }
-    SLUICE_ASSIGN_OR_RETURN(auto segment,
-                            Segment::Create(fs_, options_.directory, state_.log_start));
+    SLUICE_ASSIGN_OR_RETURN(auto segment, Segment::Create(*state_.home, state_.log_start));
     state_.segments.push_back(std::move(segment));
     return fs_.SyncDirectory(options_.directory);
   }
@@ -248,7 +254,8 @@ class Recovery {
       from = Offset(0);
     }
     const auto before = state_.epochs.entries();
-    // An epoch may start at the end, where its leader has written nothing yet, but not above.
+    // An epoch may start at the end, where its leader has written nothing yet,
+    // but not above.
     state_.epochs.TruncateFromEnd(end() + 1);
     SLUICE_RETURN_IF_ERROR(ForEachBatch(state_.segments, std::max(from, state_.log_start),
                                         [&](const BatchHeader& batch, BatchScanner&) {

@@ -2,39 +2,32 @@
 
 #include <algorithm>
 
-#include "storage/file_names.h"
-
 namespace sluice::storage {
-namespace {
 
-std::string PathOf(const std::string& directory, Offset base, std::string_view suffix) {
-  return directory + "/" + OffsetFileName(base, suffix);
-}
+Segment::Segment(const SegmentHome& home, Offset base)
+    : home_(home), base_(base), offset_index_(home, base), time_index_(home, base) {}
 
-}  // namespace
+Segment::~Segment() { home_.cache->Forget(file_); }
 
-Segment::Segment(FileSystem& fs, const std::string& directory, Offset base)
-    : base_(base),
-      path_(PathOf(directory, base, kLogSuffix)),
-      offset_index_(fs, PathOf(directory, base, kIndexSuffix), base),
-      time_index_(fs, PathOf(directory, base, kTimeIndexSuffix), base) {}
-
-Result<std::unique_ptr<Segment>> Segment::Create(FileSystem& fs, const std::string& directory,
-                                                 Offset base) {
-  std::unique_ptr<Segment> segment(new Segment(fs, directory, base));
-  SLUICE_ASSIGN_OR_RETURN(segment->file_, fs.Open(segment->path_, OpenMode::kCreateTruncate));
+Result<std::unique_ptr<Segment>> Segment::Create(const SegmentHome& home, Offset base) {
+  std::unique_ptr<Segment> segment(new Segment(home, base));
+  SLUICE_RETURN_IF_ERROR(
+      home.cache->Open(segment->file_, segment->path(), OpenMode::kCreateTruncate).status());
   // Indexes left over from a segment of the same name would be appended to.
-  for (const EntryFile* index : {&segment->offset_index_.file(), &segment->time_index_.file()}) {
-    if (fs.Exists(index->path())) SLUICE_RETURN_IF_ERROR(fs.Remove(index->path()));
+  for (const std::string_view suffix : {kIndexSuffix, kTimeIndexSuffix}) {
+    const std::string path = home.PathOf(base, suffix);
+    if (home.fs().Exists(path)) SLUICE_RETURN_IF_ERROR(home.fs().Remove(path));
   }
   return segment;
 }
 
-Result<std::unique_ptr<Segment>> Segment::Open(FileSystem& fs, const std::string& directory,
-                                               Offset base) {
-  std::unique_ptr<Segment> segment(new Segment(fs, directory, base));
-  SLUICE_ASSIGN_OR_RETURN(segment->file_, fs.Open(segment->path_, OpenMode::kReadWrite));
-  return segment;
+std::unique_ptr<Segment> Segment::Open(const SegmentHome& home, Offset base) {
+  return std::unique_ptr<Segment>(new Segment(home, base));
+}
+
+Result<std::shared_ptr<File>> Segment::OpenFile() const {
+  if (auto open = file_.Get()) return open;
+  return home_.cache->Open(file_, path(), OpenMode::kReadWrite);
 }
 
 size_t Segment::index_bytes() const {
@@ -43,21 +36,22 @@ size_t Segment::index_bytes() const {
 }
 
 Result<bool> Segment::Load(int32_t index_interval_bytes) {
-  SLUICE_ASSIGN_OR_RETURN(const uint64_t file_size, file_->Size());
+  SLUICE_ASSIGN_OR_RETURN(const auto file, OpenFile());
+  SLUICE_ASSIGN_OR_RETURN(const uint64_t file_size, file->Size());
   Reset();
   written_ = file_size;
   if (file_size == 0) return true;
   SLUICE_ASSIGN_OR_RETURN(const bool offsets_fit, offset_index_.Load(file_size));
   SLUICE_ASSIGN_OR_RETURN(const bool times_fit, time_index_.Load());
   if (!offsets_fit || !times_fit || file_size > kBytesMax) return false;
-  BatchScanner first(*file_, 0, file_size, BatchHeader::kBytes);
+  BatchScanner first(file, 0, file_size, BatchHeader::kBytes);
   SLUICE_ASSIGN_OR_RETURN(const bool any, first.Next());
   if (any) first_timestamp_ms_ = first.header().max_timestamp_ms;
   if (any && first.header().base_offset < base_) return false;
 
   max_timestamp_ = time_index_.last();
   size_ = offset_index_.last().position;
-  BatchScanner tail(*file_, size_, file_size);
+  BatchScanner tail(file, size_, file_size);
   bool entry_batch =
       offset_index_.count() > 0;  // it has its entry: only what follows counts towards the next one
   while (true) {
@@ -86,7 +80,8 @@ Result<uint64_t> Segment::BeginRebuild() {
   SLUICE_RETURN_IF_ERROR(offset_index_.Clear());
   SLUICE_RETURN_IF_ERROR(time_index_.Clear());
   Reset();
-  SLUICE_ASSIGN_OR_RETURN(written_, file_->Size());
+  SLUICE_ASSIGN_OR_RETURN(const auto file, OpenFile());
+  SLUICE_ASSIGN_OR_RETURN(written_, file->Size());
   return written_;
 }
 
@@ -96,29 +91,31 @@ void Segment::Reset() {
   max_timestamp_ = {TimeIndex::kNoTimestamp, base_};
   first_timestamp_ms_.reset();
   bytes_since_index_ = 0;
-  recent_.clear();
-  recent_begin_ = 0;
+  recent_.reset();
 }
 
 Status Segment::Write(std::span<const std::string_view> parts, size_t size_bytes) {
-  CHECK_EQ(written_, size_) << path_ << ": batches were written and not noted";
-  const Status written = file_->WriteParts(size_, parts);
+  CHECK_EQ(written_, size_) << path() << ": batches were written and not noted";
+  if (unsynced_file_ == nullptr) {
+    SLUICE_ASSIGN_OR_RETURN(unsynced_file_, OpenFile());
+  }
+  const Status written = unsynced_file_->WriteParts(size_, parts);
   if (written.ok()) {
     written_ = size_ + size_bytes;
     return written;
   }
-  // Some of it may have reached the file. Left there, it would follow the next, shorter batch and
-  // look like damage.
-  if (Status cut = file_->Truncate(size_); !cut.ok()) {
-    return Status::IoError(path_ + ": " + written.message() +
+  // Some of it may have reached the file. Left there, it would follow the next,
+  // shorter batch and look like damage.
+  if (Status cut = unsynced_file_->Truncate(size_); !cut.ok()) {
+    return Status::IoError(path() + ": " + written.message() +
                            "; then cutting the rest off failed: " + cut.message());
   }
   return written;
 }
 
 Status Segment::Note(const BatchHeader& batch, int32_t index_interval_bytes) {
-  CHECK_GE(batch.base_offset, end_) << path_;
-  CHECK_LE(size_ + batch.size_bytes, kBytesMax) << path_;
+  CHECK_GE(batch.base_offset, end_) << path();
+  CHECK_LE(size_ + batch.size_bytes, kBytesMax) << path();
   const auto position = static_cast<uint32_t>(size_);
   if (!first_timestamp_ms_) first_timestamp_ms_ = batch.max_timestamp_ms;
   if (batch.max_timestamp_ms > max_timestamp_.timestamp_ms)
@@ -138,25 +135,24 @@ Status Segment::Note(const BatchHeader& batch, int32_t index_interval_bytes) {
 }
 
 void Segment::Remember(const BatchHeader& batch, uint32_t position) {
-  const BatchPlace place{batch.base_offset, batch.last_offset, position, batch.size_bytes};
-  if (recent_.size() < kRecentMax) {
-    recent_.push_back(place);
-    return;
-  }
-  recent_[recent_begin_] = place;
-  recent_begin_ = (recent_begin_ + 1) % kRecentMax;
+  if (recent_ == nullptr) recent_ = std::make_unique<Recent>();
+  recent_->Add({batch.base_offset, batch.last_offset, position, batch.size_bytes});
 }
 
-std::optional<BatchPlace> Segment::FindRecent(Offset offset) const {
-  if (recent_.empty()) return std::nullopt;
-  const auto at = [&](size_t i) -> const BatchPlace& {
-    return recent_[(recent_begin_ + i) % recent_.size()];
-  };
-  // The oldest remembered batch answers only for offsets that it holds itself: one below may lie in
-  // a batch before it.
-  if (offset < at(0).base_offset || offset > at(recent_.size() - 1).last_offset)
-    return std::nullopt;
-  size_t low = 0, high = recent_.size() - 1;
+void Segment::Recent::Add(const BatchPlace& place) {
+  if (count < kMax) {
+    places[count++] = place;
+    return;
+  }
+  places[begin] = place;
+  begin = (begin + 1) % kMax;
+}
+
+std::optional<BatchPlace> Segment::Recent::Find(Offset offset) const {
+  // The oldest remembered batch answers only for offsets that it holds itself:
+  // one below may lie in a batch before it.
+  if (offset < at(0).base_offset || offset > at(count - 1).last_offset) return std::nullopt;
+  size_t low = 0, high = count - 1;
   while (low < high) {
     const size_t middle = low + (high - low) / 2;
     if (at(middle).last_offset < offset)
@@ -167,6 +163,11 @@ std::optional<BatchPlace> Segment::FindRecent(Offset offset) const {
   return at(low);
 }
 
+Result<BatchScanner> Segment::ScanAt(uint32_t position, size_t chunk_bytes) const {
+  SLUICE_ASSIGN_OR_RETURN(auto file, OpenFile());
+  return BatchScanner(std::move(file), position, size_, chunk_bytes);
+}
+
 Result<BatchScanner> Segment::ScanFrom(Offset offset, size_t chunk_bytes) const {
   SLUICE_ASSIGN_OR_RETURN(const OffsetIndex::Entry entry, offset_index_.Floor(offset));
   return ScanAt(entry.position, chunk_bytes);
@@ -174,7 +175,9 @@ Result<BatchScanner> Segment::ScanFrom(Offset offset, size_t chunk_bytes) const 
 
 Result<std::optional<BatchPlace>> Segment::Locate(Offset offset) const {
   if (offset >= end_) return std::optional<BatchPlace>();
-  if (auto recent = FindRecent(offset)) return recent;
+  if (recent_ != nullptr) {
+    if (auto recent = recent_->Find(offset)) return recent;
+  }
   SLUICE_ASSIGN_OR_RETURN(BatchScanner scanner, ScanFrom(offset, kLookupChunkBytes));
   while (true) {
     SLUICE_ASSIGN_OR_RETURN(const bool more, scanner.Next());
@@ -186,7 +189,7 @@ Result<std::optional<BatchPlace>> Segment::Locate(Offset offset) const {
     }
   }
   if (!scanner.damaged()) return std::optional<BatchPlace>();
-  return Status::Corruption(path_ + ": no batch begins at position " +
+  return Status::Corruption(path() + ": no batch begins at position " +
                             std::to_string(scanner.next_position()) + " where offset " +
                             std::to_string(offset.value()) + " was looked for");
 }
@@ -196,26 +199,29 @@ Status Segment::TruncateTo(Offset offset, int32_t index_interval_bytes) {
   if (!cut) return Status::Ok();
   SLUICE_RETURN_IF_ERROR(offset_index_.TruncateTo(cut->base_offset));
   SLUICE_RETURN_IF_ERROR(time_index_.TruncateTo(cut->base_offset));
-  // Load reads the files; and were one index behind the other in it, the largest timestamp would
-  // come out too small.
+  // Load reads the files; and were one index behind the other in it, the
+  // largest timestamp would come out too small.
   SLUICE_RETURN_IF_ERROR(offset_index_.file().Spill());
   SLUICE_RETURN_IF_ERROR(time_index_.file().Spill());
-  SLUICE_RETURN_IF_ERROR(file_->Truncate(cut->position));
+  SLUICE_ASSIGN_OR_RETURN(const auto file, OpenFile());
+  SLUICE_RETURN_IF_ERROR(file->Truncate(cut->position));
   SLUICE_ASSIGN_OR_RETURN(const bool sound, Load(index_interval_bytes));
   if (!sound)
-    return Status::Corruption(path_ + ": damaged before position " + std::to_string(cut->position));
-  return file_->Sync();
+    return Status::Corruption(path() + ": damaged before position " +
+                              std::to_string(cut->position));
+  return file->Sync();
 }
 
 Status Segment::CutTail() {
-  SLUICE_RETURN_IF_ERROR(file_->Truncate(size_));
+  SLUICE_ASSIGN_OR_RETURN(const auto file, OpenFile());
+  SLUICE_RETURN_IF_ERROR(file->Truncate(size_));
   written_ = size_;
-  return file_->Sync();
+  return file->Sync();
 }
 
 Status Segment::Seal() {
-  // Forced, so that the last entry tells the segment's largest timestamp to retention and to the
-  // next start.
+  // Forced, so that the last entry tells the segment's largest timestamp to
+  // retention and to the next start.
   if (size_ > 0) SLUICE_RETURN_IF_ERROR(time_index_.MaybeAppend(max_timestamp_));
   SLUICE_RETURN_IF_ERROR(offset_index_.file().Spill());
   return time_index_.file().Spill();
@@ -224,13 +230,14 @@ Status Segment::Seal() {
 Result<std::vector<std::shared_ptr<File>>> Segment::SealedFiles() {
   SLUICE_ASSIGN_OR_RETURN(auto offsets, offset_index_.file().Complete());
   SLUICE_ASSIGN_OR_RETURN(auto times, time_index_.file().Complete());
-  offset_index_.file().CloseDescriptor();
-  time_index_.file().CloseDescriptor();
-  return std::vector<std::shared_ptr<File>>{file_, offsets, times};
+  SLUICE_ASSIGN_OR_RETURN(auto log, OpenFile());
+  unsynced_file_.reset();
+  SetSealed();
+  return std::vector<std::shared_ptr<File>>{std::move(log), std::move(offsets), std::move(times)};
 }
 
 std::vector<std::string> Segment::FilePaths() const {
-  return {path_, offset_index_.file_path(), time_index_.file_path()};
+  return {path(), offset_index_.file_path(), time_index_.file_path()};
 }
 
 }  // namespace sluice::storage

@@ -1,15 +1,24 @@
 #pragma once
-// Segment: one .log file with its offset and time index. It knows where its batches lie; which
-// segments there are, and what offsets the next batch gets, is the log's business.
+// Segment: one .log file with its offset and time index. It knows where its
+// batches lie; which segments there are, and what offsets the next batch gets,
+// is the log's business.
 //
 // Invariants:
-//   1. size_bytes() is the end of the last whole batch; a failed write leaves it unchanged and its
-//   bytes are cut off again.
+//   1. size_bytes() is the end of the last whole batch; a failed write leaves
+//   it unchanged and its bytes are cut off again.
 //   2. Index entries point at batches below size_bytes().
-//   3. Offsets are at least base_offset() and at most 2^31-1 above it, positions below 2^31.
+//   3. Offsets are at least base_offset() and at most 2^31-1 above it,
+//   positions below 2^31.
+//   4. Its .log file stays open from the first Write until MarkSynced: a
+//   writeback error is told to whoever had the file open then. Otherwise the
+//   log's FileCache opens and closes it.
 //
-// Thread rule: guarded by the log's owner; file() may be read by anyone up to a size seen under the
-// guard.
+// A segment of a log that was closed cleanly begins unloaded: it knows its size
+// and where it must end, and reads the rest from its files at EnsureLoaded,
+// which its log calls before it looks inside.
+//
+// Thread rule: guarded by the log's owner; a file that OpenFile gave may be
+// read by anyone up to a size seen under the guard.
 
 #include <array>
 #include <memory>
@@ -22,6 +31,7 @@
 #include "storage/batch_header.h"
 #include "storage/batch_scanner.h"
 #include "storage/offset_index.h"
+#include "storage/segment_home.h"
 #include "storage/time_index.h"
 
 namespace sluice::storage {
@@ -38,12 +48,12 @@ class Segment {
  public:
   static constexpr uint64_t kBytesMax = 2147483647;
 
-  // A new, empty segment, whatever was in a file of that name.
-  static Result<std::unique_ptr<Segment>> Create(FileSystem& fs, const std::string& directory,
-                                                 Offset base);
-  // Opens a .log file; what it holds is learnt by Load or ScanAndIndex.
-  static Result<std::unique_ptr<Segment>> Open(FileSystem& fs, const std::string& directory,
-                                               Offset base);
+  // A new, empty segment, whatever was in a file of that name. `home` outlives
+  // it.
+  static Result<std::unique_ptr<Segment>> Create(const SegmentHome& home, Offset base);
+  // A .log file that is there; what it holds is learnt by Load or ScanAndIndex.
+  static std::unique_ptr<Segment> Open(const SegmentHome& home, Offset base);
+  ~Segment();
 
   Offset base_offset() const { return base_; }
   Offset end_offset() const {
@@ -55,57 +65,79 @@ class Segment {
   Offset max_timestamp_offset() const { return max_timestamp_.offset; }
   // The largest timestamp of the first batch; nullopt when empty.
   std::optional<int64_t> first_timestamp_ms() const { return first_timestamp_ms_; }
-  const std::shared_ptr<File>& file() const { return file_; }
-  const std::string& path() const { return path_; }
+  // The .log file, opened if need be.
+  Result<std::shared_ptr<File>> OpenFile() const;
+  // The same, null when it is not open.
+  std::shared_ptr<File> open_file() const { return file_.Get(); }
+  std::string path() const { return home_.PathOf(base_, kLogSuffix); }
+  // All that was written is durable.
+  void MarkSynced() { unsynced_file_.reset(); }
   // The largest of the two indexes' entry counts.
   size_t index_bytes() const;
 
-  // Trusts the indexes and walks only the batches after the last entry. False when they do not fit
-  // the log, or the tail is damaged: Rebuild then. `index_interval_bytes` as in Note.
+  // Trusts the indexes and walks only the batches after the last entry. False
+  // when they do not fit the log, or the tail is damaged: Rebuild then.
+  // `index_interval_bytes` as in Note.
   Result<bool> Load(int32_t index_interval_bytes);
-  // Prepares for a scan of the whole file by Note: both indexes empty, size 0. Returns the file's
-  // size.
+  // Prepares for a scan of the whole file by Note: both indexes empty, size 0.
+  // Returns the file's size.
   Result<uint64_t> BeginRebuild();
 
-  // Writes bytes of whole batches at the end. Follow with Note for each of them.
+  // Writes bytes of whole batches at the end. Follow with Note for each of
+  // them.
   Status Write(std::span<const std::string_view> parts, size_t size_bytes);
-  // Takes a batch that lies at the end of what was noted before into account, and indexes it when
-  // `index_interval_bytes` have passed since the last entry.
+  // Takes a batch that lies at the end of what was noted before into account,
+  // and indexes it when `index_interval_bytes` have passed since the last
+  // entry.
   Status Note(const BatchHeader& batch, int32_t index_interval_bytes);
 
-  // The first batch whose last offset is at least `offset`; nullopt when there is none.
+  // The first batch whose last offset is at least `offset`; nullopt when there
+  // is none.
   Result<std::optional<BatchPlace>> Locate(Offset offset) const;
   // A scanner that starts at or before the batch holding `offset`.
   Result<BatchScanner> ScanFrom(Offset offset, size_t chunk_bytes) const;
-  BatchScanner ScanAt(uint32_t position, size_t chunk_bytes) const {
-    return {*file_, position, size_, chunk_bytes};
-  }
+  Result<BatchScanner> ScanAt(uint32_t position, size_t chunk_bytes) const;
   const TimeIndex& time_index() const { return time_index_; }
 
   // Removes the batches that hold `offset` or more, and syncs the file.
   Status TruncateTo(Offset offset, int32_t index_interval_bytes);
   // Cuts the file behind what was noted.
   Status CutTail();
-  // Forces the last time index entry, writes both indexes out: the segment will not grow again (or
-  // the log closes).
+  // Forces the last time index entry, writes both indexes out: the segment will
+  // not grow again (or the log closes).
   Status Seal();
-  // Seal must have run: the files to sync, the log first. The indexes' descriptors are let go.
+  // Seal must have run: the files to sync, the log first. Whoever syncs them
+  // holds them from here on.
   Result<std::vector<std::shared_ptr<File>>> SealedFiles();
+  // It will not grow: what only the newest segment needs is let go.
+  void SetSealed() { recent_.reset(); }
   // The names of its files, for deletion.
   std::vector<std::string> FilePaths() const;
 
  private:
-  static constexpr size_t kRecentMax = 32;
   static constexpr size_t kLookupChunkBytes = 8192;
 
-  Segment(FileSystem& fs, const std::string& directory, Offset base);
+  // The newest batches, consecutive: those who read the tail find their place
+  // without the index.
+  struct Recent {
+    static constexpr size_t kMax = 32;
+    std::array<BatchPlace, kMax> places;
+    size_t count = 0;
+    size_t begin = 0;  // of the oldest
+
+    void Add(const BatchPlace& place);
+    const BatchPlace& at(size_t i) const { return places[(begin + i) % kMax]; }
+    std::optional<BatchPlace> Find(Offset offset) const;
+  };
+
+  Segment(const SegmentHome& home, Offset base);
   void Reset();
   void Remember(const BatchHeader& batch, uint32_t position);
-  std::optional<BatchPlace> FindRecent(Offset offset) const;
 
+  const SegmentHome& home_;
   const Offset base_;
-  const std::string path_;
-  std::shared_ptr<File> file_;
+  mutable FileCache::Ref file_;
+  std::shared_ptr<File> unsynced_file_;  // held while it has unsynced bytes
   OffsetIndex offset_index_;
   TimeIndex time_index_;
   uint64_t size_ = 0;     // noted bytes
@@ -114,10 +146,7 @@ class Segment {
   TimeIndex::Entry max_timestamp_{TimeIndex::kNoTimestamp, base_};
   std::optional<int64_t> first_timestamp_ms_;
   uint64_t bytes_since_index_ = 0;
-  // The newest batches, consecutive, oldest first from recent_begin_ on: those who read the tail
-  // find their place without the index.
-  std::vector<BatchPlace> recent_;
-  size_t recent_begin_ = 0;
+  std::unique_ptr<Recent> recent_;  // of one that grew since it was opened
 };
 
 }  // namespace sluice::storage

@@ -7,9 +7,10 @@ namespace {
 
 constexpr size_t kScanChunkBytes = 1 << 20;
 
-// The position of the first whole batch with a good checksum that begins in (damage, size) and
-// could follow `expected`; nullopt when the rest of the file holds none. A batch whose length was
-// damaged hides where the next one begins, so every byte is tried.
+// The position of the first whole batch with a good checksum that begins in
+// (damage, size) and could follow `expected`; nullopt when the rest of the file
+// holds none. A batch whose length was damaged hides where the next one begins,
+// so every byte is tried.
 Result<std::optional<uint64_t>> FindValidBatch(const File& file, uint64_t damage, uint64_t size,
                                                Offset expected) {
   std::string window;
@@ -43,7 +44,8 @@ Result<ScanOutcome> ScanAndIndex(Segment& segment, int32_t index_interval_bytes)
   ScanOutcome outcome;
   SLUICE_ASSIGN_OR_RETURN(outcome.file_size_bytes, segment.BeginRebuild());
   const uint64_t end = std::min(outcome.file_size_bytes, Segment::kBytesMax);
-  BatchScanner scanner(*segment.file(), 0, end, kScanChunkBytes);
+  SLUICE_ASSIGN_OR_RETURN(const auto file, segment.OpenFile());
+  BatchScanner scanner(file, 0, end, kScanChunkBytes);
   while (outcome.reason.empty()) {
     SLUICE_ASSIGN_OR_RETURN(const bool more, scanner.Next());
     if (!more) break;
@@ -63,9 +65,9 @@ Result<ScanOutcome> ScanAndIndex(Segment& segment, int32_t index_interval_bytes)
     outcome.reason = "the bytes are no whole batch";
   outcome.damaged = !outcome.reason.empty();
   if (!outcome.damaged) return outcome;
-  SLUICE_ASSIGN_OR_RETURN(outcome.valid_batch_after,
-                          FindValidBatch(*segment.file(), segment.size_bytes(),
-                                         outcome.file_size_bytes, segment.end_offset()));
+  SLUICE_ASSIGN_OR_RETURN(
+      outcome.valid_batch_after,
+      FindValidBatch(*file, segment.size_bytes(), outcome.file_size_bytes, segment.end_offset()));
   return outcome;
 }
 

@@ -10,7 +10,7 @@ Result<bool> TimeIndex::Load() {
   SLUICE_RETURN_IF_ERROR(RefreshLast());
   if (count() == 0) return true;
   SLUICE_ASSIGN_OR_RETURN(const Entry first, At(0));
-  return last_.timestamp_ms >= first.timestamp_ms && last_.offset >= base_;
+  return last_.timestamp_ms >= first.timestamp_ms && last_.offset >= base();
 }
 
 Status TimeIndex::MaybeAppend(const Entry& entry) {
@@ -18,19 +18,19 @@ Status TimeIndex::MaybeAppend(const Entry& entry) {
   CHECK(count() == 0 || entry.offset > last_.offset) << file_.path();
   char bytes[kEntryBytes];
   StoreBigEndian(bytes, entry.timestamp_ms);
-  StoreBigEndian(bytes + 8, static_cast<int32_t>(entry.offset - base_));
+  StoreBigEndian(bytes + 8, static_cast<int32_t>(entry.offset - base()));
   SLUICE_RETURN_IF_ERROR(file_.Append({bytes, sizeof bytes}));
   last_ = entry;
   return Status::Ok();
 }
 
 Result<TimeIndex::Entry> TimeIndex::Floor(int64_t target_ms) const {
-  if (count() == 0) return Entry{kNoTimestamp, base_};
+  if (count() == 0) return Entry{kNoTimestamp, base()};
   if (target_ms >= last_.timestamp_ms) return last_;
   SLUICE_ASSIGN_OR_RETURN(const size_t below, file_.CountWhile([&](const char* e) {
     return Decode(e).timestamp_ms <= target_ms;
   }));
-  if (below == 0) return Entry{kNoTimestamp, base_};
+  if (below == 0) return Entry{kNoTimestamp, base()};
   return At(below - 1);
 }
 
@@ -55,11 +55,11 @@ Result<TimeIndex::Entry> TimeIndex::At(size_t index) const {
 }
 
 TimeIndex::Entry TimeIndex::Decode(const char* bytes) const {
-  return {LoadBigEndian<int64_t>(bytes), base_ + LoadBigEndian<int32_t>(bytes + 8)};
+  return {LoadBigEndian<int64_t>(bytes), base() + LoadBigEndian<int32_t>(bytes + 8)};
 }
 
 Status TimeIndex::RefreshLast() {
-  last_ = Entry{kNoTimestamp, base_};
+  last_ = Entry{kNoTimestamp, base()};
   if (count() == 0) return Status::Ok();
   SLUICE_ASSIGN_OR_RETURN(last_, At(count() - 1));
   return Status::Ok();

@@ -1,7 +1,8 @@
 #pragma once
-// TimeIndex: how the largest timestamp of one segment grew. An entry (timestamp int64, relative
-// offset int32) says that no record up to and including that offset is younger than the timestamp,
-// and that the batch which ends at the offset holds it. Timestamps ascend strictly.
+// TimeIndex: how the largest timestamp of one segment grew. An entry (timestamp
+// int64, relative offset int32) says that no record up to and including that
+// offset is younger than the timestamp, and that the batch which ends at the
+// offset holds it. Timestamps ascend strictly.
 //
 // Thread rule: guarded by the log's owner.
 
@@ -21,31 +22,35 @@ class TimeIndex {
     Offset offset;
   };
 
-  TimeIndex(FileSystem& fs, std::string path, Offset base)
-      : file_(fs, std::move(path), kEntryBytes), base_(base) {}
+  static constexpr EntryFile::Kind kKind{kTimeIndexSuffix, kEntryBytes};
+
+  // `home` outlives it.
+  TimeIndex(const SegmentHome& home, Offset base)
+      : file_(home, base, kKind), last_(Entry{kNoTimestamp, base}) {}
 
   // False when the file is missing or cannot be a time index: rebuild it then.
   Result<bool> Load();
   size_t count() const { return file_.count(); }
   // Adds the entry unless its timestamp is no larger than the last one's.
   Status MaybeAppend(const Entry& entry);
-  // The last entry with timestamp <= `target_ms`; {kNoTimestamp, base} when there is none.
+  // The last entry with timestamp <= `target_ms`; {kNoTimestamp, base} when
+  // there is none.
   Result<Entry> Floor(int64_t target_ms) const;
   const Entry& last() const { return last_; }
   // Removes entries at or above `offset`.
   Status TruncateTo(Offset offset);
   Status Clear();
   EntryFile& file() { return file_; }
-  const std::string& file_path() const { return file_.path(); }
+  std::string file_path() const { return file_.path(); }
 
  private:
+  Offset base() const { return file_.base(); }
   Result<Entry> At(size_t index) const;
   Entry Decode(const char* bytes) const;
   Status RefreshLast();
 
   EntryFile file_;
-  const Offset base_;
-  Entry last_{kNoTimestamp, base_};
+  Entry last_;
 };
 
 }  // namespace sluice::storage

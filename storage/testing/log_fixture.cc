@@ -1,6 +1,7 @@
 #include "storage/testing/log_fixture.h"
 
 #include "storage/batch_header.h"
+#include "storage/file_cache.h"
 
 namespace sluice::storage::testing {
 
@@ -44,6 +45,8 @@ LogOptions LogFixture::Options() const {
   options.topic_id = Uuid::FromBytes("0123456789abcdef");
   options.config = config_;
   options.file_system = const_cast<::sluice::testing::SimFileSystem*>(&fs_);
+  // So few that files are closed and opened again all the time.
+  options.files = std::make_shared<FileCache>(*options.file_system, 2);
   options.clock = &clock_;
   return options;
 }
