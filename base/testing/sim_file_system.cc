@@ -531,7 +531,8 @@ Result<DiskSpace> SimFileSystem::Space(const std::string& path) {
   const DiskSpace space = state_->SpaceOf(path);
   if (space.total_bytes != UINT64_MAX) return space;
   const uint64_t used = BytesBelow(*state_->root);
-  return DiskSpace{.total_bytes = kUnlimited, .free_bytes = kUnlimited - std::min(used, kUnlimited)};
+  return DiskSpace{.total_bytes = kUnlimited,
+                   .free_bytes = kUnlimited - std::min(used, kUnlimited)};
 }
 
 void SimFileSystem::Crash(Random& random) {
