@@ -68,8 +68,10 @@ BatchVerdict CheckHeader(const RecordBatchView& batch, const BatchRules& rules) 
     return invalid("a batch with producer id " + std::to_string(batch.producer_id().value()) +
                    " has base sequence " + std::to_string(batch.base_sequence()));
   }
-  if (batch.is_transactional() && !batch.has_producer_id()) {
-    return invalid("a transactional batch has no producer id");
+  // Nobody would ever end the transaction, and its records would be read as committed ones.
+  if (batch.is_transactional()) {
+    return Refuse(ErrorCode::kInvalidTxnState,
+                  "the batch is part of a transaction, and this version offers none");
   }
   if (batch.timestamp_type() == TimestampType::kLogAppendTime) {
     return Refuse(ErrorCode::kInvalidTimestamp,

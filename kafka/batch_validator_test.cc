@@ -128,7 +128,18 @@ TEST(BatchValidatorTest, ChecksProducerFields) {
   RecordBatchOptions bad = good;
   bad.base_sequence = -1;
   EXPECT_EQ(ErrorOf(Batch(bad), Rules()), ErrorCode::kInvalidRecord);
-  EXPECT_EQ(ErrorOf(Batch({.is_transactional = true}), Rules()), ErrorCode::kInvalidRecord);
+}
+
+TEST(BatchValidatorTest, WithoutTransactionsNoBatchIsPartOfOne) {
+  RecordBatchOptions options{.producer_id = ProducerId(1),
+                             .producer_epoch = 0,
+                             .base_sequence = 0,
+                             .is_transactional = true};
+  EXPECT_EQ(ErrorOf(Batch(options), Rules()), ErrorCode::kInvalidTxnState);
+  EXPECT_EQ(ErrorOf(Batch({.is_transactional = true}), Rules()), ErrorCode::kInvalidTxnState);
+  // A marker of a transaction's end comes from a coordinator only.
+  options.is_control = true;
+  EXPECT_EQ(ErrorOf(Batch(options), Rules()), ErrorCode::kInvalidRecord);
 }
 
 TEST(BatchValidatorTest, CodecsDependOnTheVersion) {

@@ -15,8 +15,7 @@ std::string Batch(Codec codec) {
   RecordBatchBuilder builder({.codec = codec,
                               .producer_id = ProducerId(7),
                               .producer_epoch = 3,
-                              .base_sequence = 41,
-                              .is_transactional = true});
+                              .base_sequence = 41});
   const std::vector<RecordHeader> headers{{"trace", "abc"}, {"none", std::nullopt}};
   for (int i = 0; i < 50; ++i) {
     const std::string value(200, static_cast<char>('a' + i % 5));
