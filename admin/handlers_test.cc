@@ -246,7 +246,7 @@ TEST_F(HandlersTest, HealthNamesTheNodesOfflineReplicas) {
                          {.topic = "orders", .partition = PartitionIndex(1), .offline = true}};
   auto health = Call(&Handlers::ClusterHealth, ClusterHealthRequest());
   EXPECT_FALSE(health->healthy());
-  EXPECT_EQ(health->summary(), "all 3 brokers in service; no data unavailable");
+  EXPECT_EQ(health->summary(), "all 3 brokers in service; 1 replica damaged on this node");
   ASSERT_EQ(health->problems_size(), 1);
   EXPECT_EQ(health->problems(0).what(), "1 replica on node 1 is offline (orders-1): damaged log");
   EXPECT_NE(health->problems(0).next_step().find("remove that partition's directory"),

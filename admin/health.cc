@@ -16,6 +16,7 @@ struct Counts {
   int under_min_isr = 0;     // with a leader: writes with acks=all fail
   int at_min_isr = 0;        // not all replicas in sync, one failure from the above
   int under_replicated = 0;  // further from it
+  int damaged_here = 0;      // replicas of the answering node
   std::string first_offline;
   std::vector<NodeId> down;
 };
@@ -43,7 +44,7 @@ void CountPartition(const metadata::Image& image, const metadata::TopicImage& to
   }
 }
 
-Counts Count(const metadata::Image& image) {
+Counts Count(const metadata::Image& image, const LocalReplicas& local) {
   Counts counts;
   for (const auto& [id, broker] : image.brokers) {
     ++counts.brokers;
@@ -54,6 +55,7 @@ Counts Count(const metadata::Image& image) {
   for (const auto& [name, topic] : *image.topics_by_name) {
     for (size_t i = 0; i < topic->partitions.size(); ++i) CountPartition(image, *topic, i, &counts);
   }
+  for (const LocalPartition& partition : local.partitions) counts.damaged_here += partition.offline;
   return counts;
 }
 
@@ -113,12 +115,13 @@ void AddDataProblems(const Counts& counts, ClusterHealthResponse* response) {
   }
 }
 
-void AddOfflineReplicas(const LocalReplicas& local, ClusterHealthResponse* response) {
-  int count = 0;
+void AddOfflineReplicas(const Counts& counts, const LocalReplicas& local,
+                        ClusterHealthResponse* response) {
+  const int count = counts.damaged_here;
+  int named = 0;
   std::string names;
   for (const LocalPartition& partition : local.partitions) {
-    if (!partition.offline) continue;
-    if (++count > kReplicasNamedMax) continue;
+    if (!partition.offline || ++named > kReplicasNamedMax) continue;
     names += (names.empty() ? "" : ", ") + partition.topic + "-" +
              std::to_string(partition.partition.value());
   }
@@ -149,6 +152,9 @@ std::string Summary(const Counts& counts, bool healthy, bool controller_active) 
     return summary + "; " + Plural(counts.offline, "partition") + " unavailable";
   if (counts.under_min_isr > 0)
     return summary + "; " + Plural(counts.under_min_isr, "partition") + " cannot be written";
+  // Whether another replica has what is damaged here, only the others can tell.
+  if (counts.damaged_here > 0)
+    return summary + "; " + Plural(counts.damaged_here, "replica") + " damaged on this node";
   return summary + "; no data unavailable";
 }
 
@@ -156,7 +162,7 @@ std::string Summary(const Counts& counts, bool healthy, bool controller_active) 
 
 ClusterHealthResponse EvaluateHealth(const metadata::Image& image, const QuorumAnswer* quorum,
                                      const LocalReplicas& local) {
-  const Counts counts = Count(image);
+  const Counts counts = Count(image, local);
   ClusterHealthResponse response;
   AddQuorumProblems(quorum, &response);
   if (counts.brokers_down > 0) {
@@ -166,7 +172,7 @@ ClusterHealthResponse EvaluateHealth(const metadata::Image& image, const QuorumA
                "bring node " + Join(counts.down) + " back");
   }
   AddDataProblems(counts, &response);
-  AddOfflineReplicas(local, &response);
+  AddOfflineReplicas(counts, local, &response);
   if (counts.brokers == 0) AddProblem(&response, "no broker has registered", "start a broker");
 
   response.set_healthy(response.problems().empty());

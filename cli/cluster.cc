@@ -33,7 +33,13 @@ ExitCode PrintPlan(FileSystem& fs, Random& random, const ClusterArguments& argum
     }
     addresses.emplace_back(NodeId(std::stoi(voter)), voter.substr(at + 1));
   }
-  const std::string text = ClusterPlan::Generate(addresses, random).ToJson().dump(2) + "\n";
+  const ClusterPlan plan = ClusterPlan::Generate(addresses, random);
+  if (const Status sound = plan.Check(); !sound.ok()) {
+    PrintError("the voters cannot be used", sound.message(),
+               "give each its own id and the address of its CONTROLLER listener");
+    return ExitCode::kUsage;
+  }
+  const std::string text = plan.ToJson().dump(2) + "\n";
   if (arguments.plan_path.empty()) {
     std::cout << text << std::flush;
     return ExitCode::kOk;
@@ -56,6 +62,10 @@ Result<ClusterPlan> PlanFor(FileSystem& fs, Random& random, const ClusterArgumen
     SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadFile(fs, arguments.plan_path));
     return ClusterPlan::FromJson(text);
   }
+  if (!config.is_controller) {
+    return Status::InvalidArgument(
+        "a node that is no controller joins a cluster that exists, and the plan names it");
+  }
   if (config.voters.size() != 1) {
     return Status::InvalidArgument("the quorum has " + std::to_string(config.voters.size()) +
                                    " voters, and all of them must be formatted from one plan");
@@ -64,7 +74,8 @@ Result<ClusterPlan> PlanFor(FileSystem& fs, Random& random, const ClusterArgumen
                                random);
 }
 
-ExitCode FormatFromConfig(FileSystem& fs, Random& random, const ClusterArguments& arguments) {
+ExitCode FormatFromConfig(const Context& context, FileSystem& fs, Random& random,
+                          const ClusterArguments& arguments) {
   const Result<metadata::LoadedConfig> loaded = LoadConfigFile(fs, arguments.config);
   if (!loaded.ok()) return ReportConfigError(loaded.status());
   const metadata::ServerConfig& config = loaded->config;
@@ -83,13 +94,18 @@ ExitCode FormatFromConfig(FileSystem& fs, Random& random, const ClusterArguments
   std::cerr << "formatted " << config.log_directory << " for node " << config.node_id
             << " of cluster " << plan->cluster_id << "; start it with sluice server --config "
             << arguments.config.path << std::endl;
+  if (context.json()) {
+    PrintJson({{"cluster_id", plan->cluster_id},
+               {"node_id", config.node_id.value()},
+               {"directory", config.log_directory}});
+  }
   return ExitCode::kOk;
 }
 
-ExitCode Init(const ClusterArguments& arguments) {
+ExitCode Init(const Context& context, const ClusterArguments& arguments) {
   const std::unique_ptr<FileSystem> fs = NewPosixFileSystem();
   Random random = Random::FromSystem();
-  if (!arguments.config.path.empty()) return FormatFromConfig(*fs, random, arguments);
+  if (!arguments.config.path.empty()) return FormatFromConfig(context, *fs, random, arguments);
   if (!arguments.voters.empty()) return PrintPlan(*fs, random, arguments);
   PrintError("nothing to initialise",
              "neither --voters (make a plan) nor --config (format a node) was given",
@@ -195,8 +211,9 @@ void AddClusterCommands(CLI::App& app, Context& context) {
       "cluster.json\n"
       "  sluice cluster init --config /etc/sluice/server.properties --plan cluster.json      (on "
       "each host)");
-  init->callback(
-      [&context, arguments] { context.action = [arguments] { return Init(*arguments); }; });
+  init->callback([&context, arguments] {
+    context.action = [&context, arguments] { return Init(context, *arguments); };
+  });
   CLI::App* describe =
       cluster->add_subcommand("describe", "Show the nodes, their roles and the quorum");
   describe->callback([&context] { context.action = [&context] { return Describe(context); }; });

@@ -1,5 +1,7 @@
 #include "cli/cluster_plan.h"
 
+#include <set>
+
 #include "controller/format.h"
 #include "storage/log_manager.h"
 
@@ -24,19 +26,41 @@ nlohmann::json ClusterPlan::ToJson() const {
   return {{"cluster_id", cluster_id}, {"voters", list}};
 }
 
+Status ClusterPlan::Check() const {
+  std::set<NodeId> ids;
+  std::set<std::string> addresses;
+  for (const Voter& voter : voters) {
+    const std::string id = std::to_string(voter.id.value());
+    if (!ids.insert(voter.id).second)
+      return Status::InvalidArgument("voter " + id + " is named twice");
+    if (!addresses.insert(voter.address).second)
+      return Status::InvalidArgument("voter " + id + " has the address of another, " +
+                                     voter.address);
+  }
+  if (voters.empty()) return Status::InvalidArgument("there is no voter");
+  return Status::Ok();
+}
+
 Result<ClusterPlan> ClusterPlan::FromJson(const std::string& text) {
   const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
-  if (json.is_discarded() || !json.is_object() || !json.contains("voters") ||
-      !json["voters"].is_array()) {
+  const auto is_text = [](const nlohmann::json& object, const char* key) {
+    return object.is_object() && object.contains(key) && object[key].is_string();
+  };
+  if (!is_text(json, "cluster_id") || !json.contains("voters") || !json["voters"].is_array())
     return Status::InvalidArgument("the plan is no JSON object with cluster_id and voters");
-  }
   ClusterPlan plan;
-  plan.cluster_id = json.value("cluster_id", "");
+  plan.cluster_id = json["cluster_id"].get<std::string>();
   SLUICE_RETURN_IF_ERROR(Uuid::Parse(plan.cluster_id).status());
   for (const nlohmann::json& voter : json["voters"]) {
-    SLUICE_ASSIGN_OR_RETURN(const Uuid disk_id, Uuid::Parse(voter.value("disk_id", "")));
-    plan.voters.push_back({NodeId(voter.value("id", -1)), voter.value("address", ""), disk_id});
+    if (!is_text(voter, "disk_id") || !is_text(voter, "address") || !voter.contains("id") ||
+        !voter["id"].is_number_integer()) {
+      return Status::InvalidArgument("a voter of the plan lacks id, address or disk_id: " +
+                                     voter.dump());
+    }
+    SLUICE_ASSIGN_OR_RETURN(const Uuid disk_id, Uuid::Parse(voter["disk_id"].get<std::string>()));
+    plan.voters.push_back({NodeId(voter["id"].get<int32_t>()), voter["address"].get<std::string>(), disk_id});
   }
+  SLUICE_RETURN_IF_ERROR(plan.Check());
   return plan;
 }
 

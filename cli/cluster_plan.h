@@ -29,6 +29,8 @@ struct ClusterPlan {
 
   static ClusterPlan Generate(const std::vector<std::pair<NodeId, std::string>>& voter_addresses,
                               Random& random);
+  // kInvalidArgument when two voters have one id or one address.
+  Status Check() const;
   nlohmann::json ToJson() const;
   static Result<ClusterPlan> FromJson(const std::string& text);
 };

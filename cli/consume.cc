@@ -36,7 +36,7 @@ nlohmann::json HeadersAsJson(RdKafka::Message& message) {
   if (message.headers() == nullptr) return headers;
   for (const RdKafka::Headers::Header& header : message.headers()->get_all()) {
     const std::string_view value(static_cast<const char*>(header.value()), header.value_size());
-    headers.push_back({{"key", header.key()}, {"value", PrintableText(value)}});
+    headers.push_back({{"key", PrintableText(header.key())}, {"value", PrintableText(value)}});
   }
   return headers;
 }
@@ -60,8 +60,8 @@ class ConsumeRun {
   Status Connect() {
     SLUICE_ASSIGN_OR_RETURN(auto conf, KafkaConf(context_, options_.extra));
     std::string error;
-    conf->set("group.id", "sluice-cli-unused",
-              error);  // librdkafka wants one; nothing is committed and no group is joined
+    // librdkafka wants one; nothing is committed and no group is joined.
+    conf->set("group.id", "sluice-cli-unused", error);
     conf->set("enable.auto.commit", "false", error);
     conf->set("enable.partition.eof", "true", error);
     conf->set("allow.auto.create.topics", "false", error);

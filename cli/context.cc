@@ -9,6 +9,23 @@ void PrintError(const std::string& what, const std::string& why, const std::stri
   std::cerr << "sluice: " << what << "\n  why: " << why << "\n  do:  " << next << std::endl;
 }
 
+void PrintError(const std::string& what, const Status& status, const std::string& next) {
+  const std::string& text = status.message();
+  const size_t why = text.find('\n');
+  const size_t fix = why == std::string::npos ? why : text.find('\n', why + 1);
+  if (fix == std::string::npos || text.find('\n', fix + 1) != std::string::npos)
+    return PrintError(what, text, next);
+  PrintError(text.substr(0, why), text.substr(why + 1, fix - why - 1), text.substr(fix + 1));
+}
+
+ExitCode FinishOutput(ExitCode code) {
+  std::cout << std::flush;
+  if (std::cout.good() || code != ExitCode::kOk) return code;
+  PrintError("the output is not complete", "standard output cannot be written",
+             "free the disk it goes to, or keep its reader open");
+  return ExitCode::kFailed;
+}
+
 ExitCode ExitCodeOf(const Status& status) {
   switch (status.code()) {
     case StatusCode::kOk: return ExitCode::kOk;

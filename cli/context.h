@@ -43,7 +43,13 @@ struct Context {
 
 // Three lines on stderr.
 void PrintError(const std::string& what, const std::string& why, const std::string& next);
+// The same for a status that may bring its own three lines (what, why, what to do); `what` and
+// `next` are for one that does not.
+void PrintError(const std::string& what, const Status& status, const std::string& next);
 ExitCode ExitCodeOf(const Status& status);
+
+// Ends the program's output: a full disk or a closed pipe must not pass for success.
+ExitCode FinishOutput(ExitCode code);
 
 // Columns aligned by their widest cell.
 void PrintTable(const std::vector<std::string>& header,

@@ -81,8 +81,9 @@ Status StartAll(DevCluster& cluster, std::vector<int>& started) {
   return cluster.WaitReady(cluster.Ids(), kReadyTimeoutMs);
 }
 
-ExitCode StopNodes(DevCluster& cluster, const std::vector<int>& ids) {
+ExitCode StopNodes(const Context& context, DevCluster& cluster, const std::vector<int>& ids) {
   const Status stopped = cluster.Stop(ids, kStopTimeoutMs);
+  if (stopped.ok() && context.json()) PrintStatus(context, cluster);
   if (stopped.ok()) return ExitCode::kOk;
   return Fail("cannot stop the cluster", stopped,
               "look at the processes that sluice dev status names");
@@ -106,7 +107,7 @@ ExitCode RunUp(const Context& context, const DevArguments& arguments) {
   }
   std::vector<int> started;
   if (const Status status = StartAll(*cluster, started); !status.ok()) {
-    (void)StopNodes(*cluster, started);
+    (void)cluster->Stop(started, kStopTimeoutMs);
     return Fail("cannot start the cluster in " + arguments.options.directory, status,
                 "mend what is named above and start it again; the nodes that ran before still do");
   }
@@ -120,7 +121,7 @@ ExitCode RunUp(const Context& context, const DevArguments& arguments) {
   }
   std::cerr << "Ctrl-C stops it." << std::endl;
   WaitForInterrupt(signals);
-  return StopNodes(*cluster, started);
+  return StopNodes(context, *cluster, started);
 }
 
 // Runs `action` on the cluster that exists in the directory.
@@ -135,7 +136,7 @@ ExitCode WithCluster(const DevArguments& arguments,
   return action(*cluster);
 }
 
-ExitCode WithNode(const DevArguments& arguments,
+ExitCode WithNode(const Context& context, const DevArguments& arguments,
                   const std::function<Status(DevCluster&, const DevNode&)>& action) {
   return WithCluster(arguments, [&](DevCluster& cluster) {
     const DevNode* node = cluster.Find(arguments.node);
@@ -146,6 +147,7 @@ ExitCode WithNode(const DevArguments& arguments,
       return ExitCode::kNotFound;
     }
     const Status status = action(cluster, *node);
+    if (status.ok() && context.json()) PrintStatus(context, cluster);
     if (status.ok()) return ExitCode::kOk;
     return Fail("node " + std::to_string(node->id), status,
                 "sluice dev status shows what runs; its log is " + cluster.NodeDirectory(*node) +
@@ -161,7 +163,9 @@ void AddNodeVerb(CLI::App& dev, Context& context, const std::shared_ptr<DevArgum
   verb->add_option("node", arguments->node, "its id")->required();
   const NodeAction action = verb_text.second;
   verb->callback([&context, arguments, action] {
-    context.action = [arguments, action] { return WithNode(*arguments, action); };
+    context.action = [&context, arguments, action] {
+      return WithNode(context, *arguments, action);
+    };
   });
 }
 
@@ -226,9 +230,10 @@ void AddDevCommands(CLI::App& app, Context& context) {
   AddNodeVerb(*dev, context, arguments, "pause", {"SIGSTOP a node", PauseNode});
   CLI::App* stop = dev->add_subcommand("stop", "Stop every node; the data stays");
   stop->callback([&context, arguments] {
-    context.action = [arguments] {
-      return WithCluster(*arguments,
-                         [](DevCluster& cluster) { return StopNodes(cluster, cluster.Ids()); });
+    context.action = [&context, arguments] {
+      return WithCluster(*arguments, [&context](DevCluster& cluster) {
+        return StopNodes(context, cluster, cluster.Ids());
+      });
     };
   });
 }

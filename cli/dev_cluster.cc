@@ -146,13 +146,17 @@ Result<DevCluster> DevCluster::Open(FileSystem& fs, const std::string& directory
   Result<std::string> text = ReadFile(fs, directory + "/dev.json");
   if (!text.ok()) return Status::NotFound(directory + " holds no cluster of sluice dev");
   const nlohmann::json json = nlohmann::json::parse(*text, nullptr, false);
-  if (json.is_discarded() || !json.contains("nodes") || json["nodes"].empty())
-    return Status::Corruption(directory + "/dev.json is damaged");
+  const Status damaged = Status::Corruption(directory + "/dev.json is damaged");
+  if (!json.is_object() || !json.contains("nodes") || !json["nodes"].is_array()) return damaged;
   std::vector<DevNode> nodes;
   for (const nlohmann::json& node : json["nodes"]) {
-    nodes.push_back({node.value("id", 0), node.value("kafka_port", 0), node.value("grpc_port", 0),
-                     node.value("http_port", 0)});
+    for (const char* key : {"id", "kafka_port", "grpc_port", "http_port"}) {
+      if (!node.is_object() || !node.contains(key) || !node[key].is_number_integer())
+        return damaged;
+    }
+    nodes.push_back({node["id"], node["kafka_port"], node["grpc_port"], node["http_port"]});
   }
+  if (nodes.empty()) return damaged;
   return DevCluster(fs, directory, std::move(nodes));
 }
 

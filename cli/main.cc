@@ -93,5 +93,5 @@ int main(int argc, char** argv) {
     if (error.get_exit_code() != 0) SuggestVerb(app, argc, argv);
     return ReportUsage(app, error);
   }
-  return static_cast<int>(context.action());
+  return static_cast<int>(sluice::cli::FinishOutput(context.action()));
 }

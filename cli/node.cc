@@ -65,7 +65,9 @@ Status Node::CheckFormatted() {
                             storage::LogManager::ReadIdentity(*fs_, config_.log_directory));
   }
   if (!identity) {
-    return Status::NotFound(config_.log_directory + " is not formatted for a cluster");
+    return Status::NotFound("node " + std::to_string(config_.node_id.value()) + " cannot start\n" +
+                            config_.log_directory + " is not formatted for a cluster\n" +
+                            "format it first: sluice cluster init --help shows how");
   }
   if (identity->node_id != config_.node_id) {
     return Status::InvalidArgument(

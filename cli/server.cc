@@ -24,13 +24,10 @@ constexpr int kMallocArenas = 2;
 
 std::string NextStep(const Status& status) {
   switch (status.code()) {
-    case StatusCode::kNotFound:
-      return "format the directory first: sluice cluster init --help shows how";
     case StatusCode::kUnavailable: return "free what is named above, then start again";
     case StatusCode::kCorruption:
       return "keep the directory as it is for a look; restore it from a backup, or empty it so "
-             "that "
-             "the node refetches from its peers";
+             "that the node refetches from its peers";
     default: return "correct what is named above, then start again";
   }
 }
@@ -75,7 +72,7 @@ ExitCode Serve(const ConfigFileArguments& arguments) {
   Result<std::unique_ptr<Node>> node =
       Node::Start(std::move(loaded->config), [&refusal](const Status& why) { refusal.Set(why); });
   if (!node.ok()) {
-    PrintError("node " + std::to_string(node_id) + " cannot start", node.status().message(),
+    PrintError("node " + std::to_string(node_id) + " cannot start", node.status(),
                NextStep(node.status()));
     return ExitCodeOf(node.status());
   }

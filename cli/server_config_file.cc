@@ -49,9 +49,9 @@ Result<metadata::LoadedConfig> LoadConfigFile(FileSystem& fs,
   if (!arguments.path.empty()) {
     Result<std::string> text = ReadFile(fs, arguments.path);
     if (!text.ok()) {
-      return Status(text.status().code(),
-                    "the configuration cannot be read\n  why: " + text.status().message() +
-                        "\n  do:  name a readable file with --config");
+      return Status(text.status().code(), "the configuration cannot be read\n" +
+                                              text.status().message() +
+                                              "\nname a readable file with --config");
     }
     sources.file_text = std::move(*text);
   }
@@ -59,7 +59,7 @@ Result<metadata::LoadedConfig> LoadConfigFile(FileSystem& fs,
 }
 
 ExitCode ReportConfigError(const Status& status) {
-  std::cerr << "sluice: " << status.message() << std::endl;
+  PrintError("the configuration cannot be used", status, "correct what is named above");
   return ExitCodeOf(status);
 }
 

@@ -92,6 +92,7 @@ ExitCode Create(const Context& context, const TopicArguments& arguments) {
   if (!response.ok()) return client.Report(what, response.status());
   if (arguments.validate_only) {
     std::cerr << "dry run: topic " << arguments.name << " could be created" << std::endl;
+    if (context.json()) PrintJson({{"name", arguments.name}, {"dry_run", true}});
     return ExitCode::kOk;
   }
   PrintTopic(context, response->topic());
@@ -178,6 +179,7 @@ ExitCode Alter(const Context& context, const TopicArguments& arguments) {
   }
   if (arguments.validate_only) {
     std::cerr << "dry run: topic " << arguments.name << " could be altered so" << std::endl;
+    if (context.json()) PrintJson({{"name", arguments.name}, {"dry_run", true}});
     return ExitCode::kOk;
   }
   return Describe(context, arguments);

@@ -1,5 +1,6 @@
 #include "controller/controller_node.h"
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <future>
@@ -80,6 +81,7 @@ struct ControllerNode::Impl {
         door(loop) {}
 
   Status OpenLog();
+  Status CheckLogIsOurs() const;
   void MakeParts();
   void Start();
   void Stop();
@@ -142,7 +144,28 @@ Status ControllerNode::Impl::OpenLog() {
   }
   log = *std::move(opened);
   if (!log->recovery_message().empty()) LOG(WARNING) << "metadata log: " << log->recovery_message();
-  return Status::Ok();
+  const Status ours = CheckLogIsOurs();
+  if (ours.ok()) return ours;
+  return ThreeLines(ours.code(), "the metadata log is not this node's",
+                    directory + ": " + ours.message(),
+                    "give the node the metadata log and the log directories of one cluster, or "
+                    "format an empty directory with that cluster's plan");
+}
+
+// A voter that took over another one's log, or a log of another cluster, could vote twice.
+Status ControllerNode::Impl::CheckLogIsOurs() const {
+  SLUICE_ASSIGN_OR_RETURN(const std::vector<raft::VoterId> voters,
+                          raft::VotersOf(*log, options.cluster_id));
+  const raft::VoterId self = {options.config->node_id, options.directory_id};
+  if (std::find(voters.begin(), voters.end(), self) != voters.end()) return Status::Ok();
+  std::string known;
+  for (const raft::VoterId& voter : voters) {
+    known += (known.empty() ? "" : ", ") + std::to_string(voter.id.value()) + " with disk " +
+             voter.disk_id.ToString();
+  }
+  return Status::InvalidArgument("its voters are " + known + ", and this is node " +
+                                 std::to_string(self.id.value()) + " with disk " +
+                                 self.disk_id.ToString());
 }
 
 void ControllerNode::Impl::MakeParts() {

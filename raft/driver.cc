@@ -8,22 +8,28 @@
 namespace sluice::raft {
 namespace {
 
-// The voters as the newest snapshot or the bootstrap entry says. A log with neither was never
-// formatted: starting on it would be a programmer error, servers refuse before.
 std::vector<VoterId> FindVoters(const LogStore& log, const std::string& cluster_id) {
-  const OpenedLog& opened = log.opened();
-  if (opened.snapshot.has_value()) return opened.snapshot->voters;
-  CHECK_GE(opened.last_index, LogIndex(0)) << "the metadata log has no bootstrap entry";
-  const Result<std::vector<Entry>> read = log.Read(LogIndex(0), LogIndex(1), 1);
-  CHECK(read.ok()) << read.status().ToString();
-  CHECK(read->front().type == EntryType::kBootstrap);
-  const Result<Bootstrap> bootstrap = DecodeBootstrap(read->front().data);
-  CHECK(bootstrap.ok()) << bootstrap.status().ToString();
-  CHECK_EQ(bootstrap->cluster_id, cluster_id) << "the metadata log is of another cluster";
-  return bootstrap->voters;
+  Result<std::vector<VoterId>> voters = VotersOf(log, cluster_id);
+  CHECK(voters.ok()) << voters.status().ToString();
+  return *std::move(voters);
 }
 
 }  // namespace
+
+Result<std::vector<VoterId>> VotersOf(const LogStore& log, const std::string& cluster_id) {
+  const OpenedLog& opened = log.opened();
+  if (opened.snapshot.has_value()) return opened.snapshot->voters;
+  if (opened.last_index < LogIndex(0)) return Status::NotFound("the log has no bootstrap entry");
+  SLUICE_ASSIGN_OR_RETURN(const std::vector<Entry> first, log.Read(LogIndex(0), LogIndex(1), 1));
+  if (first.empty() || first.front().type != EntryType::kBootstrap)
+    return Status::Corruption("the log does not begin with a bootstrap entry");
+  SLUICE_ASSIGN_OR_RETURN(Bootstrap bootstrap, DecodeBootstrap(first.front().data));
+  if (bootstrap.cluster_id != cluster_id) {
+    return Status::InvalidArgument("the log is of cluster " + bootstrap.cluster_id + ", not of " +
+                                   cluster_id);
+  }
+  return std::move(bootstrap.voters);
+}
 
 Driver::Driver(DriverOptions options, DriverParts parts)
     : config_(options.config),

@@ -1,0 +1,118 @@
+"""The `sluice` program towards scripts: exit codes, JSON on every verb, and three lines for whatever cannot be done."""
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
+from cluster import SLUICE, Cluster, free_base_port, run  # noqa: E402
+
+PLAN = {'cluster_id': 'AAAAAAAAAAAAAAAAAAAAAQ', 'voters': [{'id': 1, 'address': 'a:1', 'disk_id': 'AAAAAAAAAAAAAAAAAAAAAg'}]}
+
+
+class CliTest(unittest.TestCase):
+
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = cls.enterClassContext(Cluster(1))
+        cls.grpc, cls.kafka = cls.cluster.addresses[1]['grpc'], cls.cluster.addresses[1]['kafka']
+
+    def setUp(self):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix='sluice-cli-'))
+        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+
+    def topic(self, *words):
+        return run(SLUICE, 'topic', *words, '--server', self.grpc, check=False)
+
+    def assert_refused(self, done, code, *parts):
+        """Three lines, what, why and what to do, and the exit code."""
+        self.assertEqual(done.returncode, code, done.stderr)
+        lines = [line for line in done.stderr.strip().splitlines() if not line.startswith(('I2', 'W2', 'E2'))]
+        self.assertEqual([line.split(':')[0].strip() for line in lines], ['sluice', 'why', 'do'], done.stderr)
+        for part in parts:
+            self.assertIn(part, done.stderr)
+
+    def config(self, text, name='server.properties'):
+        path = self.directory / name
+        path.write_text(text)
+        return str(path)
+
+    def combined(self, data, port, extra=''):
+        """A node of its own quorum whose directories are below `data`."""
+        return self.config(f'process.roles=broker,controller\nnode.id=1\ncontroller.listener.names=CONTROLLER\n'
+                           f'listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{port + 3}\n'
+                           f'controller.quorum.voters=1@127.0.0.1:{port + 3}\nhttp.listener=127.0.0.1:{port + 4}\nlog.dirs={data}\n{extra}')
+
+    def test_topics_that_are_not_there_or_there_already(self):
+        self.assert_refused(self.topic('describe', 'nothing'), 3, 'nothing')
+        self.assertEqual(self.topic('create', 'once').returncode, 0)
+        self.assert_refused(self.topic('create', 'once'), 4, 'once')
+        self.assert_refused(self.topic('create', 'bad name'), 2, 'bad name')
+        self.assert_refused(self.topic('create', 'other', '--config', 'retention.ms=soon'), 2, 'retention.ms')
+        # The partitions are added, the setting is refused.
+        self.assert_refused(self.topic('alter', 'once', '--partitions', '2', '--config', 'nonsense=1'), 7, 'nonsense')
+        self.assert_refused(run(SLUICE, 'topic', 'list', '--server', '127.0.0.1:1', '--timeout-ms', '500', check=False), 6)
+
+    def test_json_on_what_changes_things(self):
+        self.assertEqual(json.loads(self.topic('create', 'dry', '--dry-run', '-o', 'json').stdout), {'name': 'dry', 'dry_run': True})
+        with Cluster(1) as other:
+            for verb, state in (('kill', 'stopped'), ('start', 'ready'), ('pause', 'paused')):
+                done = run(SLUICE, 'dev', verb, '1', '--dir', other.directory, '-o', 'json')
+                self.assertEqual(json.loads(done.stdout)['nodes'][0]['state'], state)
+            run(SLUICE, 'dev', 'kill', '1', '--dir', other.directory)
+            done = run(SLUICE, 'dev', 'stop', '--dir', other.directory, '-o', 'json')
+            self.assertEqual(json.loads(done.stdout)['nodes'][0]['state'], 'stopped')
+
+    def test_output_that_cannot_be_written_is_a_failure(self):
+        run(SLUICE, 'produce', 'out', 'x', '--bootstrap', self.kafka)
+        for command in (['topic', 'list', '--server', self.grpc],
+                        ['consume', 'out', '--from', 'start', '-n', '1', '--bootstrap', self.kafka]):
+            with open('/dev/full', 'w') as full:
+                done = subprocess.run([SLUICE, *command], stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)
+            self.assert_refused(done, 1, 'output')
+
+    def test_header_keys_that_are_no_text(self):
+        run('kcat', '-P', '-b', self.kafka, '-t', 'headers', '-H', b'\xff=v', stdin='x', text=True)
+        done = run(SLUICE, 'consume', 'headers', '--from', 'start', '-n', '1', '-o', 'json', '--bootstrap', self.kafka)
+        self.assertEqual(json.loads(done.stdout)['headers'], [{'key': 'base64:/w', 'value': 'v'}])
+
+    def test_plans_that_are_none(self):
+        config = self.combined(self.directory / 'data', free_base_port(1))
+        voter = PLAN['voters'][0]
+        for plan in ('{', '[]', '{"cluster_id":5,"voters":[]}', json.dumps({**PLAN, 'voters': [1]}), json.dumps({**PLAN, 'voters': []}),
+                     json.dumps({**PLAN, 'voters': [{**voter, 'id': 'one'}]}), json.dumps({**PLAN, 'voters': [voter, voter]})):
+            path = self.config(plan, 'plan.json')
+            self.assert_refused(run(SLUICE, 'cluster', 'init', '--config', config, '--plan', path, check=False), 2)
+            self.assertFalse((self.directory / 'data').exists())
+        for voters in ('1@a:1,1@b:2', '1@a:1,2@a:1', 'a:1'):
+            self.assert_refused(run(SLUICE, 'cluster', 'init', '--voters', voters, check=False), 2)
+
+    def test_a_broker_alone_makes_no_cluster(self):
+        config = self.config(f'process.roles=broker\nnode.id=7\nlisteners=PLAINTEXT://127.0.0.1:9092\n'
+                             f'controller.listener.names=CONTROLLER\ncontroller.quorum.voters=1@127.0.0.1:9095\nlog.dirs={self.directory}/data\n')
+        self.assert_refused(run(SLUICE, 'cluster', 'init', '--config', config, check=False), 2, 'no controller')
+
+    def test_servers_that_cannot_start_say_so_in_three_lines(self):
+        port = free_base_port(1)
+        server = lambda config: run(SLUICE, 'server', '--config', config, check=False, timeout=20)  # noqa: E731
+        self.assert_refused(server(self.combined('/proc/nope', port)), 3, '/proc/nope')
+        running = pathlib.Path(self.cluster.directory) / 'node-1/server.properties'
+        self.assert_refused(server(str(running)), 6, 'in use')
+        mine = self.combined(self.directory / 'mine', port)
+        formatted = run(SLUICE, 'cluster', 'init', '--config', mine, '-o', 'json')
+        self.assertEqual(json.loads(formatted.stdout)['node_id'], 1)
+        run(SLUICE, 'cluster', 'init', '--config', self.combined(self.directory / 'other', port))
+        foreign = self.combined(self.directory / 'mine', port, f'metadata.log.dir={self.directory}/other\n')
+        self.assert_refused(server(foreign), 2, 'the metadata log is not this node')
+
+    def test_a_damaged_dev_directory_is_told(self):
+        for text in ('', '[]', '{"nodes":3}', '{"nodes":[1]}', '{"nodes":[{"id":"x"}]}'):
+            (self.directory / 'dev.json').write_text(text)
+            self.assert_refused(run(SLUICE, 'dev', 'status', '--dir', str(self.directory), check=False), 1, 'dev.json')
+
+
+if __name__ == '__main__':
+    unittest.main(verbosity=2)
