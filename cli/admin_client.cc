@@ -23,6 +23,10 @@ Status AdminClient::ToStatus(const grpc::Status& status) {
     case grpc::StatusCode::UNAVAILABLE: return Status::Unavailable(status.error_message());
     case grpc::StatusCode::DEADLINE_EXCEEDED:
       return Status::Timeout("no answer in time; the change may still happen");
+    case grpc::StatusCode::UNIMPLEMENTED:
+      // gRPC itself says so without a word of why.
+      if (status.error_message().empty()) return Status::Internal("the node does not know this call");
+      [[fallthrough]];
     default: return Status::Internal(status.error_message());
   }
 }

@@ -9,6 +9,7 @@
 
 #include "cli/context.h"
 #include "proto/admin.grpc.pb.h"
+#include "rpc/message_text.h"
 
 namespace sluice::cli {
 
@@ -21,6 +22,7 @@ class AdminClient {
   Result<Response> Call(grpc::Status (admin::Admin::Stub::*method)(grpc::ClientContext*,
                                                                    const Request&, Response*),
                         const Request& request) {
+    if (Status readable = rpc::CheckText(request); !readable.ok()) return readable;
     grpc::ClientContext call;
     call.set_deadline(Deadline());
     Response response;

@@ -1,5 +1,7 @@
 #include "cli/kafka_client.h"
 
+#include "base/utf8.h"
+
 namespace sluice::cli {
 
 Result<std::unique_ptr<RdKafka::Conf>> KafkaConf(const Context& context,
@@ -47,28 +49,6 @@ ExitCode ReportKafkaError(const Context& context, const std::string& what, const
                  : "sluice topic list shows the topics; sluice cluster health shows the cluster");
   return ExitCodeOf(status);
 }
-
-namespace {
-
-bool IsUtf8(std::string_view bytes) {
-  size_t i = 0;
-  while (i < bytes.size()) {
-    const auto lead = static_cast<unsigned char>(bytes[i]);
-    const size_t extra = lead < 0x80         ? 0
-                         : (lead >> 5) == 6  ? 1
-                         : (lead >> 4) == 14 ? 2
-                         : (lead >> 3) == 30 ? 3
-                                             : 4;
-    if (extra == 4 || i + extra >= bytes.size()) return false;
-    for (size_t k = 1; k <= extra; ++k) {
-      if ((static_cast<unsigned char>(bytes[i + k]) >> 6) != 2) return false;
-    }
-    i += extra + 1;
-  }
-  return true;
-}
-
-}  // namespace
 
 std::string PrintableText(std::string_view bytes) {
   if (IsUtf8(bytes)) return std::string(bytes);

@@ -36,7 +36,13 @@ class LeaderClient::Core : public std::enable_shared_from_this<Core> {
     loop_.Post([self = shared_from_this(), task = std::move(task)] { self->Run(task); });
   }
 
-  void Begin(Pending pending) { Attempt(std::make_shared<Pending>(std::move(pending))); }
+  void Begin(Pending pending) {
+    // A peer that cannot read a request answers UNIMPLEMENTED, as one does that is no controller:
+    // asking further would last until the deadline.
+    if (Status readable = pending.call->CheckRequest(); !readable.ok())
+      return pending.call->Fail(std::move(readable));
+    Attempt(std::make_shared<Pending>(std::move(pending)));
+  }
   void OnLeader(const std::string& address) { finder_.OnLeader(address); }
   EventLoop& loop() { return loop_; }
 

@@ -22,6 +22,7 @@
 #include "base/event_loop.h"
 #include "base/status.h"
 #include "proto/controller.grpc.pb.h"
+#include "rpc/message_text.h"
 
 namespace sluice::rpc {
 
@@ -51,7 +52,8 @@ class LeaderClient {
   LeaderClient(const LeaderClient&) = delete;
   LeaderClient& operator=(const LeaderClient&) = delete;
 
-  // The answer's outcome is anything but NOT_CONTROLLER; kTimeout when no leader answered in time.
+  // The answer's outcome is anything but NOT_CONTROLLER; kTimeout when no leader answered in time;
+  // kInvalidArgument at once when the request holds text that no controller could read.
   template <typename Request, typename Response>
   void Call(Method<Request, Response> method, Request request, CallOptions options,
             std::function<void(Result<Response>)> done);
@@ -80,6 +82,8 @@ class LeaderClient {
 class LeaderClient::AnyCall {
  public:
   virtual ~AnyCall() = default;
+  // Why the request could not be read anywhere.
+  virtual Status CheckRequest() const = 0;
   // Starts one attempt; `finished` runs on a gRPC thread.
   virtual void Attempt(ControllerStub& stub, grpc::ClientContext* context,
                        std::function<void(AttemptOutcome)> finished) = 0;
@@ -95,6 +99,7 @@ class LeaderClient::TypedCall final : public LeaderClient::AnyCall {
             std::function<void(Result<Response>)> done)
       : method_(method), request_(std::move(request)), done_(std::move(done)) {}
 
+  Status CheckRequest() const override { return CheckText(request_); }
   void Attempt(ControllerStub& stub, grpc::ClientContext* context,
                std::function<void(AttemptOutcome)> finished) override {
     response_.Clear();

@@ -114,6 +114,22 @@ TEST_F(LeaderClientTest, AsksAgainUntilALeaderIsElected) {
   EXPECT_EQ(node->controller.calls, 4);
 }
 
+TEST_F(LeaderClientTest, ARequestThatNobodyCanReadFailsAtOnce) {
+  auto node = StartNode();
+  LeaderClient client({node->address}, loop_);
+  controller::DeleteTopicsRequest request;
+  request.add_topics()->set_name("\xFF");
+  std::promise<Status> promise;
+  client.Call<controller::DeleteTopicsRequest, controller::DeleteTopicsResponse>(
+      &ControllerStub::DeleteTopics, request, {.timeout_ms = 60000},
+      [&](const Result<controller::DeleteTopicsResponse>& response) {
+        promise.set_value(response.status());
+      });
+  std::future<Status> failed = promise.get_future();
+  ASSERT_EQ(failed.wait_for(std::chrono::seconds(5)), std::future_status::ready);
+  EXPECT_EQ(failed.get().ToString(), Status::InvalidArgument("topics.name is not UTF-8 text").ToString());
+}
+
 TEST_F(LeaderClientTest, GivesUpAtTheDeadlineAndSaysWhy) {
   auto node = StartNode();
   node->controller.not_leader_times = 1000;
