@@ -25,7 +25,8 @@ Status AdminClient::ToStatus(const grpc::Status& status) {
       return Status::Timeout("no answer in time; the change may still happen");
     case grpc::StatusCode::UNIMPLEMENTED:
       // gRPC itself says so without a word of why.
-      if (status.error_message().empty()) return Status::Internal("the node does not know this call");
+      if (status.error_message().empty())
+        return Status::Internal("the node does not know this call");
       [[fallthrough]];
     default: return Status::Internal(status.error_message());
   }

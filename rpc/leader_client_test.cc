@@ -127,7 +127,8 @@ TEST_F(LeaderClientTest, ARequestThatNobodyCanReadFailsAtOnce) {
       });
   std::future<Status> failed = promise.get_future();
   ASSERT_EQ(failed.wait_for(std::chrono::seconds(5)), std::future_status::ready);
-  EXPECT_EQ(failed.get().ToString(), Status::InvalidArgument("topics.name is not UTF-8 text").ToString());
+  EXPECT_EQ(failed.get().ToString(),
+            Status::InvalidArgument("topics.name is not UTF-8 text").ToString());
 }
 
 TEST_F(LeaderClientTest, GivesUpAtTheDeadlineAndSaysWhy) {
