@@ -65,7 +65,10 @@ class Creation {
  private:
   Failure CheckName(const std::string& name) const {
     if (const Status valid = metadata::CheckTopicName(name); !valid.ok()) {
-      return {ErrorCode::kInvalidTopicException, valid.message()};
+      // Kafka's code for the one name that is well formed.
+      return {name == metadata::kClusterMetadataTopic ? ErrorCode::kInvalidRequest
+                                                      : ErrorCode::kInvalidTopicException,
+              valid.message()};
     }
     if (image_.FindTopic(name) != nullptr)
       return {ErrorCode::kTopicAlreadyExists, "topic '" + name + "' already exists"};

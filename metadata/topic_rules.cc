@@ -38,6 +38,9 @@ Status CheckTopicName(std::string_view name) {
   if (name == "." || name == "..")
     return Status::InvalidArgument("topic name " + Shown(name) +
                                    " is reserved: '.' and '..' are not allowed");
+  if (name == kClusterMetadataTopic)
+    return Status::InvalidArgument("topic name " + Shown(name) +
+                                   " is reserved for the controllers' log");
   if (std::all_of(name.begin(), name.end(), IsNameCharacter)) return Status::Ok();
   return Status::InvalidArgument("topic name " + Shown(name) +
                                  " has a character outside a-z A-Z 0-9 . _ -");

@@ -17,7 +17,11 @@ namespace sluice::metadata {
 // at once.
 inline constexpr int32_t kPartitionsPerRequestMax = 10'000;
 
-// 1 to 249 of [a-zA-Z0-9._-], neither "." nor "..".
+// The controllers' own log. It is no topic, and none may have its name: partition 0 would be kept
+// in that log's directory.
+inline constexpr std::string_view kClusterMetadataTopic = "__cluster_metadata";
+
+// 1 to 249 of [a-zA-Z0-9._-], neither "." nor ".." nor the cluster metadata's.
 Status CheckTopicName(std::string_view name);
 // Names in which '.' and '_' are the same collide: both would be one name in metrics.
 Status CheckNoCollision(const Image& image, const std::string& name);
