@@ -4,6 +4,11 @@
 
 namespace sluice {
 
+Result<uint64_t> FileSystem::FileSize(const std::string& path) {
+  SLUICE_ASSIGN_OR_RETURN(const auto file, Open(path, OpenMode::kRead));
+  return file->Size();
+}
+
 Result<std::string> ReadFile(FileSystem& fs, const std::string& path) {
   SLUICE_ASSIGN_OR_RETURN(const std::shared_ptr<File> file, fs.Open(path, OpenMode::kRead));
   SLUICE_ASSIGN_OR_RETURN(const uint64_t size, file->Size());
@@ -26,7 +31,11 @@ Status WriteFileAtomically(FileSystem& fs, const std::string& path, std::string_
   {
     SLUICE_ASSIGN_OR_RETURN(const std::shared_ptr<File> file,
                             fs.Open(temporary, OpenMode::kCreateTruncate));
-    SLUICE_RETURN_IF_ERROR(file->WriteAt(0, data));
+    if (const Status written = file->WriteAt(0, data); !written.ok()) {
+      // Half of it would only take room from what needs it.
+      (void)fs.Remove(temporary);
+      return written;
+    }
     SLUICE_RETURN_IF_ERROR(file->Sync());
   }
   SLUICE_RETURN_IF_ERROR(fs.Rename(temporary, path));

@@ -68,6 +68,8 @@ class FileSystem {
   // Names (not paths) in the directory, sorted.
   virtual Result<std::vector<std::string>> List(const std::string& path) = 0;
   virtual bool Exists(const std::string& path) = 0;
+  // Of a file, without opening it where that can be told.
+  virtual Result<uint64_t> FileSize(const std::string& path);
   virtual bool IsDirectory(const std::string& path) = 0;
   virtual Status Rename(const std::string& from, const std::string& to) = 0;
   virtual Status Remove(const std::string& path) = 0;

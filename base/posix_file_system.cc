@@ -197,6 +197,13 @@ class PosixFileSystem final : public FileSystem {
     return stat(path.c_str(), &info) == 0;
   }
 
+  Result<uint64_t> FileSize(const std::string& path) override {
+    struct stat info {};
+    if (stat(path.c_str(), &info) != 0) return ErrnoStatus(errno, "cannot stat", path);
+    if (S_ISDIR(info.st_mode)) return ErrnoStatus(EISDIR, "cannot stat", path);
+    return static_cast<uint64_t>(info.st_size);
+  }
+
   bool IsDirectory(const std::string& path) override {
     struct stat info {};
     return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);

@@ -15,6 +15,7 @@ Checkpoints::Checkpoints(FileSystem& fs, std::string directory)
   stored_.recovery_points = Load(kRecoveryPointCheckpointName);
   stored_.high_watermarks = Load(kHighWatermarkCheckpointName);
   stored_.log_starts = Load(kLogStartCheckpointName);
+  stored_.cleaned = Load(kCleanerCheckpointName);
 }
 
 OffsetCheckpoint Checkpoints::Load(const char* name) const {
@@ -39,6 +40,18 @@ std::optional<Offset> Checkpoints::LogStart(const TopicPartition& partition) con
   return Lookup(stored_.log_starts, partition);
 }
 
+std::optional<Offset> Checkpoints::Cleaned(const TopicPartition& partition) const {
+  std::lock_guard lock(mutex_);
+  return Lookup(stored_.cleaned, partition);
+}
+
+Status Checkpoints::SetCleaned(const TopicPartition& partition, Offset offset) {
+  std::lock_guard lock(mutex_);
+  OffsetCheckpoint wanted = stored_.cleaned;
+  wanted[partition] = offset;
+  return Store(kCleanerCheckpointName, stored_.cleaned, std::move(wanted));
+}
+
 Status Checkpoints::Write(const std::function<Content()>& collect) {
   std::lock_guard lock(mutex_);
   Content wanted = collect();
@@ -60,7 +73,10 @@ Status Checkpoints::Lower(const TopicPartition& partition, Offset offset) {
   };
   SLUICE_RETURN_IF_ERROR(Store(kRecoveryPointCheckpointName, stored_.recovery_points,
                                lowered(stored_.recovery_points)));
-  return Store(kLogStartCheckpointName, stored_.log_starts, lowered(stored_.log_starts));
+  SLUICE_RETURN_IF_ERROR(
+      Store(kLogStartCheckpointName, stored_.log_starts, lowered(stored_.log_starts)));
+  // What is appended in place of the cut records was never cleaned.
+  return Store(kCleanerCheckpointName, stored_.cleaned, lowered(stored_.cleaned));
 }
 
 Status Checkpoints::Forget(const TopicPartition& partition) {
@@ -73,6 +89,8 @@ Status Checkpoints::Forget(const TopicPartition& partition) {
                                without(stored_.recovery_points)));
   SLUICE_RETURN_IF_ERROR(
       Store(kLogStartCheckpointName, stored_.log_starts, without(stored_.log_starts)));
+  SLUICE_RETURN_IF_ERROR(
+      Store(kCleanerCheckpointName, stored_.cleaned, without(stored_.cleaned)));
   return Store(kHighWatermarkCheckpointName, stored_.high_watermarks,
                without(stored_.high_watermarks));
 }

@@ -1,5 +1,5 @@
 #pragma once
-// Checkpoints: the three offset checkpoint files of a log directory as they are on disk and as they
+// Checkpoints: the four offset checkpoint files of a log directory as they are on disk and as they
 // should be. A file is written only when its content changes.
 //
 // Thread rule: thread-safe; holds its mutex while it writes. It is taken last: under a log's guard
@@ -21,6 +21,7 @@ class Checkpoints {
     OffsetCheckpoint recovery_points;
     OffsetCheckpoint high_watermarks;
     OffsetCheckpoint log_starts;
+    OffsetCheckpoint cleaned;  // how far the cleaner came; Write leaves it alone
   };
 
   // Reads the files. One that cannot be understood counts as absent, with a warning: everything is
@@ -31,11 +32,14 @@ class Checkpoints {
   std::optional<Offset> HighWatermark(const TopicPartition& partition) const;
   std::optional<Offset> LogStart(const TopicPartition& partition) const;
 
+  std::optional<Offset> Cleaned(const TopicPartition& partition) const;
+  Status SetCleaned(const TopicPartition& partition, Offset offset);
+
   // Writes what `collect` gives. It is called under the mutex, so that no value it read can
   // overwrite a later Lower.
   Status Write(const std::function<Content()>& collect);
-  // Makes durable that the recovery point and the log start of `partition` are no higher than
-  // `offset`.
+  // Makes durable that the recovery point, the log start and the cleaner's point of `partition` are
+  // no higher than `offset`.
   Status Lower(const TopicPartition& partition, Offset offset);
   // Forgets a partition: durably for what could harm a new log of that name.
   Status Forget(const TopicPartition& partition);

@@ -6,8 +6,10 @@
 // Thread rule: path, id and last_shutdown are constant once the directory is in service; everything
 // else is atomic or locked.
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -26,15 +28,24 @@ enum class SpaceLevel {
   kFull,  // below the hard mark: nothing is appended
 };
 
-// Below which free bytes a directory is low, and full. A soft mark below the hard one counts as the
-// hard one.
+// Below how many free bytes a directory is low, and full; -1 = a part of the disk's size. A soft
+// mark below the hard one counts as the hard one.
 struct SpaceMarks {
-  uint64_t soft_bytes = 0;
-  uint64_t hard_bytes = 0;
+  int64_t soft_bytes = -1;
+  int64_t hard_bytes = -1;
 
-  SpaceLevel LevelOf(uint64_t free_bytes) const {
-    if (free_bytes < hard_bytes) return SpaceLevel::kFull;
-    return free_bytes < soft_bytes ? SpaceLevel::kLow : SpaceLevel::kAmple;
+  struct Bytes {
+    uint64_t soft;
+    uint64_t hard;
+  };
+  Bytes Of(uint64_t total_bytes) const {
+    constexpr uint64_t kGiB = uint64_t{1} << 30;
+    const auto or_part = [](int64_t bytes, uint64_t part) {
+      return bytes >= 0 ? static_cast<uint64_t>(bytes) : part;
+    };
+    const uint64_t hard = or_part(hard_bytes, std::min(total_bytes / 100, 2 * kGiB));
+    const uint64_t soft = or_part(soft_bytes, std::min(total_bytes / 20, 20 * kGiB));
+    return {std::max(soft, hard), hard};
   }
 };
 
@@ -75,13 +86,18 @@ class DirectoryState {
   void SetSpace(const DiskSpace& space, const SpaceMarks& marks) {
     free_bytes_ = space.free_bytes;
     total_bytes_ = space.total_bytes;
-    level_ = marks.LevelOf(space.free_bytes);
+    const SpaceMarks::Bytes limits = marks.Of(space.total_bytes);
     double pressure = 0;
-    if (level_ == SpaceLevel::kFull) pressure = 1;
-    if (level_ == SpaceLevel::kLow) {
-      pressure = static_cast<double>(marks.soft_bytes - space.free_bytes) /
-                 static_cast<double>(marks.soft_bytes - marks.hard_bytes);
+    SpaceLevel level = SpaceLevel::kAmple;
+    if (space.free_bytes < limits.hard) {
+      level = SpaceLevel::kFull;
+      pressure = 1;
+    } else if (space.free_bytes < limits.soft) {
+      level = SpaceLevel::kLow;
+      pressure = static_cast<double>(limits.soft - space.free_bytes) /
+                 static_cast<double>(limits.soft - limits.hard);
     }
+    level_ = level;
     pressure_ = pressure;
   }
 
@@ -97,5 +113,7 @@ class DirectoryState {
   mutable std::mutex mutex_;
   std::string failure_;  // guarded by mutex_
 };
+
+using DirectoryPtr = std::shared_ptr<const DirectoryState>;
 
 }  // namespace sluice::storage

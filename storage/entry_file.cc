@@ -1,5 +1,6 @@
 #include "storage/entry_file.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace sluice::storage {
@@ -25,8 +26,8 @@ Status EntryFile::Append(std::string_view entry) {
   buffer_.append(entry);
   if (buffer_.size() < kSpillBytes) return Status::Ok();
   const Status spilled = Spill();
-  // On a full disk the entries stay in memory and the next append tries again:
-  // the batch itself has been written.
+  // On a full disk the entries stay in memory and the next append tries again: the batch itself has
+  // been written.
   return spilled.code() == StatusCode::kDiskFull ? Status::Ok() : spilled;
 }
 
@@ -35,6 +36,18 @@ Status EntryFile::ReadEntry(size_t index, char* out) const {
   if (index < spilled_) return ReadSpilled(index, 1, out);
   std::memcpy(out, buffer_.data() + (index - spilled_) * entry_size(), entry_size());
   return Status::Ok();
+}
+
+Result<size_t> EntryFile::ReadEntries(size_t index, size_t entries, char* out) const {
+  if (index >= count()) return size_t{0};
+  if (index < spilled_) {
+    entries = std::min<size_t>(entries, spilled_ - index);
+    SLUICE_RETURN_IF_ERROR(ReadSpilled(index, entries, out));
+    return entries;
+  }
+  entries = std::min(entries, count() - index);
+  std::memcpy(out, buffer_.data() + (index - spilled_) * entry_size(), entries * entry_size());
+  return entries;
 }
 
 Status EntryFile::ReadSpilled(size_t index, size_t entries, char* out) const {

@@ -1,12 +1,11 @@
 #pragma once
-// EntryFile: a file of equally long entries that only grows at its end: what
-// the offset index and the time index are made of. New entries gather in memory
-// and go out 4 KiB at a time, on Spill and at a roll, so that an append costs
-// no second system call; a crash loses only entries that recovery rebuilds.
-// Nothing is mapped and nothing old is held in memory: searches read the file,
-// which the log's FileCache opens for as long as it is used. A writeback that
-// fails while it is closed may go unnoticed: the entries are then wrong or
-// missing, which loading checks, and the log has all that they say.
+// EntryFile: a file of equally long entries that only grows at its end: what the offset index and
+// the time index are made of. New entries gather in memory and go out 4 KiB at a time, on Spill and
+// at a roll, so that an append costs no second system call; a crash loses only entries that
+// recovery rebuilds. Nothing is mapped and nothing old is held in memory: searches read the file,
+// which the log's FileCache opens for as long as it is used. A writeback that fails while it is
+// closed may go unnoticed: the entries are then wrong or missing, which loading checks, and the log
+// has all that they say.
 //
 // Thread rule: as its segment: guarded by the log's owner.
 
@@ -32,28 +31,30 @@ class EntryFile {
   EntryFile& operator=(const EntryFile&) = delete;
   ~EntryFile() { home_.cache->Forget(ref_); }
 
-  // Learns what the file holds. False when there is no file, or its size is no
-  // multiple of the entry size.
+  // Learns what the file holds. False when there is no file, or its size is no multiple of the
+  // entry size.
   Result<bool> Load();
   size_t count() const { return spilled_ + buffer_.size() / entry_size(); }
+  bool has_unwritten() const { return !buffer_.empty(); }
   Offset base() const { return base_; }
   std::string path() const { return home_.PathOf(base_, kind_.suffix); }
 
   Status Append(std::string_view entry);
   // Copies entry `index` (below count()) to `out`.
   Status ReadEntry(size_t index, char* out) const;
+  // Copies up to `entries` of them, from `index` on, to `out`; gives how many there were.
+  Result<size_t> ReadEntries(size_t index, size_t entries, char* out) const;
   // Keeps the first `count` entries.
   Status Shrink(size_t count);
   // Forgets all entries, and whatever else the file holds.
   Status Clear();
   // Writes what is buffered; the file exists afterwards even when it is empty.
   Status Spill();
-  // Spill, then the open file, for a flush to sync. No more entries are
-  // awaited.
+  // Spill, then the open file, for a flush to sync. No more entries are awaited.
   Result<std::shared_ptr<File>> Complete();
 
-  // The number of leading entries for which `holds(entry)` is true; entries
-  // must be partitioned by it.
+  // The number of leading entries for which `holds(entry)` is true; entries must be partitioned by
+  // it.
   template <typename Predicate>
   Result<size_t> CountWhile(Predicate holds) const {
     const size_t buffered = buffer_.size() / entry_size();

@@ -1,5 +1,5 @@
-// The two indexes against a naive map: every lookup, across the border between
-// file and memory, after truncation and reopening.
+// The two indexes against a naive map: every lookup, across the border between file and memory,
+// after truncation and reopening.
 
 #include <gtest/gtest.h>
 

@@ -33,6 +33,9 @@
 namespace sluice::storage {
 
 class FileCache;
+struct CleanedSegment;    // storage/compaction/plan.h
+struct CompactionPlan;    // the same
+struct CompactionSurvey;  // the same
 
 // The topic settings that the log obeys; names and defaults are Kafka's (kafka-features.md 3.14).
 struct LogConfig {
@@ -44,6 +47,11 @@ struct LogConfig {
   int32_t index_size_bytes_max = 10485760;
   int64_t producer_id_expiration_ms = 86400000;
   bool cleanup_delete = true;
+  bool cleanup_compact = false;
+  double min_cleanable_dirty_ratio = 0.5;
+  int64_t min_compaction_lag_ms = 0;
+  int64_t max_compaction_lag_ms = INT64_MAX;
+  int64_t delete_retention_ms = 86400000;
 };
 
 struct AppendInfo {
@@ -66,6 +74,21 @@ struct ReadResult {
   // batch may be partial only when the size limit cut it and an earlier batch is whole (KIP-74).
   std::vector<FileSlice> slices;
   size_t size_bytes = 0;
+};
+
+// A transaction that ended in an ABORT marker. Its records, [first_offset, last_offset) of that
+// producer, are not to be seen by readers of what is committed.
+struct AbortedTransaction {
+  ProducerId producer_id = kNoProducer;
+  Offset first_offset;
+  Offset last_offset;         // the marker's
+  Offset last_stable_offset;  // when the marker was written
+  friend bool operator==(const AbortedTransaction&, const AbortedTransaction&) = default;
+};
+
+struct OffsetRange {
+  Offset from;
+  Offset upto;  // exclusive
 };
 
 struct TimestampOffset {
@@ -133,8 +156,8 @@ class Log {
   // (the leader's). The bytes of `batch` are not changed: the patched header goes out with the rest
   // in one gathered write.
   virtual Result<AppendOutcome> AppendAsLeader(std::string_view batch, LeaderEpoch epoch) = 0;
-  // Appends whole batches as the leader sent them. kInvalidArgument unless the first base offset
-  // equals log_end_offset, offsets ascend, and CRCs hold; kFenced when a batch's epoch exceeds
+  // Appends whole batches as the leader sent them. kInvalidArgument unless offsets ascend from
+  // log_end_offset on (gaps are what compaction left), and CRCs hold; kFenced when a batch's epoch exceeds
   // `epoch_max` (rule 2 of reliability.md 3.1). A partial last batch is ignored.
   virtual Status AppendAsFollower(std::string_view batches, LeaderEpoch epoch_max) = 0;
 
@@ -149,6 +172,18 @@ class Log {
                                                                Offset upto) const = 0;
   // The record with the largest timestamp below `upto` (KIP-734); nullopt when the log is empty.
   virtual Result<std::optional<TimestampOffset>> MaxTimestamp(Offset upto) const = 0;
+
+  // Below it the outcome of every transaction is known, and known on all of the ISR: the least of
+  // `high_watermark`, where the first open transaction begins, and where the first one begins that a
+  // marker at or above `high_watermark` has ended.
+  virtual Result<Offset> LastStableOffset(Offset high_watermark) const = 0;
+  // The aborted transactions that overlap `range`, in the order of their markers; perhaps others
+  // that end after it.
+  virtual Result<std::vector<AbortedTransaction>> AbortedTransactions(
+      const OffsetRange& range) const = 0;
+  // The same for what Read(range.from, ...) gave: `size_bytes` of batches below range.upto.
+  virtual Result<std::vector<AbortedTransaction>> AbortedInRead(const OffsetRange& range,
+                                                                size_t size_bytes) const = 0;
 
   // Removes all records at or above `offset` (follower only), with indexes, epochs and producer
   // state; durable on return.
@@ -183,6 +218,17 @@ class Log {
   // Deletes segments that retention allows, given the `high_watermark`; returns how many. The
   // active one goes only after a roll: when all of it has expired. Also forgets expired producers.
   virtual Result<int> ApplyRetention(Offset high_watermark) = 0;
+
+  // Compaction, by a Compactor: capture, run elsewhere, report, as a flush. Nothing at or above
+  // `stable_end` is touched, nor the active segment, nor what is not durable. `cleaned_upto`: from
+  // cleaner-offset-checkpoint. Commit gives kUnavailable when the log was truncated, or lost one of
+  // the sources, since the plan was made: the new files are then to be removed.
+  virtual CompactionSurvey SurveyCompaction(std::optional<Offset> cleaned_upto,
+                                            Offset stable_end) const = 0;
+  virtual Result<CompactionPlan> PlanCompaction(std::optional<Offset> cleaned_upto,
+                                                Offset stable_end) const = 0;
+  virtual Status CommitCompaction(const CleanedSegment& cleaned) = 0;
+
   // Syncs everything, trims indexes, writes the producer snapshot. The log can only be destroyed
   // afterwards.
   virtual Status Close() = 0;

@@ -14,8 +14,10 @@ Result<AppendOutcome> LogImpl::AppendAsLeader(std::string_view bytes, LeaderEpoc
     return Status::InvalidArgument("an append of " + std::to_string(bytes.size()) +
                                    " bytes is not one record batch");
   }
+  SLUICE_RETURN_IF_ERROR(EnsureActive());
   AppendOutcome outcome;
   if (batch->has_producer()) {
+    SLUICE_RETURN_IF_ERROR(EnsureProducers());
     ProducerState::Verdict verdict = producers_.Check(*batch);
     if (verdict.duplicate_of) {
       outcome.info = {verdict.duplicate_of->first_offset(), verdict.duplicate_of->last_offset,
@@ -43,16 +45,21 @@ Result<AppendOutcome> LogImpl::AppendAsLeader(std::string_view bytes, LeaderEpoc
                                                  bytes.substr(BatchHeader::kPatchedBytes)};
   SLUICE_RETURN_IF_ERROR(Checked(active().Write(parts, bytes.size())));
   SLUICE_RETURN_IF_ERROR(Checked(active().Note(*batch, config().index_interval_bytes)));
-  Observe(*batch, bytes);
+  SLUICE_RETURN_IF_ERROR(Checked(Observe(*batch, bytes)));
   size_bytes_.fetch_add(bytes.size(), std::memory_order_relaxed);
   SetEnd(batch->last_offset + 1);
   outcome.info = {batch->base_offset, batch->last_offset, false};
   return outcome;
 }
 
-void LogImpl::Observe(const BatchHeader& batch, std::string_view bytes) {
-  if (!batch.has_producer()) return;
-  producers_.Observe(batch, CoordinatorEpochOfMarker(batch, bytes));
+Status LogImpl::Observe(const BatchHeader& batch, std::string_view bytes) {
+  // State that is not loaded yet will be read from the batches, this one among them.
+  if (!batch.has_producer() || !producers_loaded_) return Status::Ok();
+  const auto completed = producers_.Observe(batch, EndMarkerOf(batch, bytes));
+  if (!completed || !completed->aborted) return Status::Ok();
+  return txn_indexes_->Append(active().base_offset(),
+                              {completed->producer_id, completed->first_offset,
+                               completed->marker_offset, completed->last_stable_offset});
 }
 
 bool LogImpl::NeedsRoll(const BatchHeader& batch, size_t pending_bytes,
@@ -75,16 +82,32 @@ bool LogImpl::NeedsRoll(const BatchHeader& batch, size_t pending_bytes,
 Status LogImpl::Roll() {
   const Offset base = log_end_offset();
   CHECK_GT(base, active().base_offset()) << options_.directory << ": a roll of an empty segment";
+  SLUICE_RETURN_IF_ERROR(EnsureProducers());
   // The new file first: when the disk is full the old segment simply goes on.
   SLUICE_ASSIGN_OR_RETURN(auto next, Segment::Create(*home_, base));
-  producers_.RemoveExpired(options_.clock->WallMs(), config().producer_id_expiration_ms);
-  SLUICE_RETURN_IF_ERROR(SaveSnapshot());
-  SLUICE_RETURN_IF_ERROR(active().Seal());
-  SLUICE_ASSIGN_OR_RETURN(auto files, active().SealedFiles());
-  sealed_unsynced_.push_back({next_sequence_++, base, std::move(files)});
+  if (const Status sealed = SealActive(); !sealed.ok()) {
+    // An empty segment in the midst of the one that goes on would pass for damage at a start.
+    const std::string path = next->path();
+    next.reset();
+    SLUICE_RETURN_IF_ERROR(fs().Remove(path));
+    return sealed;
+  }
   segments_.push_back(std::move(next));
   active_since_ms_ = options_.clock->SteadyMs();
   MarkDirectoryDirty(options_.directory);
+  return Status::Ok();
+}
+
+// What may fail for want of room comes first: until SealedFiles the segment can go on.
+Status LogImpl::SealActive() {
+  producers_.RemoveExpired(options_.clock->WallMs(), config().producer_id_expiration_ms);
+  SLUICE_RETURN_IF_ERROR(SaveSnapshot());
+  SLUICE_RETURN_IF_ERROR(active().Seal());
+  std::vector<std::shared_ptr<File>> txn_files;
+  SLUICE_RETURN_IF_ERROR(SealTxnIndex(active().base_offset(), txn_files));
+  SLUICE_ASSIGN_OR_RETURN(auto files, active().SealedFiles());
+  files.insert(files.end(), txn_files.begin(), txn_files.end());
+  sealed_unsynced_.push_back({next_sequence_++, log_end_offset(), std::move(files)});
   return Status::Ok();
 }
 
@@ -101,9 +124,8 @@ Result<std::vector<BatchHeader>> LogImpl::CheckFollowerBatches(std::string_view 
     }
     if (batch->size_bytes > rest.size())
       break;  // cut by the fetch limit; the next fetch brings it whole
-    const bool fits =
-        headers.empty() ? batch->base_offset == expected : batch->base_offset >= expected;
-    if (!fits) {
+    // The leader's log may have gaps, where compaction took whole batches away.
+    if (batch->base_offset < expected) {
       return Status::InvalidArgument(
           "a batch at offset " + std::to_string(batch->base_offset.value()) +
           " cannot follow the end at " + std::to_string(expected.value()));
@@ -127,6 +149,7 @@ Result<std::vector<BatchHeader>> LogImpl::CheckFollowerBatches(std::string_view 
 
 Status LogImpl::AppendAsFollower(std::string_view batches, LeaderEpoch epoch_max) {
   SLUICE_RETURN_IF_ERROR(CheckOnline());
+  SLUICE_RETURN_IF_ERROR(EnsureActive());
   SLUICE_ASSIGN_OR_RETURN(const std::vector<BatchHeader> headers,
                           CheckFollowerBatches(batches, epoch_max));
   Run run;
@@ -153,7 +176,7 @@ Status LogImpl::WriteRun(Run& run) {
   size_t at = 0;
   for (const BatchHeader& batch : run.batches) {
     SLUICE_RETURN_IF_ERROR(active().Note(batch, config().index_interval_bytes));
-    Observe(batch, run.bytes.substr(at, batch.size_bytes));
+    SLUICE_RETURN_IF_ERROR(Observe(batch, run.bytes.substr(at, batch.size_bytes)));
     at += batch.size_bytes;
   }
   size_bytes_.fetch_add(run.bytes.size(), std::memory_order_relaxed);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <thread>
 
 #include "storage/meta_properties.h"
 
@@ -37,8 +38,15 @@ Status LogDirectories::OpenAll() {
     directories_.push_back({std::make_shared<DirectoryState>(path), nullptr});
     states_.push_back(directories_.back().state);
   }
+  std::vector<Status> outcomes;
   for (Directory& directory : directories_) {
-    const Status opened = OpenOne(directory);
+    outcomes.push_back(Prepare(directory));
+    SLUICE_RETURN_IF_ERROR(outcomes.front());
+  }
+  OpenPrepared(outcomes);
+  for (size_t i = 0; i < directories_.size(); ++i) {
+    const Directory& directory = directories_[i];
+    const Status& opened = outcomes[i];
     if (opened.ok()) continue;
     // A wrong directory is the operator's mistake, a failed one only takes its replicas away.
     const bool failed = opened.code() == StatusCode::kIoError ||
@@ -70,7 +78,23 @@ Result<DirectoryIdentity> LogDirectories::Identify(const std::string& path, bool
   return identity;
 }
 
-Status LogDirectories::OpenOne(Directory& directory) {
+// Disks recover side by side.
+void LogDirectories::OpenPrepared(std::vector<Status>& outcomes) {
+  std::vector<std::thread> helpers;
+  for (size_t i = 0; i < directories_.size(); ++i) {
+    if (!outcomes[i].ok()) continue;
+    const auto open = [this, i, &outcomes] { outcomes[i] = OpenOne(directories_[i]); };
+    // One thread: the simulator wants the same order each time.
+    if (options_.recovery_threads == 1)
+      open();
+    else
+      helpers.emplace_back(open);
+  }
+  for (std::thread& helper : helpers) helper.join();
+}
+
+// Everything but opening the logs.
+Status LogDirectories::Prepare(Directory& directory) {
   const bool first = &directory == &directories_.front();
   const std::string& path = directory.state->path();
   SLUICE_ASSIGN_OR_RETURN(const DirectoryIdentity identity, Identify(path, first));
@@ -89,6 +113,11 @@ Status LogDirectories::OpenOne(Directory& directory) {
     }
   }
   directory.state->Identify(identity.directory_id);
+  return Status::Ok();
+}
+
+Status LogDirectories::OpenOne(Directory& directory) {
+  const std::string& path = directory.state->path();
   LogManagerOptions options;
   options.directory = path;
   options.file_system = options_.file_system;
@@ -283,6 +312,17 @@ std::optional<Offset> LogDirectories::CheckpointedHighWatermark(
     const TopicPartition& partition) const {
   const Directory* holder = Holder(partition);
   return holder == nullptr ? std::nullopt : holder->manager->CheckpointedHighWatermark(partition);
+}
+
+std::optional<Offset> LogDirectories::CleanedUpto(const TopicPartition& partition) const {
+  const Directory* holder = Holder(partition);
+  return holder == nullptr ? std::nullopt : holder->manager->CleanedUpto(partition);
+}
+
+Status LogDirectories::SetCleanedUpto(const TopicPartition& partition, Offset offset) {
+  const Directory* holder = Holder(partition);
+  if (holder == nullptr) return Status::Unavailable(partition.ToString() + " is not here any more");
+  return holder->manager->SetCleanedUpto(partition, offset);
 }
 
 std::vector<LogDirectories::Failure> LogDirectories::WriteCheckpoints(

@@ -42,8 +42,6 @@ struct LogDirectoriesOptions {
   SpaceMarks marks;
 };
 
-using DirectoryPtr = std::shared_ptr<const DirectoryState>;
-
 // A replica to open or to make.
 struct ReplicaSpec {
   TopicPartition partition;
@@ -91,6 +89,9 @@ class LogDirectories {
   void RefreshSpace();
 
   std::optional<Offset> CheckpointedHighWatermark(const TopicPartition& partition) const;
+  // How far the cleaner came; kUnavailable where no directory online has the log.
+  std::optional<Offset> CleanedUpto(const TopicPartition& partition) const;
+  Status SetCleanedUpto(const TopicPartition& partition, Offset offset);
   struct Failure {
     DirectoryPtr directory;
     Status status;
@@ -110,6 +111,8 @@ class LogDirectories {
 
   explicit LogDirectories(LogDirectoriesOptions options);
   Status OpenAll();
+  Status Prepare(Directory& directory);
+  void OpenPrepared(std::vector<Status>& outcomes);
   Status OpenOne(Directory& directory);
   Result<DirectoryIdentity> Identify(const std::string& path, bool first) const;
   Status CheckDuplicates() const;

@@ -1,5 +1,5 @@
-// Durability: what a flush has to sync, what its end proves, and the small
-// files beside the segments.
+// Durability: what a flush has to sync, what its end proves, and the small files beside the
+// segments.
 
 #include <algorithm>
 
@@ -39,8 +39,8 @@ FlushTarget LogImpl::PrepareFlush() {
     if (!Checked(file.status()).ok()) return target;
     target.files.push_back(std::move(*file));
   }
-  // Captures that nobody reported on must not pile up; one forgotten here only
-  // makes its report prove nothing.
+  // Captures that nobody reported on must not pile up; one forgotten here only makes its report
+  // prove nothing.
   if (captures_.size() == kCapturesMax) captures_.erase(captures_.begin());
   captures_.push_back({target.upto, target.upto, next_sequence_});
   return target;
@@ -48,8 +48,8 @@ FlushTarget LogImpl::PrepareFlush() {
 
 void LogImpl::OnFlushed(Offset upto, const Status& outcome) {
   if (!outcome.ok()) {
-    // The kernel may have dropped the dirty pages: a later sync that succeeds
-    // proves nothing (invariant 3 of Log).
+    // The kernel may have dropped the dirty pages: a later sync that succeeds proves nothing
+    // (invariant 3 of Log).
     (void)Checked(Status::IoError("a flush failed: " + outcome.message()));
     return;
   }
@@ -77,7 +77,11 @@ Status LogImpl::FlushNow() {
 Status LogImpl::WriteUnsynced(const std::string& path, std::string_view data) {
   const std::string temporary = path + std::string(kTempSuffix);
   SLUICE_ASSIGN_OR_RETURN(auto file, fs().Open(temporary, OpenMode::kCreateTruncate));
-  SLUICE_RETURN_IF_ERROR(file->WriteAt(0, data));
+  if (const Status written = file->WriteAt(0, data); !written.ok()) {
+    // Half of it would only take room from what needs it.
+    (void)fs().Remove(temporary);
+    return written;
+  }
   SLUICE_RETURN_IF_ERROR(fs().Rename(temporary, path));
   unsynced_[path] = {next_sequence_++, false};
   MarkDirectoryDirty(options_.directory);
@@ -99,11 +103,22 @@ Status LogImpl::SaveSnapshot() {
 
 Status LogImpl::Close() {
   SLUICE_RETURN_IF_ERROR(CheckOnline());
-  SLUICE_RETURN_IF_ERROR(Checked(active().Seal()));
-  SLUICE_ASSIGN_OR_RETURN(auto files, active().SealedFiles());
-  sealed_unsynced_.push_back({next_sequence_++, log_end_offset(), std::move(files)});
-  if (log_end_offset() > log_start_offset()) SLUICE_RETURN_IF_ERROR(Checked(SaveSnapshot()));
-  SLUICE_RETURN_IF_ERROR(Checked(FlushNow()));
+  VoidPlans();
+  if (active().loaded()) {
+    SLUICE_RETURN_IF_ERROR(Checked(active().Seal()));
+    // Its .txnindex wants what was appended.
+    if (log_end_offset() != opened_end_) SLUICE_RETURN_IF_ERROR(EnsureProducers());
+    SLUICE_ASSIGN_OR_RETURN(auto files, active().SealedFiles());
+    SLUICE_RETURN_IF_ERROR(Checked(SealTxnIndex(active().base_offset(), files)));
+    sealed_unsynced_.push_back({next_sequence_++, log_end_offset(), std::move(files)});
+  }
+  // A log that was not used since it was opened has its snapshot from the last stop.
+  if (log_end_offset() > log_start_offset() &&
+      (producers_loaded_ || log_end_offset() != opened_end_)) {
+    SLUICE_RETURN_IF_ERROR(EnsureProducers());
+    SLUICE_RETURN_IF_ERROR(Checked(SaveSnapshot()));
+  }
+  if (!sealed_unsynced_.empty() || !unsynced_.empty()) SLUICE_RETURN_IF_ERROR(Checked(FlushNow()));
   offline_ = Status::Unavailable(options_.directory + " is closed");
   return Status::Ok();
 }

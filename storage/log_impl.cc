@@ -20,7 +20,11 @@ LogImpl::LogImpl(LogOptions options, LogState state)
       home_(std::move(state.home)),
       segments_(std::move(state.segments)),
       epochs_(std::move(state.epochs)),
+      epochs_loaded_(!state.later),
       producers_(std::move(state.producers)),
+      producers_loaded_(!state.later),
+      opened_end_(segments_.back()->end_offset()),
+      txn_indexes_(std::move(state.txn_indexes)),
       log_start_(state.log_start.value()),
       log_end_(segments_.back()->end_offset().value()),
       flushed_(state.flushed.value()),
@@ -39,11 +43,12 @@ Status LogImpl::FinishOpening(const Opened& opened) {
     if (segment.base_offset() < opened.scanned_from) continue;
     SLUICE_RETURN_IF_ERROR(segment.Seal());
     SLUICE_ASSIGN_OR_RETURN(auto files, segment.SealedFiles());
+    SLUICE_RETURN_IF_ERROR(SealTxnIndex(segment.base_offset(), files));
     sealed_unsynced_.push_back({next_sequence_++, segment.end_offset(), std::move(files)});
     MarkDirectoryDirty(options_.directory);  // the index files may be new
   }
-  // A process that was killed may have made the names and written the small
-  // files moments before: the next flush must not take them for durable.
+  // A process that was killed may have made the names and written the small files moments before:
+  // the next flush must not take them for durable.
   if (opened.directory_created || !options_.clean) {
     MarkDirectoryDirty(options_.directory);
     const size_t slash = options_.directory.rfind('/');
@@ -54,18 +59,17 @@ Status LogImpl::FinishOpening(const Opened& opened) {
     }
   }
   if (opened.epochs_changed) SLUICE_RETURN_IF_ERROR(SaveEpochs());
-  // Checked against the id by RecoverLog; absent in a new directory, or when a
-  // crash came before its first sync.
+  // Checked against the id by RecoverLog; absent in a new directory, or when a crash came before
+  // its first sync.
   if (options_.topic_id.IsZero() || fs().Exists(PathTo(kPartitionMetadataName)))
     return Status::Ok();
   return WriteUnsynced(PathTo(kPartitionMetadataName), FormatPartitionMetadata(options_.topic_id));
 }
 
-Status LogImpl::Checked(Status status) {
+Status LogImpl::Checked(Status status) const {
   switch (status.code()) {
     case StatusCode::kOk:
-    case StatusCode::kDiskFull:  // nothing was changed; it works again when there
-                                 // is room
+    case StatusCode::kDiskFull:  // nothing was changed; it works again when there is room
     case StatusCode::kInvalidArgument:
     case StatusCode::kOutOfRange:
     case StatusCode::kFenced: return status;
@@ -80,7 +84,12 @@ Status LogImpl::Checked(Status status) {
 void LogImpl::SetEnd(Offset end) { log_end_.store(end.value(), std::memory_order_relaxed); }
 
 Status LogImpl::NoteEpoch(LeaderEpoch epoch, Offset start) {
-  return epochs_.Assign(epoch, start) ? SaveEpochs() : Status::Ok();
+  SLUICE_RETURN_IF_ERROR(EnsureEpochs());
+  if (epochs_.Assign(epoch, start)) epochs_unsaved_ = true;
+  if (!epochs_unsaved_) return Status::Ok();
+  SLUICE_RETURN_IF_ERROR(SaveEpochs());
+  epochs_unsaved_ = false;
+  return Status::Ok();
 }
 
 Status LogImpl::AssignEpochStart(LeaderEpoch epoch, Offset start) {
@@ -90,6 +99,7 @@ Status LogImpl::AssignEpochStart(LeaderEpoch epoch, Offset start) {
                               " cannot start at " + std::to_string(start.value()) +
                               ", above the end " + std::to_string(log_end_offset().value()));
   }
+  SLUICE_RETURN_IF_ERROR(EnsureEpochs());
   if (epoch < latest_epoch()) {
     return Status::Fenced(options_.directory + ": epoch " + std::to_string(epoch.value()) +
                           " is older than " + std::to_string(latest_epoch().value()));
@@ -97,7 +107,13 @@ Status LogImpl::AssignEpochStart(LeaderEpoch epoch, Offset start) {
   return Checked(NoteEpoch(epoch, start));
 }
 
+LeaderEpoch LogImpl::latest_epoch() const {
+  (void)EnsureEpochs();
+  return epochs_.latest();
+}
+
 EpochEndOffset LogImpl::EndOffsetFor(LeaderEpoch epoch) const {
+  (void)EnsureEpochs();
   return epochs_.EndOffsetFor(epoch, log_end_offset());
 }
 

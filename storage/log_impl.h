@@ -1,17 +1,14 @@
 #pragma once
-// LogImpl: the Log of segment files. This header is private to storage/; the
-// members are spread over log_impl.cc (life, settings, epochs), log_append.cc,
-// log_read.cc, log_truncate.cc and log_flush.cc. Opening and recovery are
-// recovery.h's.
+// LogImpl: the Log of segment files. This header is private to storage/; the members are spread
+// over log_impl.cc (life, settings, epochs), log_later.cc (what a clean start left unread),
+// log_append.cc, log_read.cc, log_truncate.cc and
+// log_flush.cc. Opening and recovery are recovery.h's.
 //
 // Invariants: those of Log, and
-//   1. segments_ is never empty; bases ascend; only the last (active) one
-//   grows.
-//   2. A sealed segment whose files are not known to be durable is in
-//   sealed_unsynced_.
+//   1. segments_ is never empty; bases ascend; only the last (active) one grows.
+//   2. A sealed segment whose files are not known to be durable is in sealed_unsynced_.
 //
-// Thread rule: guarded by the log's owner, but for the offsets and the size,
-// which anyone may read.
+// Thread rule: guarded by the log's owner, but for the offsets and the size, which anyone may read.
 
 #include <atomic>
 #include <map>
@@ -19,10 +16,12 @@
 #include <string>
 #include <vector>
 
+#include "storage/compaction/plan.h"
 #include "storage/epoch_cache.h"
 #include "storage/log.h"
 #include "storage/producer_state.h"
 #include "storage/segment.h"
+#include "storage/txn_index.h"
 
 namespace sluice::storage {
 
@@ -30,14 +29,16 @@ namespace sluice::storage {
 struct LogState {
   std::unique_ptr<SegmentHome> home;  // of all segments
   std::vector<std::unique_ptr<Segment>> segments;
+  std::unique_ptr<TxnIndexes> txn_indexes;
   EpochCache epochs;
   ProducerState producers;
   Offset log_start;
   Offset flushed;
-  Offset scanned_from{INT64_MAX};  // segments from here on were read whole, and
-                                   // their indexes built in memory
-  bool epochs_changed = false;     // the file must be written again
+  Offset scanned_from{
+      INT64_MAX};  // segments from here on were read whole, and their indexes built in memory
+  bool epochs_changed = false;  // the file must be written again
   bool directory_created = false;
+  bool later = false;  // segments, epochs and producers are still to be read
   RecoveryReport report;
 };
 
@@ -52,11 +53,16 @@ class LogImpl final : public Log {
   Result<std::optional<TimestampOffset>> FindTimestamp(int64_t timestamp_ms,
                                                        Offset upto) const override;
   Result<std::optional<TimestampOffset>> MaxTimestamp(Offset upto) const override;
+  Result<Offset> LastStableOffset(Offset high_watermark) const override;
+  Result<std::vector<AbortedTransaction>> AbortedTransactions(
+      const OffsetRange& range) const override;
+  Result<std::vector<AbortedTransaction>> AbortedInRead(const OffsetRange& range,
+                                                        size_t size_bytes) const override;
   Status TruncateTo(Offset offset) override;
   Status TruncateFullyAndStartAt(Offset offset) override;
   Status AdvanceLogStart(Offset offset) override;
   Status AssignEpochStart(LeaderEpoch epoch, Offset start) override;
-  LeaderEpoch latest_epoch() const override { return epochs_.latest(); }
+  LeaderEpoch latest_epoch() const override;
   EpochEndOffset EndOffsetFor(LeaderEpoch epoch) const override;
   Offset log_start_offset() const override {
     return Offset(log_start_.load(std::memory_order_relaxed));
@@ -74,10 +80,15 @@ class LogImpl final : public Log {
   void OnFlushed(Offset upto, const Status& outcome) override;
   bool has_unsynced_rolled_segment() const override { return !sealed_unsynced_.empty(); }
   Result<int> ApplyRetention(Offset high_watermark) override;
+  CompactionSurvey SurveyCompaction(std::optional<Offset> cleaned_upto,
+                                    Offset stable_end) const override;
+  Result<CompactionPlan> PlanCompaction(std::optional<Offset> cleaned_upto,
+                                        Offset stable_end) const override;
+  Status CommitCompaction(const CleanedSegment& cleaned) override;
   Status Close() override;
 
-  // Writes what opening changed: indexes, the epoch history and
-  // partition.metadata. Once, after construction.
+  // Writes what opening changed: indexes, the epoch history and partition.metadata. Once, after
+  // construction.
   struct Opened {
     Offset scanned_from;
     bool epochs_changed;
@@ -94,9 +105,8 @@ class LogImpl final : public Log {
   // A file or directory beside the segments that the next flush has to sync.
   struct Unsynced {
     uint64_t sequence = 0;
-    // Files are opened again when they are synced: were their bytes lost
-    // meanwhile, the next start finds no checksum or no such text, and does
-    // without them.
+    // Files are opened again when they are synced: were their bytes lost meanwhile, the next start
+    // finds no checksum or no such text, and does without them.
     bool is_directory = false;
   };
   // A PrepareFlush whose OnFlushed has not come.
@@ -117,36 +127,66 @@ class LogImpl final : public Log {
   std::string PathTo(std::string_view name) const {
     return options_.directory + "/" + std::string(name);
   }
-  // Passes `status` on; an IO error or a broken promise of the disk takes the
-  // log offline for good.
-  Status Checked(Status status);
+  // Passes `status` on; an IO error or a broken promise of the disk takes the log offline for good.
+  Status Checked(Status status) const;
   Status CheckOnline() const { return offline_; }
+
+  // log_later.cc: reads what a clean start left unread, once. For EnsureActive and
+  // EnsureProducers a failure takes the log offline: nothing can be appended then. EnsureEpochs
+  // does so itself, for those who can return no status.
+  Status EnsureActive();
+  Status EnsureProducers() const;
+  Status EnsureEpochs() const;
 
   // log_append.cc
   bool NeedsRoll(const BatchHeader& batch, size_t pending_bytes, size_t pending_batches) const;
   Status Roll();
+  Status SealActive();
   Status NoteEpoch(LeaderEpoch epoch, Offset start);
   Result<std::vector<BatchHeader>> CheckFollowerBatches(std::string_view batches,
                                                         LeaderEpoch epoch_max) const;
   Status WriteRun(Run& run);
-  void Observe(const BatchHeader& batch, std::string_view bytes);
+  Status Observe(const BatchHeader& batch, std::string_view bytes);
 
   // log_read.cc
   size_t SegmentIndexOf(Offset offset) const;
+
+  // log_transactions.cc
+  Result<Offset> EndOfRead(Offset from, size_t size_bytes) const;
+  Offset EndOfSegment(size_t i) const;
+  Status EnsureTxnIndex(size_t i) const;
+  Status TruncateTxnIndex(Offset end);
+  // Adds the active segment's .txnindex, if there is one, to the files of its seal.
+  Status SealTxnIndex(Offset base, std::vector<std::shared_ptr<File>>& files);
 
   // log_truncate.cc
   Status LowerRecoveryPoint(Offset offset);
   Status RemoveSegmentsFrom(size_t first);
   void SetStart(Offset start);
   void DeleteOldSegments(size_t count);
+  // Files on their way out. Those that were open are closed outside the guard: the last close of a
+  // removed file frees its blocks.
+  struct Doomed {
+    std::vector<std::string> paths;
+    std::vector<std::shared_ptr<File>> open_files;
+  };
+  Status RenameToDeleted(const Segment& segment, bool with_snapshot, Doomed& doomed);
+  void RemoveLater(Doomed doomed);
   Status ReloadProducers();
   Status RemoveSnapshots(Offset from, Offset below);
+
+  // log_compact.cc
+  // Plans made before are void.
+  void VoidPlans() { generation_->fetch_add(1, std::memory_order_relaxed); }
+  CompactionView ViewForCompaction(std::optional<Offset> cleaned_upto, Offset stable_end) const;
+  Result<size_t> FindSources(const CleanedSegment& cleaned) const;
+  Status RenameCleaned(const CleanedSegment& cleaned, std::string_view from, std::string_view to);
+  Status SwapIn(const CleanedSegment& cleaned, size_t first);
 
   // log_flush.cc
   Status SaveEpochs();
   Status SaveSnapshot();
-  // Writes through a temporary name, without waiting for the disk: the next
-  // flush syncs it.
+  // Writes through a temporary name, without waiting for the disk: the next flush syncs it.
   Status WriteUnsynced(const std::string& path, std::string_view data);
   void MarkDirectoryDirty(const std::string& directory);
   Status FlushNow();
@@ -155,20 +195,28 @@ class LogImpl final : public Log {
   LogOptions options_;
   const std::unique_ptr<SegmentHome> home_;  // outlives segments_
   std::vector<std::unique_ptr<Segment>> segments_;
-  EpochCache epochs_;
-  ProducerState producers_;
+  mutable EpochCache epochs_;  // see EnsureEpochs
+  mutable bool epochs_loaded_;
+  bool epochs_unsaved_ = false;  // for want of room
+  mutable ProducerState producers_;  // see EnsureProducers
+  mutable bool producers_loaded_;
+  const Offset opened_end_;  // where the log ended when it was opened
+  const std::unique_ptr<TxnIndexes> txn_indexes_;
   std::atomic<int64_t> log_start_;
   std::atomic<int64_t> log_end_;
   std::atomic<int64_t> flushed_;
   std::atomic<uint64_t> size_bytes_;
   RecoveryReport recovery_;
-  Status offline_;
+  mutable Status offline_;
   int64_t active_since_ms_;  // steady clock: when the active segment was opened
 
   std::vector<SealedFiles> sealed_unsynced_;
   std::map<std::string, Unsynced> unsynced_;  // by path
   uint64_t next_sequence_ = 1;
   std::vector<Capture> captures_;  // oldest first
+  // Shared with the compaction plans that are under way.
+  const std::shared_ptr<std::atomic<uint64_t>> generation_ =
+      std::make_shared<std::atomic<uint64_t>>(0);
 };
 
 }  // namespace sluice::storage

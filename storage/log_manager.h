@@ -98,6 +98,9 @@ class LogManager {
   virtual std::optional<Offset> CheckpointedHighWatermark(
       const TopicPartition& partition) const = 0;
   virtual Status WriteCheckpoints(const std::map<TopicPartition, Offset>& high_watermarks) = 0;
+  // How far the cleaner came in a compacted log (cleaner-offset-checkpoint). A truncation lowers it.
+  virtual std::optional<Offset> CleanedUpto(const TopicPartition& partition) const = 0;
+  virtual Status SetCleanedUpto(const TopicPartition& partition, Offset offset) = 0;
   // Closes every log, writes checkpoints and last of all the synced clean-shutdown marker; no
   // marker without an epoch.
   virtual Status CloseCleanly(const std::map<TopicPartition, Offset>& high_watermarks,

@@ -174,6 +174,21 @@ LogManagerImpl::Claim::~Claim() {
   manager_.idle_.notify_all();
 }
 
+// Why the log cannot be used; one that the disk had no room to open is tried again.
+Status LogManagerImpl::CheckDamaged(const TopicPartition& partition) {
+  {
+    std::lock_guard lock(mutex_);
+    const auto damaged = damaged_.find(partition);
+    if (damaged == damaged_.end()) return Status::Ok();
+    if (damaged->second.code() != StatusCode::kDiskFull) return damaged->second;
+  }
+  SLUICE_ASSIGN_OR_RETURN(Hosted hosted, OpenFound(partition));
+  std::lock_guard lock(mutex_);
+  damaged_.erase(partition);
+  logs_[partition] = std::move(hosted);
+  return Status::Ok();
+}
+
 // The id's file was lost in a crash before its first sync, or never written.
 Status LogManagerImpl::AdoptTopicId(const TopicPartition& partition, TopicId topic_id) {
   SLUICE_RETURN_IF_ERROR(WriteFileAtomically(fs(), PathOf(partition) + "/" + kPartitionMetadataName,
@@ -187,11 +202,10 @@ Result<std::shared_ptr<Log>> LogManagerImpl::GetOrCreate(const TopicPartition& p
                                                          TopicId topic_id,
                                                          const LogConfig& config) {
   const Claim claim(*this, partition);
+  SLUICE_RETURN_IF_ERROR(CheckDamaged(partition));
   Hosted hosted;
   {
     std::lock_guard lock(mutex_);
-    if (const auto damaged = damaged_.find(partition); damaged != damaged_.end())
-      return damaged->second;
     if (const auto found = logs_.find(partition); found != logs_.end()) hosted = found->second;
   }
   if (hosted.log != nullptr) {
@@ -209,8 +223,14 @@ Result<std::shared_ptr<Log>> LogManagerImpl::GetOrCreate(const TopicPartition& p
   // Checkpoints of an older partition of this name would make the new one look damaged after a
   // crash.
   SLUICE_RETURN_IF_ERROR(checkpoints_.Forget(partition));
-  SLUICE_ASSIGN_OR_RETURN(std::shared_ptr<Log> log,
-                          Log::Open(OptionsFor(partition, topic_id, config)));
+  const bool existed = fs().Exists(PathOf(partition));
+  auto opened = Log::Open(OptionsFor(partition, topic_id, config));
+  if (!opened.ok()) {
+    // Half a directory, for want of room perhaps, must not be found by the next start.
+    if (!existed) (void)fs().RemoveAll(PathOf(partition));
+    return opened.status();
+  }
+  std::shared_ptr<Log> log = *std::move(opened);
   std::lock_guard lock(mutex_);
   logs_[partition] = {log, topic_id};
   return log;

@@ -41,6 +41,12 @@ class LogManagerImpl final : public LogManager {
   Status Delete(const TopicPartition& partition) override;
   std::optional<Offset> CheckpointedHighWatermark(const TopicPartition& partition) const override;
   Status WriteCheckpoints(const std::map<TopicPartition, Offset>& high_watermarks) override;
+  std::optional<Offset> CleanedUpto(const TopicPartition& partition) const override {
+    return checkpoints_.Cleaned(partition);
+  }
+  Status SetCleanedUpto(const TopicPartition& partition, Offset offset) override {
+    return checkpoints_.SetCleaned(partition, offset);
+  }
   Status CloseCleanly(const std::map<TopicPartition, Offset>& high_watermarks,
                       std::optional<BrokerEpoch> broker_epoch) override;
 
@@ -66,6 +72,7 @@ class LogManagerImpl final : public LogManager {
     return options_.directory + "/" + partition.ToString();
   }
   LogOptions OptionsFor(const TopicPartition& partition, TopicId topic_id, const LogConfig& config);
+  Status CheckDamaged(const TopicPartition& partition);
   Status AdoptTopicId(const TopicPartition& partition, TopicId topic_id);
   Result<TopicId> StoredTopicId(const TopicPartition& partition) const;
   Result<Hosted> OpenFound(const TopicPartition& partition);

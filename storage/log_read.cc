@@ -41,8 +41,9 @@ Result<ReadResult> LogImpl::Read(Offset from, size_t size_bytes_max, Offset upto
   bool first_batch = true;
   for (size_t i = SegmentIndexOf(from);
        i < segments_.size() && result.size_bytes < size_bytes_max + (first_batch ? 1 : 0); ++i) {
-    const Segment& segment = *segments_[i];
+    Segment& segment = *segments_[i];
     if (segment.base_offset() >= upto) break;
+    SLUICE_RETURN_IF_ERROR(segment.EnsureLoaded());
     uint32_t position = 0;
     SLUICE_ASSIGN_OR_RETURN(const uint32_t end, EndPosition(segment, upto));
     if (first_batch) {
@@ -73,8 +74,9 @@ Result<std::optional<TimestampOffset>> LogImpl::FindTimestamp(int64_t timestamp_
   SLUICE_RETURN_IF_ERROR(CheckOnline());
   const Offset start = log_start_offset();
   for (size_t i = SegmentIndexOf(start); i < segments_.size(); ++i) {
-    const Segment& segment = *segments_[i];
+    Segment& segment = *segments_[i];
     if (segment.base_offset() >= upto) break;
+    SLUICE_RETURN_IF_ERROR(segment.EnsureLoaded());
     if (segment.max_timestamp_ms() < timestamp_ms) continue;
     SLUICE_ASSIGN_OR_RETURN(const TimeIndex::Entry entry, segment.time_index().Floor(timestamp_ms));
     SLUICE_ASSIGN_OR_RETURN(BatchScanner scanner,
@@ -99,28 +101,34 @@ Result<std::optional<TimestampOffset>> LogImpl::MaxTimestamp(Offset upto) const 
   const Offset start = log_start_offset();
   std::optional<TimestampOffset> best;
   for (size_t i = SegmentIndexOf(start); i < segments_.size(); ++i) {
-    const Segment& segment = *segments_[i];
+    Segment& segment = *segments_[i];
     if (segment.base_offset() >= upto) break;
+    SLUICE_RETURN_IF_ERROR(segment.EnsureLoaded());
     if (segment.size_bytes() == 0 || (best && segment.max_timestamp_ms() <= best->timestamp_ms))
       continue;
-    // The batch that set the maximum is known; only when it lies outside [start, upto) must all
-    // headers be looked at.
-    const bool known =
-        segment.max_timestamp_offset() >= start && segment.max_timestamp_offset() < upto;
-    SLUICE_ASSIGN_OR_RETURN(
-        BatchScanner scanner,
-        segment.ScanFrom(known ? segment.max_timestamp_offset() : start, 65536));
-    while (true) {
-      SLUICE_ASSIGN_OR_RETURN(const bool more, scanner.Next());
-      if (!more || scanner.header().base_offset >= upto) break;
-      const BatchHeader batch = scanner.header();
-      if (batch.last_offset < start || (best && batch.max_timestamp_ms <= best->timestamp_ms))
-        continue;
-      SLUICE_ASSIGN_OR_RETURN(const std::string_view bytes, scanner.Bytes());
-      SLUICE_ASSIGN_OR_RETURN(const auto record,
-                              FirstRecordAtOrAfter(bytes, batch.max_timestamp_ms, start));
-      if (record && record->offset < upto) best = Found(*record, batch.leader_epoch);
-      if (known && batch.last_offset >= segment.max_timestamp_offset()) break;
+    // The batch that set the maximum is known; only when it lies outside [start, upto), or
+    // compaction has left no more than its header, must all headers be looked at.
+    bool known = segment.max_timestamp_offset() >= start && segment.max_timestamp_offset() < upto;
+    for (bool settled = false; !settled; known = false) {
+      settled = !known;
+      SLUICE_ASSIGN_OR_RETURN(
+          BatchScanner scanner,
+          segment.ScanFrom(known ? segment.max_timestamp_offset() : start, 65536));
+      while (true) {
+        SLUICE_ASSIGN_OR_RETURN(const bool more, scanner.Next());
+        if (!more || scanner.header().base_offset >= upto) break;
+        const BatchHeader batch = scanner.header();
+        if (batch.last_offset < start || (best && batch.max_timestamp_ms <= best->timestamp_ms))
+          continue;
+        SLUICE_ASSIGN_OR_RETURN(const std::string_view bytes, scanner.Bytes());
+        SLUICE_ASSIGN_OR_RETURN(const auto record,
+                                FirstRecordAtOrAfter(bytes, batch.max_timestamp_ms, start));
+        const bool found = record && record->offset < upto;
+        if (found) best = Found(*record, batch.leader_epoch);
+        if (!known || batch.last_offset < segment.max_timestamp_offset()) continue;
+        settled = found;
+        break;
+      }
     }
   }
   return best;

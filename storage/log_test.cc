@@ -118,7 +118,8 @@ TEST_F(LogTest, AFollowerTakesOnlyWhatFits) {
   const std::string good = MakeBatch({.records = 2, .base_offset = 0, .leader_epoch = 3}) +
                            MakeBatch({.records = 1, .base_offset = 2, .leader_epoch = 4});
   const std::string next = MakeBatch({.base_offset = 3, .leader_epoch = 4});
-  EXPECT_EQ(log_->AppendAsFollower(next, LeaderEpoch(4)).code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(log_->AppendAsFollower(good + good, LeaderEpoch(4)).code(),
+            StatusCode::kInvalidArgument);
   EXPECT_EQ(log_->AppendAsFollower(good, LeaderEpoch(3)).code(), StatusCode::kFenced);
   EXPECT_EQ(log_->log_end_offset(), Offset(0));
   std::string damaged = good;
@@ -127,6 +128,31 @@ TEST_F(LogTest, AFollowerTakesOnlyWhatFits) {
   EXPECT_TRUE(log_->AppendAsFollower(good + next.substr(0, next.size() - 1), LeaderEpoch(4)).ok());
   EXPECT_EQ(log_->log_end_offset(), Offset(3));
   EXPECT_EQ(log_->EndOffsetFor(LeaderEpoch(3)).end_offset, Offset(2));
+  EXPECT_EQ(log_->AppendAsFollower(good, LeaderEpoch(4)).code(), StatusCode::kInvalidArgument);
+}
+
+TEST_F(LogTest, AFollowerTakesTheGapsThatCompactionLeft) {
+  Open();
+  const std::string before = MakeBatch({.base_offset = 5, .leader_epoch = 1});
+  const std::string after = MakeBatch({.records = 2, .base_offset = 9, .leader_epoch = 1});
+  ASSERT_TRUE(log_->AppendAsFollower(before + after, LeaderEpoch(1)).ok());
+  EXPECT_EQ(log_->log_end_offset(), Offset(11));
+  ASSERT_TRUE(
+      log_->AppendAsFollower(MakeBatch({.base_offset = 20, .leader_epoch = 1}), LeaderEpoch(1))
+          .ok());
+  const std::vector<int64_t> found = {5, 5, 9, 9, 9, 20};
+  const std::vector<int64_t> asked = {0, 5, 6, 9, 10, 11};
+  for (size_t i = 0; i < asked.size(); ++i) {
+    EXPECT_EQ(ReadAll(Offset(asked[i])).front().base, found[i]) << asked[i];
+  }
+  // Into a gap: the log ends where its last batch does, also for the next start.
+  ASSERT_TRUE(log_->TruncateTo(Offset(15)).ok());
+  EXPECT_EQ(log_->log_end_offset(), Offset(11));
+  const Offset flushed = log_->flushed_offset();
+  Kill(flushed);
+  EXPECT_EQ(log_->log_end_offset(), Offset(11));
+  ASSERT_TRUE(log_->TruncateTo(Offset(8)).ok());
+  EXPECT_EQ(log_->log_end_offset(), Offset(6));
 }
 
 TEST_F(LogTest, ResendsAreStoredOnce) {

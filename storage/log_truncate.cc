@@ -20,28 +20,39 @@ Status LogImpl::LowerRecoveryPoint(Offset offset) {
 Status LogImpl::TruncateTo(Offset offset) {
   SLUICE_RETURN_IF_ERROR(CheckOnline());
   if (offset < log_start_offset()) return TruncateFullyAndStartAt(offset);
+  SLUICE_RETURN_IF_ERROR(EnsureEpochs());
   // Even when no record goes: an epoch that this node only heard of may conflict with the leader's
   // history.
   const bool epochs_cut = epochs_.TruncateFromEnd(offset);
   if (offset >= log_end_offset()) return epochs_cut ? Checked(SaveEpochs()) : Status::Ok();
 
+  SLUICE_RETURN_IF_ERROR(EnsureProducers());  // and with them the newest transaction index
+  VoidPlans();
   size_t holder = SegmentIndexOf(offset);
+  SLUICE_RETURN_IF_ERROR(Checked(segments_[holder]->EnsureLoaded()));
   SLUICE_ASSIGN_OR_RETURN(const auto cut, segments_[holder]->Locate(offset));
   // A batch that holds the offset in its middle goes whole.
   const Offset end = cut ? std::min(offset, cut->base_offset) : offset;
   // It may begin below the log's start: then nothing is left.
   if (end < log_start_offset()) return TruncateFullyAndStartAt(log_start_offset());
   epochs_.TruncateFromEnd(end);
-  SLUICE_RETURN_IF_ERROR(Checked(LowerRecoveryPoint(end)));
+  // Where compaction left no batch that ends there, the log will end below; how far, only the scan
+  // of the segment tells.
+  const bool in_gap = cut ? cut->base_offset > offset : segments_[holder]->end_offset() < offset;
+  SLUICE_RETURN_IF_ERROR(
+      Checked(LowerRecoveryPoint(in_gap ? segments_[holder]->base_offset() : end)));
   SLUICE_RETURN_IF_ERROR(Checked(RemoveSegmentsFrom(holder + 1)));
   std::erase_if(sealed_unsynced_,
                 [&](const SealedFiles& sealed) { return sealed.end > active().base_offset(); });
   SLUICE_RETURN_IF_ERROR(Checked(active().TruncateTo(end, config().index_interval_bytes)));
-  SetEnd(end);
+  if (in_gap && active().end_offset() < log_start_offset())
+    return TruncateFullyAndStartAt(log_start_offset());
+  SetEnd(in_gap ? active().end_offset() : end);
   uint64_t size = 0;
   for (const auto& segment : segments_) size += segment->size_bytes();
   size_bytes_.store(size, std::memory_order_relaxed);
   SLUICE_RETURN_IF_ERROR(Checked(RemoveSnapshots(end + 1, Offset(INT64_MAX))));
+  SLUICE_RETURN_IF_ERROR(Checked(TruncateTxnIndex(end)));
   SLUICE_RETURN_IF_ERROR(Checked(ReloadProducers()));
   SLUICE_RETURN_IF_ERROR(Checked(SaveEpochs()));
   return Checked(FlushNow());
@@ -49,6 +60,7 @@ Status LogImpl::TruncateTo(Offset offset) {
 
 Status LogImpl::TruncateFullyAndStartAt(Offset offset) {
   SLUICE_RETURN_IF_ERROR(CheckOnline());
+  VoidPlans();
   SLUICE_RETURN_IF_ERROR(Checked(LowerRecoveryPoint(Offset(0))));
   SLUICE_RETURN_IF_ERROR(Checked(RemoveSegmentsFrom(0)));
   sealed_unsynced_.clear();
@@ -60,7 +72,9 @@ Status LogImpl::TruncateFullyAndStartAt(Offset offset) {
   }
   segments_.push_back(std::move(*first));
   epochs_.Clear();
+  epochs_loaded_ = true;
   producers_.Clear();
+  producers_loaded_ = true;
   active_since_ms_ = options_.clock->SteadyMs();
   log_start_.store(offset.value(), std::memory_order_relaxed);
   flushed_.store(offset.value(), std::memory_order_relaxed);
@@ -77,6 +91,7 @@ Status LogImpl::RemoveSegmentsFrom(size_t first) {
     for (const std::string& path : segments_.back()->FilePaths()) {
       if (fs().Exists(path)) SLUICE_RETURN_IF_ERROR(fs().Remove(path));
     }
+    txn_indexes_->Forget(segments_.back()->base_offset());
     segments_.pop_back();
   }
   return fs().SyncDirectory(options_.directory);
@@ -94,7 +109,10 @@ Status LogImpl::RemoveSnapshots(Offset from, Offset below) {
 }
 
 Status LogImpl::ReloadProducers() {
-  SLUICE_ASSIGN_OR_RETURN(producers_, LoadProducers(options_, segments_));
+  SLUICE_ASSIGN_OR_RETURN(ProducerState producers, LoadProducers(options_, segments_));
+  producers.KeepMarkers(producers_, log_end_offset());
+  producers_ = std::move(producers);
+  producers_loaded_ = true;
   return Status::Ok();
 }
 
@@ -117,27 +135,53 @@ Status LogImpl::AdvanceLogStart(Offset offset) {
   size_t below = 0;
   while (below + 1 < segments_.size() && segments_[below + 1]->base_offset() <= offset) ++below;
   DeleteOldSegments(below);
+  SLUICE_RETURN_IF_ERROR(EnsureEpochs());
   return epochs_.TruncateFromStart(offset) ? Checked(SaveEpochs()) : Status::Ok();
+}
+
+Status LogImpl::RenameToDeleted(const Segment& segment, bool with_snapshot, Doomed& doomed) {
+  Status outcome;
+  std::vector<std::string> paths = segment.FilePaths();
+  if (with_snapshot)
+    paths.push_back(PathTo(OffsetFileName(segment.base_offset(), kSnapshotSuffix)));
+  for (const std::string& path : paths) {
+    unsynced_.erase(path);
+    if (!fs().Exists(path)) continue;
+    std::string renamed = path + std::string(kDeletedSuffix);
+    const Status status = fs().Rename(path, renamed);
+    if (status.ok())
+      doomed.paths.push_back(std::move(renamed));
+    else
+      outcome = status;
+  }
+  txn_indexes_->Forget(segment.base_offset());
+  if (auto open = segment.open_file()) doomed.open_files.push_back(std::move(open));
+  return outcome;
+}
+
+void LogImpl::RemoveLater(Doomed doomed) {
+  auto remove = [files = &fs(), doomed = std::move(doomed)]() mutable {
+    for (const std::string& path : doomed.paths) {
+      const Status removed = files->Remove(path);
+      // A later file of the same name may have gone with an earlier task.
+      const bool gone = removed.ok() || removed.code() == StatusCode::kNotFound;
+      if (!gone) LOG(WARNING) << removed.ToString();
+    }
+    doomed.open_files.clear();
+  };
+  if (options_.run_later)
+    options_.run_later(std::move(remove));
+  else
+    remove();
 }
 
 void LogImpl::DeleteOldSegments(size_t count) {
   if (count == 0) return;
-  std::vector<std::string> doomed;
-  std::vector<std::shared_ptr<File>>
-      open_files;  // closed outside the guard: the last close of a removed file frees its blocks
+  Doomed doomed;
   for (size_t i = 0; i < count; ++i) {
-    Segment& segment = *segments_[i];
-    std::vector<std::string> paths = segment.FilePaths();
-    paths.push_back(PathTo(OffsetFileName(segment.base_offset(), kSnapshotSuffix)));
-    for (const std::string& path : paths) {
-      unsynced_.erase(path);
-      if (!fs().Exists(path)) continue;
-      std::string renamed = path + std::string(kDeletedSuffix);
-      // A file that cannot be renamed comes back at the next start, where retention finds it again.
-      if (fs().Rename(path, renamed).ok()) doomed.push_back(std::move(renamed));
-    }
-    if (auto open = segment.open_file()) open_files.push_back(std::move(open));
-    size_bytes_.fetch_sub(segment.size_bytes(), std::memory_order_relaxed);
+    // A file that cannot be renamed comes back at the next start, where retention finds it again.
+    (void)RenameToDeleted(*segments_[i], true, doomed);
+    size_bytes_.fetch_sub(segments_[i]->size_bytes(), std::memory_order_relaxed);
   }
   const Offset first_kept = segments_[count]->base_offset();
   std::erase_if(sealed_unsynced_,
@@ -145,17 +189,7 @@ void LogImpl::DeleteOldSegments(size_t count) {
   segments_.erase(segments_.begin(), segments_.begin() + static_cast<ptrdiff_t>(count));
   if (first_kept > log_start_offset()) SetStart(first_kept);
   MarkDirectoryDirty(options_.directory);
-  auto remove = [files = &fs(), doomed = std::move(doomed),
-                 held = std::move(open_files)]() mutable {
-    for (const std::string& path : doomed) {
-      if (Status removed = files->Remove(path); !removed.ok()) LOG(WARNING) << removed.ToString();
-    }
-    held.clear();
-  };
-  if (options_.run_later)
-    options_.run_later(std::move(remove));
-  else
-    remove();
+  RemoveLater(std::move(doomed));
 }
 
 Result<int> LogImpl::ApplyRetention(Offset high_watermark) {
@@ -167,21 +201,29 @@ Result<int> LogImpl::ApplyRetention(Offset high_watermark) {
                              : static_cast<int64_t>(size_bytes()) - config().retention_bytes;
   size_t count = 0;
   for (; count < segments_.size(); ++count) {
-    const Segment& segment = *segments_[count];
+    Segment& segment = *segments_[count];
     const bool last = count + 1 == segments_.size();
     const Offset end = last ? log_end_offset() : segments_[count + 1]->base_offset();
     if (end > high_watermark || (last && segment.size_bytes() == 0)) break;
     const bool below_start = end <= log_start_offset();
-    const bool expired = config().cleanup_delete && config().retention_ms >= 0 &&
-                         segment.max_timestamp_ms() >= 0 &&
-                         now_ms - segment.max_timestamp_ms() > config().retention_ms;
+    // One that compaction emptied must not keep those behind it; one that cannot be read has no
+    // known age, and its reads are told why.
+    const bool aged = config().cleanup_delete && config().retention_ms >= 0 &&
+                      (segment.size_bytes() == 0 || segment.EnsureLoaded().ok());
+    const bool expired = aged && (segment.size_bytes() == 0 ||
+                                  (segment.max_timestamp_ms() >= 0 &&
+                                   now_ms - segment.max_timestamp_ms() > config().retention_ms));
     const bool surplus = config().cleanup_delete && excess_bytes >= 0 &&
                          excess_bytes - int64_t{segment.size_bytes()} >= 0;
     if (!below_start && !expired && !surplus) break;
     if (excess_bytes >= 0) excess_bytes -= segment.size_bytes();
   }
   if (count == 0) return 0;
-  if (count == segments_.size()) SLUICE_RETURN_IF_ERROR(Checked(Roll()));
+  SLUICE_RETURN_IF_ERROR(EnsureEpochs());
+  if (count == segments_.size()) {
+    SLUICE_RETURN_IF_ERROR(EnsureActive());
+    SLUICE_RETURN_IF_ERROR(Checked(Roll()));
+  }
   DeleteOldSegments(count);
   if (epochs_.TruncateFromStart(log_start_offset())) SLUICE_RETURN_IF_ERROR(Checked(SaveEpochs()));
   return static_cast<int>(count);

@@ -8,7 +8,9 @@ Result<bool> OffsetIndex::Load(uint64_t log_size_bytes) {
   SLUICE_ASSIGN_OR_RETURN(const bool whole, file_.Load());
   if (!whole) return false;
   SLUICE_RETURN_IF_ERROR(RefreshLast());
-  return count() == 0 || (last_.offset >= base() && last_.position < log_size_bytes);
+  // The first batch has no entry; zeros are what a file that was never written to reads as.
+  return count() == 0 ||
+         (last_.offset >= base() && last_.position > 0 && last_.position < log_size_bytes);
 }
 
 Status OffsetIndex::Append(const Entry& entry) {
@@ -30,6 +32,16 @@ Result<OffsetIndex::Entry> OffsetIndex::Floor(Offset target) const {
   }));
   if (below == 0) return Entry{base(), 0};
   return At(below - 1);
+}
+
+Result<std::optional<OffsetIndex::Entry>> OffsetIndex::AtOrAfter(uint64_t position) const {
+  if (count() == 0 || position > last_.position) return std::optional<Entry>();
+  SLUICE_ASSIGN_OR_RETURN(const size_t below, file_.CountWhile([&](const char* e) {
+    return Decode(e).position < position;
+  }));
+  if (below == count()) return std::optional<Entry>();
+  SLUICE_ASSIGN_OR_RETURN(const Entry entry, At(below));
+  return std::optional<Entry>(entry);
 }
 
 Status OffsetIndex::TruncateTo(Offset offset) {

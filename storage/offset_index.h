@@ -1,10 +1,11 @@
 #pragma once
-// OffsetIndex: where the batches of one segment begin, sparsely. An entry is
-// the last offset of a batch (relative to the segment's base, int32) and the
-// byte position at which that batch begins (int32). Both ascend strictly.
+// OffsetIndex: where the batches of one segment begin, sparsely. An entry is the last offset of a
+// batch (relative to the segment's base, int32) and the byte position at which that batch begins
+// (int32). Both ascend strictly.
 //
 // Thread rule: guarded by the log's owner.
 
+#include <optional>
 #include <string>
 
 #include "base/ids.h"
@@ -26,14 +27,16 @@ class OffsetIndex {
   OffsetIndex(const SegmentHome& home, Offset base)
       : file_(home, base, kKind), last_(Entry{base, 0}) {}
 
-  // False when the file is missing or cannot be an index of a segment of
-  // `log_size_bytes`: rebuild it then.
+  // False when the file is missing or cannot be an index of a segment of `log_size_bytes`: rebuild
+  // it then.
   Result<bool> Load(uint64_t log_size_bytes);
   size_t count() const { return file_.count(); }
+  bool has_unwritten() const { return file_.has_unwritten(); }
   Status Append(const Entry& entry);
-  // The last entry with offset <= `target`; the segment's start when there is
-  // none.
+  // The last entry with offset <= `target`; the segment's start when there is none.
   Result<Entry> Floor(Offset target) const;
+  // The first entry at or after `position` in the .log file.
+  Result<std::optional<Entry>> AtOrAfter(uint64_t position) const;
   // The last entry, or the segment's start.
   const Entry& last() const { return last_; }
   // Removes entries at or above `offset`.

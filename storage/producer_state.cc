@@ -70,25 +70,61 @@ ProducerState::Verdict ProducerState::Check(const BatchHeader& batch) const {
           std::nullopt};
 }
 
-void ProducerState::Observe(const BatchHeader& batch, int32_t coordinator_epoch) {
-  if (!batch.has_producer()) return;
+std::optional<CompletedTransaction> ProducerState::Observe(const BatchHeader& batch,
+                                                           const std::optional<EndMarker>& marker) {
+  if (!batch.has_producer()) return std::nullopt;
+  // All of its transaction has been compacted away.
+  if (batch.is_control() && !marker) return std::nullopt;
   ProducerEntry& entry = producers_[batch.producer_id];
   if (entry.epoch != batch.producer_epoch) {
     entry.epoch = batch.producer_epoch;
     entry.batch_count = 0;
   }
   entry.last_timestamp_ms = batch.max_timestamp_ms;
-  if (batch.is_control()) {
-    entry.transaction_first_offset = ProducerEntry::kNoTransaction;
-    if (coordinator_epoch >= 0) entry.coordinator_epoch = coordinator_epoch;
-    return;
-  }
+  if (marker) return EndTransaction(batch, *marker);
   if (batch.base_sequence != BatchHeader::kNoSequence) {
     AddBatch(entry, {batch.last_sequence(), batch.last_offset_delta(), batch.last_offset,
                      batch.max_timestamp_ms});
   }
   if (batch.is_transactional() && entry.transaction_first_offset == ProducerEntry::kNoTransaction) {
     entry.transaction_first_offset = batch.base_offset.value();
+    open_[batch.base_offset] = batch.producer_id;
+  }
+  return std::nullopt;
+}
+
+std::optional<CompletedTransaction> ProducerState::EndTransaction(const BatchHeader& batch,
+                                                                  const EndMarker& marker) {
+  ProducerEntry& entry = producers_.at(batch.producer_id);
+  if (marker.coordinator_epoch >= 0) entry.coordinator_epoch = marker.coordinator_epoch;
+  if (entry.transaction_first_offset == ProducerEntry::kNoTransaction) return std::nullopt;
+  CompletedTransaction completed;
+  completed.producer_id = batch.producer_id;
+  completed.first_offset = Offset(entry.transaction_first_offset);
+  completed.marker_offset = batch.last_offset;
+  completed.aborted = marker.abort;
+  entry.transaction_first_offset = ProducerEntry::kNoTransaction;
+  open_.erase(completed.first_offset);
+  completed.last_stable_offset = open_.empty() ? batch.last_offset + 1 : open_.begin()->first;
+  completed_[completed.first_offset] = completed.marker_offset;
+  return completed;
+}
+
+std::optional<Offset> ProducerState::FirstUnstable(Offset high_watermark) {
+  if (!completed_.empty() && high_watermark != completed_pruned_upto_) {
+    std::erase_if(completed_, [&](const auto& item) { return item.second < high_watermark; });
+    completed_pruned_upto_ = high_watermark;
+  }
+  std::optional<Offset> first;
+  if (!open_.empty()) first = open_.begin()->first;
+  if (!completed_.empty() && (!first || completed_.begin()->first < *first))
+    first = completed_.begin()->first;
+  return first;
+}
+
+void ProducerState::KeepMarkers(const ProducerState& before, Offset end) {
+  for (const auto& [first, marker] : before.completed_) {
+    if (marker < end) completed_.emplace(first, marker);
   }
 }
 
@@ -144,26 +180,35 @@ Result<ProducerState> ProducerState::DecodeSnapshot(std::string_view bytes) {
     entry.transaction_first_offset = in.ReadInt64();
     if (last.last_sequence != BatchHeader::kNoSequence) AddBatch(entry, last);
     state.producers_[id] = entry;
+    if (entry.transaction_first_offset != ProducerEntry::kNoTransaction)
+      state.open_[Offset(entry.transaction_first_offset)] = id;
   }
   if (!in.ok() || in.remaining() != 0)
     return Status::Corruption("producer snapshot has a wrong length");
   return state;
 }
 
-int32_t CoordinatorEpochOfMarker(const BatchHeader& header, std::string_view batch) {
-  if (!header.is_control() || !header.is_transactional() || batch.size() < BatchHeader::kBytes)
-    return -1;
+std::optional<EndMarker> EndMarkerOf(const BatchHeader& header, std::string_view batch) {
+  constexpr int16_t kAbort = 0, kCommit = 1;
+  const bool may_be = header.is_control() && header.is_transactional() && header.record_count > 0 &&
+                      batch.size() >= BatchHeader::kBytes;
+  if (!may_be) return std::nullopt;
   ByteReader in(batch.substr(BatchHeader::kBytes));
   in.ReadVarint();   // record length
   in.ReadInt8();     // attributes
   in.ReadVarlong();  // timestamp delta
   in.ReadVarint();   // offset delta
   const int32_t key_bytes = in.ReadVarint();
-  in.ReadBytes(key_bytes > 0 ? static_cast<size_t>(key_bytes) : 0);
+  ByteReader key(in.ReadBytes(key_bytes > 0 ? static_cast<size_t>(key_bytes) : 0));
+  key.ReadInt16();  // version
+  const int16_t type = key.ReadInt16();
   in.ReadVarint();  // value length
   in.ReadInt16();   // value version
-  const int32_t coordinator_epoch = in.ReadInt32();
-  return in.ok() ? coordinator_epoch : -1;
+  EndMarker marker;
+  marker.coordinator_epoch = in.ReadInt32();
+  marker.abort = type == kAbort;
+  if (!in.ok() || !key.ok() || (type != kAbort && type != kCommit)) return std::nullopt;
+  return marker;
 }
 
 }  // namespace sluice::storage

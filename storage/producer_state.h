@@ -51,6 +51,24 @@ struct ProducerEntry {
   }
 };
 
+// What ends a transaction: the one record of a control batch.
+struct EndMarker {
+  bool abort = false;
+  int32_t coordinator_epoch = -1;
+};
+// nullopt when the batch is no such marker, or compaction has emptied it. `batch`: all its bytes.
+std::optional<EndMarker> EndMarkerOf(const BatchHeader& header, std::string_view batch);
+
+// A transaction whose marker has just been observed.
+struct CompletedTransaction {
+  ProducerId producer_id = kNoProducer;
+  Offset first_offset;
+  Offset marker_offset;
+  // Where the first of the transactions begins that are open still; after the marker when none is.
+  Offset last_stable_offset;
+  bool aborted = false;
+};
+
 class ProducerState {
  public:
   struct Verdict {
@@ -61,12 +79,21 @@ class ProducerState {
 
   // What to do with a client's batch that is about to be appended. Changes nothing.
   Verdict Check(const BatchHeader& batch) const;
-  // Takes an appended batch into account, whoever sent it. `coordinator_epoch`: of a transaction
-  // marker, else -1.
-  void Observe(const BatchHeader& batch, int32_t coordinator_epoch);
+  // Takes an appended batch into account, whoever sent it. `marker`: EndMarkerOf a control batch.
+  // The transaction that it ended, if that had any records.
+  std::optional<CompletedTransaction> Observe(const BatchHeader& batch,
+                                              const std::optional<EndMarker>& marker);
   // Forgets producers without an open transaction that were silent for longer than `expiration_ms`.
   void RemoveExpired(int64_t now_ms, int64_t expiration_ms);
-  void Clear() { producers_.clear(); }
+  void Clear() { *this = ProducerState(); }
+
+  // Where the first transaction begins that is open, or whose marker is at or above
+  // `high_watermark`; nullopt when there is none. Forgets markers below it: high watermarks do not
+  // go back.
+  std::optional<Offset> FirstUnstable(Offset high_watermark);
+  // Takes over the markers below `end` that `before` still watches: they may be above the high
+  // watermark, and no snapshot has them.
+  void KeepMarkers(const ProducerState& before, Offset end);
 
   // The bytes of a .snapshot file (docs/formats/log_directory.md).
   std::string EncodeSnapshot() const;
@@ -75,10 +102,13 @@ class ProducerState {
   const std::map<ProducerId, ProducerEntry>& producers() const { return producers_; }
 
  private:
-  std::map<ProducerId, ProducerEntry> producers_;
-};
+  std::optional<CompletedTransaction> EndTransaction(const BatchHeader& batch,
+                                                     const EndMarker& marker);
 
-// The coordinator epoch that a transaction marker carries; -1 when `batch`'s bytes are no marker.
-int32_t CoordinatorEpochOfMarker(const BatchHeader& header, std::string_view batch);
+  std::map<ProducerId, ProducerEntry> producers_;
+  std::map<Offset, ProducerId> open_;   // by first offset
+  std::map<Offset, Offset> completed_;  // first offset -> marker, not known to be replicated yet
+  Offset completed_pruned_upto_{-1};
+};
 
 }  // namespace sluice::storage

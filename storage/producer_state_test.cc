@@ -43,7 +43,7 @@ class Partition {
       return "=" + std::to_string(verdict.duplicate_of->first_offset().value());
     if (verdict.error == ErrorCode::kOutOfOrderSequenceNumber) return "order";
     if (verdict.error == ErrorCode::kInvalidProducerEpoch) return "epoch";
-    state.Observe(Header(sent, end), -1);
+    state.Observe(Header(sent, end), std::nullopt);
     const int64_t at = end;
     end += sent.records;
     return "@" + std::to_string(at);
@@ -113,7 +113,7 @@ TEST(ProducerStateTest, SnapshotRoundTripKeepsTheLastBatch) {
 
 TEST(ProducerStateTest, TheSnapshotIsKafkas) {
   ProducerState state;
-  state.Observe(Header({2, 4, 3, 0x0102}, 100, 0x1122), -1);
+  state.Observe(Header({2, 4, 3, 0x0102}, 100, 0x1122), std::nullopt);
   const std::string bytes = state.EncodeSnapshot();
   const auto hex = [](std::string_view part) {
     std::string text;
@@ -146,11 +146,11 @@ TEST(ProducerStateTest, TheSnapshotIsKafkas) {
 
 TEST(ProducerStateTest, SilentProducersAreForgotten) {
   ProducerState state;
-  state.Observe(Header({0, 0, 1, 1}, 0, 1000), -1);
-  state.Observe(Header({0, 0, 1, 2}, 1, 5000), -1);
+  state.Observe(Header({0, 0, 1, 1}, 0, 1000), std::nullopt);
+  state.Observe(Header({0, 0, 1, 2}, 1, 5000), std::nullopt);
   BatchHeader open_transaction = Header({0, 0, 1, 3}, 2, 1000);
   open_transaction.attributes = kafka::batch_layout::kTransactionalBit;
-  state.Observe(open_transaction, -1);
+  state.Observe(open_transaction, std::nullopt);
   state.RemoveExpired(5999, 5000);
   EXPECT_EQ(state.producers().size(), 3u);
   state.RemoveExpired(6000, 5000);
@@ -162,11 +162,11 @@ TEST(ProducerStateTest, AMarkerEndsTheTransaction) {
   ProducerState state;
   BatchHeader data = Header({0, 0, 2}, 10);
   data.attributes = kafka::batch_layout::kTransactionalBit;
-  state.Observe(data, -1);
+  state.Observe(data, std::nullopt);
   EXPECT_EQ(state.producers().at(ProducerId(7)).transaction_first_offset, 10);
   BatchHeader marker = Header({0, BatchHeader::kNoSequence, 1}, 12);
   marker.attributes = kafka::batch_layout::kTransactionalBit | kafka::batch_layout::kControlBit;
-  state.Observe(marker, 4);
+  state.Observe(marker, EndMarker{true, 4});
   const ProducerEntry& entry = state.producers().at(ProducerId(7));
   EXPECT_EQ(entry.transaction_first_offset, ProducerEntry::kNoTransaction);
   EXPECT_EQ(entry.coordinator_epoch, 4);

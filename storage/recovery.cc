@@ -1,7 +1,9 @@
 #include "storage/recovery.h"
 
 #include <algorithm>
+#include <set>
 
+#include "storage/compaction/swap_recovery.h"
 #include "storage/file_names.h"
 #include "storage/partition_metadata.h"
 #include "storage/segment_scan.h"
@@ -29,11 +31,19 @@ class Recovery {
   Result<LogState> Run() {
     SLUICE_RETURN_IF_ERROR(PrepareDirectory());
     SLUICE_RETURN_IF_ERROR(CheckTopicId());
+    SLUICE_ASSIGN_OR_RETURN(const bool later, OpenForLater());
+    if (later) {
+      FindTxnIndexes();
+      return std::move(state_);
+    }
     SLUICE_RETURN_IF_ERROR(OpenSegments());
     SLUICE_RETURN_IF_ERROR(LoadSegments());
     SLUICE_RETURN_IF_ERROR(CheckEnds());
     SLUICE_RETURN_IF_ERROR(LoadEpochs());
-    SLUICE_ASSIGN_OR_RETURN(state_.producers, LoadProducers(options_, state_.segments));
+    FindTxnIndexes();
+    const TxnRebuild rebuild{state_.txn_indexes.get(), state_.scanned_from};
+    SLUICE_RETURN_IF_ERROR(ClearScannedTxnIndexes());
+    SLUICE_ASSIGN_OR_RETURN(state_.producers, LoadProducers(options_, state_.segments, &rebuild));
     return std::move(state_);
   }
 
@@ -48,20 +58,23 @@ class Recovery {
       state_.directory_created = true;
       return fs_.CreateDirectories(options_.directory);
     }
-    SLUICE_ASSIGN_OR_RETURN(const auto names, fs_.List(options_.directory));
+    SLUICE_ASSIGN_OR_RETURN(auto names, fs_.List(options_.directory));
+    SLUICE_ASSIGN_OR_RETURN(const bool swapped, FinishSwaps(fs_, options_.directory, names));
+    if (swapped) {
+      SLUICE_ASSIGN_OR_RETURN(names, fs_.List(options_.directory));
+    }
     for (const std::string& name : names) {
-      // Deletions, and files that were being written when the last process
-      // stopped.
+      // Deletions, and files that were being written when the last process stopped.
       const bool leftover = EndsWith(name, kDeletedSuffix) || EndsWith(name, kTempSuffix);
       if (leftover) SLUICE_RETURN_IF_ERROR(fs_.Remove(PathTo(name)));
       if (auto base = ParseOffsetFileName(name, kLogSuffix)) bases_.push_back(*base);
+      if (auto base = ParseOffsetFileName(name, kTxnIndexSuffix)) txn_bases_.insert(*base);
     }
     std::sort(bases_.begin(), bases_.end());
     return RemoveOrphans(names);
   }
 
-  // Indexes whose segment is gone: a crash fell between the removals of its
-  // files.
+  // Indexes whose segment is gone: a crash fell between the removals of its files.
   Status RemoveOrphans(const std::vector<std::string>& names) {
     for (const std::string& name : names) {
       for (const std::string_view suffix : {kIndexSuffix, kTimeIndexSuffix, kTxnIndexSuffix}) {
@@ -85,6 +98,52 @@ class Recovery {
                           ", not to " + options_.topic_id.ToString());
   }
 
+  void FindTxnIndexes() {
+    state_.txn_indexes = std::make_unique<TxnIndexes>(*state_.home);
+    for (const auto& segment : state_.segments) {
+      if (txn_bases_.contains(segment->base_offset()))
+        state_.txn_indexes->Add(segment->base_offset());
+    }
+  }
+
+  // What a crash left in them is not known; LoadProducers finds the markers again.
+  Status ClearScannedTxnIndexes() {
+    for (const auto& segment : state_.segments) {
+      if (segment->base_offset() < state_.scanned_from) continue;
+      SLUICE_RETURN_IF_ERROR(state_.txn_indexes->StartAgain(segment->base_offset()));
+    }
+    return Status::Ok();
+  }
+
+  // After a clean stop the recovery point is the log's end, and the rest can wait for its first
+  // use, if the files' sizes agree with that.
+  Result<bool> OpenForLater() {
+    const Offset end = options_.recovery_point;
+    if (!options_.clean || bases_.empty() || end < bases_.back()) return false;
+    const Offset start = std::max(bases_.front(), options_.log_start_offset.value_or(Offset(0)));
+    if (start > end) return false;
+    std::vector<std::unique_ptr<Segment>> segments;
+    for (size_t i = 0; i < bases_.size(); ++i) {
+      const bool sealed = i + 1 < bases_.size();
+      SLUICE_ASSIGN_OR_RETURN(const uint64_t size,
+                              fs_.FileSize(state_.home->PathOf(bases_[i], kLogSuffix)));
+      const Offset segment_end = sealed ? bases_[i + 1] : end;
+      // Compaction may have emptied a sealed one.
+      const bool plausible =
+          size <= Segment::kBytesMax && (sealed || (size > 0) == (segment_end > bases_[i]));
+      if (!plausible) return false;
+      segments.push_back(
+          Segment::OpenLater(*state_.home, bases_[i],
+                             {size, segment_end, sealed, options_.config.index_interval_bytes}));
+    }
+    state_.segments = std::move(segments);
+    state_.log_start = start;
+    state_.flushed = end;
+    state_.scanned_from = Offset(INT64_MAX);
+    state_.later = true;
+    return true;
+  }
+
   Status OpenSegments() {
     if (bases_.empty()) {
       bases_.push_back(options_.log_start_offset.value_or(Offset(0)));
@@ -97,17 +156,17 @@ class Recovery {
     return Status::Ok();
   }
 
-  // Below it every byte had been synced. A log's start may pass what was
-  // synced, and takes the recovery point along: then that tells nothing.
+  // Below it every byte had been synced. A log's start may pass what was synced, and takes the
+  // recovery point along: then that tells nothing.
   Offset SyncedUpto() const {
     return options_.recovery_point > options_.log_start_offset.value_or(Offset(0))
                ? options_.recovery_point
                : Offset(0);
   }
 
-  // Whether all of segment `i` had been synced when the last process stopped,
-  // its indexes too. Where the recovery point is exactly its end, the flush may
-  // have come before the roll, and only the .log was in it.
+  // Whether all of segment `i` had been synced when the last process stopped, its indexes too.
+  // Where the recovery point is exactly its end, the flush may have come before the roll, and only
+  // the .log was in it.
   bool Trusted(size_t i) const {
     return options_.clean || (i + 1 < bases_.size() && bases_[i + 1] < SyncedUpto());
   }
@@ -121,32 +180,24 @@ class Recovery {
                                 segment.Load(options_.config.index_interval_bytes));
         if (sound) continue;
         LOG(WARNING) << segment.path() << ": its indexes do not fit; they are built again";
+        const Offset end_max = i + 1 < bases_.size() ? bases_[i + 1] : Offset(INT64_MAX);
+        SLUICE_RETURN_IF_ERROR(segment.Rebuild(end_max, options_.config.index_interval_bytes));
+        continue;
       }
       state_.scanned_from = std::min(state_.scanned_from, segment.base_offset());
       SLUICE_ASSIGN_OR_RETURN(ScanOutcome outcome,
                               ScanAndIndex(segment, options_.config.index_interval_bytes));
       // A tail torn off exactly between two batches shows only in what follows.
-      const bool hole = !outcome.damaged && !Trusted(i) && i + 1 < bases_.size() &&
-                        segment.end_offset() < bases_[i + 1];
+      const bool hole =
+          !outcome.damaged && i + 1 < bases_.size() && segment.end_offset() < bases_[i + 1];
       if (hole)
         outcome.reason =
             "the records up to offset " + std::to_string(bases_[i + 1].value()) + " are missing";
-      if (!outcome.damaged && !hole) {
-        if (Trusted(i)) SLUICE_RETURN_IF_ERROR(SyncIndexes(segment));
-        continue;
-      }
+      if (!outcome.damaged && !hole) continue;
       SLUICE_RETURN_IF_ERROR(JudgeDamage(i, outcome));
       return CutTail(i, outcome);
     }
     return Status::Ok();
-  }
-
-  // Of a segment below the recovery point, which no flush will look at.
-  Status SyncIndexes(Segment& segment) {
-    SLUICE_RETURN_IF_ERROR(segment.Seal());
-    SLUICE_ASSIGN_OR_RETURN(const auto files, segment.SealedFiles());
-    for (const auto& file : files) SLUICE_RETURN_IF_ERROR(file->Sync());
-    return fs_.SyncDirectory(options_.directory);
   }
 
   // Ok when the damage in segment `i` is a torn tail.
@@ -195,8 +246,8 @@ class Recovery {
                      std::to_string(segment.end_offset().value());
     LOG(WARNING) << report.message;
     SLUICE_RETURN_IF_ERROR(segment.CutTail());
-    // A segment that was removed and comes back after the next crash would lie
-    // in the middle of newer records.
+    // A segment that was removed and comes back after the next crash would lie in the middle of
+    // newer records.
     return fs_.SyncDirectory(options_.directory);
   }
 
@@ -221,8 +272,8 @@ class Recovery {
     return Status::Ok();
   }
 
-  // All that is left lies below the log's start: records that had been deleted.
-  // An unsynced tail was lost.
+  // All that is left lies below the log's start: records that had been deleted. An unsynced tail
+  // was lost.
   Status StartAgain() {
     LOG(WARNING) << options_.directory << " ends at offset " << end() << " and starts at "
                  << state_.log_start << ": it goes on empty at its start";
@@ -238,33 +289,11 @@ class Recovery {
   }
 
   Status LoadEpochs() {
-    const std::string path = PathTo(kEpochCheckpointName);
-    Offset from = state_.scanned_from;
-    if (fs_.Exists(path)) {
-      SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadFile(fs_, path));
-      auto epochs = EpochCache::Parse(text);
-      if (epochs.ok()) {
-        state_.epochs = std::move(*epochs);
-      } else {
-        LOG(WARNING) << path << ": " << epochs.status().message()
-                     << "; the history is read from the batches";
-        from = Offset(0);
-      }
-    } else {
-      from = Offset(0);
-    }
-    const auto before = state_.epochs.entries();
-    // An epoch may start at the end, where its leader has written nothing yet,
-    // but not above.
-    state_.epochs.TruncateFromEnd(end() + 1);
-    SLUICE_RETURN_IF_ERROR(ForEachBatch(state_.segments, std::max(from, state_.log_start),
-                                        [&](const BatchHeader& batch, BatchScanner&) {
-                                          state_.epochs.Assign(batch.leader_epoch,
-                                                               batch.base_offset);
-                                          return Status::Ok();
-                                        }));
-    state_.epochs.TruncateFromStart(state_.log_start);
-    state_.epochs_changed = state_.epochs.entries() != before;
+    SLUICE_ASSIGN_OR_RETURN(
+        auto loaded,
+        storage::LoadEpochs(options_, state_.segments, {state_.scanned_from, state_.log_start}));
+    state_.epochs = std::move(loaded.epochs);
+    state_.epochs_changed = loaded.changed;
     return Status::Ok();
   }
 
@@ -272,58 +301,42 @@ class Recovery {
   FileSystem& fs_;
   LogState state_;
   std::vector<Offset> bases_;
+  std::set<Offset> txn_bases_;  // that have a .txnindex
 };
 
 }  // namespace
 
 Result<LogState> RecoverLog(const LogOptions& options) { return Recovery(options).Run(); }
 
-Result<ProducerState> LoadProducers(const LogOptions& options,
-                                    const std::vector<std::unique_ptr<Segment>>& segments) {
+Result<LoadedEpochs> LoadEpochs(const LogOptions& options,
+                                const std::vector<std::unique_ptr<Segment>>& segments,
+                                const EpochRange& range) {
   FileSystem& fs = *options.file_system;
-  const Offset end = segments.back()->end_offset();
-  std::vector<Offset> snapshots;
-  SLUICE_ASSIGN_OR_RETURN(const auto names, fs.List(options.directory));
-  for (const std::string& name : names) {
-    if (auto offset = ParseOffsetFileName(name, kSnapshotSuffix)) snapshots.push_back(*offset);
-  }
-  std::sort(snapshots.begin(), snapshots.end());
-  ProducerState producers;
-  Offset from = segments.front()->base_offset();
-  bool found = false;
-  while (!snapshots.empty()) {
-    const Offset offset = snapshots.back();
-    snapshots.pop_back();
-    const std::string path = options.directory + "/" + OffsetFileName(offset, kSnapshotSuffix);
-    const bool is_base = std::any_of(segments.begin(), segments.end(),
-                                     [&](const auto& s) { return s->base_offset() == offset; });
-    if (found && is_base) continue;
-    if (!found && offset <= end && offset >= from) {
-      SLUICE_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(fs, path));
-      if (auto decoded = ProducerState::DecodeSnapshot(bytes); decoded.ok()) {
-        producers = std::move(*decoded);
-        from = offset;
-        found = true;
-        continue;
-      }
-      LOG(WARNING) << path << " cannot be read; an older one is used";
+  const std::string path = options.directory + "/" + kEpochCheckpointName;
+  LoadedEpochs loaded;
+  Offset from(0);
+  if (fs.Exists(path)) {
+    SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadFile(fs, path));
+    auto epochs = EpochCache::Parse(text);
+    if (epochs.ok()) {
+      loaded.epochs = std::move(*epochs);
+      from = range.read_from;
+    } else {
+      LOG(WARNING) << path << ": " << epochs.status().message()
+                   << "; the history is read from the batches";
     }
-    // Above the end, unreadable, or taken at a stop and since overtaken.
-    SLUICE_RETURN_IF_ERROR(fs.Remove(path));
   }
-  SLUICE_RETURN_IF_ERROR(
-      ForEachBatch(segments, from, [&](const BatchHeader& batch, BatchScanner& scanner) -> Status {
-        if (batch.base_offset < from || !batch.has_producer()) return Status::Ok();
-        int32_t coordinator_epoch = -1;
-        if (batch.is_control()) {
-          SLUICE_ASSIGN_OR_RETURN(const std::string_view bytes, scanner.Bytes());
-          coordinator_epoch = CoordinatorEpochOfMarker(batch, bytes);
-        }
-        producers.Observe(batch, coordinator_epoch);
-        return Status::Ok();
-      }));
-  producers.RemoveExpired(options.clock->WallMs(), options.config.producer_id_expiration_ms);
-  return producers;
+  const auto before = loaded.epochs.entries();
+  // An epoch may start at the end, where its leader has written nothing yet, but not above.
+  loaded.epochs.TruncateFromEnd(segments.back()->end_offset() + 1);
+  SLUICE_RETURN_IF_ERROR(ForEachBatch(segments, std::max(from, range.log_start),
+                                      [&](const BatchHeader& batch, BatchScanner&) {
+                                        loaded.epochs.Assign(batch.leader_epoch, batch.base_offset);
+                                        return Status::Ok();
+                                      }));
+  loaded.epochs.TruncateFromStart(range.log_start);
+  loaded.changed = loaded.epochs.entries() != before;
+  return loaded;
 }
 
 }  // namespace sluice::storage

@@ -7,6 +7,9 @@
 // later one, and it lies at or above the recovery point. Anything else is damage: kCorruption names
 // the file and the position, and the log's bytes are left as they are.
 //
+// After a clean stop nothing is read: names and sizes must fit the checkpoints, and what the files
+// hold is looked at when it is first used.
+//
 // Thread rule: pure but for the file system; several logs may be recovered at once.
 
 #include <memory>
@@ -19,9 +22,34 @@ namespace sluice::storage {
 // Opens or creates `options.directory`.
 Result<LogState> RecoverLog(const LogOptions& options);
 
-// The producer state at the end of `segments`: the newest usable snapshot and the batches after it.
-// Snapshots that cannot be read are removed.
+// The epoch history: the file, completed from the batches at or above `read_from` (all, when there
+// is no such file or it cannot be read), without what lies outside the log.
+struct EpochRange {
+  Offset read_from;
+  Offset log_start;
+};
+struct LoadedEpochs {
+  EpochCache epochs;
+  bool changed = false;  // the file says something else
+};
+Result<LoadedEpochs> LoadEpochs(const LogOptions& options,
+                                const std::vector<std::unique_ptr<Segment>>& segments,
+                                const EpochRange& range);
+
+// Which abort markers LoadProducers enters into the transaction indexes as it walks: those in
+// [from, upto), which the indexes lack. An index that is found damaged is built again from its
+// segment's base.
+struct TxnRebuild {
+  TxnIndexes* indexes = nullptr;
+  Offset from;
+  Offset upto{INT64_MAX};  // the walk ends there
+};
+
+// The producer state at the end of `segments`: the newest usable snapshot (that lies at or below
+// rebuild->from, if there is one) and the batches after it. Snapshots that cannot be read are
+// removed.
 Result<ProducerState> LoadProducers(const LogOptions& options,
-                                    const std::vector<std::unique_ptr<Segment>>& segments);
+                                    const std::vector<std::unique_ptr<Segment>>& segments,
+                                    const TxnRebuild* rebuild = nullptr);
 
 }  // namespace sluice::storage

@@ -25,6 +25,15 @@ std::unique_ptr<Segment> Segment::Open(const SegmentHome& home, Offset base) {
   return std::unique_ptr<Segment>(new Segment(home, base));
 }
 
+std::unique_ptr<Segment> Segment::OpenLater(const SegmentHome& home, Offset base,
+                                            const Expected& expected) {
+  std::unique_ptr<Segment> segment = Open(home, base);
+  segment->size_ = segment->written_ = expected.size_bytes;
+  segment->end_ = expected.end;
+  segment->expected_ = std::make_unique<Expected>(expected);
+  return segment;
+}
+
 Result<std::shared_ptr<File>> Segment::OpenFile() const {
   if (auto open = file_.Get()) return open;
   return home_.cache->Open(file_, path(), OpenMode::kReadWrite);
@@ -40,9 +49,10 @@ Result<bool> Segment::Load(int32_t index_interval_bytes) {
   SLUICE_ASSIGN_OR_RETURN(const uint64_t file_size, file->Size());
   Reset();
   written_ = file_size;
-  if (file_size == 0) return true;
   SLUICE_ASSIGN_OR_RETURN(const bool offsets_fit, offset_index_.Load(file_size));
   SLUICE_ASSIGN_OR_RETURN(const bool times_fit, time_index_.Load());
+  // An empty one may have no index files yet, but no entries either.
+  if (file_size == 0) return offset_index_.count() == 0 && time_index_.count() == 0;
   if (!offsets_fit || !times_fit || file_size > kBytesMax) return false;
   BatchScanner first(file, 0, file_size, BatchHeader::kBytes);
   SLUICE_ASSIGN_OR_RETURN(const bool any, first.Next());
@@ -73,7 +83,14 @@ Result<bool> Segment::Load(int32_t index_interval_bytes) {
     if (batch.base_offset < end_) return false;
     SLUICE_RETURN_IF_ERROR(Note(batch, index_interval_bytes));
   }
-  return !entry_batch && size_ == file_size;
+  // Each entry of the offset index comes with one of the time index, unless the timestamps do not
+  // grow: one that has lost its entries would make the segment look older than it is.
+  const bool times_lost = offset_index_.count() > 0 && time_index_.count() == 0 &&
+                          first_timestamp_ms_.value_or(-1) >= 0;
+  const bool times_misfit = time_index_.count() > 0 &&
+                            (time_index_.last().offset >= end_ ||
+                             time_index_.last().timestamp_ms < first_timestamp_ms_.value_or(-1));
+  return !entry_batch && size_ == file_size && !times_lost && !times_misfit;
 }
 
 Result<uint64_t> Segment::BeginRebuild() {
@@ -95,6 +112,7 @@ void Segment::Reset() {
 }
 
 Status Segment::Write(std::span<const std::string_view> parts, size_t size_bytes) {
+  CHECK(loaded()) << path();
   CHECK_EQ(written_, size_) << path() << ": batches were written and not noted";
   if (unsynced_file_ == nullptr) {
     SLUICE_ASSIGN_OR_RETURN(unsynced_file_, OpenFile());
@@ -104,8 +122,8 @@ Status Segment::Write(std::span<const std::string_view> parts, size_t size_bytes
     written_ = size_ + size_bytes;
     return written;
   }
-  // Some of it may have reached the file. Left there, it would follow the next,
-  // shorter batch and look like damage.
+  // Some of it may have reached the file. Left there, it would follow the next, shorter batch and
+  // look like damage.
   if (Status cut = unsynced_file_->Truncate(size_); !cut.ok()) {
     return Status::IoError(path() + ": " + written.message() +
                            "; then cutting the rest off failed: " + cut.message());
@@ -149,8 +167,8 @@ void Segment::Recent::Add(const BatchPlace& place) {
 }
 
 std::optional<BatchPlace> Segment::Recent::Find(Offset offset) const {
-  // The oldest remembered batch answers only for offsets that it holds itself:
-  // one below may lie in a batch before it.
+  // The oldest remembered batch answers only for offsets that it holds itself: one below may lie in
+  // a batch before it.
   if (offset < at(0).base_offset || offset > at(count - 1).last_offset) return std::nullopt;
   size_t low = 0, high = count - 1;
   while (low < high) {
@@ -169,6 +187,7 @@ Result<BatchScanner> Segment::ScanAt(uint32_t position, size_t chunk_bytes) cons
 }
 
 Result<BatchScanner> Segment::ScanFrom(Offset offset, size_t chunk_bytes) const {
+  CHECK(loaded()) << path();
   SLUICE_ASSIGN_OR_RETURN(const OffsetIndex::Entry entry, offset_index_.Floor(offset));
   return ScanAt(entry.position, chunk_bytes);
 }
@@ -199,8 +218,8 @@ Status Segment::TruncateTo(Offset offset, int32_t index_interval_bytes) {
   if (!cut) return Status::Ok();
   SLUICE_RETURN_IF_ERROR(offset_index_.TruncateTo(cut->base_offset));
   SLUICE_RETURN_IF_ERROR(time_index_.TruncateTo(cut->base_offset));
-  // Load reads the files; and were one index behind the other in it, the
-  // largest timestamp would come out too small.
+  // Load reads the files; and were one index behind the other in it, the largest timestamp would
+  // come out too small.
   SLUICE_RETURN_IF_ERROR(offset_index_.file().Spill());
   SLUICE_RETURN_IF_ERROR(time_index_.file().Spill());
   SLUICE_ASSIGN_OR_RETURN(const auto file, OpenFile());
@@ -220,8 +239,8 @@ Status Segment::CutTail() {
 }
 
 Status Segment::Seal() {
-  // Forced, so that the last entry tells the segment's largest timestamp to
-  // retention and to the next start.
+  // Forced, so that the last entry tells the segment's largest timestamp to retention and to the
+  // next start.
   if (size_ > 0) SLUICE_RETURN_IF_ERROR(time_index_.MaybeAppend(max_timestamp_));
   SLUICE_RETURN_IF_ERROR(offset_index_.file().Spill());
   return time_index_.file().Spill();
@@ -237,7 +256,14 @@ Result<std::vector<std::shared_ptr<File>>> Segment::SealedFiles() {
 }
 
 std::vector<std::string> Segment::FilePaths() const {
-  return {path(), offset_index_.file_path(), time_index_.file_path()};
+  return {path(), offset_index_.file_path(), time_index_.file_path(),
+          home_.PathOf(base_, kTxnIndexSuffix)};
+}
+
+Result<Offset> Segment::OffsetAbove(uint64_t position) const {
+  if (position >= size_) return end_;
+  SLUICE_ASSIGN_OR_RETURN(const auto entry, offset_index_.AtOrAfter(position));
+  return entry ? entry->offset + 1 : end_;
 }
 
 }  // namespace sluice::storage

@@ -1,24 +1,21 @@
 #pragma once
-// Segment: one .log file with its offset and time index. It knows where its
-// batches lie; which segments there are, and what offsets the next batch gets,
-// is the log's business.
+// Segment: one .log file with its offset and time index. It knows where its batches lie; which
+// segments there are, and what offsets the next batch gets, is the log's business.
 //
 // Invariants:
-//   1. size_bytes() is the end of the last whole batch; a failed write leaves
-//   it unchanged and its bytes are cut off again.
+//   1. size_bytes() is the end of the last whole batch; a failed write leaves it unchanged and its
+//   bytes are cut off again.
 //   2. Index entries point at batches below size_bytes().
-//   3. Offsets are at least base_offset() and at most 2^31-1 above it,
-//   positions below 2^31.
-//   4. Its .log file stays open from the first Write until MarkSynced: a
-//   writeback error is told to whoever had the file open then. Otherwise the
-//   log's FileCache opens and closes it.
+//   3. Offsets are at least base_offset() and at most 2^31-1 above it, positions below 2^31.
+//   4. Its .log file stays open from the first Write until MarkSynced: a writeback error is told to
+//   whoever had the file open then. Otherwise the log's FileCache opens and closes it.
 //
-// A segment of a log that was closed cleanly begins unloaded: it knows its size
-// and where it must end, and reads the rest from its files at EnsureLoaded,
-// which its log calls before it looks inside.
+// A segment of a log that was closed cleanly begins unloaded: it knows its size and where it must
+// end, and reads the rest from its files at EnsureLoaded, which its log calls before it looks
+// inside.
 //
-// Thread rule: guarded by the log's owner; a file that OpenFile gave may be
-// read by anyone up to a size seen under the guard.
+// Thread rule: guarded by the log's owner; a file that OpenFile gave may be read by anyone up to a
+// size seen under the guard.
 
 #include <array>
 #include <memory>
@@ -48,11 +45,20 @@ class Segment {
  public:
   static constexpr uint64_t kBytesMax = 2147483647;
 
-  // A new, empty segment, whatever was in a file of that name. `home` outlives
-  // it.
+  // A new, empty segment, whatever was in a file of that name. `home` outlives it.
   static Result<std::unique_ptr<Segment>> Create(const SegmentHome& home, Offset base);
   // A .log file that is there; what it holds is learnt by Load or ScanAndIndex.
   static std::unique_ptr<Segment> Open(const SegmentHome& home, Offset base);
+  // The same, read at first use (EnsureLoaded). What is found there must agree with this.
+  struct Expected {
+    uint64_t size_bytes = 0;
+    Offset end;  // where its records end
+    bool sealed =
+        false;  // `end` is the next segment's base: compaction may have taken the last ones
+    int32_t index_interval_bytes = 0;  // should the indexes have to be built again
+  };
+  static std::unique_ptr<Segment> OpenLater(const SegmentHome& home, Offset base,
+                                            const Expected& expected);
   ~Segment();
 
   Offset base_offset() const { return base_; }
@@ -75,40 +81,54 @@ class Segment {
   // The largest of the two indexes' entry counts.
   size_t index_bytes() const;
 
-  // Trusts the indexes and walks only the batches after the last entry. False
-  // when they do not fit the log, or the tail is damaged: Rebuild then.
-  // `index_interval_bytes` as in Note.
+  bool loaded() const { return expected_ == nullptr; }
+  // Before anything but its base, end and size is asked for. What can be built again is;
+  // kCorruption names the file, the position and what to do, and nothing was changed.
+  Status EnsureLoaded() { return loaded() ? Status::Ok() : LoadExpected(); }
+
+  // Trusts the indexes and walks only the batches after the last entry. False when they do not fit
+  // the log, or the tail is damaged: Rebuild then. `index_interval_bytes` as in Note.
   Result<bool> Load(int32_t index_interval_bytes);
-  // Prepares for a scan of the whole file by Note: both indexes empty, size 0.
-  // Returns the file's size.
+  // Prepares for a scan of the whole file by Note: both indexes empty, size 0. Returns the file's
+  // size.
   Result<uint64_t> BeginRebuild();
 
-  // Writes bytes of whole batches at the end. Follow with Note for each of
-  // them.
+  // Builds the indexes of a segment that was synced and is whole again, from its batches, all of
+  // which are checked before anything is changed, and syncs them. kCorruption when one is damaged,
+  // or when the old indexes know of records below `end_max` that the log no longer holds.
+  Status Rebuild(Offset end_max, int32_t index_interval_bytes);
+
+  // Writes bytes of whole batches at the end. Follow with Note for each of them.
   Status Write(std::span<const std::string_view> parts, size_t size_bytes);
-  // Takes a batch that lies at the end of what was noted before into account,
-  // and indexes it when `index_interval_bytes` have passed since the last
-  // entry.
+  // Takes a batch that lies at the end of what was noted before into account, and indexes it when
+  // `index_interval_bytes` have passed since the last entry.
   Status Note(const BatchHeader& batch, int32_t index_interval_bytes);
 
-  // The first batch whose last offset is at least `offset`; nullopt when there
-  // is none.
+  // The first batch whose last offset is at least `offset`; nullopt when there is none.
   Result<std::optional<BatchPlace>> Locate(Offset offset) const;
   // A scanner that starts at or before the batch holding `offset`.
   Result<BatchScanner> ScanFrom(Offset offset, size_t chunk_bytes) const;
   Result<BatchScanner> ScanAt(uint32_t position, size_t chunk_bytes) const;
   const TimeIndex& time_index() const { return time_index_; }
+  // An offset above those of all batches that begin below `position`; not far above.
+  Result<Offset> OffsetAbove(uint64_t position) const;
 
   // Removes the batches that hold `offset` or more, and syncs the file.
   Status TruncateTo(Offset offset, int32_t index_interval_bytes);
   // Cuts the file behind what was noted.
   Status CutTail();
-  // Forces the last time index entry, writes both indexes out: the segment will
-  // not grow again (or the log closes).
+  // Forces the last time index entry, writes both indexes out: the segment will not grow again (or
+  // the log closes).
   Status Seal();
-  // Seal must have run: the files to sync, the log first. Whoever syncs them
-  // holds them from here on.
+  // Seal must have run: the files to sync, the log first. Whoever syncs them holds them from here
+  // on.
   Result<std::vector<std::shared_ptr<File>>> SealedFiles();
+  // Of a sealed segment below the recovery point, which no flush will look at: the same, and syncs
+  // the indexes.
+  Status SyncIndexes();
+  bool has_unwritten_index_entries() const {
+    return offset_index_.has_unwritten() || time_index_.has_unwritten();
+  }
   // It will not grow: what only the newest segment needs is let go.
   void SetSealed() { recent_.reset(); }
   // The names of its files, for deletion.
@@ -117,8 +137,7 @@ class Segment {
  private:
   static constexpr size_t kLookupChunkBytes = 8192;
 
-  // The newest batches, consecutive: those who read the tail find their place
-  // without the index.
+  // The newest batches, consecutive: those who read the tail find their place without the index.
   struct Recent {
     static constexpr size_t kMax = 32;
     std::array<BatchPlace, kMax> places;
@@ -131,6 +150,8 @@ class Segment {
   };
 
   Segment(const SegmentHome& home, Offset base);
+  Status LoadExpected();
+  Status CheckAgainst(const Expected& expected);
   void Reset();
   void Remember(const BatchHeader& batch, uint32_t position);
 
@@ -146,7 +167,9 @@ class Segment {
   TimeIndex::Entry max_timestamp_{TimeIndex::kNoTimestamp, base_};
   std::optional<int64_t> first_timestamp_ms_;
   uint64_t bytes_since_index_ = 0;
-  std::unique_ptr<Recent> recent_;  // of one that grew since it was opened
+  std::unique_ptr<Expected> expected_;  // until it is loaded
+  std::unique_ptr<Status> damage_;      // why it cannot be
+  std::unique_ptr<Recent> recent_;      // of one that grew since it was opened
 };
 
 }  // namespace sluice::storage

@@ -7,10 +7,9 @@ namespace {
 
 constexpr size_t kScanChunkBytes = 1 << 20;
 
-// The position of the first whole batch with a good checksum that begins in
-// (damage, size) and could follow `expected`; nullopt when the rest of the file
-// holds none. A batch whose length was damaged hides where the next one begins,
-// so every byte is tried.
+}  // namespace
+
+// A batch whose length was damaged hides where the next one begins, so every byte is tried.
 Result<std::optional<uint64_t>> FindValidBatch(const File& file, uint64_t damage, uint64_t size,
                                                Offset expected) {
   std::string window;
@@ -38,14 +37,14 @@ Result<std::optional<uint64_t>> FindValidBatch(const File& file, uint64_t damage
   return std::optional<uint64_t>();
 }
 
-}  // namespace
+namespace {
 
-Result<ScanOutcome> ScanAndIndex(Segment& segment, int32_t index_interval_bytes) {
-  ScanOutcome outcome;
-  SLUICE_ASSIGN_OR_RETURN(outcome.file_size_bytes, segment.BeginRebuild());
+// Walks on from `outcome.end` and its position, checks every batch and hands it to `note`, until
+// the end or the first bad one.
+Status WalkBatches(const std::shared_ptr<File>& file, Offset base, ScanOutcome& outcome,
+                   const std::function<Status(const BatchHeader&)>& note) {
   const uint64_t end = std::min(outcome.file_size_bytes, Segment::kBytesMax);
-  SLUICE_ASSIGN_OR_RETURN(const auto file, segment.OpenFile());
-  BatchScanner scanner(file, 0, end, kScanChunkBytes);
+  BatchScanner scanner(file, outcome.end_position, end, kScanChunkBytes);
   while (outcome.reason.empty()) {
     SLUICE_ASSIGN_OR_RETURN(const bool more, scanner.Next());
     if (!more) break;
@@ -53,21 +52,45 @@ Result<ScanOutcome> ScanAndIndex(Segment& segment, int32_t index_interval_bytes)
     SLUICE_ASSIGN_OR_RETURN(const std::string_view bytes, scanner.Bytes());
     if (!BatchChecksumHolds(bytes)) {
       outcome.reason = "a batch fails its checksum";
-    } else if (batch.base_offset < segment.end_offset() ||
-               batch.last_offset - segment.base_offset() > INT32_MAX) {
+    } else if (batch.base_offset < outcome.end || batch.last_offset - base > INT32_MAX) {
       outcome.reason = "a batch has the offset " + std::to_string(batch.base_offset.value()) +
-                       " where " + std::to_string(segment.end_offset().value()) + " is due";
+                       " where " + std::to_string(outcome.end.value()) + " is due";
     } else {
-      SLUICE_RETURN_IF_ERROR(segment.Note(batch, index_interval_bytes));
+      SLUICE_RETURN_IF_ERROR(note(batch));
+      outcome.end = batch.last_offset + 1;
+      outcome.end_position = scanner.next_position();
     }
   }
-  if (outcome.reason.empty() && segment.size_bytes() < outcome.file_size_bytes)
+  if (outcome.reason.empty() && outcome.end_position < outcome.file_size_bytes)
     outcome.reason = "the bytes are no whole batch";
   outcome.damaged = !outcome.reason.empty();
+  return Status::Ok();
+}
+
+}  // namespace
+
+Result<ScanOutcome> CheckBatches(const Segment& segment) {
+  ScanOutcome outcome;
+  SLUICE_ASSIGN_OR_RETURN(const auto file, segment.OpenFile());
+  SLUICE_ASSIGN_OR_RETURN(outcome.file_size_bytes, file->Size());
+  outcome.end = segment.base_offset();
+  SLUICE_RETURN_IF_ERROR(WalkBatches(file, segment.base_offset(), outcome,
+                                     [](const BatchHeader&) { return Status::Ok(); }));
+  return outcome;
+}
+
+Result<ScanOutcome> ScanAndIndex(Segment& segment, int32_t index_interval_bytes) {
+  ScanOutcome outcome;
+  SLUICE_ASSIGN_OR_RETURN(outcome.file_size_bytes, segment.BeginRebuild());
+  SLUICE_ASSIGN_OR_RETURN(const auto file, segment.OpenFile());
+  outcome.end = segment.base_offset();
+  SLUICE_RETURN_IF_ERROR(WalkBatches(
+      file, segment.base_offset(), outcome,
+      [&](const BatchHeader& batch) { return segment.Note(batch, index_interval_bytes); }));
   if (!outcome.damaged) return outcome;
   SLUICE_ASSIGN_OR_RETURN(
       outcome.valid_batch_after,
-      FindValidBatch(*file, segment.size_bytes(), outcome.file_size_bytes, segment.end_offset()));
+      FindValidBatch(*file, outcome.end_position, outcome.file_size_bytes, outcome.end));
   return outcome;
 }
 
@@ -75,6 +98,7 @@ Status ForEachBatch(const std::vector<std::unique_ptr<Segment>>& segments, Offse
                     const std::function<Status(const BatchHeader&, BatchScanner&)>& visit) {
   for (const auto& segment : segments) {
     if (segment->end_offset() <= from) continue;
+    SLUICE_RETURN_IF_ERROR(segment->EnsureLoaded());
     SLUICE_ASSIGN_OR_RETURN(BatchScanner scanner,
                             segment->ScanFrom(std::max(from, segment->base_offset()), 1 << 16));
     while (true) {

@@ -10,7 +10,9 @@ Result<bool> TimeIndex::Load() {
   SLUICE_RETURN_IF_ERROR(RefreshLast());
   if (count() == 0) return true;
   SLUICE_ASSIGN_OR_RETURN(const Entry first, At(0));
-  return last_.timestamp_ms >= first.timestamp_ms && last_.offset >= base();
+  const bool ascends =
+      count() == 1 || (last_.timestamp_ms > first.timestamp_ms && last_.offset > first.offset);
+  return ascends && first.offset >= base();
 }
 
 Status TimeIndex::MaybeAppend(const Entry& entry) {

@@ -1,8 +1,7 @@
 #pragma once
-// TimeIndex: how the largest timestamp of one segment grew. An entry (timestamp
-// int64, relative offset int32) says that no record up to and including that
-// offset is younger than the timestamp, and that the batch which ends at the
-// offset holds it. Timestamps ascend strictly.
+// TimeIndex: how the largest timestamp of one segment grew. An entry (timestamp int64, relative
+// offset int32) says that no record up to and including that offset is younger than the timestamp,
+// and that the batch which ends at the offset holds it. Timestamps ascend strictly.
 //
 // Thread rule: guarded by the log's owner.
 
@@ -31,10 +30,10 @@ class TimeIndex {
   // False when the file is missing or cannot be a time index: rebuild it then.
   Result<bool> Load();
   size_t count() const { return file_.count(); }
+  bool has_unwritten() const { return file_.has_unwritten(); }
   // Adds the entry unless its timestamp is no larger than the last one's.
   Status MaybeAppend(const Entry& entry);
-  // The last entry with timestamp <= `target_ms`; {kNoTimestamp, base} when
-  // there is none.
+  // The last entry with timestamp <= `target_ms`; {kNoTimestamp, base} when there is none.
   Result<Entry> Floor(int64_t target_ms) const;
   const Entry& last() const { return last_; }
   // Removes entries at or above `offset`.

@@ -8,6 +8,7 @@ namespace sluice::storage {
 namespace {
 
 constexpr size_t kLogBufferBytes = 4u << 20;
+constexpr uint64_t kUnsyncedBytesMax = 32u << 20;
 constexpr size_t kIndexBufferBytes = 64u << 10;
 constexpr int16_t kTxnIndexVersion = 0;
 
@@ -23,14 +24,17 @@ Status CleanedWriter::Output::Flush() {
   if (buffer.empty()) return Status::Ok();
   SLUICE_RETURN_IF_ERROR(file->WriteAt(size - buffer.size(), buffer));
   buffer.clear();
-  return Status::Ok();
+  // A little at a time: others sync their files on the same disk.
+  if (size - synced < kUnsyncedBytesMax) return Status::Ok();
+  synced = size;
+  return file->Sync();
 }
 
 CleanedWriter::CleanedWriter(const Options& options)
     : options_(options), max_timestamp_offset_(options.base) {}
 
 CleanedWriter::~CleanedWriter() {
-  if (finished_) return;
+  if (kept_) return;
   for (Output* output : {&log_, &index_, &time_index_, &txn_index_}) {
     if (output->file == nullptr) continue;
     output->file.reset();
@@ -88,8 +92,8 @@ Status CleanedWriter::AppendTime() {
   return time_index_.Append({entry, sizeof entry}, kIndexBufferBytes);
 }
 
-Status CleanedWriter::AddAborted(const std::vector<AbortedSpan>& spans) {
-  for (const AbortedSpan& span : spans) {
+Status CleanedWriter::AddAborted(const std::vector<AbortedTransaction>& spans) {
+  for (const AbortedTransaction& span : spans) {
     if (txn_index_.file == nullptr) SLUICE_RETURN_IF_ERROR(Open(txn_index_, kTxnIndexSuffix));
     char entry[34];
     StoreBigEndian(entry, kTxnIndexVersion);
@@ -110,9 +114,7 @@ Status CleanedWriter::Finish() {
     SLUICE_RETURN_IF_ERROR(output->Flush());
     SLUICE_RETURN_IF_ERROR(output->file->Sync());
   }
-  SLUICE_RETURN_IF_ERROR(options_.file_system->SyncDirectory(options_.directory));
-  finished_ = true;
-  return Status::Ok();
+  return options_.file_system->SyncDirectory(options_.directory);
 }
 
 }  // namespace sluice::storage

@@ -25,15 +25,16 @@ class CleanedWriter {
     int32_t index_interval_bytes = 4096;
   };
   static Result<std::unique_ptr<CleanedWriter>> Create(const Options& options);
-  // Removes files that were not finished.
+  // Removes the files, unless they were kept.
   ~CleanedWriter();
 
   // Adds a batch; `header` is that of `bytes`.
   Status Add(const BatchHeader& header, std::string_view bytes);
-  Status AddAborted(const std::vector<AbortedSpan>& spans);
-  // Writes everything out, syncs the files and their names. They are then whole and durable, and
-  // stay.
+  Status AddAborted(const std::vector<AbortedTransaction>& spans);
+  // Writes everything out, syncs the files and their names.
   Status Finish();
+  // The log has taken them.
+  void Keep() { kept_ = true; }
   uint64_t size_bytes() const { return log_.size; }
   bool has_txn_index() const { return txn_index_.file != nullptr; }
 
@@ -43,6 +44,7 @@ class CleanedWriter {
     std::string path;
     std::shared_ptr<File> file;
     uint64_t size = 0;  // with what is buffered
+    uint64_t synced = 0;
     std::string buffer;
     Status Append(std::string_view bytes, size_t buffer_bytes_max);
     Status Flush();
@@ -61,7 +63,7 @@ class CleanedWriter {
   int64_t max_timestamp_ms_ = -1;
   Offset max_timestamp_offset_;
   int64_t indexed_timestamp_ms_ = -1;
-  bool finished_ = false;
+  bool kept_ = false;
 };
 
 }  // namespace sluice::storage

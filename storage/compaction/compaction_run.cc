@@ -12,12 +12,6 @@ CompactionRun::CompactionRun(CompactionPlan plan, const Options& options)
       mapped_upto_(plan_.survey.first_dirty),
       tracker_(plan_.aborted) {
   const Offset first = plan_.survey.first_dirty;
-  const int64_t span = std::max<int64_t>(plan_.survey.upper - first, 0);
-  map_ = std::make_unique<OffsetMap>(
-      OffsetMap::Options{.bytes_max = options_.map_bytes_max,
-                         .load_factor = options_.map_load_factor,
-                         .base = first,
-                         .entries_expected = static_cast<uint64_t>(span)});
   const auto dirty =
       std::find_if(plan_.segments.begin(), plan_.segments.end(),
                    [&](const SourceSegment& segment) { return segment.end > first; });
@@ -111,15 +105,25 @@ Result<bool> CompactionRun::MapSome(uint64_t budget_bytes) {
   return false;
 }
 
+// Its offsets are counted from where the first mapped batch begins: where the checkpoint was lost,
+// billions of offsets without records may come before it.
+void CompactionRun::MakeMap(Offset base) {
+  const int64_t span = std::max<int64_t>(plan_.survey.upper - base, 0);
+  map_ = std::make_unique<OffsetMap>(
+      OffsetMap::Options{.bytes_max = options_.map_bytes_max,
+                         .load_factor = options_.map_load_factor,
+                         .base = base,
+                         .entries_expected = static_cast<uint64_t>(span)});
+}
+
 Result<bool> CompactionRun::MapOne(const BatchHeader& batch, std::string_view bytes) {
-  const bool transactional = batch.is_transactional() || batch.is_control();
-  if (transactional && !plan_.transactions_known) return false;
   if (batch.is_control()) {
     tracker_.OnControlBatch(batch, bytes);
     return true;
   }
   if (tracker_.OnDataBatch(batch)) return true;
   const Offset first = plan_.survey.first_dirty;
+  if (map_ == nullptr) MakeMap(std::max(first, batch.base_offset));
   auto mapped = MapBatch(batch, bytes, first, options_.hasher, *map_);
   if (!mapped.ok()) return AtBatch(mapped.status());
   if (*mapped) return true;
@@ -135,6 +139,7 @@ void CompactionRun::BeginCleaning() {
   scanner_.reset();
   source_file_.reset();
   source_ = 0;
+  if (map_ == nullptr) MakeMap(plan_.survey.upper);
   stats_.map_entries = map_->size();
   phase_ = Phase::kDone;
   if (mapped_upto_ <= plan_.survey.first_dirty) return;
@@ -197,7 +202,7 @@ Result<bool> CompactionRun::EndGroup() {
   SLUICE_RETURN_IF_ERROR(writer_->AddAborted(tracker_.TakeIndexEntries()));
   stats_.records_without_key = filter_->stats().records_without_key;
   if (!changed_) {
-    OnCommitted();
+    NextGroup();
     return false;
   }
   SLUICE_RETURN_IF_ERROR(writer_->Finish());
@@ -211,6 +216,11 @@ Result<bool> CompactionRun::EndGroup() {
 }
 
 void CompactionRun::OnCommitted() {
+  writer_->Keep();
+  NextGroup();
+}
+
+void CompactionRun::NextGroup() {
   writer_.reset();
   source_ = 0;
   ++group_;
@@ -241,15 +251,11 @@ BatchRetention CompactionRun::RetentionOf(const BatchHeader& batch, std::string_
 
 Status CompactionRun::CleanBatch(const BatchHeader& batch, std::string_view bytes,
                                  bool ends_group) {
-  const bool transactional = batch.is_transactional() || batch.is_control();
-  FilterVerdict verdict = FilterVerdict::kKeep;
   rewritten_.clear();
-  if (plan_.transactions_known || !transactional) {
-    const BatchRetention retention = RetentionOf(batch, bytes, ends_group);
-    auto filtered = filter_->Filter(batch, bytes, retention, rewritten_);
-    if (!filtered.ok()) return AtBatch(filtered.status());
-    verdict = *filtered;
-  }
+  const BatchRetention retention = RetentionOf(batch, bytes, ends_group);
+  auto filtered = filter_->Filter(batch, bytes, retention, rewritten_);
+  if (!filtered.ok()) return AtBatch(filtered.status());
+  const FilterVerdict verdict = *filtered;
   if (verdict != FilterVerdict::kKeep) changed_ = true;
   if (verdict == FilterVerdict::kDrop) return Status::Ok();
   if (verdict == FilterVerdict::kKeep) {

@@ -78,10 +78,12 @@ class CompactionRun {
   Status AtBatch(const Status& status) const;
 
   Result<bool> MapSome(uint64_t budget_bytes);
+  void MakeMap(Offset base);
   Result<bool> MapOne(const BatchHeader& batch, std::string_view bytes);
   void BeginCleaning();
   Result<Progress> CleanSome(uint64_t budget_bytes);
   Result<bool> EndGroup();
+  void NextGroup();
   Status CleanBatch(const BatchHeader& batch, std::string_view bytes, bool ends_group);
   BatchRetention RetentionOf(const BatchHeader& batch, std::string_view bytes, bool ends_group);
   bool IsLastOfProducer(const BatchHeader& batch) const;

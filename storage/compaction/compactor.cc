@@ -18,7 +18,6 @@ using TargetPtr = std::shared_ptr<CompactionTarget>;
 struct ActiveRun {
   TargetPtr target;
   std::string directory;
-  CompactionSurvey survey;
   std::unique_ptr<CompactionRun> run;
   CompactionRun::Stats told;  // what the common counters have of it
   int64_t began_ms = 0;
@@ -28,9 +27,6 @@ struct ActiveRun {
 struct Remark {
   std::weak_ptr<CompactionTarget> target;
   Status uncleanable;
-  // A run over this range changed nothing: the next one waits until the range is another.
-  Offset fruitless_dirty{-1};
-  Offset fruitless_upper{-1};
 };
 
 class Cleaner : public std::enable_shared_from_this<Cleaner> {
@@ -88,7 +84,9 @@ class Cleaner : public std::enable_shared_from_this<Cleaner> {
       return;
     }
     const bool done = more.ok();
-    if (!done) Failed(*run, more.status());
+    // A file that is cut while it is read looks damaged.
+    const Status overtaken = Status::Unavailable("the log was truncated or closed");
+    if (!done) Failed(*run, run->run->stale() ? overtaken : more.status());
     End(*run);
     run.reset();
     Again(worker, done ? delay_ms : options_.backoff_ms);
@@ -107,7 +105,6 @@ class Cleaner : public std::enable_shared_from_this<Cleaner> {
       return nullptr;
     }
     active->directory = plan->directory;
-    active->survey = plan->survey;
     active->run = std::make_unique<CompactionRun>(
         *std::move(plan), CompactionRun::Options{
                               .file_system = options_.file_system,
@@ -133,7 +130,7 @@ class Cleaner : public std::enable_shared_from_this<Cleaner> {
       if (!survey) continue;
       const double ratio = survey->dirty_ratio();
       ratio_max = std::max(ratio_max, ratio);
-      if (!survey->due() || ratio <= best_ratio || !MayRun(target, *survey)) continue;
+      if (!survey->due() || ratio <= best_ratio || !MayRun(target)) continue;
       best = target;
       best_ratio = ratio;
     }
@@ -143,7 +140,7 @@ class Cleaner : public std::enable_shared_from_this<Cleaner> {
     return best;
   }
 
-  bool MayRun(const TargetPtr& target, const CompactionSurvey& survey) {
+  bool MayRun(const TargetPtr& target) {
     std::lock_guard lock(mutex_);
     if (taken_.contains(target->name())) return false;
     const auto found = remarks_.find(target->name());
@@ -153,14 +150,13 @@ class Cleaner : public std::enable_shared_from_this<Cleaner> {
       remarks_.erase(found);
       return true;
     }
-    return remark.uncleanable.ok() &&
-           (remark.fruitless_dirty != survey.first_dirty || remark.fruitless_upper != survey.upper);
+    return remark.uncleanable.ok();
   }
 
   // False when the run is finished.
   Result<bool> Step(ActiveRun& active) {
     CompactionRun& run = *active.run;
-    if (run.stale()) return Status::Unavailable("the log was truncated or closed");
+    if (run.stale()) return Status::Unavailable("overtaken");
     SLUICE_ASSIGN_OR_RETURN(const CompactionRun::Progress progress, run.Step(kStepBytes));
     if (progress == CompactionRun::Progress::kWorking) return true;
     if (progress == CompactionRun::Progress::kSegmentReady) {
@@ -177,15 +173,9 @@ class Cleaner : public std::enable_shared_from_this<Cleaner> {
   Result<bool> Finished(ActiveRun& active) {
     const TopicPartition& name = active.target->name();
     const CompactionRun& run = *active.run;
-    if (run.cleaned_upto() > active.survey.first_dirty) {
-      SLUICE_RETURN_IF_ERROR(options_.set_cleaned_upto(name, run.cleaned_upto()));
-    } else {
-      std::lock_guard lock(mutex_);
-      Remark& remark = remarks_[name];
-      remark.target = active.target;
-      remark.fruitless_dirty = active.survey.first_dirty;
-      remark.fruitless_upper = active.survey.upper;
-    }
+    SLUICE_RETURN_IF_ERROR(options_.set_cleaned_upto(name, run.cleaned_upto()));
+    // A truncation in between has lowered what this has just raised again.
+    if (run.stale()) SLUICE_RETURN_IF_ERROR(options_.set_cleaned_upto(name, Offset(0)));
     const CompactionRun::Stats& stats = run.stats();
     LOG(INFO) << name.ToString() << " is clean up to offset " << run.cleaned_upto() << ": "
               << stats.bytes_before << " bytes became " << stats.bytes_after << " in "

@@ -90,9 +90,7 @@ struct CompactionPlan {
   int32_t index_interval_bytes = 4096;
   int64_t now_ms = 0;
   std::map<ProducerId, ActiveProducer> producers;
-  std::vector<AbortedSpan> aborted;
-  // False: transactions cannot be told apart yet, so the run stops below the first of them.
-  bool transactions_known = false;
+  std::vector<AbortedTransaction> aborted;
   // Changes when the log is truncated or closed: the plan is then void.
   std::shared_ptr<const std::atomic<uint64_t>> generation;
   uint64_t planned_generation = 0;

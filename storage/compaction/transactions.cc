@@ -26,11 +26,12 @@ MarkerType MarkerTypeOf(std::string_view batch) {
 
 }  // namespace
 
-TransactionTracker::TransactionTracker(std::vector<AbortedSpan> aborted)
+TransactionTracker::TransactionTracker(std::vector<AbortedTransaction> aborted)
     : coming_(aborted.begin(), aborted.end()) {
-  std::stable_sort(coming_.begin(), coming_.end(), [](const AbortedSpan& a, const AbortedSpan& b) {
-    return a.first_offset < b.first_offset;
-  });
+  std::stable_sort(coming_.begin(), coming_.end(),
+                   [](const AbortedTransaction& a, const AbortedTransaction& b) {
+                     return a.first_offset < b.first_offset;
+                   });
 }
 
 void TransactionTracker::BeginUpTo(Offset offset) {
@@ -69,7 +70,7 @@ bool TransactionTracker::OnDataBatch(const BatchHeader& batch) {
   return false;
 }
 
-std::vector<AbortedSpan> TransactionTracker::TakeIndexEntries() {
+std::vector<AbortedTransaction> TransactionTracker::TakeIndexEntries() {
   return std::exchange(entries_, {});
 }
 

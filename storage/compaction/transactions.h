@@ -14,22 +14,14 @@
 
 #include "base/ids.h"
 #include "storage/batch_header.h"
+#include "storage/log.h"
 
 namespace sluice::storage {
-
-// As an entry of .txnindex tells it.
-struct AbortedSpan {
-  ProducerId producer_id = kNoProducer;
-  Offset first_offset;
-  Offset last_offset;  // the marker's
-  Offset last_stable_offset;
-  friend bool operator==(const AbortedSpan&, const AbortedSpan&) = default;
-};
 
 class TransactionTracker {
  public:
   // All aborted transactions that overlap what is walked.
-  explicit TransactionTracker(std::vector<AbortedSpan> aborted);
+  explicit TransactionTracker(std::vector<AbortedTransaction> aborted);
 
   // Whether no batch of the marker's transaction was met: it may be dropped once its horizon has
   // passed. `bytes`: the whole batch.
@@ -38,19 +30,19 @@ class TransactionTracker {
   bool OnDataBatch(const BatchHeader& batch);
   // The aborted transactions whose markers went by and whose batches are still there: they belong
   // in the index of the segment being written.
-  std::vector<AbortedSpan> TakeIndexEntries();
+  std::vector<AbortedTransaction> TakeIndexEntries();
 
  private:
   struct Aborted {
-    AbortedSpan span;
+    AbortedTransaction span;
     bool seen = false;  // a batch of it was met
   };
   void BeginUpTo(Offset offset);
 
-  std::deque<AbortedSpan> coming_;  // by first_offset
+  std::deque<AbortedTransaction> coming_;  // by first_offset
   std::map<ProducerId, Aborted> aborted_;
   std::set<ProducerId> committing_;  // with batches of a transaction that was not aborted
-  std::vector<AbortedSpan> entries_;
+  std::vector<AbortedTransaction> entries_;
 };
 
 }  // namespace sluice::storage

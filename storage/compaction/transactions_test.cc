@@ -38,7 +38,7 @@ bool Ends(TransactionTracker& tracker, const std::string& marker) {
 }
 
 TEST(TransactionTracker, AbortedDataGoesAndItsMarkerStaysUntilThen) {
-  const AbortedSpan span{ProducerId(1), Offset(10), Offset(14), Offset(10)};
+  const AbortedTransaction span{ProducerId(1), Offset(10), Offset(14), Offset(10)};
   TransactionTracker first({span});
   EXPECT_FALSE(first.OnDataBatch(Data(1, 5)));  // an earlier transaction
   EXPECT_FALSE(Ends(first, Marker(1, 6, kCommit)));
@@ -46,7 +46,7 @@ TEST(TransactionTracker, AbortedDataGoesAndItsMarkerStaysUntilThen) {
   EXPECT_FALSE(first.OnDataBatch(Data(2, 11)));
   EXPECT_TRUE(first.OnDataBatch(Data(1, 12)));
   EXPECT_FALSE(Ends(first, Marker(1, 14, kAbort)));
-  EXPECT_EQ(first.TakeIndexEntries(), std::vector<AbortedSpan>{span});
+  EXPECT_EQ(first.TakeIndexEntries(), std::vector<AbortedTransaction>{span});
   EXPECT_TRUE(first.TakeIndexEntries().empty());
   EXPECT_FALSE(first.OnDataBatch(Data(1, 20)));  // a later one
 

@@ -1,0 +1,95 @@
+// Segments of a log that was closed cleanly: read at first use, against what the directory said of
+// them; and indexes built again for a segment that is known to be whole.
+
+#include <algorithm>
+
+#include "storage/segment.h"
+#include "storage/segment_scan.h"
+
+namespace sluice::storage {
+namespace {
+
+std::string Text(Offset offset) { return std::to_string(offset.value()); }
+
+constexpr char kRemedy[] =
+    ". Nothing was changed. Put the file back from a backup; or, where another replica has the "
+    "records, remove the partition's directory while the broker is stopped, and it is copied again";
+
+}  // namespace
+
+Status Segment::LoadExpected() {
+  if (damage_ != nullptr) return *damage_;
+  const Expected expected = *expected_;
+  Status loaded = CheckAgainst(expected);
+  if (loaded.ok()) {
+    expected_.reset();
+    if (expected.sealed) SetSealed();
+    return loaded;
+  }
+  Reset();
+  size_ = written_ = expected.size_bytes;
+  end_ = expected.end;
+  if (loaded.code() == StatusCode::kCorruption) damage_ = std::make_unique<Status>(loaded);
+  return loaded;
+}
+
+Status Segment::CheckAgainst(const Expected& expected) {
+  SLUICE_ASSIGN_OR_RETURN(const bool sound, Load(expected.index_interval_bytes));
+  if (!sound) {
+    LOG(WARNING) << path() << ": its indexes do not fit; they are built again";
+    SLUICE_RETURN_IF_ERROR(Rebuild(expected.end, expected.index_interval_bytes));
+  } else if (expected.sealed && has_unwritten_index_entries()) {
+    SLUICE_RETURN_IF_ERROR(SyncIndexes());
+  }
+  const bool fits = expected.sealed ? end_ <= expected.end : end_ == expected.end;
+  if (fits) return Status::Ok();
+  return Status::Corruption(path() + " ends at offset " + Text(end_) + ", position " +
+                            std::to_string(size_) +
+                            ", but at the clean stop before this start its "
+                            "records ended at offset " +
+                            Text(expected.end) + ": the file was changed since" + kRemedy);
+}
+
+Status Segment::Rebuild(Offset end_max, int32_t index_interval_bytes) {
+  // One past the newest record that the old indexes tell of, if they are not just zeros.
+  Offset indexed_end = base_;
+  const auto heed = [&](Offset last) {
+    if (last < end_max) indexed_end = std::max(indexed_end, last + 1);
+  };
+  if (offset_index_.last().position > 0) heed(offset_index_.last().offset);
+  if (time_index_.last().timestamp_ms > 0) heed(time_index_.last().offset);
+  SLUICE_ASSIGN_OR_RETURN(const ScanOutcome found, CheckBatches(*this));
+  if (found.damaged) {
+    return Status::Corruption(path() + ": " + found.reason + " at position " +
+                              std::to_string(found.end_position) + ", offset " + Text(found.end) +
+                              ", where everything had been synced" + kRemedy);
+  }
+  if (found.end < indexed_end) {
+    return Status::Corruption(path() + " ends at offset " + Text(found.end) + ", position " +
+                              std::to_string(found.end_position) +
+                              ", but its indexes know records "
+                              "up to offset " +
+                              Text(indexed_end - 1) +
+                              ": the file was cut, or is another segment's" + kRemedy);
+  }
+  SLUICE_RETURN_IF_ERROR(BeginRebuild().status());
+  SLUICE_ASSIGN_OR_RETURN(auto file, OpenFile());
+  BatchScanner headers(std::move(file), 0, found.end_position);
+  while (true) {
+    SLUICE_ASSIGN_OR_RETURN(const bool more, headers.Next());
+    if (!more) break;
+    SLUICE_RETURN_IF_ERROR(Note(headers.header(), index_interval_bytes));
+  }
+  return SyncIndexes();
+}
+
+Status Segment::SyncIndexes() {
+  SLUICE_RETURN_IF_ERROR(Seal());
+  SLUICE_ASSIGN_OR_RETURN(const auto offsets, offset_index_.file().Complete());
+  SLUICE_ASSIGN_OR_RETURN(const auto times, time_index_.file().Complete());
+  SLUICE_RETURN_IF_ERROR(offsets->Sync());
+  SLUICE_RETURN_IF_ERROR(times->Sync());
+  return home_.fs().SyncDirectory(home_.directory);
+}
+
+}  // namespace sluice::storage
