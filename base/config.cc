@@ -120,7 +120,8 @@ Result<std::string> CheckDouble(const ConfigKey& key, std::string_view value) {
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
   const bool whole = error == std::errc() && end == value.data() + value.size();
   const bool in_range =
-      number >= static_cast<double>(key.min) && number <= static_cast<double>(key.max);
+      number >= static_cast<double>(key.min) &&
+      (key.max == std::numeric_limits<int64_t>::max() || number <= static_cast<double>(key.max));
   if (whole && in_range) return std::string(value);
   return BadValue(key, value,
                   "a number from " + std::to_string(key.min) + " to " + std::to_string(key.max));
