@@ -148,6 +148,10 @@ TopicConfig EffectiveTopicConfig(const TopicConfigScope& scope, const std::strin
   const std::string policy = text("cleanup.policy");
   config.cleanup_delete = policy.find("delete") != std::string::npos;
   config.cleanup_compact = policy.find("compact") != std::string::npos;
+  config.min_cleanable_dirty_ratio = std::stod(text("min.cleanable.dirty.ratio"));
+  config.min_compaction_lag_ms = number("min.compaction.lag.ms");
+  config.max_compaction_lag_ms = number("max.compaction.lag.ms");
+  config.delete_retention_ms = number("delete.retention.ms");
   config.fsync = text("durability") == "fsync";
   config.full_record_validation = text("record.validation") == "full";
   config.log_append_time = text("message.timestamp.type") == "LogAppendTime";

@@ -4,8 +4,7 @@
 // value > the cluster's dynamic default > the server's file > the default.
 //
 // A key whose feature is not built yet accepts its default only, so that nobody believes to have
-// set something; cleanup.policy=compact is the exception: it is stored and records without a key
-// are refused, while the cleaner does not run yet.
+// set something.
 //
 // Thread rule: pure functions over immutable values.
 
@@ -72,6 +71,10 @@ EffectiveConfig EffectiveServerConfig(const TopicConfigScope& scope, std::string
 struct TopicConfig {
   bool cleanup_delete = true;
   bool cleanup_compact = false;
+  double min_cleanable_dirty_ratio = 0.5;
+  int64_t min_compaction_lag_ms = 0;
+  int64_t max_compaction_lag_ms = 0;
+  int64_t delete_retention_ms = 0;
   bool fsync = true;                    // durability=fsync
   bool full_record_validation = false;  // record.validation=full
   bool log_append_time = false;

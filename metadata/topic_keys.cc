@@ -16,10 +16,8 @@ constexpr ConfigKey kKeys[] = {
      .default_value = "delete",
      .allowed = "delete,compact",
      .dynamic = true,
-     .doc = "What happens to old segments: delete them (retention.*), compact them by "
-            "key, or both. compact is stored and records without "
-            "a key are refused, but this version has no cleaner yet: nothing is removed "
-            "by compaction."},
+     .doc = "What happens to old segments: delete them (retention.*), compact them (of each key "
+            "the last record stays, at its offset; records without a key are refused), or both."},
     {.name = "compression.gzip.level",
      .type = ConfigType::kInt,
      .default_value = "-1",
@@ -52,8 +50,8 @@ constexpr ConfigKey kKeys[] = {
      .default_value = "86400000",
      .min = 0,
      .dynamic = true,
-     .doc = "How long a compacted topic keeps tombstones. Stored for the cleaner, which "
-            "this version has not."},
+     .doc = "How long a compacted topic keeps a tombstone or a transaction's marker after the "
+            "first cleaning that met it."},
     {.name = "durability",
      .default_value = "fsync",
      .allowed = "fsync,replicated",
@@ -119,8 +117,8 @@ constexpr ConfigKey kKeys[] = {
      .default_value = "9223372036854775807",
      .min = 1,
      .dynamic = true,
-     .doc = "Compact a record at the latest then. Stored for the cleaner, which this "
-            "version has not."},
+     .doc = "A log that is compacted is cleaned when a record that was never cleaned is older, "
+            "whatever its dirty ratio; the newest segment is left for it after so long."},
     {.name = "max.message.bytes",
      .type = ConfigType::kInt,
      .unit = ConfigUnit::kBytes,
@@ -153,15 +151,14 @@ constexpr ConfigKey kKeys[] = {
      .min = 0,
      .max = 1,
      .dynamic = true,
-     .doc = "Share of uncleaned bytes that starts the cleaner. Stored for the cleaner, "
-            "which this version has not."},
+     .doc = "Share of bytes that were never cleaned above which a log is compacted."},
     {.name = "min.compaction.lag.ms",
      .type = ConfigType::kLong,
      .unit = ConfigUnit::kMs,
      .default_value = "0",
      .min = 0,
      .dynamic = true,
-     .doc = "Compact no record before. Stored for the cleaner, which this version has not."},
+     .doc = "Segments with younger records are not compacted."},
     {.name = "min.insync.replicas",
      .type = ConfigType::kInt,
      .default_value = "1",
