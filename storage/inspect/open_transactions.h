@@ -1,0 +1,36 @@
+#pragma once
+// OpenTransactions: which transactions are open at a point of the log, told batch by batch: what
+// the entries of .txnindex are made of.
+//
+// Thread rule: one owner.
+
+#include <map>
+#include <optional>
+#include <string_view>
+
+#include "storage/inspect/entry_reader.h"
+#include "storage/producer_state.h"
+
+namespace sluice::storage {
+
+// The end of a transaction; nullopt when the batch is no such marker. `batch`: all its bytes.
+struct TransactionMarker {
+  bool commit = false;
+  int32_t coordinator_epoch = -1;
+};
+std::optional<TransactionMarker> ParseTransactionMarker(std::string_view batch);
+
+class OpenTransactions {
+ public:
+  // Those that were open where `state` was taken.
+  void Seed(const ProducerState& state);
+  void OnData(const BatchHeader& batch);
+  // The entry of .txnindex that an abort marker gets: none for a commit, or where nothing of the
+  // transaction is left.
+  std::optional<TxnEntry> OnMarker(const BatchHeader& batch, const TransactionMarker& marker);
+
+ private:
+  std::map<ProducerId, Offset> first_offsets_;
+};
+
+}  // namespace sluice::storage

@@ -1,0 +1,225 @@
+#include "storage/inspect/repair_indexes.h"
+
+#include "storage/file_names.h"
+#include "storage/inspect/directory_facts.h"
+#include "storage/inspect/open_transactions.h"
+#include "storage/inspect/partition_files.h"
+#include "storage/inspect/segment_walk.h"
+#include "storage/log_directory.h"
+#include "storage/offset_index.h"
+#include "storage/producer_state.h"
+#include "storage/time_index.h"
+
+namespace sluice::storage {
+namespace {
+
+// The bytes of a segment's indexes, by the rule of docs/formats/log_directory.md.
+class IndexBuilder {
+ public:
+  IndexBuilder(Offset base, int32_t interval_bytes) : base_(base), interval_(interval_bytes) {}
+
+  void OnBatch(const BatchHeader& batch, uint64_t position) {
+    if (batch.max_timestamp_ms > newest_.timestamp_ms)
+      newest_ = {batch.max_timestamp_ms, batch.last_offset};
+    if (since_entry_ > static_cast<uint64_t>(interval_)) {
+      EncodeTo(offsets, OffsetEntry{batch.last_offset, static_cast<int64_t>(position)}, base_);
+      MaybeAddTime();
+      since_entry_ = 0;
+    }
+    since_entry_ += batch.size_bytes;
+  }
+
+  // The segment's largest timestamp is always told.
+  void Finish() { MaybeAddTime(); }
+
+  std::string offsets;
+  std::string times;
+  std::string aborts;
+
+ private:
+  void MaybeAddTime() {
+    if (newest_.timestamp_ms <= last_ms_) return;
+    EncodeTo(times, newest_, base_);
+    last_ms_ = newest_.timestamp_ms;
+  }
+
+  const Offset base_;
+  const int32_t interval_;
+  TimeEntry newest_{-1, base_};
+  int64_t last_ms_ = -1;
+  uint64_t since_entry_ = 0;
+};
+
+class Repair {
+ public:
+  Repair(FileSystem& fs, const RepairOptions& options, const RepairReport& report)
+      : fs_(fs), options_(options), report_(report) {}
+
+  Status Partition(const std::string& directory) {
+    SLUICE_ASSIGN_OR_RETURN(const PartitionFiles files, ListPartition(fs_, directory));
+    ++totals.partitions;
+    OpenTransactions transactions;
+    SLUICE_RETURN_IF_ERROR(SeedTransactions(files, transactions));
+    Offset expected = files.segments.empty() ? Offset(0) : files.segments.front();
+    bool renamed = false;
+    for (const Offset base : files.segments) {
+      expected = std::max(expected, base);
+      IndexBuilder builder(base, options_.index_interval_bytes);
+      SLUICE_RETURN_IF_ERROR(
+          Walk(files.PathOf(base, kLogSuffix), base, expected, transactions, builder));
+      ++totals.segments;
+      SLUICE_RETURN_IF_ERROR(Put(files.PathOf(base, kIndexSuffix), builder.offsets,
+                                 OffsetIndex::kEntryBytes, renamed));
+      SLUICE_RETURN_IF_ERROR(Put(files.PathOf(base, kTimeIndexSuffix), builder.times,
+                                 TimeIndex::kEntryBytes, renamed));
+      const std::string aborts = files.PathOf(base, kTxnIndexSuffix);
+      if (!builder.aborts.empty() || fs_.Exists(aborts))
+        SLUICE_RETURN_IF_ERROR(Put(aborts, builder.aborts, kTxnEntryBytes, renamed));
+    }
+    return renamed ? fs_.SyncDirectory(directory) : Status::Ok();
+  }
+
+  RepairTotals totals;
+
+ private:
+  Status SeedTransactions(const PartitionFiles& files, OpenTransactions& transactions) {
+    if (files.segments.empty()) return Status::Ok();
+    const std::string path = files.PathOf(files.segments.front(), kSnapshotSuffix);
+    if (!fs_.Exists(path)) return Status::Ok();
+    SLUICE_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(fs_, path));
+    if (const auto state = ProducerState::DecodeSnapshot(bytes); state.ok())
+      transactions.Seed(*state);
+    return Status::Ok();
+  }
+
+  // Batches up to the first damage.
+  Status Walk(const std::string& path, Offset base, Offset& expected,
+              OpenTransactions& transactions, IndexBuilder& builder) {
+    SLUICE_ASSIGN_OR_RETURN(SegmentWalk walk, SegmentWalk::Open(fs_, path));
+    while (true) {
+      SLUICE_ASSIGN_OR_RETURN(const bool more, walk.Next());
+      if (!more) break;
+      const BatchHeader batch = walk.header();
+      const bool in_place = batch.base_offset >= expected && batch.last_offset - base <= INT32_MAX;
+      if (!walk.checksum_holds() || !in_place) {
+        Damaged(path, walk.position(),
+                in_place ? "a batch fails its checksum"
+                         : "a batch begins at offset " + std::to_string(batch.base_offset.value()) +
+                               " where " + std::to_string(expected.value()) + " or more is due");
+        builder.Finish();
+        return Status::Ok();
+      }
+      expected = batch.last_offset + 1;
+      builder.OnBatch(batch, walk.position());
+      SLUICE_RETURN_IF_ERROR(NoteTransaction(walk, transactions, builder));
+    }
+    builder.Finish();
+    if (!walk.damaged()) return Status::Ok();
+    SLUICE_ASSIGN_OR_RETURN(const std::string problem, walk.DescribeDamage());
+    Damaged(path, walk.next_position(), problem);
+    return Status::Ok();
+  }
+
+  Status NoteTransaction(SegmentWalk& walk, OpenTransactions& transactions, IndexBuilder& builder) {
+    const BatchHeader& batch = walk.header();
+    if (!batch.is_transactional()) return Status::Ok();
+    if (!batch.is_control()) {
+      transactions.OnData(batch);
+      return Status::Ok();
+    }
+    const auto bytes = walk.Bytes();
+    if (!bytes.ok()) return Status::Ok();  // no marker is that large
+    const auto marker = ParseTransactionMarker(*bytes);
+    if (!marker) return Status::Ok();
+    if (const auto entry = transactions.OnMarker(batch, *marker)) EncodeTo(builder.aborts, *entry);
+    return Status::Ok();
+  }
+
+  void Damaged(const std::string& path, uint64_t position, std::string problem) {
+    ++totals.damaged_logs;
+    report_.damage({path, position, std::move(problem)});
+  }
+
+  Status Put(const std::string& path, const std::string& wanted, size_t entry_bytes,
+             bool& renamed) {
+    RepairedIndex index{path, RepairedIndex::Outcome::kMade, wanted.size() / entry_bytes};
+    if (fs_.Exists(path)) {
+      SLUICE_ASSIGN_OR_RETURN(const bool same, Holds(path, wanted));
+      index.outcome = same ? RepairedIndex::Outcome::kUnchanged : RepairedIndex::Outcome::kReplaced;
+    }
+    switch (index.outcome) {
+      case RepairedIndex::Outcome::kUnchanged: ++totals.unchanged; break;
+      case RepairedIndex::Outcome::kMade: ++totals.made; break;
+      case RepairedIndex::Outcome::kReplaced: ++totals.replaced; break;
+    }
+    if (index.outcome != RepairedIndex::Outcome::kUnchanged && !options_.dry_run) {
+      SLUICE_RETURN_IF_ERROR(Replace(path, wanted));
+      renamed = true;
+    }
+    report_.index(index);
+    return Status::Ok();
+  }
+
+  Result<bool> Holds(const std::string& path, const std::string& wanted) {
+    SLUICE_ASSIGN_OR_RETURN(const auto file, fs_.Open(path, OpenMode::kRead));
+    SLUICE_ASSIGN_OR_RETURN(const uint64_t size, file->Size());
+    if (size != wanted.size()) return false;
+    std::string held(wanted.size(), '\0');
+    SLUICE_ASSIGN_OR_RETURN(const size_t got, file->ReadAt(0, held.data(), held.size()));
+    return got == wanted.size() && held == wanted;
+  }
+
+  // The directory is synced once for all of a partition.
+  Status Replace(const std::string& path, const std::string& bytes) {
+    const std::string temporary = path + std::string(kTempSuffix);
+    SLUICE_ASSIGN_OR_RETURN(const auto file, fs_.Open(temporary, OpenMode::kCreateTruncate));
+    SLUICE_RETURN_IF_ERROR(file->WriteAt(0, bytes));
+    SLUICE_RETURN_IF_ERROR(file->Sync());
+    return fs_.Rename(temporary, path);
+  }
+
+  FileSystem& fs_;
+  const RepairOptions& options_;
+  const RepairReport& report_;
+};
+
+// Held while indexes are replaced. A directory without a .lock was copied from somewhere: no server
+// has it.
+Result<std::unique_ptr<FileLock>> LockDirectory(FileSystem& fs, const std::string& directory) {
+  const std::string path = directory + "/" + kLockName;
+  if (!fs.Exists(path)) return std::unique_ptr<FileLock>();
+  auto lock = fs.Lock(path);
+  if (lock.status().code() == StatusCode::kUnavailable)
+    return Status::Unavailable("a running server has " + directory + " open");
+  return lock;
+}
+
+}  // namespace
+
+Result<RepairTotals> RepairIndexes(FileSystem& fs, const std::string& directory,
+                                   const RepairOptions& options, const RepairReport& report) {
+  if (!fs.Exists(directory)) return Status::NotFound(directory + " does not exist");
+  if (!fs.IsDirectory(directory)) return Status::InvalidArgument(directory + " is a file");
+  const bool whole = IsLogDirectory(fs, directory);
+  if (!whole) {
+    SLUICE_ASSIGN_OR_RETURN(const PartitionFiles files, ListPartition(fs, directory));
+    if (files.segments.empty())
+      return Status::InvalidArgument(directory + " holds no .log file and no meta.properties");
+  }
+  SLUICE_ASSIGN_OR_RETURN(const auto lock,
+                          LockDirectory(fs, whole ? directory : ParentOf(directory)));
+  Repair repair(fs, options, report);
+  if (!whole) {
+    SLUICE_RETURN_IF_ERROR(repair.Partition(directory));
+    return repair.totals;
+  }
+  SLUICE_ASSIGN_OR_RETURN(const auto names, fs.List(directory));
+  for (const std::string& name : names) {
+    const std::string path = directory + "/" + name;
+    if (ParseDirectoryName(name) && fs.IsDirectory(path))
+      SLUICE_RETURN_IF_ERROR(repair.Partition(path));
+  }
+  return repair.totals;
+}
+
+}  // namespace sluice::storage
