@@ -29,6 +29,7 @@ enum class ExitCode {
   kUnreachable = 6,
   kPartlyDone = 7,
   kUnhealthy = 10,
+  kFindings = 11,
 };
 
 // The global flags, and the verb that was chosen.
@@ -63,6 +64,7 @@ void AddTopicCommands(CLI::App& app, Context& context);
 void AddClusterCommands(CLI::App& app, Context& context);
 void AddProduceCommand(CLI::App& app, Context& context);
 void AddConsumeCommand(CLI::App& app, Context& context);
+void AddLogCommands(CLI::App& app, Context& context);
 void AddVersionCommand(CLI::App& app, Context& context);
 
 }  // namespace sluice::cli

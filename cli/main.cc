@@ -85,6 +85,7 @@ int main(int argc, char** argv) {
   sluice::cli::AddClusterCommands(app, context);
   sluice::cli::AddProduceCommand(app, context);
   sluice::cli::AddConsumeCommand(app, context);
+  sluice::cli::AddLogCommands(app, context);
   sluice::cli::AddVersionCommand(app, context);
   FallThrough(app);
   try {
