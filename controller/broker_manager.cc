@@ -1,6 +1,7 @@
 #include "controller/broker_manager.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -24,42 +25,90 @@ metadata::MetadataRecord BrokerChange(NodeId broker, std::optional<bool> fenced,
   return record;
 }
 
-// Whether the new incarnation may lack acknowledged records of a partition (architecture.md section
-// 4): its log was damaged, it is on another disk, or its disk is older than its last registration;
-// or its host went down without a clean stop, and the topic did not wait for the disk.
+// The broker's log directories: those of the list, or the only one.
+std::map<Uuid, int64_t> DirectoriesOf(const RegisterBrokerRequest& request) {
+  std::map<Uuid, int64_t> epochs;
+  for (const auto& directory : request.directories()) {
+    if (IsUuid(directory.id()))
+      epochs[Uuid::FromBytes(directory.id())] = directory.previous_broker_epoch();
+  }
+  if (epochs.empty())
+    epochs[Uuid::FromBytes(request.broker().directory_id())] = request.previous_broker_epoch();
+  return epochs;
+}
+
+bool SharesADirectory(const BrokerImage& before, const RegisterBrokerRequest& request) {
+  const std::map<Uuid, int64_t> now = DirectoriesOf(request);
+  return now.contains(before.directory_id) ||
+         std::any_of(before.log_directories.begin(), before.log_directories.end(),
+                     [&](const Uuid& id) { return now.contains(id); });
+}
+
+// Whether the new incarnation may lack acknowledged records of a replica (architecture.md section
+// 4), judged by the log directory that has it:
+//   - its log was damaged, it was on the only disk and that is another one now, or its disk is
+//   older than its last registration;
+//   - the topic did not wait for the disk, and what was only in memory may be gone: the host went
+//   down without a clean stop, or the directory had failed, where the kernel drops what it could
+//   not write.
+// A replica whose directory is not there keeps its good name until it is made anew in another one
+// (AssignReplicasToDirs).
 class LossJudge {
  public:
   LossJudge(const HandleContext& context, const RegisterBrokerRequest& request,
             const BrokerImage* before)
       : scope_{*context.image, context.server, kNoNode} {
     if (before == nullptr) return;
-    const metadata::RegisterBrokerRecord& now = request.broker();
-    const bool clean = request.previous_broker_epoch() >= 0;
-    const bool older_copy = clean && request.previous_broker_epoch() != before->epoch.value();
-    all_ = now.directory_id() != before->directory_id.view() || older_copy;
+    const bool rebooted = !before->boot_id.empty() && request.broker().boot_id() != before->boot_id;
+    const auto judge = [&](const Uuid& directory, int64_t previous_epoch) {
+      const bool was_online = before->HasOnline(directory);
+      const bool clean = previous_epoch >= 0;
+      if (was_online && clean && previous_epoch != before->epoch.value()) return Loss::kAll;
+      if (!was_online || (!clean && rebooted)) return Loss::kUnsynced;
+      return Loss::kNone;
+    };
+    for (const auto& [directory, epoch] : DirectoriesOf(request))
+      losses_[directory] = judge(directory, epoch);
+    only_directory_ = before->log_directories.empty() ? before->directory_id : Uuid();
+    unassigned_ = SharesADirectory(*before, request)
+                      ? judge(Uuid(), request.previous_broker_epoch())
+                      : Loss::kAll;
     for (const auto& damaged : request.damaged())
       damaged_.emplace(damaged.topic(), PartitionIndex(damaged.partition()));
-    replicated_ = !clean && !before->boot_id.empty() && now.boot_id() != before->boot_id;
   }
 
-  bool operator()(const std::string& topic, PartitionIndex partition) const {
-    if (all_ || damaged_.contains({topic, partition})) return true;
-    return replicated_ &&
-           metadata::EffectiveTopicConfig(scope_, topic, "durability").value != "fsync";
+  bool operator()(const std::string& topic, PartitionIndex partition, const Uuid& assigned) const {
+    if (damaged_.contains({topic, partition})) return true;
+    const Loss loss = LossOf(assigned);
+    return loss == Loss::kAll ||
+           (loss == Loss::kUnsynced &&
+            metadata::EffectiveTopicConfig(scope_, topic, "durability").value != "fsync");
   }
   std::string Describe() const {
-    std::string text = all_          ? "with data lost"
-                       : replicated_ ? "after a crash of its host"
-                                     : "with all its data";
+    const Loss loss = LossOf(Uuid());
+    std::string text = loss == Loss::kAll        ? "with data lost"
+                       : loss == Loss::kUnsynced ? "after a crash of its host"
+                                                 : "with all its data";
     if (!damaged_.empty()) text += ", but for " + std::to_string(damaged_.size()) + " damaged logs";
     return text;
   }
 
  private:
+  enum class Loss { kNone, kUnsynced, kAll };
+
+  Loss LossOf(const Uuid& assigned) const {
+    const Uuid& directory = assigned.IsZero() ? only_directory_ : assigned;
+    if (directory.IsZero()) return unassigned_;
+    const auto found = losses_.find(directory);
+    if (found != losses_.end()) return found->second;
+    return assigned.IsZero() && !only_directory_.IsZero() ? Loss::kAll : Loss::kNone;
+  }
+
   metadata::TopicConfigScope scope_;
   std::set<std::pair<std::string, PartitionIndex>> damaged_;
-  bool all_ = false;
-  bool replicated_ = false;
+  std::map<Uuid, Loss> losses_;  // by directory of the new incarnation
+  Uuid only_directory_;  // of the old one, which then assigned nothing; zero = it had several
+  Loss unassigned_ = Loss::kNone;
 };
 
 SenderCheck CheckRegistration(const Image& image, const RegisterBrokerRequest& request) {
@@ -117,7 +166,7 @@ Decision<RegisterBrokerResponse> BrokerManager::Register(const HandleContext& co
   SenderCheck check = CheckRegistration(image, request);
   const BrokerImage* before = image.FindBroker(id);
   const bool same_disk =
-      before != nullptr && request.broker().directory_id() == before->directory_id.view();
+      before != nullptr && check.code == ErrorCode::kNone && SharesADirectory(*before, request);
   if (check.code == ErrorCode::kNone && before != nullptr && !same_disk && !before->fenced &&
       Alive(id, context.now_ms)) {
     check = {ErrorCode::kDuplicateBrokerRegistration, "broker " + std::to_string(id.value()) +
@@ -170,6 +219,30 @@ Records BrokerManager::Fence(const Image& image, NodeId broker) {
   return records;
 }
 
+// Directories that failed: their replicas leave every ISR.
+Records BrokerManager::DirectoriesGone(const Image& image, const BrokerImage& broker,
+                                       const HeartbeatRequest& request) const {
+  if (broker.log_directories.empty() || request.offline_log_dirs().empty()) return {};
+  BrokerImage after = broker;
+  std::erase_if(after.log_directories, [&](const Uuid& directory) {
+    const auto& offline = request.offline_log_dirs();
+    return std::find(offline.begin(), offline.end(), directory.view()) != offline.end();
+  });
+  // The last one goes with its broker.
+  if (after.log_directories == broker.log_directories || after.log_directories.empty()) return {};
+  LOG(WARNING) << "broker " << broker.id << " has lost "
+               << broker.log_directories.size() - after.log_directories.size()
+               << " of its log directories";
+  Records records =
+      ElectionsFor(image, {.broker = broker.id, .active = broker.active(), .broker_after = &after});
+  metadata::MetadataRecord& record = records.emplace_back();
+  record.mutable_broker_change()->set_broker_id(broker.id.value());
+  for (const Uuid& directory : after.log_directories) {
+    record.mutable_broker_change()->mutable_log_dirs()->add_ids(std::string(directory.view()));
+  }
+  return records;
+}
+
 bool BrokerManager::ShutdownKnown(const Image& image, const Session& leaving, NodeId broker) const {
   return std::all_of(image.brokers.begin(), image.brokers.end(), [&](const auto& other) {
     if (other.first == broker || !other.second->active()) return true;
@@ -197,6 +270,9 @@ Decision<HeartbeatResponse> BrokerManager::Heartbeat(const HandleContext& contex
     session.timeout_ms = std::max(options_.session_timeout_ms, request.session_timeout_ms());
 
   const BrokerImage& broker = *image.FindBroker(id);
+  decision.records = DirectoriesGone(image, broker, request);
+  // What else there is to decide, the next heartbeat brings up.
+  if (!decision.records.empty()) return decision;
   if (request.want_shutdown()) {
     if (!broker.in_controlled_shutdown) {
       if (broker.fenced) {

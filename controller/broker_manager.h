@@ -75,6 +75,8 @@ class BrokerManager {
   Session& SessionOf(NodeId broker, int64_t now_ms);
   bool Alive(NodeId broker, int64_t now_ms) const;
   bool ShutdownKnown(const metadata::Image& image, const Session& session, NodeId broker) const;
+  Records DirectoriesGone(const metadata::Image& image, const metadata::BrokerImage& broker,
+                          const HeartbeatRequest& request) const;
   Records Unfence(const metadata::Image& image, NodeId broker) const;
   Records Leave(const metadata::Image& image, NodeId broker) const;
 

@@ -325,6 +325,12 @@ void MetadataController::Heartbeat(const HeartbeatRequest& request, Done<Heartbe
   done(std::move(response));
 }
 
+void MetadataController::AssignReplicasToDirs(const AssignReplicasToDirsRequest& request,
+                                              Done<AssignReplicasToDirsResponse> done) {
+  if (Refuse<AssignReplicasToDirsResponse>(request.sender(), done)) return;
+  Finish(controller::AssignReplicasToDirs(Context(), request), std::move(done));
+}
+
 void MetadataController::AlterPartition(const AlterPartitionRequest& request,
                                         Done<AlterPartitionResponse> done) {
   if (Refuse<AlterPartitionResponse>(request.sender(), done)) return;

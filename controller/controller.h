@@ -71,6 +71,8 @@ class MetadataController final : public raft::StateMachine {
   void RegisterBroker(const RegisterBrokerRequest& request, Done<RegisterBrokerResponse> done);
   void Heartbeat(const HeartbeatRequest& request, Done<HeartbeatResponse> done);
   void AlterPartition(const AlterPartitionRequest& request, Done<AlterPartitionResponse> done);
+  void AssignReplicasToDirs(const AssignReplicasToDirsRequest& request,
+                            Done<AssignReplicasToDirsResponse> done);
   void AllocateProducerIds(const AllocateProducerIdsRequest& request,
                            Done<AllocateProducerIdsResponse> done);
   void CreateTopics(const CreateTopicsRequest& request, Done<CreateTopicsResponse> done);

@@ -26,6 +26,10 @@ class ControllerService final : public Controller::CallbackService {
                           AlterPartitionResponse* response) override {
     return Run(context, &MetadataController::AlterPartition, request, response);
   }
+  Reactor* AssignReplicasToDirs(Context* context, const AssignReplicasToDirsRequest* request,
+                                AssignReplicasToDirsResponse* response) override {
+    return Run(context, &MetadataController::AssignReplicasToDirs, request, response);
+  }
   Reactor* AllocateProducerIds(Context* context, const AllocateProducerIdsRequest* request,
                                AllocateProducerIdsResponse* response) override {
     return Run(context, &MetadataController::AllocateProducerIds, request, response);

@@ -19,11 +19,6 @@ bool Contains(const std::vector<NodeId>& nodes, NodeId node) {
   return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
 }
 
-bool IsActive(const Image& image, NodeId node) {
-  const metadata::BrokerImage* broker = image.FindBroker(node);
-  return broker != nullptr && broker->active();
-}
-
 void LogIfLossy(const TopicImage& topic, size_t index, const metadata::ElectionResult& result) {
   if (!result.may_lose_records) return;
   LOG(ERROR) << topic.name << "-" << index << ": broker " << result.leader
@@ -101,11 +96,11 @@ class Alteration {
       if (!Contains(partition_->replicas, id) || Contains(isr, id))
         return ErrorCode::kInvalidRequest;
       isr.push_back(id);
-      // KIP-841: no fenced or leaving broker. KIP-903: not one that restarted since its fetch was
-      // seen.
-      const metadata::BrokerImage* broker = image_.FindBroker(id);
-      eligible = eligible && broker != nullptr && broker->active() &&
-                 (replica.broker_epoch() == -1 || replica.broker_epoch() == broker->epoch.value());
+      // KIP-841: no fenced or leaving broker, nor a replica in an offline directory. KIP-903: not
+      // one that restarted since its fetch was seen.
+      eligible = eligible && metadata::ReplicaActive(image_, *partition_, id) &&
+                 (replica.broker_epoch() == -1 ||
+                  replica.broker_epoch() == image_.FindBroker(id)->epoch.value());
     }
     if (!Contains(isr, sender_)) return ErrorCode::kInvalidRequest;
     return eligible ? ErrorCode::kNone : ErrorCode::kIneligibleReplica;
@@ -116,7 +111,8 @@ class Alteration {
     for (const auto& replica : asked_.isr()) isr.emplace_back(replica.id());
     return {.partition = *partition_,
             .min_isr = metadata::EffectiveMinIsr(image_, topic_->name, partition_->replicas.size()),
-            .is_active = [this](NodeId node) { return IsActive(image_, node); },
+            .is_active =
+                [this](NodeId node) { return metadata::ReplicaActive(image_, *partition_, node); },
             .wished_isr = std::move(isr)};
   }
 
@@ -135,18 +131,24 @@ Records ElectionsFor(const Image& image, const BrokerEvent& event) {
     for (size_t i = 0; i < topic->partitions.size(); ++i) {
       const PartitionImage& partition = topic->partitions[i];
       if (!Contains(partition.replicas, event.broker)) continue;
-      const bool lost = event.lost_data != nullptr &&
-                        event.lost_data(topic->name, PartitionIndex(static_cast<int32_t>(i)));
-      const bool leaves = !event.active && (Contains(partition.isr, event.broker) ||
-                                            (lost && Contains(partition.elr, event.broker)));
-      const bool may_lead = event.active && partition.leader == kNoNode;
+      const Uuid directory = partition.DirectoryOf(event.broker);
+      const bool lost =
+          event.lost_data != nullptr &&
+          event.lost_data(topic->name, PartitionIndex(static_cast<int32_t>(i)), directory);
+      const metadata::BrokerImage* broker =
+          event.broker_after != nullptr ? event.broker_after : image.FindBroker(event.broker);
+      const bool active = event.active && broker != nullptr && broker->HasOnline(directory);
+      const bool leaves = !active && (Contains(partition.isr, event.broker) ||
+                                      (lost && Contains(partition.elr, event.broker)));
+      const bool may_lead = active && partition.leader == kNoNode;
       if (!leaves && !may_lead) continue;
       Decide(*topic, i,
              {.partition = partition,
               .min_isr = metadata::EffectiveMinIsr(image, topic->name, partition.replicas.size()),
               .is_active =
                   [&](NodeId node) {
-                    return node == event.broker ? event.active : IsActive(image, node);
+                    return node == event.broker ? active
+                                                : metadata::ReplicaActive(image, partition, node);
                   },
               .lost_data = lost ? event.broker : kNoNode},
              records);
@@ -160,15 +162,81 @@ Records ElectionsForMinIsr(const Image& image, const std::set<std::string>* topi
   for (const auto& [name, topic] : *image.topics_by_name) {
     if (topics != nullptr && !topics->contains(name)) continue;
     for (size_t i = 0; i < topic->partitions.size(); ++i) {
-      Decide(
-          *topic, i,
-          {.partition = topic->partitions[i],
-           .min_isr = metadata::EffectiveMinIsr(image, name, topic->partitions[i].replicas.size()),
-           .is_active = [&](NodeId node) { return IsActive(image, node); }},
-          records);
+      const PartitionImage& partition = topic->partitions[i];
+      Decide(*topic, i,
+             {.partition = partition,
+              .min_isr = metadata::EffectiveMinIsr(image, name, partition.replicas.size()),
+              .is_active =
+                  [&](NodeId node) { return metadata::ReplicaActive(image, partition, node); }},
+             records);
     }
   }
   return records;
+}
+
+namespace {
+
+// One replica of an AssignReplicasToDirs request.
+ErrorCode Assign(const Image& image, NodeId broker,
+                 const AssignReplicasToDirsRequest::Replica& asked, Records& records) {
+  if (!IsUuid(asked.topic_id()) || !IsUuid(asked.directory())) return ErrorCode::kInvalidRequest;
+  const auto topic = image.FindTopic(TopicId::FromBytes(asked.topic_id()));
+  if (topic == nullptr) return ErrorCode::kUnknownTopicId;
+  const PartitionIndex index(asked.partition());
+  const PartitionImage* before = image.FindPartition(topic->id, index);
+  if (before == nullptr) return ErrorCode::kUnknownTopicOrPartition;
+  if (!Contains(before->replicas, broker)) return ErrorCode::kNotLeaderOrFollower;
+  const Uuid directory = Uuid::FromBytes(asked.directory());
+  const Uuid old = before->DirectoryOf(broker);
+  if (old == directory) return ErrorCode::kNone;
+  PartitionImage after = *before;
+  after.directories.resize(after.replicas.size());
+  for (size_t i = 0; i < after.replicas.size(); ++i) {
+    if (after.replicas[i] == broker) after.directories[i] = directory;
+  }
+  // What was in the other directory did not come along.
+  const bool lost = !old.IsZero();
+  const metadata::ElectionResult result = metadata::Elect(
+      {.partition = *before,
+       .min_isr = metadata::EffectiveMinIsr(image, topic->name, before->replicas.size()),
+       .is_active = [&](NodeId node) { return metadata::ReplicaActive(image, after, node); },
+       .lost_data = lost ? broker : kNoNode,
+       .wished_isr = {}});
+  LogIfLossy(*topic, static_cast<size_t>(index.value()), result);
+  auto change = metadata::PartitionChange(topic->id, index, *before, result);
+  if (!change) {
+    change.emplace();
+    change->set_topic_id(asked.topic_id());
+    change->set_partition(asked.partition());
+  }
+  for (const Uuid& id : after.directories)
+    change->mutable_directories()->add_ids(std::string(id.view()));
+  *records.emplace_back().mutable_partition_change() = *std::move(change);
+  return ErrorCode::kNone;
+}
+
+}  // namespace
+
+Decision<AssignReplicasToDirsResponse> AssignReplicasToDirs(
+    const HandleContext& context, const AssignReplicasToDirsRequest& request) {
+  Decision<AssignReplicasToDirsResponse> decision;
+  const Image& image = *context.image;
+  const SenderCheck sender = CheckBrokerSender(image, request.sender());
+  if (sender.code != ErrorCode::kNone) {
+    SetError(*decision.response.mutable_outcome(), sender.code, sender.message);
+    return decision;
+  }
+  std::set<std::pair<std::string, int32_t>> seen;
+  for (const auto& asked : request.replicas()) {
+    AssignReplicasToDirsResponse::Replica& answer = *decision.response.add_replicas();
+    answer.set_topic_id(asked.topic_id());
+    answer.set_partition(asked.partition());
+    const bool first = seen.emplace(asked.topic_id(), asked.partition()).second;
+    answer.set_error_code(
+        Code(first ? Assign(image, NodeId(request.sender().node_id()), asked, decision.records)
+                   : ErrorCode::kInvalidRequest));
+  }
+  return decision;
 }
 
 Decision<AlterPartitionResponse> AlterPartition(const HandleContext& context,

@@ -16,8 +16,12 @@ namespace sluice::controller {
 struct BrokerEvent {
   NodeId broker = kNoNode;
   bool active = false;  // afterwards
-  // Of which partitions it has lost acknowledged records; null = of none.
-  std::function<bool(const std::string& topic, PartitionIndex partition)> lost_data;
+  // Of which of its replicas, in which directory as far as that is known, it has lost acknowledged
+  // records; null = of none.
+  std::function<bool(const std::string& topic, PartitionIndex partition, const Uuid& directory)>
+      lost_data;
+  // The broker as it will be, where its log directories change; null = as in the image.
+  const metadata::BrokerImage* broker_after = nullptr;
 };
 
 // The partition changes that follow from `event`: the broker leaves every ISR and leads nothing, or
@@ -27,6 +31,11 @@ Records ElectionsFor(const metadata::Image& image, const BrokerEvent& event);
 // What a changed min.insync.replicas asks of the topics named; `image` has the new value. All
 // topics when `topics` is null.
 Records ElectionsForMinIsr(const metadata::Image& image, const std::set<std::string>* topics);
+
+// Where a broker has its replicas. One that was in another directory before is a new, empty log;
+// one in a directory that is offline leaves the ISR.
+Decision<AssignReplicasToDirsResponse> AssignReplicasToDirs(
+    const HandleContext& context, const AssignReplicasToDirsRequest& request);
 
 Decision<AlterPartitionResponse> AlterPartition(const HandleContext& context,
                                                 const AlterPartitionRequest& request);

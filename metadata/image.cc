@@ -5,6 +5,25 @@
 
 namespace sluice::metadata {
 
+bool BrokerImage::HasOnline(const Uuid& directory) const {
+  if (directory.IsZero()) return true;
+  if (log_directories.empty()) return directory == directory_id;
+  return std::find(log_directories.begin(), log_directories.end(), directory) !=
+         log_directories.end();
+}
+
+Uuid PartitionImage::DirectoryOf(NodeId replica) const {
+  for (size_t i = 0; i < directories.size(); ++i) {
+    if (replicas[i] == replica) return directories[i];
+  }
+  return Uuid();
+}
+
+bool ReplicaActive(const Image& image, const PartitionImage& partition, NodeId replica) {
+  const BrokerImage* broker = image.FindBroker(replica);
+  return broker != nullptr && broker->active() && broker->HasOnline(partition.DirectoryOf(replica));
+}
+
 const BrokerImage* Image::FindBroker(NodeId id) const {
   const auto found = brokers.find(id);
   return found == brokers.end() ? nullptr : found->second.get();

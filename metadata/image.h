@@ -6,8 +6,8 @@
 // Invariants (asserted by CheckImage in metadata/invariants.h after each applied entry):
 //   1. A partition's leader is in its ISR, or -1.     2. The ISR is a subset of the replicas; ELR
 //   and ISR are disjoint.
-//   3. No fenced or shutting-down broker is in an ISR.  4. |ISR| >= min ISR implies that the ELR is
-//   empty.
+//   3. No fenced or shutting-down broker is in an ISR, and no replica in an offline directory.  4.
+//   |ISR| >= min ISR implies that the ELR is empty.
 //   5. Topic name <-> id is a bijection.              6. A broker's epoch is the index of its
 //   registration.
 //
@@ -47,8 +47,11 @@ struct BrokerImage {
   bool is_controller = false;
   bool fenced = true;
   bool in_controlled_shutdown = false;
+  std::vector<Uuid> log_directories;  // online; empty: directory_id is the only one
   // May lead and be in an ISR.
   bool active() const { return !fenced && !in_controlled_shutdown; }
+  // Of a replica's directory; one that is not assigned yet counts as online.
+  bool HasOnline(const Uuid& directory) const;
   friend bool operator==(const BrokerImage&, const BrokerImage&) = default;
 };
 
@@ -60,6 +63,9 @@ struct PartitionImage {
   NodeId leader = kNoNode;
   LeaderEpoch leader_epoch{0};
   PartitionEpoch partition_epoch{0};
+  // By replica, zero = not assigned; empty = none is. Brokers with one directory assign none.
+  std::vector<Uuid> directories;
+  Uuid DirectoryOf(NodeId replica) const;  // zero when not assigned
   friend bool operator==(const PartitionImage&, const PartitionImage&) = default;
 };
 
@@ -108,6 +114,8 @@ struct Image {
 };
 
 bool InIsr(const PartitionImage& partition, NodeId replica);
+// Whether the replica may lead and be in the ISR: its broker is active, and its directory online.
+bool ReplicaActive(const Image& image, const PartitionImage& partition, NodeId replica);
 // How many in-sync replicas the topic wants before acks=all is acknowledged: the topic's own
 // min.insync.replicas, else the cluster's dynamic default (the first controller writes it from its
 // configuration), else 1. Never more than `replica_count`.

@@ -41,10 +41,10 @@ Status CheckPartition(const Image& image, const TopicImage& topic, size_t index)
       return Breach(topic, index, "has broker " + std::to_string(node.value()) + " in ISR and ELR");
   }
   for (const NodeId node : p.isr) {
-    const BrokerImage* broker = image.FindBroker(node);
-    if (broker == nullptr || !broker->active()) {
+    if (!ReplicaActive(image, p, node)) {
       return Breach(topic, index,
-                    "has inactive broker " + std::to_string(node.value()) + " in its ISR");
+                    "has inactive broker " + std::to_string(node.value()) +
+                        ", or one with that directory offline, in its ISR");
     }
   }
   const int32_t min_isr = EffectiveMinIsr(image, topic.name, p.replicas.size());

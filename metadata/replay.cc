@@ -12,6 +12,26 @@ Status Contradiction(const std::string& what) {
 
 bool IsUuid(const std::string& bytes) { return bytes.size() == 16; }
 
+// Directory ids; false when one is none.
+template <typename Ids>
+bool ToUuids(const Ids& ids, std::vector<Uuid>& uuids) {
+  uuids.clear();
+  for (const std::string& id : ids) {
+    if (!IsUuid(id)) return false;
+    uuids.push_back(Uuid::FromBytes(id));
+  }
+  return true;
+}
+
+// Each replica keeps its directory when the others change.
+std::vector<Uuid> DirectoriesFor(const std::vector<NodeId>& replicas,
+                                 const PartitionImage& before) {
+  std::vector<Uuid> directories;
+  if (before.directories.empty()) return directories;
+  for (const NodeId replica : replicas) directories.push_back(before.DirectoryOf(replica));
+  return directories;
+}
+
 std::vector<NodeId> ToNodes(const google::protobuf::RepeatedField<int32_t>& ids) {
   std::vector<NodeId> nodes;
   nodes.reserve(static_cast<size_t>(ids.size()));
@@ -88,6 +108,10 @@ Status ImageBuilder::ApplyRegister(const RegisterBrokerRecord& record, LogIndex 
     broker->endpoints.push_back(
         {endpoint.listener(), endpoint.host(), endpoint.port(), endpoint.security_protocol()});
   }
+  if (!ToUuids(record.log_dirs(), broker->log_directories)) {
+    return Contradiction("registration of broker " + std::to_string(record.broker_id()) +
+                         " with a log directory without an id");
+  }
   broker->rack = record.rack();
   broker->grpc_address = record.grpc_address();
   broker->http_address = record.http_address();
@@ -109,6 +133,8 @@ Status ImageBuilder::ApplyBrokerChange(const BrokerChangeRecord& record) {
   if (record.has_fenced()) broker->fenced = record.fenced();
   if (record.has_in_controlled_shutdown())
     broker->in_controlled_shutdown = record.in_controlled_shutdown();
+  if (record.has_log_dirs() && !ToUuids(record.log_dirs().ids(), broker->log_directories))
+    return Contradiction("a log directory without an id");
   delta_.brokers.insert(broker->id);
   found->second = std::move(broker);
   return Status::Ok();
@@ -187,6 +213,11 @@ Status ImageBuilder::ApplyPartition(const PartitionRecord& record) {
   partition.leader = NodeId(record.leader());
   partition.leader_epoch = LeaderEpoch(record.leader_epoch());
   partition.partition_epoch = PartitionEpoch(record.partition_epoch());
+  if (!ToUuids(record.directories(), partition.directories) ||
+      (!partition.directories.empty() &&
+       partition.directories.size() != partition.replicas.size())) {
+    return Contradiction("directories that fit no replicas");
+  }
   topic->partitions.push_back(std::move(partition));
   delta_.partitions[topic->id].insert(PartitionIndex(record.partition()));
   return Status::Ok();
@@ -203,7 +234,15 @@ Status ImageBuilder::ApplyPartitionChange(const PartitionChangeRecord& record) {
     return Contradiction("leader epoch of " + topic->name + "-" + std::to_string(index) +
                          " goes back");
   }
-  if (record.has_replicas()) partition.replicas = ToNodes(record.replicas().ids());
+  if (record.has_replicas()) {
+    std::vector<NodeId> replicas = ToNodes(record.replicas().ids());
+    partition.directories = DirectoriesFor(replicas, partition);
+    partition.replicas = std::move(replicas);
+  }
+  if (record.has_directories() && (!ToUuids(record.directories().ids(), partition.directories) ||
+                                   partition.directories.size() != partition.replicas.size())) {
+    return Contradiction("directories that fit no replicas");
+  }
   if (record.has_isr()) partition.isr = ToNodes(record.isr().ids());
   if (record.has_elr()) partition.elr = ToNodes(record.elr().ids());
   if (record.has_last_known_elr())

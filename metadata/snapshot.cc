@@ -31,6 +31,8 @@ RegisterBrokerRecord ToRecord(const BrokerImage& broker) {
   record.set_fenced(broker.fenced);
   record.set_is_controller(broker.is_controller);
   record.set_version(broker.version);
+  for (const Uuid& directory : broker.log_directories)
+    record.add_log_dirs(std::string(directory.view()));
   return record;
 }
 
@@ -46,6 +48,8 @@ PartitionRecord ToRecord(const TopicImage& topic, size_t index) {
   record.set_leader(partition.leader.value());
   record.set_leader_epoch(partition.leader_epoch.value());
   record.set_partition_epoch(partition.partition_epoch.value());
+  for (const Uuid& directory : partition.directories)
+    record.add_directories(std::string(directory.view()));
   return record;
 }
 

@@ -70,6 +70,13 @@ RegisterBrokerResponse ClusterFixture::Register(int id) {
     request.mutable_damaged()->rbegin()->set_partition(partition);
   }
   request.set_previous_broker_epoch(broker.previous_epoch);
+  for (const int directory : broker.log_directories) {
+    record.add_log_dirs(TestUuid(2, directory));
+    auto& told = *request.add_directories();
+    told.set_id(TestUuid(2, directory));
+    const auto epoch = broker.previous_epochs.find(directory);
+    told.set_previous_broker_epoch(epoch == broker.previous_epochs.end() ? -1 : epoch->second);
+  }
   const RegisterBrokerResponse response = Call(&MetadataController::RegisterBroker, request);
   if (response.outcome().error_code() == 0) broker.epoch = response.broker_epoch();
   return response;
@@ -82,6 +89,8 @@ HeartbeatResponse ClusterFixture::Heartbeat(int id) {
   request.set_applied_index(controller_->committed()->last_index.value());
   request.set_ready(broker.ready);
   request.set_want_shutdown(broker.want_shutdown);
+  for (const int directory : broker.offline_log_directories)
+    request.add_offline_log_dirs(TestUuid(2, directory));
   return Call(&MetadataController::Heartbeat, request);
 }
 
@@ -146,6 +155,17 @@ AlterPartitionRequest ClusterFixture::AlterIsrRequest(int sender, const std::str
 AlterPartitionResponse ClusterFixture::AlterIsr(int sender, const std::string& topic,
                                                 std::vector<int> isr) {
   return Call(&MetadataController::AlterPartition, AlterIsrRequest(sender, topic, std::move(isr)));
+}
+
+int32_t ClusterFixture::Assign(int sender, const std::string& topic, int directory) {
+  AssignReplicasToDirsRequest request;
+  *request.mutable_sender() = SenderOf(Broker(sender));
+  auto& replica = *request.add_replicas();
+  replica.set_topic_id(std::string(controller_->committed()->FindTopic(topic)->id.view()));
+  replica.set_directory(TestUuid(2, directory));
+  const auto response = Call(&MetadataController::AssignReplicasToDirs, request);
+  return response.outcome().error_code() != 0 ? response.outcome().error_code()
+                                              : response.replicas(0).error_code();
 }
 
 AlterConfigsResponse::Resource ClusterFixture::AlterConfig(

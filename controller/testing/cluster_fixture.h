@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,6 +30,10 @@ struct TestBroker {
   bool want_shutdown = false;
   std::vector<std::pair<std::string, int>> damaged;  // topics and partitions
   int64_t previous_epoch = -1;
+  // Of a broker with several: what is online, and the epochs of the markers found in them.
+  std::vector<int> log_directories;
+  std::map<int, int64_t> previous_epochs;
+  std::vector<int> offline_log_directories;  // failed since the registration
 };
 
 class ClusterFixture : public ::testing::Test {
@@ -49,6 +54,8 @@ class ClusterFixture : public ::testing::Test {
   TopicOutcome CreateAssigned(const std::string& name, std::vector<std::vector<int>> replicas);
   AlterPartitionResponse AlterIsr(int sender, const std::string& topic, std::vector<int> isr);
   AlterPartitionRequest AlterIsrRequest(int sender, const std::string& topic, std::vector<int> isr);
+  // The replica of partition 0 is in that directory; gives the error.
+  int32_t Assign(int sender, const std::string& topic, int directory);
   AlterConfigsResponse::Resource AlterConfig(
       metadata::ConfigResourceType type, const std::string& name, const std::string& key,
       std::optional<std::string> value,
