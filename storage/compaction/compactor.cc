@@ -157,6 +157,8 @@ class Cleaner : public std::enable_shared_from_this<Cleaner> {
   Result<bool> Step(ActiveRun& active) {
     CompactionRun& run = *active.run;
     if (run.stale()) return Status::Unavailable("overtaken");
+    if (!active.target->WantsCompaction())
+      return Status::Unavailable("it is not compacted any more");
     SLUICE_ASSIGN_OR_RETURN(const CompactionRun::Progress progress, run.Step(kStepBytes));
     if (progress == CompactionRun::Progress::kWorking) return true;
     if (progress == CompactionRun::Progress::kSegmentReady) {

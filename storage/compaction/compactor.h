@@ -33,7 +33,9 @@ class CompactionTarget {
  public:
   virtual ~CompactionTarget() = default;
   virtual const TopicPartition& name() const = 0;
-  // nullopt when the log is not compacted, or out of service.
+  // The log is compacted and in service; asked between any two steps of a run.
+  virtual bool WantsCompaction() const = 0;
+  // nullopt when it is not.
   virtual std::optional<CompactionSurvey> SurveyCompaction(std::optional<Offset> cleaned_upto) = 0;
   virtual Result<CompactionPlan> PlanCompaction(std::optional<Offset> cleaned_upto) = 0;
   virtual Status CommitCompaction(const CleanedSegment& cleaned) = 0;

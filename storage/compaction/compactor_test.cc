@@ -31,7 +31,9 @@ class Target final : public CompactionTarget {
   }
 
   const TopicPartition& name() const override { return name_; }
+  bool WantsCompaction() const override { return wanted; }
   std::optional<CompactionSurvey> SurveyCompaction(std::optional<Offset> cleaned_upto) override {
+    if (!wanted) return std::nullopt;
     return log_->SurveyCompaction(cleaned_upto, log_->log_end_offset());
   }
   Result<CompactionPlan> PlanCompaction(std::optional<Offset> cleaned_upto) override {
@@ -55,6 +57,7 @@ class Target final : public CompactionTarget {
   Log& log() { return *log_; }
   const std::string& directory() const { return directory_; }
 
+  bool wanted = true;
   int plans = 0;
   int commits = 0;
 
@@ -177,6 +180,21 @@ TEST_F(CompactorTest, ATruncationEndsARunAndItBeginsAgain) {
   EXPECT_EQ(compactor->stats().uncleanable_partitions, 0u);
   scheduler_.RunForMs(60'000);
   EXPECT_EQ(order_, std::vector<std::string>{"cut"});
+}
+
+TEST_F(CompactorTest, ADeletedTopicEndsItsRun) {
+  const auto target = Add("deleted", 600, 3);
+  CompactorOptions options = Options();
+  options.io_bytes_per_second_max = static_cast<double>(target->log().size_bytes());
+  const auto compactor = Compactor::Start(std::move(options));
+  scheduler_.RunForMs(1500);
+  ASSERT_EQ(target->plans, 1);
+  target->wanted = false;
+  const int commits = target->commits;
+  scheduler_.RunForMs(60'000);
+  EXPECT_EQ(target->commits, commits);
+  EXPECT_TRUE(order_.empty());
+  EXPECT_EQ(compactor->stats().uncleanable_partitions, 0u);
 }
 
 TEST_F(CompactorTest, StopsBetweenTwoSteps) {
