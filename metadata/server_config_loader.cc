@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "base/utf8.h"
 #include "metadata/server_config.h"
 
 namespace sluice::metadata {
@@ -25,8 +26,33 @@ Status UnknownKey(const std::string& source, const std::string& key) {
       "': correct the name, or remove it");
 }
 
+// Keys of Apache Kafka by which a node is closed to strangers. Whoever set them would think it
+// closed.
+bool IsSecurityKey(std::string_view key) {
+  constexpr std::string_view kListener = "listener.name.";
+  if (key.starts_with(kListener)) {
+    // "listener.name.internal.ssl.keystore.location": the key for one listener.
+    const size_t dot = key.find('.', kListener.size());
+    return dot != std::string_view::npos && IsSecurityKey(key.substr(dot + 1));
+  }
+  return key.starts_with("ssl.") || key.starts_with("sasl.") || key == "authorizer.class.name" ||
+         key == "super.users" || key == "security.inter.broker.protocol" ||
+         key == "security.providers";
+}
+
+// The values by which Kafka, too, leaves the door open.
+bool AsksForNothing(std::string_view key, std::string_view value) {
+  if (key == "security.inter.broker.protocol") return value == "PLAINTEXT";
+  return key == "authorizer.class.name" && value.empty();
+}
+
 Status SetOne(Gathered& into, const std::string& source, const std::string& key,
               const std::string& value) {
+  // The controllers would refuse to hear of it.
+  if (!IsUtf8(value)) {
+    return Status::InvalidArgument(source + ": the value of " + key +
+                                   " cannot be read\nit is not UTF-8 text\nwrite it in UTF-8");
+  }
   if (FindConfigKey(ServerConfigKeys(), key) != nullptr) {
     const Status set = into.values.Set(key, value, source);
     if (set.ok()) return set;
@@ -38,15 +64,14 @@ Status SetOne(Gathered& into, const std::string& source, const std::string& key,
                                               std::string(row->default_value)
                                         : "correct the value"));
   }
-  if (key.starts_with("ssl.") || key.starts_with("sasl.") || key == "super.users" ||
-      key == "security.inter.broker.protocol" || key == "security.providers") {
+  if (IsSecurityKey(key) && !AsksForNothing(key, value)) {
     return Status::InvalidArgument(
         source + ": " + key +
         " cannot be honoured\nthis version has no TLS, SASL or ACLs; ignoring " + key + "=" +
         value +
         " would leave the node open\nremove it, and keep the node inside a trusted network");
   }
-  if (!IsIgnoredKafkaKey(key)) return UnknownKey(source, key);
+  if (!IsIgnoredKafkaKey(key) && !IsSecurityKey(key)) return UnknownKey(source, key);
   into.ignored.push_back(key);
   return Status::Ok();
 }
@@ -65,7 +90,8 @@ Status ReadEnvironment(const ConfigSources& sources, Gathered& into,
   for (const auto& [name, value] : sources.environment) {
     if (!name.starts_with(kPrefix)) continue;
     const std::string key = KeyOfEnvironmentName(name);
-    if (FindConfigKey(ServerConfigKeys(), key) == nullptr && !IsIgnoredKafkaKey(key)) {
+    if (FindConfigKey(ServerConfigKeys(), key) == nullptr && !IsIgnoredKafkaKey(key) &&
+        !IsSecurityKey(key)) {
       warnings.push_back("environment variable " + name +
                          " stands for no server key; the nearest is " +
                          std::string(NearestConfigName(ServerConfigKeys(), key)));
