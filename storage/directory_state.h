@@ -28,8 +28,8 @@ enum class SpaceLevel {
   kFull,  // below the hard mark: nothing is appended
 };
 
-// Below how many free bytes a directory is low, and full; -1 = a part of the disk's size. A soft
-// mark below the hard one counts as the hard one.
+// Below how many free bytes a directory is low, and full; -1 = a part of the disk's size, 0 = no
+// mark. A soft mark below the hard one counts as the hard one.
 struct SpaceMarks {
   int64_t soft_bytes = -1;
   int64_t hard_bytes = -1;
@@ -64,9 +64,26 @@ class DirectoryState {
     std::lock_guard lock(mutex_);
     return failure_;
   }
-  SpaceLevel level() const { return level_.load(std::memory_order_relaxed); }
+  // By the last look at the file system and what was appended since.
+  SpaceLevel level() const {
+    const int64_t left_bytes = left_bytes_.load(std::memory_order_relaxed);
+    if (left_bytes < 0 && has_hard_mark_.load(std::memory_order_relaxed)) return SpaceLevel::kFull;
+    const int64_t low_bytes = low_bytes_.load(std::memory_order_relaxed);
+    return low_bytes > 0 && left_bytes < low_bytes ? SpaceLevel::kLow : SpaceLevel::kAmple;
+  }
   // Between 0 at the soft mark and 1 at the hard one: how hard to slow down.
-  double pressure() const { return pressure_.load(std::memory_order_relaxed); }
+  double pressure() const {
+    const SpaceLevel now = level();
+    if (now != SpaceLevel::kLow) return now == SpaceLevel::kFull ? 1 : 0;
+    const auto left = static_cast<double>(left_bytes_.load(std::memory_order_relaxed));
+    const auto low = static_cast<double>(low_bytes_.load(std::memory_order_relaxed));
+    return std::clamp((low - left) / low, 0.0, 1.0);
+  }
+  // For whoever writes to the directory: a fast producer would be far past the hard mark before the
+  // next look.
+  void NoteWritten(size_t bytes) const {
+    left_bytes_.fetch_sub(static_cast<int64_t>(bytes), std::memory_order_relaxed);
+  }
   uint64_t free_bytes() const { return free_bytes_.load(std::memory_order_relaxed); }
   uint64_t total_bytes() const { return total_bytes_.load(std::memory_order_relaxed); }
 
@@ -87,18 +104,10 @@ class DirectoryState {
     free_bytes_ = space.free_bytes;
     total_bytes_ = space.total_bytes;
     const SpaceMarks::Bytes limits = marks.Of(space.total_bytes);
-    double pressure = 0;
-    SpaceLevel level = SpaceLevel::kAmple;
-    if (space.free_bytes < limits.hard) {
-      level = SpaceLevel::kFull;
-      pressure = 1;
-    } else if (space.free_bytes < limits.soft) {
-      level = SpaceLevel::kLow;
-      pressure = static_cast<double>(limits.soft - space.free_bytes) /
-                 static_cast<double>(limits.soft - limits.hard);
-    }
-    level_ = level;
-    pressure_ = pressure;
+    const auto free_bytes = static_cast<int64_t>(space.free_bytes);
+    has_hard_mark_ = limits.hard > 0;
+    low_bytes_ = static_cast<int64_t>(limits.soft - limits.hard);
+    left_bytes_ = free_bytes - static_cast<int64_t>(limits.hard);
   }
 
  private:
@@ -106,8 +115,9 @@ class DirectoryState {
   Uuid id_;
   ShutdownState last_shutdown_;
   std::atomic<bool> online_{false};
-  std::atomic<SpaceLevel> level_{SpaceLevel::kAmple};
-  std::atomic<double> pressure_{0};
+  mutable std::atomic<int64_t> left_bytes_{INT64_MAX};  // above the hard mark
+  std::atomic<int64_t> low_bytes_{0};                   // from the hard to the soft mark
+  std::atomic<bool> has_hard_mark_{false};
   std::atomic<uint64_t> free_bytes_{0};
   std::atomic<uint64_t> total_bytes_{0};
   mutable std::mutex mutex_;
