@@ -54,6 +54,11 @@ class DumpLogSegmentsTest(unittest.TestCase):
         text = self.dump(indexes, '--index-sanity-check')
         self.assertEqual(len(re.findall('passed sanity check', text)), len(indexes))
 
+    def test_every_aborted_transaction(self):
+        text = self.dump(self.files('.txnindex', partition='transactions-0'))
+        entries = [tuple(map(int, entry)) for entry in re.findall(r'version: (\d+) producerId: (\d+) firstOffset: (\d+) lastOffset: (\d+) lastStableOffset: (\d+)', text)]
+        self.assertEqual(entries, [(0, 502, 6 * i + 1, 6 * i + 4, 6 * i) for i in range(300)])
+
     def test_every_producer_snapshot(self):
         text = self.dump(self.files('.snapshot'))
         self.assertRegex(text, r'producerId: 1001 producerEpoch: 0')

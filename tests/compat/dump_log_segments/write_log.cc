@@ -3,8 +3,10 @@
 // the front. Prints the next offset of each: "<partition> <log start> <log end>".
 
 #include <cstdio>
+#include <map>
 #include <string>
 
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "base/file_system.h"
 #include "base/random.h"
@@ -60,6 +62,18 @@ class Writer {
     CHECK(!log->recovery().message.empty());
     Fill(*log, 50, LeaderEpoch(4));
     Finish(*log, "recovered-0");
+  }
+
+  // Two producers whose transactions overlap; the second one's are aborted.
+  void Transactions() {
+    auto log = Open("transactions-0", 65536);
+    for (int i = 0; i < 300; ++i) {
+      for (const int64_t producer : {501, 502, 501, 502})
+        Transactional(*log, producer, false, false);
+      Transactional(*log, 502, true, false);
+      Transactional(*log, 501, true, true);
+    }
+    Finish(*log, "transactions-0");
   }
 
   void StartAdvanced() {
@@ -118,6 +132,31 @@ class Writer {
     }
   }
 
+  // A record of an open transaction, or the marker that ends it.
+  void Transactional(Log& log, int64_t producer, bool marker, bool commit) {
+    kafka::RecordBatchOptions options;
+    options.producer_id = ProducerId(producer);
+    options.producer_epoch = 0;
+    options.is_transactional = true;
+    options.is_control = marker;
+    if (!marker) options.base_sequence = sequences_[producer]++;
+    ByteWriter key, value;
+    if (marker) {
+      key.PutInt16(0);  // version
+      key.PutInt16(commit ? 1 : 0);
+      value.PutInt16(0);  // version
+      value.PutInt32(7);  // coordinator epoch
+    } else {
+      value.PutBytes(std::string(random_.Below(100), 't'));
+    }
+    kafka::RecordBatchBuilder builder(options);
+    builder.Append({++time_ms_, key.view(), value.view(), {}});
+    auto batch = builder.Build();
+    CHECK(batch.ok());
+    auto outcome = log.AppendAsLeader(*batch, LeaderEpoch(5));
+    CHECK(outcome.ok() && outcome->error == kafka::ErrorCode::kNone) << outcome.status().ToString();
+  }
+
   void Report(const Log& log, const char* partition) {
     std::printf("%s %lld %lld\n", partition, static_cast<long long>(log.log_start_offset().value()),
                 static_cast<long long>(log.log_end_offset().value()));
@@ -134,6 +173,7 @@ class Writer {
   Random random_{20};
   int64_t time_ms_ = clock_.WallMs();  // of a producer long silent no snapshot tells
   int64_t producer_ = 1000;
+  std::map<int64_t, int32_t> sequences_;  // of the transactional ones
 };
 
 }  // namespace
@@ -151,5 +191,6 @@ int main(int argc, char** argv) {
   writer.Killed("killed-0");
   writer.KilledAndRecovered();
   writer.StartAdvanced();
+  writer.Transactions();
   return 0;
 }
