@@ -20,13 +20,20 @@ Result<bool> BatchScanner::Next() {
 
 Result<std::string_view> BatchScanner::Bytes() { return View(position_, header_.size_bytes); }
 
+size_t BatchScanner::ChunkBytes(size_t size) const {
+  if (chunk_bytes_ != kHeadersOnly) return std::max(size, chunk_bytes_);
+  // Above this a system call for each header costs less than to read what lies between them.
+  constexpr size_t kLargeBatchBytes = 2048;
+  constexpr size_t kSmallBatchesBytes = 16384;
+  return header_.size_bytes > kLargeBatchBytes ? size : std::max(size, kSmallBatchesBytes);
+}
+
 Result<std::string_view> BatchScanner::View(uint64_t position, size_t size) {
   const bool buffered =
       position >= buffer_position_ && position + size <= buffer_position_ + buffer_.size();
   if (!buffered) {
     const uint64_t left = end_ > position ? end_ - position : 0;
-    const size_t wanted =
-        static_cast<size_t>(std::min<uint64_t>(left, std::max(size, chunk_bytes_)));
+    const auto wanted = static_cast<size_t>(std::min<uint64_t>(left, ChunkBytes(size)));
     buffer_.resize(wanted);
     SLUICE_ASSIGN_OR_RETURN(const size_t got, file_->ReadAt(position, buffer_.data(), wanted));
     buffer_.resize(got);

@@ -24,6 +24,9 @@ namespace sluice::storage {
 
 class BatchScanner {
  public:
+  // For a walk that looks at headers: reads on only where batches are small.
+  static constexpr size_t kHeadersOnly = 0;
+
   // `chunk_bytes`: how much is read at once; small for a lookup that ends after a few batches.
   BatchScanner(const File& file, uint64_t position, uint64_t end, size_t chunk_bytes = 65536)
       : file_(&file), next_(position), end_(end), chunk_bytes_(chunk_bytes) {}
@@ -45,6 +48,7 @@ class BatchScanner {
   Result<std::string_view> Bytes();
 
  private:
+  size_t ChunkBytes(size_t size) const;
   // A view of [position, position + size), or less at the end of the file.
   Result<std::string_view> View(uint64_t position, size_t size);
 

@@ -9,6 +9,7 @@
 //
 // Thread rule: as its segment: guarded by the log's owner.
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -53,6 +54,23 @@ class EntryFile {
   // Spill, then the open file, for a flush to sync. No more entries are awaited.
   Result<std::shared_ptr<File>> Complete();
 
+  // Whether `holds(entry)` is true for each entry, asked in their order.
+  template <typename Predicate>
+  Result<bool> AllOf(Predicate holds) const {
+    std::string block(kSpillBytes / entry_size() * entry_size(), '\0');
+    const size_t block_entries = block.size() / entry_size();
+    for (size_t at = 0; at < spilled_; at += block_entries) {
+      const size_t entries = std::min<size_t>(spilled_ - at, block_entries);
+      if (Status read = ReadSpilled(at, entries, block.data()); !read.ok()) return read;
+      for (size_t i = 0; i < entries; ++i) {
+        if (!holds(block.data() + i * entry_size())) return false;
+      }
+    }
+    for (size_t i = 0; i < buffer_.size(); i += entry_size()) {
+      if (!holds(buffer_.data() + i)) return false;
+    }
+    return true;
+  }
   // The number of leading entries for which `holds(entry)` is true; entries must be partitioned by
   // it.
   template <typename Predicate>

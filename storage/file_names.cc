@@ -24,4 +24,22 @@ std::optional<Offset> ParseOffsetFileName(std::string_view name, std::string_vie
   return Offset(value);
 }
 
+DirectoryEntry ClassifyFile(std::string_view name) {
+  using Kind = DirectoryEntry::Kind;
+  if (const auto base = ParseOffsetFileName(name, kLogSuffix)) return {Kind::kLog, *base};
+  if (const auto base = ParseOffsetFileName(name, kTxnIndexSuffix)) return {Kind::kTxnIndex, *base};
+  if (name == kEpochCheckpointName || name == kPartitionMetadataName) return {Kind::kOther, {}};
+  for (const std::string_view suffix : {kIndexSuffix, kTimeIndexSuffix, kSnapshotSuffix}) {
+    if (ParseOffsetFileName(name, suffix)) return {Kind::kOther, {}};
+  }
+  for (const std::string_view suffix : {kDeletedSuffix, kTempSuffix, kCleanedSuffix, kSwapSuffix}) {
+    if (!name.ends_with(suffix)) continue;
+    const std::string_view of = name.substr(0, name.size() - suffix.size());
+    if (of.ends_with(suffix) || ClassifyFile(of).kind == Kind::kUnknown) return {};
+    const bool compacted = suffix == kCleanedSuffix || suffix == kSwapSuffix;
+    return {compacted ? Kind::kOther : Kind::kLeftover, {}};
+  }
+  return {};
+}
+
 }  // namespace sluice::storage

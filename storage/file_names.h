@@ -28,4 +28,13 @@ std::string OffsetFileName(Offset offset, std::string_view suffix);
 // The offset of a name that OffsetFileName(·, suffix) gave; nullopt for any other name.
 std::optional<Offset> ParseOffsetFileName(std::string_view name, std::string_view suffix);
 
+// What a file in a partition's directory is by its name. kLeftover: the remains of a deletion or of
+// writing a small file, of no more use. Only what is known to be such may ever be removed.
+struct DirectoryEntry {
+  enum class Kind { kLog, kTxnIndex, kOther, kLeftover, kUnknown };
+  Kind kind = Kind::kUnknown;
+  Offset base;  // of kLog and kTxnIndex
+};
+DirectoryEntry ClassifyFile(std::string_view name);
+
 }  // namespace sluice::storage

@@ -130,7 +130,13 @@ struct LogOptions {
   // persist unsynced pages in any order. For owners who know that nothing above the recovery point
   // counts (another copy has it, or it was never acknowledged).
   bool cut_unsynced_damage = false;
+  // Only the process died since the files were written, not the host: what indexes say can be taken
+  // over where it fits. After a power cut they may hold pages of different ages.
+  bool host_stayed_up = false;
   std::optional<Offset> log_start_offset;  // from log-start-offset-checkpoint
+  // From cleaner-offset-checkpoint. Kafka's cleaner may leave no batch at the end of a segment, so
+  // that a gap before the next one below this offset is no lost tail.
+  Offset cleaned_upto{0};
   // Called before a truncation to an offset below what was synced: must make durable that the
   // recovery point is no higher than that, or the next start would take the missing bytes for
   // damage. Empty when the owner keeps no checkpoint.
@@ -142,7 +148,8 @@ struct LogOptions {
 // What opening had to do about a torn tail; told to the operator.
 struct RecoveryReport {
   uint64_t truncated_bytes = 0;
-  std::string message;  // empty when nothing was cut
+  uint64_t checked_bytes = 0;  // that were read and checked
+  std::string message;         // empty when nothing was cut
 };
 
 class Log {

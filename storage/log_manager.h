@@ -5,6 +5,7 @@
 //
 // Thread rule: thread-safe. It guards its own maps; each Log is guarded by whoever holds it.
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -45,6 +46,9 @@ struct LogManagerOptions {
   bool host_restarted = false;
   // Handles that may stay open for later use (FileCache).
   size_t open_files_max = FileCache::kHandlesMax;
+  // Logs that are still to be opened, counted down (Kafka's remainingLogsToRecover); not owned, may
+  // be null. Read from any thread.
+  std::atomic<int64_t>* logs_to_recover = nullptr;
   // Runs removals of large files and directories soon. Empty: a thread of the manager does; the
   // simulator gives its event loop.
   std::function<void(std::function<void()>)> run_later;
@@ -98,7 +102,8 @@ class LogManager {
   virtual std::optional<Offset> CheckpointedHighWatermark(
       const TopicPartition& partition) const = 0;
   virtual Status WriteCheckpoints(const std::map<TopicPartition, Offset>& high_watermarks) = 0;
-  // How far the cleaner came in a compacted log (cleaner-offset-checkpoint). A truncation lowers it.
+  // How far the cleaner came in a compacted log (cleaner-offset-checkpoint). A truncation lowers
+  // it.
   virtual std::optional<Offset> CleanedUpto(const TopicPartition& partition) const = 0;
   virtual Status SetCleanedUpto(const TopicPartition& partition, Offset offset) = 0;
   // Closes every log, writes checkpoints and last of all the synced clean-shutdown marker; no

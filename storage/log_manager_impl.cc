@@ -13,6 +13,7 @@ namespace sluice::storage {
 namespace {
 
 constexpr char kLockName[] = ".lock";
+constexpr int64_t kProgressIntervalMs = 3000;
 
 }  // namespace
 
@@ -82,25 +83,47 @@ Status LogManagerImpl::OpenLogs() {
 }
 
 void LogManagerImpl::OpenAll(const std::vector<TopicPartition>& found) {
+  if (options_.logs_to_recover != nullptr)
+    options_.logs_to_recover->fetch_add(static_cast<int64_t>(found.size()));
+  const int64_t start_ms = options_.clock->SteadyMs();
+  OpeningProgress progress;
+  progress.total = found.size();
+  progress.next_report_ms = start_ms + kProgressIntervalMs;
   std::atomic<size_t> next = 0;
   const auto work = [&] {
-    for (size_t i = next++; i < found.size(); i = next++) {
-      auto hosted = OpenFound(found[i]);
-      std::lock_guard lock(mutex_);
-      if (hosted.ok()) {
-        logs_[found[i]] = std::move(*hosted);
-      } else {
-        LOG(ERROR) << "partition " << found[i].ToString()
-                   << " is out of service: " << hosted.status().ToString();
-        damaged_[found[i]] = hosted.status();
-      }
-    }
+    for (size_t i = next++; i < found.size(); i = next++)
+      NoteOpened(found[i], OpenFound(found[i]), progress);
   };
   std::vector<std::thread> helpers;
   const size_t threads = std::min<size_t>(std::max(options_.recovery_threads, 1), found.size());
   for (size_t i = 1; i < threads; ++i) helpers.emplace_back(work);
   work();
   for (std::thread& helper : helpers) helper.join();
+  LOG_IF(INFO, !found.empty()) << options_.directory << ": opened " << found.size()
+                               << " logs after a "
+                               << (last_shutdown_.clean ? "clean stop" : "crash") << " in "
+                               << options_.clock->SteadyMs() - start_ms << " ms, checked "
+                               << progress.checked_bytes << " bytes";
+}
+
+void LogManagerImpl::NoteOpened(const TopicPartition& partition, Result<Hosted> hosted,
+                                OpeningProgress& progress) {
+  const int64_t now_ms = options_.clock->SteadyMs();
+  if (options_.logs_to_recover != nullptr) options_.logs_to_recover->fetch_sub(1);
+  std::lock_guard lock(mutex_);
+  ++progress.done;
+  if (hosted.ok()) {
+    progress.checked_bytes += hosted->log->recovery().checked_bytes;
+    logs_[partition] = std::move(*hosted);
+  } else {
+    LOG(ERROR) << "partition " << partition.ToString()
+               << " is out of service: " << hosted.status().ToString();
+    damaged_[partition] = hosted.status();
+  }
+  if (now_ms < progress.next_report_ms) return;
+  progress.next_report_ms = now_ms + kProgressIntervalMs;
+  LOG(INFO) << options_.directory << ": opened " << progress.done << " of " << progress.total
+            << " logs, checked " << progress.checked_bytes << " bytes";
 }
 
 LogOptions LogManagerImpl::OptionsFor(const TopicPartition& partition, TopicId topic_id,
@@ -113,6 +136,7 @@ LogOptions LogManagerImpl::OptionsFor(const TopicPartition& partition, TopicId t
   options.clock = options_.clock;
   options.files = files_;
   options.cut_unsynced_damage = options_.host_restarted;
+  options.host_stayed_up = !options_.host_restarted;
   options.lower_recovery_point = [this, partition](Offset offset) {
     return checkpoints_.Lower(partition, offset);
   };
@@ -133,6 +157,7 @@ Result<LogManagerImpl::Hosted> LogManagerImpl::OpenFound(const TopicPartition& p
   LogOptions options = OptionsFor(partition, TopicId(), options_.config);
   options.recovery_point = checkpoints_.RecoveryPoint(partition).value_or(Offset(0));
   options.log_start_offset = checkpoints_.LogStart(partition);
+  options.cleaned_upto = checkpoints_.Cleaned(partition).value_or(Offset(0));
   options.clean = last_shutdown_.clean;
   SLUICE_ASSIGN_OR_RETURN(options.topic_id, StoredTopicId(partition));
   const TopicId topic_id = options.topic_id;

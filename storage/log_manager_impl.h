@@ -77,6 +77,14 @@ class LogManagerImpl final : public LogManager {
   Result<TopicId> StoredTopicId(const TopicPartition& partition) const;
   Result<Hosted> OpenFound(const TopicPartition& partition);
   void OpenAll(const std::vector<TopicPartition>& found);
+  struct OpeningProgress {
+    size_t total = 0;
+    size_t done = 0;
+    uint64_t checked_bytes = 0;
+    int64_t next_report_ms = 0;
+  };
+  void NoteOpened(const TopicPartition& partition, Result<Hosted> hosted,
+                  OpeningProgress& progress);
   void RunLater(std::function<void()> task);
   void RemoveDirectoryLater(const std::string& path);
 
@@ -92,7 +100,7 @@ class LogManagerImpl final : public LogManager {
   std::set<TopicPartition> busy_;             // guarded by mutex_
   std::condition_variable idle_;              // of a partition that was busy
   std::atomic<uint64_t> next_deletion_ = 1;
-  BackgroundWorker worker_;                   // last: its thread ends first
+  BackgroundWorker worker_;  // last: its thread ends first
 };
 
 }  // namespace sluice::storage

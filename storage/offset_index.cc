@@ -44,6 +44,16 @@ Result<std::optional<OffsetIndex::Entry>> OffsetIndex::AtOrAfter(uint64_t positi
   return std::optional<Entry>(entry);
 }
 
+Result<bool> OffsetIndex::Ascends() const {
+  Entry last{base() - 1, 0};
+  return file_.AllOf([&](const char* bytes) {
+    const Entry entry = Decode(bytes);
+    const bool ascends = entry.offset > last.offset && entry.position > last.position;
+    last = entry;
+    return ascends;
+  });
+}
+
 Status OffsetIndex::TruncateTo(Offset offset) {
   if (count() == 0 || last_.offset < offset) return Status::Ok();
   SLUICE_ASSIGN_OR_RETURN(const size_t kept, file_.CountWhile([&](const char* e) {

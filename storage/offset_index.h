@@ -39,6 +39,8 @@ class OffsetIndex {
   Result<std::optional<Entry>> AtOrAfter(uint64_t position) const;
   // The last entry, or the segment's start.
   const Entry& last() const { return last_; }
+  // Whether both columns ascend from entry to entry; reads the whole file.
+  Result<bool> Ascends() const;
   // Removes entries at or above `offset`.
   Status TruncateTo(Offset offset);
   Status Clear();

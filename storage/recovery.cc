@@ -11,10 +11,6 @@
 namespace sluice::storage {
 namespace {
 
-bool EndsWith(std::string_view name, std::string_view suffix) {
-  return name.size() >= suffix.size() && name.substr(name.size() - suffix.size()) == suffix;
-}
-
 Result<uint64_t> FileSize(const Segment& segment) {
   SLUICE_ASSIGN_OR_RETURN(const auto file, segment.OpenFile());
   return file->Size();
@@ -63,13 +59,18 @@ class Recovery {
     if (swapped) {
       SLUICE_ASSIGN_OR_RETURN(names, fs_.List(options_.directory));
     }
+    std::string unknown;
     for (const std::string& name : names) {
+      const DirectoryEntry entry = ClassifyFile(name);
       // Deletions, and files that were being written when the last process stopped.
-      const bool leftover = EndsWith(name, kDeletedSuffix) || EndsWith(name, kTempSuffix);
-      if (leftover) SLUICE_RETURN_IF_ERROR(fs_.Remove(PathTo(name)));
-      if (auto base = ParseOffsetFileName(name, kLogSuffix)) bases_.push_back(*base);
-      if (auto base = ParseOffsetFileName(name, kTxnIndexSuffix)) txn_bases_.insert(*base);
+      if (entry.kind == DirectoryEntry::Kind::kLeftover)
+        SLUICE_RETURN_IF_ERROR(fs_.Remove(PathTo(name)));
+      if (entry.kind == DirectoryEntry::Kind::kLog) bases_.push_back(entry.base);
+      if (entry.kind == DirectoryEntry::Kind::kTxnIndex) txn_bases_.insert(entry.base);
+      if (entry.kind == DirectoryEntry::Kind::kUnknown) unknown += " " + name;
     }
+    LOG_IF(WARNING, !unknown.empty())
+        << options_.directory << " holds files that are no part of a log; they stay:" << unknown;
     std::sort(bases_.begin(), bases_.end());
     return RemoveOrphans(names);
   }
@@ -186,10 +187,13 @@ class Recovery {
       }
       state_.scanned_from = std::min(state_.scanned_from, segment.base_offset());
       SLUICE_ASSIGN_OR_RETURN(ScanOutcome outcome,
-                              ScanAndIndex(segment, options_.config.index_interval_bytes));
+                              ScanAndIndex(segment, {SyncedUpto(), options_.host_stayed_up},
+                                           options_.config.index_interval_bytes));
+      state_.report.checked_bytes += outcome.checked_bytes;
       // A tail torn off exactly between two batches shows only in what follows.
-      const bool hole =
-          !outcome.damaged && i + 1 < bases_.size() && segment.end_offset() < bases_[i + 1];
+      const bool hole = !outcome.damaged && i + 1 < bases_.size() &&
+                        segment.end_offset() < bases_[i + 1] &&
+                        bases_[i + 1] > options_.cleaned_upto;
       if (hole)
         outcome.reason =
             "the records up to offset " + std::to_string(bases_[i + 1].value()) + " are missing";
@@ -288,10 +292,16 @@ class Recovery {
     return fs_.SyncDirectory(options_.directory);
   }
 
+  // A flush syncs the epoch history together with the records.
+  Offset EpochsKnownUpto() const {
+    return state_.scanned_from == Offset(INT64_MAX) ? state_.scanned_from
+                                                    : std::max(state_.scanned_from, SyncedUpto());
+  }
+
   Status LoadEpochs() {
     SLUICE_ASSIGN_OR_RETURN(
         auto loaded,
-        storage::LoadEpochs(options_, state_.segments, {state_.scanned_from, state_.log_start}));
+        storage::LoadEpochs(options_, state_.segments, {EpochsKnownUpto(), state_.log_start}));
     state_.epochs = std::move(loaded.epochs);
     state_.epochs_changed = loaded.changed;
     return Status::Ok();

@@ -1,7 +1,8 @@
 #pragma once
 // Recovery: from a directory's files to a LogState. What was synced is trusted (its indexes are
-// looked at, its batches are not read); everything from the segment that holds the recovery point
-// on is read whole: checksums, indexes, epochs, producers.
+// looked at, its batches are not read). In the segment that holds the recovery point the indexes
+// are completed from the headers below it; everything above it is read whole: checksums, indexes,
+// epochs, producers.
 //
 // A bad batch is a torn tail, and cut, only when nothing valid follows it, in its segment or a
 // later one, and it lies at or above the recovery point. Anything else is damage: kCorruption names

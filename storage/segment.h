@@ -89,6 +89,10 @@ class Segment {
   // Trusts the indexes and walks only the batches after the last entry. False when they do not fit
   // the log, or the tail is damaged: Rebuild then. `index_interval_bytes` as in Note.
   Result<bool> Load(int32_t index_interval_bytes);
+  // Prepares for a scan by Note, below `synced_upto` of headers alone: what the indexes, as a
+  // killed process left them, tell of records below it is taken over as far as it can be true.
+  // Returns the file's size; size_bytes() is where to go on.
+  Result<uint64_t> BeginTail(Offset synced_upto);
   // Prepares for a scan of the whole file by Note: both indexes empty, size 0. Returns the file's
   // size.
   Result<uint64_t> BeginRebuild();
@@ -150,6 +154,7 @@ class Segment {
   };
 
   Segment(const SegmentHome& home, Offset base);
+  Result<bool> TakeOverIndexes(Offset synced_upto);
   Status LoadExpected();
   Status CheckAgainst(const Expected& expected);
   void Reset();

@@ -83,6 +83,48 @@ Status Segment::Rebuild(Offset end_max, int32_t index_interval_bytes) {
   return SyncIndexes();
 }
 
+Result<uint64_t> Segment::BeginTail(Offset synced_upto) {
+  SLUICE_ASSIGN_OR_RETURN(const bool taken, TakeOverIndexes(synced_upto));
+  if (taken) return written_;
+  return BeginRebuild();
+}
+
+Result<bool> Segment::TakeOverIndexes(Offset synced_upto) {
+  SLUICE_ASSIGN_OR_RETURN(const auto file, OpenFile());
+  SLUICE_ASSIGN_OR_RETURN(const uint64_t file_size, file->Size());
+  Reset();
+  written_ = file_size;
+  SLUICE_ASSIGN_OR_RETURN(const bool offsets_fit, offset_index_.Load(file_size));
+  SLUICE_ASSIGN_OR_RETURN(const bool times_fit, time_index_.Load());
+  if (!offsets_fit || !times_fit || time_index_.count() == 0) return false;
+  // They were never synced, so all of it is looked at.
+  SLUICE_ASSIGN_OR_RETURN(const bool offsets_ascend, offset_index_.Ascends());
+  SLUICE_ASSIGN_OR_RETURN(const bool times_ascend, time_index_.Ascends());
+  if (!offsets_ascend || !times_ascend) return false;
+  // The two are written out at different times. Up to the last entry of the offset index that the
+  // time index has passed, both are complete: an entry there came from a batch no newer than that.
+  const Offset known_upto = std::min(time_index_.last().offset + 1, synced_upto);
+  SLUICE_RETURN_IF_ERROR(offset_index_.TruncateTo(known_upto));
+  if (offset_index_.count() == 0) return false;
+  const OffsetIndex::Entry last = offset_index_.last();
+  SLUICE_RETURN_IF_ERROR(time_index_.TruncateTo(last.offset + 1));
+
+  BatchScanner first(file, 0, file_size, BatchHeader::kBytes);
+  SLUICE_ASSIGN_OR_RETURN(const bool any, first.Next());
+  BatchScanner at_entry(file, last.position, file_size, BatchHeader::kBytes);
+  SLUICE_ASSIGN_OR_RETURN(const bool there, at_entry.Next());
+  if (!any || !there || first.header().base_offset < base_ ||
+      at_entry.header().last_offset != last.offset) {
+    return false;
+  }
+  first_timestamp_ms_ = first.header().max_timestamp_ms;
+  max_timestamp_ = time_index_.last();
+  end_ = last.offset + 1;
+  size_ = at_entry.next_position();
+  bytes_since_index_ = at_entry.header().size_bytes;
+  return true;
+}
+
 Status Segment::SyncIndexes() {
   SLUICE_RETURN_IF_ERROR(Seal());
   SLUICE_ASSIGN_OR_RETURN(const auto offsets, offset_index_.file().Complete());

@@ -39,6 +39,39 @@ Result<std::optional<uint64_t>> FindValidBatch(const File& file, uint64_t damage
 
 namespace {
 
+struct Range {
+  Offset from;
+  Offset upto;
+};
+
+std::string Misplaced(const BatchHeader& batch, Offset due) {
+  return "a batch has the offset " + std::to_string(batch.base_offset.value()) + " where " +
+         std::to_string(due.value()) + " is due";
+}
+
+// Walks on from `outcome.end` and its position over batches that were synced, as long as they begin
+// below `range.upto`.
+Status WalkHeaders(const std::shared_ptr<File>& file, const Range& range, ScanOutcome& outcome,
+                   const std::function<Status(const BatchHeader&)>& note) {
+  const uint64_t end = std::min(outcome.file_size_bytes, Segment::kBytesMax);
+  BatchScanner scanner(file, outcome.end_position, end, BatchScanner::kHeadersOnly);
+  while (outcome.end < range.upto) {
+    SLUICE_ASSIGN_OR_RETURN(const bool more, scanner.Next());
+    if (!more) break;
+    const BatchHeader& batch = scanner.header();
+    // Whole as it is, it may end above what was synced.
+    if (batch.last_offset >= range.upto) break;
+    if (batch.base_offset < outcome.end || batch.last_offset - range.from > INT32_MAX) {
+      outcome.reason = Misplaced(batch, outcome.end);
+      break;
+    }
+    SLUICE_RETURN_IF_ERROR(note(batch));
+    outcome.end = batch.last_offset + 1;
+    outcome.end_position = scanner.next_position();
+  }
+  return Status::Ok();
+}
+
 // Walks on from `outcome.end` and its position, checks every batch and hands it to `note`, until
 // the end or the first bad one.
 Status WalkBatches(const std::shared_ptr<File>& file, Offset base, ScanOutcome& outcome,
@@ -53,12 +86,12 @@ Status WalkBatches(const std::shared_ptr<File>& file, Offset base, ScanOutcome& 
     if (!BatchChecksumHolds(bytes)) {
       outcome.reason = "a batch fails its checksum";
     } else if (batch.base_offset < outcome.end || batch.last_offset - base > INT32_MAX) {
-      outcome.reason = "a batch has the offset " + std::to_string(batch.base_offset.value()) +
-                       " where " + std::to_string(outcome.end.value()) + " is due";
+      outcome.reason = Misplaced(batch, outcome.end);
     } else {
       SLUICE_RETURN_IF_ERROR(note(batch));
       outcome.end = batch.last_offset + 1;
       outcome.end_position = scanner.next_position();
+      outcome.checked_bytes += batch.size_bytes;
     }
   }
   if (outcome.reason.empty() && outcome.end_position < outcome.file_size_bytes)
@@ -79,14 +112,23 @@ Result<ScanOutcome> CheckBatches(const Segment& segment) {
   return outcome;
 }
 
-Result<ScanOutcome> ScanAndIndex(Segment& segment, int32_t index_interval_bytes) {
+Result<ScanOutcome> ScanAndIndex(Segment& segment, const ScanStart& start,
+                                 int32_t index_interval_bytes) {
   ScanOutcome outcome;
-  SLUICE_ASSIGN_OR_RETURN(outcome.file_size_bytes, segment.BeginRebuild());
+  const bool believe = start.believe_indexes && start.synced_upto > segment.base_offset();
+  SLUICE_ASSIGN_OR_RETURN(outcome.file_size_bytes,
+                          believe ? segment.BeginTail(start.synced_upto) : segment.BeginRebuild());
   SLUICE_ASSIGN_OR_RETURN(const auto file, segment.OpenFile());
-  outcome.end = segment.base_offset();
-  SLUICE_RETURN_IF_ERROR(WalkBatches(
-      file, segment.base_offset(), outcome,
-      [&](const BatchHeader& batch) { return segment.Note(batch, index_interval_bytes); }));
+  const auto note = [&](const BatchHeader& batch) {
+    return segment.Note(batch, index_interval_bytes);
+  };
+  outcome.end = segment.end_offset();
+  outcome.end_position = segment.size_bytes();
+  SLUICE_RETURN_IF_ERROR(
+      WalkHeaders(file, {segment.base_offset(), start.synced_upto}, outcome, note));
+  if (outcome.reason.empty())
+    SLUICE_RETURN_IF_ERROR(WalkBatches(file, segment.base_offset(), outcome, note));
+  outcome.damaged = !outcome.reason.empty();
   if (!outcome.damaged) return outcome;
   SLUICE_ASSIGN_OR_RETURN(
       outcome.valid_batch_after,
@@ -99,8 +141,9 @@ Status ForEachBatch(const std::vector<std::unique_ptr<Segment>>& segments, Offse
   for (const auto& segment : segments) {
     if (segment->end_offset() <= from) continue;
     SLUICE_RETURN_IF_ERROR(segment->EnsureLoaded());
-    SLUICE_ASSIGN_OR_RETURN(BatchScanner scanner,
-                            segment->ScanFrom(std::max(from, segment->base_offset()), 1 << 16));
+    SLUICE_ASSIGN_OR_RETURN(
+        BatchScanner scanner,
+        segment->ScanFrom(std::max(from, segment->base_offset()), BatchScanner::kHeadersOnly));
     while (true) {
       SLUICE_ASSIGN_OR_RETURN(const bool more, scanner.Next());
       if (!more) break;

@@ -21,17 +21,25 @@ struct ScanOutcome {
   uint64_t file_size_bytes = 0;
   Offset end;                 // one above the last good batch
   uint64_t end_position = 0;  // where it ends
+  uint64_t checked_bytes = 0;
 };
 
 // Reads the file from its beginning and checks every batch; changes nothing.
 Result<ScanOutcome> CheckBatches(const Segment& segment);
 
-// Reads the file from its beginning, checks every batch and builds both indexes again. On damage
-// the segment ends before it (size_bytes() is its position); the file is left as it is.
-Result<ScanOutcome> ScanAndIndex(Segment& segment, int32_t index_interval_bytes);
+struct ScanStart {
+  Offset synced_upto;
+  bool believe_indexes = false;
+};
 
-// The position of the first whole batch with a good checksum that begins in (damage, size) and could
-// follow `expected`; nullopt when the rest of the file holds none.
+// Builds both indexes again and checks every batch that ends above `synced_upto`; of those below
+// only the headers are looked at, with `believe_indexes` from where they end. On damage the segment
+// ends before it (size_bytes() is its position); the file is left as it is.
+Result<ScanOutcome> ScanAndIndex(Segment& segment, const ScanStart& start,
+                                 int32_t index_interval_bytes);
+
+// The position of the first whole batch with a good checksum that begins in (damage, size) and
+// could follow `expected`; nullopt when the rest of the file holds none.
 Result<std::optional<uint64_t>> FindValidBatch(const File& file, uint64_t damage, uint64_t size,
                                                Offset expected);
 

@@ -36,6 +36,16 @@ Result<TimeIndex::Entry> TimeIndex::Floor(int64_t target_ms) const {
   return At(below - 1);
 }
 
+Result<bool> TimeIndex::Ascends() const {
+  Entry last{kNoTimestamp, base() - 1};
+  return file_.AllOf([&](const char* bytes) {
+    const Entry entry = Decode(bytes);
+    const bool ascends = entry.timestamp_ms > last.timestamp_ms && entry.offset > last.offset;
+    last = entry;
+    return ascends;
+  });
+}
+
 Status TimeIndex::TruncateTo(Offset offset) {
   if (count() == 0 || last_.offset < offset) return Status::Ok();
   SLUICE_ASSIGN_OR_RETURN(const size_t kept, file_.CountWhile([&](const char* e) {

@@ -36,6 +36,8 @@ class TimeIndex {
   // The last entry with timestamp <= `target_ms`; {kNoTimestamp, base} when there is none.
   Result<Entry> Floor(int64_t target_ms) const;
   const Entry& last() const { return last_; }
+  // Whether both columns ascend from entry to entry; reads the whole file.
+  Result<bool> Ascends() const;
   // Removes entries at or above `offset`.
   Status TruncateTo(Offset offset);
   Status Clear();
