@@ -43,6 +43,7 @@ Result<Snapshot> NewestSnapshot(const LogOptions& options, const Segments& segme
   std::sort(offsets.begin(), offsets.end());
   Snapshot newest{{}, segments.front()->base_offset()};
   bool found = false;
+  bool cut_off = false;
   while (!offsets.empty()) {
     const Offset offset = offsets.back();
     offsets.pop_back();
@@ -60,9 +61,47 @@ Result<Snapshot> NewestSnapshot(const LogOptions& options, const Segments& segme
     }
     // Above the end, unreadable, or taken at a stop and since overtaken.
     SLUICE_RETURN_IF_ERROR(fs.Remove(path));
+    cut_off = cut_off || offset > end;
   }
+  // One that came back after a power cut would tell of records that others have replaced.
+  if (cut_off) SLUICE_RETURN_IF_ERROR(fs.SyncDirectory(options.directory));
   return newest;
 }
+
+// The snapshots at the bases that a walk comes by. Those that a crash left may be torn, and older
+// ones go with their segments: later truncations would find none.
+class BaseSnapshots {
+ public:
+  BaseSnapshots(const LogOptions& options, const Segments& segments, Offset from)
+      : options_(options), segments_(segments) {
+    while (next_ < segments_.size() && segments_[next_]->base_offset() <= from) ++next_;
+  }
+
+  // Everything below `offset` has been observed.
+  Status WriteUpTo(Offset offset, const ProducerState& producers) {
+    for (; next_ < segments_.size() && segments_[next_]->base_offset() <= offset; ++next_) {
+      const Status written = Write(segments_[next_]->base_offset(), producers);
+      // Without it the next load begins at an older one.
+      if (!written.ok() && written.code() != StatusCode::kDiskFull) return written;
+    }
+    return Status::Ok();
+  }
+
+ private:
+  Status Write(Offset base, const ProducerState& producers) {
+    FileSystem& fs = *options_.file_system;
+    const std::string path = options_.directory + "/" + OffsetFileName(base, kSnapshotSuffix);
+    const std::string temporary = path + std::string(kTempSuffix);
+    SLUICE_ASSIGN_OR_RETURN(const auto file, fs.Open(temporary, OpenMode::kCreateTruncate));
+    SLUICE_RETURN_IF_ERROR(file->WriteAt(0, producers.EncodeSnapshot()));
+    SLUICE_RETURN_IF_ERROR(file->Sync());
+    return fs.Rename(temporary, path);
+  }
+
+  const LogOptions& options_;
+  const Segments& segments_;
+  size_t next_ = 0;
+};
 
 // Where the index entries have to begin: `rebuild.from`, or the base of its segment when the index
 // there is damaged, which is then emptied.
@@ -92,9 +131,11 @@ Result<ProducerState> LoadProducers(const LogOptions& options, const Segments& s
   ProducerState producers = std::move(start.producers);
   const Offset upto = rebuild == nullptr ? Offset(INT64_MAX) : rebuild->upto;
   const Status far_enough = Status::OutOfRange("far enough");
+  BaseSnapshots snapshots(options, segments, start.offset);
   const Status walked = ForEachBatch(
       segments, start.offset, [&](const BatchHeader& batch, BatchScanner& scanner) -> Status {
         if (batch.base_offset >= upto) return far_enough;
+        SLUICE_RETURN_IF_ERROR(snapshots.WriteUpTo(batch.base_offset, producers));
         if (batch.base_offset < start.offset || !batch.has_producer()) return Status::Ok();
         std::optional<EndMarker> marker;
         if (batch.is_control()) {
@@ -109,7 +150,9 @@ Result<ProducerState> LoadProducers(const LogOptions& options, const Segments& s
             base, {completed->producer_id, completed->first_offset, completed->marker_offset,
                    completed->last_stable_offset});
       });
-  if (!walked.ok() && walked != far_enough) return walked;
+  if (walked == far_enough) return producers;
+  SLUICE_RETURN_IF_ERROR(walked);
+  SLUICE_RETURN_IF_ERROR(snapshots.WriteUpTo(segments.back()->end_offset(), producers));
   producers.RemoveExpired(options.clock->WallMs(), options.config.producer_id_expiration_ms);
   return producers;
 }
