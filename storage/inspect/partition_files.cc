@@ -9,7 +9,7 @@ namespace {
 
 // Of Kafka and of our controllers, in the directory of the metadata log.
 bool IsQuorumFile(std::string_view name) {
-  return name == "quorum-state" || name.ends_with(".checkpoint");
+  return name == "quorum-state" || name == ".lock" || name.ends_with(".checkpoint");
 }
 
 bool IsIndexName(std::string_view name, Offset& base) {

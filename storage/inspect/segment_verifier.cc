@@ -29,6 +29,17 @@ std::string TailRemedy(bool behind_recovery_point) {
 
 }  // namespace
 
+void LogPass::Gap(const std::string& file, std::optional<uint64_t> position, Offset next) {
+  // Behind damage it is the damage's consequence.
+  if (damaged || context->compacted || gaps++ > 0) return;
+  Fault(file, position,
+        "offsets " + Text(expected) + " to " + Text(next - 1) +
+            " are missing before this, and the log directory knows of no compaction of this "
+            "partition",
+        "bring the missing segment back, or restore the directory from another replica. If the "
+        "topic is compacted: sluice log verify --compacted");
+}
+
 SegmentVerifier::SegmentVerifier(LogPass& pass, const PartitionFiles& files, size_t index)
     : pass_(pass),
       files_(files),
@@ -120,11 +131,8 @@ void SegmentVerifier::CheckPlace(const BatchHeader& batch) {
   } else if (batch.last_offset - base_ > INT32_MAX) {
     BatchFault("a batch ends at offset " + Text(batch.last_offset) +
                ", too far above the segment's base for its indexes");
-  } else if (batch.base_offset > pass_.expected && pass_.any_batch && !pass_.damaged &&
-             !pass_.context->compacted) {
-    BatchFault("offsets " + Text(pass_.expected) + " to " + Text(batch.base_offset - 1) +
-               " are missing before this batch, and the log directory knows of no compaction of "
-               "this partition");
+  } else if (batch.base_offset > pass_.expected && pass_.any_batch) {
+    pass_.Gap(path_, walk_->position(), batch.base_offset);
   }
 }
 

@@ -27,6 +27,7 @@ struct LogPass {
   Offset expected;           // no batch may begin below it
   bool any_batch = false;    // one was read, so that a gap can be told
   bool damaged = false;      // some bytes of the log are lost: later gaps are its consequence
+  uint64_t gaps = 0;         // between offsets, where there should be none
   bool epochs_told = false;  // the epoch history's first fault was reported
   LeaderEpoch newest_epoch = kNoEpoch;
   std::optional<EpochCache> epochs;
@@ -39,6 +40,8 @@ struct LogPass {
              std::string remedy) const {
     (*report)({Finding::Kind::kFault, file, position, std::move(problem), std::move(remedy)});
   }
+  // Offsets from `expected` up to `next` are not there; only the first such place is told.
+  void Gap(const std::string& file, std::optional<uint64_t> position, Offset next);
   void Note(const std::string& file, std::optional<uint64_t> position, std::string problem,
             std::string remedy = "") const {
     (*report)({Finding::Kind::kNote, file, position, std::move(problem), std::move(remedy)});

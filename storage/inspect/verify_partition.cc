@@ -142,13 +142,8 @@ class PartitionVerifier {
                       std::to_string(pass_.expected.value() - 1) + ", into this one",
                   "one of the two files is not of this partition, or not of this time: restore the "
                   "directory from another replica");
-    } else if (pass_.expected < next_base && !pass_.damaged && !context_.compacted) {
-      pass_.Fault(next, std::nullopt,
-                  "offsets " + std::to_string(pass_.expected.value()) + " to " +
-                      std::to_string(next_base.value() - 1) +
-                      " are missing before this segment, and the log directory knows of no "
-                      "compaction of this partition",
-                  "bring the missing segment back, or restore the directory from another replica");
+    } else if (pass_.expected < next_base) {
+      pass_.Gap(next, std::nullopt, next_base);
     }
     pass_.expected = std::max(pass_.expected, next_base);
   }
@@ -158,6 +153,11 @@ class PartitionVerifier {
     summary.end = pass_.expected;
     summary.start = files_.segments.empty() ? Offset(0) : files_.segments.front();
     if (context_.log_start) summary.start = std::max(summary.start, *context_.log_start);
+    if (pass_.gaps > 1) {
+      pass_.Fault(files_.directory, std::nullopt,
+                  std::to_string(pass_.gaps - 1) + " more gaps between offsets",
+                  "so many speak for compaction: sluice log verify --compacted");
+    }
     // With damage in the log its end is not known.
     if (pass_.damaged || files_.segments.empty() || context_.live) return;
     CheckEpochsEnd();

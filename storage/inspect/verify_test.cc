@@ -58,7 +58,7 @@ TEST_F(VerifyTest, ALogOfAnyDamage) {
   Overwrite(log, 300, std::string(700, '\0'));
   ExpectFault(log + "@", "a whole batch follows at position");
   Write(log, "");
-  ExpectFault("/data/orders-0/", "are missing before this segment");
+  ExpectFault("/data/orders-0/", "are missing before this");
 }
 
 TEST_F(VerifyTest, LogsOfOtherPlaces) {
@@ -77,7 +77,7 @@ TEST_F(VerifyTest, ASegmentThatIsGone) {
   const std::string next = Path("orders-0", kLogSuffix, 2);
   const std::string index = Path("orders-0", kIndexSuffix, 1);
   ASSERT_TRUE(fs_.Remove(Path("orders-0", kLogSuffix, 1)).ok());
-  ExpectFault(next, "are missing before this segment");
+  ExpectFault(next, "are missing before this");
   ExpectFault(index, "without its .log");
   for (const Finding& finding : Verify("/data", {.compacted = true}))
     EXPECT_THAT(finding.problem, Not(HasSubstr("missing before")));
