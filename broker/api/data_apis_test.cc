@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "broker/testing/api_test_bed.h"
+#include "kafka/messages/delete_records.h"
 #include "kafka/messages/fetch.h"
 #include "kafka/messages/list_offsets.h"
 #include "kafka/messages/offset_for_leader_epoch.h"
@@ -338,6 +339,81 @@ TEST(OffsetForLeaderEpochTest, AsksTheReplicaManager) {
   EXPECT_EQ(bed.replicas.epochs_asked[0].asked, LeaderEpoch(3));
   EXPECT_EQ(response.topics[0].partitions[0].error_code, 0);
   EXPECT_EQ(response.topics[0].partitions[1].error_code, 3);
+}
+
+TEST(FetchTest, ReadCommittedIsPassedOnAndTheAbortedAreTold) {
+  ApiTestBed bed;
+  bed.AddTopic("orders", 1);
+  bed.replicas.on_fetch = [](const FetchEntry&) {
+    FetchEntryResult result;
+    result.high_watermark = Offset(9);
+    result.last_stable_offset = Offset(5);
+    result.aborted = {{ProducerId(7), Offset(1), Offset(3), Offset(5)}};
+    return result;
+  };
+  kafka::FetchRequest request;
+  request.max_bytes = 1000;
+  request.isolation_level = 1;
+  auto& topic = request.topics.emplace_back();
+  topic.topic = "orders";
+  topic.partitions.emplace_back().partition_max_bytes = 1000;
+  const auto response = bed.Call<kafka::FetchResponse>(request, 11);
+  EXPECT_TRUE(bed.replicas.fetched.back().read_committed);
+  const auto& partition = response.responses[0].partitions[0];
+  EXPECT_EQ(partition.last_stable_offset, 5);
+  ASSERT_TRUE(partition.aborted_transactions.has_value());
+  ASSERT_EQ(partition.aborted_transactions->size(), 1u);
+  EXPECT_EQ((*partition.aborted_transactions)[0].producer_id, 7);
+  EXPECT_EQ((*partition.aborted_transactions)[0].first_offset, 1);
+
+  kafka::ListOffsetsRequest list;
+  list.isolation_level = 1;
+  auto& listed = list.topics.emplace_back();
+  listed.name = "orders";
+  listed.partitions.emplace_back().timestamp = -1;
+  bed.Call<kafka::ListOffsetsResponse>(list, 7);
+  EXPECT_TRUE(bed.replicas.listed.back().read_committed);
+}
+
+TEST(DeleteRecordsTest, AnswersInTheOrderOfTheRequest) {
+  ApiTestBed bed;
+  const TopicId id = bed.AddTopic("orders", 2);
+  bed.AddTopic("__consumer_offsets", 1);
+  bed.replicas.on_delete = [](const DeleteRecordsEntry& entry) {
+    DeleteRecordsResult result;
+    result.low_watermark = entry.before;
+    if (entry.before == Offset(99)) result = {ErrorCode::kOffsetOutOfRange, Offset(-1)};
+    return result;
+  };
+  kafka::DeleteRecordsRequest request;
+  request.timeout_ms = 1500;
+  for (const char* name : {"orders", "__consumer_offsets", "missing"}) {
+    auto& topic = request.topics.emplace_back();
+    topic.name = name;
+    for (const int32_t partition : {0, 1, 2, -1}) {
+      auto& asked = topic.partitions.emplace_back();
+      asked.partition_index = partition;
+      asked.offset = partition == 1 ? 99 : 40 + partition;
+    }
+  }
+  for (const int16_t version : {0, 1, 2}) {
+    const auto response = bed.Call<kafka::DeleteRecordsResponse>(request, version);
+    ASSERT_EQ(response.topics.size(), 3u);
+    const auto& orders = response.topics[0].partitions;
+    ASSERT_EQ(orders.size(), 4u);
+    EXPECT_EQ(orders[0].error_code, 0);
+    EXPECT_EQ(orders[0].low_watermark, 40);
+    EXPECT_EQ(orders[1].error_code, 1);
+    EXPECT_EQ(orders[2].error_code, 3);
+    EXPECT_EQ(orders[2].low_watermark, -1);
+    EXPECT_EQ(orders[3].error_code, 3);
+    EXPECT_EQ(response.topics[1].partitions[0].error_code, 17);
+    EXPECT_EQ(response.topics[2].partitions[0].error_code, 3);
+  }
+  ASSERT_EQ(bed.replicas.deleted.size(), 3u);
+  EXPECT_EQ(bed.replicas.deleted[0].timeout_ms, 1500);
+  ASSERT_EQ(bed.replicas.deleted[0].entries.size(), 2u);
+  EXPECT_EQ(bed.replicas.deleted[0].entries[1].key, (PartitionKey{id, PartitionIndex(1)}));
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ namespace sluice::broker {
 
 namespace {
 
-constexpr std::array<const ApiHandler*, 15> kServed{
+constexpr std::array<const ApiHandler*, 16> kServed{
     &kProduceApi,
     &kFetchApi,
     &kListOffsetsApi,
@@ -21,6 +21,7 @@ constexpr std::array<const ApiHandler*, 15> kServed{
     &kApiVersionsApi,
     &kCreateTopicsApi,
     &kDeleteTopicsApi,
+    &kDeleteRecordsApi,
     &kInitProducerIdApi,
     &kOffsetForLeaderEpochApi,
     &kDescribeConfigsApi,

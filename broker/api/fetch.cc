@@ -28,6 +28,9 @@ using PartitionData = Response::PartitionData;
 constexpr int16_t kReplicaStateSince = 15;
 constexpr int16_t kLeaderHintsSince = 16;
 constexpr int8_t kReadCommitted = 1;
+// A client that would wait for longer just asks again; a request must not outlast by much one whose
+// network went away without a word.
+constexpr int32_t kWaitMsMax = 60'000;
 // Older clients do not know that a fetch may answer OFFSET_NOT_AVAILABLE (KIP-392).
 constexpr int16_t kOffsetNotAvailableSince = 11;
 
@@ -88,7 +91,8 @@ FetchRequestParams ParamsOf(const BrokerServices& services, const RequestContext
   // -2 is a debugging consumer; it reads as any other here.
   params.replica_id = replica >= 0 ? NodeId(replica) : kNoNode;
   if (has_state) params.replica_epoch = BrokerEpoch(request.replica_state.replica_epoch);
-  params.wait_ms_max = std::max(request.max_wait_ms, 0);
+  params.wait_ms_max = std::clamp(request.max_wait_ms, 0, kWaitMsMax);
+  params.client = &context.connection->parked;
   params.size_bytes_max = std::max(request.max_bytes, 0);
   if (replica < 0) {
     const int64_t allowed = services.config->values.GetInt("fetch.max.bytes");
@@ -104,8 +108,13 @@ void FillResult(FetchEntryResult& result, bool read_committed, PartitionData& ou
   out.high_watermark = result.high_watermark.value();
   out.last_stable_offset = result.last_stable_offset.value();
   out.log_start_offset = result.log_start_offset.value();
-  // Null tells that nobody looked for aborted transactions; without transactions a look finds none.
+  // Null tells that nobody looked for aborted transactions.
   if (!read_committed) out.aborted_transactions.reset();
+  for (const storage::AbortedTransaction& aborted : result.aborted) {
+    auto& told = out.aborted_transactions->emplace_back();
+    told.producer_id = aborted.producer_id.value();
+    told.first_offset = aborted.first_offset.value();
+  }
   out.records = result.records.empty() ? kafka::Records::View({})
                                        : kafka::Records::Files(std::move(result.records));
   if (result.diverging.has_value()) {

@@ -14,6 +14,7 @@ extern const ApiHandler kMetadataApi;                    // metadata.cc
 extern const ApiHandler kApiVersionsApi;                 // api_versions.cc
 extern const ApiHandler kCreateTopicsApi;                // create_topics.cc
 extern const ApiHandler kDeleteTopicsApi;                // delete_topics.cc
+extern const ApiHandler kDeleteRecordsApi;               // delete_records.cc
 extern const ApiHandler kInitProducerIdApi;              // init_producer_id.cc
 extern const ApiHandler kOffsetForLeaderEpochApi;        // offset_for_leader_epoch.cc
 extern const ApiHandler kDescribeConfigsApi;             // describe_configs.cc

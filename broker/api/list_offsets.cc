@@ -24,6 +24,7 @@ using Response = kafka::ListOffsetsResponse;
 using PartitionResponse = Response::ListOffsetsPartitionResponse;
 
 constexpr int16_t kLeaderEpochSince = 4;
+constexpr int8_t kReadCommitted = 1;
 
 // Whether a special timestamp means something in this version.
 bool TimestampServed(int64_t timestamp, int16_t version) {
@@ -93,7 +94,8 @@ void HandleListOffsets(BrokerServices& services, const RequestContext& context, 
       }
       entries.push_back({{topic->id, PartitionIndex(asked.partition_index)},
                          LeaderEpoch(asked.current_leader_epoch),
-                         asked.timestamp});
+                         asked.timestamp,
+                         request.isolation_level == kReadCommitted});
       places.emplace_back(t, response.topics[t].partitions.size() - 1);
     }
   }

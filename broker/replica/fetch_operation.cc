@@ -17,6 +17,8 @@ void FetchOperation::Start() {
   }
   Evaluate(false);
   if (finished()) return;
+  if (params_.client != nullptr) params_.client->Add(shared_from_this());
+  if (finished()) return;
   const EventLoop::TimerId timer =
       environment_.loop->RunAfter(params_.wait_ms_max, [weak = weak_from_this()] {
         if (const auto self = weak.lock()) self->Evaluate(true);
@@ -86,6 +88,7 @@ std::vector<FetchEntryResult> FetchOperation::ReadAll() {
     request.size_bytes_max = size_left;
     request.one_at_least = one_at_least;
     request.record_progress = first_read_;
+    request.read_committed = params_.read_committed && params_.replica_id == kNoNode;
     results[i] = targets_[i].partition->Read(request, marks_[i], effects);
     // The first partition that has something gives a whole batch, however large; from then on the
     // limits are hard (KIP-74).
@@ -128,6 +131,7 @@ void FetchOperation::Answer(std::vector<FetchEntryResult> results) {
   if (timer != 0) environment_.loop->Cancel(timer);
   // Partitions may hold this object for a while: let go of what it holds.
   targets_ = {};
+  marks_ = {};
   params_.entries = {};
   Done done = std::move(done_);
   done(std::move(results));

@@ -1,6 +1,7 @@
 #pragma once
 // FetchOperation: one fetch from its first read to its answer. While there is too little to send it
-// is parked at its partitions, which wake it when something changed; a timer ends the long poll.
+// is parked at its partitions, which wake it when something changed; a timer, or the client's going,
+// ends the long poll.
 // Kept alive by the partitions and whoever evaluates it.
 //
 // Thread rule: thread-safe; whoever wakes it evaluates it, one thread at a time. The answer is
@@ -17,6 +18,7 @@
 namespace sluice::broker {
 
 class FetchOperation final : public FetchWaiter,
+                             public ParkedRequest,
                              public std::enable_shared_from_this<FetchOperation> {
  public:
   using Done = std::function<void(std::vector<FetchEntryResult>)>;
@@ -40,6 +42,7 @@ class FetchOperation final : public FetchWaiter,
   void Start();
   void Wake() override { Evaluate(false); }
   void WakeSoon() override;
+  void Abandon() override { Evaluate(true); }
   bool finished() const override { return finished_.load(std::memory_order_acquire); }
 
  private:

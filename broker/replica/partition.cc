@@ -15,17 +15,54 @@ storage::LogConfig LogConfigOf(const metadata::TopicConfig& topic) {
   config.index_size_bytes_max = topic.segment_index_bytes;
   config.producer_id_expiration_ms = topic.producer_id_expiration_ms;
   config.cleanup_delete = topic.cleanup_delete;
+  config.cleanup_compact = topic.cleanup_compact;
+  config.min_cleanable_dirty_ratio = topic.min_cleanable_dirty_ratio;
+  config.min_compaction_lag_ms = topic.min_compaction_lag_ms;
+  config.max_compaction_lag_ms = topic.max_compaction_lag_ms;
+  config.delete_retention_ms = topic.delete_retention_ms;
+  // The active segment is not cleaned, so it must not stay active for longer than that.
+  if (topic.cleanup_compact && topic.max_compaction_lag_ms > 0)
+    config.segment_ms = std::min(config.segment_ms, topic.max_compaction_lag_ms);
   return config;
 }
 
-Partition::Partition(Identity identity, std::shared_ptr<storage::Log> log, std::string error,
-                     std::shared_ptr<const PartitionContext> context)
+Partition::Partition(Identity identity, Home home, std::shared_ptr<const PartitionContext> context)
     : identity_(std::move(identity)),
       context_(std::move(context)),
-      log_(std::move(log)),
-      error_(std::move(error)),
+      log_(std::move(home.log)),
+      directory_(std::move(home.directory)),
+      flusher_(home.flusher),
+      awaits_room_(home.awaits_room),
+      error_(std::move(home.error)),
       config_(std::make_shared<metadata::TopicConfig>()) {
   if (log_ != nullptr) high_watermark_ = log_->log_start_offset();
+}
+
+void Partition::Attach(Home home, Offset checkpointed) {
+  std::lock_guard lock(mutex_);
+  CHECK(log_ == nullptr && home.log != nullptr) << name().ToString();
+  log_ = std::move(home.log);
+  directory_ = std::move(home.directory);
+  flusher_ = home.flusher;
+  awaits_room_ = false;
+  error_.clear();
+  high_watermark_ = std::clamp(checkpointed, log_->log_start_offset(), log_->log_end_offset());
+  role_ = Role::kNone;
+}
+
+bool Partition::awaits_room() const {
+  std::lock_guard lock(mutex_);
+  return awaits_room_;
+}
+
+bool Partition::refuses_appends() const {
+  std::lock_guard lock(mutex_);
+  return DiskFull();
+}
+
+double Partition::disk_pressure() const {
+  std::lock_guard lock(mutex_);
+  return directory_ == nullptr ? 0 : directory_->pressure();
 }
 
 void Partition::RestoreHighWatermark(Offset checkpointed) {
@@ -87,10 +124,11 @@ void Partition::BecomeFollower(const metadata::PartitionImage& image, PartitionE
 
 void Partition::RoleChanged(PartitionEffects& effects) {
   ++role_version_;
-  for (Waiters* waiters : {&follower_waiters_, &consumer_waiters_}) {
-    std::move(waiters->begin(), waiters->end(), std::back_inserter(effects.woken));
-    waiters->clear();
-  }
+  FailDeletes(
+      usable() ? kafka::ErrorCode::kNotLeaderOrFollower : kafka::ErrorCode::kKafkaStorageError,
+      effects);
+  for (FetchWaiters* waiters : {&follower_waiters_, &consumer_waiters_})
+    waiters->TakeAll(effects.woken);
 }
 
 void Partition::FailWaiters(kafka::ErrorCode error, PartitionEffects& effects) {
@@ -127,10 +165,11 @@ void Partition::Retire(PartitionEffects& effects) {
 
 void Partition::ExpireWaiters(int64_t now_ms, PartitionEffects& effects) {
   std::lock_guard lock(mutex_);
+  ExpireDeletes(now_ms, effects);
   if (ack_waiters_.empty()) return;
   Acknowledge(effects);  // the lease may be valid again
   std::erase_if(ack_waiters_, [&](AckWaiter& waiter) {
-    if (waiter.deadline_ms > now_ms) return false;
+    if (waiter.deadline_ms > now_ms && !waiter.operation->abandoned()) return false;
     effects.acknowledgements.push_back(
         {std::move(waiter.operation), waiter.entry, kafka::ErrorCode::kRequestTimedOut});
     return true;
@@ -152,13 +191,25 @@ void Partition::ApplyRetention(PartitionEffects& effects) {
 void Partition::NoteStorage(const sluice::Status& status, PartitionEffects& effects) {
   if (status.ok() || !error_.empty()) return;
   if (status.code() != StatusCode::kIoError && status.code() != StatusCode::kCorruption) return;
-  error_ = status.message();
-  LOG(ERROR) << name().ToString() << ": the log has failed and is offline: " << error_;
+  LOG(ERROR) << name().ToString()
+             << ": the log has failed and is offline: " << status.message();
+  GoOffline(status.message(), effects);
+  // Damaged bytes are this log's alone; what a failed disk did to the others is unknown.
+  if (status.code() == StatusCode::kIoError)
+    effects.storage_failures.push_back({directory_, status});
+}
+
+void Partition::GoOffline(const std::string& why, PartitionEffects& effects) {
+  error_ = why;
   FailWaiters(kafka::ErrorCode::kKafkaStorageError, effects);
   CompleteFlushWaiters(effects);
   RoleChanged(effects);
-  // Damaged bytes are this log's alone; what a failed disk did to the others is unknown.
-  if (status.code() == StatusCode::kIoError) effects.storage_failures.push_back(status);
+}
+
+void Partition::DirectoryFailed(const StorageFailure& failure, PartitionEffects& effects) {
+  std::lock_guard lock(mutex_);
+  if (directory_ != failure.directory || !error_.empty()) return;
+  GoOffline("its log directory has failed: " + failure.status.message(), effects);
 }
 
 void Partition::NoteRead(const sluice::Status& status, PartitionEffects& effects) {
@@ -178,6 +229,8 @@ PartitionStatus Partition::Status() const {
   status.leader_epoch = leader_epoch_;
   status.high_watermark = high_watermark_;
   status.error = error_.empty() ? damage_ : error_;
+  status.disk_away = !error_.empty() &&
+                     (directory_ == nullptr || !directory_->online() || awaits_room_);
   if (log_ == nullptr) return status;
   status.log_start_offset = log_->log_start_offset();
   status.log_end_offset = log_->log_end_offset();
@@ -188,6 +241,11 @@ PartitionStatus Partition::Status() const {
 Offset Partition::high_watermark() const {
   std::lock_guard lock(mutex_);
   return high_watermark_;
+}
+
+Offset Partition::log_start_offset() const {
+  std::lock_guard lock(mutex_);
+  return log_ == nullptr ? Offset(0) : log_->log_start_offset();
 }
 
 bool Partition::is_leader() const {
@@ -209,7 +267,7 @@ void Partition::RequestFlush(PartitionEffects& effects) {
 
 void Partition::SubmitFlush() {
   const auto self = shared_from_this();
-  context_->flusher->Submit(
+  flusher_->Submit(
       this,
       [self] {
         std::lock_guard lock(self->mutex_);

@@ -1,8 +1,8 @@
 #pragma once
 // Partition: one replica on this broker: its log, its role, and as a leader the ISR, the high
 // watermark and who waits for it. partition.cc has roles and upkeep, partition_leader.cc appends,
-// ISR and high watermark, partition_read.cc reads and lookups, partition_follower.cc what a fetcher
-// does.
+// ISR and high watermark, partition_read.cc reads and lookups, partition_delete.cc deletions of
+// records, partition_follower.cc what a fetcher does.
 //
 // Invariants (CHECKed; numbers of the rules: reliability.md 3.1):
 //   1. The high watermark never moves back, except with a truncation below it that an unclean
@@ -31,6 +31,7 @@
 #include "broker/replica/replica_set.h"
 #include "metadata/image.h"
 #include "metadata/topic_config.h"
+#include "storage/compaction/compactor.h"
 #include "storage/log.h"
 
 namespace sluice::broker {
@@ -38,7 +39,8 @@ namespace sluice::broker {
 // What the log obeys of a topic's settings.
 storage::LogConfig LogConfigOf(const metadata::TopicConfig& topic);
 
-class Partition : public std::enable_shared_from_this<Partition> {
+class Partition final : public storage::CompactionTarget,
+                        public std::enable_shared_from_this<Partition> {
  public:
   enum class Role { kNone, kLeader, kFollower };
   using TopicConfigPtr = std::shared_ptr<const metadata::TopicConfig>;
@@ -47,12 +49,18 @@ class Partition : public std::enable_shared_from_this<Partition> {
     PartitionKey key;
     storage::TopicPartition name;
   };
-  // `log` is null when it could not be opened; `error` then says why.
-  Partition(Identity identity, std::shared_ptr<storage::Log> log, std::string error,
-            std::shared_ptr<const PartitionContext> context);
+  // Where the replica's records are.
+  struct Home {
+    std::shared_ptr<storage::Log> log;  // null when it could not be opened; `error` then says why
+    std::string error;
+    storage::DirectoryPtr directory;  // null when it was not placed, as the flusher
+    storage::Flusher* flusher = nullptr;
+    bool awaits_room = false;  // it could not be made for lack of room
+  };
+  Partition(Identity identity, Home home, std::shared_ptr<const PartitionContext> context);
 
   const PartitionKey& key() const { return identity_.key; }
-  const storage::TopicPartition& name() const { return identity_.name; }
+  const storage::TopicPartition& name() const override { return identity_.name; }
 
   // --- Roles and upkeep (partition.cc) ---
   // From the high-watermark checkpoint, before any role.
@@ -62,12 +70,22 @@ class Partition : public std::enable_shared_from_this<Partition> {
   TopicConfigPtr config() const;
   // The replica is no longer this broker's, or the broker stops: every waiter is answered.
   void Retire(PartitionEffects& effects);
+  // The log could be opened after all. The role is forgotten: the caller applies the image again.
+  void Attach(Home home, Offset checkpointed);
+  bool awaits_room() const;
+  // Its log directory has failed, if it is this one: the log is not touched any more.
+  void DirectoryFailed(const StorageFailure& failure, PartitionEffects& effects);
+  // No appends, whoever asks: the disk is full.
+  bool refuses_appends() const;
+  // How hard its disk's producers are to be slowed down, from 0 to 1.
+  double disk_pressure() const;
   // Regular look at timeouts and lag.
   void ExpireWaiters(int64_t now_ms, PartitionEffects& effects);
   void ShrinkIsr(PartitionEffects& effects);
   void ApplyRetention(PartitionEffects& effects);
   PartitionStatus Status() const;
   Offset high_watermark() const;
+  Offset log_start_offset() const;
   bool is_leader() const;
   struct FollowTarget {
     NodeId leader = kNoNode;  // kNoNode = nobody to fetch from
@@ -88,6 +106,15 @@ class Partition : public std::enable_shared_from_this<Partition> {
   // Fills the entry's result; with acks=all the operation waits for the high watermark where it
   // must.
   void Append(const AppendRequest& request, PartitionEffects& effects);
+  struct DeleteRequest {
+    Offset before;            // the log's new start; -1 = the high watermark
+    int64_t deadline_ms = 0;  // steady
+    std::shared_ptr<DeleteRecordsOperation> operation;
+    size_t entry = 0;
+  };
+  // Fills the entry's result; the operation waits for the followers' log starts where it must
+  // (partition_delete.cc).
+  void DeleteRecords(const DeleteRequest& request, PartitionEffects& effects);
   // The answer to a proposal. True when it should be sent again.
   enum class ProposalOutcome { kSettled, kRetry };
   ProposalOutcome OnProposalAnswer(const IsrProposal& proposal,
@@ -103,11 +130,14 @@ class Partition : public std::enable_shared_from_this<Partition> {
     size_t size_bytes_max = 0;
     bool one_at_least = false;
     bool record_progress = false;  // once for each request of a follower
+    bool read_committed = false;   // up to the last stable offset
   };
-  // What a read has seen, so that Watch can tell whether anything changed since.
+  // What a read has seen, so that Watch can tell whether anything changed since, and whether the
+  // fetch is parked still. One for each partition of a fetch, for all its life.
   struct ReadMark {
     Offset readable_end{-1};
     uint64_t role_version = 0;
+    uint64_t parked_round = 0;  // FetchWaiters'
   };
   FetchEntryResult Read(const ReadRequest& request, ReadMark& mark, PartitionEffects& effects);
   // Parks a fetch; false (and not parked) when something changed since `mark`. `nudge`: the
@@ -117,7 +147,7 @@ class Partition : public std::enable_shared_from_this<Partition> {
     bool nudge = false;
   };
   WatchResult Watch(const std::shared_ptr<FetchWaiter>& waiter, NodeId replica_id,
-                    const ReadMark& mark);
+                    ReadMark& mark);
   ListOffsetsResult FindOffset(const ListOffsetsEntry& entry, PartitionEffects& effects);
   EpochEndResult FindEpochEnd(const EpochEndEntry& entry) const;
 
@@ -148,6 +178,13 @@ class Partition : public std::enable_shared_from_this<Partition> {
   // Called by PartitionEffects.
   void SubmitFlush();
 
+  // --- Compaction, called by the cleaner's threads (partition_compact.cc) ---
+  bool WantsCompaction() const override;
+  std::optional<storage::CompactionSurvey> SurveyCompaction(
+      std::optional<Offset> cleaned_upto) override;
+  Result<storage::CompactionPlan> PlanCompaction(std::optional<Offset> cleaned_upto) override;
+  sluice::Status CommitCompaction(const storage::CleanedSegment& cleaned) override;
+
  private:
   struct AckWaiter {
     Offset last_offset;
@@ -159,16 +196,20 @@ class Partition : public std::enable_shared_from_this<Partition> {
     Offset upto;
     std::function<void()> done;
   };
-  using Waiters = std::vector<std::shared_ptr<FetchWaiter>>;
 
   // All below: mutex_ is held.
   bool usable() const { return log_ != nullptr && error_.empty(); }
+  bool MayCompact() const;
   void BecomeLeader(const metadata::PartitionImage& image, PartitionEffects& effects);
   void BecomeFollower(const metadata::PartitionImage& image, PartitionEffects& effects);
   void RoleChanged(PartitionEffects& effects);
   void FailWaiters(kafka::ErrorCode error, PartitionEffects& effects);
-  // After an operation that changes the log: any failure puts it offline, a failed disk all of the
-  // broker.
+  void GoOffline(const std::string& why, PartitionEffects& effects);
+  bool DiskFull() const {
+    return directory_ != nullptr && directory_->level() == storage::SpaceLevel::kFull;
+  }
+  // After an operation that changes the log: any failure puts it offline, a failed disk all of its
+  // directory.
   void NoteStorage(const sluice::Status& status, PartitionEffects& effects);
   // After one that only reads: damaged bytes refuse the reads that hit them, and nothing else.
   void NoteRead(const sluice::Status& status, PartitionEffects& effects);
@@ -185,6 +226,12 @@ class Partition : public std::enable_shared_from_this<Partition> {
   void SetHighWatermark(Offset offset, PartitionEffects& effects);
   void Acknowledge(PartitionEffects& effects);
   void AddAckWaiter(const AppendRequest& request, Offset last_offset);
+  Offset LowWatermark() const;
+  void CompleteDeletes(PartitionEffects& effects);
+  void EndDelete(DeleteRequest& waiter, kafka::ErrorCode error, PartitionEffects& effects);
+  void ExpireDeletes(int64_t now_ms, PartitionEffects& effects);
+  void FailDeletes(kafka::ErrorCode error, PartitionEffects& effects);
+  void NudgeFollowers(PartitionEffects& effects);
   void IsrCommitted(PartitionEffects& effects);
   void MaybeExpandIsr(const RemoteReplica& replica, PartitionEffects& effects);
   void Propose(std::vector<NodeId> isr, PartitionEffects& effects);
@@ -196,7 +243,10 @@ class Partition : public std::enable_shared_from_this<Partition> {
                                                       kafka::ErrorCode& error) const;
   void ReadLog(const ReadRequest& request, Offset readable_end, FetchEntryResult& result,
                PartitionEffects& effects);
+  void ReadAborted(const ReadRequest& request, FetchEntryResult& result, PartitionEffects& effects);
   LeaderEpoch EpochAt(Offset offset) const;
+  // The last stable offset; the high watermark, and an error, where it cannot be told.
+  Offset StableEnd(kafka::ErrorCode& error, PartitionEffects& effects);
   // Until the high watermark has passed the epoch's start it may be lower than what the last leader
   // told (KIP-207).
   bool Settled() const { return high_watermark_ >= epoch_start_; }
@@ -211,6 +261,9 @@ class Partition : public std::enable_shared_from_this<Partition> {
 
   mutable std::mutex mutex_;  // guards all below; order in docs/THREADS.md
   std::shared_ptr<storage::Log> log_;
+  storage::DirectoryPtr directory_;
+  storage::Flusher* flusher_;
+  bool awaits_room_;
   std::string error_;   // not empty: the log has failed and stays so
   std::string damage_;  // not empty: some of its bytes cannot be read; the others can
   TopicConfigPtr config_;
@@ -224,9 +277,10 @@ class Partition : public std::enable_shared_from_this<Partition> {
   ReplicaSet replicas_;
   bool flush_queued_ = false;          // submitted and not yet captured
   std::deque<AckWaiter> ack_waiters_;  // by last_offset
+  std::vector<DeleteRequest> delete_waiters_;
   std::vector<FlushWaiter> flush_waiters_;
-  Waiters follower_waiters_;  // woken by appends
-  Waiters consumer_waiters_;  // woken by the high watermark
+  FetchWaiters follower_waiters_;  // woken by appends
+  FetchWaiters consumer_waiters_;  // woken by the high watermark
 };
 
 }  // namespace sluice::broker

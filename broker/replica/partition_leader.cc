@@ -19,10 +19,11 @@ ReplicaSet::LagRule Partition::LagRuleNow() const {
 
 bool Partition::EligibleForIsr(const RemoteReplica& replica) const {
   const metadata::ImagePtr image = context_->metadata->Current();
-  const metadata::BrokerImage* broker = image->FindBroker(replica.id);
+  const metadata::PartitionImage* partition = image->FindPartition(key().topic_id, key().partition);
   // The epochs differ when the broker was restarted since that fetch: what it had then it may have
   // lost (rule 5).
-  return broker != nullptr && broker->active() && broker->epoch == replica.broker_epoch;
+  return partition != nullptr && metadata::ReplicaActive(*image, *partition, replica.id) &&
+         image->FindBroker(replica.id)->epoch == replica.broker_epoch;
 }
 
 ErrorCode Partition::CheckLeader(LeaderEpoch asked_epoch) const {
@@ -48,6 +49,13 @@ void Partition::Append(const AppendRequest& request, PartitionEffects& effects) 
                      " in-sync replicas, and " + std::to_string(MinIsr()) + " are demanded";
     return;
   }
+  if (DiskFull()) {
+    // Not done, and worth trying again: clients wait until there is room.
+    result.error = ErrorCode::kKafkaStorageError;
+    result.message = "the disk of " + directory_->path() + " is full: " +
+                     std::to_string(directory_->free_bytes()) + " bytes are free";
+    return;
+  }
   Result<storage::AppendOutcome> appended = log_->AppendAsLeader(request.batch, leader_epoch_);
   if (!appended.ok()) {
     NoteStorage(appended.status(), effects);
@@ -62,7 +70,10 @@ void Partition::Append(const AppendRequest& request, PartitionEffects& effects) 
     return;
   }
   result.base_offset = appended->info.first_offset;
-  if (!appended->info.duplicate) AfterAppend(effects);
+  if (!appended->info.duplicate) {
+    directory_->NoteWritten(request.batch.size());
+    AfterAppend(effects);
+  }
   // A resend is acknowledged by the same rule as the original: that one may still be on its way to
   // the followers.
   const Offset last_offset = appended->info.last_offset;
@@ -80,8 +91,7 @@ void Partition::AddAckWaiter(const AppendRequest& request, Offset last_offset) {
 }
 
 void Partition::AfterAppend(PartitionEffects& effects) {
-  std::move(follower_waiters_.begin(), follower_waiters_.end(), std::back_inserter(effects.woken));
-  follower_waiters_.clear();
+  follower_waiters_.TakeAll(effects.woken);
   if (config_->fsync) RequestFlush(effects);
   AdvanceHighWatermark(effects);
 }
@@ -103,8 +113,11 @@ void Partition::SetHighWatermark(Offset offset, PartitionEffects& effects) {
                                           << " above the log end " << log_->log_end_offset();
   if (offset == high_watermark_) return;
   high_watermark_ = offset;
-  std::move(consumer_waiters_.begin(), consumer_waiters_.end(), std::back_inserter(effects.woken));
-  consumer_waiters_.clear();
+  consumer_waiters_.TakeAll(effects.woken);
+  NudgeFollowers(effects);
+}
+
+void Partition::NudgeFollowers(PartitionEffects& effects) {
   for (const auto& waiter : follower_waiters_) {
     if (!waiter->finished() && waiter->TakeNudge()) effects.nudged.push_back(waiter);
   }

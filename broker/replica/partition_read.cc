@@ -23,13 +23,15 @@ FetchEntryResult Partition::Read(const ReadRequest& request, ReadMark& mark,
     return result;
   }
   const Offset end = log_->log_end_offset();
+  const Offset stable_end = follower ? high_watermark_ : StableEnd(result.error, effects);
   result.log_start_offset = log_->log_start_offset();
-  result.diverging = DivergenceOf(entry, result.error);
+  if (result.error == ErrorCode::kNone) result.diverging = DivergenceOf(entry, result.error);
   if (result.error == ErrorCode::kNone && !result.diverging.has_value()) {
     if (entry.fetch_offset < result.log_start_offset || entry.fetch_offset > end) {
       result.error = ErrorCode::kOffsetOutOfRange;
     } else {
-      ReadLog(request, follower ? end : high_watermark_, result, effects);
+      const Offset readable_end = request.read_committed ? stable_end : high_watermark_;
+      ReadLog(request, follower ? end : readable_end, result, effects);
       result.end_unknown = !follower && entry.fetch_offset >= high_watermark_ && !Settled();
       // Only a fetch that proved its history the same says how far the follower is (rule 3).
       if (follower && result.error == ErrorCode::kNone) RecordFollower(request, result, effects);
@@ -39,9 +41,10 @@ FetchEntryResult Partition::Read(const ReadRequest& request, ReadMark& mark,
   // session counted it as told, it would not be told again.
   if (!follower || (result.error == ErrorCode::kNone && !result.diverging.has_value())) {
     result.high_watermark = high_watermark_;
-    result.last_stable_offset = high_watermark_;
+    result.last_stable_offset = stable_end;
   }
-  mark = {follower ? end : high_watermark_, role_version_};
+  mark.readable_end = follower ? end : high_watermark_;
+  mark.role_version = role_version_;
   return result;
 }
 
@@ -79,6 +82,30 @@ void Partition::ReadLog(const ReadRequest& request, Offset readable_end, FetchEn
   }
   result.records = std::move(read->slices);
   result.size_bytes = read->size_bytes;
+  if (request.read_committed && result.size_bytes > 0) ReadAborted(request, result, effects);
+}
+
+void Partition::ReadAborted(const ReadRequest& request, FetchEntryResult& result,
+                            PartitionEffects& effects) {
+  auto aborted =
+      log_->AbortedInRead({request.entry->fetch_offset, high_watermark_}, result.size_bytes);
+  if (aborted.ok()) {
+    result.aborted = std::move(*aborted);
+    return;
+  }
+  // Without them the records of aborted transactions would pass for committed ones.
+  NoteRead(aborted.status(), effects);
+  result.records.clear();
+  result.size_bytes = 0;
+  result.error = ErrorCode::kKafkaStorageError;
+}
+
+Offset Partition::StableEnd(ErrorCode& error, PartitionEffects& effects) {
+  const Result<Offset> stable = log_->LastStableOffset(high_watermark_);
+  if (stable.ok()) return *stable;
+  NoteRead(stable.status(), effects);
+  error = ErrorCode::kKafkaStorageError;
+  return high_watermark_;
 }
 
 void Partition::RecordFollower(const ReadRequest& request, FetchEntryResult& result,
@@ -95,31 +122,35 @@ void Partition::RecordFollower(const ReadRequest& request, FetchEntryResult& res
       result.leader = HintLocked();
       return;
     }
+    remote.log_start_offset = request.entry->log_start_offset;
     MaybeExpandIsr(remote, effects);
     AdvanceHighWatermark(effects);
+    CompleteDeletes(effects);
   }
   // What finds no data at its first read parks, and has not been answered yet.
-  if (result.size_bytes > 0 || !request.record_progress)
-    remote.sent_high_watermark = high_watermark_;
+  if (result.size_bytes == 0 && request.record_progress) return;
+  remote.sent_high_watermark = high_watermark_;
+  remote.sent_log_start = log_->log_start_offset();
 }
 
 Partition::WatchResult Partition::Watch(const std::shared_ptr<FetchWaiter>& waiter,
-                                        NodeId replica_id, const ReadMark& mark) {
+                                        NodeId replica_id, ReadMark& mark) {
   std::lock_guard lock(mutex_);
   const bool follower = replica_id != kNoNode;
   const Offset readable_end = !follower         ? high_watermark_
                               : log_ == nullptr ? mark.readable_end
                                                 : log_->log_end_offset();
   if (role_version_ != mark.role_version || readable_end != mark.readable_end) return {};
-  Waiters& waiters = follower ? follower_waiters_ : consumer_waiters_;
-  // Fetches that another partition has answered stay registered until somebody comes by; they hold
-  // next to no memory.
-  std::erase_if(waiters, [](const auto& parked) { return parked->finished(); });
-  if (std::find(waiters.begin(), waiters.end(), waiter) == waiters.end()) waiters.push_back(waiter);
+  // Fetches that another partition has answered stay parked here for a while; they hold next to no
+  // memory.
+  (follower ? follower_waiters_ : consumer_waiters_).Add(waiter, mark.parked_round);
   WatchResult result{.parked = true};
   if (RemoteReplica* remote = follower ? replicas_.Find(replica_id) : nullptr; remote != nullptr) {
-    result.nudge = remote->sent_high_watermark != high_watermark_;
+    const Offset log_start = log_ == nullptr ? remote->sent_log_start : log_->log_start_offset();
+    result.nudge =
+        remote->sent_high_watermark != high_watermark_ || remote->sent_log_start != log_start;
     remote->sent_high_watermark = high_watermark_;
+    remote->sent_log_start = log_start;
   }
   return result;
 }
@@ -148,8 +179,11 @@ ListOffsetsResult Partition::FindOffset(const ListOffsetsEntry& entry, Partition
   std::lock_guard lock(mutex_);
   result.error = CheckLeader(entry.current_leader_epoch);
   if (result.error != ErrorCode::kNone) return result;
+  const Offset readable_end =
+      entry.read_committed ? StableEnd(result.error, effects) : high_watermark_;
+  if (result.error != ErrorCode::kNone) return result;
   if (entry.timestamp_ms == kLatest) {
-    result.found = {-1, high_watermark_, log_->latest_epoch()};
+    result.found = {-1, readable_end, log_->latest_epoch()};
     if (!Settled()) result = {ErrorCode::kOffsetNotAvailable, {}};
     return result;
   }
@@ -163,8 +197,8 @@ ListOffsetsResult Partition::FindOffset(const ListOffsetsEntry& entry, Partition
     return result;
   }
   const auto found = entry.timestamp_ms == kMaxTimestamp
-                         ? log_->MaxTimestamp(high_watermark_)
-                         : log_->FindTimestamp(entry.timestamp_ms, high_watermark_);
+                         ? log_->MaxTimestamp(readable_end)
+                         : log_->FindTimestamp(entry.timestamp_ms, readable_end);
   if (!found.ok()) {
     NoteRead(found.status(), effects);
     result.error = ErrorCode::kKafkaStorageError;

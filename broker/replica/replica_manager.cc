@@ -35,7 +35,11 @@ class ReplicaManagerHandle final : public ReplicaManager {
       const std::vector<EpochEndEntry>& entries) override {
     return impl_->OffsetsForLeaderEpoch(entries);
   }
+  void DeleteRecords(DeleteRecordsParams params, DeleteRecordsOperation::Done done) override {
+    impl_->DeleteRecords(std::move(params), std::move(done));
+  }
   std::vector<PartitionStatus> Status() const override { return impl_->Statuses(); }
+  storage::CompactorStats CompactionStats() const override { return impl_->CompactionStats(); }
   std::map<storage::TopicPartition, Offset> Stop() override { return impl_->Stop(); }
 
  private:
@@ -66,16 +70,17 @@ void ReplicaManagerImpl::Start() {
   context_ = std::make_shared<PartitionContext>();
   sender_ = std::make_shared<AlterPartitionSender>(*options_->state, *options_->controller,
                                                    *options_->loop, context_);
+  assigner_ = std::make_shared<DirectoryAssigner>(*options_->state, *options_->controller,
+                                                  *options_->loop);
   fetchers_ = std::make_shared<FetcherPool>(FetcherEnvironment{options_, context_});
   context_->clock = options_->clock;
   context_->state = options_->state;
   context_->metadata = options_->metadata;
-  context_->flusher = options_->flusher;
   context_->replica_lag_ms_max = options_->replica_lag_ms_max;
   context_->propose_isr = [sender = std::weak_ptr(sender_)](IsrProposal proposal) {
     if (const auto to = sender.lock()) to->Submit(std::move(proposal));
   };
-  context_->report_storage_failure = [weak](const Status& failure) {
+  context_->report_storage_failure = [weak](const StorageFailure& failure) {
     if (const auto self = weak.lock()) self->ReportStorageFailure(failure);
   };
   options_->metadata->AddListener(
@@ -87,15 +92,52 @@ void ReplicaManagerImpl::Start() {
         &ReplicaManagerImpl::CheckpointHighWatermarks);
   Every(background_loop_, options_->retention_check_interval_ms,
         &ReplicaManagerImpl::ApplyRetention);
+  Every(background_loop_, options_->space_check_interval_ms, &ReplicaManagerImpl::CheckSpace);
+  StartCompactor();
+}
+
+void ReplicaManagerImpl::StartCompactor() {
+  CompactionOptions& wanted = options_->compaction;
+  if (wanted.loops.empty()) return;
+  storage::CompactorOptions options;
+  options.loops = wanted.loops;
+  options.file_system = wanted.file_system;
+  options.targets = [weak = weak_from_this()] {
+    std::vector<std::shared_ptr<storage::CompactionTarget>> targets;
+    const auto self = weak.lock();
+    if (self == nullptr || self->stopped_) return targets;
+    const std::vector<PartitionPtr> all = self->AllPartitions();
+    targets.assign(all.begin(), all.end());
+    return targets;
+  };
+  options.cleaned_upto = [logs = options_->logs](const storage::TopicPartition& partition) {
+    return logs->CleanedUpto(partition);
+  };
+  options.set_cleaned_upto = [logs = options_->logs](const storage::TopicPartition& partition,
+                                                     Offset offset) {
+    return logs->SetCleanedUpto(partition, offset);
+  };
+  options.random = wanted.random.Fork();
+  options.dedupe_buffer_bytes = wanted.dedupe_buffer_bytes;
+  options.dedupe_load_factor = wanted.dedupe_load_factor;
+  options.io_bytes_per_second_max = wanted.io_bytes_per_second_max;
+  options.backoff_ms = wanted.backoff_ms;
+  compactor_ = storage::Compactor::Start(std::move(options));
+}
+
+storage::CompactorStats ReplicaManagerImpl::CompactionStats() const {
+  return compactor_ == nullptr ? storage::CompactorStats() : compactor_->stats();
 }
 
 std::map<storage::TopicPartition, Offset> ReplicaManagerImpl::Stop() {
   if (!stopped_.exchange(true)) {
+    if (compactor_ != nullptr) compactor_->Stop();
     PartitionEffects effects;
     for (const PartitionPtr& partition : AllPartitions()) partition->Retire(effects);
     effects.Run(*context_);
     fetchers_->Stop();
-    options_->flusher->Drain();
+    for (const storage::DirectoryPtr& directory : options_->logs->directories())
+      options_->flusher_of(*directory).Drain();
   }
   return HighWatermarks();
 }
@@ -143,27 +185,32 @@ std::map<storage::TopicPartition, Offset> ReplicaManagerImpl::HighWatermarks() c
   return offsets;
 }
 
+std::map<storage::TopicPartition, Offset> ReplicaManagerImpl::LogStarts() const {
+  std::map<storage::TopicPartition, Offset> offsets;
+  for (const PartitionPtr& partition : AllPartitions())
+    offsets[partition->name()] = partition->log_start_offset();
+  return offsets;
+}
+
 void ReplicaManagerImpl::CheckpointHighWatermarks() {
   std::map<storage::TopicPartition, Offset> offsets = HighWatermarks();
-  if (offsets == checkpointed_) return;
-  const Status written = options_->logs->WriteCheckpoints(offsets);
-  if (!written.ok()) {
-    LOG(ERROR) << "writing the checkpoints: " << written.ToString();
-    if (written.code() == StatusCode::kIoError) ReportStorageFailure(written);
-    return;
+  std::map<storage::TopicPartition, Offset> starts = LogStarts();
+  if (offsets == checkpointed_ && starts == checkpointed_starts_) return;
+  bool all_written = true;
+  for (const auto& [directory, failure] : options_->logs->WriteCheckpoints(offsets)) {
+    LOG(ERROR) << "writing the checkpoints: " << failure.ToString();
+    if (failure.code() == StatusCode::kIoError) ReportStorageFailure({directory, failure});
+    all_written = false;
   }
+  if (!all_written) return;
   checkpointed_ = std::move(offsets);
+  checkpointed_starts_ = std::move(starts);
 }
 
 void ReplicaManagerImpl::ApplyRetention() {
   PartitionEffects effects;
   for (const PartitionPtr& partition : AllPartitions()) partition->ApplyRetention(effects);
   effects.Run(*context_);
-}
-
-void ReplicaManagerImpl::ReportStorageFailure(const Status& failure) {
-  if (storage_failed_.exchange(true)) return;
-  if (options_->on_storage_failure) options_->on_storage_failure(failure);
 }
 
 std::vector<PartitionStatus> ReplicaManagerImpl::Statuses() const {

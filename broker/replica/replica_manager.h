@@ -16,14 +16,18 @@
 
 #include "base/config.h"
 #include "base/event_loop.h"
+#include "base/file_system.h"
+#include "base/random.h"
 #include "broker/broker_state.h"
 #include "broker/controller_client.h"
 #include "broker/metadata_cache.h"
+#include "broker/parked_requests.h"
 #include "broker/replica/peer_client.h"
 #include "kafka/error_code.h"
 #include "kafka/records.h"
+#include "storage/compaction/compactor.h"
 #include "storage/flusher.h"
-#include "storage/log_manager.h"
+#include "storage/log_directories.h"
 
 namespace sluice::broker {
 
@@ -53,6 +57,7 @@ struct ProduceRequestParams {
   int16_t api_version = 0;
   int32_t timeout_ms = 30000;
   std::vector<ProduceEntry> entries;
+  ParkedRequests* client = nullptr;  // told, before the call returns, when the request waits
 };
 struct ProduceEntryResult {
   kafka::ErrorCode error = kafka::ErrorCode::kNone;
@@ -79,7 +84,8 @@ struct FetchRequestParams {
   int32_t size_bytes_min = 0;
   int32_t size_bytes_max = 0;
   bool read_committed = false;
-  std::vector<FetchEntry> entries;  // in the order to serve them
+  std::vector<FetchEntry> entries;  // in the order to serve them, no partition twice
+  ParkedRequests* client = nullptr;  // told, before the call returns, when the request waits
 };
 struct FetchEntryResult {
   kafka::ErrorCode error = kafka::ErrorCode::kNone;
@@ -88,6 +94,8 @@ struct FetchEntryResult {
   Offset log_start_offset{-1};
   std::vector<FileSlice> records;
   size_t size_bytes = 0;
+  // Of a read_committed fetch: the aborted transactions that `records` may hold records of.
+  std::vector<storage::AbortedTransaction> aborted;
   std::optional<storage::EpochEndOffset> diverging;
   LeaderHint leader;
   // Nothing is readable at the offset, yet: this leader's high watermark may still be lower than
@@ -100,6 +108,7 @@ struct ListOffsetsEntry {
   LeaderEpoch current_leader_epoch = kNoEpoch;
   int64_t timestamp_ms = -1;  // >= 0, or Kafka's specials: -1 latest, -2 earliest, -3 max
                               // timestamp, -4 local earliest, -5 last tiered
+  bool read_committed = false;  // nothing above the last stable offset
 };
 struct ListOffsetsResult {
   kafka::ErrorCode error = kafka::ErrorCode::kNone;
@@ -116,6 +125,19 @@ struct EpochEndResult {
   storage::EpochEndOffset end;
 };
 
+struct DeleteRecordsEntry {
+  PartitionKey key;
+  Offset before{-1};  // the log's new start; -1 = the high watermark
+};
+struct DeleteRecordsParams {
+  int32_t timeout_ms = 0;
+  std::vector<DeleteRecordsEntry> entries;
+};
+struct DeleteRecordsResult {
+  kafka::ErrorCode error = kafka::ErrorCode::kNone;
+  Offset low_watermark{-1};  // the lowest log start among the live replicas; -1 = not known
+};
+
 // For metrics, `partition list` and health.
 struct PartitionStatus {
   storage::TopicPartition name;
@@ -127,13 +149,26 @@ struct PartitionStatus {
   Offset high_watermark;
   uint64_t size_bytes = 0;
   std::string error;  // empty unless offline or damaged
+  // It is offline for its directory's sake, or for want of room: nothing says that it is damaged.
+  bool disk_away = false;
+};
+
+// The cleaner of compacted topics.
+struct CompactionOptions {
+  std::vector<EventLoop*> loops;  // one for each of its threads; empty: nothing is compacted
+  FileSystem* file_system = nullptr;
+  Random random{0};
+  uint64_t dedupe_buffer_bytes = 134217728;
+  double dedupe_load_factor = 0.9;
+  double io_bytes_per_second_max = 1.7976931348623157e308;
+  int64_t backoff_ms = 15000;
 };
 
 struct ReplicaManagerOptions {
   BrokerState* state = nullptr;  // none of these is owned; all outlive the manager
   MetadataCache* metadata = nullptr;
-  storage::LogManager* logs = nullptr;
-  storage::Flusher* flusher = nullptr;
+  storage::LogDirectories* logs = nullptr;
+  std::function<storage::Flusher&(const storage::DirectoryState&)> flusher_of;
   ControllerClient* controller = nullptr;
   PeerConnector* peers = nullptr;
   EventLoop* loop = nullptr;  // timers, ISR upkeep, fetchers' logic
@@ -149,8 +184,12 @@ struct ReplicaManagerOptions {
   int32_t replica_fetch_response_bytes = 10485760;
   int64_t high_watermark_checkpoint_interval_ms = 5000;
   int64_t retention_check_interval_ms = 300000;  // log.retention.check.interval.ms
-  // Told once when the log directory has failed (a write or an fsync): the node should then stop.
-  // May run on any thread.
+  int64_t space_check_interval_ms = 500;
+  // The log directory whose failure is the node's, for the metadata is in it; empty = none.
+  std::string vital_directory;
+  CompactionOptions compaction;
+  // Told once when the vital directory or the last one has failed (a write or an fsync): the node
+  // should then stop. May run on any thread.
   std::function<void(const sluice::Status&)> on_storage_failure;
 };
 
@@ -174,8 +213,14 @@ class ReplicaManager {
   virtual std::vector<EpochEndResult> OffsetsForLeaderEpoch(
       const std::vector<EpochEndEntry>& entries) = 0;
 
+  // Moves the starts of logs that this broker leads; `done` comes when all live replicas have, or
+  // the time is up.
+  virtual void DeleteRecords(DeleteRecordsParams params,
+                             std::function<void(std::vector<DeleteRecordsResult>)> done) = 0;
+
   virtual std::vector<PartitionStatus> Status() const = 0;
-  // Clean stop: no more appends, all flushed; afterwards the caller closes the LogManager with
+  virtual storage::CompactorStats CompactionStats() const = 0;
+  // Clean stop: no more appends, all flushed; afterwards the caller closes the logs with
   // these high watermarks.
   virtual std::map<storage::TopicPartition, Offset> Stop() = 0;
 };

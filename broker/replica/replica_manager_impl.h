@@ -2,6 +2,7 @@
 // ReplicaManagerImpl: ReplicaManager behind a shared_ptr, so that tasks still posted when it goes
 // can tell. replica_manager.cc has its life and its timers, replica_manager_image.cc turns images
 // into replicas and roles, replica_manager_requests.cc serves the API.
+// replica_manager_disk.cc deals with disks that fail or fill up.
 //
 // Thread rule: as ReplicaManager. OnImage runs on the metadata loop only; partitions_ is written
 // there and by Stop.
@@ -9,10 +10,12 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <shared_mutex>
 #include <vector>
 
 #include "broker/replica/alter_partition_sender.h"
+#include "broker/replica/directory_assigner.h"
 #include "broker/replica/fetch_operation.h"
 #include "broker/replica/fetcher_pool.h"
 #include "broker/replica/partition.h"
@@ -29,12 +32,15 @@ class ReplicaManagerImpl : public std::enable_shared_from_this<ReplicaManagerImp
   void Fetch(FetchRequestParams params, FetchOperation::Done done);
   std::vector<ListOffsetsResult> ListOffsets(const std::vector<ListOffsetsEntry>& entries);
   std::vector<EpochEndResult> OffsetsForLeaderEpoch(const std::vector<EpochEndEntry>& entries);
+  void DeleteRecords(DeleteRecordsParams params, DeleteRecordsOperation::Done done);
   std::vector<PartitionStatus> Statuses() const;
+  storage::CompactorStats CompactionStats() const;
   std::map<storage::TopicPartition, Offset> Stop();
 
  private:
   using PartitionPtr = std::shared_ptr<Partition>;
   struct ImageChange {
+    bool first = false;  // since this process registered
     metadata::ImagePtr before;
     metadata::ImagePtr after;
     PartitionEffects effects;
@@ -49,8 +55,17 @@ class ReplicaManagerImpl : public std::enable_shared_from_this<ReplicaManagerImp
   void Upkeep();
   void CheckpointHighWatermarks();
   void ApplyRetention();
-  void ReportStorageFailure(const Status& failure);
+  void StartCompactor();
   std::map<storage::TopicPartition, Offset> HighWatermarks() const;
+  std::map<storage::TopicPartition, Offset> LogStarts() const;
+
+  // Disks.
+  void ReportStorageFailure(const StorageFailure& failure);
+  void CheckSpace();
+  void RetryUnopened();
+  bool TryOpen(const PartitionPtr& partition, PartitionEffects& effects);
+  int64_t DiskDelayMs(const ProduceRequestParams& params) const;
+  void AssignDirectory(const PartitionKey& key, const Uuid& assigned, const Uuid& actual);
 
   // Images.
   void OnImage(const metadata::ImagePtr& before, const metadata::ImagePtr& after);
@@ -74,12 +89,20 @@ class ReplicaManagerImpl : public std::enable_shared_from_this<ReplicaManagerImp
   EventLoop& background_loop_;
   std::shared_ptr<PartitionContext> context_;
   std::shared_ptr<AlterPartitionSender> sender_;
+  std::shared_ptr<DirectoryAssigner> assigner_;
   std::shared_ptr<FetcherPool> fetchers_;
+  std::unique_ptr<storage::Compactor> compactor_;  // null where nothing is compacted
   std::atomic<bool> stopped_{false};
   std::atomic<bool> storage_failed_{false};
-  bool registered_ = false;                                 // metadata loop only
-  int64_t next_shrink_ms_ = 0;                              // replica loop only
-  std::map<storage::TopicPartition, Offset> checkpointed_;  // background loop only
+  bool registered_ = false;     // metadata loop only
+  int64_t next_shrink_ms_ = 0;  // replica loop only
+  std::atomic<bool> disks_low_{false};
+  std::atomic<size_t> unopened_{0};  // replicas that may be opened when a disk has room again
+  // Taken before mutex_: a replica is opened or removed by one thread at a time.
+  std::mutex opening_mutex_;
+  // What the last checkpoints hold; background loop only.
+  std::map<storage::TopicPartition, Offset> checkpointed_;
+  std::map<storage::TopicPartition, Offset> checkpointed_starts_;
 
   mutable std::shared_mutex mutex_;  // guards all below
   std::map<PartitionKey, PartitionPtr> partitions_;

@@ -1,4 +1,4 @@
-// ReplicaManager: produce, fetch and lookups.
+// ReplicaManager: produce, fetch, lookups and deletions of records.
 #include <algorithm>
 
 #include "broker/replica/replica_manager_impl.h"
@@ -68,6 +68,11 @@ ErrorCode ReplicaManagerImpl::WhyUnknown(const PartitionKey& key, LeaderHint& hi
 }
 
 void ReplicaManagerImpl::Produce(ProduceRequestParams params, ProduceOperation::Done done) {
+  if (const int64_t delay_ms = DiskDelayMs(params); delay_ms > 0) {
+    done = [loop = options_->loop, delay_ms, done = std::move(done)](auto results) {
+      loop->RunAfter(delay_ms, [done, results = std::move(results)] { done(results); });
+    };
+  }
   const auto operation = std::make_shared<ProduceOperation>(params.entries.size(), std::move(done));
   const int64_t deadline_ms = options_->clock->SteadyMs() + params.timeout_ms;
   const bool acks_known = params.acks >= -1 && params.acks <= 1;
@@ -87,6 +92,7 @@ void ReplicaManagerImpl::Produce(ProduceRequestParams params, ProduceOperation::
   // flush covers it.
   effects.Run(*context_);
   operation->Start();
+  if (params.client != nullptr && !operation->finished()) params.client->Add(operation);
 }
 
 void ReplicaManagerImpl::AppendEntry(const ProduceRequestParams& params,
@@ -179,6 +185,29 @@ std::vector<EpochEndResult> ReplicaManagerImpl::OffsetsForLeaderEpoch(
     }
   }
   return results;
+}
+
+void ReplicaManagerImpl::DeleteRecords(DeleteRecordsParams params,
+                                       DeleteRecordsOperation::Done done) {
+  const auto operation =
+      std::make_shared<DeleteRecordsOperation>(params.entries.size(), std::move(done));
+  const int64_t deadline_ms = options_->clock->SteadyMs() + params.timeout_ms;
+  const bool may_lead = !stopped_ && options_->state->LeaseValid(*options_->clock);
+  PartitionEffects effects;
+  for (size_t i = 0; i < params.entries.size(); ++i) {
+    const DeleteRecordsEntry& entry = params.entries[i];
+    LeaderHint hint;
+    const PartitionPtr partition = Find(entry.key);
+    if (partition == nullptr) {
+      operation->result(i).error = WhyUnknown(entry.key, hint);
+    } else if (!may_lead) {
+      operation->result(i).error = ErrorCode::kNotLeaderOrFollower;
+    } else {
+      partition->DeleteRecords({entry.before, deadline_ms, operation, i}, effects);
+    }
+  }
+  effects.Run(*context_);
+  operation->Start();
 }
 
 }  // namespace sluice::broker

@@ -82,6 +82,14 @@ class ReplicaManagerTest : public ::testing::Test {
     EXPECT_TRUE(cluster_->RunUntil([&] { return answered; }));
     return results;
   }
+  DeleteRecordsResult DeleteBefore(int64_t offset, int32_t timeout_ms = 5000, NodeId at = kOne) {
+    std::optional<DeleteRecordsResult> result;
+    cluster_->replicas(at)->DeleteRecords(
+        {.timeout_ms = timeout_ms, .entries = {{Key(), Offset(offset)}}},
+        [&](std::vector<DeleteRecordsResult> results) { result = results[0]; });
+    EXPECT_TRUE(cluster_->RunUntil([&] { return result.has_value(); }));
+    return result.value_or(DeleteRecordsResult());
+  }
   FetchEntry Entry(int64_t offset, int32_t size_bytes_max = 1 << 20, int index = 0) const {
     return {.key = Key(index), .fetch_offset = Offset(offset), .size_bytes_max = size_bytes_max};
   }
@@ -359,6 +367,145 @@ TEST_F(ReplicaManagerTest, CompressionTypeSaysHowBatchesAreStored) {
   EXPECT_GT(stored(6), 1500u);
   EXPECT_EQ(Produce({{Key(), packed(3000)}}, -1)[0].error, ErrorCode::kMessageTooLarge);
   EXPECT_EQ(cluster_->StatusOf(kOne, Key())->log_end_offset, Offset(7));
+}
+
+// No client can begin a transaction here; a log that another broker of Kafka's kind wrote has them.
+class TransactionalLogTest : public ReplicaManagerTest {
+ protected:
+  enum class Kind { kData, kCommit, kAbort };
+
+  std::string Transactional(int64_t producer, Kind kind) {
+    kafka::RecordBatchOptions options;
+    options.producer_id = ProducerId(producer);
+    options.producer_epoch = 0;
+    options.is_transactional = true;
+    options.is_control = kind != Kind::kData;
+    kafka::RecordBatchBuilder builder(options);
+    ByteWriter key, value;
+    key.PutInt16(0);
+    key.PutInt16(kind == Kind::kCommit ? 1 : 0);
+    value.PutInt16(0);
+    value.PutInt32(0);
+    builder.Append({NowMs(), key.view(), value.view(), {}});
+    return *builder.Build();
+  }
+  // Writes into node one's log while that is down, and starts it.
+  void WriteBehindItsBack(const std::vector<std::pair<int64_t, Kind>>& batches) {
+    cluster_->RunFor(6000);
+    cluster_->Kill(kOne);
+    storage::LogOptions options;
+    options.directory = "/data/orders-0";
+    options.file_system = &cluster_->disk(kOne);
+    options.clock = &cluster_->scheduler().clock();
+    auto log = storage::Log::Open(std::move(options));
+    ASSERT_TRUE(log.ok()) << log.status().ToString();
+    for (const auto& [producer, kind] : batches) {
+      ASSERT_TRUE((*log)->AppendAsLeader(Transactional(producer, kind), LeaderEpoch(0)).ok());
+    }
+    ASSERT_TRUE((*log)->Close().ok());
+    log->reset();
+    cluster_->Start(kOne);
+    ASSERT_TRUE(cluster_->RunUntil([&] {
+      const auto status = cluster_->StatusOf(kOne, Key());
+      return status.has_value() && status->is_leader &&
+             status->high_watermark == status->log_end_offset;
+    }));
+  }
+  FetchEntryResult FetchCommitted(int64_t offset) {
+    return Fetch(
+        {.size_bytes_max = 1 << 20, .read_committed = true, .entries = {Entry(offset)}})[0];
+  }
+};
+
+TEST_F(TransactionalLogTest, ReadCommittedEndsAtTheLastStableOffsetAndNamesTheAborted) {
+  Build({.replicas = {kOne}});
+  ProduceOne({}, -1);
+  WriteBehindItsBack({{7, Kind::kData},
+                      {8, Kind::kData},
+                      {7, Kind::kAbort},  // at 3
+                      {9, Kind::kData},   // at 4, open
+                      {8, Kind::kCommit},
+                      {8, Kind::kData}});
+  const FetchEntryResult all = Fetch({.size_bytes_max = 1 << 20, .entries = {Entry(0)}})[0];
+  EXPECT_EQ(all.high_watermark, Offset(7));
+  EXPECT_EQ(all.last_stable_offset, Offset(4));
+  EXPECT_TRUE(all.aborted.empty());
+  const FetchEntryResult committed = FetchCommitted(0);
+  EXPECT_EQ(committed.last_stable_offset, Offset(4));
+  EXPECT_LT(committed.size_bytes, all.size_bytes);
+  ASSERT_EQ(committed.aborted.size(), 1u);
+  EXPECT_EQ(committed.aborted[0].producer_id, ProducerId(7));
+  EXPECT_EQ(committed.aborted[0].first_offset, Offset(1));
+  EXPECT_EQ(FetchCommitted(4).size_bytes, 0u);
+  EXPECT_EQ(FetchCommitted(4).error, ErrorCode::kNone);
+
+  const auto latest = [&](bool read_committed) {
+    ListOffsetsEntry entry{.key = Key(), .timestamp_ms = -1, .read_committed = read_committed};
+    return cluster_->replicas(kOne)->ListOffsets({entry})[0].found.offset;
+  };
+  EXPECT_EQ(latest(false), Offset(7));
+  EXPECT_EQ(latest(true), Offset(4));
+  ListOffsetsEntry by_time{.key = Key(), .timestamp_ms = 0, .read_committed = true};
+  EXPECT_EQ(cluster_->replicas(kOne)->ListOffsets({by_time})[0].found.offset, Offset(0));
+}
+
+TEST_F(TransactionalLogTest, DeletingBelowAnOpenTransactionFreesTheStableEnd) {
+  Build({.replicas = {kOne}});
+  WriteBehindItsBack({{7, Kind::kData}, {8, Kind::kData}, {8, Kind::kCommit}});
+  EXPECT_EQ(FetchCommitted(0).last_stable_offset, Offset(0));
+  EXPECT_EQ(DeleteBefore(2).error, ErrorCode::kNone);
+  EXPECT_EQ(FetchCommitted(2).last_stable_offset, Offset(2));
+}
+
+TEST_F(ReplicaManagerTest, DeletedRecordsAreGoneOnEveryLiveReplicaBeforeTheAnswer) {
+  Build({.min_isr = 2}, 2);
+  for (int i = 0; i < 10; ++i) ProduceOne({}, -1);
+  const auto done = DeleteBefore(4);
+  ASSERT_EQ(done.error, ErrorCode::kNone);
+  EXPECT_EQ(done.low_watermark, Offset(4));
+  EXPECT_EQ(cluster_->StatusOf(kTwo, Key())->log_start_offset, Offset(4));
+  EXPECT_EQ(Fetch({.size_bytes_max = 1000, .entries = {Entry(3)}})[0].error,
+            ErrorCode::kOffsetOutOfRange);
+  EXPECT_EQ(Fetch({.size_bytes_max = 1000, .entries = {Entry(4)}})[0].error, ErrorCode::kNone);
+  // A start that is already there stays, and -1 is the high watermark.
+  EXPECT_EQ(DeleteBefore(2).low_watermark, Offset(4));
+  EXPECT_EQ(DeleteBefore(11).error, ErrorCode::kOffsetOutOfRange);
+  EXPECT_EQ(DeleteBefore(-2).error, ErrorCode::kOffsetOutOfRange);
+  EXPECT_EQ(DeleteBefore(-1).low_watermark, Offset(10));
+  EXPECT_EQ(ProduceOne({}, -1).base_offset, Offset(10));
+  // It outlives a kill: the next checkpoint holds it, though no high watermark moved.
+  cluster_->RunFor(6000);
+  EXPECT_EQ(DeleteBefore(11).low_watermark, Offset(11));
+  cluster_->RunFor(6000);
+  cluster_->Kill(kTwo);
+  cluster_->Start(kTwo);
+  ASSERT_TRUE(cluster_->RunUntil([&] { return cluster_->StatusOf(kTwo, Key()).has_value(); }));
+  EXPECT_EQ(cluster_->StatusOf(kTwo, Key())->log_start_offset, Offset(11));
+}
+
+TEST_F(ReplicaManagerTest, ADeletionWaitsForAReplicaUntilItsTimeOrUntilThatIsFenced) {
+  Build({.min_isr = 1}, 2);
+  for (int i = 0; i < 3; ++i) ProduceOne({}, -1);
+  cluster_->set_auto_fence(false);
+  cluster_->Cut(kOne, kTwo);
+  const auto late = DeleteBefore(2, 300);
+  EXPECT_EQ(late.error, ErrorCode::kRequestTimedOut);
+  EXPECT_EQ(late.low_watermark, Offset(0));
+  EXPECT_EQ(cluster_->StatusOf(kOne, Key())->log_start_offset, Offset(2));
+  cluster_->set_auto_fence(true);
+  cluster_->Kill(kTwo);
+  const auto alone = DeleteBefore(3, 10000);
+  EXPECT_EQ(alone.error, ErrorCode::kNone);
+  EXPECT_EQ(alone.low_watermark, Offset(3));
+}
+
+TEST_F(ReplicaManagerTest, DeletionsAreRefusedWhereTheyMakeNoSense) {
+  Build({.replicas = {kOne}, .configs = {{"cleanup.policy", "compact"}}}, 2);
+  EXPECT_EQ(DeleteBefore(-1).error, ErrorCode::kPolicyViolation);
+  cluster_->controller().SetTopicConfig("orders", "cleanup.policy", "compact,delete");
+  cluster_->RunFor(10);
+  EXPECT_EQ(DeleteBefore(-1).error, ErrorCode::kNone);
+  EXPECT_EQ(DeleteBefore(0, 1000, kTwo).error, ErrorCode::kNotLeaderOrFollower);
 }
 
 TEST_F(ReplicaManagerTest, StoppedItTakesNothingAndAnswersWhoWaits) {

@@ -29,7 +29,10 @@ struct RemoteReplica {
       -1;  // when it last had all that the leader had; -1 = never in this epoch
   int64_t last_fetch_ms = -1;
   Offset leader_end_at_last_fetch{-1};
-  Offset sent_high_watermark{-1};  // in the last answer to it
+  Offset log_start_offset{-1};  // as it said in its last fetch
+  // In the last answer to it.
+  Offset sent_high_watermark{-1};
+  Offset sent_log_start{-1};
 
   bool fetched_in_epoch() const { return log_end_offset >= Offset(0); }
 };
@@ -57,6 +60,7 @@ class ReplicaSet {
   // Null when `id` is no other replica of this partition.
   RemoteReplica* Find(NodeId id);
   const RemoteReplica* Find(NodeId id) const;
+  const std::vector<RemoteReplica>& remotes() const { return remotes_; }
 
   // A fetch at `offset` while the leader's log ends at `leader_end` (rule 3: the caller has refused
   // diverging fetches). False when it comes from an earlier life of that broker and was ignored.

@@ -46,6 +46,15 @@ std::vector<EpochEndResult> ScriptedReplicaManager::OffsetsForLeaderEpoch(
   return std::vector<EpochEndResult>(entries.size());
 }
 
+void ScriptedReplicaManager::DeleteRecords(
+    DeleteRecordsParams params, std::function<void(std::vector<DeleteRecordsResult>)> done) {
+  std::vector<DeleteRecordsResult> results;
+  for (const DeleteRecordsEntry& entry : params.entries)
+    results.push_back(on_delete ? on_delete(entry) : DeleteRecordsResult());
+  deleted.push_back(std::move(params));
+  done(std::move(results));
+}
+
 ApiTestBed::ApiTestBed() {
   state.node_id = NodeId(1);
   state.cluster_id = "test-cluster";

@@ -35,6 +35,8 @@ class ScriptedReplicaManager final : public ReplicaManager {
   std::function<ProduceEntryResult(const ProduceEntry&)> on_produce;
   std::function<FetchEntryResult(const FetchEntry&)> on_fetch;
   std::function<ListOffsetsResult(const ListOffsetsEntry&)> on_list;
+  std::vector<DeleteRecordsParams> deleted;
+  std::function<DeleteRecordsResult(const DeleteRecordsEntry&)> on_delete;
   bool hold_fetches = false;  // answers wait for ReleaseFetches
 
   void Produce(ProduceRequestParams params,
@@ -44,6 +46,9 @@ class ScriptedReplicaManager final : public ReplicaManager {
   std::vector<ListOffsetsResult> ListOffsets(const std::vector<ListOffsetsEntry>& entries) override;
   std::vector<EpochEndResult> OffsetsForLeaderEpoch(
       const std::vector<EpochEndEntry>& entries) override;
+  void DeleteRecords(DeleteRecordsParams params,
+                     std::function<void(std::vector<DeleteRecordsResult>)> done) override;
+  storage::CompactorStats CompactionStats() const override { return {}; }
   std::vector<PartitionStatus> Status() const override { return {}; }
   std::map<storage::TopicPartition, Offset> Stop() override { return {}; }
   void ReleaseFetches();
@@ -76,6 +81,8 @@ class ScriptedController final : public ControllerClient {
                       Done<controller::RegisterBrokerResponse>) override {}
   void Heartbeat(controller::HeartbeatRequest, int64_t,
                  Done<controller::HeartbeatResponse>) override {}
+  void AssignReplicasToDirs(controller::AssignReplicasToDirsRequest, int64_t,
+                            Done<controller::AssignReplicasToDirsResponse>) override {}
   void AlterPartition(controller::AlterPartitionRequest, int64_t,
                       Done<controller::AlterPartitionResponse>) override {}
   void DescribeQuorum(controller::DescribeQuorumRequest, int64_t,

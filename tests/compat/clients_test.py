@@ -62,7 +62,8 @@ class ClientsTest(unittest.TestCase):
     def test_broker_api_versions(self):
         text = foreign.kafka_tool('org.apache.kafka.tools.BrokerApiVersionsCommand', '--bootstrap-server', self.bootstrap).stdout
         self.assertEqual(text.count('(id: '), 3, text)
-        for api in ('Produce(0): 0 to 13', 'Fetch(1): 4 to 18', 'Metadata(3): 0 to 13', 'DescribeTopicPartitions(75): 0'):
+        for api in ('Produce(0): 0 to 13', 'Fetch(1): 4 to 18', 'Metadata(3): 0 to 13', 'DeleteRecords(21): 0 to 2',
+                    'DescribeTopicPartitions(75): 0'):
             self.assertIn(api, text)
         self.assertNotIn('UNKNOWN', text)
 

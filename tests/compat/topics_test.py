@@ -3,6 +3,7 @@ import json
 import pathlib
 import re
 import sys
+import tempfile
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
@@ -70,6 +71,29 @@ class TopicsTest(unittest.TestCase):
         self.assertEqual(self.topic_command('--list').stdout.split(), [])
         self.assertEqual(self.call('ListTopics', {}), {})
         self.assertEqual(self.cluster.admin('topic', 'list')['topics'], [])
+
+    def test_delete_records_moves_the_starts_of_logs_on_every_replica(self):
+        self.cluster.create_topic('trimmed', 2)
+        for partition in (0, 1):
+            run('kcat', '-P', '-b', self.cluster.bootstrap(), '-t', 'trimmed', '-p', str(partition), '-X', 'acks=all', stdin=''.join(f'{n}\n' for n in range(50)))
+        wanted = {'version': 1, 'partitions': [{'topic': 'trimmed', 'partition': 0, 'offset': 20}, {'topic': 'trimmed', 'partition': 1, 'offset': -1}]}
+        with tempfile.NamedTemporaryFile('w', suffix='.json') as file:
+            json.dump(wanted, file)
+            file.flush()
+            text = foreign.kafka_tool('org.apache.kafka.tools.DeleteRecordsCommand', '--bootstrap-server', self.cluster.bootstrap(),
+                                      '--offset-json-file', file.name).stdout
+        self.assertRegex(text, r'partition: trimmed-0\s+low_watermark: 20')
+        self.assertRegex(text, r'partition: trimmed-1\s+low_watermark: 50')
+        lines = self.cluster.read_all('trimmed', '%p %o\n').split()
+        self.assertEqual([int(o) for o in lines[1::2]], list(range(20, 50)))
+        wanted['partitions'][0]['offset'] = 51
+        with tempfile.NamedTemporaryFile('w', suffix='.json') as file:
+            json.dump(wanted, file)
+            file.flush()
+            refused = foreign.kafka_tool('org.apache.kafka.tools.DeleteRecordsCommand', '--bootstrap-server', self.cluster.bootstrap(),
+                                         '--offset-json-file', file.name, check=False)
+        self.assertIn('not within the range', refused.stdout + refused.stderr)
+        self.topic_command('--delete', '--topic', 'trimmed')
 
     def test_grpcurl_lists_and_describes_the_service(self):
         address = self.cluster.addresses[1]['grpc']
