@@ -30,7 +30,15 @@ struct LocalPartition {
   Offset log_end_offset;
   Offset high_watermark;
   uint64_t size_bytes = 0;
-  bool offline = false;
+  bool offline = false;  // its log is damaged
+};
+
+// One of the node's log directories.
+struct LocalDirectory {
+  enum class Standing { kOnline, kLow, kFull, kOffline };
+  std::string path;
+  Standing standing = Standing::kOnline;
+  uint64_t free_bytes = 0;
 };
 
 // The quorum as this node's own controller sees it.
@@ -64,6 +72,7 @@ class Backend {
                            std::function<void(bool applied)> done) = 0;
   virtual Readiness Ready() const = 0;
   virtual std::vector<LocalPartition> Partitions() const = 0;
+  virtual std::vector<LocalDirectory> Directories() const = 0;
   virtual std::optional<LocalController> Controller() const = 0;  // nullopt on a node that is none
 
   // To the active controller, wherever it is; kTimeout when there is none in time.

@@ -217,7 +217,9 @@ void Handlers::ClusterHealth(ClusterHealthRequest, int64_t timeout_ms,
                              Done<ClusterHealthResponse> done) {
   WithQuorum(timeout_ms, [this, done](const QuorumAnswer* quorum) {
     done(EvaluateHealth(*backend_.Image(), quorum,
-                        {.node_id = backend_.node_id(), .partitions = backend_.Partitions()}));
+                        {.node_id = backend_.node_id(),
+                         .partitions = backend_.Partitions(),
+                         .directories = backend_.Directories()}));
   });
 }
 

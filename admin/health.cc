@@ -134,6 +134,32 @@ void AddOfflineReplicas(const Counts& counts, const LocalReplicas& local,
              "directory and start it");
 }
 
+void AddDirectoryProblems(const LocalReplicas& local, ClusterHealthResponse* response) {
+  for (const LocalDirectory& directory : local.directories) {
+    const std::string name = "log directory " + directory.path + " of node " +
+                             std::to_string(local.node_id.value());
+    const std::string has = name + " has only " + std::to_string(directory.free_bytes >> 20) +
+                            " MiB free: ";
+    switch (directory.standing) {
+      case LocalDirectory::Standing::kOnline: break;
+      case LocalDirectory::Standing::kLow:
+        AddProblem(response, has + "producers are slowed down",
+                   "give it room, or shorten the retention of the topics in it");
+        break;
+      case LocalDirectory::Standing::kFull:
+        AddProblem(response, has + "nothing is written to it",
+                   "give it room, or shorten the retention of the topics in it; no restart is "
+                   "needed");
+        break;
+      case LocalDirectory::Standing::kOffline:
+        AddProblem(response, name + " is offline, with the replicas in it",
+                   "mend or replace the disk, then restart the node; or take the directory out of "
+                   "log.dirs to have the replicas made anew elsewhere");
+        break;
+    }
+  }
+}
+
 std::string Summary(const Counts& counts, bool healthy, bool controller_active) {
   if (healthy) {
     return Plural(counts.brokers, "broker") + " in service, " +
@@ -173,6 +199,7 @@ ClusterHealthResponse EvaluateHealth(const metadata::Image& image, const QuorumA
   }
   AddDataProblems(counts, &response);
   AddOfflineReplicas(counts, local, &response);
+  AddDirectoryProblems(local, &response);
   if (counts.brokers == 0) AddProblem(&response, "no broker has registered", "start a broker");
 
   response.set_healthy(response.problems().empty());

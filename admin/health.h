@@ -19,6 +19,7 @@ inline constexpr int64_t kVoterSilenceMsMax = 2000;
 struct LocalReplicas {
   NodeId node_id;
   std::vector<LocalPartition> partitions;
+  std::vector<LocalDirectory> directories;
 };
 
 // `quorum` is null when no active controller answered: the image then tells how things were.

@@ -31,6 +31,10 @@ std::vector<LocalPartition> NodeBackend::Partitions() const {
   return options_.partitions ? options_.partitions() : std::vector<LocalPartition>();
 }
 
+std::vector<LocalDirectory> NodeBackend::Directories() const {
+  return options_.directories ? options_.directories() : std::vector<LocalDirectory>();
+}
+
 std::optional<LocalController> NodeBackend::Controller() const {
   return options_.controller ? options_.controller() : std::nullopt;
 }

@@ -28,7 +28,8 @@ struct NodeBackendOptions {
   std::function<metadata::ImagePtr()> image;
   std::function<void(LogIndex, std::function<void()>)> when_applied;
   std::function<Readiness()> ready;
-  std::function<std::vector<LocalPartition>()> partitions;  // empty on a node without a broker
+  std::function<std::vector<LocalPartition>()> partitions;   // empty on a node without a broker
+  std::function<std::vector<LocalDirectory>()> directories;  // likewise
   std::function<std::optional<LocalController>()>
       controller;  // empty on a node without a controller
 };
@@ -44,6 +45,7 @@ class NodeBackend final : public Backend {
   void WhenApplied(LogIndex index, int64_t timeout_ms, std::function<void(bool)> done) override;
   Readiness Ready() const override { return options_.ready(); }
   std::vector<LocalPartition> Partitions() const override;
+  std::vector<LocalDirectory> Directories() const override;
   std::optional<LocalController> Controller() const override;
 
   void CreateTopics(controller::CreateTopicsRequest request, int64_t timeout_ms,

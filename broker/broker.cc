@@ -1,9 +1,11 @@
 #include "broker/broker.h"
 
+#include <algorithm>
 #include <future>
 #include <optional>
 #include <utility>
 
+#include "base/thread_priority.h"
 #include "base/version.h"
 #include "broker/api/dispatch.h"
 #include "broker/api/fetch_session.h"
@@ -85,22 +87,36 @@ Status Broker::StartParts() {
           .api = api_metrics_,
           .net = net_metrics_,
           .session_evictions = [this] { return fetch_sessions_->evictions(); },
-          .metadata_resyncs =
-              [this] { return static_cast<uint64_t>(metadata_client_->resyncs()); }});
+          .metadata_resyncs = [this] { return static_cast<uint64_t>(metadata_client_->resyncs()); },
+          .directories = logs_->directories(),
+          .compaction = [this] { return replicas_->CompactionStats(); }});
   return Status::Ok();
 }
 
 Status Broker::OpenStorage() {
   const std::string& directory = config_.log_directory;
-  SLUICE_ASSIGN_OR_RETURN(
-      logs_, storage::LogManager::Open(
-                 {.directory = directory,
-                  .file_system = options_.file_system,
-                  .clock = options_.clock,
-                  .recovery_threads =
-                      static_cast<int>(config_.values.GetInt("num.recovery.threads.per.data.dir")),
-                  .host_restarted = HostRestarted(*options_.file_system, directory)}));
-  KeepBootId(*options_.file_system, directory);
+  FileSystem& fs = *options_.file_system;
+  storage::LogDirectoriesOptions options;
+  options.directories = config_.log_directories;
+  options.file_system = &fs;
+  options.clock = options_.clock;
+  options.random = &options_.random;
+  options.recovery_threads =
+      static_cast<int>(config_.values.GetInt("num.recovery.threads.per.data.dir"));
+  options.logs_to_recover = &logs_to_recover_;
+  recovery_metrics_ = std::make_unique<MetricsGroup>(*options_.metrics);
+  recovery_metrics_->AddCallbackGauge("kafka_log_logmanager_remaininglogstorecover",
+                                      "Logs that this start has still to open.",
+                                      [this] { return double(logs_to_recover_); });
+  options.host_restarted = [&fs](const std::string& path) { return HostRestarted(fs, path); };
+  options.marks = {.soft_bytes = config_.values.GetInt("disk.free.soft.bytes"),
+                   .hard_bytes = config_.values.GetInt("disk.free.hard.bytes")};
+  SLUICE_ASSIGN_OR_RETURN(logs_, storage::LogDirectories::Open(std::move(options)));
+  for (const storage::DirectoryPtr& opened : logs_->directories()) {
+    if (opened->online()) KeepBootId(fs, opened->path());
+    flushers_[opened->path()] =
+        storage::NewThreadFlusher(fs, opened->path(), kFlusherThreads, kSyncfsThreshold);
+  }
   const storage::DirectoryIdentity& identity = logs_->identity();
   if (identity.node_id != config_.node_id) {
     return Status::InvalidArgument(directory + " belongs to node " +
@@ -112,9 +128,9 @@ Status Broker::OpenStorage() {
   state_.directory_id = identity.directory_id;
   state_.rack = config_.rack;
   state_.session_timeout_ms = config_.broker_session_timeout_ms;
-  flusher_ = storage::NewThreadFlusher(*options_.file_system, directory, kFlusherThreads,
-                                       kSyncfsThreshold);
-  SLUICE_ASSIGN_OR_RETURN(kv_, storage::OpenRocksKv({.directory = directory + kKvDirectory}));
+  SLUICE_RETURN_IF_ERROR(fs.CreateDirectories(config_.metadata_directory));
+  SLUICE_ASSIGN_OR_RETURN(
+      kv_, storage::OpenRocksKv({.directory = config_.metadata_directory + kKvDirectory}));
   return Status::Ok();
 }
 
@@ -134,6 +150,26 @@ void Broker::ConnectControllers() {
                                                               options_.random.Fork());
 }
 
+CompactionOptions Broker::MakeCompaction() {
+  const ConfigValues& values = config_.values;
+  CompactionOptions options;
+  if (!values.GetBool("log.cleaner.enable")) return options;
+  for (int64_t i = 0; i < values.GetInt("log.cleaner.threads"); ++i) {
+    cleaner_loops_.push_back(
+        std::make_unique<ThreadEventLoop>("cleaner-" + std::to_string(i), *options_.clock));
+    cleaner_loops_.back()->Post(LowerThreadPriority);
+    options.loops.push_back(cleaner_loops_.back().get());
+  }
+  options.file_system = options_.file_system;
+  options.random = options_.random.Fork();
+  options.dedupe_buffer_bytes =
+      static_cast<uint64_t>(values.GetInt("log.cleaner.dedupe.buffer.size"));
+  options.dedupe_load_factor = values.GetDouble("log.cleaner.io.buffer.load.factor");
+  options.io_bytes_per_second_max = values.GetDouble("log.cleaner.io.max.bytes.per.second");
+  options.backoff_ms = values.GetInt("log.cleaner.backoff.ms");
+  return options;
+}
+
 void Broker::MakeReplicas() {
   const ConfigValues& values = config_.values;
   peers_ = std::make_unique<AsioPeerConnector>(PeerConnectorOptions{
@@ -143,7 +179,10 @@ void Broker::MakeReplicas() {
   options.state = &state_;
   options.metadata = &metadata_;
   options.logs = logs_.get();
-  options.flusher = flusher_.get();
+  options.flusher_of = [this](const storage::DirectoryState& directory) -> storage::Flusher& {
+    return *flushers_.at(directory.path());
+  };
+  options.vital_directory = config_.metadata_directory;
   options.controller = controller_client_.get();
   options.peers = peers_.get();
   options.loop = replica_loop_.get();
@@ -158,6 +197,7 @@ void Broker::MakeReplicas() {
       static_cast<int32_t>(values.GetInt("replica.fetch.response.max.bytes"));
   options.retention_check_interval_ms = values.GetInt("log.retention.check.interval.ms");
   options.on_storage_failure = options_.on_storage_failure;
+  options.compaction = MakeCompaction();
   replicas_ = ReplicaManager::Create(std::move(options));
 }
 
@@ -241,9 +281,20 @@ Status Broker::JoinCluster() {
   options.registration = Registration();
   // The controllers judge by topic what a stop without the marker and another boot id mean; a
   // damaged log has lost bytes in any case.
-  for (const auto& [partition, why] : logs_->DamagedLogs()) options.damaged.push_back(partition);
-  const storage::ShutdownState& last = logs_->last_shutdown();
-  options.previous_broker_epoch = last.clean ? last.broker_epoch : -1;
+  for (const auto& [partition, why] : logs_->DamagedLogs()) {
+    if (why.code() != StatusCode::kDiskFull) options.damaged.push_back(partition);
+  }
+  const std::vector<storage::DirectoryPtr>& directories = logs_->directories();
+  if (directories.size() > 1) options.directories = directories;
+  // The oldest of what the directories tell.
+  std::optional<int64_t> previous_epoch;
+  for (const storage::DirectoryPtr& directory : directories) {
+    if (!directory->online()) continue;
+    const storage::ShutdownState& last = directory->last_shutdown();
+    const int64_t epoch = last.clean ? last.broker_epoch : -1;
+    previous_epoch = std::min(previous_epoch.value_or(epoch), epoch);
+  }
+  options.previous_broker_epoch = previous_epoch.value_or(-1);
   options.heartbeat_interval_ms = config_.broker_heartbeat_interval_ms;
   options.on_leader = [this](NodeId leader) { metadata_client_->OnLeader(leader); };
   options.on_refused = options_.on_refused;
@@ -256,7 +307,7 @@ Status Broker::JoinCluster() {
   feed.cache = &metadata_;
   feed.loop = metadata_loop_.get();
   feed.file_system = options_.file_system;
-  feed.image_path = config_.log_directory + kImageFile;
+  feed.image_path = config_.metadata_directory + kImageFile;
   feed.on_leader = [this](const std::string& address) {
     heartbeat_client_->OnLeader(address);
     controller_client_->OnLeader(address);
@@ -304,6 +355,7 @@ void Broker::Stop() {
     // No task may touch a log while it closes.
     replica_loop_->Stop();
     background_loop_->Stop();
+    for (const auto& loop : cleaner_loops_) loop->Stop();
     CloseLogs(high_watermarks);
   }
   if (kv_ != nullptr) {
@@ -317,11 +369,15 @@ void Broker::CloseLogs(const std::map<storage::TopicPartition, Offset>& high_wat
   // A start that never got as far as to register leaves the marker as it was found, so that the
   // next one tells the same of the past.
   const int64_t registered = state_.broker_epoch;
-  std::optional<BrokerEpoch> epoch(registered >= 0 ? registered
-                                                   : logs_->last_shutdown().broker_epoch);
   // The controllers may have the registration that they did not answer: a marker with the epoch
   // before it would tell them of an older copy of the disk. Without one the next start only scans.
-  if (lifecycle_ != nullptr && lifecycle_->registration_open()) epoch.reset();
+  const bool unknown = lifecycle_ != nullptr && lifecycle_->registration_open();
+  const auto epoch = [&](const storage::DirectoryState& directory) {
+    std::optional<BrokerEpoch> told;
+    if (!unknown)
+      told.emplace(registered >= 0 ? registered : directory.last_shutdown().broker_epoch);
+    return told;
+  };
   const Status closed = logs_->CloseCleanly(high_watermarks, epoch);
   LOG_IF(ERROR, !closed.ok()) << "the logs could not be closed cleanly: " << closed.ToString();
 }

@@ -27,7 +27,7 @@
 #include "metadata/server_config.h"
 #include "storage/flusher.h"
 #include "storage/kv.h"
-#include "storage/log_manager.h"
+#include "storage/log_directories.h"
 
 namespace sluice::broker {
 
@@ -78,6 +78,7 @@ class Broker {
   MetadataCache& metadata() { return metadata_; }
   ControllerClient& controller();
   std::vector<PartitionStatus> Partitions() const { return replicas_->Status(); }
+  const std::vector<storage::DirectoryPtr>& LogDirectories() const { return logs_->directories(); }
   int port(const std::string& listener) const;
 
  private:
@@ -86,6 +87,7 @@ class Broker {
   // Start's steps, in order.
   Status OpenStorage();
   void ConnectControllers();
+  CompactionOptions MakeCompaction();
   void MakeReplicas();
   void MakeServices();
   Status Listen();
@@ -101,6 +103,8 @@ class Broker {
   BrokerState state_;
   MetadataCache metadata_;
   NetMetrics net_metrics_;
+  std::atomic<int64_t> logs_to_recover_ = 0;
+  std::unique_ptr<MetricsGroup> recovery_metrics_;
   ApiMetrics api_metrics_;
 
   // Loops outlive what runs on them. Heartbeats have their own: a late one costs leadership.
@@ -108,9 +112,11 @@ class Broker {
   std::unique_ptr<ThreadEventLoop> metadata_loop_;
   std::unique_ptr<ThreadEventLoop> replica_loop_;
   std::unique_ptr<ThreadEventLoop> background_loop_;
+  std::vector<std::unique_ptr<ThreadEventLoop>> cleaner_loops_;
 
-  std::unique_ptr<storage::LogManager> logs_;
-  std::unique_ptr<storage::Flusher> flusher_;
+  std::unique_ptr<storage::LogDirectories> logs_;
+  // One for each directory, by path.
+  std::map<std::string, std::unique_ptr<storage::Flusher>> flushers_;
   std::unique_ptr<storage::Kv> kv_;
   std::unique_ptr<GrpcControllerClient> heartbeat_client_;
   std::unique_ptr<GrpcControllerClient> controller_client_;

@@ -79,6 +79,20 @@ void BrokerLifecycle::Pulse() {
   }
 }
 
+// What is online; once registered, another registration of this process loses nothing of it.
+void BrokerLifecycle::AddDirectories(controller::RegisterBrokerRequest& request) const {
+  const bool first = options_.state->broker_epoch < 0;
+  for (const storage::DirectoryPtr& directory : options_.directories) {
+    if (!directory->online()) continue;
+    request.mutable_broker()->add_log_dirs(std::string(directory->id().view()));
+    auto& told = *request.add_directories();
+    told.set_id(std::string(directory->id().view()));
+    const storage::ShutdownState& last = directory->last_shutdown();
+    const int64_t found = last.clean ? last.broker_epoch : -1;
+    told.set_previous_broker_epoch(first ? found : options_.previous_broker_epoch);
+  }
+}
+
 void BrokerLifecycle::Register() {
   controller::RegisterBrokerRequest request;
   const BrokerState& state = *options_.state;
@@ -90,6 +104,7 @@ void BrokerLifecycle::Register() {
     damaged->set_topic(log.topic);
     damaged->set_partition(log.partition.value());
   }
+  AddDirectories(request);
   request.set_previous_broker_epoch(options_.previous_broker_epoch);
   request.set_session_timeout_ms(state.session_timeout_ms);
   under_way_ = true;
@@ -152,6 +167,10 @@ void BrokerLifecycle::Heartbeat() {
   request.set_applied_index(applied_index_);
   request.set_ready(applied_index_ >= state.broker_epoch);
   request.set_want_shutdown(stage_ == Stage::kShuttingDown);
+  for (const storage::DirectoryPtr& directory : options_.directories) {
+    if (!directory->online() && !directory->id().IsZero())
+      request.add_offline_log_dirs(std::string(directory->id().view()));
+  }
   request.set_session_timeout_ms(state.session_timeout_ms);
   under_way_ = true;
   const int64_t sent_ms = now_ms();

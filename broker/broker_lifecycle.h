@@ -30,7 +30,7 @@
 #include "broker/metadata_cache.h"
 #include "proto/metadata.pb.h"
 #include "rpc/gate.h"
-#include "storage/log_manager.h"
+#include "storage/directory_state.h"
 
 namespace sluice::broker {
 
@@ -40,8 +40,9 @@ struct BrokerLifecycleOptions {
   ControllerClient* controller = nullptr;
   EventLoop* loop = nullptr;
   sluice::metadata::RegisterBrokerRecord registration;
-  std::vector<storage::TopicPartition> damaged;  // logs found damaged beyond their torn tails
-  int64_t previous_broker_epoch = -1;            // from the clean-shutdown marker; -1 without one
+  std::vector<storage::TopicPartition> damaged;    // logs found damaged beyond their torn tails
+  int64_t previous_broker_epoch = -1;              // from the clean-shutdown marker; -1 without one
+  std::vector<storage::DirectoryPtr> directories;  // of a broker with several; else empty
   int64_t heartbeat_interval_ms = 100;
   int64_t shutdown_timeout_ms = 5000;
   std::function<void(NodeId)> on_leader;  // told on the loop which controller answered
@@ -76,6 +77,7 @@ class BrokerLifecycle {
  private:
   void OnImage(const sluice::metadata::Image& image);
   void Register();
+  void AddDirectories(controller::RegisterBrokerRequest& request) const;
   void OnRegistered(Result<controller::RegisterBrokerResponse> response);
   bool RefusedForEver(const controller::Outcome& outcome) const;
   void RegisterAgain(const std::string& why);

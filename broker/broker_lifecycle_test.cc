@@ -43,6 +43,8 @@ class FakeController final : public ControllerClient {
     }
     loop_.RunAfter(delay_ms, [done, answer] { done(answer); });
   }
+  void AssignReplicasToDirs(controller::AssignReplicasToDirsRequest, int64_t,
+                            Done<controller::AssignReplicasToDirsResponse>) override {}
   void AlterPartition(controller::AlterPartitionRequest, int64_t,
                       Done<controller::AlterPartitionResponse>) override {}
   void AllocateProducerIds(controller::AllocateProducerIdsRequest, int64_t,
@@ -88,6 +90,7 @@ class BrokerLifecycleTest : public ::testing::Test {
     options.registration.set_broker_id(1);
     options.damaged = std::move(damaged);
     options.previous_broker_epoch = 3;
+    options.directories = {directories_.begin(), directories_.end()};
     options.on_leader = [this](NodeId leader) { leader_ = leader; };
     options.on_refused = [this](const Status& why) { refusals_.push_back(why.message()); };
     lifecycle_ = std::make_unique<BrokerLifecycle>(std::move(options));
@@ -113,6 +116,7 @@ class BrokerLifecycleTest : public ::testing::Test {
   MetadataCache metadata_;
   FakeController controller_{loop_};
   NodeId leader_ = kNoNode;
+  std::vector<std::shared_ptr<storage::DirectoryState>> directories_;
   std::vector<std::string> refusals_;
   std::unique_ptr<BrokerLifecycle> lifecycle_;
 };
@@ -320,6 +324,37 @@ TEST_F(BrokerLifecycleTest, NothingRunsAfterStop) {
   scheduler_.RunForMs(1000);
   EXPECT_EQ(controller_.heartbeats.size(), before);
   Apply(9);
+}
+
+TEST_F(BrokerLifecycleTest, TellsOfItsLogDirectories) {
+  const auto id = [](char c) { return std::string(16, c); };
+  for (const char c : {'a', 'b', 'c'}) {
+    directories_.push_back(std::make_shared<storage::DirectoryState>(std::string("/") + c));
+    directories_.back()->Identify(Uuid::FromBytes(id(c)));
+  }
+  directories_[0]->PutOnline({.clean = true, .broker_epoch = 5});
+  directories_[1]->PutOnline({});
+  directories_[2]->PutOffline(Status::IoError("cannot be opened"));
+  BringIntoService();
+  const controller::RegisterBrokerRequest& first = controller_.registrations[0];
+  ASSERT_EQ(first.broker().log_dirs_size(), 2);
+  EXPECT_EQ(first.broker().log_dirs(1), id('b'));
+  ASSERT_EQ(first.directories_size(), 2);
+  EXPECT_EQ(first.directories(0).id(), id('a'));
+  EXPECT_EQ(first.directories(0).previous_broker_epoch(), 5);
+  EXPECT_EQ(first.directories(1).previous_broker_epoch(), -1);
+  // One fails: the next heartbeat says so, and a new registration leaves it out.
+  directories_[1]->PutOffline(Status::IoError("EIO"));
+  scheduler_.RunForMs(200);
+  const controller::HeartbeatRequest& beat = controller_.heartbeats.back();
+  EXPECT_EQ(std::count(beat.offline_log_dirs().begin(), beat.offline_log_dirs().end(), id('b')), 1);
+  controller_.heartbeat_error = static_cast<int>(kafka::ErrorCode::kStaleBrokerEpoch);
+  scheduler_.RunForMs(300);
+  ASSERT_EQ(controller_.registrations.size(), 2U);
+  const controller::RegisterBrokerRequest& again = controller_.registrations[1];
+  ASSERT_EQ(again.broker().log_dirs_size(), 1);
+  EXPECT_EQ(again.broker().log_dirs(0), id('a'));
+  EXPECT_EQ(again.directories(0).previous_broker_epoch(), 7) << "this process lost nothing";
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 #include "broker/broker_metrics.h"
 
+#include <algorithm>
 #include <string>
+#include <utility>
 
 #include "broker/api/dispatch.h"
 #include "kafka/api_keys.h"
@@ -21,6 +23,51 @@ BrokerMetrics::BrokerMetrics(MetricsRegistry& registry, const BrokerMetricsSourc
   AddRequestMetrics(sources.api);
   AddNetwork(sources.net);
   AddOwn(sources);
+  AddDirectories(sources.directories);
+  AddCompaction(sources.compaction);
+}
+
+void BrokerMetrics::AddCompaction(const std::function<storage::CompactorStats()>& stats) {
+  group_.AddCallbackCounter("sluice_compaction_runs_total",
+                            "Times that the cleaner went through a log.",
+                            [stats] { return static_cast<double>(stats().runs); });
+  group_.AddCallbackCounter("sluice_compaction_read_bytes_total", "Bytes that the cleaner read.",
+                            [stats] { return static_cast<double>(stats().bytes_read); });
+  group_.AddCallbackCounter("sluice_compaction_written_bytes_total",
+                            "Bytes that the cleaner wrote.",
+                            [stats] { return static_cast<double>(stats().bytes_written); });
+  group_.AddCallbackCounter("sluice_compaction_removed_bytes_total",
+                            "Bytes by which the cleaner made logs smaller.",
+                            [stats] { return static_cast<double>(stats().bytes_removed); });
+  group_.AddCallbackGauge("kafka_log_logcleanermanager_max_dirty_percent",
+                          "Of the dirtiest compacted log, how much was never cleaned.",
+                          [stats] { return stats().dirty_ratio_max * 100; });
+  group_.AddCallbackGauge("kafka_log_logcleanermanager_uncleanable_partitions_count",
+                          "Compacted logs that cannot be cleaned; the server's log says why.",
+                          [stats] { return static_cast<double>(stats().uncleanable_partitions); });
+}
+
+void BrokerMetrics::AddDirectories(const std::vector<storage::DirectoryPtr>& directories) {
+  group_.AddCallbackGauge("kafka_log_logmanager_offlinelogdirectorycount",
+                          "Log directories that have failed.", [directories] {
+                            return static_cast<double>(
+                                std::count_if(directories.begin(), directories.end(),
+                                              [](const auto& state) { return !state->online(); }));
+                          });
+  for (const storage::DirectoryPtr& state : directories) {
+    const std::pair<std::string, std::string> label{"directory", state->path()};
+    group_.AddCallbackGauge("sluice_log_directory_free_bytes",
+                            "Room on the disk of a log directory.",
+                            [state] { return static_cast<double>(state->free_bytes()); }, {label});
+    group_.AddCallbackGauge("sluice_log_directory_total_bytes",
+                            "Size of the disk of a log directory.",
+                            [state] { return static_cast<double>(state->total_bytes()); }, {label});
+    group_.AddCallbackGauge(
+        "sluice_log_directory_state",
+        "0: there is room; 1: low, producers are slowed down; 2: full, nothing is appended; 3: "
+        "offline.",
+        [state] { return state->online() ? static_cast<double>(state->level()) : 3.0; }, {label});
+  }
 }
 
 void BrokerMetrics::AddOwn(const BrokerMetricsSources& sources) {

@@ -5,10 +5,13 @@
 // Thread rule: one owner; the sources are read from any thread.
 
 #include <functional>
+#include <vector>
 
 #include "base/metrics.h"
 #include "broker/api/api_metrics.h"
 #include "broker/net/net_metrics.h"
+#include "storage/compaction/compactor.h"
+#include "storage/directory_state.h"
 
 namespace sluice::broker {
 
@@ -18,6 +21,8 @@ struct BrokerMetricsSources {
   const NetMetrics& net;
   std::function<uint64_t()> session_evictions;
   std::function<uint64_t()> metadata_resyncs;
+  std::vector<storage::DirectoryPtr> directories;
+  std::function<storage::CompactorStats()> compaction;
 };
 
 class BrokerMetrics {
@@ -30,6 +35,8 @@ class BrokerMetrics {
   void AddRequestMetrics(const ApiMetrics& api);
   void AddNetwork(const NetMetrics& net);
   void AddOwn(const BrokerMetricsSources& sources);
+  void AddDirectories(const std::vector<storage::DirectoryPtr>& directories);
+  void AddCompaction(const std::function<storage::CompactorStats()>& stats);
 
   MetricsGroup group_;
 };

@@ -25,6 +25,9 @@ class ControllerClient {
                          Done<controller::HeartbeatResponse> done) = 0;
   virtual void AlterPartition(controller::AlterPartitionRequest request, int64_t timeout_ms,
                               Done<controller::AlterPartitionResponse> done) = 0;
+  virtual void AssignReplicasToDirs(controller::AssignReplicasToDirsRequest request,
+                                    int64_t timeout_ms,
+                                    Done<controller::AssignReplicasToDirsResponse> done) = 0;
   virtual void AllocateProducerIds(controller::AllocateProducerIdsRequest request,
                                    int64_t timeout_ms,
                                    Done<controller::AllocateProducerIdsResponse> done) = 0;

@@ -43,6 +43,13 @@ void GrpcControllerClient::AlterPartition(controller::AlterPartitionRequest requ
   Send(&rpc::ControllerStub::AlterPartition, std::move(request), timeout_ms, std::move(done));
 }
 
+void GrpcControllerClient::AssignReplicasToDirs(
+    controller::AssignReplicasToDirsRequest request, int64_t timeout_ms,
+    Done<controller::AssignReplicasToDirsResponse> done) {
+  Send(&rpc::ControllerStub::AssignReplicasToDirs, std::move(request), timeout_ms,
+       std::move(done));
+}
+
 void GrpcControllerClient::AllocateProducerIds(controller::AllocateProducerIdsRequest request,
                                                int64_t timeout_ms,
                                                Done<controller::AllocateProducerIdsResponse> done) {

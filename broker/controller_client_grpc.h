@@ -32,6 +32,8 @@ class GrpcControllerClient final : public ControllerClient {
                  Done<controller::HeartbeatResponse> done) override;
   void AlterPartition(controller::AlterPartitionRequest request, int64_t timeout_ms,
                       Done<controller::AlterPartitionResponse> done) override;
+  void AssignReplicasToDirs(controller::AssignReplicasToDirsRequest request, int64_t timeout_ms,
+                            Done<controller::AssignReplicasToDirsResponse> done) override;
   void AllocateProducerIds(controller::AllocateProducerIdsRequest request, int64_t timeout_ms,
                            Done<controller::AllocateProducerIdsResponse> done) override;
   void CreateTopics(controller::CreateTopicsRequest request, int64_t timeout_ms,

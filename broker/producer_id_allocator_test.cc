@@ -19,6 +19,8 @@ class BlockController final : public ControllerClient {
                       Done<controller::RegisterBrokerResponse>) override {}
   void Heartbeat(controller::HeartbeatRequest, int64_t,
                  Done<controller::HeartbeatResponse>) override {}
+  void AssignReplicasToDirs(controller::AssignReplicasToDirsRequest, int64_t,
+                            Done<controller::AssignReplicasToDirsResponse>) override {}
   void AlterPartition(controller::AlterPartitionRequest, int64_t,
                       Done<controller::AlterPartitionResponse>) override {}
   void CreateTopics(controller::CreateTopicsRequest, int64_t,

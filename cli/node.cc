@@ -30,9 +30,23 @@ std::vector<admin::LocalPartition> LocalPartitions(const broker::Broker* broker)
   for (const broker::PartitionStatus& status : broker->Partitions()) {
     partitions.push_back({status.name.topic, status.name.partition, status.is_leader,
                           status.log_start_offset, status.log_end_offset, status.high_watermark,
-                          status.size_bytes, !status.error.empty()});
+                          status.size_bytes, !status.error.empty() && !status.disk_away});
   }
   return partitions;
+}
+
+std::vector<admin::LocalDirectory> LocalDirectories(const broker::Broker* broker) {
+  using Standing = admin::LocalDirectory::Standing;
+  std::vector<admin::LocalDirectory> directories;
+  if (broker == nullptr) return directories;
+  for (const storage::DirectoryPtr& state : broker->LogDirectories()) {
+    Standing standing = Standing::kOnline;
+    if (state->level() == storage::SpaceLevel::kLow) standing = Standing::kLow;
+    if (state->level() == storage::SpaceLevel::kFull) standing = Standing::kFull;
+    if (!state->online()) standing = Standing::kOffline;
+    directories.push_back({state->path(), standing, state->free_bytes()});
+  }
+  return directories;
 }
 
 }  // namespace
@@ -47,8 +61,9 @@ Result<std::unique_ptr<Node>> Node::Start(metadata::ServerConfig config, OnRefus
   SLUICE_RETURN_IF_ERROR(node->CheckFormatted());
   SLUICE_RETURN_IF_ERROR(node->OpenController());
   SLUICE_RETURN_IF_ERROR(node->StartRpc());
-  SLUICE_RETURN_IF_ERROR(node->StartBroker());
+  // First, so that probes and metrics tell of a start that takes long.
   SLUICE_RETURN_IF_ERROR(node->StartHttp());
+  SLUICE_RETURN_IF_ERROR(node->StartBroker());
   return node;
 }
 
@@ -135,6 +150,7 @@ admin::NodeBackendOptions Node::BackendOptions() {
   };
   if (config_.is_broker) {
     options.partitions = [this] { return LocalPartitions(broker_in_service_.load()); };
+    options.directories = [this] { return LocalDirectories(broker_in_service_.load()); };
   }
   if (config_.is_controller) options.controller = [this] { return LocalController(); };
   return options;

@@ -173,7 +173,7 @@ TEST(ServerConfigTest, ErrorsAreThreeLinesWithTheRealValues) {
               HasSubstr("server.properties:7: unknown key 'log.retention.hour'"));
   EXPECT_THAT(error("log.retention.hour=4\n"), HasSubstr("'log.retention.hours'"));
   EXPECT_THAT(error("num.partitions=0\n"), HasSubstr("'0'"));
-  EXPECT_THAT(error("", {"log.dirs=a,b"}), HasSubstr("2 directories"));
+  EXPECT_THAT(error("", {"log.dirs=a,b,a"}), HasSubstr("names a directory twice"));
   EXPECT_THAT(error("", {"node.id=7"}), HasSubstr("not among the voters"));
   EXPECT_THAT(error("", {"process.roles=broker"}), HasSubstr("named as a voter"));
   EXPECT_THAT(error("", {"controller.listener.names="}), HasSubstr("no listener"));
@@ -188,12 +188,57 @@ TEST(ServerConfigTest, ErrorsAreThreeLinesWithTheRealValues) {
   EXPECT_THAT(error("", {"whatever"}), HasSubstr("key=value"));
 }
 
+TEST(ServerConfigTest, TheFirstOfSeveralLogDirectoriesIsTheNodes) {
+  ConfigSources sources = File();
+  sources.overrides = {"log.dirs=/disk1/a,/disk2/b"};
+  LoadedConfig loaded = LoadServerConfig(sources).value();
+  EXPECT_THAT(loaded.config.log_directories, testing::ElementsAre("/disk1/a", "/disk2/b"));
+  EXPECT_EQ(loaded.config.log_directory, "/disk1/a");
+  EXPECT_EQ(loaded.config.metadata_directory, "/disk1/a");
+  sources.overrides = {"log.dirs=/disk1/a", "metadata.log.dir=/disk3"};
+  loaded = LoadServerConfig(sources).value();
+  EXPECT_EQ(loaded.config.metadata_directory, "/disk3");
+}
+
+TEST(ServerConfigTest, DoesNotStartLessProtectedThanItsFileAsks) {
+  for (const char* line :
+       {"authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users=User:admin", "ssl.client.auth=required", "sasl.enabled.mechanisms=PLAIN",
+        "security.inter.broker.protocol=SASL_SSL",
+        "listener.name.internal.sasl.enabled.mechanisms=PLAIN",
+        "listener.name.internal.ssl.keystore.location=x"}) {
+    const Status refused = LoadServerConfig(File(std::string(line) + "\n")).status();
+    const std::string key = std::string(line).substr(0, std::string(line).find('='));
+    EXPECT_THAT(refused.message(), testing::StartsWith("server.properties:7: " + key)) << line;
+    EXPECT_EQ(std::count(refused.message().begin(), refused.message().end(), '\n'), 2) << line;
+  }
+  ConfigSources sources = File("");
+  sources.environment = {{"SLUICE_SSL_KEYSTORE_LOCATION", "x"}};
+  EXPECT_THAT(LoadServerConfig(sources).status().message(),
+              testing::HasSubstr("ssl.keystore.location cannot be honoured"));
+}
+
+TEST(ServerConfigTest, TakesWhatKafkasOwnFileSaysOfSecurity) {
+  const auto loaded = LoadServerConfig(
+      File("listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,"
+           "SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL\n"
+           "inter.broker.listener.name=PLAINTEXT\n"
+           "security.inter.broker.protocol=PLAINTEXT\n"
+           "authorizer.class.name=\n"));
+  ASSERT_TRUE(loaded.ok()) << loaded.status().ToString();
+}
+
+TEST(ServerConfigTest, ValuesAreText) {
+  EXPECT_THAT(LoadServerConfig(File("broker.rack=\xFF\n")).status().message(),
+              testing::HasSubstr("broker.rack"));
+}
+
 TEST(ServerConfigTest, WarnsOnceAboutKafkasOtherKeys) {
   const auto loaded = LoadServerConfig(
-      File("num.io.threads=8\nlog.cleaner.threads=1\nbroker.session.timeout.ms=9000\n"));
+      File("num.io.threads=8\nlog.cleaner.io.buffer.size=9\nbroker.session.timeout.ms=9000\n"));
   ASSERT_TRUE(loaded.ok());
   ASSERT_EQ(loaded->warnings.size(), 2U);
-  EXPECT_THAT(loaded->warnings[0], testing::HasSubstr("num.io.threads log.cleaner.threads"));
+  EXPECT_THAT(loaded->warnings[0], testing::HasSubstr("num.io.threads log.cleaner.io.buffer.size"));
   EXPECT_THAT(loaded->warnings[1], testing::HasSubstr("9000"));
 }
 
@@ -202,7 +247,8 @@ TEST(TopicRulesTest, Names) {
     EXPECT_TRUE(CheckTopicName(good).ok()) << good;
   for (const std::string& bad :
        {std::string(), std::string("."), std::string(".."), std::string("a b"), std::string("a/b"),
-        std::string("\xC3\xA4"), std::string(250, 'a')}) {
+        std::string("\xC3\xA4"), std::string("\xFF"), std::string("__cluster_metadata"),
+        std::string(250, 'a')}) {
     EXPECT_FALSE(CheckTopicName(bad).ok()) << bad;
   }
   EXPECT_TRUE(CheckTopicName(std::string(249, 'a')).ok());

@@ -94,16 +94,16 @@ Status ReadIdentity(const ConfigValues& values, ServerConfig& config) {
     directories =
         key == "log.dirs" ? values.GetList(key) : std::vector<std::string>{values.GetString(key)};
   }
-  if (directories.size() != 1) {
-    return ThreeLines(directories.empty()
-                          ? "log.dirs is missing"
-                          : "log.dirs names " + std::to_string(directories.size()) + " directories",
-                      directories.empty()
-                          ? "the node needs a directory for its data, and there is no default"
-                          : "this version keeps its data in one directory per node: " +
-                                values.GetString("log.dirs"),
-                      "set log.dirs to one directory");
+  if (directories.empty()) {
+    return ThreeLines("log.dirs is missing",
+                      "the node needs a directory for its data, and there is no default",
+                      "set log.dirs to one directory or more, of different disks");
   }
+  if (std::set<std::string>(directories.begin(), directories.end()).size() != directories.size()) {
+    return ThreeLines("log.dirs names a directory twice", "log.dirs=" + values.GetString("log.dirs"),
+                      "name each directory once");
+  }
+  config.log_directories = directories;
   config.log_directory = directories[0];
   config.metadata_directory = values.IsSet("metadata.log.dir")
                                   ? values.GetString("metadata.log.dir")

@@ -55,7 +55,8 @@ struct ServerConfig {
   NodeId node_id = kNoNode;
   bool is_broker = false;
   bool is_controller = false;
-  std::string log_directory;
+  std::vector<std::string> log_directories;
+  std::string log_directory;       // the first of them: it holds the node's identity
   std::string metadata_directory;  // log_directory unless metadata.log.dir says otherwise
   std::string rack;
 

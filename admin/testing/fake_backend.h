@@ -68,6 +68,7 @@ class FakeBackend final : public Backend {
   }
   Readiness Ready() const override { return readiness; }
   std::vector<LocalPartition> Partitions() const override { return partitions; }
+  std::vector<LocalDirectory> Directories() const override { return directories; }
   std::optional<LocalController> Controller() const override { return controller; }
 
   void CreateTopics(controller::CreateTopicsRequest request, int64_t,
@@ -110,6 +111,7 @@ class FakeBackend final : public Backend {
   metadata::ImagePtr image = ThreeBrokers(true);
   bool applies = true;
   Readiness readiness{.ready = true};
+  std::vector<LocalDirectory> directories;
   std::vector<LocalPartition> partitions;
   std::optional<LocalController> controller;
   controller::DescribeQuorumResponse quorum;

@@ -62,7 +62,13 @@ bool Fetcher::Connect() {
 void Fetcher::PrepareSession() {
   const int64_t now_ms = NowMs();
   std::erase_if(paused_, [&](const PartitionKey& key) {
-    if (partitions_.at(key).paused_until_ms > now_ms) return false;
+    Followed& followed = partitions_.at(key);
+    if (followed.paused_until_ms > now_ms) return false;
+    // Asking again would only bring what cannot be kept.
+    if (followed.partition->refuses_appends()) {
+      followed.paused_until_ms = now_ms + kPauseMsMax;
+      return false;
+    }
     touched_.insert(key);
     return true;
   });

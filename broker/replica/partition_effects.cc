@@ -13,7 +13,7 @@ void PartitionEffects::Run(const PartitionContext& context) {
   for (const auto& callback : std::exchange(callbacks, {})) callback();
   for (IsrProposal& proposal : std::exchange(proposals, {}))
     context.propose_isr(std::move(proposal));
-  for (const Status& failure : std::exchange(storage_failures, {}))
+  for (const StorageFailure& failure : std::exchange(storage_failures, {}))
     context.report_storage_failure(failure);
 }
 

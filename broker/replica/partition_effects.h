@@ -5,7 +5,6 @@
 //
 // Thread rule: one owner; Run with no lock held.
 
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <utility>
@@ -13,30 +12,13 @@
 
 #include "broker/broker_state.h"
 #include "broker/metadata_cache.h"
+#include "broker/replica/fetch_waiters.h"
 #include "broker/replica/produce_operation.h"
-#include "storage/flusher.h"
+#include "storage/log_directories.h"
 
 namespace sluice::broker {
 
 class Partition;
-
-// A fetch that waits for data.
-class FetchWaiter {
- public:
-  virtual ~FetchWaiter() = default;
-  // There may be something to answer. Called with no lock held.
-  virtual void Wake() = 0;
-  // Only the high watermark moved, which a follower should learn soon, but rather with the next
-  // data.
-  virtual void WakeSoon() = 0;
-  // Answered: partitions forget it when they come across it.
-  virtual bool finished() const = 0;
-  // True for the first caller of each parking.
-  bool TakeNudge() { return !nudged_.exchange(true, std::memory_order_relaxed); }
-
- protected:
-  std::atomic<bool> nudged_{false};
-};
 
 // An ISR that the leader asks the controller for.
 struct IsrProposal {
@@ -51,15 +33,20 @@ struct IsrProposal {
   std::vector<Member> isr;
 };
 
+// A log directory that can no longer be trusted.
+struct StorageFailure {
+  storage::DirectoryPtr directory;
+  Status status;
+};
+
 // What partitions need of their surroundings; shared by all of them. Nothing is owned.
 struct PartitionContext {
   const Clock* clock = nullptr;
   const BrokerState* state = nullptr;
   const MetadataCache* metadata = nullptr;
-  storage::Flusher* flusher = nullptr;
   int64_t replica_lag_ms_max = 0;
-  std::function<void(IsrProposal)> propose_isr;               // thread-safe
-  std::function<void(const Status&)> report_storage_failure;  // thread-safe
+  std::function<void(IsrProposal)> propose_isr;                       // thread-safe
+  std::function<void(const StorageFailure&)> report_storage_failure;  // thread-safe
 };
 
 struct PartitionEffects {
@@ -74,7 +61,7 @@ struct PartitionEffects {
   std::vector<std::shared_ptr<FetchWaiter>> nudged;
   std::vector<std::function<void()>> callbacks;
   std::vector<IsrProposal> proposals;
-  std::vector<Status> storage_failures;
+  std::vector<StorageFailure> storage_failures;
 
   // Does it all and is empty afterwards. Flushes go first: the disk is the slowest.
   void Run(const PartitionContext& context);

@@ -24,6 +24,8 @@ Result<Partition::FollowerPosition> Partition::PositionIn(LeaderEpoch epoch) con
 sluice::Status Partition::AppendFetched(const FetchedData& data, PartitionEffects& effects) {
   std::lock_guard lock(mutex_);
   SLUICE_RETURN_IF_ERROR(CheckFollowing(data.epoch));
+  if (!data.batches.empty() && DiskFull())
+    return sluice::Status::DiskFull("the disk of " + directory_->path() + " is full");
   if (!data.batches.empty()) {
     const sluice::Status appended = log_->AppendAsFollower(data.batches, data.epoch);
     if (!appended.ok()) {
@@ -31,6 +33,7 @@ sluice::Status Partition::AppendFetched(const FetchedData& data, PartitionEffect
       if (appended.code() == StatusCode::kIoError) NoteStorage(appended, effects);
       return appended;
     }
+    directory_->NoteWritten(data.batches.size());
   }
   // Rule 6. A new leader may still be behind what the old one told.
   const Offset known = std::min(data.leader_high_watermark, log_->log_end_offset());

@@ -23,10 +23,11 @@ bool ReplicaManagerImpl::HoldsOurRegistration(const metadata::Image& image) cons
 void ReplicaManagerImpl::OnImage(const metadata::ImagePtr& before,
                                  const metadata::ImagePtr& after) {
   if (stopped_) return;
-  ImageChange change{before, after, {}, {}};
+  ImageChange change{.before = before, .after = after, .effects = {}, .assignments = {}};
   if (!registered_) {
     if (!HoldsOurRegistration(*after)) return;
     registered_ = true;
+    change.first = true;
     change.before = metadata::EmptyImage();
     DeleteStrayLogs(*after);
   }
@@ -72,13 +73,16 @@ void ReplicaManagerImpl::RemoveGone(ImageChange& change) {
 }
 
 void ReplicaManagerImpl::RemoveReplica(const PartitionPtr& partition, ImageChange& change) {
+  const std::lock_guard opening(opening_mutex_);
   partition->Retire(change.effects);
   change.assignments.push_back({partition, {}});
   {
     std::unique_lock lock(mutex_);
     partitions_.erase(partition->key());
   }
-  if (const Status deleted = options_->logs->Delete(partition->name()); !deleted.ok()) {
+  const Status deleted = options_->logs->Delete(partition->name());
+  // One whose directory is offline goes when that is back: nobody asks for it then.
+  if (!deleted.ok() && deleted.code() != StatusCode::kNotFound) {
     LOG(ERROR) << "removing " << partition->name().ToString() << ": " << deleted.ToString();
   }
 }
@@ -119,20 +123,30 @@ ReplicaManagerImpl::PartitionPtr ReplicaManagerImpl::CreateReplica(
     const metadata::TopicImage& topic, PartitionIndex index, ImageChange& change) {
   const storage::TopicPartition name{topic.name, index};
   const Partition::TopicConfigPtr config = ConfigOf(*change.after, topic.name);
-  const TopicId stored_id = options_->logs->TopicIdOf(name);
-  if (!stored_id.IsZero() && stored_id != topic.id) {
-    LOG(INFO) << name.ToString() << " belongs to the deleted topic " << stored_id
-              << " of that name: removing its log";
-    if (const Status deleted = options_->logs->Delete(name); !deleted.ok()) {
-      LOG(ERROR) << "removing " << name.ToString() << ": " << deleted.ToString();
-    }
+  const PartitionKey key{topic.id, index};
+  const Uuid assigned = topic.partitions[static_cast<size_t>(index.value())].DirectoryOf(
+      options_->state->node_id);
+  storage::PlacedLog placed = options_->logs->GetOrCreate({.partition = name,
+                                                           .topic_id = topic.id,
+                                                           .config = LogConfigOf(*config),
+                                                           .directory = assigned,
+                                                           .is_new = !change.first});
+  Partition::Home home{.log = nullptr, .error = "", .directory = placed.directory};
+  if (placed.directory != nullptr) {
+    home.flusher = &options_->flusher_of(*placed.directory);
+    AssignDirectory(key, assigned, placed.directory->id());
   }
-  Result<std::shared_ptr<storage::Log>> log =
-      options_->logs->GetOrCreate(name, topic.id, LogConfigOf(*config));
-  if (!log.ok()) LOG(ERROR) << "opening " << name.ToString() << ": " << log.status().ToString();
-  auto partition = std::make_shared<Partition>(Partition::Identity{{topic.id, index}, name},
-                                               log.ok() ? *log : nullptr,
-                                               log.ok() ? "" : log.status().message(), context_);
+  if (placed.log.ok()) {
+    home.log = *std::move(placed.log);
+  } else {
+    const Status& why = placed.log.status();
+    LOG(ERROR) << "opening " << name.ToString() << ": " << why.ToString();
+    home.error = why.message();
+    home.awaits_room = why.code() == StatusCode::kDiskFull;
+    if (home.awaits_room) ++unopened_;
+  }
+  auto partition =
+      std::make_shared<Partition>(Partition::Identity{key, name}, std::move(home), context_);
   if (const std::optional<Offset> checkpointed = options_->logs->CheckpointedHighWatermark(name)) {
     partition->RestoreHighWatermark(*checkpointed);
   }

@@ -19,6 +19,8 @@ using ::sluice::testing::SimFileSystem;
 namespace {
 
 constexpr char kDirectory[] = "/data";
+constexpr int64_t kSpaceCheckMs = 100;
+constexpr int64_t kCompactionBackoffMs = 1000;
 constexpr int64_t kHeartbeatMs = 100;
 constexpr int64_t kSessionMs = 600;
 
@@ -69,9 +71,9 @@ struct SimCluster::Process {
   LogIndex image_sent{-1};
   std::unique_ptr<ControllerClient> controller;
   std::unique_ptr<PeerConnector> peers;
-  std::unique_ptr<storage::LogManager> logs;
+  std::unique_ptr<storage::LogDirectories> logs;
   SimEventLoop loop;
-  std::unique_ptr<storage::Flusher> flusher;
+  std::map<const storage::DirectoryState*, std::unique_ptr<storage::Flusher>> flushers;
   std::unique_ptr<SimFetchServer> server;
   std::unique_ptr<ReplicaManager> replicas;
 };
@@ -106,6 +108,18 @@ class SimControllerClient final : public ControllerClient {
       } else {
         cluster.network_.RunAfter(cluster.Delay(), [done, response] { done(response); });
       }
+    });
+  }
+  void AssignReplicasToDirs(controller::AssignReplicasToDirsRequest request, int64_t timeout_ms,
+                            Done<controller::AssignReplicasToDirsResponse> done) override {
+    SimCluster& cluster = cluster_;
+    if (!cluster.Linked(id_, SimCluster::kController)) {
+      cluster.network_.RunAfter(timeout_ms, [done] { done(Status::Timeout("no controller")); });
+      return;
+    }
+    cluster.network_.RunAfter(cluster.Delay(), [&cluster, request, done] {
+      auto response = cluster.controller_.Assign(request);
+      cluster.network_.RunAfter(cluster.Delay(), [done, response] { done(response); });
     });
   }
   // What replicas have no use for.
@@ -212,23 +226,34 @@ SimCluster::Process::Process(SimCluster& owner, NodeId id)
   controller = std::make_unique<SimControllerClient>(cluster, id);
   peers = std::make_unique<SimPeerConnector>(
       cluster, id, [&node] { return std::weak_ptr<SimCluster::Process>(node.process); });
-  storage::LogManagerOptions log_options;
-  log_options.directory = kDirectory;
+  storage::LogDirectoriesOptions log_options;
+  log_options.directories = {kDirectory};
+  for (int i = 2; i <= cluster.options_.directories; ++i)
+    log_options.directories.push_back(kDirectory + std::to_string(i));
   log_options.file_system = node.disk.get();
   log_options.clock = &cluster.scheduler_.clock();
+  log_options.random = &cluster.random_;
   log_options.recovery_threads = 1;
-  log_options.host_restarted = std::exchange(node.restarted, false);
+  const bool restarted = std::exchange(node.restarted, false);
+  log_options.host_restarted = [restarted](const std::string&) { return restarted; };
   log_options.run_later = [this](std::function<void()> task) { loop.Post(std::move(task)); };
-  auto opened = storage::LogManager::Open(log_options);
+  log_options.marks = cluster.options_.marks;
+  auto opened = storage::LogDirectories::Open(std::move(log_options));
   CHECK(opened.ok()) << opened.status().ToString();
   logs = *std::move(opened);
-  flusher = std::make_unique<storage::testing::SimFlusher>(
-      loop, [&owner] { return owner.random_.Between(0, owner.options_.flush_ms_max); });
+  for (const storage::DirectoryPtr& directory : logs->directories()) {
+    flushers[directory.get()] = std::make_unique<storage::testing::SimFlusher>(
+        loop, [&owner] { return owner.random_.Between(0, owner.options_.flush_ms_max); });
+  }
   ReplicaManagerOptions options;
   options.state = &state;
   options.metadata = &cache;
   options.logs = logs.get();
-  options.flusher = flusher.get();
+  options.flusher_of = [this](const storage::DirectoryState& directory) -> storage::Flusher& {
+    return *flushers.at(&directory);
+  };
+  options.vital_directory = kDirectory;
+  options.space_check_interval_ms = kSpaceCheckMs;
   options.controller = controller.get();
   options.peers = peers.get();
   options.loop = &loop;
@@ -236,6 +261,9 @@ SimCluster::Process::Process(SimCluster& owner, NodeId id)
   options.server_config = &cluster.server_config_;
   options.on_storage_failure = [&node](const Status&) { ++node.storage_failures; };
   options.replica_lag_ms_max = cluster.options_.replica_lag_ms_max;
+  options.compaction.loops = {&loop};
+  options.compaction.file_system = node.disk.get();
+  options.compaction.backoff_ms = kCompactionBackoffMs;
   replicas = ReplicaManager::Create(options);
   server = std::make_unique<SimFetchServer>(*replicas);
 }
@@ -319,8 +347,13 @@ void SimCluster::Heartbeat(NodeId id) {
   if (!Linked(id, kController)) return;
   node.last_contact_ms = NowMs();
   if (process.state.broker_epoch.load() < 0) {
-    process.state.broker_epoch = controller_.Register(id, node.directory, node.unclean).value();
+    const std::vector<Uuid> online =
+        options_.directories > 1 ? process.logs->OnlineIds() : std::vector<Uuid>();
+    process.state.broker_epoch =
+        controller_.Register(id, node.directory, node.unclean, online).value();
     node.unclean = false;
+  } else if (options_.directories > 1) {
+    controller_.SetOnline(id, process.logs->OnlineIds());
   }
   process.state.lease_start_steady_ms = NowMs();
   SendImage(id);
@@ -433,6 +466,12 @@ std::shared_ptr<SimProduce> SimCluster::Produce(NodeId at, const PartitionKey& k
                              });
   return outcome;
 }
+
+storage::DirectoryPtr SimCluster::directory(NodeId id, size_t n) const {
+  return nodes_.at(id).process->logs->directories().at(n);
+}
+
+storage::LogDirectories& SimCluster::logs(NodeId id) { return *nodes_.at(id).process->logs; }
 
 ReplicaManager* SimCluster::replicas(NodeId id) { return nodes_.at(id).process->replicas.get(); }
 

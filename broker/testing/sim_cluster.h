@@ -37,6 +37,8 @@ struct SimClusterOptions {
   // What a broker with topics in replicated mode says of itself after a power cut.
   bool unclean_after_power_cut = false;
   int alter_loss_percent = 0;  // answers to AlterPartition that get lost
+  int directories = 1;         // log directories of each node: "/data", "/data2" and so on
+  storage::SpaceMarks marks;
 };
 
 struct SimTopicOptions {
@@ -91,7 +93,10 @@ class SimCluster {
   bool alive(NodeId id) const { return nodes_.at(id).process != nullptr; }
   void Cut(NodeId a, NodeId b) { cuts_.insert(std::minmax(a, b)); }
   void Heal() { cuts_.clear(); }
-  // How often a broker of that node gave up its disk.
+  // The node's n-th log directory, from 0; of a live node.
+  storage::DirectoryPtr directory(NodeId id, size_t n) const;
+  storage::LogDirectories& logs(NodeId id);
+  // How often a broker of that node gave up altogether.
   int storage_failures(NodeId id) const { return nodes_.at(id).storage_failures; }
   // From the controller and from every other node.
   void Isolate(NodeId id);

@@ -38,13 +38,14 @@ void SimController::AddElection(const metadata::TopicImage& topic, size_t index,
   if (change.has_value()) *records.emplace_back().mutable_partition_change() = *std::move(change);
 }
 
-void SimController::AddElections(const std::function<bool(NodeId)>& is_active, NodeId lost_data,
+void SimController::AddElections(const ReplicaActive& is_active, NodeId lost_data,
                                  Records& records) {
   for (const auto& [id, topic] : *image_->topics_by_id) {
     for (size_t i = 0; i < topic->partitions.size(); ++i) {
+      const PartitionImage& partition = topic->partitions[i];
       AddElection(*topic, i,
-                  {.partition = topic->partitions[i],
-                   .is_active = is_active,
+                  {.partition = partition,
+                   .is_active = [&](NodeId node) { return is_active(partition, node); },
                    .lost_data = lost_data,
                    .wished_isr = {}},
                   records);
@@ -52,20 +53,25 @@ void SimController::AddElections(const std::function<bool(NodeId)>& is_active, N
   }
 }
 
-BrokerEpoch SimController::Register(NodeId id, const Uuid& directory, bool unclean) {
+BrokerEpoch SimController::Register(NodeId id, const Uuid& directory, bool unclean,
+                                    const std::vector<Uuid>& online) {
   Records records;
   auto& broker = *records.emplace_back().mutable_register_broker();
   broker.set_broker_id(id.value());
   broker.set_incarnation_id(std::string(Uuid::Generate(random_).view()));
   broker.set_directory_id(std::string(directory.view()));
   broker.set_fenced(true);
+  for (const Uuid& own : online) broker.add_log_dirs(std::string(own.view()));
   auto& endpoint = *broker.add_endpoints();
   endpoint.set_listener("PLAINTEXT");
   endpoint.set_host("sim");
   endpoint.set_port(id.value());
   endpoint.set_security_protocol("PLAINTEXT");
-  AddElections([&](NodeId node) { return node != id && IsActive(node); }, unclean ? id : kNoNode,
-               records);
+  AddElections(
+      [&](const PartitionImage& partition, NodeId node) {
+        return node != id && metadata::ReplicaActive(*image_, partition, node);
+      },
+      unclean ? id : kNoNode, records);
   Commit(records);
   return image_->FindBroker(id)->epoch;
 }
@@ -77,8 +83,30 @@ void SimController::SetFenced(NodeId id, bool fenced) {
   auto& change = *records.emplace_back().mutable_broker_change();
   change.set_broker_id(id.value());
   change.set_fenced(fenced);
-  AddElections([&](NodeId node) { return node == id ? !fenced : IsActive(node); }, kNoNode,
-               records);
+  AddElections(
+      [&](const PartitionImage& partition, NodeId node) {
+        return node == id ? !fenced && broker->HasOnline(partition.DirectoryOf(id))
+                          : metadata::ReplicaActive(*image_, partition, node);
+      },
+      kNoNode, records);
+  Commit(records);
+}
+
+void SimController::SetOnline(NodeId id, const std::vector<Uuid>& online) {
+  const metadata::BrokerImage* before = image_->FindBroker(id);
+  if (before == nullptr || before->log_directories == online) return;
+  metadata::BrokerImage after = *before;
+  after.log_directories = online;
+  Records records;
+  auto& change = *records.emplace_back().mutable_broker_change();
+  change.set_broker_id(id.value());
+  for (const Uuid& own : online) change.mutable_log_dirs()->add_ids(std::string(own.view()));
+  AddElections(
+      [&](const PartitionImage& partition, NodeId node) {
+        return node == id ? after.active() && after.HasOnline(partition.DirectoryOf(id))
+                          : metadata::ReplicaActive(*image_, partition, node);
+      },
+      kNoNode, records);
   Commit(records);
 }
 
@@ -161,9 +189,9 @@ ErrorCode SimController::CheckAlter(const controller::AlterPartitionRequest::Par
   if (asked.partition_epoch() != partition->partition_epoch.value())
     return ErrorCode::kInvalidUpdateVersion;
   for (const auto& replica : asked.isr()) {
-    const metadata::BrokerImage* broker = image_->FindBroker(NodeId(replica.id()));
-    if (broker == nullptr || !broker->active() ||
-        broker->epoch != BrokerEpoch(replica.broker_epoch())) {
+    const NodeId node(replica.id());
+    if (!metadata::ReplicaActive(*image_, *partition, node) ||
+        image_->FindBroker(node)->epoch != BrokerEpoch(replica.broker_epoch())) {
       return ErrorCode::kIneligibleReplica;
     }
   }
@@ -186,11 +214,12 @@ controller::AlterPartitionResponse SimController::Alter(
     std::vector<NodeId> isr;
     for (const auto& replica : asked.isr()) isr.push_back(NodeId(replica.id()));
     const size_t before = records.size();
-    AddElection(*topic, static_cast<size_t>(asked.partition()),
-                {.partition = partition,
-                 .is_active = [this](NodeId id) { return IsActive(id); },
-                 .wished_isr = isr},
-                records);
+    AddElection(
+        *topic, static_cast<size_t>(asked.partition()),
+        {.partition = partition,
+         .is_active = [&](NodeId id) { return metadata::ReplicaActive(*image_, partition, id); },
+         .wished_isr = isr},
+        records);
     answer.set_leader(partition.leader.value());
     answer.set_leader_epoch(partition.leader_epoch.value());
     for (const NodeId id : isr) answer.add_isr(id.value());
@@ -198,6 +227,40 @@ controller::AlterPartitionResponse SimController::Alter(
                                (records.size() > before ? 1 : 0));
   }
   Commit(records);
+  return response;
+}
+
+controller::AssignReplicasToDirsResponse SimController::Assign(
+    const controller::AssignReplicasToDirsRequest& request) {
+  controller::AssignReplicasToDirsResponse response;
+  const NodeId sender(request.sender().node_id());
+  for (const auto& asked : request.replicas()) {
+    const auto topic = image_->FindTopic(TopicId::FromBytes(asked.topic_id()));
+    const PartitionIndex index(asked.partition());
+    if (topic == nullptr) continue;
+    const PartitionImage& before = *image_->FindPartition(topic->id, index);
+    const Uuid directory = Uuid::FromBytes(asked.directory());
+    const Uuid old = before.DirectoryOf(sender);
+    if (old == directory) continue;
+    PartitionImage after = before;
+    after.directories.resize(after.replicas.size());
+    const auto place = std::find(after.replicas.begin(), after.replicas.end(), sender);
+    after.directories[static_cast<size_t>(place - after.replicas.begin())] = directory;
+    Records records;
+    auto& change = *records.emplace_back().mutable_partition_change();
+    change.set_topic_id(asked.topic_id());
+    change.set_partition(asked.partition());
+    for (const Uuid& id : after.directories)
+      change.mutable_directories()->add_ids(std::string(id.view()));
+    AddElection(
+        *topic, static_cast<size_t>(asked.partition()),
+        {.partition = before,
+         .is_active = [&](NodeId id) { return metadata::ReplicaActive(*image_, after, id); },
+         .lost_data = old.IsZero() ? kNoNode : sender,
+         .wished_isr = {}},
+        records);
+    Commit(records);
+  }
   return response;
 }
 

@@ -25,8 +25,12 @@ class SimController {
 
   const metadata::ImagePtr& image() const { return image_; }
 
-  // The broker is fenced until SetFenced; its endpoint is its id as port.
-  BrokerEpoch Register(NodeId id, const Uuid& directory, bool unclean);
+  // The broker is fenced until SetFenced; its endpoint is its id as port. `online`: its log
+  // directories when it has several.
+  BrokerEpoch Register(NodeId id, const Uuid& directory, bool unclean,
+                       const std::vector<Uuid>& online = {});
+  // Of a broker with several log directories.
+  void SetOnline(NodeId id, const std::vector<Uuid>& online);
   void SetFenced(NodeId id, bool fenced);
   TopicId CreateTopic(const std::string& name, const std::vector<std::vector<NodeId>>& assignments,
                       const metadata::ConfigMap& configs);
@@ -38,15 +42,18 @@ class SimController {
   void MoveLeader(const std::string& name, PartitionIndex index, NodeId leader);
 
   controller::AlterPartitionResponse Alter(const controller::AlterPartitionRequest& request);
+  controller::AssignReplicasToDirsResponse Assign(
+      const controller::AssignReplicasToDirsRequest& request);
 
  private:
   using Records = std::vector<metadata::MetadataRecord>;
 
+  using ReplicaActive = std::function<bool(const metadata::PartitionImage&, NodeId)>;
+
   bool IsActive(NodeId id) const;
   void AddConfig(const std::string& topic, const std::string& key, const std::string& value,
                  Records& records);
-  void AddElections(const std::function<bool(NodeId)>& is_active, NodeId lost_data,
-                    Records& records);
+  void AddElections(const ReplicaActive& is_active, NodeId lost_data, Records& records);
   void AddElection(const metadata::TopicImage& topic, size_t index, metadata::ElectionInput input,
                    Records& records);
   kafka::ErrorCode CheckAlter(const controller::AlterPartitionRequest::Partition& asked,

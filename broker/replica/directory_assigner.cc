@@ -1,0 +1,79 @@
+#include "broker/replica/directory_assigner.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "broker/sender.h"
+
+namespace sluice::broker {
+namespace {
+
+constexpr int64_t kTimeoutMs = 5000;
+constexpr int64_t kPauseMsMin = 20;
+constexpr int64_t kPauseMsMax = 1000;
+constexpr size_t kReplicasMax = 1000;  // in one request
+
+}  // namespace
+
+void DirectoryAssigner::Submit(const PartitionKey& replica, const Uuid& directory) {
+  loop_.Post([weak = weak_from_this(), replica, directory] {
+    const auto self = weak.lock();
+    if (self == nullptr) return;
+    self->waiting_[replica] = directory;
+    // Behind what is posted already: the replicas of one image go together.
+    self->loop_.Post([weak] {
+      if (const auto assigner = weak.lock()) assigner->Send();
+    });
+  });
+}
+
+void DirectoryAssigner::Send() {
+  if (pausing_ || !in_flight_.empty() || waiting_.empty()) return;
+  controller::AssignReplicasToDirsRequest request;
+  *request.mutable_sender() = MakeSender(state_);
+  while (!waiting_.empty() && in_flight_.size() < kReplicasMax) {
+    auto node = waiting_.extract(waiting_.begin());
+    auto& replica = *request.add_replicas();
+    replica.set_topic_id(std::string(node.key().topic_id.view()));
+    replica.set_partition(node.key().partition.value());
+    replica.set_directory(std::string(node.mapped().view()));
+    in_flight_.insert(std::move(node));
+  }
+  controller_.AssignReplicasToDirs(std::move(request), kTimeoutMs,
+                                   [weak = weak_from_this()](Result<Response> response) {
+                                     const auto self = weak.lock();
+                                     if (self == nullptr) return;
+                                     self->loop_.Post([weak, response = std::move(response)] {
+                                       if (const auto assigner = weak.lock())
+                                         assigner->OnResponse(response);
+                                     });
+                                   });
+}
+
+void DirectoryAssigner::OnResponse(const Result<Response>& response) {
+  Assignments sent = std::exchange(in_flight_, {});
+  if (!response.ok() || response->outcome().error_code() != 0) {
+    LOG(WARNING) << "telling the directories of " << sent.size() << " replicas: "
+                 << (response.ok() ? response->outcome().message() : response.status().ToString());
+    return Retry(std::move(sent));
+  }
+  // A replica that the controller refuses is not ours any more: the image that says so is on its
+  // way.
+  pause_ms_ = 0;
+  Send();
+}
+
+void DirectoryAssigner::Retry(Assignments assignments) {
+  // What was submitted since is newer.
+  waiting_.merge(assignments);
+  pause_ms_ = std::clamp(pause_ms_ * 2, kPauseMsMin, kPauseMsMax);
+  pausing_ = true;
+  loop_.RunAfter(pause_ms_, [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (self == nullptr) return;
+    self->pausing_ = false;
+    self->Send();
+  });
+}
+
+}  // namespace sluice::broker

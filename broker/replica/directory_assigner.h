@@ -1,0 +1,43 @@
+#pragma once
+// DirectoryAssigner: tells the controller in which log directory each replica is (KIP-858), many in
+// one request, one request at a time, again and again until each is known. Owned by ReplicaManager.
+//
+// Thread rule: Submit from any thread; everything else on the replica loop.
+
+#include <map>
+#include <memory>
+
+#include "base/event_loop.h"
+#include "base/uuid.h"
+#include "broker/broker_state.h"
+#include "broker/controller_client.h"
+#include "broker/replica/replica_manager.h"
+
+namespace sluice::broker {
+
+class DirectoryAssigner : public std::enable_shared_from_this<DirectoryAssigner> {
+ public:
+  // None of them is owned.
+  DirectoryAssigner(const BrokerState& state, ControllerClient& controller, EventLoop& loop)
+      : state_(state), controller_(controller), loop_(loop) {}
+
+  void Submit(const PartitionKey& replica, const Uuid& directory);
+
+ private:
+  using Response = controller::AssignReplicasToDirsResponse;
+  using Assignments = std::map<PartitionKey, Uuid>;
+
+  void Send();
+  void OnResponse(const Result<Response>& response);
+  void Retry(Assignments assignments);
+
+  const BrokerState& state_;
+  ControllerClient& controller_;
+  EventLoop& loop_;
+  Assignments waiting_;
+  Assignments in_flight_;
+  bool pausing_ = false;
+  int64_t pause_ms_ = 0;  // doubles with each failure
+};
+
+}  // namespace sluice::broker

@@ -1,0 +1,99 @@
+// ReplicaManager: disks that fail, and disks that fill up.
+#include <algorithm>
+#include <mutex>
+
+#include "broker/replica/replica_manager_impl.h"
+
+namespace sluice::broker {
+namespace {
+
+// What an answer to a producer waits for at most, when its disk is nearly full.
+constexpr double kDiskDelayMsMax = 1000;
+
+}  // namespace
+
+void ReplicaManagerImpl::ReportStorageFailure(const StorageFailure& failure) {
+  storage::LogDirectories& logs = *options_->logs;
+  if (failure.directory == nullptr || !logs.PutOffline(failure.directory, failure.status)) return;
+  PartitionEffects effects;
+  for (const PartitionPtr& partition : AllPartitions())
+    partition->DirectoryFailed(failure, effects);
+  effects.Run(*context_);
+  const bool vital = failure.directory->path() == options_->vital_directory;
+  // The next heartbeat tells the controllers.
+  if (!vital && logs.AnyOnline()) return;
+  if (storage_failed_.exchange(true)) return;
+  if (options_->on_storage_failure) options_->on_storage_failure(failure.status);
+}
+
+void ReplicaManagerImpl::CheckSpace() {
+  options_->logs->RefreshSpace();
+  const auto& directories = options_->logs->directories();
+  disks_low_ = std::any_of(directories.begin(), directories.end(), [](const auto& directory) {
+    return directory->level() != storage::SpaceLevel::kAmple;
+  });
+  if (unopened_ > 0) RetryUnopened();
+}
+
+// Producers are slowed down by late answers: that works for every client, and with acks=0 too, for
+// a connection reads on only while few of its requests wait.
+int64_t ReplicaManagerImpl::DiskDelayMs(const ProduceRequestParams& params) const {
+  if (!disks_low_) return 0;
+  double pressure = 0;
+  for (const ProduceEntry& entry : params.entries) {
+    const PartitionPtr partition = Find(entry.key);
+    if (partition != nullptr) pressure = std::max(pressure, partition->disk_pressure());
+  }
+  return static_cast<int64_t>(pressure * kDiskDelayMsMax);
+}
+
+// Replicas for which there was no room when they came.
+void ReplicaManagerImpl::RetryUnopened() {
+  PartitionEffects effects;
+  std::vector<FetcherPool::Assignment> assignments;
+  unopened_ = 0;
+  for (const PartitionPtr& partition : AllPartitions()) {
+    if (!partition->awaits_room()) continue;
+    const std::lock_guard lock(opening_mutex_);
+    if (Find(partition->key()) != partition) continue;
+    if (TryOpen(partition, effects)) assignments.push_back({partition, partition->follow_target()});
+  }
+  effects.Run(*context_);
+  fetchers_->Assign(std::move(assignments));
+}
+
+bool ReplicaManagerImpl::TryOpen(const PartitionPtr& partition, PartitionEffects& effects) {
+  const metadata::ImagePtr image = options_->metadata->Current();
+  const PartitionKey& key = partition->key();
+  const metadata::PartitionImage* now = image->FindPartition(key.topic_id, key.partition);
+  if (now == nullptr) return false;
+  const Uuid assigned = now->DirectoryOf(options_->state->node_id);
+  storage::PlacedLog placed =
+      options_->logs->GetOrCreate({.partition = partition->name(),
+                                   .topic_id = key.topic_id,
+                                   .config = LogConfigOf(*partition->config()),
+                                   .directory = assigned});
+  if (!placed.log.ok()) {
+    ++unopened_;
+    return false;
+  }
+  LOG(INFO) << partition->name().ToString() << " could be opened now, in "
+            << placed.directory->path();
+  storage::Flusher& flusher = options_->flusher_of(*placed.directory);
+  AssignDirectory(key, assigned, placed.directory->id());
+  const auto checkpointed = options_->logs->CheckpointedHighWatermark(partition->name());
+  partition->Attach(
+      {.log = *std::move(placed.log), .directory = placed.directory, .flusher = &flusher},
+      checkpointed.value_or(Offset(0)));
+  partition->ApplyImage(*now, effects);
+  return true;
+}
+
+void ReplicaManagerImpl::AssignDirectory(const PartitionKey& key, const Uuid& assigned,
+                                         const Uuid& actual) {
+  // A broker with one directory need not say where its replicas are, unless it had more.
+  const bool told = options_->logs->directories().size() > 1 || !assigned.IsZero();
+  if (told && assigned != actual) assigner_->Submit(key, actual);
+}
+
+}  // namespace sluice::broker
