@@ -1,8 +1,8 @@
 #include "storage/inspect/dump_log.h"
 
 #include "kafka/record_batch.h"
-#include "storage/inspect/open_transactions.h"
 #include "storage/inspect/segment_walk.h"
+#include "storage/producer_state.h"
 
 namespace sluice::storage {
 namespace {
@@ -44,8 +44,8 @@ void BatchRow(const SegmentWalk& walk, const DumpTo& to) {
 }
 
 // What the record of an end of transaction means.
-void MarkerRow(std::string_view bytes, const kafka::Record& record, const DumpTo& to) {
-  const auto marker = ParseTransactionMarker(bytes);
+void MarkerRow(const std::optional<EndMarker>& marker, const kafka::Record& record,
+               const DumpTo& to) {
   if (!marker) {
     to({"control",
         {{"offset", record.offset.value()},
@@ -56,7 +56,7 @@ void MarkerRow(std::string_view bytes, const kafka::Record& record, const DumpTo
   to({"marker",
       {{"offset", record.offset.value()},
        {"timestamp_ms", record.timestamp_ms},
-       {"end", std::string(marker->commit ? "commit" : "abort")},
+       {"end", std::string(marker->abort ? "abort" : "commit")},
        {"coordinator_epoch", int64_t{marker->coordinator_epoch}}}});
 }
 
@@ -94,7 +94,7 @@ Status RecordRows(SegmentWalk& walk, const DumpTo& to) {
   kafka::Record record;
   while (records.Next(record)) {
     if (view->is_control())
-      MarkerRow(*bytes, record, to);
+      MarkerRow(EndMarkerOf(walk.header(), *bytes), record, to);
     else
       RecordRow(record, to);
   }

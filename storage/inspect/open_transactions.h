@@ -6,19 +6,11 @@
 
 #include <map>
 #include <optional>
-#include <string_view>
 
 #include "storage/inspect/entry_reader.h"
 #include "storage/producer_state.h"
 
 namespace sluice::storage {
-
-// The end of a transaction; nullopt when the batch is no such marker. `batch`: all its bytes.
-struct TransactionMarker {
-  bool commit = false;
-  int32_t coordinator_epoch = -1;
-};
-std::optional<TransactionMarker> ParseTransactionMarker(std::string_view batch);
 
 class OpenTransactions {
  public:
@@ -27,7 +19,7 @@ class OpenTransactions {
   void OnData(const BatchHeader& batch);
   // The entry of .txnindex that an abort marker gets: none for a commit, or where nothing of the
   // transaction is left.
-  std::optional<TxnEntry> OnMarker(const BatchHeader& batch, const TransactionMarker& marker);
+  std::optional<TxnEntry> OnMarker(const BatchHeader& batch, const EndMarker& marker);
 
  private:
   std::map<ProducerId, Offset> first_offsets_;

@@ -129,7 +129,7 @@ class Repair {
     }
     const auto bytes = walk.Bytes();
     if (!bytes.ok()) return Status::Ok();  // no marker is that large
-    const auto marker = ParseTransactionMarker(*bytes);
+    const auto marker = EndMarkerOf(batch, *bytes);
     if (!marker) return Status::Ok();
     if (const auto entry = transactions.OnMarker(batch, *marker)) EncodeTo(builder.aborts, *entry);
     return Status::Ok();

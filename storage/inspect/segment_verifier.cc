@@ -238,10 +238,10 @@ Status SegmentVerifier::CheckTransactions(const BatchHeader& batch) {
   }
   const auto bytes = walk_->Bytes();
   if (!bytes.ok()) return Status::Ok();  // no marker is that large
-  const auto marker = ParseTransactionMarker(*bytes);
+  const auto marker = EndMarkerOf(batch, *bytes);
   if (!marker) return Status::Ok();
   const auto expected = pass_.transactions.OnMarker(batch, *marker);
-  if (marker->commit || !indexes_judged_) return Status::Ok();
+  if (!marker->abort || !indexes_judged_) return Status::Ok();
   if (txn_index_) return txn_index_->OnAbort(batch, expected);
   aborts_without_index_ = aborts_without_index_ || expected.has_value();
   return Status::Ok();
