@@ -27,6 +27,8 @@ class File {
   virtual ~File() = default;
   // Reads up to `size` bytes at `offset` into `out`; fewer only at the end of the file.
   virtual Result<size_t> ReadAt(uint64_t offset, char* out, size_t size) const = 0;
+  // These bytes are read soon: the system may fetch them meanwhile. A hint that may do nothing.
+  virtual void WillRead([[maybe_unused]] uint64_t offset, [[maybe_unused]] uint64_t size) const {}
   // Writes all parts one after another at `offset` (pwritev), growing the file. kDiskFull when
   // there is no room.
   virtual Status WriteParts(uint64_t offset, std::span<const std::string_view> parts) = 0;

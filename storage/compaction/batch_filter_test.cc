@@ -202,6 +202,26 @@ TEST_P(BatchFilterTest, RandomBatchesAgreeWithKeepingTheLastOfEachKey) {
   }
 }
 
+TEST_P(BatchFilterTest, WhateverBytesStandWhereRecordsShould) {
+  Random random(11);
+  const std::string sound = Batch({{"a", "1"}, {"b", std::nullopt}, {"c", "3"}}, GetParam());
+  BatchFilter filter({.map = &map_, .hasher = hasher_, .mapped_upto = mapped_upto_});
+  for (int round = 0; round < 2000; ++round) {
+    std::string batch = sound;
+    for (uint64_t i = 0, flips = 1 + random.Below(4); i < flips; ++i) {
+      const size_t at = BatchHeader::kBytes + random.Below(batch.size() - BatchHeader::kBytes);
+      batch[at] = static_cast<char>(random.Next());
+    }
+    std::string out;
+    const auto header = *BatchHeader::Parse(batch);
+    const auto verdict = filter.Filter(header, batch, {}, out);
+    if (!verdict.ok()) continue;
+    if (*verdict == FilterVerdict::kRewrite) ASSERT_TRUE(BatchChecksumHolds(out));
+    OffsetMap map({.base = Offset(0), .entries_expected = 10});
+    ASSERT_TRUE(MapBatch(header, batch, Offset(0), hasher_, map).ok());
+  }
+}
+
 TEST_F(BatchFilterTest, BytesThatAreNoRecordsAreToldAsDamage) {
   std::string batch = Batch({{"a", "1"}, {"b", "2"}});
   batch[BatchHeader::kBytes] = 0x7f;

@@ -40,6 +40,8 @@ Status CompactionRun::OpenSource(const SourceSegment& source) {
   source_file_ = std::move(*file);
   scanner_ =
       std::make_unique<BatchScanner>(*source_file_, 0, source.size_bytes, options_.read_bytes);
+  source_bytes_ = source.size_bytes;
+  asked_upto_ = 0;
   source_base_ = expected_ = source.base;
   source_end_ = source.end;
   return Status::Ok();
@@ -63,7 +65,18 @@ Status CompactionRun::AtBatch(const Status& status) const {
                                    std::to_string(scanner_->position()));
 }
 
+// The disk works while batches are taken apart and files are synced.
+void CompactionRun::ReadAhead() {
+  const uint64_t ahead = 4 * uint64_t{options_.read_bytes};
+  if (scanner_->next_position() + ahead / 2 < asked_upto_) return;
+  const uint64_t upto = std::min(source_bytes_, scanner_->next_position() + ahead);
+  if (upto <= asked_upto_) return;
+  source_file_->WillRead(asked_upto_, upto - asked_upto_);
+  asked_upto_ = upto;
+}
+
 Result<bool> CompactionRun::NextBatch(std::string_view& bytes) {
+  ReadAhead();
   SLUICE_ASSIGN_OR_RETURN(const bool more, scanner_->Next());
   if (!more) {
     if (scanner_->damaged()) return Damaged(scanner_->next_position(), "no batch begins");

@@ -72,6 +72,7 @@ class CompactionRun {
 
   Status OpenSource(const SourceSegment& source);
   void CloseSource();
+  void ReadAhead();
   // The next batch of the open source, checked; false at its end.
   Result<bool> NextBatch(std::string_view& bytes);
   Status Damaged(uint64_t position, std::string_view why) const;
@@ -101,6 +102,8 @@ class CompactionRun {
   Offset source_base_;
   Offset source_end_;
   Offset expected_;  // no batch of the source may begin below
+  uint64_t source_bytes_ = 0;
+  uint64_t asked_upto_ = 0;  // of its bytes, those that the system was told to fetch
 
   std::unique_ptr<OffsetMap> map_;
   Offset mapped_upto_;
