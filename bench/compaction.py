@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Compaction beside Kafka's: the same log, written once, is cleaned by bench_compaction and by the cleaner of Apache Kafka 4.3.1 (default heap and
-collector), in turns. Kafka's time and bytes are those of its own log line; its memory is the peak of the broker at rest and cleaning.
+collector), in turns. Kafka's time goes from when it leads the partition (its epoch file) to when the cleaner's checkpoint has the last segment's
+base; its memory is the broker's peak.
 
     bench/compaction.py --gib 10 --keys 4000000 --rounds 1
 Needs Kafka's jars, as tests/compat does."""
@@ -21,9 +22,6 @@ import foreign  # noqa: E402
 from cluster import BUILD, free_base_port, run, wait_until  # noqa: E402
 
 BENCH = os.environ.get('BENCH_COMPACTION', str(BUILD / 'bench_compaction'))
-CLEANED = re.compile(r'([\d,.]+) MB of log processed in ([\d,.]+) seconds')
-LOG4J = '''<Configuration><Appenders><Console name="out"><PatternLayout pattern="%m%n"/></Console></Appenders>
-<Loggers><Root level="INFO"><AppenderRef ref="out"/></Root></Loggers></Configuration>'''
 
 
 def fresh_copy(source, target):
@@ -53,9 +51,7 @@ class Kafka:
                     'listeners': f'PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{port + 3}', 'controller.listener.names': 'CONTROLLER',
                     'log.dirs': self.data, 'log.cleaner.backoff.ms': 200}
         self.config.write_text(''.join(f'{key}={value}\n' for key, value in settings.items()))
-        (self.directory / 'log4j2.xml').write_text(LOG4J)
-        self.java = ['java', '-Xmx1G', '-Xms1G', '-XX:+UseG1GC', f'-Dlog4j2.configurationFile={self.directory / "log4j2.xml"}',
-                     '-cp', foreign.java_classpath()]
+        self.java = ['java', '-Xmx1G', '-Xms1G', '-XX:+UseG1GC', '-cp', foreign.java_classpath()]
         run(*self.java, 'kafka.tools.StorageTool', 'format', '-t', '4L6g3nShT-eMCtK--X86sw', '-c', str(self.config))
 
     def start(self):
@@ -88,15 +84,18 @@ def kafkas(source, work):
             if path.name != 'partition.metadata':
                 shutil.copy(path, topic)
         run('sync', timeout=900)
+        size = sum(path.stat().st_size for path in topic.glob('*.log'))
         kafka.start()
-        found = wait_until(lambda: CLEANED.search(kafka.log.read_text(errors='replace')), 'Kafka has cleaned', 3600)
+        active = max(int(path.stem) for path in topic.glob('*.log'))
+        checkpoint = kafka.data / 'cleaner-offset-checkpoint'
+        wait_until(lambda: checkpoint.exists() and f'bench 0 {active}' in checkpoint.read_text().splitlines(), 'Kafka has cleaned', 3600)
+        seconds = checkpoint.stat().st_mtime - (topic / 'leader-epoch-checkpoint').stat().st_mtime
         peak = kafka.peak_mb()
     finally:
         kafka.process.kill()
         kafka.process.wait()
-    log_mb, seconds = (float(text.replace(',', '')) for text in found.groups())
     shutil.rmtree(kafka.directory)
-    return {'seconds': seconds, 'mb_per_s': log_mb * 1.048576 / seconds, 'rss_mb': peak}
+    return {'seconds': round(seconds, 2), 'mb_per_s': round(size / 1e6 / seconds, 1), 'rss_mb': round(peak, 1)}
 
 
 def main():
