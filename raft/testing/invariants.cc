@@ -100,7 +100,75 @@ void Invariants::Sent(const Message& message, const SimDisk& disk) {
       Breach(Join("node ", message.from.id, " acknowledged ", append->match, ", its disk ends at ",
                   disk.last_index()));
     }
+    if (disk.TermAt(append->match).value_or(message.term) > message.term) {
+      Breach(Join("node ", message.from.id, " acknowledged ", append->match, " in term ",
+                  message.term, ", its disk holds an entry of a later one there"));
+    }
   }
+}
+
+void Invariants::CheckAcknowledgement(const Message& message, const SimDisk& disk,
+                                      const Core& receiver) {
+  if (receiver.role() != Role::kLeader || receiver.term() != message.term) return;
+  LogIndex index = kNoIndex;
+  if (const auto* append = std::get_if<AppendResponse>(&message.body);
+      append != nullptr && append->success) {
+    index = append->match;
+  }
+  if (const auto* chunk = std::get_if<SnapshotChunkResponse>(&message.body);
+      chunk != nullptr && chunk->installed) {
+    index = chunk->index;
+  }
+  if (index == kNoIndex) return;
+  const std::optional<Term> held = disk.TermAt(index);
+  const std::optional<Term> meant = receiver.log().TermAt(index);
+  const bool beyond = index > std::max(disk.last_index(), disk.snapshot_index());
+  if (!beyond && (!held.has_value() || !meant.has_value() || held == meant)) return;
+  Breach(Join("node ", message.from.id, " acknowledged ", index, " to the leader of term ",
+              message.term, ", its disk holds another entry there"));
+}
+
+void Invariants::CheckDisk(NodeId node, const Core& core, const SimDisk& disk) {
+  if (disk.first_index > disk.snapshot_index() + 1) {
+    Breach(Join("the disk of node ", node, " begins at ", disk.first_index, ", its snapshot is at ",
+                disk.snapshot_index()));
+  }
+  if (!disk.newest_stands_alone && !disk.ReachesBackWithoutNewest()) {
+    Breach(Join("the disk of node ", node, " begins at ", disk.first_index,
+                ", after the end of the snapshot before the newest"));
+  }
+  const RaftLog& log = core.log();
+  const LogIndex durable = log.durable_index();
+  // What an installed snapshot stands for counts as durable ahead of time: all that could promise
+  // it waits for the same write.
+  if (durable > log.snapshot_index() && disk.TermAt(durable) != log.TermAt(durable)) {
+    Breach(Join("node ", node, " takes ", durable, " for durable, its disk does not hold it"));
+  }
+  const Seen& seen = seen_[node];
+  const LogIndex dropped = log.first_index() - 1;
+  // An installation replaces the log at once, and what follows waits for the disk.
+  const bool installed = dropped == seen.installed || dropped > seen.applied;
+  if (dropped <= disk.snapshot_index() || installed) return;
+  Breach(Join("node ", node, " has dropped its log up to ", dropped,
+              ", its durable snapshot is at ", disk.snapshot_index()));
+}
+
+void Invariants::CheckContact(NodeId node, const Core& core, int64_t now_ms,
+                              int64_t silence_ms_max) {
+  Seen& seen = seen_[node];
+  if (core.role() != Role::kLeader) {
+    seen.leading_since_ms.reset();
+    return;
+  }
+  if (!seen.leading_since_ms.has_value()) seen.leading_since_ms = now_ms;
+  const int64_t since_ms = std::max(*seen.leading_since_ms, seen.awake_ms);
+  const auto near = std::ranges::count_if(core.voters(), [&](const VoterId& voter) {
+    const auto heard = seen.heard_ms.find(voter.id);
+    const int64_t last_ms = heard == seen.heard_ms.end() ? 0 : heard->second;
+    return voter.id == node || now_ms - std::max(last_ms, since_ms) <= silence_ms_max;
+  });
+  if (static_cast<size_t>(near) >= MajorityOf(core.voters().size())) return;
+  Breach(Join("node ", node, " leads term ", core.term(), " without hearing a majority"));
 }
 
 void Invariants::CheckVote(NodeId voter, Term term, NodeId candidate, const SimDisk& disk) {
@@ -154,7 +222,7 @@ void Invariants::SnapshotLoaded(NodeId node, const SnapshotMeta& meta) {
     Breach(Join("node ", node, " loaded a snapshot of what is not committed, ", meta.index, "/",
                 meta.term));
   }
-  seen.applied = meta.index;
+  seen.applied = seen.installed = meta.index;
 }
 
 void Invariants::Acknowledged(LogIndex index, const std::string& data) {
@@ -165,7 +233,9 @@ void Invariants::Acknowledged(LogIndex index, const std::string& data) {
   acknowledged_max_ = std::max(acknowledged_max_, index);
 }
 
-void Invariants::ReadFinished(LogIndex floor, LogIndex index) {
+void Invariants::ReadFinished(LogIndex floor, LogIndex index, LogIndex applied) {
+  if (applied < index)
+    Breach(Join("a read at ", index, " was answered when only ", applied, " was applied"));
   if (index < floor)
     Breach(Join("a read at ", index, " misses the write acknowledged before it at ", floor));
 }

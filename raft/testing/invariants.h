@@ -2,27 +2,31 @@
 // Invariants: what must hold in every run of a Raft cluster, checked from outside over all nodes
 // and all their incarnations.
 //
-//   election safety       a term has at most one leader
-//   log matching          two logs that hold an entry of the same index and term are equal up to
-//   there. Checked by induction: an
-//                         (index, term) names one content and one term before it
-//   leader completeness   a leader's log holds every entry that was committed in an earlier term.
-//   (One that wins late, when a
-//                         later term has begun to commit, lacks that, and can do nothing.)
-//   state machine safety  no two nodes apply different entries at one index, and none skips or
-//   repeats one monotony              term and commit of an incarnation never fall; a node's term
-//   never falls, restarts included acknowledged          an acknowledged proposal is the committed
-//   entry at its index linearizable reads    a read's index covers every write acknowledged before
-//   the read began promises              a vote, a candidacy or an acknowledgement leaves only when
-//   the sender's disk holds what it says, and a node
-//                         votes for one candidate a term, restarts included
-//   commit rule           what a leader commits is of its own term and on the disks of a majority.
-//   (Breaking either loses data only in
-//                         rare schedules; checked here it shows at once.)
+// - election safety: a term has at most one leader;
+// - log matching: two logs that hold an entry of the same index and term are equal up to there.
+//   Checked by induction: an (index, term) names one content and one term before it;
+// - leader completeness: a leader's log holds every entry that was committed in an earlier term.
+//   (One that wins late, when a later term has begun to commit, lacks that, and can do nothing.);
+// - state machine safety: no two nodes apply different entries at one index, and none skips or
+//   repeats one;
+// - monotony: term and commit of an incarnation never fall; a node's term never falls, restarts
+//   included;
+// - acknowledged: an acknowledged proposal is the committed entry at its index;
+// - linearizable reads: a read's index covers every write acknowledged before the read began, and
+//   the state it is served from covers that index;
+// - promises: a vote, a candidacy or an acknowledgement leaves only when the sender's disk holds
+//   what it says, and a node votes for one candidate a term, restarts included;
+// - commit rule: what a leader commits is of its own term and on the disks of a majority. (Breaking
+//   either loses data only in rare schedules; checked here it shows at once.);
+// - snapshots: entries are dropped, in memory and on the disk, only behind a snapshot that is
+//   durable, and on the disk only behind the one before the newest, should that prove unreadable;
+// - durable: what a node takes for durable is on its disk;
+// - contact: a leader that a majority has not answered for a while has resigned.
 //
 // Thread rule: one thread, as all of the simulator.
 
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -43,6 +47,14 @@ class Invariants {
   void CheckCommitRule(NodeId node, const Core& core, const std::vector<const SimDisk*>& disks);
   // A message leaves `disk`'s node.
   void Sent(const Message& message, const SimDisk& disk);
+  // The same message, when the node it is for runs: an acknowledgement must be of that one's log.
+  void CheckAcknowledgement(const Message& message, const SimDisk& disk, const Core& receiver);
+  void CheckDisk(NodeId node, const Core& core, const SimDisk& disk);
+  // A message has arrived; a paused node goes on. A leader must be in contact with a majority, none
+  // of which it may miss for longer than `silence_ms_max`.
+  void Heard(NodeId node, NodeId from, int64_t now_ms) { seen_[node].heard_ms[from] = now_ms; }
+  void Awoke(NodeId node, int64_t now_ms) { seen_[node].awake_ms = now_ms; }
+  void CheckContact(NodeId node, const Core& core, int64_t now_ms, int64_t silence_ms_max);
   // Entries on their way into a node's log; `prev_term` is that of the entry before the first.
   void Appended(NodeId node, Term prev_term, const std::vector<Entry>& entries);
   void Applied(NodeId node, const std::vector<Entry>& entries);
@@ -50,7 +62,8 @@ class Invariants {
   void Acknowledged(LogIndex index, const std::string& data);
   // To be given back to ReadFinished.
   LogIndex ReadStarted() const { return acknowledged_max_; }
-  void ReadFinished(LogIndex floor, LogIndex index);
+  // `applied`: by the node that answers.
+  void ReadFinished(LogIndex floor, LogIndex index, LogIndex applied);
 
   // The first breach, or empty.
   const std::string& breach() const { return breach_; }
@@ -64,6 +77,10 @@ class Invariants {
     LogIndex applied = kNoIndex;
     Term led_term{-1};
     LogIndex led_commit = kNoIndex;  // at the last observation as leader of led_term
+    LogIndex installed = kNoIndex;   // the snapshot loaded last
+    std::map<NodeId, int64_t> heard_ms;
+    int64_t awake_ms = 0;
+    std::optional<int64_t> leading_since_ms;
   };
   struct Content {
     uint32_t crc;

@@ -56,6 +56,9 @@ void SimStateMachine::OnRoleChange(Role new_role, Term, NodeId new_leader) {
 void SimCluster::Node::Send(NodeId, Message message) {
   cluster->Trace(Describe(message));
   cluster->invariants_.Sent(message, disk);
+  const Node& to = *cluster->nodes_.at(message.to);
+  if (to.driver != nullptr)
+    cluster->invariants_.CheckAcknowledgement(message, disk, to.driver->core());
   cluster->network_.Send(std::move(message));
 }
 
@@ -68,8 +71,10 @@ SimCluster::SimCluster(SimClusterOptions options, uint64_t seed)
   network_.set_deliver([this](Message message) {
     Node& node = *nodes_.at(message.to);
     if (node.driver == nullptr) return;
-    node.loop->Post(
-        [&node, message = std::move(message)]() mutable { node.driver->Step(std::move(message)); });
+    node.loop->Post([this, &node, message = std::move(message)]() mutable {
+      invariants_.Heard(message.to, message.from.id, now_ms());
+      node.driver->Step(std::move(message));
+    });
   });
   Bootstrap bootstrap{.cluster_id = kClusterId, .payload = "first"};
   for (int i = 1; i <= options.voters; ++i) bootstrap.voters.push_back({NodeId(i), DiskId(i, 0)});
@@ -88,6 +93,7 @@ void SimCluster::Start(NodeId id) {
   Node& node = *nodes_.at(id);
   CHECK(node.driver == nullptr);
   invariants_.Restarted(id);
+  node.unanswered = 0;
   node.loop = std::make_unique<PausableLoop>(scheduler_);
   node.log = std::make_unique<SimLogStore>(node.disk, *node.loop, random_.Fork(), disk_latency_);
   node.log->set_on_append([this, id](Term prev_term, const std::vector<Entry>& entries) {
@@ -126,6 +132,11 @@ void SimCluster::Crash(NodeId id) {
   node.loop.reset();
 }
 
+void SimCluster::Resume(NodeId id) {
+  nodes_.at(id)->loop->Resume();
+  invariants_.Awoke(id, now_ms());
+}
+
 void SimCluster::Isolate(NodeId id) {
   for (const auto& [other, node] : nodes_) {
     if (other == id) continue;
@@ -155,16 +166,23 @@ void SimCluster::SetDiskLatency(SimDiskLatency latency) {
 }
 
 void SimCluster::Propose(NodeId id, std::string data, std::function<void(Result<LogIndex>)> done) {
-  driver(id).Propose(data, [this, data, done = std::move(done)](const Result<LogIndex>& result) {
-    if (result.ok()) invariants_.Acknowledged(*result, data);
-    if (done) done(result);
-  });
+  int& unanswered = nodes_.at(id)->unanswered;
+  ++unanswered;
+  driver(id).Propose(
+      data, [this, &unanswered, data, done = std::move(done)](const Result<LogIndex>& result) {
+        --unanswered;
+        if (result.ok()) invariants_.Acknowledged(*result, data);
+        if (done) done(result);
+      });
 }
 
 void SimCluster::Read(NodeId id, std::function<void(Result<LogIndex>)> done) {
-  driver(id).ReadIndex([this, floor = invariants_.ReadStarted(),
+  Node& node = *nodes_.at(id);
+  ++node.unanswered;
+  driver(id).ReadIndex([this, &node, floor = invariants_.ReadStarted(),
                         done = std::move(done)](const Result<LogIndex>& result) {
-    if (result.ok()) invariants_.ReadFinished(floor, *result);
+    --node.unanswered;
+    if (result.ok()) invariants_.ReadFinished(floor, *result, node.state_machine->applied);
     if (done) done(result);
   });
 }
@@ -175,10 +193,23 @@ bool SimCluster::Step() {
   for (const auto& [id, node] : nodes_) disks.push_back(&node->disk);
   for (const auto& [id, node] : nodes_) {
     if (node->driver == nullptr) continue;
-    invariants_.Observe(id, node->driver->core());
+    CheckNode(id);
     invariants_.CheckCommitRule(id, node->driver->core(), disks);
   }
   return true;
+}
+
+void SimCluster::CheckNode(NodeId id) {
+  const Node& node = *nodes_.at(id);
+  const Core& core = node.driver->core();
+  invariants_.Observe(id, core);
+  invariants_.CheckDisk(id, core, node.disk);
+  // A voter that has given up takes no part, whatever its core last was.
+  if (node.loop->paused() || node.log->failing()) return;
+  // Silence is noticed with the next heartbeat at the latest.
+  invariants_.CheckContact(
+      id, core, now_ms(),
+      options_.config.election_timeout_ms_min + options_.config.heartbeat_ms + 1);
 }
 
 void SimCluster::RunForMs(int64_t ms) {

@@ -61,7 +61,7 @@ class SimCluster {
   // Starts with an empty disk under the same node id: another disk id, so another voter.
   void StartWiped(NodeId id);
   void Pause(NodeId id) { nodes_.at(id)->loop->Pause(); }
-  void Resume(NodeId id) { nodes_.at(id)->loop->Resume(); }
+  void Resume(NodeId id);
   void FailDisk(NodeId id) { nodes_.at(id)->log->FailFromNowOn(); }
   // `id` can send and receive nothing.
   void Isolate(NodeId id);
@@ -88,6 +88,8 @@ class SimCluster {
   bool paused(NodeId id) const { return running(id) && nodes_.at(id)->loop->paused(); }
   Driver& driver(NodeId id) { return *nodes_.at(id)->driver; }
   SimStateMachine& state_machine(NodeId id) { return *nodes_.at(id)->state_machine; }
+  // Proposals and reads of the node's present incarnation that have had no answer yet.
+  int unanswered(NodeId id) const { return nodes_.at(id)->unanswered; }
   SimDisk& disk(NodeId id) { return nodes_.at(id)->disk; }
   // The leader of the highest term that has one, or kNoNode.
   NodeId leader() const;
@@ -111,8 +113,10 @@ class SimCluster {
     std::unique_ptr<SimLogStore> log;
     std::unique_ptr<SimStateMachine> state_machine;
     std::unique_ptr<Driver> driver;
+    int unanswered = 0;
   };
   bool Step();
+  void CheckNode(NodeId id);
   void Trace(const std::string& line);
 
   const SimClusterOptions options_;

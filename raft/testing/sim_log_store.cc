@@ -8,7 +8,10 @@ namespace sluice::raft::testing {
 
 void SimDisk::Execute(const PersistRequest& request) {
   if (request.hard_state.has_value()) hard_state = *request.hard_state;
-  if (request.snapshot.has_value()) snapshot = request.snapshot;
+  if (request.snapshot.has_value()) {
+    snapshot_before = std::exchange(snapshot, request.snapshot);
+    newest_stands_alone = false;
+  }
   if (request.reset_log) FinishReset();
   if (request.drop_before.has_value()) {
     while (!entries.empty() && first_index < *request.drop_before) {
@@ -34,6 +37,24 @@ void SimDisk::FinishReset() {
   if (agrees || (before_log && index == first_index - 1)) return;
   entries.clear();
   first_index = index + 1;
+  newest_stands_alone = true;
+}
+
+std::optional<Term> SimDisk::TermAt(LogIndex index) const {
+  if (snapshot.has_value() && snapshot->meta.index == index) return snapshot->meta.term;
+  if (index < first_index || index > last_index()) return std::nullopt;
+  return entries[static_cast<size_t>(index - first_index)].term;
+}
+
+bool SimDisk::ReachesBackWithoutNewest() const {
+  const LogIndex before = snapshot_before.has_value() ? snapshot_before->meta.index : kNoIndex;
+  return first_index <= before + 1;
+}
+
+void SimDisk::LoseNewestSnapshot() {
+  if (!snapshot.has_value() || newest_stands_alone || !ReachesBackWithoutNewest()) return;
+  snapshot = std::exchange(snapshot_before, std::nullopt);
+  newest_stands_alone = true;
 }
 
 SimLogStore::SimLogStore(SimDisk& disk, EventLoop& loop, Random random, SimDiskLatency latency)
@@ -89,17 +110,23 @@ void SimLogStore::FinishWrite() {
 void SimLogStore::Crash(Random& random) {
   const uint64_t whole = random.Below(queue_.size() + 1);
   for (uint64_t i = 0; i < whole; ++i) disk_.Execute(queue_[i].request);
-  if (whole == queue_.size()) return;
-  // Of the next request, any prefix of its parts.
-  const PersistRequest& torn = queue_[whole].request;
-  const uint64_t parts = random.Below(4);
-  if (parts >= 1 && torn.hard_state.has_value()) disk_.hard_state = *torn.hard_state;
-  if (parts >= 2 && torn.snapshot.has_value()) disk_.snapshot = torn.snapshot;
-  if (parts < 3 || torn.reset_log) return;
-  PersistRequest some{.truncate_from = torn.truncate_from};
-  const uint64_t count = torn.entries.empty() ? 0 : random.Below(torn.entries.size());
-  some.entries.assign(torn.entries.begin(), torn.entries.begin() + static_cast<int64_t>(count));
-  disk_.Execute(some);
+  if (whole < queue_.size()) disk_.Execute(Torn(queue_[whole].request, random));
+  if (random.Chance(1, 10)) disk_.LoseNewestSnapshot();
+}
+
+// Any prefix of the request's parts.
+PersistRequest SimLogStore::Torn(const PersistRequest& whole, Random& random) {
+  PersistRequest torn;
+  const uint64_t parts = random.Below(6);
+  if (parts >= 1) torn.hard_state = whole.hard_state;
+  if (parts >= 2) torn.snapshot = whole.snapshot;
+  if (parts >= 3) torn.reset_log = whole.reset_log;
+  if (parts >= 4) torn.drop_before = whole.drop_before;
+  if (parts < 5) return torn;
+  torn.truncate_from = whole.truncate_from;
+  const uint64_t count = random.Below(whole.entries.size() + 1);
+  torn.entries.assign(whole.entries.begin(), whole.entries.begin() + static_cast<int64_t>(count));
+  return torn;
 }
 
 Result<std::vector<Entry>> SimLogStore::Read(LogIndex from, LogIndex to, size_t bytes_max) const {

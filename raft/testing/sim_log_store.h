@@ -22,12 +22,22 @@ struct SimDisk {
   LogIndex first_index{0};
   std::deque<Entry> entries;
   std::optional<Snapshot> snapshot;
+  std::optional<Snapshot> snapshot_before;
+  bool newest_stands_alone = false;  // it was installed, or the one after it was lost
 
+  LogIndex snapshot_index() const { return snapshot.has_value() ? snapshot->meta.index : kNoIndex; }
+  // Of an entry or of the newest snapshot.
+  std::optional<Term> TermAt(LogIndex index) const;
   LogIndex last_index() const { return first_index + static_cast<int64_t>(entries.size()) - 1; }
   void Execute(const PersistRequest& request);
   // What recovery does: a log that does not reach its snapshot, or disagrees with it, is what an
   // interrupted installation left.
   void FinishReset();
+  // The log and the snapshot before the newest, if there was one, hold everything.
+  bool ReachesBackWithoutNewest() const;
+  // The newest snapshot proves unreadable, and recovery takes the one before. Nothing happens when
+  // that cannot replace it.
+  void LoseNewestSnapshot();
 };
 
 struct SimDiskLatency {
@@ -51,7 +61,9 @@ class SimLogStore final : public LogStore {
   void set_latency(SimDiskLatency latency) { latency_ = latency; }
   // Every request from now on fails.
   void FailFromNowOn() { failing_ = true; }
-  // The machine stops: some prefix of what waits reaches the disk. Nothing is reported any more.
+  bool failing() const { return failing_; }
+  // The machine stops: some prefix of what waits reaches the disk, and now and then the newest
+  // snapshot is damaged. Nothing is reported any more.
   void Crash(Random& random);
 
  private:
@@ -62,6 +74,7 @@ class SimLogStore final : public LogStore {
   void StartWrite();
   void FinishWrite();
   void NoteAppend(const PersistRequest& request);
+  static PersistRequest Torn(const PersistRequest& whole, Random& random);
 
   SimDisk& disk_;
   EventLoop& loop_;
