@@ -1,0 +1,261 @@
+// One voter alone, fed with messages made by hand: what it must hold against peers that send what a
+// leader of today never would, or in an order that whole clusters reach too rarely to rely on.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <deque>
+#include <memory>
+#include <utility>
+
+#include "base/crc32c.h"
+#include "base/testing/sim_event_loop.h"
+#include "raft/core.h"
+#include "raft/testing/sim_log_store.h"
+
+namespace sluice::raft::testing {
+namespace {
+
+constexpr char kClusterId[] = "by hand";
+
+VoterId Voter(int id) {
+  return {NodeId(id), Uuid::FromBytes(std::string(16, static_cast<char>(id)))};
+}
+
+Entry Normal(int64_t index, int64_t term) {
+  return {LogIndex(index), Term(term), EntryType::kNormal, "of term " + std::to_string(term)};
+}
+
+// Entries first..last of one term.
+std::vector<Entry> EntriesOf(int64_t first, int64_t last, int64_t term) {
+  std::vector<Entry> entries;
+  for (int64_t index = first; index <= last; ++index) entries.push_back(Normal(index, term));
+  return entries;
+}
+
+class FollowerTest : public ::testing::Test {
+ protected:
+  FollowerTest() {
+    Bootstrap bootstrap{.cluster_id = kClusterId, .voters = {Voter(1), Voter(2), Voter(3)}};
+    disk_.entries.push_back(BootstrapEntry(bootstrap));
+    store_ = std::make_unique<SimLogStore>(disk_, loop_, Random(1), SimDiskLatency{});
+    // Nothing that is durable stays in memory.
+    core_ = std::make_unique<Core>(CoreOptions{.config = {.cache_bytes_max = 1},
+                                               .cluster_id = kClusterId,
+                                               .self = Voter(1),
+                                               .voters = bootstrap.voters,
+                                               .random = Random(1)},
+                                   *store_);
+  }
+
+  void Step(int from, int64_t term, MessageBody body) {
+    core_->Step({kClusterId, Voter(from), NodeId(1), Term(term), std::move(body)});
+  }
+
+  void Append(int from, int64_t term, AppendRequest request) {
+    Step(from, term, std::move(request));
+  }
+
+  // A snapshot in one chunk.
+  static SnapshotChunk WholeSnapshot(int64_t index, int64_t term) {
+    const std::string data = "state";
+    return {.meta = {LogIndex(index), Term(term), {Voter(1), Voter(2), Voter(3)}},
+            .size_total = data.size(),
+            .chunk_crc = Crc32c(data),
+            .whole_crc = Crc32c(data),
+            .data = data};
+  }
+
+  // Starts what the core wants written, and keeps what it wants sent.
+  void Work() {
+    while (core_->HasReady()) {
+      Ready ready = core_->TakeReady();
+      if (ready.persist_id != 0) writes_.emplace_back(ready.persist_id, std::move(ready.persist));
+      loaded_ = loaded_ || ready.load_snapshot.has_value();
+      for (Message& message : ready.send_now) sent_.push_back(std::move(message));
+      for (Message& message : ready.send_after_persist) sent_.push_back(std::move(message));
+    }
+  }
+
+  // The oldest write is durable now.
+  void FinishOneWrite() {
+    const auto [id, request] = std::move(writes_.front());
+    writes_.pop_front();
+    disk_.Execute(request);
+    core_->Persisted(id);
+    Work();
+  }
+
+  void FinishWrites() {
+    Work();
+    while (!writes_.empty()) FinishOneWrite();
+  }
+
+  template <typename Body>
+  std::vector<Body> Sent() const {
+    std::vector<Body> bodies;
+    for (const Message& message : sent_) {
+      if (const auto* body = std::get_if<Body>(&message.body)) bodies.push_back(*body);
+    }
+    return bodies;
+  }
+
+  sluice::testing::SimScheduler scheduler_;
+  sluice::testing::SimEventLoop loop_{scheduler_};
+  SimDisk disk_;
+  std::unique_ptr<SimLogStore> store_;
+  std::unique_ptr<Core> core_;
+  std::deque<std::pair<uint64_t, PersistRequest>> writes_;
+  std::vector<Message> sent_;
+  bool loaded_ = false;
+};
+
+TEST_F(FollowerTest, AnAppendSaysNothingOfEntriesBehindItsOwn) {
+  Append(2, 1, {.prev_index = LogIndex(0), .commit = LogIndex(0), .entries = EntriesOf(1, 3, 1)});
+  FinishWrites();
+  sent_.clear();
+  // Entries 2 and 3 may not be what the new leader has there, committed or not.
+  Append(3, 2,
+         {.prev_index = LogIndex(1), .prev_term = Term(1), .commit = LogIndex(3), .entries = {}});
+  FinishWrites();
+  EXPECT_EQ(core_->commit(), LogIndex(1));
+  const std::vector<AppendResponse> answers = Sent<AppendResponse>();
+  ASSERT_EQ(answers.size(), 1U);
+  EXPECT_TRUE(answers[0].success);
+  EXPECT_EQ(answers[0].match, LogIndex(1));
+}
+
+TEST_F(FollowerTest, AnAppendAfterAnotherTermsEntryIsRefused) {
+  Append(2, 1, {.prev_index = LogIndex(0), .entries = EntriesOf(1, 2, 1)});
+  FinishWrites();
+  sent_.clear();
+  Append(3, 3, {.prev_index = LogIndex(2), .prev_term = Term(2), .entries = EntriesOf(3, 3, 3)});
+  FinishWrites();
+  EXPECT_EQ(core_->log().last_index(), LogIndex(2));
+  const std::vector<AppendResponse> answers = Sent<AppendResponse>();
+  ASSERT_EQ(answers.size(), 1U);
+  EXPECT_FALSE(answers[0].success);
+}
+
+TEST_F(FollowerTest, AnOldWriteDoesNotMakeWhatReplacedItDurable) {
+  Append(2, 1, {.prev_index = LogIndex(0), .entries = EntriesOf(1, 4, 1)});
+  Work();
+  Append(3, 2, {.prev_index = LogIndex(1), .prev_term = Term(1), .entries = EntriesOf(2, 4, 2)});
+  Work();
+  ASSERT_EQ(writes_.size(), 2U);
+  FinishOneWrite();
+  EXPECT_EQ(core_->log().durable_index(), LogIndex(1));
+  EXPECT_EQ(core_->log().Entries(LogIndex(2), LogIndex(5), 1000), EntriesOf(2, 4, 2));
+  FinishWrites();
+  EXPECT_EQ(core_->log().durable_index(), LogIndex(4));
+}
+
+TEST_F(FollowerTest, AnOldWriteDoesNotMakeWhatFollowsASnapshotDurable) {
+  Append(2, 1, {.prev_index = LogIndex(0), .entries = EntriesOf(1, 6, 1)});
+  Work();
+  Step(3, 2, WholeSnapshot(3, 2));
+  Append(3, 2, {.prev_index = LogIndex(3), .prev_term = Term(2), .entries = EntriesOf(4, 6, 2)});
+  Work();
+  FinishOneWrite();
+  EXPECT_EQ(core_->log().durable_index(), LogIndex(3));
+  EXPECT_EQ(core_->log().Entries(LogIndex(4), LogIndex(7), 1000), EntriesOf(4, 6, 2));
+  FinishWrites();
+  EXPECT_EQ(core_->log().durable_index(), LogIndex(6));
+}
+
+// All inputs of one turn share a Ready: its writes are of the newest term.
+TEST_F(FollowerTest, AnAcknowledgementDoesNotOutliveItsTerm) {
+  Append(2, 1, {.prev_index = LogIndex(0), .entries = EntriesOf(1, 2, 1)});
+  Append(3, 2, {.prev_index = LogIndex(0), .entries = EntriesOf(1, 2, 2)});
+  FinishWrites();
+  ASSERT_EQ(sent_.size(), 1U);
+  EXPECT_EQ(sent_[0].to, NodeId(3));
+  EXPECT_EQ(sent_[0].term, Term(2));
+}
+
+TEST_F(FollowerTest, ALeaderOfThePastChangesNothing) {
+  Append(3, 2, {.prev_index = LogIndex(0), .entries = EntriesOf(1, 2, 2)});
+  FinishWrites();
+  sent_.clear();
+  Append(2, 1, {.prev_index = LogIndex(0), .entries = EntriesOf(1, 4, 1)});
+  Step(2, 1, WholeSnapshot(4, 1));
+  Step(2, 1, HeartbeatRequest{.commit = LogIndex(2)});
+  Step(2, 1, TimeoutNow{});
+  FinishWrites();
+  EXPECT_EQ(core_->log().last_index(), LogIndex(2));
+  EXPECT_EQ(core_->log().last_term(), Term(2));
+  EXPECT_EQ(core_->commit(), LogIndex(0));
+  EXPECT_EQ(core_->leader(), NodeId(3));
+  EXPECT_FALSE(loaded_);
+  // It learns the term that it has missed, and nothing that it could count.
+  EXPECT_EQ(sent_.size(), 3U);
+  for (const Message& message : sent_) {
+    EXPECT_EQ(message.term, Term(2));
+    EXPECT_FALSE(std::get<AppendResponse>(message.body).success);
+  }
+}
+
+TEST_F(FollowerTest, ASnapshotKeepsWhatTheLogHoldsBehindIt) {
+  Append(2, 1, {.prev_index = LogIndex(0), .entries = EntriesOf(1, 5, 1)});
+  FinishWrites();
+  Step(2, 1, WholeSnapshot(3, 1));
+  FinishWrites();
+  EXPECT_FALSE(loaded_);
+  EXPECT_EQ(core_->commit(), LogIndex(3));
+  EXPECT_EQ(core_->log().last_index(), LogIndex(5));
+}
+
+TEST_F(FollowerTest, AChunkCountsOnceAndInItsPlace) {
+  SnapshotChunk first = WholeSnapshot(3, 1);
+  SnapshotChunk second = first;
+  first.data = "sta";
+  first.chunk_crc = Crc32c(first.data);
+  second.data = "te";
+  second.offset = 3;
+  second.chunk_crc = Crc32c(second.data);
+  Step(2, 1, second);  // early
+  Step(2, 1, first);
+  Step(2, 1, first);  // again
+  FinishWrites();
+  std::vector<uint64_t> offsets;
+  for (const SnapshotChunkResponse& answer : Sent<SnapshotChunkResponse>())
+    offsets.push_back(answer.next_offset);
+  EXPECT_EQ(offsets, (std::vector<uint64_t>{0, 3, 3}));
+  EXPECT_FALSE(loaded_);
+  Step(2, 1, second);
+  FinishWrites();
+  EXPECT_TRUE(loaded_);
+  EXPECT_EQ(core_->commit(), LogIndex(3));
+}
+
+TEST_F(FollowerTest, AVoterThatHearsItsLeaderElectsNobody) {
+  Append(2, 1, {.prev_index = LogIndex(0), .entries = EntriesOf(1, 1, 1)});
+  FinishWrites();
+  sent_.clear();
+  VoteRequest request{.last_index = LogIndex(9), .last_term = Term(1)};
+  Step(3, 2, request);
+  request.pre_vote = true;
+  Step(3, 2, request);
+  FinishWrites();
+  EXPECT_EQ(core_->term(), Term(1));
+  EXPECT_EQ(core_->leader(), NodeId(2));
+  for (const VoteResponse& answer : Sent<VoteResponse>()) EXPECT_FALSE(answer.granted);
+  EXPECT_EQ(sent_.size(), 2U);
+}
+
+TEST_F(FollowerTest, ABallotIsCastOncePerTerm) {
+  const VoteRequest request{.last_index = LogIndex(9), .last_term = Term(1)};
+  Step(2, 2, request);
+  Step(3, 2, request);
+  Step(2, 2, request);  // asks again: the answer was lost
+  FinishWrites();
+  std::vector<std::pair<NodeId, bool>> votes;
+  for (const Message& message : sent_)
+    votes.emplace_back(message.to, std::get<VoteResponse>(message.body).granted);
+  std::ranges::sort(votes);
+  EXPECT_EQ(votes, (std::vector<std::pair<NodeId, bool>>{
+                       {NodeId(2), true}, {NodeId(2), true}, {NodeId(3), false}}));
+  EXPECT_EQ(disk_.hard_state, (HardState{Term(2), NodeId(2)}));
+}
+
+}  // namespace
+}  // namespace sluice::raft::testing
