@@ -12,6 +12,7 @@
 #include <fstream>
 #include <iostream>
 
+#include "raft/quorum.h"
 #include "raft/testing/sim_cluster.h"
 
 namespace sluice::raft::testing {
@@ -40,7 +41,9 @@ struct Swarm {
   bool one_way = false;
   bool transfers = false;
   bool refused_hints = false;
-  bool false_hints = false;  // of a death that is none: the leader works on beside its successor
+  // Hints of a death that is none: the leader works on beside its successor. Between two of them;
+  // 0: none.
+  int64_t false_hint_ms_max = 0;
   bool snapshots = false;
   bool election_crashes = false;  // nodes that vote or have just won crash, and are back at once
   int64_t work_ms_max = 0;        // between two proposals
@@ -71,6 +74,10 @@ Swarm DrawSwarm(Random& random) {
   swarm.cluster.network.delay_ms_max = delays[random.Below(std::size(delays))];
   if (random.Chance(1, 2)) swarm.cluster.network.loss_percent = random.Below(31);
   if (random.Chance(1, 2)) swarm.cluster.network.duplicate_percent = random.Below(51);
+  if (random.Chance(1, 2)) {
+    swarm.cluster.network.straggler_percent = 1 + random.Below(5);
+    swarm.cluster.network.straggler_ms_max = random.Between(100, 3000);
+  }
   const int64_t disks[] = {0, 1, 5, 30, 300};
   swarm.cluster.disk.ms_max = disks[random.Below(std::size(disks))];
   swarm.safety_ms = random.Between(2000, 12000);
@@ -81,7 +88,7 @@ Swarm DrawSwarm(Random& random) {
   swarm.one_way = random.Chance(1, 3);
   swarm.transfers = random.Chance(1, 3);
   swarm.refused_hints = random.Chance(1, 2);
-  swarm.false_hints = random.Chance(1, 3);
+  if (random.Chance(1, 3)) swarm.false_hint_ms_max = random.Between(200, 2000);
   swarm.snapshots = random.Chance(1, 2);
   swarm.work_ms_max = random.Between(2, 60);
   if (random.Chance(1, 3)) {
@@ -111,6 +118,7 @@ class Simulation {
       cluster_.RunForMs(random_.Between(1, swarm_.work_ms_max));
       Work();
       if (swarm_.election_crashes) CrashInElections();
+      if (swarm_.false_hint_ms_max > 0 && cluster_.now_ms() >= next_hint_ms_) TellFalsely();
       if (cluster_.now_ms() < next_fault_ms) continue;
       next_fault_ms = cluster_.now_ms() + random_.Between(1, swarm_.step_ms_max);
       Fault();
@@ -135,11 +143,12 @@ class Simulation {
     for (uint64_t n = random_.Below(4); n > 0; --n) {
       cluster_.Propose(id, "w" + std::to_string(++writes_) + std::string(random_.Below(40), '.'));
     }
-    // Reads wherever somebody believes to lead: a deposed leader must not answer.
+    // Reads wherever somebody believes to lead: a deposed leader must not answer. Nor must the
+    // others, who are asked now and then.
     for (const NodeId reader : cluster_.ids()) {
       if (!cluster_.running(reader) || cluster_.paused(reader)) continue;
-      if (cluster_.driver(reader).core().role() == Role::kLeader && random_.Chance(1, 3))
-        cluster_.Read(reader);
+      const bool leads = cluster_.driver(reader).core().role() == Role::kLeader;
+      if (random_.Chance(1, leads ? 3 : 20)) cluster_.Read(reader);
     }
     if (swarm_.snapshots && random_.Chance(1, 30)) cluster_.driver(id).TakeSnapshot();
     if (swarm_.transfers && random_.Chance(1, 60)) {
@@ -159,7 +168,7 @@ class Simulation {
       cluster_.Resume(id);
       return;
     }
-    switch (random_.Below(6)) {
+    switch (random_.Below(5)) {
       case 0:
         if (!swarm_.crashes) return;
         cluster_.Crash(id);
@@ -174,20 +183,20 @@ class Simulation {
       case 3:
         if (swarm_.one_way) cluster_.network().Cut(id, AnyNode());
         return;
-      case 4:
-        if (swarm_.false_hints) TellFalsely();
-        return;
       default: cluster_.HealNetwork(); return;
     }
   }
 
-  // A full backlog or a firewall refuses too, and not for everybody.
+  // A full backlog or a firewall refuses too, and not for everybody. The firewall may also swallow
+  // what is on its way.
   void TellFalsely() {
+    next_hint_ms_ = cluster_.now_ms() + random_.Between(1, swarm_.false_hint_ms_max);
     const NodeId leader = cluster_.leader();
     const NodeId about = leader == kNoNode || random_.Chance(1, 4) ? AnyNode() : leader;
     for (const NodeId id : cluster_.ids()) {
       if (id != about && random_.Chance(4, 5)) cluster_.TellRefused(id, about);
     }
+    if (swarm_.partitions && random_.Chance(1, 3)) cluster_.Isolate(about);
   }
 
   void CrashInElections() {
@@ -245,11 +254,16 @@ class Simulation {
     };
     if (!cluster_.RunUntil(all_applied, 60'000)) return "a voter did not catch up";
     if (!cluster_.invariants().breach().empty()) return cluster_.invariants().breach();
-    return CheckStatesEqual();
+    const std::string wrong = CheckStatesEqual();
+    return wrong.empty() ? CheckStability() : wrong;
   }
 
   std::string CheckStatesEqual() {
     cluster_.RunForMs(1000);
+    for (const NodeId id : cluster_.ids()) {
+      if (cluster_.running(id) && cluster_.unanswered(id) > 0)
+        return "a proposal or a read was never answered";
+    }
     std::map<std::pair<LogIndex, uint32_t>, int> states;
     for (const NodeId id : cluster_.ids()) {
       if (!cluster_.running(id)) continue;
@@ -258,10 +272,39 @@ class Simulation {
     return states.size() == 1 ? "" : "the states differ at the end";
   }
 
+  // A follower that is cut off for a while must not depose a leader that works.
+  std::string CheckStability() {
+    const auto running = static_cast<size_t>(
+        std::ranges::count_if(cluster_.ids(), [this](NodeId id) { return cluster_.running(id); }));
+    // Heartbeats that travel for 5 ms come too late for a timeout that is hardly longer than they
+    // are apart.
+    if (running - 1 < MajorityOf(cluster_.ids().size()) ||
+        swarm_.cluster.config.election_timeout_ms_min < 2 * swarm_.cluster.config.heartbeat_ms)
+      return "";
+    const NodeId leader = cluster_.leader();
+    const Term term = cluster_.driver(leader).core().term();
+    NodeId away = AnyNode();
+    while (away == leader || !cluster_.running(away)) away = AnyNode();
+    if (random_.Chance(1, 2)) {
+      cluster_.Isolate(away);
+    } else {
+      cluster_.network().Cut(leader, away);
+      if (random_.Chance(1, 2)) cluster_.network().Cut(away, leader);
+    }
+    cluster_.RunForMs(random_.Between(1000, 3000));
+    cluster_.HealNetwork();
+    cluster_.RunForMs(2000);
+    if (!cluster_.invariants().breach().empty()) return cluster_.invariants().breach();
+    return cluster_.leader() == leader && cluster_.driver(leader).core().term() == term
+               ? ""
+               : "a follower that was cut off deposed the leader";
+  }
+
   Random random_;
   const Swarm swarm_;
   SimCluster cluster_;
   uint64_t writes_ = 0;
+  int64_t next_hint_ms_ = 0;
 };
 
 uint64_t FromEnvironment(const char* name, uint64_t otherwise) {

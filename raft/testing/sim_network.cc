@@ -11,7 +11,9 @@ void SimNetwork::Send(Message message) {
 }
 
 void SimNetwork::Schedule(Message message) {
-  const int64_t delay_ms = random_.Between(options_.delay_ms_min, options_.delay_ms_max);
+  const bool straggles = random_.Chance(options_.straggler_percent, 100);
+  const int64_t delay_ms = random_.Between(
+      options_.delay_ms_min, straggles ? options_.straggler_ms_max : options_.delay_ms_max);
   loop_.RunAfter(delay_ms, [this, message = std::move(message)]() mutable {
     // What was under way when the link was cut is lost with it.
     if (!IsCut(message.from.id, message.to)) deliver_(std::move(message));

@@ -20,6 +20,9 @@ struct SimNetworkOptions {
   int64_t delay_ms_max = 2;
   uint64_t loss_percent = 0;
   uint64_t duplicate_percent = 0;
+  // Some messages take their time: they speak of a world that is gone.
+  uint64_t straggler_percent = 0;
+  int64_t straggler_ms_max = 0;
 };
 
 class SimNetwork {
