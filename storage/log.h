@@ -164,8 +164,8 @@ class Log {
   // in one gathered write.
   virtual Result<AppendOutcome> AppendAsLeader(std::string_view batch, LeaderEpoch epoch) = 0;
   // Appends whole batches as the leader sent them. kInvalidArgument unless offsets ascend from
-  // log_end_offset on (gaps are what compaction left), and CRCs hold; kFenced when a batch's epoch exceeds
-  // `epoch_max` (rule 2 of reliability.md 3.1). A partial last batch is ignored.
+  // log_end_offset on (gaps are what compaction left), and CRCs hold; kFenced when a batch's epoch
+  // exceeds `epoch_max` (rule 2 of reliability.md 3.1). A partial last batch is ignored.
   virtual Status AppendAsFollower(std::string_view batches, LeaderEpoch epoch_max) = 0;
 
   // Batches from the one holding `from`, up to `size_bytes_max` and below `upto` (exclusive; by
@@ -181,8 +181,8 @@ class Log {
   virtual Result<std::optional<TimestampOffset>> MaxTimestamp(Offset upto) const = 0;
 
   // Below it the outcome of every transaction is known, and known on all of the ISR: the least of
-  // `high_watermark`, where the first open transaction begins, and where the first one begins that a
-  // marker at or above `high_watermark` has ended.
+  // `high_watermark`, where the first open transaction begins, and where the first one begins that
+  // a marker at or above `high_watermark` has ended.
   virtual Result<Offset> LastStableOffset(Offset high_watermark) const = 0;
   // The aborted transactions that overlap `range`, in the order of their markers; perhaps others
   // that end after it.
@@ -239,6 +239,10 @@ class Log {
   // Syncs everything, trims indexes, writes the producer snapshot. The log can only be destroyed
   // afterwards.
   virtual Status Close() = 0;
+  // The same in two halves, for an owner that closes many: the first writes everything out, and the
+  // second wants what came of syncing the target.
+  virtual Result<FlushTarget> BeginClose() = 0;
+  virtual Status FinishClose(Offset upto, const Status& outcome) = 0;
 };
 
 }  // namespace sluice::storage

@@ -124,6 +124,7 @@ Status LogDirectories::OpenOne(Directory& directory) {
   options.clock = options_.clock;
   options.config = options_.config;
   options.recovery_threads = options_.recovery_threads;
+  options.logs_to_recover = options_.logs_to_recover;
   options.host_restarted = options_.host_restarted != nullptr && options_.host_restarted(path);
   options.run_later = options_.run_later;
   SLUICE_ASSIGN_OR_RETURN(directory.manager, LogManager::Open(std::move(options)));

@@ -15,6 +15,7 @@
 //
 // Thread rule: thread-safe, but for Open. One GetOrCreate or Delete at a time for each partition.
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -35,7 +36,8 @@ struct LogDirectoriesOptions {
   const Clock* clock = nullptr;          // not owned
   Random* random = nullptr;              // not owned; for the ids of new directories
   LogConfig config;
-  int recovery_threads = 2;  // for each directory
+  int recovery_threads = 2;                         // for each directory
+  std::atomic<int64_t>* logs_to_recover = nullptr;  // as LogManagerOptions', of all directories
   // Whether the host was restarted since the directory was last in use; null = never.
   std::function<bool(const std::string& directory)> host_restarted;
   std::function<void(std::function<void()>)> run_later;  // as LogManagerOptions'

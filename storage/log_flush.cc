@@ -102,6 +102,11 @@ Status LogImpl::SaveSnapshot() {
 }
 
 Status LogImpl::Close() {
+  SLUICE_ASSIGN_OR_RETURN(const FlushTarget target, BeginClose());
+  return FinishClose(target.upto, target.Run());
+}
+
+Result<FlushTarget> LogImpl::BeginClose() {
   SLUICE_RETURN_IF_ERROR(CheckOnline());
   VoidPlans();
   if (active().loaded()) {
@@ -118,7 +123,14 @@ Status LogImpl::Close() {
     SLUICE_RETURN_IF_ERROR(EnsureProducers());
     SLUICE_RETURN_IF_ERROR(Checked(SaveSnapshot()));
   }
-  if (!sealed_unsynced_.empty() || !unsynced_.empty()) SLUICE_RETURN_IF_ERROR(Checked(FlushNow()));
+  FlushTarget target = PrepareFlush();
+  SLUICE_RETURN_IF_ERROR(CheckOnline());
+  return target;
+}
+
+Status LogImpl::FinishClose(Offset upto, const Status& outcome) {
+  OnFlushed(upto, outcome);
+  SLUICE_RETURN_IF_ERROR(CheckOnline());
   offline_ = Status::Unavailable(options_.directory + " is closed");
   return Status::Ok();
 }

@@ -86,6 +86,8 @@ class LogImpl final : public Log {
                                         Offset stable_end) const override;
   Status CommitCompaction(const CleanedSegment& cleaned) override;
   Status Close() override;
+  Result<FlushTarget> BeginClose() override;
+  Status FinishClose(Offset upto, const Status& outcome) override;
 
   // Writes what opening changed: indexes, the epoch history and partition.metadata. Once, after
   // construction.
@@ -197,7 +199,7 @@ class LogImpl final : public Log {
   std::vector<std::unique_ptr<Segment>> segments_;
   mutable EpochCache epochs_;  // see EnsureEpochs
   mutable bool epochs_loaded_;
-  bool epochs_unsaved_ = false;  // for want of room
+  bool epochs_unsaved_ = false;      // for want of room
   mutable ProducerState producers_;  // see EnsureProducers
   mutable bool producers_loaded_;
   const Offset opened_end_;  // where the log ended when it was opened

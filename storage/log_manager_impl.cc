@@ -352,6 +352,33 @@ Status LogManagerImpl::WriteCheckpoints(const std::map<TopicPartition, Offset>& 
   });
 }
 
+Status LogManagerImpl::CloseLogs(const std::map<TopicPartition, Hosted>& logs) {
+  // One sync of the file system for many files, as the flusher does; few of them open at a time.
+  constexpr size_t kGroupFiles = 512;
+  constexpr size_t kSyncfsFiles = 32;
+  Status outcome;
+  const auto note = [&](const Status& closed) {
+    if (!closed.ok() && outcome.ok()) outcome = closed;
+  };
+  for (auto next = logs.begin(); next != logs.end();) {
+    std::vector<std::pair<Log*, FlushTarget>> closing;
+    size_t files = 0;
+    for (; next != logs.end() && files < kGroupFiles; ++next) {
+      Log* const log = next->second.log.get();
+      auto target = log->BeginClose();
+      note(target.status());
+      if (!target.ok()) continue;
+      files += target->files.size() + target->directories.size();
+      closing.emplace_back(log, std::move(*target));
+    }
+    const bool whole = files > kSyncfsFiles;
+    const Status synced = whole ? fs().SyncFileSystem(options_.directory) : Status::Ok();
+    for (const auto& [log, target] : closing)
+      note(log->FinishClose(target.upto, whole ? synced : target.Run()));
+  }
+  return outcome;
+}
+
 Status LogManagerImpl::CloseCleanly(const std::map<TopicPartition, Offset>& high_watermarks,
                                     std::optional<BrokerEpoch> broker_epoch) {
   std::map<TopicPartition, Hosted> logs;
@@ -361,10 +388,7 @@ Status LogManagerImpl::CloseCleanly(const std::map<TopicPartition, Offset>& high
     logs = logs_;
     all_sound = damaged_.empty();
   }
-  Status outcome;
-  for (const auto& [partition, hosted] : logs) {
-    if (Status closed = hosted.log->Close(); !closed.ok() && outcome.ok()) outcome = closed;
-  }
+  const Status outcome = CloseLogs(logs);
   SLUICE_RETURN_IF_ERROR(WriteCheckpoints(high_watermarks));
   SLUICE_RETURN_IF_ERROR(outcome);
   // The marker vouches for every log of the directory: a damaged one must be looked at again.

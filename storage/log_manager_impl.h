@@ -85,6 +85,7 @@ class LogManagerImpl final : public LogManager {
   };
   void NoteOpened(const TopicPartition& partition, Result<Hosted> hosted,
                   OpeningProgress& progress);
+  Status CloseLogs(const std::map<TopicPartition, Hosted>& logs);
   void RunLater(std::function<void()> task);
   void RemoveDirectoryLater(const std::string& path);
 
