@@ -14,6 +14,7 @@
 #include "base/config.h"
 #include "base/status.h"
 #include "metadata/image.h"
+#include "proto/admin.pb.h"
 #include "proto/controller.pb.h"
 
 namespace sluice::admin {
@@ -84,6 +85,9 @@ class Backend {
                                 Done<controller::CreatePartitionsResponse> done) = 0;
   virtual void AlterConfigs(controller::AlterConfigsRequest request, int64_t timeout_ms,
                             Done<controller::AlterConfigsResponse> done) = 0;
+  // To the admin service of the partition's leader, which may be this node.
+  virtual void DeleteRecords(NodeId leader, DeleteRecordsRequest request, int64_t timeout_ms,
+                             Done<DeleteRecordsResponse> done) = 0;
   virtual void DescribeQuorum(controller::DescribeQuorumRequest request, int64_t timeout_ms,
                               Done<controller::DescribeQuorumResponse> done) = 0;
 };

@@ -23,6 +23,7 @@ StatusCode CodeFromKafka(ErrorCode code) {
     case ErrorCode::kUnsupportedVersion: return StatusCode::kUnsupported;
     case ErrorCode::kThrottlingQuotaExceeded: return StatusCode::kResourceExhausted;
     case ErrorCode::kRequestTimedOut: return StatusCode::kTimeout;
+    case ErrorCode::kOffsetOutOfRange: return StatusCode::kOutOfRange;
     default:
       return kafka::ErrorIsRetriable(code) ? StatusCode::kUnavailable : StatusCode::kInternal;
   }
@@ -56,6 +57,16 @@ grpc::StatusCode ToGrpcCode(StatusCode code) {
     case StatusCode::kInternal: return grpc::StatusCode::INTERNAL;
   }
   return grpc::StatusCode::UNKNOWN;
+}
+
+Status FromGrpc(const grpc::Status& status) {
+  if (status.ok()) return Status::Ok();
+  for (const StatusCode code :
+       {StatusCode::kInvalidArgument, StatusCode::kNotFound, StatusCode::kOutOfRange,
+        StatusCode::kUnavailable, StatusCode::kTimeout, StatusCode::kUnsupported}) {
+    if (ToGrpcCode(code) == status.error_code()) return Status(code, status.error_message());
+  }
+  return Status::Internal(status.error_message());
 }
 
 grpc::Status ToGrpc(const Status& status) {

@@ -17,6 +17,8 @@ namespace sluice::admin {
 Status StatusFromKafka(int error_code, const std::string& message);
 grpc::StatusCode ToGrpcCode(StatusCode code);
 grpc::Status ToGrpc(const Status& status);
+// What another node's admin service said, to be passed on.
+Status FromGrpc(const grpc::Status& status);
 
 struct HttpError {
   int http_status = 500;

@@ -197,6 +197,28 @@ void Handlers::WithQuorum(int64_t timeout_ms, std::function<void(const QuorumAns
       });
 }
 
+void Handlers::DeleteRecords(DeleteRecordsRequest request, int64_t timeout_ms,
+                             Done<DeleteRecordsResponse> done) {
+  const metadata::ImagePtr image = backend_.Image();
+  const auto topic = image->FindTopic(request.topic());
+  if (topic == nullptr) return done(NoSuchTopic(request.topic()));
+  const std::string name = request.topic() + "-" + std::to_string(request.partition());
+  const bool known = request.partition() >= 0 &&
+                     static_cast<size_t>(request.partition()) < topic->partitions.size();
+  if (!known) {
+    return done(Status::NotFound("partition " + name + " does not exist; the topic has " +
+                                 std::to_string(topic->partitions.size())));
+  }
+  const NodeId leader = topic->partitions[static_cast<size_t>(request.partition())].leader;
+  if (leader == kNoNode) return done(Status::Unavailable("partition " + name + " has no leader"));
+  if (request.at_leader() && leader != backend_.node_id()) {
+    return done(Status::Unavailable("the leader of partition " + name + " has just moved to node " +
+                                    std::to_string(leader.value())));
+  }
+  request.set_at_leader(true);
+  backend_.DeleteRecords(leader, std::move(request), timeout_ms, std::move(done));
+}
+
 void Handlers::DescribeCluster(DescribeClusterRequest, int64_t timeout_ms,
                                Done<DescribeClusterResponse> done) {
   WithQuorum(timeout_ms, [this, done](const QuorumAnswer* quorum) {

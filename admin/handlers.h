@@ -28,6 +28,9 @@ class Handlers {
                         Done<AlterTopicConfigResponse> done);
   void DescribeTopicConfig(DescribeTopicConfigRequest request, int64_t timeout_ms,
                            Done<DescribeTopicConfigResponse> done);
+  // Done by the partition's leader, wherever that is.
+  void DeleteRecords(DeleteRecordsRequest request, int64_t timeout_ms,
+                     Done<DeleteRecordsResponse> done);
   void DescribeCluster(DescribeClusterRequest request, int64_t timeout_ms,
                        Done<DescribeClusterResponse> done);
   void ListPartitions(ListPartitionsRequest request, int64_t timeout_ms,

@@ -116,6 +116,27 @@ TEST_F(HandlersTest, DeleteTopicTellsTheId) {
   EXPECT_EQ(backend_.delete_request.topics(0).name(), "orders");
 }
 
+TEST_F(HandlersTest, DeleteRecordsGoesToTheLeaderAndNoFurther) {
+  DeleteRecordsRequest request;
+  request.set_topic("orders");
+  request.set_partition(1);  // led by node 2
+  request.set_before_offset(40);
+  auto deleted = Call(&Handlers::DeleteRecords, request);
+  ASSERT_TRUE(deleted.ok()) << deleted.status().ToString();
+  EXPECT_EQ(deleted->low_watermark(), 40);
+  EXPECT_EQ(backend_.asked_leader, NodeId(2));
+  EXPECT_TRUE(backend_.delete_records_request.at_leader());
+  // Passed on by a node whose metadata is older.
+  request.set_at_leader(true);
+  EXPECT_EQ(Call(&Handlers::DeleteRecords, request).status().code(), StatusCode::kUnavailable);
+  request.set_partition(0);
+  EXPECT_TRUE(Call(&Handlers::DeleteRecords, request).ok());
+  request.set_partition(2);
+  EXPECT_EQ(Call(&Handlers::DeleteRecords, request).status().code(), StatusCode::kNotFound);
+  request.set_topic("missing");
+  EXPECT_EQ(Call(&Handlers::DeleteRecords, request).status().code(), StatusCode::kNotFound);
+}
+
 TEST_F(HandlersTest, AddPartitionsAsksForTheNewTotal) {
   AddPartitionsRequest request;
   request.set_name("orders");

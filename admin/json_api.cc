@@ -63,11 +63,12 @@ const std::map<std::string_view, Method>& Methods() {
 #define SLUICE_ADMIN_ROW(name) \
   { #name, &Run < name##Request, name##Response, &Handlers::name> }
   static const auto& methods = *new std::map<std::string_view, Method>{
-      SLUICE_ADMIN_ROW(CreateTopic),     SLUICE_ADMIN_ROW(DeleteTopic),
-      SLUICE_ADMIN_ROW(ListTopics),      SLUICE_ADMIN_ROW(DescribeTopic),
-      SLUICE_ADMIN_ROW(AddPartitions),   SLUICE_ADMIN_ROW(AlterTopicConfig),
-      SLUICE_ADMIN_ROW(DescribeCluster), SLUICE_ADMIN_ROW(ListPartitions),
-      SLUICE_ADMIN_ROW(ClusterHealth),   SLUICE_ADMIN_ROW(DescribeTopicConfig),
+      SLUICE_ADMIN_ROW(CreateTopic),         SLUICE_ADMIN_ROW(DeleteTopic),
+      SLUICE_ADMIN_ROW(ListTopics),          SLUICE_ADMIN_ROW(DescribeTopic),
+      SLUICE_ADMIN_ROW(AddPartitions),       SLUICE_ADMIN_ROW(AlterTopicConfig),
+      SLUICE_ADMIN_ROW(DescribeCluster),     SLUICE_ADMIN_ROW(ListPartitions),
+      SLUICE_ADMIN_ROW(ClusterHealth),       SLUICE_ADMIN_ROW(DeleteRecords),
+      SLUICE_ADMIN_ROW(DescribeTopicConfig),
   };
 #undef SLUICE_ADMIN_ROW
   return methods;

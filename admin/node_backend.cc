@@ -3,7 +3,10 @@
 #include <atomic>
 #include <utility>
 
+#include "admin/errors.h"
 #include "base/uuid.h"
+#include "proto/admin.grpc.pb.h"
+#include "rpc/channel.h"
 
 namespace sluice::admin {
 
@@ -78,6 +81,38 @@ void NodeBackend::AlterConfigs(controller::AlterConfigsRequest request, int64_t 
                                Done<controller::AlterConfigsResponse> done) {
   request.set_request_id(NewRequestId());
   Send(&rpc::ControllerStub::AlterConfigs, std::move(request), timeout_ms, std::move(done));
+}
+
+void NodeBackend::DeleteRecords(NodeId leader, DeleteRecordsRequest request, int64_t timeout_ms,
+                                Done<DeleteRecordsResponse> done) {
+  if (leader == options_.node_id) {
+    if (!options_.delete_records) return done(Status::Unavailable("this node has no broker"));
+    return options_.delete_records(request, timeout_ms, std::move(done));
+  }
+  const metadata::ImagePtr image = Image();
+  const metadata::BrokerImage* broker = image->FindBroker(leader);
+  if (broker == nullptr || broker->grpc_address.empty()) {
+    return done(Status::Unavailable("the address of node " + std::to_string(leader.value()) +
+                                    " is not known"));
+  }
+  // Rare calls: a connection for each is cheaper than keeping them.
+  struct Forwarded {
+    std::unique_ptr<Admin::Stub> stub;
+    grpc::ClientContext context;
+    DeleteRecordsRequest request;
+    DeleteRecordsResponse response;
+  };
+  auto call = std::make_shared<Forwarded>();
+  call->stub = Admin::NewStub(rpc::MakeChannel(broker->grpc_address));
+  call->request = std::move(request);
+  rpc::SetTimeout(call->context, timeout_ms);
+  auto answer = rpc::Guarded(gate_, [call, done](const grpc::Status& status) {
+    if (!status.ok()) return done(FromGrpc(status));
+    done(call->response);
+  });
+  call->stub->async()->DeleteRecords(
+      &call->context, &call->request, &call->response,
+      [answer](const grpc::Status& status) mutable { answer(status); });
 }
 
 void NodeBackend::DescribeQuorum(controller::DescribeQuorumRequest request, int64_t timeout_ms,

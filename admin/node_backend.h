@@ -30,6 +30,8 @@ struct NodeBackendOptions {
   std::function<Readiness()> ready;
   std::function<std::vector<LocalPartition>()> partitions;   // empty on a node without a broker
   std::function<std::vector<LocalDirectory>()> directories;  // likewise
+  std::function<void(const DeleteRecordsRequest&, int64_t timeout_ms, Done<DeleteRecordsResponse>)>
+      delete_records;  // likewise; of a partition that this node leads
   std::function<std::optional<LocalController>()>
       controller;  // empty on a node without a controller
 };
@@ -56,6 +58,8 @@ class NodeBackend final : public Backend {
                         Done<controller::CreatePartitionsResponse> done) override;
   void AlterConfigs(controller::AlterConfigsRequest request, int64_t timeout_ms,
                     Done<controller::AlterConfigsResponse> done) override;
+  void DeleteRecords(NodeId leader, DeleteRecordsRequest request, int64_t timeout_ms,
+                     Done<DeleteRecordsResponse> done) override;
   void DescribeQuorum(controller::DescribeQuorumRequest request, int64_t timeout_ms,
                       Done<controller::DescribeQuorumResponse> done) override;
 

@@ -36,6 +36,7 @@ class AdminService final : public Admin::CallbackService {
                             AlterTopicConfigResponse*) override;
   Reactor* DescribeTopicConfig(Context*, const DescribeTopicConfigRequest*,
                                DescribeTopicConfigResponse*) override;
+  Reactor* DeleteRecords(Context*, const DeleteRecordsRequest*, DeleteRecordsResponse*) override;
   Reactor* DescribeCluster(Context*, const DescribeClusterRequest*,
                            DescribeClusterResponse*) override;
   Reactor* ListPartitions(Context*, const ListPartitionsRequest*, ListPartitionsResponse*) override;

@@ -78,6 +78,11 @@ class Broker {
   MetadataCache& metadata() { return metadata_; }
   ControllerClient& controller();
   std::vector<PartitionStatus> Partitions() const { return replicas_->Status(); }
+  // Of partitions that this broker leads.
+  void DeleteRecords(DeleteRecordsParams params,
+                     std::function<void(std::vector<DeleteRecordsResult>)> done) {
+    replicas_->DeleteRecords(std::move(params), std::move(done));
+  }
   const std::vector<storage::DirectoryPtr>& LogDirectories() const { return logs_->directories(); }
   int port(const std::string& listener) const;
 

@@ -1,6 +1,8 @@
 #include "cli/node.h"
 
+#include "admin/errors.h"
 #include "cli/cluster_plan.h"
+#include "kafka/error_code.h"
 #include "storage/log_manager.h"
 
 namespace sluice::cli {
@@ -33,6 +35,26 @@ std::vector<admin::LocalPartition> LocalPartitions(const broker::Broker* broker)
                           status.size_bytes, !status.error.empty() && !status.disk_away});
   }
   return partitions;
+}
+
+void DeleteLocalRecords(broker::Broker* broker, const admin::DeleteRecordsRequest& request,
+                        int64_t timeout_ms, admin::Done<admin::DeleteRecordsResponse> done) {
+  if (broker == nullptr) return done(Status::Unavailable("the broker is starting"));
+  const auto topic = broker->metadata().Current()->FindTopic(request.topic());
+  if (topic == nullptr)
+    return done(Status::NotFound("topic '" + request.topic() + "' does not exist"));
+  broker::DeleteRecordsParams params;
+  params.timeout_ms = static_cast<int32_t>(timeout_ms);
+  params.entries.push_back(
+      {{topic->id, PartitionIndex(request.partition())}, Offset(request.before_offset())});
+  broker->DeleteRecords(
+      std::move(params), [done](const std::vector<broker::DeleteRecordsResult>& results) {
+        const Status outcome = admin::StatusFromKafka(kafka::WireError(results.at(0).error), "");
+        if (!outcome.ok()) return done(outcome);
+        admin::DeleteRecordsResponse response;
+        response.set_low_watermark(results[0].low_watermark.value());
+        done(response);
+      });
 }
 
 std::vector<admin::LocalDirectory> LocalDirectories(const broker::Broker* broker) {
@@ -151,6 +173,10 @@ admin::NodeBackendOptions Node::BackendOptions() {
   if (config_.is_broker) {
     options.partitions = [this] { return LocalPartitions(broker_in_service_.load()); };
     options.directories = [this] { return LocalDirectories(broker_in_service_.load()); };
+    options.delete_records = [this](const admin::DeleteRecordsRequest& request, int64_t timeout_ms,
+                                    admin::Done<admin::DeleteRecordsResponse> done) {
+      DeleteLocalRecords(broker_in_service_.load(), request, timeout_ms, std::move(done));
+    };
   }
   if (config_.is_controller) options.controller = [this] { return LocalController(); };
   return options;

@@ -19,6 +19,8 @@ struct TopicArguments {
   std::vector<std::string> unset;
   std::string prefix;
   bool validate_only = false;
+  int32_t partition = 0;
+  int64_t before_offset = -1;
 };
 
 using Configs = google::protobuf::Map<std::string, std::string>;
@@ -199,6 +201,26 @@ ExitCode Delete(const Context& context, const TopicArguments& arguments) {
   return ExitCode::kOk;
 }
 
+ExitCode Trim(const Context& context, const TopicArguments& arguments) {
+  AdminClient client(context);
+  admin::DeleteRecordsRequest request;
+  request.set_topic(arguments.name);
+  request.set_partition(arguments.partition);
+  request.set_before_offset(arguments.before_offset);
+  const auto response = client.Call(&admin::Admin::Stub::DeleteRecords, request);
+  const std::string partition = arguments.name + "-" + std::to_string(arguments.partition);
+  if (!response.ok())
+    return client.Report("no records of " + partition + " were deleted", response.status());
+  if (context.json()) {
+    PrintJson({{"name", arguments.name},
+               {"partition", arguments.partition},
+               {"low_watermark", response->low_watermark()}});
+  } else {
+    std::cerr << partition << " begins at offset " << response->low_watermark() << std::endl;
+  }
+  return ExitCode::kOk;
+}
+
 using TopicAction = ExitCode (*)(const Context&, const TopicArguments&);
 
 }  // namespace
@@ -222,7 +244,8 @@ void AddTopicCommands(CLI::App& app, Context& context) {
   CLI::App* describe = add("describe", "Show a topic's partitions and settings", Describe);
   CLI::App* alter = add("alter", "Change a topic's settings, or add partitions", Alter);
   CLI::App* remove = add("delete", "Delete a topic and its data", Delete);
-  for (CLI::App* verb : {create, describe, alter, remove})
+  CLI::App* trim = add("trim", "Delete a partition's oldest records", Trim);
+  for (CLI::App* verb : {create, describe, alter, remove, trim})
     verb->add_option("name", arguments->name, "the topic")->required();
   for (CLI::App* verb : {create, alter}) {
     verb->add_option("--config", arguments->configs, "setting, key=value; may be given again");
@@ -242,6 +265,11 @@ void AddTopicCommands(CLI::App& app, Context& context) {
       ->check(CLI::Range(1, metadata::kPartitionsPerRequestMax));
   alter->add_option("--unset", arguments->unset,
                     "setting to put back to its default; may be given again");
+  trim->add_option("--partition", arguments->partition, "which of the topic's partitions")
+      ->required();
+  trim->add_option("--before-offset", arguments->before_offset,
+                   "records below it go; -1 = all that are replicated")
+      ->required();
   list->add_option("--prefix", arguments->prefix, "only names that start with this");
 }
 

@@ -101,6 +101,14 @@ class FakeBackend final : public Backend {
     response.mutable_resources(0)->set_message(error_message);
     done(response);
   }
+  void DeleteRecords(NodeId leader, DeleteRecordsRequest request, int64_t,
+                     Done<DeleteRecordsResponse> done) override {
+    asked_leader = leader;
+    delete_records_request = std::move(request);
+    DeleteRecordsResponse response;
+    response.set_low_watermark(delete_records_request.before_offset());
+    done(response);
+  }
   void DescribeQuorum(controller::DescribeQuorumRequest, int64_t,
                       Done<controller::DescribeQuorumResponse> done) override {
     if (!unreachable.ok()) return done(unreachable);
@@ -127,6 +135,8 @@ class FakeBackend final : public Backend {
   controller::DeleteTopicsRequest delete_request;
   controller::CreatePartitionsRequest partitions_request;
   controller::AlterConfigsRequest configs_request;
+  NodeId asked_leader = kNoNode;
+  DeleteRecordsRequest delete_records_request;
   std::vector<std::function<void()>> held;
   std::atomic<int> held_count = 0;
 

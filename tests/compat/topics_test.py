@@ -92,6 +92,12 @@ class TopicsTest(unittest.TestCase):
             file.flush()
             refused = foreign.kafka_tool('org.apache.kafka.tools.DeleteRecordsCommand', '--bootstrap-server', self.cluster.bootstrap(),
                                          '--offset-json-file', file.name, check=False)
+        trimmed = self.cluster.admin('topic', 'trim', 'trimmed', '--partition', '0', '--before-offset', '30', node=1)
+        self.assertEqual(trimmed['low_watermark'], 30)
+        for node in (1, 2, 3):
+            done = run(self.grpcurl, '-plaintext', '-d', json.dumps({'topic': 'trimmed', 'partition': 0, 'beforeOffset': 30 + node}),
+                       self.cluster.addresses[node]['grpc'], 'sluice.admin.Admin/DeleteRecords')
+            self.assertEqual(json.loads(done.stdout), {'low_watermark': str(30 + node)})
         self.assertIn('not within the range', refused.stdout + refused.stderr)
         self.topic_command('--delete', '--topic', 'trimmed')
 
