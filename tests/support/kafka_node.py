@@ -1,0 +1,58 @@
+"""One node of Apache Kafka from its jars, whose log directory outlives it: started, stopped or killed, looked into, started again."""
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+import foreign
+from cluster import free_base_port, run, wait_until
+
+SETTINGS = {
+    'offsets.topic.replication.factor': 1, 'offsets.topic.num.partitions': 1,
+    'transaction.state.log.replication.factor': 1, 'transaction.state.log.min.isr': 1, 'transaction.state.log.num.partitions': 1,
+    'group.initial.rebalance.delay.ms': 0, 'auto.create.topics.enable': 'false',
+    # The cleaner looks around all the time.
+    'log.cleaner.backoff.ms': 200,
+}
+
+
+class KafkaNode:
+    """`with KafkaNode() as kafka:` formats and starts it, and removes everything at the end."""
+
+    def __enter__(self):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix='kafka-node-'))
+        self.data = self.directory / 'data'
+        self.process = None
+        port = free_base_port(1)
+        self.bootstrap = f'127.0.0.1:{port}'
+        self.config = self.directory / 'server.properties'
+        lines = {'process.roles': 'broker,controller', 'node.id': 1, 'controller.quorum.voters': f'1@127.0.0.1:{port + 3}',
+                 'listeners': f'PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{port + 3}',
+                 'controller.listener.names': 'CONTROLLER', 'log.dirs': self.data, **SETTINGS}
+        self.config.write_text(''.join(f'{key}={value}\n' for key, value in lines.items()))
+        self.java = ['java', '-Xmx384m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', foreign.java_classpath()]
+        try:
+            run(*self.java, 'kafka.tools.StorageTool', 'format', '-t', '4L6g3nShT-eMCtK--X86sw', '-c', str(self.config))
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def start(self):
+        with open(self.directory / 'log', 'a') as log:
+            self.process = subprocess.Popen([*self.java, 'kafka.Kafka', str(self.config)], stdout=log, stderr=log, cwd=self.directory)
+        wait_until(lambda: self.process.poll() is not None or run('kcat', '-b', self.bootstrap, '-L', '-m', '2', check=False).returncode == 0,
+                   'Kafka up', 90)
+        if self.process.poll() is not None:
+            raise AssertionError('Kafka ended:\n' + (self.directory / 'log').read_text()[-3000:])
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(60)
+
+    def __exit__(self, *_):
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(30)
+        shutil.rmtree(self.directory, ignore_errors=True)
