@@ -5,6 +5,9 @@
 #include <memory>
 #include <utility>
 
+#include "base/utf8.h"
+#include "metadata/topic_rules.h"
+
 namespace sluice::broker {
 
 kafka::ErrorCode ErrorOf(const Status& status) {
@@ -35,12 +38,18 @@ bool IsInternalTopic(std::string_view name) {
          name == "__share_group_state";
 }
 
-bool IsLegalTopicName(std::string_view name) {
-  if (name.empty() || name.size() > 249 || name == "." || name == "..") return false;
-  return std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '_' || c == '-';
-  });
+bool IsLegalTopicName(std::string_view name) { return metadata::CheckTopicName(name).ok(); }
+
+Refusal CheckTopicText(std::string_view topic) {
+  if (IsUtf8(topic)) return {};
+  return {kafka::ErrorCode::kInvalidTopicException, "the topic's name is not UTF-8 text"};
+}
+
+Refusal CheckConfigText(std::string_view name, const std::optional<std::string>& value) {
+  if (!IsUtf8(name)) return {kafka::ErrorCode::kInvalidConfig, "a config's name is not UTF-8 text"};
+  if (!value.has_value() || IsUtf8(*value)) return {};
+  return {kafka::ErrorCode::kInvalidConfig,
+          "the value of config " + std::string(name) + " is not UTF-8 text"};
 }
 
 const metadata::EndpointImage* FindEndpoint(const metadata::Image& image, NodeId broker,

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -24,8 +25,18 @@ kafka::ErrorCode ErrorOf(const Status& status);
 
 // Topics that belong to the broker itself.
 bool IsInternalTopic(std::string_view name);
-// Kafka's rule for names: 1 to 249 of [a-zA-Z0-9._-], neither "." nor "..".
+// As metadata::CheckTopicName.
 bool IsLegalTopicName(std::string_view name);
+
+// Why a request, or one item of it, is not carried out; kNone = nothing stands against it.
+struct Refusal {
+  kafka::ErrorCode error = kafka::ErrorCode::kNone;
+  std::string message;
+};
+// Whether text may go on to the controller, whose messages take only UTF-8. Kafka's strings are to
+// be that as well, but its wire format lets anything through.
+Refusal CheckTopicText(std::string_view topic);
+Refusal CheckConfigText(std::string_view name, const std::optional<std::string>& value);
 
 // The broker's address on the listener, or null when it has none there.
 const metadata::EndpointImage* FindEndpoint(const metadata::Image& image, NodeId broker,

@@ -49,6 +49,10 @@ controller::CreatePartitionsRequest Translate(const BrokerServices& services,
     if (twice.contains(topic.name) && !refused.insert(topic.name).second) continue;
     TopicResult& result = growth.response.results.emplace_back();
     result.name = topic.name;
+    if (const Refusal text = CheckTopicText(topic.name); text.error != ErrorCode::kNone) {
+      FailItem(text.error, text.message, result);
+      continue;
+    }
     if (twice.contains(topic.name)) {
       FailItem(ErrorCode::kInvalidRequest, "topic " + topic.name + " is named twice", result);
       continue;

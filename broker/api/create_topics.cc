@@ -26,13 +26,9 @@ using Request = kafka::CreateTopicsRequest;
 using Response = kafka::CreateTopicsResponse;
 using TopicResult = Response::CreatableTopicResult;
 
-struct Refusal {
-  ErrorCode error = ErrorCode::kNone;
-  std::string message;
-};
-
 // What the controller cannot see any more once the request is translated.
 Refusal Check(const Request::CreatableTopic& topic) {
+  if (Refusal text = CheckTopicText(topic.name); text.error != ErrorCode::kNone) return text;
   if (!topic.assignments.empty() && topic.num_partitions != -1) {
     return {ErrorCode::kInvalidRequest,
             "topic " + topic.name + " has assignments, so its partition count must be -1, not " +
@@ -45,6 +41,8 @@ Refusal Check(const Request::CreatableTopic& topic) {
   }
   std::set<std::string> keys;
   for (const auto& config : topic.configs) {
+    if (Refusal text = CheckConfigText(config.name, config.value); text.error != ErrorCode::kNone)
+      return text;
     if (!config.value.has_value()) {
       return {ErrorCode::kInvalidConfig,
               "config " + config.name + " of topic " + topic.name + " has no value"};

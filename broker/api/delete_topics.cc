@@ -78,7 +78,10 @@ controller::DeleteTopicsRequest Translate(const BrokerServices& services, const 
       result.name = known->name;
       result.topic_id = known->id;
     }
-    if (const std::string mistake = Mistake(topic, twice); !mistake.empty()) {
+    const Refusal text = CheckTopicText(topic.name.value_or(""));
+    if (text.error != ErrorCode::kNone) {
+      FailItem(text.error, text.message, result);
+    } else if (const std::string mistake = Mistake(topic, twice); !mistake.empty()) {
       FailItem(ErrorCode::kInvalidRequest, mistake, result);
     } else if (!enabled) {
       const bool known_code = version >= kDeletionDisabledSince;

@@ -2,9 +2,12 @@
 
 #include <glog/logging.h>
 
+#include <algorithm>
 #include <functional>
 #include <iterator>
 #include <limits>
+#include <numeric>
+#include <tuple>
 #include <utility>
 
 namespace sluice::broker {
@@ -44,6 +47,39 @@ FetchName NameOf(const std::string& topic, const TopicId& topic_id, int32_t part
   return name;
 }
 
+bool Before(const FetchName& a, const FetchName& b) {
+  return std::tie(a.topic_id, a.topic, a.partition) < std::tie(b.topic_id, b.topic, b.partition);
+}
+
+// A partition that a request lists more than once is fetched once: where it is listed first, as it
+// is described last, like in Kafka. Else a request would cost the broker whatever its client likes.
+void DropRepeated(std::vector<FetchSpec>& specs) {
+  const auto ascend = [](const FetchSpec& a, const FetchSpec& b) { return Before(a.name, b.name); };
+  const auto next_is_not_after = [&](const FetchSpec& a, const FetchSpec& b) {
+    return !ascend(a, b);
+  };
+  // Most requests are in order, or of one partition.
+  if (std::adjacent_find(specs.begin(), specs.end(), next_is_not_after) == specs.end()) return;
+  std::vector<size_t> order(specs.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return ascend(specs[a], specs[b]); });
+  std::vector<bool> dropped(specs.size());
+  for (size_t first = 0, i = 1; i < order.size(); ++i) {
+    if (specs[order[first]].name == specs[order[i]].name) {
+      specs[order[first]] = specs[order[i]];
+      dropped[order[i]] = true;
+    } else {
+      first = i;
+    }
+  }
+  size_t kept = 0;
+  for (size_t i = 0; i < specs.size(); ++i) {
+    if (!dropped[i] && kept++ != i) specs[kept - 1] = std::move(specs[i]);
+  }
+  specs.resize(kept);
+}
+
 std::vector<FetchSpec> SpecsOf(const kafka::FetchRequest& request, bool by_topic_id) {
   std::vector<FetchSpec> specs;
   for (const auto& topic : request.topics) {
@@ -57,6 +93,7 @@ std::vector<FetchSpec> SpecsOf(const kafka::FetchRequest& request, bool by_topic
       spec.size_bytes_max = partition.partition_max_bytes;
     }
   }
+  DropRepeated(specs);
   return specs;
 }
 

@@ -86,6 +86,23 @@ TEST_F(FetchSessionTest, WithoutASessionEverythingIsTold) {
   EXPECT_EQ(cache_.sessions(), 0u);
 }
 
+TEST_F(FetchSessionTest, APartitionListedTwiceIsFetchedOnceAsListedLast) {
+  FetchRequest request = Request(0, -1, {3, 1, 3, 0, 1, 3});
+  for (size_t i = 0; i < 6; ++i)
+    request.topics[0].partitions[i].fetch_offset = static_cast<int64_t>(i);
+  auto& again = request.topics.emplace_back();
+  again.topic = "t";
+  again.partitions.emplace_back().fetch_offset = 6;
+  const FetchContext context = cache_.Begin(request, 12, false);
+  EXPECT_EQ(Asked(context), (std::vector<int32_t>{3, 1, 0}));
+  std::vector<int64_t> offsets;
+  for (const FetchSpec& spec : context.specs) offsets.push_back(spec.fetch_offset);
+  EXPECT_EQ(offsets, (std::vector<int64_t>{5, 4, 6}));
+  // The order of a request without repetition stays, whatever it is.
+  EXPECT_EQ(Asked(cache_.Begin(Request(0, -1, {2, 0, 1}), 12, false)),
+            (std::vector<int32_t>{2, 0, 1}));
+}
+
 TEST_F(FetchSessionTest, IncrementalAnswersHoldOnlyWhatChanged) {
   const int32_t id = Open({0, 1, 2});
   ASSERT_NE(id, 0);

@@ -14,6 +14,7 @@
 
 #include "base/output_chain.h"
 #include "base/status.h"
+#include "broker/parked_requests.h"
 #include "kafka/api_keys.h"
 #include "kafka/messages/response_header.h"
 #include "kafka/wire_reader.h"
@@ -27,6 +28,7 @@ struct BrokerServices;
 struct ConnectionInfo {
   std::string listener;      // "PLAINTEXT": which endpoints of the brokers a client sees
   std::string peer_address;  // "127.0.0.1:53211"
+  ParkedRequests parked;     // the reactor's thread only
 };
 
 struct RequestContext {

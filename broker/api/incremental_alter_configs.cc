@@ -43,12 +43,11 @@ struct Alteration : AdminCall<Request, Response> {
   void Fill(const BrokerServices& services, const controller::AlterConfigsResponse& outcomes);
 };
 
-struct Refusal {
-  ErrorCode error = ErrorCode::kNone;
-  std::string message;
-};
-
 Refusal Check(const Request::AlterConfigsResource& resource, const std::set<ResourceName>& twice) {
+  if (Refusal text = CheckTopicText(resource.resource_name); text.error != ErrorCode::kNone) {
+    if (resource.resource_type == kTopicResource) return text;
+    return {ErrorCode::kInvalidRequest, "the resource's name is not UTF-8 text"};
+  }
   if (twice.contains({resource.resource_type, resource.resource_name})) {
     return {ErrorCode::kInvalidRequest, "resource " + resource.resource_name + " is named twice"};
   }
@@ -59,6 +58,8 @@ Refusal Check(const Request::AlterConfigsResource& resource, const std::set<Reso
   }
   std::set<std::string> keys;
   for (const auto& config : resource.configs) {
+    if (Refusal text = CheckConfigText(config.name, config.value); text.error != ErrorCode::kNone)
+      return text;
     if (config.config_operation < 0 || config.config_operation > kOperationMax) {
       return {ErrorCode::kInvalidRequest,
               "operation " + std::to_string(config.config_operation) + " for " + config.name +

@@ -45,11 +45,6 @@ struct Production {
   }
 };
 
-struct Refusal {
-  ErrorCode error = ErrorCode::kNone;
-  std::string message;
-};
-
 Refusal CheckRequest(const Request& request) {
   if (request.acks < -1 || request.acks > 1) {
     return {ErrorCode::kInvalidRequiredAcks,
@@ -168,6 +163,7 @@ void HandleProduce(BrokerServices& services, const RequestContext& context, Requ
   params.acks = request.acks;
   params.api_version = context.version;
   params.timeout_ms = request.timeout_ms;
+  params.client = &context.connection->parked;
   params.entries = Sort(services, context, request, *production);
   if (params.entries.empty()) {
     Finish(services, request.acks, *production, responder);

@@ -1,5 +1,6 @@
 #include "broker/net/connection.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <boost/asio/co_spawn.hpp>
@@ -22,6 +23,12 @@ namespace {
 constexpr int kReadsPerTurn = 16;
 constexpr int64_t kRefusalLineIntervalMs = 1000;
 constexpr int32_t kSmallestRequest = 8;  // key, version, correlation id
+
+// The other side has closed, or half of it.
+bool PeerHungUp(int socket) {
+  pollfd state{socket, POLLRDHUP, 0};
+  return poll(&state, 1, 0) > 0;
+}
 
 }  // namespace
 
@@ -304,10 +311,16 @@ void Connection::Close(const std::string& reason) {
   socket_.close(ignored);
   wake_.cancel();
   reactor_.Forget(id_);
+  // Their answers find no connection any more.
+  info_->parked.AbandonAll();
 }
 
 void Connection::CheckDeadlines(int64_t now_ms) {
   const ServerOptions& options = reactor_.shared().options;
+  // Whoever is not read from is not seen to leave. What it sent before it did is still served, but
+  // nothing of it waits any more.
+  if (reading_paused_ && !slots_.empty() && PeerHungUp(socket_.native_handle()))
+    info_->parked.AbandonAll();
   const bool idle =
       options.idle_ms_max >= 0 && now_ms - last_active_ms_ >= options.idle_ms_max && slots_.empty();
   bool slow = false;

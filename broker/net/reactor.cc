@@ -15,7 +15,6 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr size_t kRetainedBytesPerReactor = size_t{8} << 20;
-constexpr std::chrono::seconds kSweepInterval(1);
 
 }  // namespace
 
@@ -118,7 +117,7 @@ void Reactor::DeliverMail() {
 }
 
 void Reactor::ScheduleSweep() {
-  sweep_timer_.expires_after(kSweepInterval);
+  sweep_timer_.expires_after(std::chrono::milliseconds(shared_.options.sweep_ms));
   sweep_timer_.async_wait([this](const boost::system::error_code& error) {
     if (error || stopping_) return;
     Sweep();

@@ -57,6 +57,7 @@ struct ServerOptions {
                                  << 20;  // of one connection; one request is always allowed
   int64_t slow_frame_ms = 30000;  // a frame under way must bring slow_frame_bytes_min in this time
   size_t slow_frame_bytes_min = 30 * 1024;
+  int64_t sweep_ms = 1000;  // how often connections are looked at for these limits
 };
 
 // Connections open in all, and by client address.

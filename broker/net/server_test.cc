@@ -9,9 +9,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdlib>
 #include <deque>
+#include <functional>
+#include <thread>
+#include <utility>
 
 #include "base/bytes.h"
 #include "broker/net/peer_client_asio.h"
@@ -34,7 +38,10 @@ class Client {
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     EXPECT_EQ(connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
   }
-  ~Client() { close(socket_); }
+  ~Client() { Close(); }
+  void Close() {
+    if (socket_ >= 0) close(std::exchange(socket_, -1));
+  }
 
   void Send(std::string_view bytes) {
     while (!bytes.empty()) {
@@ -71,13 +78,19 @@ class Client {
   }
 
  private:
-  const int socket_;
+  int socket_;
 };
 
 // Keeps requests until the test answers them.
 class Sink {
  public:
-  bool operator()(SharedBytes frame, const std::shared_ptr<ConnectionInfo>&, ReplyCallback reply) {
+  bool operator()(SharedBytes frame, const std::shared_ptr<ConnectionInfo>& connection,
+                  ReplyCallback reply) {
+    if (park) {
+      parked.push_back(std::make_shared<Parked>(reply));
+      connection->parked.Add(parked.back());
+      return false;
+    }
     std::lock_guard lock(mutex_);
     waiting_.push_back({std::string(frame.bytes), std::move(reply)});
     came_.notify_all();
@@ -100,7 +113,25 @@ class Sink {
     std::lock_guard lock(mutex_);
     return waiting_.size();
   }
+  // A request that is answered when its client goes.
+  class Parked final : public ParkedRequest {
+   public:
+    explicit Parked(ReplyCallback reply) : reply_(std::move(reply)) {}
+    void Abandon() override {
+      if (finished_.exchange(true)) return;
+      reply_(Reply::Nothing());
+      ++ended;
+    }
+    bool finished() const override { return finished_; }
+    static inline std::atomic<int> ended = 0;
+
+   private:
+    ReplyCallback reply_;
+    std::atomic<bool> finished_ = false;
+  };
   bool exclusive = false;
+  bool park = false;
+  std::vector<std::shared_ptr<Parked>> parked;  // one connection's reactor only
 
  private:
   std::mutex mutex_;  // guards all below
@@ -135,6 +166,16 @@ class ServerTest : public ::testing::Test {
     ASSERT_TRUE(started.ok()) << started.status().ToString();
     server_ = *std::move(started);
     port_ = server_->port("PLAINTEXT");
+  }
+
+  // The reactors have threads of their own: looks again and again, up to some seconds.
+  bool Eventually(const std::function<bool()>& done) {
+    const int64_t deadline_ms = clock_.SteadyMs() + 5000;
+    while (!done()) {
+      if (clock_.SteadyMs() > deadline_ms) return false;
+      std::this_thread::yield();
+    }
+    return true;
   }
 
   SystemClock clock_;
@@ -184,6 +225,26 @@ TEST_F(ServerTest, ManyPipelinedRequestsBeyondTheLimitAreAllServed) {
     request.reply(Framed(std::to_string(i)));
   }
   for (int i = 0; i < 100; ++i) EXPECT_EQ(client.ReceiveFrame(), std::to_string(i));
+}
+
+TEST_F(ServerTest, WhatIsParkedEndsWhenTheClientCloses) {
+  // The second client sends more than is looked at: only at the next sweep is it seen to be gone.
+  for (const int requests : {3, 20}) {
+    sink_.park = true;
+    Sink::Parked::ended = 0;
+    Start([](ServerOptions& options) {
+      options.outstanding_requests_max = 4;
+      options.sweep_ms = 10;
+    });
+    Client client(port_);
+    for (int i = 0; i < requests; ++i) client.SendFrame("request" + std::to_string(i));
+    client.Close();
+    EXPECT_TRUE(Eventually([&] { return Sink::Parked::ended == requests; }))
+        << Sink::Parked::ended << " of " << requests;
+    EXPECT_TRUE(Eventually([&] { return metrics_.connections == 0; }));
+    server_->Stop(0);
+    sink_.parked.clear();
+  }
 }
 
 TEST_F(ServerTest, LargeRequestsAndMixedRepliesSurviveTheTrip) {
