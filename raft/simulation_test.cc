@@ -18,7 +18,7 @@
 namespace sluice::raft::testing {
 namespace {
 
-constexpr uint64_t kSeedsDefault = 1000;
+constexpr uint64_t kSeedsDefault = 3000;
 
 uint64_t current_seed = 0;
 
@@ -119,6 +119,10 @@ class Simulation {
       Work();
       if (swarm_.election_crashes) CrashInElections();
       if (swarm_.false_hint_ms_max > 0 && cluster_.now_ms() >= next_hint_ms_) TellFalsely();
+      if (cluster_.now_ms() >= heal_ms_) {
+        heal_ms_ = INT64_MAX;
+        cluster_.HealNetwork();
+      }
       if (cluster_.now_ms() < next_fault_ms) continue;
       next_fault_ms = cluster_.now_ms() + random_.Between(1, swarm_.step_ms_max);
       Fault();
@@ -148,7 +152,7 @@ class Simulation {
     for (const NodeId reader : cluster_.ids()) {
       if (!cluster_.running(reader) || cluster_.paused(reader)) continue;
       const bool leads = cluster_.driver(reader).core().role() == Role::kLeader;
-      if (random_.Chance(1, leads ? 3 : 20)) cluster_.Read(reader);
+      if (random_.Chance(1, leads ? 2 : 20)) cluster_.Read(reader);
     }
     if (swarm_.snapshots && random_.Chance(1, 30)) cluster_.driver(id).TakeSnapshot();
     if (swarm_.transfers && random_.Chance(1, 60)) {
@@ -196,7 +200,10 @@ class Simulation {
     for (const NodeId id : cluster_.ids()) {
       if (id != about && random_.Chance(4, 5)) cluster_.TellRefused(id, about);
     }
-    if (swarm_.partitions && random_.Chance(1, 3)) cluster_.Isolate(about);
+    if (!swarm_.partitions || !random_.Chance(1, 3)) return;
+    cluster_.Isolate(about);
+    // Soon enough for the old leader to meet its successor before it has resigned.
+    heal_ms_ = cluster_.now_ms() + random_.Between(50, 400);
   }
 
   void CrashInElections() {
@@ -305,6 +312,7 @@ class Simulation {
   SimCluster cluster_;
   uint64_t writes_ = 0;
   int64_t next_hint_ms_ = 0;
+  int64_t heal_ms_ = INT64_MAX;
 };
 
 uint64_t FromEnvironment(const char* name, uint64_t otherwise) {

@@ -11,7 +11,8 @@ void SimNetwork::Send(Message message) {
 }
 
 void SimNetwork::Schedule(Message message) {
-  const bool straggles = random_.Chance(options_.straggler_percent, 100);
+  const bool straggles =
+      options_.straggler_percent > 0 && random_.Chance(options_.straggler_percent, 100);
   const int64_t delay_ms = random_.Between(
       options_.delay_ms_min, straggles ? options_.straggler_ms_max : options_.delay_ms_max);
   loop_.RunAfter(delay_ms, [this, message = std::move(message)]() mutable {
