@@ -136,10 +136,10 @@ void AddOfflineReplicas(const Counts& counts, const LocalReplicas& local,
 
 void AddDirectoryProblems(const LocalReplicas& local, ClusterHealthResponse* response) {
   for (const LocalDirectory& directory : local.directories) {
-    const std::string name = "log directory " + directory.path + " of node " +
-                             std::to_string(local.node_id.value());
-    const std::string has = name + " has only " + std::to_string(directory.free_bytes >> 20) +
-                            " MiB free: ";
+    const std::string name =
+        "log directory " + directory.path + " of node " + std::to_string(local.node_id.value());
+    const std::string has =
+        name + " has only " + std::to_string(directory.free_bytes >> 20) + " MiB free: ";
     switch (directory.standing) {
       case LocalDirectory::Standing::kOnline: break;
       case LocalDirectory::Standing::kLow:

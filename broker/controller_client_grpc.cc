@@ -46,8 +46,7 @@ void GrpcControllerClient::AlterPartition(controller::AlterPartitionRequest requ
 void GrpcControllerClient::AssignReplicasToDirs(
     controller::AssignReplicasToDirsRequest request, int64_t timeout_ms,
     Done<controller::AssignReplicasToDirsResponse> done) {
-  Send(&rpc::ControllerStub::AssignReplicasToDirs, std::move(request), timeout_ms,
-       std::move(done));
+  Send(&rpc::ControllerStub::AssignReplicasToDirs, std::move(request), timeout_ms, std::move(done));
 }
 
 void GrpcControllerClient::AllocateProducerIds(controller::AllocateProducerIdsRequest request,

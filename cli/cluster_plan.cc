@@ -58,7 +58,8 @@ Result<ClusterPlan> ClusterPlan::FromJson(const std::string& text) {
                                      voter.dump());
     }
     SLUICE_ASSIGN_OR_RETURN(const Uuid disk_id, Uuid::Parse(voter["disk_id"].get<std::string>()));
-    plan.voters.push_back({NodeId(voter["id"].get<int32_t>()), voter["address"].get<std::string>(), disk_id});
+    plan.voters.push_back(
+        {NodeId(voter["id"].get<int32_t>()), voter["address"].get<std::string>(), disk_id});
   }
   SLUICE_RETURN_IF_ERROR(plan.Check());
   return plan;

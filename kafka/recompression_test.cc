@@ -12,10 +12,8 @@ constexpr Codec kCodecs[] = {Codec::kNone, Codec::kGzip, Codec::kSnappy, Codec::
 constexpr int64_t kNowMs = 1'750'000'000'000;
 
 std::string Batch(Codec codec) {
-  RecordBatchBuilder builder({.codec = codec,
-                              .producer_id = ProducerId(7),
-                              .producer_epoch = 3,
-                              .base_sequence = 41});
+  RecordBatchBuilder builder(
+      {.codec = codec, .producer_id = ProducerId(7), .producer_epoch = 3, .base_sequence = 41});
   const std::vector<RecordHeader> headers{{"trace", "abc"}, {"none", std::nullopt}};
   for (int i = 0; i < 50; ++i) {
     const std::string value(200, static_cast<char>('a' + i % 5));

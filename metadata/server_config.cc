@@ -100,8 +100,8 @@ Status ReadIdentity(const ConfigValues& values, ServerConfig& config) {
                       "set log.dirs to one directory or more, of different disks");
   }
   if (std::set<std::string>(directories.begin(), directories.end()).size() != directories.size()) {
-    return ThreeLines("log.dirs names a directory twice", "log.dirs=" + values.GetString("log.dirs"),
-                      "name each directory once");
+    return ThreeLines("log.dirs names a directory twice",
+                      "log.dirs=" + values.GetString("log.dirs"), "name each directory once");
   }
   config.log_directories = directories;
   config.log_directory = directories[0];

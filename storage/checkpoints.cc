@@ -89,8 +89,7 @@ Status Checkpoints::Forget(const TopicPartition& partition) {
                                without(stored_.recovery_points)));
   SLUICE_RETURN_IF_ERROR(
       Store(kLogStartCheckpointName, stored_.log_starts, without(stored_.log_starts)));
-  SLUICE_RETURN_IF_ERROR(
-      Store(kCleanerCheckpointName, stored_.cleaned, without(stored_.cleaned)));
+  SLUICE_RETURN_IF_ERROR(Store(kCleanerCheckpointName, stored_.cleaned, without(stored_.cleaned)));
   return Store(kHighWatermarkCheckpointName, stored_.high_watermarks,
                without(stored_.high_watermarks));
 }

@@ -100,9 +100,10 @@ TEST(DispatchTest, TellsTheVersionsOfKafka431AndNothingElse) {
     told += std::to_string(api.api_key) + ":" + std::to_string(api.min_version) + "-" +
             std::to_string(api.max_version) + " ";
   }
-  EXPECT_EQ(told,
-            "0:0-13 1:4-18 2:1-11 3:0-13 18:0-4 19:2-7 20:1-6 21:0-2 22:0-5 23:2-4 32:1-4 37:0-3 44:0-1 "
-            "46:0-0 60:0-2 75:0-0 ");
+  EXPECT_EQ(
+      told,
+      "0:0-13 1:4-18 2:1-11 3:0-13 18:0-4 19:2-7 20:1-6 21:0-2 22:0-5 23:2-4 32:1-4 37:0-3 44:0-1 "
+      "46:0-0 60:0-2 75:0-0 ");
 }
 
 TEST(DispatchTest, TellsOnlyCompleteFeatures) {

@@ -1,8 +1,7 @@
 #pragma once
 // FetchOperation: one fetch from its first read to its answer. While there is too little to send it
-// is parked at its partitions, which wake it when something changed; a timer, or the client's going,
-// ends the long poll.
-// Kept alive by the partitions and whoever evaluates it.
+// is parked at its partitions, which wake it when something changed; a timer, or the client's
+// going, ends the long poll. Kept alive by the partitions and whoever evaluates it.
 //
 // Thread rule: thread-safe; whoever wakes it evaluates it, one thread at a time. The answer is
 // given with no lock held.

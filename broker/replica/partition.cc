@@ -191,8 +191,7 @@ void Partition::ApplyRetention(PartitionEffects& effects) {
 void Partition::NoteStorage(const sluice::Status& status, PartitionEffects& effects) {
   if (status.ok() || !error_.empty()) return;
   if (status.code() != StatusCode::kIoError && status.code() != StatusCode::kCorruption) return;
-  LOG(ERROR) << name().ToString()
-             << ": the log has failed and is offline: " << status.message();
+  LOG(ERROR) << name().ToString() << ": the log has failed and is offline: " << status.message();
   GoOffline(status.message(), effects);
   // Damaged bytes are this log's alone; what a failed disk did to the others is unknown.
   if (status.code() == StatusCode::kIoError)
@@ -229,8 +228,8 @@ PartitionStatus Partition::Status() const {
   status.leader_epoch = leader_epoch_;
   status.high_watermark = high_watermark_;
   status.error = error_.empty() ? damage_ : error_;
-  status.disk_away = !error_.empty() &&
-                     (directory_ == nullptr || !directory_->online() || awaits_room_);
+  status.disk_away =
+      !error_.empty() && (directory_ == nullptr || !directory_->online() || awaits_room_);
   if (log_ == nullptr) return status;
   status.log_start_offset = log_->log_start_offset();
   status.log_end_offset = log_->log_end_offset();

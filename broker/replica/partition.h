@@ -146,8 +146,7 @@ class Partition final : public storage::CompactionTarget,
     bool parked = false;
     bool nudge = false;
   };
-  WatchResult Watch(const std::shared_ptr<FetchWaiter>& waiter, NodeId replica_id,
-                    ReadMark& mark);
+  WatchResult Watch(const std::shared_ptr<FetchWaiter>& waiter, NodeId replica_id, ReadMark& mark);
   ListOffsetsResult FindOffset(const ListOffsetsEntry& entry, PartitionEffects& effects);
   EpochEndResult FindEpochEnd(const EpochEndEntry& entry) const;
 

@@ -52,8 +52,8 @@ void Partition::Append(const AppendRequest& request, PartitionEffects& effects) 
   if (DiskFull()) {
     // Not done, and worth trying again: clients wait until there is room.
     result.error = ErrorCode::kKafkaStorageError;
-    result.message = "the disk of " + directory_->path() + " is full: " +
-                     std::to_string(directory_->free_bytes()) + " bytes are free";
+    result.message = "the disk of " + directory_->path() +
+                     " is full: " + std::to_string(directory_->free_bytes()) + " bytes are free";
     return;
   }
   Result<storage::AppendOutcome> appended = log_->AppendAsLeader(request.batch, leader_epoch_);

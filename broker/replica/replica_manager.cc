@@ -70,8 +70,8 @@ void ReplicaManagerImpl::Start() {
   context_ = std::make_shared<PartitionContext>();
   sender_ = std::make_shared<AlterPartitionSender>(*options_->state, *options_->controller,
                                                    *options_->loop, context_);
-  assigner_ = std::make_shared<DirectoryAssigner>(*options_->state, *options_->controller,
-                                                  *options_->loop);
+  assigner_ =
+      std::make_shared<DirectoryAssigner>(*options_->state, *options_->controller, *options_->loop);
   fetchers_ = std::make_shared<FetcherPool>(FetcherEnvironment{options_, context_});
   context_->clock = options_->clock;
   context_->state = options_->state;
