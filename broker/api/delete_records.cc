@@ -51,12 +51,13 @@ void Finish(BrokerServices& services, Deleting& deleting,
   responder.Send(deleting.response);
 }
 
-void HandleDeleteRecords(BrokerServices& services, const RequestContext&, Request request,
+void HandleDeleteRecords(BrokerServices& services, const RequestContext& context, Request request,
                          const Responder<Response>& responder) {
   const metadata::ImagePtr image = services.metadata->Current();
   const auto deleting = std::make_shared<Deleting>();
   DeleteRecordsParams params;
   params.timeout_ms = request.timeout_ms;
+  params.client = &context.connection->parked;
   deleting->response.topics.resize(request.topics.size());
   for (size_t t = 0; t < request.topics.size(); ++t) {
     const auto topic = image->FindTopic(request.topics[t].name);

@@ -77,7 +77,9 @@ void DropRepeated(std::vector<FetchSpec>& specs) {
   for (size_t i = 0; i < specs.size(); ++i) {
     if (!dropped[i] && kept++ != i) specs[kept - 1] = std::move(specs[i]);
   }
+  if (kept == specs.size()) return;
   specs.resize(kept);
+  specs.shrink_to_fit();  // they stay as long as the fetch waits
 }
 
 std::vector<FetchSpec> SpecsOf(const kafka::FetchRequest& request, bool by_topic_id) {

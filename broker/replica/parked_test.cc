@@ -88,5 +88,25 @@ TEST_F(ParkedTest, AProduceEndsWithItsClientAtTheNextLook) {
   EXPECT_EQ(answer, ErrorCode::kRequestTimedOut);
 }
 
+TEST_F(ParkedTest, ADeletionOfRecordsEndsWithItsClientAtTheNextLook) {
+  Build(2, 1);
+  cluster_->set_auto_fence(false);
+  const NodeId leader = cluster_->LeaderOf(key_);
+  const auto produced = cluster_->Produce(leader, key_, "v");
+  ASSERT_TRUE(cluster_->RunUntil([&] { return produced->acknowledged(); }));
+  cluster_->Cut(kOne, kTwo);
+  ParkedRequests client;
+  DeleteRecordsParams params{.timeout_ms = INT32_MAX, .entries = {{key_, Offset(1)}}};
+  params.client = &client;
+  std::optional<ErrorCode> answer;
+  cluster_->replicas(leader)->DeleteRecords(
+      std::move(params), [&](const auto& results) { answer = results[0].error; });
+  cluster_->RunFor(500);
+  ASSERT_FALSE(answer.has_value());
+  client.AbandonAll();
+  cluster_->RunFor(200);
+  EXPECT_EQ(answer, ErrorCode::kRequestTimedOut);
+}
+
 }  // namespace
 }  // namespace sluice::broker

@@ -69,7 +69,7 @@ void Partition::ExpireDeletes(int64_t now_ms, PartitionEffects& effects) {
   if (delete_waiters_.empty()) return;
   CompleteDeletes(effects);  // a replica that held it up may be gone
   std::erase_if(delete_waiters_, [&](DeleteRequest& waiter) {
-    if (waiter.deadline_ms > now_ms) return false;
+    if (waiter.deadline_ms > now_ms && !waiter.operation->abandoned()) return false;
     EndDelete(waiter, ErrorCode::kRequestTimedOut, effects);
     return true;
   });

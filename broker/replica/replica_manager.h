@@ -132,6 +132,7 @@ struct DeleteRecordsEntry {
 struct DeleteRecordsParams {
   int32_t timeout_ms = 0;
   std::vector<DeleteRecordsEntry> entries;
+  ParkedRequests* client = nullptr;  // told, before the call returns, when the request waits
 };
 struct DeleteRecordsResult {
   kafka::ErrorCode error = kafka::ErrorCode::kNone;

@@ -208,6 +208,7 @@ void ReplicaManagerImpl::DeleteRecords(DeleteRecordsParams params,
   }
   effects.Run(*context_);
   operation->Start();
+  if (params.client != nullptr && !operation->finished()) params.client->Add(operation);
 }
 
 }  // namespace sluice::broker
