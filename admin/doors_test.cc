@@ -158,6 +158,7 @@ TEST_F(HttpDoorTest, JsonErrors) {
                   R"({"code":"not_found","message":"topic 'no\"thing' does not exist"})"));
   EXPECT_TRUE(Has(Post("DescribeTopic", R"({"nmae":"orders"})"), "HTTP/1.1 400"));
   EXPECT_TRUE(Has(Post("DescribeTopic", "{"), "invalid_argument"));
+  EXPECT_TRUE(Has(Post("DescribeTopic", "{\"name\":\"\xFF\"}"), "the body is not UTF-8 text"));
   EXPECT_TRUE(Has(Post("Nothing", "{}"), "HTTP/1.1 404"));
   EXPECT_TRUE(Has(Post("ListTopics", "{}", "text/plain"), "HTTP/1.1 415"));
   EXPECT_TRUE(Has(Get("/sluice.admin.Admin/ListTopics"), "HTTP/1.1 405"));

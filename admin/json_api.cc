@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "admin/errors.h"
+#include "base/utf8.h"
 
 namespace sluice::admin {
 namespace {
@@ -46,6 +47,8 @@ template <typename Request, typename Response,
 void Run(Handlers& handlers, const HttpRequest& http, HttpReply reply) {
   Request request;
   const std::string body = http.body.empty() ? "{}" : http.body;
+  // The parser would quote the bytes in its message, and no answer may hold them.
+  if (!IsUtf8(body)) return reply(JsonError(Status::InvalidArgument("the body is not UTF-8 text")));
   if (const auto status = google::protobuf::util::JsonStringToMessage(body, &request);
       !status.ok()) {
     return reply(JsonError(Status::InvalidArgument("the body does not fit the request: " +
