@@ -12,6 +12,14 @@ namespace {
 // Directories of one file system differ by what was written between two looks at it.
 constexpr uint64_t kSameSpaceFraction = 100;
 
+Status Misplaced(const std::string& directory, const TopicPartition& partition,
+                 const TopicId& stored) {
+  return Status::Corruption(directory + "/" + partition.ToString() + " holds the log of topic id " +
+                            stored.ToString() +
+                            ", a topic of another name; nothing was removed. Stop the node and "
+                            "give the directory its own name back");
+}
+
 bool Same(const TopicId& stored, const TopicId& wanted) {
   return stored.IsZero() || stored == wanted;
 }
@@ -198,21 +206,24 @@ DirectoryPtr LogDirectories::DirectoryOf(const TopicPartition& partition) const 
   return holder == nullptr ? nullptr : holder->state;
 }
 
-void LogDirectories::DeleteOtherTopics(const ReplicaSpec& spec) {
+Status LogDirectories::DeleteOtherTopics(const ReplicaSpec& spec) {
   for (const Directory& directory : directories_) {
     if (!Online(directory) || !directory.manager->Holds(spec.partition)) continue;
     const TopicId stored = directory.manager->TopicIdOf(spec.partition);
     if (Same(stored, spec.topic_id)) continue;
+    if (!spec.may_remove(stored)) return Misplaced(directory.state->path(), spec.partition, stored);
     LOG(INFO) << directory.state->path() << "/" << spec.partition.ToString()
               << " belongs to the deleted topic " << stored << " of that name: removing its log";
     if (const Status deleted = directory.manager->Delete(spec.partition); !deleted.ok())
       LOG(ERROR) << "removing " << spec.partition.ToString() << ": " << deleted.ToString();
   }
+  return Status::Ok();
 }
 
 PlacedLog LogDirectories::GetOrCreate(const ReplicaSpec& spec) {
-  DeleteOtherTopics(spec);
+  const Status removed = DeleteOtherTopics(spec);
   const Directory* directory = Holder(spec.partition);
+  if (!removed.ok()) return {directory->state, removed};
   if (directory == nullptr) {
     const Result<const Directory*> chosen = Choose(spec);
     if (!chosen.ok()) return {nullptr, chosen.status()};
@@ -262,11 +273,13 @@ Result<const LogDirectories::Directory*> LogDirectories::DirectoryWithMostSpace(
   return best;
 }
 
-Status LogDirectories::Delete(const TopicPartition& partition) {
+Status LogDirectories::Delete(const TopicPartition& partition, const MayRemove& may_remove) {
   Status outcome = Status::NotFound("no log directory online has " + partition.ToString());
   for (const Directory& directory : directories_) {
-    if (Online(directory) && directory.manager->Holds(partition))
-      outcome = directory.manager->Delete(partition);
+    if (!Online(directory) || !directory.manager->Holds(partition)) continue;
+    const TopicId stored = directory.manager->TopicIdOf(partition);
+    outcome = may_remove(stored) ? directory.manager->Delete(partition)
+                                 : Misplaced(directory.state->path(), partition, stored);
   }
   return outcome;
 }

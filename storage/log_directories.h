@@ -44,10 +44,15 @@ struct LogDirectoriesOptions {
   SpaceMarks marks;
 };
 
+// Whether a log may be removed for the topic id that is stored with it: not when that topic exists
+// under another name, for then the directory was moved by hand and holds records that count.
+using MayRemove = std::function<bool(const TopicId& stored)>;
+
 // A replica to open or to make.
 struct ReplicaSpec {
   TopicPartition partition;
   TopicId topic_id;
+  MayRemove may_remove;  // asked of a log of that name and another topic id
   LogConfig config;
   Uuid directory;       // that the metadata has for it; zero = none yet
   bool is_new = false;  // made since this broker registered: no directory can hold it already
@@ -79,10 +84,12 @@ class LogDirectories {
   DirectoryPtr DirectoryOf(const TopicPartition& partition) const;
   // The log where it is; else a new one in the directory with the most free space (within a
   // hundredth of it: the one with the fewest logs). A log of that name that belongs to another
-  // topic id is removed first. kUnavailable when a directory is offline that may hold it.
+  // topic id is removed first, or kCorruption. kUnavailable when a directory is offline that may
+  // hold it.
   PlacedLog GetOrCreate(const ReplicaSpec& spec);
-  // From all directories online; kNotFound when none has it.
-  Status Delete(const TopicPartition& partition);
+  // From all directories online; kNotFound when none has it, kCorruption where it may not be
+  // removed.
+  Status Delete(const TopicPartition& partition, const MayRemove& may_remove);
 
   // The directory has failed: its logs stay open and unused until the end. True when it was online.
   bool PutOffline(const DirectoryPtr& directory, const Status& why);
@@ -123,7 +130,7 @@ class LogDirectories {
   }
   // The manager online that has the partition.
   const Directory* Holder(const TopicPartition& partition) const;
-  void DeleteOtherTopics(const ReplicaSpec& spec);
+  Status DeleteOtherTopics(const ReplicaSpec& spec);
   Result<const Directory*> Choose(const ReplicaSpec& spec) const;
   Result<const Directory*> DirectoryWithMostSpace() const;
 

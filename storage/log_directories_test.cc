@@ -49,7 +49,11 @@ class LogDirectoriesTest : public ::testing::Test {
   }
   static TopicPartition Name(int partition) { return {"t", PartitionIndex(partition)}; }
   ReplicaSpec Spec(int partition) const {
-    return {.partition = Name(partition), .topic_id = topic_id_, .config = {}, .directory = {}};
+    return {.partition = Name(partition),
+            .topic_id = topic_id_,
+            .may_remove = [](const TopicId&) { return true; },
+            .config = {},
+            .directory = {}};
   }
   // The path that the log was put into, or the refusal.
   std::string Place(const ReplicaSpec& spec) {
@@ -268,6 +272,22 @@ TEST_F(LogDirectoriesTest, TheRoomLeftIsKnownByLevels) {
   EXPECT_EQ(state->pressure(), 1);
   EXPECT_EQ(level(5000), SpaceLevel::kAmple);
   EXPECT_EQ(State(kFirst)->level(), SpaceLevel::kAmple);
+}
+
+TEST_F(LogDirectoriesTest, ADirectoryThatWasMovedByHandIsNotRemoved) {
+  Open();
+  const std::string path = Place(Spec(0));
+  ReplicaSpec other = Spec(0);
+  other.topic_id = Uuid::FromBytes("fedcba9876543210");
+  const auto refuse = [](const TopicId&) { return false; };
+  other.may_remove = refuse;
+  EXPECT_THAT(Place(other), HasSubstr(path + "/t-0 holds the log of topic id"));
+  EXPECT_EQ(logs_->Delete(Name(0), refuse).code(), StatusCode::kCorruption);
+  EXPECT_EQ(Place(Spec(0)), path);
+  // Of a topic that is gone it may be removed.
+  other.may_remove = [&](const TopicId& stored) { return stored == topic_id_; };
+  EXPECT_THAT(paths_, ::testing::Contains(Place(other)));
+  EXPECT_TRUE(logs_->Delete(Name(0), other.may_remove).code() == StatusCode::kCorruption);
 }
 
 }  // namespace

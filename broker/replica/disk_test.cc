@@ -274,5 +274,29 @@ TEST_F(DiskTest, AReplicaThatCouldNotBeMadeComesWhenThereIsRoom) {
   EXPECT_EQ(sent->error, ErrorCode::kNone);
 }
 
+TEST_F(DiskTest, DirectoriesSwappedByHandLoseNothing) {
+  Build({.replicas = {kOne}}, {.nodes = 1});
+  const PartitionKey orders = Key(0);
+  const PartitionKey more{cluster_->CreateTopic("more", {.replicas = {kOne}}), PartitionIndex(0)};
+  ASSERT_EQ(Send(0, "a"), ErrorCode::kNone);
+  const auto swap = [&] {
+    cluster_->Kill(kOne);
+    for (const auto& [from, to] :
+         {std::pair("/data/orders-0", "/data/kept"), std::pair("/data/more-0", "/data/orders-0"),
+          std::pair("/data/kept", "/data/more-0")})
+      ASSERT_TRUE(cluster_->disk(kOne).Rename(from, to).ok());
+    cluster_->Start(kOne);
+    cluster_->RunFor(3000);
+  };
+  swap();
+  for (const PartitionKey& key : {orders, more}) {
+    EXPECT_THAT(cluster_->StatusOf(kOne, key)->error, ::testing::HasSubstr("nothing was removed"));
+  }
+  swap();
+  for (const PartitionKey& key : {orders, more})
+    EXPECT_EQ(cluster_->StatusOf(kOne, key)->error, "");
+  EXPECT_EQ(cluster_->ReadLog(kOne, orders).size(), 1U);
+}
+
 }  // namespace
 }  // namespace sluice::broker

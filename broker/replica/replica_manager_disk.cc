@@ -71,6 +71,7 @@ bool ReplicaManagerImpl::TryOpen(const PartitionPtr& partition, PartitionEffects
   storage::PlacedLog placed =
       options_->logs->GetOrCreate({.partition = partition->name(),
                                    .topic_id = key.topic_id,
+                                   .may_remove = RemovableIn(image, partition->name().topic),
                                    .config = LogConfigOf(*partition->config()),
                                    .directory = assigned});
   if (!placed.log.ok()) {

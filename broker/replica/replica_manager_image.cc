@@ -29,7 +29,7 @@ void ReplicaManagerImpl::OnImage(const metadata::ImagePtr& before,
     registered_ = true;
     change.first = true;
     change.before = metadata::EmptyImage();
-    DeleteStrayLogs(*after);
+    DeleteStrayLogs(after);
   }
   if (change.before->topics_by_id != after->topics_by_id) {
     // First what is gone: a topic made anew under an old name needs the directory's name.
@@ -44,19 +44,28 @@ void ReplicaManagerImpl::OnImage(const metadata::ImagePtr& before,
   fetchers_->Assign(std::move(change.assignments));
 }
 
-void ReplicaManagerImpl::DeleteStrayLogs(const metadata::Image& image) {
+storage::MayRemove ReplicaManagerImpl::RemovableIn(metadata::ImagePtr image,
+                                                   std::string topic) const {
+  return [image = std::move(image), topic = std::move(topic)](const TopicId& stored) {
+    const auto owner = image->FindTopic(stored);
+    return owner == nullptr || owner->name == topic;
+  };
+}
+
+void ReplicaManagerImpl::DeleteStrayLogs(const metadata::ImagePtr& image) {
   // The image is past our registration, and our directories were made from images before it: what
   // it lacks was deleted while we were away.
   std::vector<storage::TopicPartition> found = options_->logs->Partitions();
   for (const auto& [name, damage] : options_->logs->DamagedLogs()) found.push_back(name);
   for (const storage::TopicPartition& name : found) {
-    const std::shared_ptr<const metadata::TopicImage> topic = image.FindTopic(name.topic);
+    const std::shared_ptr<const metadata::TopicImage> topic = image->FindTopic(name.topic);
     const metadata::PartitionImage* partition =
-        topic == nullptr ? nullptr : image.FindPartition(topic->id, name.partition);
+        topic == nullptr ? nullptr : image->FindPartition(topic->id, name.partition);
     if (partition != nullptr && Holds(*partition, options_->state->node_id)) continue;
     LOG(INFO) << name.ToString()
               << " was deleted or moved while this broker was away: removing its log";
-    if (const Status deleted = options_->logs->Delete(name); !deleted.ok()) {
+    if (const Status deleted = options_->logs->Delete(name, RemovableIn(image, name.topic));
+        !deleted.ok()) {
       LOG(ERROR) << "removing " << name.ToString() << ": " << deleted.ToString();
     }
   }
@@ -80,7 +89,8 @@ void ReplicaManagerImpl::RemoveReplica(const PartitionPtr& partition, ImageChang
     std::unique_lock lock(mutex_);
     partitions_.erase(partition->key());
   }
-  const Status deleted = options_->logs->Delete(partition->name());
+  const Status deleted =
+      options_->logs->Delete(partition->name(), RemovableIn(change.after, partition->name().topic));
   // One whose directory is offline goes when that is back: nobody asks for it then.
   if (!deleted.ok() && deleted.code() != StatusCode::kNotFound) {
     LOG(ERROR) << "removing " << partition->name().ToString() << ": " << deleted.ToString();
@@ -124,13 +134,15 @@ ReplicaManagerImpl::PartitionPtr ReplicaManagerImpl::CreateReplica(
   const storage::TopicPartition name{topic.name, index};
   const Partition::TopicConfigPtr config = ConfigOf(*change.after, topic.name);
   const PartitionKey key{topic.id, index};
-  const Uuid assigned = topic.partitions[static_cast<size_t>(index.value())].DirectoryOf(
-      options_->state->node_id);
-  storage::PlacedLog placed = options_->logs->GetOrCreate({.partition = name,
-                                                           .topic_id = topic.id,
-                                                           .config = LogConfigOf(*config),
-                                                           .directory = assigned,
-                                                           .is_new = !change.first});
+  const Uuid assigned =
+      topic.partitions[static_cast<size_t>(index.value())].DirectoryOf(options_->state->node_id);
+  storage::PlacedLog placed =
+      options_->logs->GetOrCreate({.partition = name,
+                                   .topic_id = topic.id,
+                                   .may_remove = RemovableIn(change.after, topic.name),
+                                   .config = LogConfigOf(*config),
+                                   .directory = assigned,
+                                   .is_new = !change.first});
   Partition::Home home{.log = nullptr, .error = "", .directory = placed.directory};
   if (placed.directory != nullptr) {
     home.flusher = &options_->flusher_of(*placed.directory);
