@@ -19,7 +19,7 @@ using testing::NaiveBatch;
 using testing::NaiveLog;
 using testing::SeenBatch;
 
-constexpr int kSeeds = 60;
+constexpr int kSeeds = 340;  // 100,000 operations
 constexpr int kStepsPerSeed = 300;
 
 class LogRandomTest : public testing::LogFixture {

@@ -123,6 +123,10 @@ struct SimFileSystem::State {
   uint64_t generation = 0;  // counts the ends of processes; files and locks of older ones are dead
   std::map<std::string, uint64_t> capacities;  // in bytes, by the directory that is a disk
   FileSystemCounts counts;
+  int64_t changes = 0;
+  int64_t stop_at = -1;  // -1 = never
+
+  bool stopped() const { return stop_at >= 0 && changes >= stop_at; }
 
   // The deepest disk that holds `path`; all of it without a limit.
   DiskSpace SpaceOf(const std::string& path) {
@@ -140,6 +144,8 @@ struct SimFileSystem::State {
   }
 
   Status Fault(FileOperation operation, const std::string& path) {
+    if (stopped()) return Status::IoError("the process was stopped (" + path + ")");
+    if (operation != FileOperation::kRead && operation != FileOperation::kList) ++changes;
     for (FileFault& fault : faults) {
       if (fault.operation != operation || fault.times == 0) continue;
       if (path.find(fault.path_part) == std::string::npos) continue;
@@ -257,6 +263,7 @@ struct SimFileSystem::State {
   void EndProcess() {
     ++generation;
     locks.clear();
+    stop_at = -1;
   }
 };
 
@@ -281,7 +288,13 @@ class SimFile final : public File {
 
   Status WriteParts(uint64_t offset, std::span<const std::string_view> parts) override {
     std::lock_guard guard(state_->mutex);
-    SLUICE_RETURN_IF_ERROR(CheckWritable(FileOperation::kWrite));
+    const bool stops_here = state_->stop_at == state_->changes;
+    const Status allowed = CheckWritable(FileOperation::kWrite);
+    if (stops_here && CheckAlive().ok() && !parts.empty()) {
+      WriteHalf(offset, parts.front());
+      state_->stop_at = 0;  // of a second write nothing is left
+    }
+    SLUICE_RETURN_IF_ERROR(allowed);
     uint64_t room = state_->SpaceOf(path_).free_bytes;
     // The size that this file may reach.
     if (room != UINT64_MAX) room += node_->content.size();
@@ -327,6 +340,13 @@ class SimFile final : public File {
   }
 
  private:
+  void WriteHalf(uint64_t offset, std::string_view part) {
+    const std::string_view half = part.substr(0, part.size() / 2);
+    if (offset + half.size() > node_->content.size()) node_->Resize(offset + half.size());
+    node_->content.replace(offset, half.size(), half);
+    node_->MarkDirty(offset, offset + half.size());
+  }
+
   Status CheckAlive() const {
     if (generation_ == state_->generation) return Status::Ok();
     return Status::IoError(path_ + " was opened before the crash");
@@ -545,6 +565,16 @@ void SimFileSystem::Crash(Random& random) {
 void SimFileSystem::KillProcess() {
   std::lock_guard guard(state_->mutex);
   state_->EndProcess();
+}
+
+void SimFileSystem::StopAfter(int64_t changes) {
+  std::lock_guard guard(state_->mutex);
+  state_->stop_at = changes < 0 ? -1 : state_->changes + changes;
+}
+
+int64_t SimFileSystem::changes() const {
+  std::lock_guard guard(state_->mutex);
+  return state_->changes;
 }
 
 void SimFileSystem::InjectFault(FileFault fault) {

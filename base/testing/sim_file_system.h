@@ -86,6 +86,12 @@ class SimFileSystem final : public FileSystem {
   // The process dies, the machine lives: nothing is lost, but open files and locks end.
   void KillProcess();
 
+  // The process stops in the middle of what it does: so many more changes (writes, syncs, renames,
+  // openings that may create...) are done, of the next one, if it is a write, half, and then
+  // nothing, reads included, until Crash or KillProcess. -1: never.
+  void StopAfter(int64_t changes);
+  // That were done so far: what a run without a stop tells of its possible crash points.
+  int64_t changes() const;
   void InjectFault(FileFault fault);
   void ClearFaults();
   // The disk holds this many bytes of files; a write that would pass it is cut short with
