@@ -18,7 +18,11 @@
 namespace sluice::raft::testing {
 namespace {
 
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+constexpr uint64_t kSeedsDefault = 200;  // each takes ten times as long
+#else
 constexpr uint64_t kSeedsDefault = 3000;
+#endif
 
 uint64_t current_seed = 0;
 
