@@ -67,6 +67,8 @@ class Backend {
   virtual NodeId node_id() const = 0;
   virtual const ConfigValues& config() const = 0;  // of the server's file
   virtual metadata::ImagePtr Image() const = 0;
+  // False while the node starts: its image may lack what the cluster has had for long.
+  virtual bool KnowsCluster() const = 0;
   // done(true) once this node has applied the metadata up to `index`, done(false) after the
   // timeout.
   virtual void WhenApplied(LogIndex index, int64_t timeout_ms,

@@ -132,13 +132,24 @@ void Handlers::DeleteTopic(DeleteTopicRequest request, int64_t timeout_ms,
       });
 }
 
+Result<metadata::ImagePtr> Handlers::KnownImage() const {
+  if (backend_.KnowsCluster()) return backend_.Image();
+  return Status::Unavailable("node " + std::to_string(backend_.node_id().value()) +
+                             " does not know the cluster's metadata yet: it is starting, or no "
+                             "majority of the controllers runs");
+}
+
 void Handlers::ListTopics(ListTopicsRequest request, int64_t, Done<ListTopicsResponse> done) {
-  done(DescribeTopics(*backend_.Image(), request.name_prefix()));
+  const Result<metadata::ImagePtr> image = KnownImage();
+  if (!image.ok()) return done(image.status());
+  done(DescribeTopics(**image, request.name_prefix()));
 }
 
 void Handlers::DescribeTopic(DescribeTopicRequest request, int64_t,
                              Done<DescribeTopicResponse> done) {
-  done(WithTopic<DescribeTopicResponse>(*backend_.Image(), request.name()));
+  const Result<metadata::ImagePtr> image = KnownImage();
+  if (!image.ok()) return done(image.status());
+  done(WithTopic<DescribeTopicResponse>(**image, request.name()));
 }
 
 void Handlers::AddPartitions(AddPartitionsRequest request, int64_t timeout_ms,
@@ -182,7 +193,9 @@ void Handlers::AlterTopicConfig(AlterTopicConfigRequest request, int64_t timeout
 
 void Handlers::DescribeTopicConfig(DescribeTopicConfigRequest request, int64_t,
                                    Done<DescribeTopicConfigResponse> done) {
-  const metadata::ImagePtr image = backend_.Image();
+  const Result<metadata::ImagePtr> known = KnownImage();
+  if (!known.ok()) return done(known.status());
+  const metadata::ImagePtr& image = *known;
   if (image->FindTopic(request.name()) == nullptr) return done(NoSuchTopic(request.name()));
   done(DescribeConfigs({.image = *image, .server = backend_.config(), .self = backend_.node_id()},
                        request.name()));
@@ -199,7 +212,9 @@ void Handlers::WithQuorum(int64_t timeout_ms, std::function<void(const QuorumAns
 
 void Handlers::DeleteRecords(DeleteRecordsRequest request, int64_t timeout_ms,
                              Done<DeleteRecordsResponse> done) {
-  const metadata::ImagePtr image = backend_.Image();
+  const Result<metadata::ImagePtr> current = KnownImage();
+  if (!current.ok()) return done(current.status());
+  const metadata::ImagePtr& image = *current;
   const auto topic = image->FindTopic(request.topic());
   if (topic == nullptr) return done(NoSuchTopic(request.topic()));
   const std::string name = request.topic() + "-" + std::to_string(request.partition());
@@ -222,13 +237,17 @@ void Handlers::DeleteRecords(DeleteRecordsRequest request, int64_t timeout_ms,
 void Handlers::DescribeCluster(DescribeClusterRequest, int64_t timeout_ms,
                                Done<DescribeClusterResponse> done) {
   WithQuorum(timeout_ms, [this, done](const QuorumAnswer* quorum) {
-    done(admin::DescribeCluster(*backend_.Image(), quorum));
+    const Result<metadata::ImagePtr> image = KnownImage();
+    if (!image.ok()) return done(image.status());
+    done(admin::DescribeCluster(**image, quorum));
   });
 }
 
 void Handlers::ListPartitions(ListPartitionsRequest request, int64_t,
                               Done<ListPartitionsResponse> done) {
-  const metadata::ImagePtr image = backend_.Image();
+  const Result<metadata::ImagePtr> known = KnownImage();
+  if (!known.ok()) return done(known.status());
+  const metadata::ImagePtr& image = *known;
   if (!request.topic().empty() && image->FindTopic(request.topic()) == nullptr) {
     return done(NoSuchTopic(request.topic()));
   }
@@ -240,6 +259,7 @@ void Handlers::ClusterHealth(ClusterHealthRequest, int64_t timeout_ms,
   WithQuorum(timeout_ms, [this, done](const QuorumAnswer* quorum) {
     done(EvaluateHealth(*backend_.Image(), quorum,
                         {.node_id = backend_.node_id(),
+                         .knows_cluster = backend_.KnowsCluster(),
                          .partitions = backend_.Partitions(),
                          .directories = backend_.Directories()}));
   });

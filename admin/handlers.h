@@ -39,6 +39,8 @@ class Handlers {
                      Done<ClusterHealthResponse> done);
 
  private:
+  // kUnavailable while it may lack what the cluster has: it would deny topics that exist.
+  Result<metadata::ImagePtr> KnownImage() const;
   // Waits until this node has applied `index`, then answers with what `describe` makes of its
   // image.
   template <typename Response>

@@ -253,6 +253,23 @@ TEST_F(HandlersTest, HealthWithABrokerDown) {
   EXPECT_NE(health->problems(1).what().find("one more failure stops writes"), std::string::npos);
 }
 
+TEST_F(HandlersTest, WithoutMetadataNothingIsDenied) {
+  backend_.image = metadata::EmptyImage();
+  backend_.knows_cluster = false;
+  EXPECT_EQ(Call(&Handlers::ListTopics, ListTopicsRequest()).status().code(),
+            StatusCode::kUnavailable);
+  DescribeTopicRequest describe;
+  describe.set_name("orders");
+  EXPECT_EQ(Call(&Handlers::DescribeTopic, describe).status().code(), StatusCode::kUnavailable);
+  EXPECT_EQ(Call(&Handlers::ListPartitions, ListPartitionsRequest()).status().code(),
+            StatusCode::kUnavailable);
+  EXPECT_EQ(Call(&Handlers::DescribeCluster, DescribeClusterRequest()).status().code(),
+            StatusCode::kUnavailable);
+  const auto health = Call(&Handlers::ClusterHealth, ClusterHealthRequest());
+  EXPECT_FALSE(health->healthy());
+  EXPECT_EQ(health->problems(0).what(), "this node does not know the cluster's metadata yet");
+}
+
 TEST_F(HandlersTest, HealthWithoutAController) {
   backend_.unreachable = Status::Timeout("nobody");
   auto health = Call(&Handlers::ClusterHealth, ClusterHealthRequest());

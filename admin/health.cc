@@ -87,7 +87,7 @@ void AddQuorumProblems(const QuorumAnswer* quorum, ClusterHealthResponse* respon
 void AddDataProblems(const Counts& counts, ClusterHealthResponse* response) {
   const std::string bring_back =
       counts.down.empty()
-          ? "wait until the replicas have caught up; see the partitions with ListPartitions"
+          ? "wait until the replicas have caught up; sluice topic describe shows a topic's"
           : "bring node " + Join(counts.down) + " back";
   if (counts.offline > 0) {
     AddProblem(response,
@@ -200,7 +200,12 @@ ClusterHealthResponse EvaluateHealth(const metadata::Image& image, const QuorumA
   AddDataProblems(counts, &response);
   AddOfflineReplicas(counts, local, &response);
   AddDirectoryProblems(local, &response);
-  if (counts.brokers == 0) AddProblem(&response, "no broker has registered", "start a broker");
+  if (!local.knows_cluster) {
+    AddProblem(&response, "this node does not know the cluster's metadata yet",
+               "wait for its start to end, or ask another node");
+  } else if (counts.brokers == 0) {
+    AddProblem(&response, "no broker has registered", "start a broker");
+  }
 
   response.set_healthy(response.problems().empty());
   response.set_summary(Summary(counts, response.healthy(), quorum != nullptr));

@@ -18,6 +18,7 @@ inline constexpr int64_t kVoterSilenceMsMax = 2000;
 // What the node that answers has on its own disk.
 struct LocalReplicas {
   NodeId node_id;
+  bool knows_cluster = true;  // else it starts, and its image may lack a lot
   std::vector<LocalPartition> partitions;
   std::vector<LocalDirectory> directories;
 };

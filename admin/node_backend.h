@@ -26,6 +26,7 @@ struct NodeBackendOptions {
   EventLoop* loop = nullptr;             // timers and the controller's answers
   std::vector<std::string> voters;       // gRPC addresses of the controllers
   std::function<metadata::ImagePtr()> image;
+  std::function<bool()> knows_cluster;
   std::function<void(LogIndex, std::function<void()>)> when_applied;
   std::function<Readiness()> ready;
   std::function<std::vector<LocalPartition>()> partitions;   // empty on a node without a broker
@@ -44,6 +45,7 @@ class NodeBackend final : public Backend {
   NodeId node_id() const override { return options_.node_id; }
   const ConfigValues& config() const override { return *options_.config; }
   metadata::ImagePtr Image() const override { return options_.image(); }
+  bool KnowsCluster() const override { return options_.knows_cluster(); }
   void WhenApplied(LogIndex index, int64_t timeout_ms, std::function<void(bool)> done) override;
   Readiness Ready() const override { return options_.ready(); }
   std::vector<LocalPartition> Partitions() const override;

@@ -220,6 +220,7 @@ void Broker::MakeServices() {
   services_.clock = options_.clock;
   services_.loop = replica_loop_.get();
   services_.metrics = &api_metrics_;
+  services_.knows_cluster = [this] { return KnowsCluster(); };
   dispatcher_ = std::make_unique<Dispatcher>(services_);
 }
 
@@ -245,6 +246,14 @@ Status Broker::Listen() {
   options.socket_receive_bytes = static_cast<int32_t>(values.GetInt("socket.receive.buffer.bytes"));
   SLUICE_ASSIGN_OR_RETURN(server_, Server::Start(std::move(options)));
   return Status::Ok();
+}
+
+bool Broker::KnowsCluster() const {
+  if (knows_cluster_.load(std::memory_order_relaxed)) return true;
+  const int64_t epoch = state_.broker_epoch;
+  if (epoch < 0 || metadata_.Current()->last_index.value() < epoch) return false;
+  knows_cluster_.store(true, std::memory_order_relaxed);
+  return true;
 }
 
 int Broker::port(const std::string& listener) const { return server_->port(listener); }

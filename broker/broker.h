@@ -66,6 +66,8 @@ class Broker {
   static Result<std::unique_ptr<Broker>> Start(BrokerOptions options);
   ~Broker();
 
+  // Whether the metadata has been read up to this broker's registration, since it started.
+  bool KnowsCluster() const;
   // In service: registered, unfenced, with a valid lease and its own registration applied.
   bool Ready() const;
   // Why not; empty when it is.
@@ -137,6 +139,7 @@ class Broker {
   std::unique_ptr<MetadataClient> metadata_client_;
   std::unique_ptr<BrokerMetrics> broker_metrics_;  // last: it reads the others
   std::atomic<bool> stopped_ = false;
+  mutable std::atomic<bool> knows_cluster_ = false;  // once it has, for good
 };
 
 }  // namespace sluice::broker

@@ -165,6 +165,11 @@ admin::NodeBackendOptions Node::BackendOptions() {
     if (broker != nullptr) return broker->metadata().Current();
     return controller_ ? controller_->image() : metadata::EmptyImage();
   };
+  options.knows_cluster = [this] {
+    broker::Broker* broker = broker_in_service_.load();
+    if (config_.is_broker) return broker != nullptr && broker->KnowsCluster();
+    return controller_->image()->last_index > LogIndex(0);  // more than the bootstrap entry
+  };
   options.when_applied = [this](LogIndex index, std::function<void()> done) {
     broker::Broker* broker = broker_in_service_.load();
     if (broker != nullptr) return broker->metadata().WhenApplied(index, std::move(done));

@@ -62,6 +62,7 @@ class FakeBackend final : public Backend {
   NodeId node_id() const override { return NodeId(1); }
   const ConfigValues& config() const override { return values; }
   metadata::ImagePtr Image() const override { return image; }
+  bool KnowsCluster() const override { return knows_cluster; }
   void WhenApplied(LogIndex index, int64_t, std::function<void(bool)> done) override {
     waited_for = index;
     done(applies);
@@ -117,6 +118,7 @@ class FakeBackend final : public Backend {
 
   ConfigValues values{metadata::ServerConfigKeys()};
   metadata::ImagePtr image = ThreeBrokers(true);
+  bool knows_cluster = true;
   bool applies = true;
   Readiness readiness{.ready = true};
   std::vector<LocalDirectory> directories;

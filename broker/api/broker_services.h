@@ -4,6 +4,8 @@
 //
 // Thread rule: the pointers are constant; each part says how it may be used.
 
+#include <functional>
+
 #include "base/clock.h"
 #include "base/event_loop.h"
 #include "broker/api/api_metrics.h"
@@ -31,6 +33,7 @@ struct BrokerServices {
   const Clock* clock = nullptr;
   EventLoop* loop = nullptr;  // timers of parked requests
   ApiMetrics* metrics = nullptr;
+  std::function<bool()> knows_cluster;  // thread-safe; empty: it does
 };
 
 }  // namespace sluice::broker

@@ -72,6 +72,13 @@ bool Dispatcher::Dispatch(SharedBytes frame, const std::shared_ptr<ConnectionInf
     return false;
   }
 
+  // Answers from an image that is not there yet would deny topics that exist: clients ask another
+  // broker.
+  if (api != &kApiVersionsApi && services_.knows_cluster && !services_.knows_cluster()) {
+    reply(Reply::Close("the broker is starting and does not know the cluster's metadata yet"));
+    return false;
+  }
+
   kafka::WireReader reader(frame.bytes, std::move(frame.owner));
   kafka::RequestHeader header;
   if (const Status read = header.Decode(reader, kafka::RequestHeaderVersion(key, version));

@@ -77,6 +77,23 @@ TEST(DispatchTest, ClosesOnUnknownKeysAndVersions) {
   EXPECT_EQ(bed.metrics.unsupported_requests.load(), refused.size());
 }
 
+TEST(DispatchTest, DeniesNothingBeforeTheMetadataIsKnown) {
+  ApiTestBed bed;
+  bool known = false;
+  bed.services().knows_cluster = [&] { return known; };
+  kafka::MetadataRequest request;
+  request.topics->emplace_back().name = "orders";
+  const auto closed = bed.Send(EncodeRequest(request, 12));
+  ASSERT_TRUE(closed->has_value());
+  EXPECT_EQ((*closed)->kind, Reply::Kind::kClose);
+  // Clients take a connection that ends here for that of a very old broker.
+  const auto versions = bed.Send(RawHeader(18, 0));
+  ASSERT_TRUE(versions->has_value());
+  EXPECT_EQ((*versions)->kind, Reply::Kind::kSend);
+  known = true;
+  EXPECT_EQ((*bed.Send(EncodeRequest(request, 12)))->kind, Reply::Kind::kSend);
+}
+
 TEST(DispatchTest, ClosesOnTruncatedRequests) {
   ApiTestBed bed;
   kafka::MetadataRequest request;
