@@ -5,11 +5,14 @@
 #include <iostream>
 #include <set>
 
+#include "base/clock.h"
 #include "cli/kafka_client.h"
 
 namespace sluice::cli {
 
 namespace {
+
+constexpr int kPollMs = 200;
 
 struct ConsumeOptions {
   std::string topic;
@@ -66,6 +69,7 @@ class ConsumeRun {
     conf->set("enable.partition.eof", "true", error);
     conf->set("allow.auto.create.topics", "false", error);
     conf->set("auto.offset.reset", "error", error);
+    conf->set("check.crcs", "true", error);  // damage must not pass for values
     consumer_.reset(RdKafka::KafkaConsumer::create(conf.get(), error));
     return consumer_ ? Status::Ok() : Status::InvalidArgument(error);
   }
@@ -121,18 +125,27 @@ class ConsumeRun {
   Status ReadAll() {
     std::set<int32_t> at_end;
     int64_t printed = 0;
+    const SystemClock clock;
+    int64_t heard_ms = clock.SteadyMs();
     while (options_.count < 0 || printed < options_.count) {
-      std::unique_ptr<RdKafka::Message> message(consumer_->consume(1000));
-      if (message->err() == RdKafka::ERR__TIMED_OUT) continue;
+      std::unique_ptr<RdKafka::Message> message(consumer_->consume(kPollMs));
+      const bool silent = message->err() == RdKafka::ERR__TIMED_OUT ||
+                          message->err() == RdKafka::ERR__TRANSPORT ||
+                          message->err() == RdKafka::ERR__ALL_BROKERS_DOWN;
+      if (!silent) heard_ms = clock.SteadyMs();
+      if (options_.until_end && clock.SteadyMs() - heard_ms >= context_.timeout_ms) {
+        return Status::Unavailable("the end of " +
+                                   std::to_string(partitions_.size() - at_end.size()) +
+                                   " partitions was not reached: nothing came for " +
+                                   std::to_string(context_.timeout_ms) + " ms");
+      }
+      if (silent) continue;  // it reconnects
       if (message->err() == RdKafka::ERR__PARTITION_EOF) {
         at_end.insert(message->partition());
         if (options_.until_end && at_end.size() == partitions_.size()) return Status::Ok();
         std::cout << std::flush;
         continue;
       }
-      if (message->err() == RdKafka::ERR__TRANSPORT ||
-          message->err() == RdKafka::ERR__ALL_BROKERS_DOWN)
-        continue;  // it reconnects
       SLUICE_RETURN_IF_ERROR(KafkaStatus(message->err(), message->errstr()));
       at_end.erase(message->partition());
       Print(*message);

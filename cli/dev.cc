@@ -114,6 +114,11 @@ ExitCode RunUp(const Context& context, const DevArguments& arguments) {
   PrintStatus(context, *cluster);
   std::cerr << "Ready in " << (clock.SteadyMs() - start_ms) << " ms; data in "
             << arguments.options.directory << std::endl;
+  const DevNode& first = cluster->nodes().front();
+  if (first.kafka_port != kDefaultPort) {
+    std::cerr << "For sluice's other verbs:  export SLUICE_SERVER=" << Local(first.grpc_port)
+              << " SLUICE_BOOTSTRAP=" << Local(first.kafka_port) << std::endl;
+  }
   if (arguments.detach) return ExitCode::kOk;
   if (started.empty()) {
     std::cerr << "It ran already, in the background; sluice dev stop stops it." << std::endl;
@@ -150,8 +155,9 @@ ExitCode WithNode(const Context& context, const DevArguments& arguments,
     if (status.ok() && context.json()) PrintStatus(context, cluster);
     if (status.ok()) return ExitCode::kOk;
     return Fail("node " + std::to_string(node->id), status,
-                "sluice dev status shows what runs; its log is " + cluster.NodeDirectory(*node) +
-                    "/server.log");
+                "sluice dev status shows what runs, sluice dev --detach starts all of it; the "
+                "node's log is " +
+                    cluster.NodeDirectory(*node) + "/server.log");
   });
 }
 
@@ -178,7 +184,15 @@ Status KillNode(DevCluster& cluster, const DevNode& node) {
   }
   return Status::Ok();
 }
-Status PauseNode(DevCluster& cluster, const DevNode& node) { return cluster.Signal(node, SIGSTOP); }
+// Likewise when it stands: the signal takes a moment.
+Status PauseNode(DevCluster& cluster, const DevNode& node) {
+  SLUICE_RETURN_IF_ERROR(cluster.Signal(node, SIGSTOP));
+  for (int64_t waited_ms = 0; cluster.StateOf(node) != DevNodeState::kPaused; ++waited_ms) {
+    if (waited_ms > kStopTimeoutMs) return Status::Timeout("it does not stand still");
+    SleepMs(1);
+  }
+  return Status::Ok();
+}
 Status StartNode(DevCluster& cluster, const DevNode& node) {
   SLUICE_RETURN_IF_ERROR(cluster.Start(node));
   return cluster.WaitReady({node.id}, kReadyTimeoutMs);

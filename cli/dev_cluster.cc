@@ -11,7 +11,6 @@ namespace sluice::cli {
 namespace {
 
 constexpr int kDefaultNodes = 1;
-constexpr int kDefaultPort = 9092;
 constexpr int kNodePortStep = 100;
 constexpr int kGrpcPortOffset = 3;
 constexpr int kHttpPortOffset = 8080 - 9092;

@@ -26,6 +26,9 @@ struct DevNode {
   int http_port = 0;
 };
 
+// Kafka's, of node 1.
+inline constexpr int kDefaultPort = 9092;
+
 struct DevOptions {
   std::string directory;
   std::optional<int> nodes;           // of a new cluster; 1 unless given

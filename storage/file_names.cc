@@ -28,7 +28,12 @@ DirectoryEntry ClassifyFile(std::string_view name) {
   using Kind = DirectoryEntry::Kind;
   if (const auto base = ParseOffsetFileName(name, kLogSuffix)) return {Kind::kLog, *base};
   if (const auto base = ParseOffsetFileName(name, kTxnIndexSuffix)) return {Kind::kTxnIndex, *base};
-  if (name == kEpochCheckpointName || name == kPartitionMetadataName) return {Kind::kOther, {}};
+  // The last two are the quorum's, beside its log.
+  for (const std::string_view known :
+       {std::string_view(kEpochCheckpointName), std::string_view(kPartitionMetadataName),
+        std::string_view(".lock"), std::string_view("quorum-state")}) {
+    if (name == known) return {Kind::kOther, {}};
+  }
   for (const std::string_view suffix : {kIndexSuffix, kTimeIndexSuffix, kSnapshotSuffix}) {
     if (ParseOffsetFileName(name, suffix)) return {Kind::kOther, {}};
   }
