@@ -56,7 +56,7 @@ class CompactionTest(unittest.TestCase):
         self.produce(f'{key}:{value or ""}\n' for key, value in written)
         wait_until(lambda: len(self.log_bytes()) == 3 and max(self.log_bytes()) < 2 * (1 << 20), 'every replica cleaned', 10)
         records = self.check(written)
-        self.assertLess(len(records), 3 * KEYS + RECORDS // 5)
+        self.assertLess(len(records), RECORDS // 2)  # 2 MiB hold some 16,000
 
         # An offset that is gone gives the next one that is there.
         there = {offset for offset, _, _ in records}
