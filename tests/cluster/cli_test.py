@@ -79,6 +79,16 @@ class CliTest(unittest.TestCase):
         done = run(SLUICE, 'consume', 'headers', '--from', 'start', '-n', '1', '-o', 'json', '--bootstrap', self.kafka)
         self.assertEqual(json.loads(done.stdout)['headers'], [{'key': 'base64:/w', 'value': 'v'}])
 
+    def test_damaged_records_do_not_pass_for_values(self):
+        self.topic('create', 'damaged', '--partitions', '1')
+        run(SLUICE, 'produce', 'damaged', 'the-true-value', '--bootstrap', self.kafka)
+        log = next(pathlib.Path(self.cluster.directory).glob('node-1/**/damaged-0/*.log'))
+        with open(log, 'r+b') as file:
+            file.seek(log.read_bytes().index(b'true'))
+            file.write(b'fake')
+        done = run(SLUICE, 'consume', 'damaged', '--from', 'start', '-e', '--bootstrap', self.kafka, check=False, timeout=30)
+        self.assertEqual((done.returncode, done.stdout), (1, ''), done.stderr)
+
     def test_plans_that_are_none(self):
         config = self.combined(self.directory / 'data', free_base_port(1))
         voter = PLAN['voters'][0]
