@@ -1,6 +1,5 @@
 #include "broker/replica/alter_partition_sender.h"
 
-#include <algorithm>
 #include <map>
 
 #include "broker/sender.h"
@@ -9,8 +8,6 @@ namespace sluice::broker {
 namespace {
 
 constexpr int64_t kTimeoutMs = 5000;
-constexpr int64_t kPauseMsMin = 20;
-constexpr int64_t kPauseMsMax = 500;
 
 controller::AlterPartitionRequest MakeRequest(const BrokerState& state,
                                               const std::vector<IsrProposal>& proposals) {
@@ -46,7 +43,7 @@ void AlterPartitionSender::Submit(IsrProposal proposal) {
 }
 
 void AlterPartitionSender::Send() {
-  if (pausing_ || !in_flight_.empty()) return;
+  if (pause_.active() || !in_flight_.empty()) return;
   std::erase_if(queue_,
                 [](const IsrProposal& proposal) { return !proposal.partition->Awaits(proposal); });
   if (queue_.empty()) return;
@@ -87,7 +84,7 @@ void AlterPartitionSender::OnResponse(const Result<Response>& response) {
   }
   if (const auto context = context_.lock()) effects.Run(*context);
   if (again.empty()) {
-    pause_ms_ = 0;
+    pause_.Reset();
     Send();
   } else {
     Retry(std::move(again));
@@ -96,14 +93,7 @@ void AlterPartitionSender::OnResponse(const Result<Response>& response) {
 
 void AlterPartitionSender::Retry(std::vector<IsrProposal> proposals) {
   std::move(proposals.begin(), proposals.end(), std::back_inserter(queue_));
-  pause_ms_ = std::clamp(pause_ms_ * 2, kPauseMsMin, kPauseMsMax);
-  pausing_ = true;
-  loop_.RunAfter(pause_ms_, [weak = weak_from_this()] {
-    const auto self = weak.lock();
-    if (self == nullptr) return;
-    self->pausing_ = false;
-    self->Send();
-  });
+  pause_.Start(weak_from_this(), &AlterPartitionSender::Send);
 }
 
 }  // namespace sluice::broker

@@ -12,6 +12,7 @@
 #include "broker/broker_state.h"
 #include "broker/controller_client.h"
 #include "broker/replica/partition.h"
+#include "broker/replica/retry_pause.h"
 
 namespace sluice::broker {
 
@@ -20,7 +21,11 @@ class AlterPartitionSender : public std::enable_shared_from_this<AlterPartitionS
   // None of them is owned by it alone; `context` is what effects run with.
   AlterPartitionSender(const BrokerState& state, ControllerClient& controller, EventLoop& loop,
                        std::weak_ptr<const PartitionContext> context)
-      : state_(state), controller_(controller), loop_(loop), context_(std::move(context)) {}
+      : state_(state),
+        controller_(controller),
+        loop_(loop),
+        context_(std::move(context)),
+        pause_(loop, 500) {}
 
   void Submit(IsrProposal proposal);
 
@@ -38,8 +43,7 @@ class AlterPartitionSender : public std::enable_shared_from_this<AlterPartitionS
   const std::weak_ptr<const PartitionContext> context_;
   std::vector<IsrProposal> queue_;
   std::vector<IsrProposal> in_flight_;
-  bool pausing_ = false;
-  int64_t pause_ms_ = 0;  // doubles with each failure
+  RetryPause pause_;
 };
 
 }  // namespace sluice::broker

@@ -1,6 +1,5 @@
 #include "broker/replica/directory_assigner.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "broker/sender.h"
@@ -9,8 +8,6 @@ namespace sluice::broker {
 namespace {
 
 constexpr int64_t kTimeoutMs = 5000;
-constexpr int64_t kPauseMsMin = 20;
-constexpr int64_t kPauseMsMax = 1000;
 constexpr size_t kReplicasMax = 1000;  // in one request
 
 }  // namespace
@@ -28,7 +25,7 @@ void DirectoryAssigner::Submit(const PartitionKey& replica, const Uuid& director
 }
 
 void DirectoryAssigner::Send() {
-  if (pausing_ || !in_flight_.empty() || waiting_.empty()) return;
+  if (pause_.active() || !in_flight_.empty() || waiting_.empty()) return;
   controller::AssignReplicasToDirsRequest request;
   *request.mutable_sender() = MakeSender(state_);
   while (!waiting_.empty() && in_flight_.size() < kReplicasMax) {
@@ -59,21 +56,14 @@ void DirectoryAssigner::OnResponse(const Result<Response>& response) {
   }
   // A replica that the controller refuses is not ours any more: the image that says so is on its
   // way.
-  pause_ms_ = 0;
+  pause_.Reset();
   Send();
 }
 
 void DirectoryAssigner::Retry(Assignments assignments) {
   // What was submitted since is newer.
   waiting_.merge(assignments);
-  pause_ms_ = std::clamp(pause_ms_ * 2, kPauseMsMin, kPauseMsMax);
-  pausing_ = true;
-  loop_.RunAfter(pause_ms_, [weak = weak_from_this()] {
-    const auto self = weak.lock();
-    if (self == nullptr) return;
-    self->pausing_ = false;
-    self->Send();
-  });
+  pause_.Start(weak_from_this(), &DirectoryAssigner::Send);
 }
 
 }  // namespace sluice::broker

@@ -12,6 +12,7 @@
 #include "broker/broker_state.h"
 #include "broker/controller_client.h"
 #include "broker/replica/replica_manager.h"
+#include "broker/replica/retry_pause.h"
 
 namespace sluice::broker {
 
@@ -19,7 +20,7 @@ class DirectoryAssigner : public std::enable_shared_from_this<DirectoryAssigner>
  public:
   // None of them is owned.
   DirectoryAssigner(const BrokerState& state, ControllerClient& controller, EventLoop& loop)
-      : state_(state), controller_(controller), loop_(loop) {}
+      : state_(state), controller_(controller), loop_(loop), pause_(loop, 1000) {}
 
   void Submit(const PartitionKey& replica, const Uuid& directory);
 
@@ -36,8 +37,7 @@ class DirectoryAssigner : public std::enable_shared_from_this<DirectoryAssigner>
   EventLoop& loop_;
   Assignments waiting_;
   Assignments in_flight_;
-  bool pausing_ = false;
-  int64_t pause_ms_ = 0;  // doubles with each failure
+  RetryPause pause_;
 };
 
 }  // namespace sluice::broker
