@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/testing/log_catcher.h"
 #include "controller/testing/cluster_fixture.h"
 #include "metadata/replay.h"
 
@@ -14,21 +15,6 @@ namespace {
 using kafka::ErrorCode;
 using metadata::CONFIG_RESOURCE_TYPE_BROKER;
 using metadata::CONFIG_RESOURCE_TYPE_TOPIC;
-
-// Collects what is logged during its life.
-class LogCatcher : public google::LogSink {
- public:
-  LogCatcher() { google::AddLogSink(this); }
-  ~LogCatcher() override { google::RemoveLogSink(this); }
-  void send(google::LogSeverity, const char*, const char*, int, const google::LogMessageTime&,
-            const char* message, size_t size) override {
-    text_.append(message, size).append("\n");
-  }
-  bool Saw(std::string_view part) const { return text_.find(part) != std::string::npos; }
-
- private:
-  std::string text_;
-};
 
 class ControllerTest : public testing::ClusterFixture {
  protected:
@@ -215,7 +201,7 @@ TEST_F(ControllerTest, AfterAKillOfTheWholeClusterOnlyCompleteReplicasLead) {
   StartBrokers(3);
   CreateTopic("one", 3, 3);
   CreateTopic("two", 3, 3, {{"min.insync.replicas", "2"}});
-  LogCatcher catcher;
+  sluice::testing::LogCatcher catcher;
   for (const std::vector<int>& order : {std::vector{1, 2, 3}, {2, 3, 1}, {3, 2, 1}}) {
     for (const int id : order) {
       ++Broker(id).incarnation;

@@ -1,0 +1,27 @@
+#pragma once
+// LogCatcher: collects what is logged during its life, for tests of what users are told.
+//
+// Thread rule: one test at a time; glog calls it under a lock of its own.
+
+#include <glog/logging.h>
+
+#include <string>
+#include <string_view>
+
+namespace sluice::testing {
+
+class LogCatcher final : public google::LogSink {
+ public:
+  LogCatcher() { google::AddLogSink(this); }
+  ~LogCatcher() override { google::RemoveLogSink(this); }
+  void send(google::LogSeverity, const char*, const char*, int, const google::LogMessageTime&,
+            const char* message, size_t size) override {
+    text_.append(message, size).append("\n");
+  }
+  bool Saw(std::string_view part) const { return text_.find(part) != std::string::npos; }
+
+ private:
+  std::string text_;
+};
+
+}  // namespace sluice::testing
