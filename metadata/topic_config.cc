@@ -12,9 +12,7 @@ namespace {
 
 // Keys that clients and tools know, whose feature this version lacks: their default is the only
 // value.
-constexpr std::array<std::string_view, 12> kDefaultOnly{"flush.messages",
-                                                        "flush.ms",
-                                                        "follower.replication.throttled.replicas",
+constexpr std::array<std::string_view, 10> kDefaultOnly{"follower.replication.throttled.replicas",
                                                         "leader.replication.throttled.replicas",
                                                         "local.retention.bytes",
                                                         "local.retention.ms",
@@ -153,6 +151,8 @@ TopicConfig EffectiveTopicConfig(const TopicConfigScope& scope, const std::strin
   config.max_compaction_lag_ms = number("max.compaction.lag.ms");
   config.delete_retention_ms = number("delete.retention.ms");
   config.fsync = text("durability") == "fsync";
+  config.flush_messages = number("flush.messages");
+  config.flush_ms = number("flush.ms");
   config.full_record_validation = text("record.validation") == "full";
   config.log_append_time = text("message.timestamp.type") == "LogAppendTime";
   ReadCompression(text, config);

@@ -75,7 +75,9 @@ struct TopicConfig {
   int64_t min_compaction_lag_ms = 0;
   int64_t max_compaction_lag_ms = 0;
   int64_t delete_retention_ms = 0;
-  bool fsync = true;                    // durability=fsync
+  bool fsync = true;                   // durability=fsync
+  int64_t flush_messages = INT64_MAX;  // in the replicated durability, as flush_ms
+  int64_t flush_ms = INT64_MAX;
   bool full_record_validation = false;  // record.validation=full
   bool log_append_time = false;
   // compression.type: the number that a batch's header has for the codec (0 = uncompressed);

@@ -163,8 +163,9 @@ void Partition::Retire(PartitionEffects& effects) {
   RoleChanged(effects);
 }
 
-void Partition::ExpireWaiters(int64_t now_ms, PartitionEffects& effects) {
+void Partition::Upkeep(int64_t now_ms, PartitionEffects& effects) {
   std::lock_guard lock(mutex_);
+  FlushOld(now_ms, effects);
   ExpireDeletes(now_ms, effects);
   if (ack_waiters_.empty()) return;
   Acknowledge(effects);  // the lease may be valid again
@@ -262,6 +263,19 @@ void Partition::RequestFlush(PartitionEffects& effects) {
   if (flush_queued_ || log_->flushed_offset() >= log_->log_end_offset()) return;
   flush_queued_ = true;
   effects.flushes.push_back(shared_from_this());
+}
+
+void Partition::RequestDueFlush(PartitionEffects& effects) {
+  const int64_t unflushed = log_->log_end_offset().value() - log_->flushed_offset().value();
+  if (config_->fsync || unflushed >= config_->flush_messages) RequestFlush(effects);
+}
+
+void Partition::FlushOld(int64_t now_ms, PartitionEffects& effects) {
+  if (config_->fsync || !usable()) return;
+  const bool clean = log_->flushed_offset() >= log_->log_end_offset();
+  if (!clean && now_ms - flush_timer_ms_ < config_->flush_ms) return;
+  RequestFlush(effects);
+  flush_timer_ms_ = now_ms;
 }
 
 void Partition::SubmitFlush() {

@@ -79,8 +79,8 @@ class Partition final : public storage::CompactionTarget,
   bool refuses_appends() const;
   // How hard its disk's producers are to be slowed down, from 0 to 1.
   double disk_pressure() const;
-  // Regular look at timeouts and lag.
-  void ExpireWaiters(int64_t now_ms, PartitionEffects& effects);
+  // Regular look at timeouts, flush.ms and lag.
+  void Upkeep(int64_t now_ms, PartitionEffects& effects);
   void ShrinkIsr(PartitionEffects& effects);
   void ApplyRetention(PartitionEffects& effects);
   PartitionStatus Status() const;
@@ -221,6 +221,10 @@ class Partition final : public storage::CompactionTarget,
   ReplicaSet::LagRule LagRuleNow() const;
   void AfterAppend(PartitionEffects& effects);
   void RequestFlush(PartitionEffects& effects);
+  // What the durability, or flush.messages, asks for after an append.
+  void RequestDueFlush(PartitionEffects& effects);
+  // flush.ms.
+  void FlushOld(int64_t now_ms, PartitionEffects& effects);
   void AdvanceHighWatermark(PartitionEffects& effects);
   void SetHighWatermark(Offset offset, PartitionEffects& effects);
   void Acknowledge(PartitionEffects& effects);
@@ -275,6 +279,7 @@ class Partition final : public storage::CompactionTarget,
   uint64_t role_version_ = 0;
   ReplicaSet replicas_;
   bool flush_queued_ = false;          // submitted and not yet captured
+  int64_t flush_timer_ms_ = 0;         // when FlushOld last found nothing to flush, or asked for it
   std::deque<AckWaiter> ack_waiters_;  // by last_offset
   std::vector<DeleteRequest> delete_waiters_;
   std::vector<FlushWaiter> flush_waiters_;

@@ -34,6 +34,7 @@ sluice::Status Partition::AppendFetched(const FetchedData& data, PartitionEffect
       return appended;
     }
     directory_->NoteWritten(data.batches.size());
+    if (!config_->fsync) RequestDueFlush(effects);  // else the fetcher asks, and waits
   }
   // Rule 6. A new leader may still be behind what the old one told.
   const Offset known = std::min(data.leader_high_watermark, log_->log_end_offset());

@@ -92,7 +92,7 @@ void Partition::AddAckWaiter(const AppendRequest& request, Offset last_offset) {
 
 void Partition::AfterAppend(PartitionEffects& effects) {
   follower_waiters_.TakeAll(effects.woken);
-  if (config_->fsync) RequestFlush(effects);
+  RequestDueFlush(effects);
   AdvanceHighWatermark(effects);
 }
 

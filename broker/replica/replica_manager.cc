@@ -172,7 +172,7 @@ void ReplicaManagerImpl::Upkeep() {
   if (shrink) next_shrink_ms_ = now_ms + options_->replica_lag_ms_max / 2;
   PartitionEffects effects;
   for (const PartitionPtr& partition : AllPartitions()) {
-    partition->ExpireWaiters(now_ms, effects);
+    partition->Upkeep(now_ms, effects);
     if (shrink) partition->ShrinkIsr(effects);
   }
   effects.Run(*context_);

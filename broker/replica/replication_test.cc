@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/testing/log_catcher.h"
 #include "broker/testing/sim_cluster.h"
 
 namespace sluice::broker {
@@ -17,21 +18,6 @@ using testing::SimTopicOptions;
 
 constexpr NodeId kOne{1}, kTwo{2}, kThree{3};
 constexpr PartitionIndex kZero{0};
-
-// Collects what is logged during its life.
-class LogCatcher : public google::LogSink {
- public:
-  LogCatcher() { google::AddLogSink(this); }
-  ~LogCatcher() override { google::RemoveLogSink(this); }
-  void send(google::LogSeverity, const char*, const char*, int, const google::LogMessageTime&,
-            const char* message, size_t size) override {
-    text_.append(message, size).append("\n");
-  }
-  bool Saw(std::string_view part) const { return text_.find(part) != std::string::npos; }
-
- private:
-  std::string text_;
-};
 
 class ReplicationTest : public ::testing::Test {
  protected:
@@ -113,6 +99,24 @@ TEST_F(ReplicationTest, ASingleReplicaInFsyncModeAnswersWhenItsRecordIsDurable) 
 TEST_F(ReplicationTest, ASingleReplicaInReplicatedModeAnswersAtOnce) {
   Build({.replicas = {kOne}, .fsync = false});
   EXPECT_TRUE(Send(kOne, "a")->acknowledged());
+}
+
+// Nobody waits for these flushes, but what they took survives a power cut.
+TEST_F(ReplicationTest, FlushMessagesAndFlushMsFlushReplicatedLogs) {
+  const std::vector<std::pair<std::string, std::string>> ways = {{"flush.messages", "3"},
+                                                                 {"flush.ms", "500"}};
+  for (const auto& [key, value] : ways) {
+    SCOPED_TRACE(key);
+    Build({.replicas = {kOne}, .fsync = false});
+    cluster_->controller().SetTopicConfig("orders", key, value);
+    cluster_->RunFor(100);
+    for (const char* record : {"a", "b", "c"}) EXPECT_TRUE(Send(kOne, record)->acknowledged());
+    cluster_->RunFor(1000);
+    cluster_->PowerCut(kOne);
+    cluster_->Start(kOne);
+    cluster_->RunFor(2000);
+    EXPECT_EQ(Values(kOne), (List{"a", "b", "c"}));
+  }
 }
 
 TEST_F(ReplicationTest, OthersRefuseAndNameTheLeader) {
@@ -356,7 +360,7 @@ TEST_F(ReplicationTest, CuttingAnEmptyEpochOffTheHistoryIsNoTruncation) {
   EXPECT_EQ(SendAndWait(kOne, "a"), ErrorCode::kNone);
   ASSERT_TRUE(AllHave(1));
   FLAGS_minloglevel = google::GLOG_INFO;
-  LogCatcher catcher;
+  sluice::testing::LogCatcher catcher;
   // Node 2 leads an epoch in which nobody writes: node 3 has never heard of it.
   for (const NodeId leader : {kTwo, kThree}) {
     cluster_->controller().MoveLeader("orders", kZero, leader);
