@@ -54,6 +54,7 @@ grpc::StatusCode ToGrpcCode(StatusCode code) {
     case StatusCode::kResourceExhausted: return grpc::StatusCode::RESOURCE_EXHAUSTED;
     case StatusCode::kUnsupported: return grpc::StatusCode::UNIMPLEMENTED;
     case StatusCode::kIoError:
+    case StatusCode::kWouldWait:
     case StatusCode::kInternal: return grpc::StatusCode::INTERNAL;
   }
   return grpc::StatusCode::UNKNOWN;

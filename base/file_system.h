@@ -27,8 +27,20 @@ class File {
   virtual ~File() = default;
   // Reads up to `size` bytes at `offset` into `out`; fewer only at the end of the file.
   virtual Result<size_t> ReadAt(uint64_t offset, char* out, size_t size) const = 0;
+  // The same without ever waiting for the disk: kWouldWait unless all of it is in memory. File
+  // systems that cannot tell wait.
+  virtual Result<size_t> ReadInMemory(uint64_t offset, char* out, size_t size) const {
+    return ReadAt(offset, out, size);
+  }
+  // Whether reading these bytes, all of which the file has, waits for no disk, as far as can be
+  // told for next to nothing.
+  virtual bool InMemory([[maybe_unused]] uint64_t offset, [[maybe_unused]] uint64_t size) const {
+    return true;
+  }
   // These bytes are read soon: the system may fetch them meanwhile. A hint that may do nothing.
   virtual void WillRead([[maybe_unused]] uint64_t offset, [[maybe_unused]] uint64_t size) const {}
+  // They are not read soon: the memory that holds them may serve others. A hint as well.
+  virtual void WontRead([[maybe_unused]] uint64_t offset, [[maybe_unused]] uint64_t size) const {}
   // Writes all parts one after another at `offset` (pwritev), growing the file. kDiskFull when
   // there is no room.
   virtual Status WriteParts(uint64_t offset, std::span<const std::string_view> parts) = 0;

@@ -199,6 +199,34 @@ TEST_P(FileSystemTest, WritesFilesAtomically) {
   EXPECT_EQ(WriteFileAtomically(fs(), Path("none/state"), "x").code(), StatusCode::kNotFound);
 }
 
+TEST_P(FileSystemTest, SaysWhetherBytesAreInMemory) {
+  auto file = fs().Open(Path("a"), OpenMode::kCreate);
+  ASSERT_TRUE(file.ok());
+  const std::string data(100'000, 'd');
+  ASSERT_TRUE((*file)->WriteAt(0, data).ok());
+  ASSERT_TRUE((*file)->Sync().ok());
+  EXPECT_TRUE((*file)->InMemory(0, data.size()));
+  EXPECT_TRUE((*file)->InMemory(50'000, 0));
+  std::string out(data.size(), '\0');
+  EXPECT_EQ(*(*file)->ReadInMemory(0, out.data(), out.size()), data.size());
+  EXPECT_EQ(out, data);
+  // File systems that live in memory keep them there; what is said must fit what a read does.
+  (*file)->WontRead(0, data.size());
+  const bool there = (*file)->InMemory(40'000, 1000);
+  const Result<size_t> read = (*file)->ReadInMemory(40'000, out.data(), 1000);
+  EXPECT_EQ(read.ok(), there) << read.status().ToString();
+  if (!there) {
+    EXPECT_EQ(read.status().code(), StatusCode::kWouldWait);
+  }
+  (*file)->WillRead(40'000, 1000);
+  EXPECT_EQ(*(*file)->ReadAt(40'000, out.data(), 1000), 1000u);
+  EXPECT_TRUE((*file)->InMemory(40'000, 1000));
+  EXPECT_EQ(*(*file)->ReadInMemory(40'000, out.data(), 1000), 1000u);
+  EXPECT_EQ(*(*file)->ReadAt(99'000, out.data(), 5000), 1000u);
+  EXPECT_EQ(*(*file)->ReadInMemory(99'000, out.data(), 5000), 1000u);
+  EXPECT_EQ(*(*file)->ReadInMemory(data.size(), out.data(), 10), 0u);
+}
+
 // The size of a file under /proc is 0, yet process identities and the host's boot id come from
 // there.
 TEST(PosixFileSystemTest, FilesThatDoNotTellTheirSizeAreReadWhole) {

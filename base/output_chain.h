@@ -21,6 +21,7 @@ struct FileSlice {
   std::shared_ptr<File> file;
   uint64_t offset = 0;  // bytes
   uint32_t size_bytes = 0;
+  bool hot = false;  // written moments ago, so surely in memory
 };
 
 // A view into memory that `owner` keeps alive.

@@ -9,10 +9,12 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -65,6 +67,31 @@ class Descriptor {
   int fd_;
 };
 
+constexpr uint64_t kPageBytes = 4096;
+
+enum class Cached { kAll, kNotAll, kUnknown };
+
+// How much of [offset, offset + size) the page cache holds, by cachestat(2): Linux 6.5 and later.
+Cached AskPageCache(int fd, uint64_t offset, uint64_t size) {
+  constexpr long kCachestat = 451;  // of every architecture
+  struct Range {
+    uint64_t offset;
+    uint64_t length;
+  } range{offset, size};
+  struct Pages {
+    uint64_t cached, dirty, in_writeback, evicted, recently_evicted;
+  } pages{};
+  static std::atomic<bool> missing{false};
+  if (missing.load(std::memory_order_relaxed)) return Cached::kUnknown;
+  if (syscall(kCachestat, fd, &range, &pages, 0) != 0) {
+    if (errno == ENOSYS || errno == EPERM) missing.store(true, std::memory_order_relaxed);
+    return Cached::kUnknown;
+  }
+  static const uint64_t page_bytes = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  const uint64_t wanted = (offset + size - 1) / page_bytes - offset / page_bytes + 1;
+  return pages.cached >= wanted ? Cached::kAll : Cached::kNotAll;
+}
+
 class PosixFile final : public File {
  public:
   PosixFile(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
@@ -80,6 +107,49 @@ class PosixFile final : public File {
       done += static_cast<size_t>(got);
     }
     return done;
+  }
+
+  Result<size_t> ReadInMemory(uint64_t offset, char* out, size_t size) const override {
+    // The page cache is asked first: a read that must not wait starts one of the kernel's own size
+    // where it finds nothing.
+    if (size > 0 && AskPageCache(fd_.get(), offset, size) == Cached::kNotAll) {
+      SLUICE_ASSIGN_OR_RETURN(const uint64_t file_size, Size());
+      if (offset >= file_size) return size_t{0};
+      size = static_cast<size_t>(std::min<uint64_t>(size, file_size - offset));
+      if (AskPageCache(fd_.get(), offset, size) == Cached::kNotAll) return WouldWait();
+    }
+    size_t done = 0;
+    while (done < size) {
+      iovec part{out + done, size - done};
+      const ssize_t got = Uninterrupted([&] {
+        return preadv2(fd_.get(), &part, 1, static_cast<off_t>(offset + done), RWF_NOWAIT);
+      });
+      if (got == 0) break;
+      if (got < 0 && errno == EAGAIN) return WouldWait();
+      if (got < 0 && errno == EOPNOTSUPP) return ReadAt(offset, out, size);
+      if (got < 0) return ErrnoStatus(errno, "cannot read", path_);
+      done += static_cast<size_t>(got);
+    }
+    return done;
+  }
+
+  bool InMemory(uint64_t offset, uint64_t size) const override {
+    if (size == 0) return true;
+    const Cached cached = AskPageCache(fd_.get(), offset, size);
+    if (cached == Cached::kNotAll) return false;
+    // Pages that are just being read are there and still keep a reader waiting: the last one comes
+    // last. Where the page cache cannot be asked the two ends stand for the rest.
+    if (cached == Cached::kUnknown && !ByteInMemory(offset)) return false;
+    return ByteInMemory(offset + size - 1);
+  }
+
+  void WontRead(uint64_t offset, uint64_t size) const override {
+    // Pages that are only touched at one end stay: they may be another reader's.
+    const uint64_t first = (offset + kPageBytes - 1) / kPageBytes * kPageBytes;
+    const uint64_t end = (offset + size) / kPageBytes * kPageBytes;
+    if (first >= end) return;
+    (void)posix_fadvise(fd_.get(), static_cast<off_t>(first), static_cast<off_t>(end - first),
+                        POSIX_FADV_DONTNEED);
   }
 
   void WillRead(uint64_t offset, uint64_t size) const override {
@@ -144,6 +214,16 @@ class PosixFile final : public File {
   int descriptor() const override { return fd_.get(); }
 
  private:
+  Status WouldWait() const { return Status::WouldWait(path_ + " is not in memory"); }
+
+  bool ByteInMemory(uint64_t offset) const {
+    char byte;
+    iovec part{&byte, 1};
+    const ssize_t got = Uninterrupted(
+        [&] { return preadv2(fd_.get(), &part, 1, static_cast<off_t>(offset), RWF_NOWAIT); });
+    return got >= 0 || errno != EAGAIN;
+  }
+
   Descriptor fd_;
   std::string path_;
 };

@@ -18,6 +18,7 @@ std::string_view StatusCodeName(StatusCode code) {
     case StatusCode::kFenced: return "FENCED";
     case StatusCode::kResourceExhausted: return "RESOURCE_EXHAUSTED";
     case StatusCode::kUnsupported: return "UNSUPPORTED";
+    case StatusCode::kWouldWait: return "WOULD_WAIT";
     case StatusCode::kInternal: return "INTERNAL";
   }
   return "UNKNOWN";

@@ -33,6 +33,7 @@ enum class StatusCode {
   kFenced,             // the caller's epoch or incarnation is outdated
   kResourceExhausted,  // a configured limit was reached
   kUnsupported,        // understood, but not offered here
+  kWouldWait,          // only by waiting for the disk, which the caller does not do
   kInternal,           // our own fault, yet survivable
 };
 
@@ -63,6 +64,7 @@ class [[nodiscard]] Status {
     return {StatusCode::kResourceExhausted, std::move(m)};
   }
   static Status Unsupported(std::string m) { return {StatusCode::kUnsupported, std::move(m)}; }
+  static Status WouldWait(std::string m) { return {StatusCode::kWouldWait, std::move(m)}; }
   static Status Internal(std::string m) { return {StatusCode::kInternal, std::move(m)}; }
 
   bool ok() const { return code_ == StatusCode::kOk; }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "storage/segment_home.h"
+
 namespace sluice::storage {
 
 Result<bool> BatchScanner::Next() {
@@ -20,7 +22,14 @@ Result<bool> BatchScanner::Next() {
 
 Result<std::string_view> BatchScanner::Bytes() { return View(position_, header_.size_bytes); }
 
-size_t BatchScanner::ChunkBytes(size_t size) const {
+size_t BatchScanner::ChunkBytes(uint64_t position, size_t size) const {
+  if (chunk_bytes_ == kByPages) {
+    constexpr uint64_t kPageBytes = 4096;
+    constexpr int kDoublings = 4;
+    const uint64_t pages = uint64_t{1} << std::clamp(reads_ - 2, 0, kDoublings);
+    const uint64_t end = position + std::max<uint64_t>(size, (pages - 1) * kPageBytes + 1);
+    return static_cast<size_t>((end + kPageBytes - 1) / kPageBytes * kPageBytes - position);
+  }
   if (chunk_bytes_ != kHeadersOnly) return std::max(size, chunk_bytes_);
   // Above this a system call for each header costs less than to read what lies between them.
   constexpr size_t kLargeBatchBytes = 2048;
@@ -28,14 +37,21 @@ size_t BatchScanner::ChunkBytes(size_t size) const {
   return header_.size_bytes > kLargeBatchBytes ? size : std::max(size, kSmallBatchesBytes);
 }
 
+Result<size_t> BatchScanner::Read(uint64_t position, size_t size) {
+  if (lacking_ == nullptr) return file_->ReadAt(position, buffer_.data(), size);
+  const FileSlice wanted{held_, position, static_cast<uint32_t>(size)};
+  return SegmentHome::ReadOrTell(wanted, buffer_.data(), *lacking_);
+}
+
 Result<std::string_view> BatchScanner::View(uint64_t position, size_t size) {
   const bool buffered =
       position >= buffer_position_ && position + size <= buffer_position_ + buffer_.size();
   if (!buffered) {
     const uint64_t left = end_ > position ? end_ - position : 0;
-    const auto wanted = static_cast<size_t>(std::min<uint64_t>(left, ChunkBytes(size)));
+    const auto wanted = static_cast<size_t>(std::min<uint64_t>(left, ChunkBytes(position, size)));
     buffer_.resize(wanted);
-    SLUICE_ASSIGN_OR_RETURN(const size_t got, file_->ReadAt(position, buffer_.data(), wanted));
+    ++reads_;
+    SLUICE_ASSIGN_OR_RETURN(const size_t got, Read(position, wanted));
     buffer_.resize(got);
     buffer_position_ = position;
   }

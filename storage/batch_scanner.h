@@ -18,6 +18,7 @@
 #include <string_view>
 
 #include "base/file_system.h"
+#include "base/output_chain.h"
 #include "storage/batch_header.h"
 
 namespace sluice::storage {
@@ -26,16 +27,22 @@ class BatchScanner {
  public:
   // For a walk that looks at headers: reads on only where batches are small.
   static constexpr size_t kHeadersOnly = 0;
+  // For a lookup that mostly ends after a few batches: reads to the end of a page, since less is
+  // never read from the disk, and only in the long run more at once.
+  static constexpr size_t kByPages = 1;
 
   // `chunk_bytes`: how much is read at once; small for a lookup that ends after a few batches.
   BatchScanner(const File& file, uint64_t position, uint64_t end, size_t chunk_bytes = 65536)
       : file_(&file), next_(position), end_(end), chunk_bytes_(chunk_bytes) {}
   // Keeps the file open for as long as it walks.
-  BatchScanner(std::shared_ptr<const File> file, uint64_t position, uint64_t end,
+  BatchScanner(std::shared_ptr<File> file, uint64_t position, uint64_t end,
                size_t chunk_bytes = 65536)
       : BatchScanner(*file, position, end, chunk_bytes) {
     held_ = std::move(file);
   }
+  // From now on it does not wait for the disk: see SegmentHome::ReadOrTell. REQUIRES: it holds its
+  // file. Null: it waits.
+  void set_lacking(FileSlice* lacking) { lacking_ = lacking; }
 
   // Moves to the next batch; false at the end, or where the bytes are no batch that ends by `end`.
   Result<bool> Next();
@@ -48,18 +55,21 @@ class BatchScanner {
   Result<std::string_view> Bytes();
 
  private:
-  size_t ChunkBytes(size_t size) const;
+  size_t ChunkBytes(uint64_t position, size_t size) const;
+  Result<size_t> Read(uint64_t position, size_t size);
   // A view of [position, position + size), or less at the end of the file.
   Result<std::string_view> View(uint64_t position, size_t size);
 
-  std::shared_ptr<const File> held_;
+  std::shared_ptr<File> held_;
   const File* file_;
+  FileSlice* lacking_ = nullptr;
   uint64_t next_;
   const uint64_t end_;
   const size_t chunk_bytes_;
   uint64_t position_ = 0;
   BatchHeader header_;
   bool damaged_ = false;
+  int reads_ = 0;
   std::string buffer_;  // file bytes from buffer_position_ on
   uint64_t buffer_position_ = 0;
 };

@@ -53,7 +53,8 @@ Result<size_t> EntryFile::ReadEntries(size_t index, size_t entries, char* out) c
 Status EntryFile::ReadSpilled(size_t index, size_t entries, char* out) const {
   SLUICE_ASSIGN_OR_RETURN(const auto file, OpenFor(OpenMode::kReadWrite));
   const size_t wanted = entries * entry_size();
-  SLUICE_ASSIGN_OR_RETURN(const size_t got, file->ReadAt(index * entry_size(), out, wanted));
+  SLUICE_ASSIGN_OR_RETURN(const size_t got,
+                          home_.ReadAt(file, uint64_t{index} * entry_size(), out, wanted));
   if (got == wanted) return Status::Ok();
   return Status::Corruption(path() + " ends at byte " + std::to_string(index * entry_size() + got) +
                             ", but held " + std::to_string(spilled_) +

@@ -75,30 +75,94 @@ class EntryFile {
   // it.
   template <typename Predicate>
   Result<size_t> CountWhile(Predicate holds) const {
+    return Search(holds, [](const Bounds& bounds) { return bounds.Middle(); });
+  }
+  // What ascends from entry to entry, and, about, from where to where: so that a search guesses
+  // where its end lies and reads one or two pages, not one for each halving.
+  template <typename Key>
+  struct Scale {
+    Key key;  // (const char* entry) -> int64_t
+    int64_t first = 0;
+    int64_t last = 0;
+  };
+  // The number of leading entries whose key is at most `key_max`.
+  template <typename Key>
+  Result<size_t> CountUpTo(int64_t key_max, const Scale<Key>& scale) const {
+    double low_key = static_cast<double>(scale.first);
+    double high_key = static_cast<double>(buffer_.empty() ? scale.last : scale.key(buffer_.data()));
+    size_t low = 0, high = spilled_;
+    int guesses = 0;
+    const auto holds = [&](const char* entry) { return scale.key(entry) <= key_max; };
+    return Search(holds, [&](const Bounds& bounds) {
+      if (bounds.below != nullptr && bounds.low != low)
+        low_key = static_cast<double>(scale.key(bounds.below));
+      if (bounds.above != nullptr && bounds.high != high)
+        high_key = static_cast<double>(scale.key(bounds.above));
+      low = bounds.low;
+      high = bounds.high;
+      const double share = (static_cast<double>(key_max) - low_key) / (high_key - low_key);
+      // Keys that grow by fits and starts are not guessed at for ever.
+      if (++guesses > kGuessesMax || !(share >= 0 && share <= 1)) return bounds.Middle();
+      const auto guess = low + static_cast<size_t>(share * static_cast<double>(high - low));
+      return std::min(guess, high - 1);
+    });
+  }
+
+ private:
+  static constexpr size_t kPageBytes = 4096;  // what a read from the disk takes at least
+  static constexpr size_t kSpillBytes = 4096;
+  static constexpr int kGuessesMax = 4;
+
+  // Where the end of the leading entries may lie: at `low` to `high`.
+  struct Bounds {
+    size_t low = 0;
+    size_t high = 0;
+    const char* below = nullptr;  // the entry before `low`, if it was seen
+    const char* above = nullptr;  // the entry at `high`, if it was seen
+    size_t Middle() const { return low + (high - low) / 2; }
+  };
+
+  // Narrows the bounds page by page: `choose(bounds)` names the entry whose page is looked at next.
+  template <typename Predicate, typename Choose>
+  Result<size_t> Search(Predicate holds, Choose choose) const {
     const size_t buffered = buffer_.size() / entry_size();
     if (buffered > 0 && (spilled_ == 0 || holds(buffer_.data()))) {
       return spilled_ + CountIn(buffer_.data(), buffered, holds);
     }
-    size_t low = 0, high = spilled_;
-    char block[kBlockBytes];
-    const size_t block_entries = kBlockBytes / entry_size();
-    while (high - low > block_entries) {
-      const size_t middle = low + (high - low) / 2;
-      if (Status read = ReadSpilled(middle, 1, block); !read.ok()) return read;
-      if (holds(block))
-        low = middle + 1;
-      else
-        high = middle;
+    Bounds bounds{0, spilled_};
+    char below[kEntryBytesMax], above[kEntryBytesMax], page[kPageBytes];
+    while (bounds.low < bounds.high) {
+      const Block block = PageOf(choose(bounds), bounds.low, bounds.high);
+      if (Status read = ReadSpilled(block.begin, block.end - block.begin, page); !read.ok())
+        return read;
+      const size_t fit = CountIn(page, block.end - block.begin, holds);
+      const bool ends_here = fit > 0 && fit < block.end - block.begin;
+      if (ends_here) return block.begin + fit;
+      if (fit == 0) {
+        bounds.high = block.begin;
+        bounds.above = std::copy_n(page, entry_size(), above) - entry_size();
+      } else {
+        bounds.low = block.end;
+        const char* const last = page + (fit - 1) * entry_size();
+        bounds.below = std::copy_n(last, entry_size(), below) - entry_size();
+      }
     }
-    if (high == low) return low;
-    if (Status read = ReadSpilled(low, high - low, block); !read.ok()) return read;
-    return low + CountIn(block, high - low, holds);
+    return bounds.low;
   }
 
- private:
-  static constexpr size_t kBlockBytes =
-      768;  // 96 offset entries or 64 time entries: one short read ends a search
-  static constexpr size_t kSpillBytes = 4096;
+  struct Block {
+    size_t begin = 0;
+    size_t end = 0;
+  };
+  // The entries of [low, high) that lie wholly in the page where `entry` begins; or that one alone,
+  // when it ends in the next page.
+  Block PageOf(size_t entry, size_t low, size_t high) const {
+    const size_t page = entry * entry_size() / kPageBytes * kPageBytes;
+    const size_t begin = (page + entry_size() - 1) / entry_size();
+    const size_t end = (page + kPageBytes) / entry_size();
+    if (entry >= end) return {entry, entry + 1};
+    return {std::max(begin, low), std::min(end, high)};
+  }
 
   template <typename Predicate>
   size_t CountIn(const char* entries, size_t count, Predicate holds) const {
@@ -113,6 +177,7 @@ class EntryFile {
     return low;
   }
   size_t entry_size() const { return kind_.entry_size; }
+  static constexpr size_t kEntryBytesMax = 64;
   Status ReadSpilled(size_t index, size_t entries, char* out) const;
   Result<std::shared_ptr<File>> OpenFor(OpenMode mode) const;
 

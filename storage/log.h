@@ -180,6 +180,12 @@ class Log {
   // The record with the largest timestamp below `upto` (KIP-734); nullopt when the log is empty.
   virtual Result<std::optional<TimestampOffset>> MaxTimestamp(Offset upto) const = 0;
 
+  // While `lacking` is not null, the three above and AbortedInRead wait for no disk: they fail with
+  // kWouldWait where bytes are not in memory, and leave in *lacking which. The caller has them read
+  // elsewhere, without its guard, and asks again; each time a little more is there. What a log does
+  // once in its life, as reading a producer snapshot, it does at once. Use NoWaiting.
+  virtual void set_lacking(FileSlice* lacking) = 0;
+
   // Below it the outcome of every transaction is known, and known on all of the ISR: the least of
   // `high_watermark`, where the first open transaction begins, and where the first one begins that
   // a marker at or above `high_watermark` has ended.
@@ -243,6 +249,19 @@ class Log {
   // second wants what came of syncing the target.
   virtual Result<FlushTarget> BeginClose() = 0;
   virtual Status FinishClose(Offset upto, const Status& outcome) = 0;
+};
+
+// While it lives, reads of `log` fail rather than wait for the disk: see Log::set_lacking. With a
+// null `lacking` they wait.
+class NoWaiting {
+ public:
+  NoWaiting(Log& log, FileSlice* lacking) : log_(log) { log_.set_lacking(lacking); }
+  ~NoWaiting() { log_.set_lacking(nullptr); }
+  NoWaiting(const NoWaiting&) = delete;
+  NoWaiting& operator=(const NoWaiting&) = delete;
+
+ private:
+  Log& log_;
 };
 
 }  // namespace sluice::storage

@@ -47,6 +47,7 @@ Result<AppendOutcome> LogImpl::AppendAsLeader(std::string_view bytes, LeaderEpoc
   SLUICE_RETURN_IF_ERROR(Checked(active().Note(*batch, config().index_interval_bytes)));
   SLUICE_RETURN_IF_ERROR(Checked(Observe(*batch, bytes)));
   size_bytes_.fetch_add(bytes.size(), std::memory_order_relaxed);
+  NoteHot(batch->base_offset);
   SetEnd(batch->last_offset + 1);
   outcome.info = {batch->base_offset, batch->last_offset, false};
   return outcome;
@@ -180,6 +181,7 @@ Status LogImpl::WriteRun(Run& run) {
     at += batch.size_bytes;
   }
   size_bytes_.fetch_add(run.bytes.size(), std::memory_order_relaxed);
+  NoteHot(run.batches.front().base_offset);
   SetEnd(active().end_offset());
   run = Run();
   return Status::Ok();

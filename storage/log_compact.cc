@@ -125,6 +125,9 @@ Status LogImpl::CommitCompaction(const CleanedSegment& cleaned) {
   Status swapped = SwapIn(cleaned, first);
   // The sources' names are gone or going: without their successor the log cannot go on.
   if (!swapped.ok()) return Checked(Status::IoError(swapped.message()));
+  // What the cleaner wrote need not be in memory, however new it is.
+  hot_from_ = std::max(hot_from_, active().base_offset());
+  next_hot_from_ = std::max(next_hot_from_, active().base_offset());
   return Status::Ok();
 }
 

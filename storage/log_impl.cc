@@ -83,6 +83,17 @@ Status LogImpl::Checked(Status status) const {
 
 void LogImpl::SetEnd(Offset end) { log_end_.store(end.value(), std::memory_order_relaxed); }
 
+void LogImpl::NoteHot(Offset first) {
+  const int64_t now_ms = options_.clock->SteadyMs();
+  const int64_t age_ms = now_ms - next_hot_since_ms_;
+  if (age_ms < kHotStepMs) return;
+  const bool goes_on = age_ms < 2 * kHotStepMs;
+  hot_from_ = goes_on ? next_hot_from_ : first;
+  hot_since_ms_ = goes_on ? next_hot_since_ms_ : now_ms;
+  next_hot_from_ = first;
+  next_hot_since_ms_ = now_ms;
+}
+
 Status LogImpl::NoteEpoch(LeaderEpoch epoch, Offset start) {
   SLUICE_RETURN_IF_ERROR(EnsureEpochs());
   if (epochs_.Assign(epoch, start)) epochs_unsaved_ = true;

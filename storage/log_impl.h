@@ -53,6 +53,7 @@ class LogImpl final : public Log {
   Result<std::optional<TimestampOffset>> FindTimestamp(int64_t timestamp_ms,
                                                        Offset upto) const override;
   Result<std::optional<TimestampOffset>> MaxTimestamp(Offset upto) const override;
+  void set_lacking(FileSlice* lacking) override { home_->lacking = lacking; }
   Result<Offset> LastStableOffset(Offset high_watermark) const override;
   Result<std::vector<AbortedTransaction>> AbortedTransactions(
       const OffsetRange& range) const override;
@@ -99,6 +100,9 @@ class LogImpl final : public Log {
   Status FinishOpening(const Opened& opened);
 
  private:
+  // What was appended so long ago may still be a hot tail; after four times that it is asked about.
+  static constexpr int64_t kHotStepMs = 1000;
+
   struct SealedFiles {
     uint64_t sequence = 0;
     Offset end;
@@ -152,6 +156,9 @@ class LogImpl final : public Log {
 
   // log_read.cc
   size_t SegmentIndexOf(Offset offset) const;
+  bool IsHot(Offset from) const;
+  Result<std::optional<TimestampOffset>> FindInSegment(const Segment& segment, int64_t timestamp_ms,
+                                                       Offset upto) const;
 
   // log_transactions.cc
   Result<Offset> EndOfRead(Offset from, size_t size_bytes) const;
@@ -193,6 +200,8 @@ class LogImpl final : public Log {
   void MarkDirectoryDirty(const std::string& directory);
   Status FlushNow();
   void SetEnd(Offset end);
+  // Records from `first` on are being appended.
+  void NoteHot(Offset first);
 
   LogOptions options_;
   const std::unique_ptr<SegmentHome> home_;  // outlives segments_
@@ -211,6 +220,12 @@ class LogImpl final : public Log {
   RecoveryReport recovery_;
   mutable Status offline_;
   int64_t active_since_ms_;  // steady clock: when the active segment was opened
+  // What lies at or above hot_from_ was appended after hot_since_ms_ (steady clock), so it is in
+  // memory as long as that is not long ago; at or above next_hot_from_, after next_hot_since_ms_.
+  Offset hot_from_{INT64_MAX};
+  int64_t hot_since_ms_ = INT64_MIN / 2;
+  Offset next_hot_from_{INT64_MAX};
+  int64_t next_hot_since_ms_ = INT64_MIN / 2;
 
   std::vector<SealedFiles> sealed_unsynced_;
   std::map<std::string, Unsynced> unsynced_;  // by path

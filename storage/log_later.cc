@@ -21,6 +21,7 @@ Status LogImpl::EnsureEpochs() const {
 
 Status LogImpl::EnsureProducers() const {
   if (producers_loaded_) return Status::Ok();
+  const MayWait wait(*home_);
   // The stop wrote the transaction indexes; markers that came since are in none.
   const TxnRebuild rebuild{txn_indexes_.get(), opened_end_};
   auto loaded = LoadProducers(options_, segments_, &rebuild);

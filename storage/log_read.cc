@@ -28,6 +28,14 @@ size_t LogImpl::SegmentIndexOf(Offset offset) const {
   return after == segments_.begin() ? 0 : static_cast<size_t>(after - segments_.begin()) - 1;
 }
 
+// Moments after it was written nothing has left the memory: such reads ask for nothing.
+bool LogImpl::IsHot(Offset from) const {
+  if (from < hot_from_ && from < next_hot_from_) return false;
+  const int64_t oldest_ms = options_.clock->SteadyMs() - 4 * kHotStepMs;
+  if (hot_since_ms_ >= oldest_ms) return from >= hot_from_;
+  return next_hot_since_ms_ >= oldest_ms && from >= next_hot_from_;
+}
+
 Result<ReadResult> LogImpl::Read(Offset from, size_t size_bytes_max, Offset upto,
                                  bool one_at_least) const {
   SLUICE_RETURN_IF_ERROR(CheckOnline());
@@ -37,6 +45,9 @@ Result<ReadResult> LogImpl::Read(Offset from, size_t size_bytes_max, Offset upto
                               std::to_string(log_end_offset().value()) + "] of " +
                               options_.directory);
   }
+  const bool hot = IsHot(from);
+  std::optional<MayWait> may_wait;
+  if (hot) may_wait.emplace(*home_);
   ReadResult result;
   bool first_batch = true;
   for (size_t i = SegmentIndexOf(from);
@@ -62,7 +73,7 @@ Result<ReadResult> LogImpl::Read(Offset from, size_t size_bytes_max, Offset upto
         std::min<uint64_t>(end - position, size_bytes_max - result.size_bytes));
     if (size == 0) continue;
     SLUICE_ASSIGN_OR_RETURN(auto file, segment.OpenFile());
-    result.slices.push_back({std::move(file), position, size});
+    result.slices.push_back({std::move(file), position, size, hot});
     result.size_bytes += size;
     if (position + size < segment.size_bytes()) break;
   }
@@ -72,28 +83,35 @@ Result<ReadResult> LogImpl::Read(Offset from, size_t size_bytes_max, Offset upto
 Result<std::optional<TimestampOffset>> LogImpl::FindTimestamp(int64_t timestamp_ms,
                                                               Offset upto) const {
   SLUICE_RETURN_IF_ERROR(CheckOnline());
-  const Offset start = log_start_offset();
-  for (size_t i = SegmentIndexOf(start); i < segments_.size(); ++i) {
+  for (size_t i = SegmentIndexOf(log_start_offset()); i < segments_.size(); ++i) {
     Segment& segment = *segments_[i];
     if (segment.base_offset() >= upto) break;
     SLUICE_RETURN_IF_ERROR(segment.EnsureLoaded());
     if (segment.max_timestamp_ms() < timestamp_ms) continue;
-    SLUICE_ASSIGN_OR_RETURN(const TimeIndex::Entry entry, segment.time_index().Floor(timestamp_ms));
-    SLUICE_ASSIGN_OR_RETURN(BatchScanner scanner,
-                            segment.ScanFrom(std::max(entry.offset, start), 65536));
-    while (true) {
-      SLUICE_ASSIGN_OR_RETURN(const bool more, scanner.Next());
-      if (!more || scanner.header().base_offset >= upto) break;
-      const BatchHeader batch = scanner.header();
-      if (batch.max_timestamp_ms < timestamp_ms || batch.last_offset < start) continue;
-      SLUICE_ASSIGN_OR_RETURN(const std::string_view bytes, scanner.Bytes());
-      SLUICE_ASSIGN_OR_RETURN(const auto record, FirstRecordAtOrAfter(bytes, timestamp_ms, start));
-      if (!record) continue;
-      if (record->offset >= upto) return std::optional<TimestampOffset>();
-      return std::optional(Found(*record, batch.leader_epoch));
-    }
+    SLUICE_ASSIGN_OR_RETURN(const auto found, FindInSegment(segment, timestamp_ms, upto));
+    if (!found) continue;
+    return found->offset < upto ? found : std::optional<TimestampOffset>();
   }
   return std::optional<TimestampOffset>();
+}
+
+// The first record of the segment that is not too old; perhaps one above `upto`.
+Result<std::optional<TimestampOffset>> LogImpl::FindInSegment(const Segment& segment,
+                                                              int64_t timestamp_ms,
+                                                              Offset upto) const {
+  const Offset start = log_start_offset();
+  SLUICE_ASSIGN_OR_RETURN(const Offset before, segment.OffsetBefore(timestamp_ms));
+  SLUICE_ASSIGN_OR_RETURN(BatchScanner scanner,
+                          segment.ScanFrom(std::max(before, start), BatchScanner::kByPages));
+  while (true) {
+    SLUICE_ASSIGN_OR_RETURN(const bool more, scanner.Next());
+    if (!more || scanner.header().base_offset >= upto) return std::optional<TimestampOffset>();
+    const BatchHeader batch = scanner.header();
+    if (batch.max_timestamp_ms < timestamp_ms || batch.last_offset < start) continue;
+    SLUICE_ASSIGN_OR_RETURN(const std::string_view bytes, scanner.Bytes());
+    SLUICE_ASSIGN_OR_RETURN(const auto record, FirstRecordAtOrAfter(bytes, timestamp_ms, start));
+    if (record) return std::optional(Found(*record, batch.leader_epoch));
+  }
 }
 
 Result<std::optional<TimestampOffset>> LogImpl::MaxTimestamp(Offset upto) const {
@@ -111,9 +129,9 @@ Result<std::optional<TimestampOffset>> LogImpl::MaxTimestamp(Offset upto) const 
     bool known = segment.max_timestamp_offset() >= start && segment.max_timestamp_offset() < upto;
     for (bool settled = false; !settled; known = false) {
       settled = !known;
-      SLUICE_ASSIGN_OR_RETURN(
-          BatchScanner scanner,
-          segment.ScanFrom(known ? segment.max_timestamp_offset() : start, 65536));
+      SLUICE_ASSIGN_OR_RETURN(BatchScanner scanner,
+                              segment.ScanFrom(known ? segment.max_timestamp_offset() : start,
+                                               known ? BatchScanner::kByPages : 65536));
       while (true) {
         SLUICE_ASSIGN_OR_RETURN(const bool more, scanner.Next());
         if (!more || scanner.header().base_offset >= upto) break;

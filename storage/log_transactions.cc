@@ -24,6 +24,7 @@ Status LogImpl::EnsureTxnIndex(size_t i) const {
   const Offset base = segments_[i]->base_offset();
   SLUICE_ASSIGN_OR_RETURN(const bool sound, txn_indexes_->Check(base, EndOfSegment(i)));
   if (sound) return Status::Ok();
+  const MayWait wait(*home_);
   LOG(WARNING) << options_.directory << ": the transaction index of the segment at " << base
                << " is damaged; it is built again";
   SLUICE_RETURN_IF_ERROR(txn_indexes_->StartAgain(base));

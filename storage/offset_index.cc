@@ -27,18 +27,19 @@ Status OffsetIndex::Append(const Entry& entry) {
 Result<OffsetIndex::Entry> OffsetIndex::Floor(Offset target) const {
   if (count() == 0) return Entry{base(), 0};
   if (target >= last_.offset) return last_;
-  SLUICE_ASSIGN_OR_RETURN(const size_t below, file_.CountWhile([&](const char* e) {
-    return Decode(e).offset <= target;
-  }));
+  const auto key = [](const char* e) { return int64_t{LoadBigEndian<int32_t>(e)}; };
+  const EntryFile::Scale<decltype(key)> scale{key, 0, last_.offset - base()};
+  SLUICE_ASSIGN_OR_RETURN(const size_t below, file_.CountUpTo(target - base(), scale));
   if (below == 0) return Entry{base(), 0};
   return At(below - 1);
 }
 
 Result<std::optional<OffsetIndex::Entry>> OffsetIndex::AtOrAfter(uint64_t position) const {
   if (count() == 0 || position > last_.position) return std::optional<Entry>();
-  SLUICE_ASSIGN_OR_RETURN(const size_t below, file_.CountWhile([&](const char* e) {
-    return Decode(e).position < position;
-  }));
+  const auto key = [](const char* e) { return int64_t{LoadBigEndian<uint32_t>(e + 4)}; };
+  const EntryFile::Scale<decltype(key)> scale{key, 0, int64_t{last_.position}};
+  SLUICE_ASSIGN_OR_RETURN(const size_t below,
+                          file_.CountUpTo(static_cast<int64_t>(position) - 1, scale));
   if (below == count()) return std::optional<Entry>();
   SLUICE_ASSIGN_OR_RETURN(const Entry entry, At(below));
   return std::optional<Entry>(entry);

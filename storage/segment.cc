@@ -54,14 +54,14 @@ Result<bool> Segment::Load(int32_t index_interval_bytes) {
   // An empty one may have no index files yet, but no entries either.
   if (file_size == 0) return offset_index_.count() == 0 && time_index_.count() == 0;
   if (!offsets_fit || !times_fit || file_size > kBytesMax) return false;
-  BatchScanner first(file, 0, file_size, BatchHeader::kBytes);
+  BatchScanner first = Scan(file, 0, file_size, BatchHeader::kBytes);
   SLUICE_ASSIGN_OR_RETURN(const bool any, first.Next());
   if (any) first_timestamp_ms_ = first.header().max_timestamp_ms;
   if (any && first.header().base_offset < base_) return false;
 
   max_timestamp_ = time_index_.last();
   size_ = offset_index_.last().position;
-  BatchScanner tail(file, size_, file_size);
+  BatchScanner tail = Scan(file, size_, file_size, kLookupChunkBytes);
   bool entry_batch =
       offset_index_.count() > 0;  // it has its entry: only what follows counts towards the next one
   while (true) {
@@ -181,15 +181,24 @@ std::optional<BatchPlace> Segment::Recent::Find(Offset offset) const {
   return at(low);
 }
 
-Result<BatchScanner> Segment::ScanAt(uint32_t position, size_t chunk_bytes) const {
-  SLUICE_ASSIGN_OR_RETURN(auto file, OpenFile());
-  return BatchScanner(std::move(file), position, size_, chunk_bytes);
+BatchScanner Segment::Scan(std::shared_ptr<File> file, uint64_t position, uint64_t end,
+                           size_t chunk_bytes) const {
+  BatchScanner scanner(std::move(file), position, end, chunk_bytes);
+  scanner.set_lacking(home_.lacking);
+  return scanner;
 }
 
 Result<BatchScanner> Segment::ScanFrom(Offset offset, size_t chunk_bytes) const {
   CHECK(loaded()) << path();
   SLUICE_ASSIGN_OR_RETURN(const OffsetIndex::Entry entry, offset_index_.Floor(offset));
-  return ScanAt(entry.position, chunk_bytes);
+  SLUICE_ASSIGN_OR_RETURN(auto file, OpenFile());
+  return Scan(std::move(file), entry.position, size_, chunk_bytes);
+}
+
+Result<Offset> Segment::OffsetBefore(int64_t timestamp_ms) const {
+  SLUICE_ASSIGN_OR_RETURN(const TimeIndex::Entry entry,
+                          time_index_.Floor(timestamp_ms, first_timestamp_ms_.value_or(-1)));
+  return entry.offset;
 }
 
 Result<std::optional<BatchPlace>> Segment::Locate(Offset offset) const {

@@ -112,8 +112,9 @@ class Segment {
   Result<std::optional<BatchPlace>> Locate(Offset offset) const;
   // A scanner that starts at or before the batch holding `offset`.
   Result<BatchScanner> ScanFrom(Offset offset, size_t chunk_bytes) const;
-  Result<BatchScanner> ScanAt(uint32_t position, size_t chunk_bytes) const;
-  const TimeIndex& time_index() const { return time_index_; }
+  // Of the batches that end above the last known offset before `timestamp_ms`: no record below has
+  // that timestamp or a later one.
+  Result<Offset> OffsetBefore(int64_t timestamp_ms) const;
   // An offset above those of all batches that begin below `position`; not far above.
   Result<Offset> OffsetAbove(uint64_t position) const;
 
@@ -154,6 +155,9 @@ class Segment {
   };
 
   Segment(const SegmentHome& home, Offset base);
+  // Of the .log file, waiting for the disk or not as the log does.
+  BatchScanner Scan(std::shared_ptr<File> file, uint64_t position, uint64_t end,
+                    size_t chunk_bytes) const;
   Result<bool> TakeOverIndexes(Offset synced_upto);
   Status LoadExpected();
   Status CheckAgainst(const Expected& expected);

@@ -3,12 +3,13 @@
 // it for itself: the directory, and the cache through which its files are
 // opened.
 //
-// Thread rule: immutable.
+// Thread rule: immutable but for `lacking`, which is the log's owner's.
 
 #include <memory>
 #include <string>
 #include <string_view>
 
+#include "base/output_chain.h"
 #include "storage/file_cache.h"
 #include "storage/file_names.h"
 
@@ -17,11 +18,42 @@ namespace sluice::storage {
 struct SegmentHome {
   std::string directory;
   std::shared_ptr<FileCache> cache;
+  // See Log::set_lacking.
+  FileSlice* lacking = nullptr;
 
+  // Reads for an operation of the log, which may be one that does not wait.
+  Result<size_t> ReadAt(const std::shared_ptr<File>& file, uint64_t offset, char* out,
+                        size_t size) const {
+    return lacking == nullptr
+               ? file->ReadAt(offset, out, size)
+               : ReadOrTell({file, offset, static_cast<uint32_t>(size)}, out, *lacking);
+  }
+  // Reads what is in memory; kWouldWait, and what is missing to `lacking`, when not all of it is.
+  static Result<size_t> ReadOrTell(const FileSlice& wanted, char* out, FileSlice& lacking) {
+    auto read = wanted.file->ReadInMemory(wanted.offset, out, wanted.size_bytes);
+    if (read.status().code() == StatusCode::kWouldWait) lacking = wanted;
+    return read;
+  }
   FileSystem& fs() const { return cache->fs(); }
   std::string PathOf(Offset base, std::string_view suffix) const {
     return directory + "/" + OffsetFileName(base, suffix);
   }
+};
+
+// While it lives, operations of the log wait for the disk whatever their caller wished: what is
+// read once, or has begun to change something, is not given up half way.
+class MayWait {
+ public:
+  explicit MayWait(SegmentHome& home) : home_(home), lacking_(home.lacking) {
+    home_.lacking = nullptr;
+  }
+  ~MayWait() { home_.lacking = lacking_; }
+  MayWait(const MayWait&) = delete;
+  MayWait& operator=(const MayWait&) = delete;
+
+ private:
+  SegmentHome& home_;
+  FileSlice* const lacking_;
 };
 
 }  // namespace sluice::storage

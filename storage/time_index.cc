@@ -26,12 +26,13 @@ Status TimeIndex::MaybeAppend(const Entry& entry) {
   return Status::Ok();
 }
 
-Result<TimeIndex::Entry> TimeIndex::Floor(int64_t target_ms) const {
+Result<TimeIndex::Entry> TimeIndex::Floor(int64_t target_ms, int64_t first_ms) const {
   if (count() == 0) return Entry{kNoTimestamp, base()};
   if (target_ms >= last_.timestamp_ms) return last_;
-  SLUICE_ASSIGN_OR_RETURN(const size_t below, file_.CountWhile([&](const char* e) {
-    return Decode(e).timestamp_ms <= target_ms;
-  }));
+  const auto key = [](const char* e) { return LoadBigEndian<int64_t>(e); };
+  const int64_t last_ms = last_.timestamp_ms;
+  const EntryFile::Scale<decltype(key)> scale{key, first_ms < 0 ? last_ms : first_ms, last_ms};
+  SLUICE_ASSIGN_OR_RETURN(const size_t below, file_.CountUpTo(target_ms, scale));
   if (below == 0) return Entry{kNoTimestamp, base()};
   return At(below - 1);
 }

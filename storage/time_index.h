@@ -34,7 +34,8 @@ class TimeIndex {
   // Adds the entry unless its timestamp is no larger than the last one's.
   Status MaybeAppend(const Entry& entry);
   // The last entry with timestamp <= `target_ms`; {kNoTimestamp, base} when there is none.
-  Result<Entry> Floor(int64_t target_ms) const;
+  // `first_ms`: about the timestamp of the first entry, where it is known.
+  Result<Entry> Floor(int64_t target_ms, int64_t first_ms = kNoTimestamp) const;
   const Entry& last() const { return last_; }
   // Whether both columns ascend from entry to entry; reads the whole file.
   Result<bool> Ascends() const;

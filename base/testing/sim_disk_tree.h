@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@
 namespace sluice::testing {
 
 inline constexpr uint64_t kSectorBytes = 512;
+inline constexpr uint64_t kPageBytes = 4096;
 
 struct Node;
 using NodePtr = std::shared_ptr<Node>;
@@ -30,9 +32,39 @@ struct Node {
   uint64_t dirty_low = 0;
   uint64_t dirty_high = 0;
 
+  // Pages of `content` that are only on the disk; all others are in memory, as what is not synced
+  // must be.
+  std::set<uint64_t> cold;
+
   // Directories.
   std::map<std::string, NodePtr> entries;
   std::map<std::string, NodePtr> synced_entries;
+
+  // The first page that holds a byte of [low, high), and the one after the last.
+  static uint64_t FirstPage(uint64_t low) { return low / kPageBytes; }
+  static uint64_t EndPage(uint64_t high) { return (high + kPageBytes - 1) / kPageBytes; }
+  bool InMemory(uint64_t low, uint64_t high) const {
+    const auto page = cold.lower_bound(FirstPage(low));
+    return low >= high || page == cold.end() || *page >= EndPage(high);
+  }
+  // Brings them into memory; gives how many pages were not there.
+  uint64_t Warm(uint64_t low, uint64_t high) {
+    if (InMemory(low, high)) return 0;
+    const auto first = cold.lower_bound(FirstPage(low));
+    const auto end = cold.lower_bound(EndPage(high));
+    const auto pages = static_cast<uint64_t>(std::distance(first, end));
+    cold.erase(first, end);
+    return pages;
+  }
+  // Pages that lie wholly in [low, high), the end of the file rounded up, leave the memory, unless
+  // they are not synced.
+  void Cool(uint64_t low, uint64_t high) {
+    const uint64_t end = high >= content.size() ? EndPage(content.size()) : high / kPageBytes;
+    for (uint64_t page = EndPage(low); page < end; ++page) {
+      const bool dirty = page * kPageBytes < dirty_high && (page + 1) * kPageBytes > dirty_low;
+      if (!dirty || dirty_low == dirty_high) cold.insert(page);
+    }
+  }
 
   void MarkDirty(uint64_t low, uint64_t high) {
     if (low >= high) return;
@@ -44,6 +76,7 @@ struct Node {
   void Resize(uint64_t size) {
     MarkDirty(std::min<uint64_t>(size, content.size()), std::max<uint64_t>(size, content.size()));
     content.resize(size);
+    cold.erase(cold.lower_bound(EndPage(size)), cold.end());
   }
 
   void SyncContent() {
@@ -57,6 +90,7 @@ struct Node {
 
   // Chooses what a power cut leaves of the unsynced bytes.
   void LoseUnsynced(Random& random) {
+    cold.clear();
     if (content == synced) return;
     uint64_t size = random.Chance(1, 2) ? content.size() : synced.size();
     if (random.Chance(1, 3)) {

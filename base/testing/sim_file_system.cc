@@ -22,6 +22,7 @@ struct SimFileSystem::State {
   uint64_t generation = 0;  // counts the ends of processes; files and locks of older ones are dead
   std::map<std::string, uint64_t> capacities;  // in bytes, by the directory that is a disk
   FileSystemCounts counts;
+  std::function<void(const std::string&)> on_wait;
   int64_t changes = 0;
   int64_t stop_at = -1;  // -1 = never
 
@@ -182,7 +183,28 @@ class SimFile final : public File {
     std::lock_guard guard(state_->mutex);
     SLUICE_RETURN_IF_ERROR(Check(FileOperation::kRead));
     if (offset >= node_->content.size()) return size_t{0};
+    if (const uint64_t pages = node_->Warm(offset, End(offset, size)); pages > 0) {
+      ++state_->counts.waits;
+      state_->counts.bytes_from_disk += pages * kPageBytes;
+      if (state_->on_wait) state_->on_wait(path_);
+    }
     return node_->content.copy(out, size, offset);
+  }
+
+  Result<size_t> ReadInMemory(uint64_t offset, char* out, size_t size) const override {
+    if (InMemory(offset, size)) return ReadAt(offset, out, size);
+    return Status::WouldWait(path_ + " is not in memory");
+  }
+
+  bool InMemory(uint64_t offset, uint64_t size) const override {
+    std::lock_guard guard(state_->mutex);
+    ++state_->counts.memory_asked;
+    return node_->InMemory(offset, End(offset, size));
+  }
+
+  void WontRead(uint64_t offset, uint64_t size) const override {
+    std::lock_guard guard(state_->mutex);
+    node_->Cool(offset, offset + size);
   }
 
   Status WriteParts(uint64_t offset, std::span<const std::string_view> parts) override {
@@ -203,6 +225,7 @@ class SimFile final : public File {
       node_->content.replace(std::min<uint64_t>(offset, node_->content.size()), fits,
                              part.substr(0, fits));
       node_->MarkDirty(offset, offset + fits);
+      node_->Warm(offset, offset + fits);
       if (fits < part.size()) {
         return Status::DiskFull("cannot write " + path_ + ": No space left on device");
       }
@@ -239,11 +262,16 @@ class SimFile final : public File {
   }
 
  private:
+  uint64_t End(uint64_t offset, uint64_t size) const {
+    return std::min<uint64_t>(node_->content.size(), offset + size);
+  }
+
   void WriteHalf(uint64_t offset, std::string_view part) {
     const std::string_view half = part.substr(0, part.size() / 2);
     if (offset + half.size() > node_->content.size()) node_->Resize(offset + half.size());
     node_->content.replace(offset, half.size(), half);
     node_->MarkDirty(offset, offset + half.size());
+    node_->Warm(offset, offset + half.size());
   }
 
   Status CheckAlive() const {
@@ -498,6 +526,28 @@ void SimFileSystem::FlipBit(const std::string& path, uint64_t offset, int bit) {
   CHECK_LT(offset, node->content.size()) << path;
   node->content[offset] = static_cast<char>(node->content[offset] ^ (1 << bit));
   if (offset < node->synced.size()) node->synced[offset] = node->content[offset];
+}
+
+void SimFileSystem::DropCaches(const std::string& path_part) {
+  std::lock_guard guard(state_->mutex);
+  const auto drop = [&](const auto& self, Node& node, const std::string& path) -> void {
+    if (!node.is_directory && path.find(path_part) != std::string::npos)
+      node.Cool(0, node.content.size());
+    for (const auto& [name, child] : node.entries) self(self, *child, path + "/" + name);
+  };
+  drop(drop, *state_->root, "");
+}
+
+uint64_t SimFileSystem::BytesInMemory(const std::string& path) const {
+  std::lock_guard guard(state_->mutex);
+  const NodePtr node = state_->Find(path);
+  CHECK(node != nullptr) << path;
+  return (Node::EndPage(node->content.size()) - node->cold.size()) * kPageBytes;
+}
+
+void SimFileSystem::set_on_wait(std::function<void(const std::string&)> on_wait) {
+  std::lock_guard guard(state_->mutex);
+  state_->on_wait = std::move(on_wait);
 }
 
 FileSystemCounts SimFileSystem::counts() const {

@@ -14,6 +14,9 @@
 //
 // A crash makes open files and locks useless, as the end of the process would.
 //
+// Its page cache holds everything until a test says DropCaches: from then on a ReadAt of what is
+// not in memory waits for the disk, which is counted, and told to whom set_on_wait names.
+//
 //   SimFileSystem fs;
 //   fs.InjectFault({.operation = FileOperation::kSync, .path_part = ".log", .status =
 //   Status::IoError("EIO")});
@@ -21,6 +24,7 @@
 // Thread rule: thread-safe; deterministic when used from one thread.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -61,6 +65,9 @@ struct FileSystemCounts {
   uint64_t file_syncs = 0;
   uint64_t directory_syncs = 0;
   uint64_t file_system_syncs = 0;
+  uint64_t waits = 0;            // reads that had to wait for the disk
+  uint64_t memory_asked = 0;     // how often somebody asked whether something is in memory
+  uint64_t bytes_from_disk = 0;  // that those reads brought into memory, in whole pages
 };
 
 class SimFileSystem final : public FileSystem {
@@ -100,6 +107,13 @@ class SimFileSystem final : public FileSystem {
   // Turns over one bit of the stored file, synced and all. CHECKs that the byte exists.
   void FlipBit(const std::string& path, uint64_t offset, int bit);
   FileSystemCounts counts() const;
+
+  // Whatever is synced leaves the memory, of files whose path contains `path_part`.
+  void DropCaches(const std::string& path_part = "");
+  // How much of a file is in memory, in whole pages.
+  uint64_t BytesInMemory(const std::string& path) const;
+  // Called with the path before each read that waits for the disk; it must not call back.
+  void set_on_wait(std::function<void(const std::string&)> on_wait);
 
   struct State;  // shared with open files, which may outlive this
 

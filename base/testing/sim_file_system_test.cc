@@ -238,6 +238,37 @@ TEST_F(SimFileSystemTest, FlipsBitsOfStoredFiles) {
   EXPECT_EQ(Read("/d/a"), "c");
 }
 
+TEST_F(SimFileSystemTest, ReadsOfWhatLeftTheMemoryWait) {
+  const auto file = Open("/d/a");
+  ASSERT_TRUE(file->WriteAt(0, std::string(20'000, 's')).ok());
+  ASSERT_TRUE(file->Sync().ok());
+  ASSERT_TRUE(file->WriteAt(20'000, std::string(9000, 'u')).ok());
+  std::string waited;
+  fs_.set_on_wait([&](const std::string& path) { waited += path + ";"; });
+  char out[8192];
+  EXPECT_TRUE(file->ReadInMemory(0, out, 100).ok());
+  fs_.DropCaches("/d/b");
+  EXPECT_EQ(fs_.BytesInMemory("/d/a"), 32'768u);
+  fs_.DropCaches("/d/a");
+  // What is not synced is nowhere else: pages 4 to 7 stay.
+  EXPECT_EQ(fs_.BytesInMemory("/d/a"), 16'384u);
+  EXPECT_TRUE(file->InMemory(16'384, 100));
+  EXPECT_FALSE(file->InMemory(16'383, 2));
+  EXPECT_EQ(file->ReadInMemory(0, out, 100).status().code(), StatusCode::kWouldWait);
+  EXPECT_EQ(waited, "");
+  EXPECT_EQ(*file->ReadAt(4000, out, 200), 200u);
+  EXPECT_EQ(*file->ReadAt(0, out, 8192), 8192u);
+  EXPECT_EQ(waited, "/d/a;");
+  EXPECT_EQ(fs_.counts().waits, 1u);
+  EXPECT_EQ(fs_.counts().bytes_from_disk, 8192u);
+  EXPECT_TRUE(file->ReadInMemory(0, out, 8192).ok());
+  file->WontRead(100, 8092);  // of the first page a part stays wanted
+  EXPECT_TRUE(file->InMemory(0, 4096));
+  EXPECT_FALSE(file->InMemory(4096, 1));
+  ASSERT_TRUE(file->WriteAt(4096, std::string(4096, 'w')).ok());
+  EXPECT_TRUE(file->InMemory(0, 8192));
+}
+
 TEST_F(SimFileSystemTest, CountsWhatWasDone) {
   Write(fs_, "/d/a", "x", true);
   ASSERT_TRUE(fs_.SyncDirectory("/d").ok());

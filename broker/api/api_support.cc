@@ -28,6 +28,7 @@ kafka::ErrorCode ErrorOf(const Status& status) {
     case StatusCode::kResourceExhausted: return ErrorCode::kRequestTimedOut;
     case StatusCode::kFenced: return ErrorCode::kStaleBrokerEpoch;
     case StatusCode::kUnsupported: return ErrorCode::kUnsupportedVersion;
+    case StatusCode::kWouldWait:
     case StatusCode::kInternal: return ErrorCode::kUnknownServerError;
   }
   return ErrorCode::kUnknownServerError;

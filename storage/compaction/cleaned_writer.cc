@@ -26,8 +26,14 @@ Status CleanedWriter::Output::Flush() {
   buffer.clear();
   // A little at a time: others sync their files on the same disk.
   if (size - synced < kUnsyncedBytesMax) return Status::Ok();
+  return Sync();
+}
+
+Status CleanedWriter::Output::Sync() {
+  SLUICE_RETURN_IF_ERROR(file->Sync());
+  if (leaves_memory) file->WontRead(synced, size - synced);
   synced = size;
-  return file->Sync();
+  return Status::Ok();
 }
 
 CleanedWriter::CleanedWriter(const Options& options)
@@ -112,7 +118,7 @@ Status CleanedWriter::Finish() {
   for (Output* output : {&log_, &index_, &time_index_, &txn_index_}) {
     if (output->file == nullptr) continue;
     SLUICE_RETURN_IF_ERROR(output->Flush());
-    SLUICE_RETURN_IF_ERROR(output->file->Sync());
+    SLUICE_RETURN_IF_ERROR(output->Sync());
   }
   return options_.file_system->SyncDirectory(options_.directory);
 }

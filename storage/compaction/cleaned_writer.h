@@ -31,6 +31,8 @@ class CleanedWriter {
   // Adds a batch; `header` is that of `bytes`.
   Status Add(const BatchHeader& header, std::string_view bytes);
   Status AddAborted(const std::vector<AbortedTransaction>& spans);
+  // Whether what is written from now on leaves the memory once it is synced: nobody reads there.
+  void set_leaves_memory(bool leaves) { log_.leaves_memory = leaves; }
   // Writes everything out, syncs the files and their names.
   Status Finish();
   // The log has taken them.
@@ -45,9 +47,11 @@ class CleanedWriter {
     std::shared_ptr<File> file;
     uint64_t size = 0;  // with what is buffered
     uint64_t synced = 0;
+    bool leaves_memory = false;
     std::string buffer;
     Status Append(std::string_view bytes, size_t buffer_bytes_max);
     Status Flush();
+    Status Sync();
   };
 
   explicit CleanedWriter(const Options& options);

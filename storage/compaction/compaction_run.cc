@@ -5,10 +5,17 @@
 #include "storage/file_names.h"
 
 namespace sluice::storage {
+namespace {
+
+// Of what was not in memory before so much stays there: what is mapped may soon be copied.
+constexpr uint64_t kColdBytesMax = 64u << 20;
+
+}  // namespace
 
 CompactionRun::CompactionRun(CompactionPlan plan, const Options& options)
     : plan_(std::move(plan)),
       options_(options),
+      cold_pages_(kColdBytesMax, /*holds_files=*/true),
       mapped_upto_(plan_.survey.first_dirty),
       tracker_(plan_.aborted) {
   const Offset first = plan_.survey.first_dirty;
@@ -18,7 +25,7 @@ CompactionRun::CompactionRun(CompactionPlan plan, const Options& options)
   source_ = static_cast<size_t>(dirty - plan_.segments.begin());
 }
 
-CompactionRun::~CompactionRun() = default;
+CompactionRun::~CompactionRun() { cold_pages_.DropAll(); }
 
 Result<CompactionRun::Progress> CompactionRun::Step(uint64_t budget_bytes) {
   if (phase_ == Phase::kMapping) {
@@ -43,6 +50,7 @@ Status CompactionRun::OpenSource(const SourceSegment& source) {
   source_bytes_ = source.size_bytes;
   asked_upto_ = 0;
   source_base_ = expected_ = source.base;
+  source_is_cold_ = cold_sources_.contains(source.base);
   source_end_ = source.end;
   return Status::Ok();
 }
@@ -71,6 +79,11 @@ void CompactionRun::ReadAhead() {
   if (scanner_->next_position() + ahead / 2 < asked_upto_) return;
   const uint64_t upto = std::min(source_bytes_, scanner_->next_position() + ahead);
   if (upto <= asked_upto_) return;
+  // Before it is read: the first pass may have brought it into memory for the second.
+  if (cold_pages_.Note(source_file_, asked_upto_, upto - asked_upto_) != nullptr) {
+    cold_sources_.insert(source_base_);
+    source_is_cold_ = true;
+  }
   source_file_->WillRead(asked_upto_, upto - asked_upto_);
   asked_upto_ = upto;
 }
@@ -265,6 +278,7 @@ BatchRetention CompactionRun::RetentionOf(const BatchHeader& batch, std::string_
 Status CompactionRun::CleanBatch(const BatchHeader& batch, std::string_view bytes,
                                  bool ends_group) {
   rewritten_.clear();
+  writer_->set_leaves_memory(source_is_cold_);
   const BatchRetention retention = RetentionOf(batch, bytes, ends_group);
   auto filtered = filter_->Filter(batch, bytes, retention, rewritten_);
   if (!filtered.ok()) return AtBatch(filtered.status());

@@ -21,12 +21,14 @@
 // Thread rule: one owner; nothing of it needs the log's guard.
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "base/file_system.h"
 #include "base/random.h"
 #include "storage/batch_scanner.h"
+#include "storage/cold_pages.h"
 #include "storage/compaction/batch_filter.h"
 #include "storage/compaction/cleaned_writer.h"
 #include "storage/compaction/plan.h"
@@ -103,7 +105,10 @@ class CompactionRun {
   Offset source_end_;
   Offset expected_;  // no batch of the source may begin below
   uint64_t source_bytes_ = 0;
-  uint64_t asked_upto_ = 0;  // of its bytes, those that the system was told to fetch
+  uint64_t asked_upto_ = 0;      // of its bytes, those that the system was told to fetch
+  bool source_is_cold_ = false;  // nobody reads it: nor what will be written in its place
+  std::set<Offset> cold_sources_;
+  ColdPages cold_pages_;
 
   std::unique_ptr<OffsetMap> map_;
   Offset mapped_upto_;

@@ -72,6 +72,40 @@ TEST_F(LogCompactTest, ASecondRunKnowsWhatTheFirstKept) {
   EXPECT_EQ(Contents(), Naive(before, cleaned_upto_->value()));
 }
 
+TEST_F(LogCompactTest, WhatNobodyReadsLeavesTheMemoryAgainAndTheRestStays) {
+  config_.segment_bytes = 200'000;
+  read_bytes_ = 16'384;  // many batches, as in service
+  Open();
+  const auto fill_and_compact = [&](bool in_memory) {
+    for (int i = 0; i < 600; ++i) Put({{"k" + std::to_string(i % 500), std::string(2000, 'v')}});
+    Flush();
+    if (!in_memory) fs_.DropCaches(".log");
+    ASSERT_TRUE(Compact().ok());
+  };
+  // Of all but the active segment.
+  const auto log_bytes = [&](const std::function<uint64_t(const std::string&)>& of) {
+    uint64_t bytes = 0;
+    std::vector<std::string> names = Files();
+    std::erase_if(names, [](const std::string& name) { return !name.ends_with(".log"); });
+    for (size_t i = 0; i + 1 < names.size(); ++i) bytes += of(names[i]);
+    return bytes;
+  };
+  const auto size = [&] {
+    return log_bytes([&](const std::string& name) { return FileSize(name); });
+  };
+  const auto in_memory = [&] {
+    return log_bytes([&](const std::string& name) {
+      return fs_.BytesInMemory(std::string(kLogDirectory) + "/" + name);
+    });
+  };
+  fill_and_compact(/*in_memory=*/true);
+  EXPECT_GE(in_memory(), size());
+  fill_and_compact(/*in_memory=*/false);
+  // Taking the new segments over looks at their ends.
+  EXPECT_LT(in_memory(), 100'000u);
+  EXPECT_GT(size(), 800'000u);
+}
+
 TEST_F(LogCompactTest, AMapThatIsTooSmallCleansWhatFits) {
   map_bytes_ = 16 * 16;  // 14 keys
   Open();

@@ -13,7 +13,7 @@ constexpr size_t kPieceBytes = 1 << 20;
 
 }  // namespace
 
-SegmentWalk::SegmentWalk(std::shared_ptr<const File> file, uint64_t size)
+SegmentWalk::SegmentWalk(std::shared_ptr<File> file, uint64_t size)
     : file_(std::move(file)),
       size_(size),
       scanner_(std::make_unique<BatchScanner>(file_, 0, size, kPieceBytes)) {}

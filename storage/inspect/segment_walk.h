@@ -48,11 +48,11 @@ class SegmentWalk {
   Result<std::optional<uint64_t>> SkipDamage(Offset expected);
 
  private:
-  SegmentWalk(std::shared_ptr<const File> file, uint64_t size);
+  SegmentWalk(std::shared_ptr<File> file, uint64_t size);
   Result<bool> CheckLargeBatch() const;
   Result<bool> OnlyZerosFrom(uint64_t position) const;
 
-  std::shared_ptr<const File> file_;
+  std::shared_ptr<File> file_;
   uint64_t size_;
   std::unique_ptr<BatchScanner> scanner_;
   bool checksum_holds_ = false;

@@ -131,7 +131,7 @@ class LogCompactFixture : public LogFixture {
     return {.file_system = &fs_,
             .map_bytes_max = map_bytes_,
             .map_load_factor = 0.9,
-            .read_bytes = 256,
+            .read_bytes = read_bytes_,
             .hasher = KeyHasher(3, 4)};
   }
 
@@ -172,6 +172,7 @@ class LogCompactFixture : public LogFixture {
 
   std::optional<Offset> cleaned_upto_;
   uint64_t map_bytes_ = 1 << 20;
+  size_t read_bytes_ = 256;
 };
 
 }  // namespace sluice::storage::testing
