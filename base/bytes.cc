@@ -16,13 +16,16 @@ uint64_t ByteReader::ReadUnsignedVarlong() {
 }
 
 uint32_t ByteReader::ReadUnsignedVarint() {
+  const char* const bytes = data_.data() + position_;
+  const size_t size_max = std::min<size_t>(remaining(), 5);
   uint32_t value = 0;
-  for (int shift = 0; shift < 35; shift += 7) {
-    const auto byte = static_cast<uint8_t>(ReadInt8());
-    if (!ok_) return 0;
-    if (shift == 28 && byte > 15) break;  // would not fit in 32 bits
-    value |= (byte & 0x7FU) << shift;
-    if ((byte & 0x80) == 0) return value;
+  for (size_t i = 0; i < size_max; ++i) {
+    const auto byte = static_cast<uint8_t>(bytes[i]);
+    if (i == 4 && byte > 15) break;  // would not fit in 32 bits
+    value |= (byte & 0x7FU) << (7 * i);
+    if ((byte & 0x80) != 0) continue;
+    position_ += i + 1;
+    return value;
   }
   Fail();
   return 0;

@@ -1,9 +1,10 @@
-// The three implementations of CRC-32C and the choice between them.
+// The implementations of CRC-32C and the choice between them.
 //
 // The instruction computes eight bytes a cycle but answers only after three, so the SSE4.2 path
 // runs three streams beside each other and joins them: the checksum of A|B|C is
 // crc(A)*x^(8(|B|+|C|)) + crc(B)*x^(8|C|) + crc(C) in GF(2)[x] modulo the polynomial, and the
 // product is one carry-less multiplication. Its constants are computed by the compiler below.
+// Processors with 512-bit carry-less products fold instead, at more than twice that speed.
 
 #include "base/crc32c.h"
 
@@ -125,12 +126,67 @@ SLUICE_CRC_TARGET uint32_t ExtendBySse42(uint32_t crc32, std::string_view data) 
   return ~static_cast<uint32_t>(crc);
 }
 
+// Folding: a block of the message is moved over the bytes behind it by two carry-less products, so
+// that it can be added to a later block; what is left at the end is 64 bytes with the same
+// checksum. A product of a 64-bit and a 32-bit factor is reflected at 128 bits and thereby x^33 too
+// high, which MoveFactor makes good; the first eight bytes of a block lie eight bytes further
+// ahead.
+#define SLUICE_FOLD_TARGET __attribute__((target("sse4.2,pclmul,avx512f,avx512vl,vpclmulqdq")))
+
+constexpr uint64_t kFoldLanes = 4;  // of 64 bytes: what is folded at a time
+constexpr size_t kFoldBytes = 64 * kFoldLanes;
+constexpr size_t kFoldBytesMin = 2 * kFoldBytes;  // below it folding does not pay
+
+SLUICE_FOLD_TARGET inline __m512i Fold(__m512i block, __m512i factors, __m512i onto) {
+  const __m512i first = _mm512_clmulepi64_epi128(block, factors, 0x00);
+  const __m512i second = _mm512_clmulepi64_epi128(block, factors, 0x11);
+  return _mm512_ternarylogic_epi64(first, second, onto, 0x96);  // exclusive or of the three
+}
+
+// The factors that fold blocks over `bytes`.
+template <size_t bytes>
+SLUICE_FOLD_TARGET inline __m512i FoldFactors() {
+  constexpr int64_t kFirst = MoveFactor(bytes + 8);
+  constexpr int64_t kSecond = MoveFactor(bytes);
+  return _mm512_set_epi64(kSecond, kFirst, kSecond, kFirst, kSecond, kFirst, kSecond, kFirst);
+}
+
+SLUICE_FOLD_TARGET uint32_t ExtendByFolding(uint32_t crc32, std::string_view data) {
+  if (data.size() < kFoldBytesMin) return ExtendBySse42(crc32, data);
+  const char* at = data.data();
+  size_t left = data.size();
+  __m512i lanes[kFoldLanes];
+  for (size_t i = 0; i < kFoldLanes; ++i) lanes[i] = _mm512_loadu_si512(at + 64 * i);
+  const auto inverted = static_cast<int>(~crc32);
+  lanes[0] = _mm512_xor_si512(lanes[0], _mm512_zextsi128_si512(_mm_cvtsi32_si128(inverted)));
+  const __m512i over_all = FoldFactors<kFoldBytes>();
+  for (at += kFoldBytes, left -= kFoldBytes; left >= kFoldBytes;
+       at += kFoldBytes, left -= kFoldBytes) {
+    for (size_t i = 0; i < kFoldLanes; ++i)
+      lanes[i] = Fold(lanes[i], over_all, _mm512_loadu_si512(at + 64 * i));
+  }
+  const __m512i over_one = FoldFactors<64>();
+  __m512i sum = lanes[0];
+  for (size_t i = 1; i < kFoldLanes; ++i) sum = Fold(sum, over_one, lanes[i]);
+  alignas(64) uint64_t words[8];
+  _mm512_store_si512(words, sum);
+  uint64_t crc = 0;
+  for (const uint64_t word : words) crc = _mm_crc32_u64(crc, word);
+  return ExtendBySse42(~static_cast<uint32_t>(crc), {at, left});
+}
+
 }  // namespace
 
 Extend HardwareExtend() {
   __builtin_cpu_init();
   const bool has = __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul");
   return has ? ExtendBySse42 : nullptr;
+}
+
+Extend WideExtend() {
+  const bool has = HardwareExtend() != nullptr && __builtin_cpu_supports("avx512f") &&
+                   __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("vpclmulqdq");
+  return has ? ExtendByFolding : nullptr;
 }
 
 #elif defined(__aarch64__)
@@ -164,9 +220,12 @@ Extend HardwareExtend() {
   return (getauxval(AT_HWCAP) & kHasCrc32) != 0 ? ExtendByArm : nullptr;
 }
 
+Extend WideExtend() { return nullptr; }
+
 #else
 
 Extend HardwareExtend() { return nullptr; }
+Extend WideExtend() { return nullptr; }
 
 #endif
 
@@ -174,6 +233,7 @@ Extend HardwareExtend() { return nullptr; }
 
 uint32_t Crc32cExtend(uint32_t crc, std::string_view data) {
   static const crc32c_internal::Extend extend = [] {
+    if (const auto wide = crc32c_internal::WideExtend(); wide != nullptr) return wide;
     const crc32c_internal::Extend hardware = crc32c_internal::HardwareExtend();
     return hardware != nullptr ? hardware : crc32c_internal::ExtendByTable;
   }();

@@ -16,5 +16,7 @@ using Extend = uint32_t (*)(uint32_t crc, std::string_view data);
 uint32_t ExtendByTable(uint32_t crc, std::string_view data);
 // nullptr when this processor has no such instructions.
 Extend HardwareExtend();
+// By 512-bit vectors, for long inputs; likewise.
+Extend WideExtend();
 
 }  // namespace sluice::crc32c_internal

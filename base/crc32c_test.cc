@@ -40,6 +40,8 @@ std::vector<Implementation> Implementations() {
   if (const auto hardware = crc32c_internal::HardwareExtend(); hardware != nullptr) {
     all.push_back({"hardware", hardware});
   }
+  if (const auto wide = crc32c_internal::WideExtend(); wide != nullptr)
+    all.push_back({"wide", wide});
   return all;
 }
 
