@@ -37,6 +37,17 @@ size_t BatchScanner::ChunkBytes(uint64_t position, size_t size) const {
   return header_.size_bytes > kLargeBatchBytes ? size : std::max(size, kSmallBatchesBytes);
 }
 
+// A page here and a page there would cost a disk more than all of them.
+void BatchScanner::HintAhead(uint64_t position) {
+  constexpr size_t kWorthSkippingBytes = 65536;
+  constexpr uint64_t kAheadBytes = 1 << 20;
+  if (chunk_bytes_ != kHeadersOnly || header_.size_bytes > kWorthSkippingBytes) return;
+  if (hinted_upto_ >= end_ || position + kAheadBytes / 2 < hinted_upto_) return;
+  const uint64_t from = std::max(position, hinted_upto_);
+  hinted_upto_ = std::min(end_, from + kAheadBytes);
+  file_->WillRead(from, hinted_upto_ - from);
+}
+
 Result<size_t> BatchScanner::Read(uint64_t position, size_t size) {
   if (lacking_ == nullptr) return file_->ReadAt(position, buffer_.data(), size);
   const FileSlice wanted{held_, position, static_cast<uint32_t>(size)};
@@ -51,6 +62,7 @@ Result<std::string_view> BatchScanner::View(uint64_t position, size_t size) {
     const auto wanted = static_cast<size_t>(std::min<uint64_t>(left, ChunkBytes(position, size)));
     buffer_.resize(wanted);
     ++reads_;
+    HintAhead(position);
     SLUICE_ASSIGN_OR_RETURN(const size_t got, Read(position, wanted));
     buffer_.resize(got);
     buffer_position_ = position;

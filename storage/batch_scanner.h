@@ -25,7 +25,8 @@ namespace sluice::storage {
 
 class BatchScanner {
  public:
-  // For a walk that looks at headers: reads on only where batches are small.
+  // For a walk that looks at headers: reads on only where batches are small, and lets the system
+  // read ahead where they are not large.
   static constexpr size_t kHeadersOnly = 0;
   // For a lookup that mostly ends after a few batches: reads to the end of a page, since less is
   // never read from the disk, and only in the long run more at once.
@@ -57,6 +58,7 @@ class BatchScanner {
  private:
   size_t ChunkBytes(uint64_t position, size_t size) const;
   Result<size_t> Read(uint64_t position, size_t size);
+  void HintAhead(uint64_t position);
   // A view of [position, position + size), or less at the end of the file.
   Result<std::string_view> View(uint64_t position, size_t size);
 
@@ -70,6 +72,7 @@ class BatchScanner {
   BatchHeader header_;
   bool damaged_ = false;
   int reads_ = 0;
+  uint64_t hinted_upto_ = 0;
   std::string buffer_;  // file bytes from buffer_position_ on
   uint64_t buffer_position_ = 0;
 };

@@ -66,32 +66,32 @@ Status Checkpoints::Write(const std::function<Content()>& collect) {
 
 Status Checkpoints::Lower(const TopicPartition& partition, Offset offset) {
   std::lock_guard lock(mutex_);
-  const auto lowered = [&](OffsetCheckpoint offsets) {
-    const auto found = offsets.find(partition);
-    if (found != offsets.end() && found->second > offset) found->second = offset;
-    return offsets;
+  const auto lower = [&](const char* name, OffsetCheckpoint& stored) {
+    const auto found = stored.find(partition);
+    if (found == stored.end() || found->second <= offset) return Status::Ok();
+    OffsetCheckpoint lowered = stored;
+    lowered[partition] = offset;
+    return Store(name, stored, std::move(lowered));
   };
-  SLUICE_RETURN_IF_ERROR(Store(kRecoveryPointCheckpointName, stored_.recovery_points,
-                               lowered(stored_.recovery_points)));
-  SLUICE_RETURN_IF_ERROR(
-      Store(kLogStartCheckpointName, stored_.log_starts, lowered(stored_.log_starts)));
+  SLUICE_RETURN_IF_ERROR(lower(kRecoveryPointCheckpointName, stored_.recovery_points));
+  SLUICE_RETURN_IF_ERROR(lower(kLogStartCheckpointName, stored_.log_starts));
   // What is appended in place of the cut records was never cleaned.
-  return Store(kCleanerCheckpointName, stored_.cleaned, lowered(stored_.cleaned));
+  return lower(kCleanerCheckpointName, stored_.cleaned);
 }
 
 Status Checkpoints::Forget(const TopicPartition& partition) {
   std::lock_guard lock(mutex_);
-  const auto without = [&](OffsetCheckpoint offsets) {
-    offsets.erase(partition);
-    return offsets;
+  // Most have no entry: nothing is to be copied for those, who may be thousands.
+  const auto forget = [&](const char* name, OffsetCheckpoint& stored) {
+    if (!stored.contains(partition)) return Status::Ok();
+    OffsetCheckpoint without = stored;
+    without.erase(partition);
+    return Store(name, stored, std::move(without));
   };
-  SLUICE_RETURN_IF_ERROR(Store(kRecoveryPointCheckpointName, stored_.recovery_points,
-                               without(stored_.recovery_points)));
-  SLUICE_RETURN_IF_ERROR(
-      Store(kLogStartCheckpointName, stored_.log_starts, without(stored_.log_starts)));
-  SLUICE_RETURN_IF_ERROR(Store(kCleanerCheckpointName, stored_.cleaned, without(stored_.cleaned)));
-  return Store(kHighWatermarkCheckpointName, stored_.high_watermarks,
-               without(stored_.high_watermarks));
+  SLUICE_RETURN_IF_ERROR(forget(kRecoveryPointCheckpointName, stored_.recovery_points));
+  SLUICE_RETURN_IF_ERROR(forget(kLogStartCheckpointName, stored_.log_starts));
+  SLUICE_RETURN_IF_ERROR(forget(kCleanerCheckpointName, stored_.cleaned));
+  return forget(kHighWatermarkCheckpointName, stored_.high_watermarks);
 }
 
 Status Checkpoints::Store(const char* name, OffsetCheckpoint& stored, OffsetCheckpoint wanted) {

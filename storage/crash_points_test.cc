@@ -66,6 +66,7 @@ class Script {
     CHECK(
         LogManager::Format(fs_, kDirectory, {"cluster", NodeId(1), Uuid::Generate(random_)}).ok());
     CHECK(fs_.SyncFileSystem("/").ok());
+    checked_tail_bytes_ = random_.Below(3) * 100;
     first_change_ = fs_.changes();
     fs_.StopAfter(changes);
     if (!Open(false).ok()) return;
@@ -89,6 +90,7 @@ class Script {
     options.recovery_threads = 1;
     options.host_restarted = host_restarted;
     options.open_files_max = 2;
+    options.checked_tail_bytes = checked_tail_bytes_;
     options.run_later = [](const std::function<void()>& task) { task(); };
     SLUICE_ASSIGN_OR_RETURN(logs_, LogManager::Open(std::move(options)));
     SLUICE_ASSIGN_OR_RETURN(log_, logs_->GetOrCreate(kName, topic_id_, Config()));
@@ -214,6 +216,7 @@ class Script {
   Allowed allowed_;
   int32_t epoch_ = 0;
   int64_t first_change_ = 0;
+  uint64_t checked_tail_bytes_ = 0;  // after a kill
 };
 
 // Those of `batches` that a log from `start` to `end` shows.

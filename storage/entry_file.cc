@@ -10,6 +10,28 @@ Result<std::shared_ptr<File>> EntryFile::OpenFor(OpenMode mode) const {
   return home_.cache->Open(ref_, path(), mode);
 }
 
+EntryFile::~EntryFile() {
+  FreeBuffer();
+  home_.cache->Forget(ref_);
+}
+
+// Up to what goes out at once: a string by itself would grow to nearly twice as much.
+void EntryFile::MakeRoom() {
+  std::string larger;
+  larger.reserve(std::max(kSpillBytesMin, 2 * buffer_.size()));
+  larger.append(buffer_);
+  FreeBuffer();
+  buffer_ = std::move(larger);
+  home_.cache->HoldBack(static_cast<int64_t>(buffer_.capacity()));
+}
+
+void EntryFile::FreeBuffer() {
+  const std::string none;
+  if (buffer_.capacity() == none.capacity()) return;
+  home_.cache->HoldBack(-static_cast<int64_t>(buffer_.capacity()));
+  std::string().swap(buffer_);
+}
+
 Result<bool> EntryFile::Load() {
   buffer_.clear();
   spilled_ = 0;
@@ -23,8 +45,10 @@ Result<bool> EntryFile::Load() {
 
 Status EntryFile::Append(std::string_view entry) {
   CHECK_EQ(entry.size(), entry_size());
+  if (buffer_.capacity() - buffer_.size() < entry_size()) MakeRoom();
   buffer_.append(entry);
-  if (buffer_.size() < kSpillBytes) return Status::Ok();
+  const size_t spill_at = home_.cache->short_of_memory() ? kSpillBytesMin : kSpillBytes;
+  if (buffer_.size() + entry_size() <= spill_at) return Status::Ok();
   const Status spilled = Spill();
   // On a full disk the entries stay in memory and the next append tries again: the batch itself has
   // been written.
@@ -80,7 +104,8 @@ Status EntryFile::Clear() {
   const auto file = OpenFor(OpenMode::kReadWrite);
   if (file.status().code() == StatusCode::kNotFound) return Status::Ok();
   SLUICE_RETURN_IF_ERROR(file.status());
-  return (*file)->Truncate(0);
+  SLUICE_ASSIGN_OR_RETURN(const uint64_t size, (*file)->Size());
+  return size == 0 ? Status::Ok() : (*file)->Truncate(0);
 }
 
 Status EntryFile::Spill() {
@@ -89,12 +114,13 @@ Status EntryFile::Spill() {
   SLUICE_RETURN_IF_ERROR(file->WriteAt(uint64_t{spilled_} * entry_size(), buffer_));
   spilled_ += static_cast<uint32_t>(buffer_.size() / entry_size());
   buffer_.clear();
+  if (home_.cache->short_of_memory()) FreeBuffer();
   return Status::Ok();
 }
 
 Result<std::shared_ptr<File>> EntryFile::Complete() {
   SLUICE_RETURN_IF_ERROR(Spill());
-  std::string().swap(buffer_);
+  FreeBuffer();
   return OpenFor(OpenMode::kReadWrite);
 }
 

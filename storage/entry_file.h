@@ -1,8 +1,9 @@
 #pragma once
 // EntryFile: a file of equally long entries that only grows at its end: what the offset index and
 // the time index are made of. New entries gather in memory and go out 4 KiB at a time, on Spill and
-// at a roll, so that an append costs no second system call; a crash loses only entries that
-// recovery rebuilds. Nothing is mapped and nothing old is held in memory: searches read the file,
+// at a roll, so that an append costs no second system call; earlier where the files of the
+// directory hold back too much in all (FileCache). A crash loses only entries that recovery
+// rebuilds. Nothing is mapped and nothing old is held in memory: searches read the file,
 // which the log's FileCache opens for as long as it is used. A writeback that fails while it is
 // closed may go unnoticed: the entries are then wrong or missing, which loading checks, and the log
 // has all that they say.
@@ -30,7 +31,7 @@ class EntryFile {
       : home_(home), base_(base), kind_(kind) {}
   EntryFile(const EntryFile&) = delete;
   EntryFile& operator=(const EntryFile&) = delete;
-  ~EntryFile() { home_.cache->Forget(ref_); }
+  ~EntryFile();
 
   // Learns what the file holds. False when there is no file, or its size is no multiple of the
   // entry size.
@@ -111,6 +112,7 @@ class EntryFile {
  private:
   static constexpr size_t kPageBytes = 4096;  // what a read from the disk takes at least
   static constexpr size_t kSpillBytes = 4096;
+  static constexpr size_t kSpillBytesMin = 512;  // where memory is short
   static constexpr int kGuessesMax = 4;
 
   // Where the end of the leading entries may lie: at `low` to `high`.
@@ -178,6 +180,8 @@ class EntryFile {
   }
   size_t entry_size() const { return kind_.entry_size; }
   static constexpr size_t kEntryBytesMax = 64;
+  void MakeRoom();
+  void FreeBuffer();
   Status ReadSpilled(size_t index, size_t entries, char* out) const;
   Result<std::shared_ptr<File>> OpenFor(OpenMode mode) const;
 

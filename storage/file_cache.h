@@ -13,6 +13,9 @@
 // Eviction is second chance: a hand goes round, spares once what was used since
 // it last came by, and closes the next. So a use costs one flag and no lock.
 //
+// It also counts the memory in which its index files gather new entries: many thousand active
+// segments with a few KiB each would be a lot.
+//
 // Thread rule: thread-safe; a Ref belongs to its owner. The mutex is a leaf:
 // nothing is called under it, and files are closed outside it.
 
@@ -43,6 +46,7 @@ class FileCache {
   };
 
   static constexpr size_t kHandlesMax = 1500;
+  static constexpr int64_t kHeldBackBytesMax = 16 << 20;
 
   // `fs` outlives the cache and all files.
   explicit FileCache(FileSystem& fs, size_t handles_max = kHandlesMax);
@@ -54,6 +58,12 @@ class FileCache {
   // the hand.
   void Forget(Ref& ref);
   FileSystem& fs() const { return fs_; }
+
+  // `bytes` more wait in memory to be written; less, when negative.
+  void HoldBack(int64_t bytes) { held_back_bytes_.fetch_add(bytes, std::memory_order_relaxed); }
+  int64_t held_back_bytes() const { return held_back_bytes_.load(std::memory_order_relaxed); }
+  // Write what waits rather than hold it back.
+  bool short_of_memory() const { return held_back_bytes() > kHeldBackBytesMax; }
 
   // Files that are open now, those included that only their users hold.
   size_t open_files() const { return open_->load(std::memory_order_relaxed); }
@@ -69,6 +79,7 @@ class FileCache {
   FileSystem& fs_;
   const size_t handles_max_;
   const std::shared_ptr<std::atomic<size_t>> open_;  // outlived by open files
+  std::atomic<int64_t> held_back_bytes_{0};
   std::mutex mutex_;
   std::vector<EntryPtr> slots_;     // guarded by mutex_; null where free
   std::vector<size_t> free_slots_;  // guarded by mutex_

@@ -24,6 +24,26 @@ class IndexTest : public ::testing::Test {
   const std::string time_path_ = home_.PathOf(kBase, kTimeIndexSuffix);
 };
 
+TEST_F(IndexTest, ManyThatGrowHoldLittleInMemory) {
+  constexpr int kIndexes = 6000;
+  constexpr int kEntries = 600;
+  std::vector<std::unique_ptr<OffsetIndex>> indexes;
+  for (int i = 0; i < kIndexes; ++i)
+    indexes.push_back(std::make_unique<OffsetIndex>(home_, Offset(i * 1000)));
+  for (int n = 1; n <= kEntries; ++n) {
+    for (int i = 0; i < kIndexes; ++i) {
+      const OffsetIndex::Entry entry{Offset(i * 1000 + n), static_cast<uint32_t>(n * 4096)};
+      ASSERT_TRUE(indexes[static_cast<size_t>(i)]->Append(entry).ok());
+    }
+    ASSERT_LE(home_.cache->held_back_bytes(),
+              FileCache::kHeldBackBytesMax + int64_t{kIndexes} * 520);
+  }
+  EXPECT_EQ(indexes[7]->count(), static_cast<size_t>(kEntries));
+  EXPECT_EQ(indexes[7]->Floor(Offset(7300)).value().position, 300u * 4096);
+  indexes.clear();
+  EXPECT_EQ(home_.cache->held_back_bytes(), 0);
+}
+
 TEST_F(IndexTest, OffsetLookupsAreThoseOfAMap) {
   OffsetIndex index(home_, kBase);
   std::map<int64_t, uint32_t> twin;

@@ -108,10 +108,15 @@ struct EpochEndOffset {
 struct FlushTarget {
   Offset upto;                               // all below it are durable once Run succeeded
   std::vector<std::shared_ptr<File>> files;  // with unsynced bytes, oldest first
+  // The same, to be opened for it: many logs may be captured before one sync of the file system
+  // covers them all. What is gone by then was removed with its segment or its partition.
+  std::vector<std::string> paths;
   std::vector<std::string>
       directories;                    // with names that are not durable yet; synced after the files
+  std::shared_ptr<FileCache> cache;   // for the paths
   FileSystem* file_system = nullptr;  // not owned; for the directories
-  Status Run() const;                 // syncs each in turn; blocking
+  size_t file_count() const { return files.size() + paths.size(); }
+  Status Run() const;  // syncs each in turn; blocking
 };
 
 struct LogOptions {
@@ -130,9 +135,12 @@ struct LogOptions {
   // persist unsynced pages in any order. For owners who know that nothing above the recovery point
   // counts (another copy has it, or it was never acknowledged).
   bool cut_unsynced_damage = false;
-  // Only the process died since the files were written, not the host: what indexes say can be taken
-  // over where it fits. After a power cut they may hold pages of different ages.
+  // Only the process died since the files were written, not the host: the page cache kept all that
+  // was written, whole but for the last write to each file. So indexes are taken over where they
+  // fit, and only the last bytes of the log are read and checked: these, and its last batch. After
+  // a power cut pages of different ages may lie side by side.
   bool host_stayed_up = false;
+  uint64_t checked_tail_bytes = 65536;
   std::optional<Offset> log_start_offset;  // from log-start-offset-checkpoint
   // From cleaner-offset-checkpoint. Kafka's cleaner may leave no batch at the end of a segment, so
   // that a gap before the next one below this offset is no lost tail.

@@ -95,7 +95,7 @@ Status LogImpl::Roll() {
   }
   segments_.push_back(std::move(next));
   active_since_ms_ = options_.clock->SteadyMs();
-  MarkDirectoryDirty(options_.directory);
+  MarkDirectoryDirty();
   return Status::Ok();
 }
 
@@ -108,7 +108,8 @@ Status LogImpl::SealActive() {
   SLUICE_RETURN_IF_ERROR(SealTxnIndex(active().base_offset(), txn_files));
   SLUICE_ASSIGN_OR_RETURN(auto files, active().SealedFiles());
   files.insert(files.end(), txn_files.begin(), txn_files.end());
-  sealed_unsynced_.push_back({next_sequence_++, log_end_offset(), std::move(files)});
+  sealed_unsynced_.push_back(
+      {next_sequence_++, active().base_offset(), log_end_offset(), std::move(files)});
   return Status::Ok();
 }
 

@@ -154,7 +154,7 @@ Status LogImpl::SwapIn(const CleanedSegment& cleaned, size_t first) {
   uint64_t size = 0;
   for (const auto& each : segments_) size += each->size_bytes();
   size_bytes_.store(size, std::memory_order_relaxed);
-  MarkDirectoryDirty(options_.directory);
+  MarkDirectoryDirty();
   RemoveLater(std::move(doomed));
   return Status::Ok();
 }

@@ -10,8 +10,19 @@ namespace sluice::storage {
 
 Status FlushTarget::Run() const {
   for (const auto& file : files) SLUICE_RETURN_IF_ERROR(file->Sync());
-  for (const std::string& directory : directories)
-    SLUICE_RETURN_IF_ERROR(file_system->SyncDirectory(directory));
+  for (const std::string& path : paths) {
+    FileCache::Ref ref;
+    const auto file = cache->Open(ref, path, OpenMode::kReadWrite);
+    if (file.status().code() == StatusCode::kNotFound) continue;
+    SLUICE_RETURN_IF_ERROR(file.status());
+    const Status synced = (*file)->Sync();
+    cache->Forget(ref);
+    SLUICE_RETURN_IF_ERROR(synced);
+  }
+  for (const std::string& directory : directories) {
+    const Status synced = file_system->SyncDirectory(directory);
+    if (synced.code() != StatusCode::kNotFound) SLUICE_RETURN_IF_ERROR(synced);
+  }
   return Status::Ok();
 }
 
@@ -19,10 +30,16 @@ FlushTarget LogImpl::PrepareFlush() {
   constexpr size_t kCapturesMax = 64;
   FlushTarget target;
   target.upto = log_end_offset();
+  target.cache = home_->cache;
   target.file_system = options_.file_system;
   if (!offline_.ok()) return target;
   for (const SealedFiles& sealed : sealed_unsynced_) {
     target.files.insert(target.files.end(), sealed.files.begin(), sealed.files.end());
+    if (!sealed.files.empty()) continue;
+    for (const std::string_view suffix : {kLogSuffix, kIndexSuffix, kTimeIndexSuffix})
+      target.paths.push_back(home_->PathOf(sealed.base, suffix));
+    if (txn_indexes_->Has(sealed.base))
+      target.paths.push_back(home_->PathOf(sealed.base, kTxnIndexSuffix));
   }
   if (active().size_bytes() > 0 && active().end_offset() > flushed_offset()) {
     auto file = active().OpenFile();
@@ -30,14 +47,10 @@ FlushTarget LogImpl::PrepareFlush() {
     if (!Checked(file.status()).ok()) return target;
     target.files.push_back(std::move(*file));
   }
-  for (const auto& [path, item] : unsynced_) {
-    if (item.is_directory) {
-      target.directories.push_back(path);
-      continue;
-    }
-    auto file = fs().Open(path, OpenMode::kReadWrite);
-    if (!Checked(file.status()).ok()) return target;
-    target.files.push_back(std::move(*file));
+  for (const Unsynced& item : unsynced_) {
+    const bool is_directory =
+        item.what.kind == Beside::Kind::kDirectory || item.what.kind == Beside::Kind::kParent;
+    (is_directory ? target.directories : target.paths).push_back(PathOf(item.what));
   }
   // Captures that nobody reported on must not pile up; one forgotten here only makes its report
   // prove nothing.
@@ -64,7 +77,8 @@ void LogImpl::OnFlushed(Offset upto, const Status& outcome) {
   std::erase_if(sealed_unsynced_, [&](const SealedFiles& sealed) {
     return sealed.sequence < sequence && sealed.end <= proven;
   });
-  std::erase_if(unsynced_, [&](const auto& item) { return item.second.sequence < sequence; });
+  std::erase_if(unsynced_, [&](const Unsynced& item) { return item.sequence < sequence; });
+  if (unsynced_.empty()) unsynced_.shrink_to_fit();
 }
 
 Status LogImpl::FlushNow() {
@@ -74,7 +88,19 @@ Status LogImpl::FlushNow() {
   return outcome;
 }
 
-Status LogImpl::WriteUnsynced(const std::string& path, std::string_view data) {
+std::string LogImpl::PathOf(const Beside& what) const {
+  switch (what.kind) {
+    case Beside::Kind::kDirectory: return options_.directory;
+    case Beside::Kind::kParent: return options_.directory.substr(0, options_.directory.rfind('/'));
+    case Beside::Kind::kTopicId: return PathTo(kPartitionMetadataName);
+    case Beside::Kind::kEpochs: return PathTo(kEpochCheckpointName);
+    case Beside::Kind::kSnapshot: return PathTo(OffsetFileName(what.offset, kSnapshotSuffix));
+  }
+  return "";
+}
+
+Status LogImpl::WriteUnsynced(const Beside& beside, std::string_view data) {
+  const std::string path = PathOf(beside);
   const std::string temporary = path + std::string(kTempSuffix);
   SLUICE_ASSIGN_OR_RETURN(auto file, fs().Open(temporary, OpenMode::kCreateTruncate));
   if (const Status written = file->WriteAt(0, data); !written.ok()) {
@@ -83,22 +109,25 @@ Status LogImpl::WriteUnsynced(const std::string& path, std::string_view data) {
     return written;
   }
   SLUICE_RETURN_IF_ERROR(fs().Rename(temporary, path));
-  unsynced_[path] = {next_sequence_++, false};
-  MarkDirectoryDirty(options_.directory);
+  MarkUnsynced(beside);
+  MarkDirectoryDirty();
   return Status::Ok();
 }
 
-void LogImpl::MarkDirectoryDirty(const std::string& directory) {
-  unsynced_[directory] = {next_sequence_++, true};
+void LogImpl::MarkUnsynced(const Beside& what) {
+  const auto found = std::find_if(unsynced_.begin(), unsynced_.end(),
+                                  [&](const Unsynced& item) { return item.what == what; });
+  const uint64_t sequence = next_sequence_++;
+  if (found != unsynced_.end())
+    found->sequence = sequence;
+  else
+    unsynced_.push_back({what, sequence});
 }
 
-Status LogImpl::SaveEpochs() {
-  return WriteUnsynced(PathTo(kEpochCheckpointName), epochs_.ToText());
-}
+Status LogImpl::SaveEpochs() { return WriteUnsynced({Beside::Kind::kEpochs}, epochs_.ToText()); }
 
 Status LogImpl::SaveSnapshot() {
-  return WriteUnsynced(PathTo(OffsetFileName(log_end_offset(), kSnapshotSuffix)),
-                       producers_.EncodeSnapshot());
+  return WriteUnsynced({Beside::Kind::kSnapshot, log_end_offset()}, producers_.EncodeSnapshot());
 }
 
 Status LogImpl::Close() {
@@ -115,7 +144,8 @@ Result<FlushTarget> LogImpl::BeginClose() {
     if (log_end_offset() != opened_end_) SLUICE_RETURN_IF_ERROR(EnsureProducers());
     SLUICE_ASSIGN_OR_RETURN(auto files, active().SealedFiles());
     SLUICE_RETURN_IF_ERROR(Checked(SealTxnIndex(active().base_offset(), files)));
-    sealed_unsynced_.push_back({next_sequence_++, log_end_offset(), std::move(files)});
+    sealed_unsynced_.push_back(
+        {next_sequence_++, active().base_offset(), log_end_offset(), std::move(files)});
   }
   // A log that was not used since it was opened has its snapshot from the last stop.
   if (log_end_offset() > log_start_offset() &&

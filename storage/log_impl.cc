@@ -9,7 +9,7 @@ namespace sluice::storage {
 Result<std::unique_ptr<Log>> Log::Open(LogOptions options) {
   CHECK(options.file_system != nullptr && options.clock != nullptr);
   SLUICE_ASSIGN_OR_RETURN(LogState state, RecoverLog(options));
-  const LogImpl::Opened opened{state.scanned_from, state.epochs_changed, state.directory_created};
+  const LogImpl::Opened opened{state.unsynced_from, state.epochs_changed, state.directory_created};
   auto log = std::make_unique<LogImpl>(std::move(options), std::move(state));
   SLUICE_RETURN_IF_ERROR(log->FinishOpening(opened));
   return std::unique_ptr<Log>(std::move(log));
@@ -40,22 +40,24 @@ LogImpl::LogImpl(LogOptions options, LogState state)
 Status LogImpl::FinishOpening(const Opened& opened) {
   for (size_t i = 0; i + 1 < segments_.size(); ++i) {
     Segment& segment = *segments_[i];
-    if (segment.base_offset() < opened.scanned_from) continue;
-    SLUICE_RETURN_IF_ERROR(segment.Seal());
-    SLUICE_ASSIGN_OR_RETURN(auto files, segment.SealedFiles());
-    SLUICE_RETURN_IF_ERROR(SealTxnIndex(segment.base_offset(), files));
-    sealed_unsynced_.push_back({next_sequence_++, segment.end_offset(), std::move(files)});
-    MarkDirectoryDirty(options_.directory);  // the index files may be new
+    if (segment.base_offset() < opened.unsynced_from) continue;
+    if (segment.loaded()) {
+      SLUICE_RETURN_IF_ERROR(segment.Seal());
+      SLUICE_RETURN_IF_ERROR(segment.SealedFiles().status());
+      std::vector<std::shared_ptr<File>> txn_files;
+      SLUICE_RETURN_IF_ERROR(SealTxnIndex(segment.base_offset(), txn_files));
+    }
+    sealed_unsynced_.push_back({next_sequence_++, segment.base_offset(), segment.end_offset(), {}});
+    MarkDirectoryDirty();  // the index files may be new
   }
   // A process that was killed may have made the names and written the small files moments before:
   // the next flush must not take them for durable.
   if (opened.directory_created || !options_.clean) {
-    MarkDirectoryDirty(options_.directory);
+    MarkDirectoryDirty();
     const size_t slash = options_.directory.rfind('/');
-    if (slash != std::string::npos && slash > 0)
-      MarkDirectoryDirty(options_.directory.substr(0, slash));
-    for (const char* name : {kPartitionMetadataName, kEpochCheckpointName}) {
-      if (fs().Exists(PathTo(name))) unsynced_[PathTo(name)] = {next_sequence_++, false};
+    if (slash != std::string::npos && slash > 0) MarkUnsynced({Beside::Kind::kParent});
+    for (const Beside file : {Beside{Beside::Kind::kTopicId}, Beside{Beside::Kind::kEpochs}}) {
+      if (fs().Exists(PathOf(file))) MarkUnsynced(file);
     }
   }
   if (opened.epochs_changed) SLUICE_RETURN_IF_ERROR(SaveEpochs());
@@ -63,7 +65,7 @@ Status LogImpl::FinishOpening(const Opened& opened) {
   // its first sync.
   if (options_.topic_id.IsZero() || fs().Exists(PathTo(kPartitionMetadataName)))
     return Status::Ok();
-  return WriteUnsynced(PathTo(kPartitionMetadataName), FormatPartitionMetadata(options_.topic_id));
+  return WriteUnsynced({Beside::Kind::kTopicId}, FormatPartitionMetadata(options_.topic_id));
 }
 
 Status LogImpl::Checked(Status status) const {

@@ -11,7 +11,6 @@
 // Thread rule: guarded by the log's owner, but for the offsets and the size, which anyone may read.
 
 #include <atomic>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,7 +35,8 @@ struct LogState {
   Offset flushed;
   Offset scanned_from{
       INT64_MAX};  // segments from here on were read whole, and their indexes built in memory
-  bool epochs_changed = false;  // the file must be written again
+  Offset unsynced_from{INT64_MAX};  // segments from here on are not known to be durable
+  bool epochs_changed = false;      // the file must be written again
   bool directory_created = false;
   bool later = false;  // segments, epochs and producers are still to be read
   RecoveryReport report;
@@ -93,7 +93,7 @@ class LogImpl final : public Log {
   // Writes what opening changed: indexes, the epoch history and partition.metadata. Once, after
   // construction.
   struct Opened {
-    Offset scanned_from;
+    Offset unsynced_from;
     bool epochs_changed;
     bool directory_created;
   };
@@ -105,15 +105,23 @@ class LogImpl final : public Log {
 
   struct SealedFiles {
     uint64_t sequence = 0;
+    Offset base;
     Offset end;
+    // Empty where recovery found the segment: they are opened to be synced, as there may be many.
     std::vector<std::shared_ptr<File>> files;
   };
-  // A file or directory beside the segments that the next flush has to sync.
+  // A file or directory beside the segments that the next flush has to sync. Files are opened when
+  // they are synced: were their bytes lost meanwhile, the next start finds no checksum or no such
+  // text, and does without them. An idle log may keep some for long, so that no path is kept.
+  struct Beside {
+    enum class Kind : uint8_t { kDirectory, kParent, kTopicId, kEpochs, kSnapshot };
+    Kind kind;
+    Offset offset{0};  // of a snapshot
+    friend bool operator==(const Beside&, const Beside&) = default;
+  };
   struct Unsynced {
+    Beside what;
     uint64_t sequence = 0;
-    // Files are opened again when they are synced: were their bytes lost meanwhile, the next start
-    // finds no checksum or no such text, and does without them.
-    bool is_directory = false;
   };
   // A PrepareFlush whose OnFlushed has not come.
   struct Capture {
@@ -183,6 +191,7 @@ class LogImpl final : public Log {
   void RemoveLater(Doomed doomed);
   Status ReloadProducers();
   Status RemoveSnapshots(Offset from, Offset below);
+  void ForgetSnapshot(Offset offset);
 
   // log_compact.cc
   // Plans made before are void.
@@ -196,8 +205,10 @@ class LogImpl final : public Log {
   Status SaveEpochs();
   Status SaveSnapshot();
   // Writes through a temporary name, without waiting for the disk: the next flush syncs it.
-  Status WriteUnsynced(const std::string& path, std::string_view data);
-  void MarkDirectoryDirty(const std::string& directory);
+  Status WriteUnsynced(const Beside& file, std::string_view data);
+  void MarkUnsynced(const Beside& what);
+  void MarkDirectoryDirty() { MarkUnsynced({Beside::Kind::kDirectory}); }
+  std::string PathOf(const Beside& what) const;
   Status FlushNow();
   void SetEnd(Offset end);
   // Records from `first` on are being appended.
@@ -228,7 +239,7 @@ class LogImpl final : public Log {
   int64_t next_hot_since_ms_ = INT64_MIN / 2;
 
   std::vector<SealedFiles> sealed_unsynced_;
-  std::map<std::string, Unsynced> unsynced_;  // by path
+  std::vector<Unsynced> unsynced_;
   uint64_t next_sequence_ = 1;
   std::vector<Capture> captures_;  // oldest first
   // Shared with the compaction plans that are under way.

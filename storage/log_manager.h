@@ -44,6 +44,8 @@ struct LogManagerOptions {
   // follow it. Without a restart the page cache lost nothing, and such damage is bad memory or a
   // bad disk.
   bool host_restarted = false;
+  // How much of a killed process's last writes is read and checked (LogOptions); tests take little.
+  uint64_t checked_tail_bytes = LogOptions().checked_tail_bytes;
   // Handles that may stay open for later use (FileCache).
   size_t open_files_max = FileCache::kHandlesMax;
   // Logs that are still to be opened, counted down (Kafka's remainingLogsToRecover); not owned, may

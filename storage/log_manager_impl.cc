@@ -137,6 +137,7 @@ LogOptions LogManagerImpl::OptionsFor(const TopicPartition& partition, TopicId t
   options.files = files_;
   options.cut_unsynced_damage = options_.host_restarted;
   options.host_stayed_up = !options_.host_restarted;
+  options.checked_tail_bytes = options_.checked_tail_bytes;
   options.lower_recovery_point = [this, partition](Offset offset) {
     return checkpoints_.Lower(partition, offset);
   };
@@ -368,7 +369,7 @@ Status LogManagerImpl::CloseLogs(const std::map<TopicPartition, Hosted>& logs) {
       auto target = log->BeginClose();
       note(target.status());
       if (!target.ok()) continue;
-      files += target->files.size() + target->directories.size();
+      files += target->file_count() + target->directories.size();
       closing.emplace_back(log, std::move(*target));
     }
     const bool whole = files > kSyncfsFiles;

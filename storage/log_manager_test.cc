@@ -227,5 +227,16 @@ TEST_F(LogManagerTest, AnUnreadableCheckpointCountsAsAbsent) {
   EXPECT_EQ(manager_->Find(kOrders)->log_end_offset(), Offset(3));
 }
 
+// The directory was renamed while its flush was on its way.
+TEST_F(LogManagerTest, AFlushOfADeletedPartitionHasNothingToDo) {
+  Open();
+  const auto log = Create(kOrders);
+  Append(*log, 2);
+  const FlushTarget target = log->PrepareFlush();
+  ASSERT_TRUE(manager_->Delete(kOrders).ok());
+  const Status synced = target.Run();
+  EXPECT_TRUE(synced.ok()) << synced.ToString();
+}
+
 }  // namespace
 }  // namespace sluice::storage

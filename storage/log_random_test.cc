@@ -58,6 +58,8 @@ class LogRandomTest : public testing::LogFixture {
   void OpenFromCheckpoint(bool clean) {
     LogOptions options = CheckpointOptions();
     options.clean = clean;
+    options.host_stayed_up = !clean && random_.Chance(2, 3);
+    options.checked_tail_bytes = 0;
     Open(std::move(options));
   }
 

@@ -374,6 +374,8 @@ class LogTransactionsRandomTest : public LogTransactionsTest {
       fs_.KillProcess();
     LogOptions options = Reopening(how == 0);
     options.cut_unsynced_damage = how == 2;
+    options.host_stayed_up = how == 1;
+    options.checked_tail_bytes = 0;
     Open(std::move(options));
     if (how == 2) {
       const int64_t end = log_->log_end_offset().value();

@@ -102,10 +102,15 @@ Status LogImpl::RemoveSnapshots(Offset from, Offset below) {
   for (const std::string& name : names) {
     const auto offset = ParseOffsetFileName(name, kSnapshotSuffix);
     if (!offset || *offset < from || *offset >= below) continue;
-    unsynced_.erase(PathTo(name));
+    ForgetSnapshot(*offset);
     SLUICE_RETURN_IF_ERROR(fs().Remove(PathTo(name)));
   }
   return Status::Ok();
+}
+
+void LogImpl::ForgetSnapshot(Offset offset) {
+  const Beside snapshot{Beside::Kind::kSnapshot, offset};
+  std::erase_if(unsynced_, [&](const Unsynced& item) { return item.what == snapshot; });
 }
 
 Status LogImpl::ReloadProducers() {
@@ -144,8 +149,8 @@ Status LogImpl::RenameToDeleted(const Segment& segment, bool with_snapshot, Doom
   std::vector<std::string> paths = segment.FilePaths();
   if (with_snapshot)
     paths.push_back(PathTo(OffsetFileName(segment.base_offset(), kSnapshotSuffix)));
+  if (with_snapshot) ForgetSnapshot(segment.base_offset());
   for (const std::string& path : paths) {
-    unsynced_.erase(path);
     if (!fs().Exists(path)) continue;
     std::string renamed = path + std::string(kDeletedSuffix);
     const Status status = fs().Rename(path, renamed);
@@ -188,7 +193,7 @@ void LogImpl::DeleteOldSegments(size_t count) {
                 [&](const SealedFiles& sealed) { return sealed.end <= first_kept; });
   segments_.erase(segments_.begin(), segments_.begin() + static_cast<ptrdiff_t>(count));
   if (first_kept > log_start_offset()) SetStart(first_kept);
-  MarkDirectoryDirty(options_.directory);
+  MarkDirectoryDirty();
   RemoveLater(std::move(doomed));
 }
 

@@ -153,8 +153,30 @@ class Recovery {
       state_.segments.push_back(std::move(segment));
       return Status::Ok();
     }
-    for (const Offset base : bases_) state_.segments.push_back(Segment::Open(*state_.home, base));
+    SLUICE_ASSIGN_OR_RETURN(const size_t complete, CompleteSegments());
+    for (size_t i = 0; i < bases_.size(); ++i) {
+      if (i >= complete) {
+        state_.segments.push_back(Segment::Open(*state_.home, bases_[i]));
+        continue;
+      }
+      SLUICE_ASSIGN_OR_RETURN(const uint64_t size,
+                              fs_.FileSize(state_.home->PathOf(bases_[i], kLogSuffix)));
+      state_.segments.push_back(
+          Segment::OpenLater(*state_.home, bases_[i],
+                             {size, bases_[i + 1], true, options_.config.index_interval_bytes}));
+    }
     return Status::Ok();
+  }
+
+  // Of a process that was killed: a roll writes out everything about a segment, its snapshot too,
+  // before a record comes into the next. So these are read at first use, as after a clean stop.
+  Result<size_t> CompleteSegments() {
+    if (!options_.host_stayed_up) return size_t{0};
+    SLUICE_ASSIGN_OR_RETURN(const uint64_t newest_bytes,
+                            fs_.FileSize(state_.home->PathOf(bases_.back(), kLogSuffix)));
+    // The kill may have come amid the roll.
+    const size_t incomplete = newest_bytes > 0 ? 1 : 2;
+    return bases_.size() - std::min(incomplete, bases_.size());
   }
 
   // Below it every byte had been synced. A log's start may pass what was synced, and takes the
@@ -173,9 +195,11 @@ class Recovery {
   }
 
   Status LoadSegments() {
-    state_.scanned_from = Offset(INT64_MAX);
+    state_.scanned_from = state_.unsynced_from = Offset(INT64_MAX);
     for (size_t i = 0; i < state_.segments.size(); ++i) {
       Segment& segment = *state_.segments[i];
+      if (!Trusted(i)) state_.unsynced_from = std::min(state_.unsynced_from, segment.base_offset());
+      if (!segment.loaded()) continue;
       if (Trusted(i)) {
         SLUICE_ASSIGN_OR_RETURN(const bool sound,
                                 segment.Load(options_.config.index_interval_bytes));
@@ -187,7 +211,10 @@ class Recovery {
       }
       state_.scanned_from = std::min(state_.scanned_from, segment.base_offset());
       SLUICE_ASSIGN_OR_RETURN(ScanOutcome outcome,
-                              ScanAndIndex(segment, {SyncedUpto(), options_.host_stayed_up},
+                              ScanAndIndex(segment,
+                                           {.synced_upto = SyncedUpto(),
+                                            .host_stayed_up = options_.host_stayed_up,
+                                            .checked_tail_bytes = options_.checked_tail_bytes},
                                            options_.config.index_interval_bytes));
       state_.report.checked_bytes += outcome.checked_bytes;
       // A tail torn off exactly between two batches shows only in what follows.
@@ -292,10 +319,11 @@ class Recovery {
     return fs_.SyncDirectory(options_.directory);
   }
 
-  // A flush syncs the epoch history together with the records.
+  // A flush syncs the epoch history together with the records, and it is written before the first
+  // of them.
   Offset EpochsKnownUpto() const {
-    return state_.scanned_from == Offset(INT64_MAX) ? state_.scanned_from
-                                                    : std::max(state_.scanned_from, SyncedUpto());
+    const bool complete = state_.scanned_from == Offset(INT64_MAX) || options_.host_stayed_up;
+    return complete ? Offset(INT64_MAX) : std::max(state_.scanned_from, SyncedUpto());
   }
 
   Status LoadEpochs() {

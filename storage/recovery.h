@@ -2,7 +2,8 @@
 // Recovery: from a directory's files to a LogState. What was synced is trusted (its indexes are
 // looked at, its batches are not read). In the segment that holds the recovery point the indexes
 // are completed from the headers below it; everything above it is read whole: checksums, indexes,
-// epochs, producers.
+// epochs, producers. Where the host stayed up that goes for the last bytes alone: all that a killed
+// process wrote is there, only its last write may be torn (docs/decisions/0004).
 //
 // A bad batch is a torn tail, and cut, only when nothing valid follows it, in its segment or a
 // later one, and it lies at or above the recovery point. Anything else is damage: kCorruption names

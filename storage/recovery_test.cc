@@ -216,6 +216,7 @@ TEST_F(RecoveryTest, IndexesOfAKilledProcessAreTakenOverAndCompleted) {
   const std::string closed_offsets = FileBytes("00000000000000000000.index");
   const std::string closed_times = FileBytes("00000000000000000000.timeindex");
   const uint64_t batch = FileSize(kFirstLog) / 1400;
+  constexpr uint64_t kCheckedBatches = 10;
   for (const int64_t recovery_point : {0, 3, 100, 700, 1020, 1100, 1399, 1400}) {
     for (const bool zeroed : {false, true}) {
       SCOPED_TRACE(recovery_point);
@@ -228,15 +229,101 @@ TEST_F(RecoveryTest, IndexesOfAKilledProcessAreTakenOverAndCompleted) {
       LogOptions options = Options();
       options.recovery_point = Offset(recovery_point);
       options.host_stayed_up = true;
+      options.checked_tail_bytes = (kCheckedBatches - 1) * batch;
       Open(std::move(options));
       EXPECT_EQ(log_->log_end_offset(), Offset(1400));
       EXPECT_EQ(log_->recovery().checked_bytes,
-                (1400 - static_cast<uint64_t>(recovery_point)) * batch);
+                std::min(1400 - static_cast<uint64_t>(recovery_point), kCheckedBatches) * batch);
       ASSERT_TRUE(log_->Close().ok());
       EXPECT_EQ(FileBytes("00000000000000000000.index"), closed_offsets);
       EXPECT_EQ(FileBytes("00000000000000000000.timeindex"), closed_times);
     }
   }
+}
+
+TEST_F(RecoveryTest, OfAKilledProcessOnlyTheLastBytesAreChecked) {
+  config_.segment_bytes = 1500;
+  config_.index_interval_bytes = 100;
+  Open();
+  for (int i = 0; i < 20; ++i) {
+    Append({.timestamp_ms = clock_.WallMs(),
+            .value_bytes = 200,
+            .producer_id = 7,
+            .producer_epoch = 0,
+            .base_sequence = i},
+           i / 7);
+  }
+  const uint64_t batch = MakeBatch({.value_bytes = 200}).size();
+  std::string last;
+  size_t segments = 0;
+  for (const std::string& name : Files()) {
+    if (!name.ends_with(".log")) continue;
+    last = name;
+    ++segments;
+  }
+  ASSERT_GT(segments, 2u);
+  Stop();
+  LogOptions options = Options();
+  options.host_stayed_up = true;
+  options.checked_tail_bytes = 0;
+  const std::string whole = FileBytes(last);
+  // Whatever of the last write arrived, all before it is there.
+  for (size_t torn = 0; torn <= batch; ++torn) {
+    Cut(last, 0);
+    Overwrite(last, 0, whole.substr(0, whole.size() - torn));
+    auto log = Log::Open(options);
+    ASSERT_TRUE(log.ok()) << torn << ": " << log.status().ToString();
+    EXPECT_EQ((*log)->log_end_offset(), Offset(torn == 0 ? 20 : 19)) << torn;
+    EXPECT_EQ((*log)->latest_epoch(), LeaderEpoch(2));
+    EXPECT_LE((*log)->recovery().checked_bytes, batch);
+    const auto next = (*log)->AppendAsLeader(MakeBatch({.timestamp_ms = clock_.WallMs(),
+                                                        .value_bytes = 200,
+                                                        .producer_id = 7,
+                                                        .producer_epoch = 0,
+                                                        .base_sequence = 19}),
+                                             LeaderEpoch(2));
+    EXPECT_EQ(next->info.duplicate, torn == 0) << torn;
+  }
+  // A batch of the right length that was never written whole.
+  Cut(last, 0);
+  Overwrite(last, 0, whole.substr(0, whole.size() - 100) + std::string(100, '\0'));
+  EXPECT_EQ(Log::Open(options).value()->log_end_offset(), Offset(19));
+  // A header that cannot be is damage still, and nothing is cut.
+  Overwrite(last, 0, whole);
+  Overwrite(last, batch + 16, "\7");
+  const auto damaged = Log::Open(options);
+  ASSERT_EQ(damaged.status().code(), StatusCode::kCorruption);
+  EXPECT_THAT(damaged.status().message(), HasSubstr(Path(last)));
+}
+
+TEST_F(RecoveryTest, ManySegmentsThatNobodySyncedHoldNoFilesOpen) {
+  config_.segment_bytes = 200;
+  Open();
+  for (int i = 0; i < 50; ++i) Append({.value_bytes = 100});
+  Stop();
+  // Nor does a start wait for the disk for each of them.
+  const uint64_t syncs = fs_.counts().file_syncs;
+  ASSERT_TRUE(TryOpen(0).ok());
+  EXPECT_EQ(fs_.counts().file_syncs, syncs);
+  Stop();
+  auto files = std::make_shared<FileCache>(fs_, 4);
+  LogOptions options = Options();
+  options.host_stayed_up = true;
+  options.files = files;
+  Open(std::move(options));
+  EXPECT_LE(files->open_files(), 4u);
+  const FlushTarget target = log_->PrepareFlush();
+  EXPECT_LE(target.files.size(), 1u);
+  EXPECT_GE(target.file_count(), 49u * 3);
+  const Status synced = target.Run();
+  ASSERT_TRUE(synced.ok()) << synced.ToString();
+  EXPECT_LE(files->open_files(), 4u);
+  log_->OnFlushed(target.upto, synced);
+  EXPECT_FALSE(log_->has_unsynced_rolled_segment());
+  log_.reset();
+  Random random(1);
+  fs_.Crash(random);
+  EXPECT_EQ(TryOpen(50).value()->log_end_offset(), Offset(50));
 }
 
 TEST_F(RecoveryTest, FilesThatAreNotUnderstoodStay) {

@@ -4,13 +4,15 @@
 
 namespace sluice::storage {
 
-Segment::Segment(const SegmentHome& home, Offset base)
-    : home_(home), base_(base), offset_index_(home, base), time_index_(home, base) {}
-
 Segment::~Segment() { home_.cache->Forget(file_); }
 
+void Segment::MakeIndexes() {
+  if (indexes_ == nullptr) indexes_ = std::make_unique<Indexes>(home_, base_);
+}
+
 Result<std::unique_ptr<Segment>> Segment::Create(const SegmentHome& home, Offset base) {
-  std::unique_ptr<Segment> segment(new Segment(home, base));
+  std::unique_ptr<Segment> segment = Open(home, base);
+  segment->MakeIndexes();
   SLUICE_RETURN_IF_ERROR(
       home.cache->Open(segment->file_, segment->path(), OpenMode::kCreateTruncate).status());
   // Indexes left over from a segment of the same name would be appended to.
@@ -40,8 +42,9 @@ Result<std::shared_ptr<File>> Segment::OpenFile() const {
 }
 
 size_t Segment::index_bytes() const {
-  return std::max(offset_index_.count() * OffsetIndex::kEntryBytes,
-                  time_index_.count() * TimeIndex::kEntryBytes);
+  if (indexes_ == nullptr) return 0;
+  return std::max(indexes_->offsets.count() * OffsetIndex::kEntryBytes,
+                  indexes_->times.count() * TimeIndex::kEntryBytes);
 }
 
 Result<bool> Segment::Load(int32_t index_interval_bytes) {
@@ -49,26 +52,27 @@ Result<bool> Segment::Load(int32_t index_interval_bytes) {
   SLUICE_ASSIGN_OR_RETURN(const uint64_t file_size, file->Size());
   Reset();
   written_ = file_size;
-  SLUICE_ASSIGN_OR_RETURN(const bool offsets_fit, offset_index_.Load(file_size));
-  SLUICE_ASSIGN_OR_RETURN(const bool times_fit, time_index_.Load());
+  MakeIndexes();
+  SLUICE_ASSIGN_OR_RETURN(const bool offsets_fit, indexes_->offsets.Load(file_size));
+  SLUICE_ASSIGN_OR_RETURN(const bool times_fit, indexes_->times.Load());
   // An empty one may have no index files yet, but no entries either.
-  if (file_size == 0) return offset_index_.count() == 0 && time_index_.count() == 0;
+  if (file_size == 0) return indexes_->offsets.count() == 0 && indexes_->times.count() == 0;
   if (!offsets_fit || !times_fit || file_size > kBytesMax) return false;
   BatchScanner first = Scan(file, 0, file_size, BatchHeader::kBytes);
   SLUICE_ASSIGN_OR_RETURN(const bool any, first.Next());
   if (any) first_timestamp_ms_ = first.header().max_timestamp_ms;
   if (any && first.header().base_offset < base_) return false;
 
-  max_timestamp_ = time_index_.last();
-  size_ = offset_index_.last().position;
+  max_timestamp_ = indexes_->times.last();
+  size_ = indexes_->offsets.last().position;
   BatchScanner tail = Scan(file, size_, file_size, kLookupChunkBytes);
-  bool entry_batch =
-      offset_index_.count() > 0;  // it has its entry: only what follows counts towards the next one
+  bool entry_batch = indexes_->offsets.count() >
+                     0;  // it has its entry: only what follows counts towards the next one
   while (true) {
     SLUICE_ASSIGN_OR_RETURN(const bool more, tail.Next());
     if (!more) break;
     const BatchHeader& batch = tail.header();
-    if (entry_batch && batch.last_offset != offset_index_.last().offset) return false;
+    if (entry_batch && batch.last_offset != indexes_->offsets.last().offset) return false;
     if (entry_batch) {
       Remember(batch, static_cast<uint32_t>(tail.position()));
       if (batch.max_timestamp_ms > max_timestamp_.timestamp_ms) {
@@ -85,17 +89,18 @@ Result<bool> Segment::Load(int32_t index_interval_bytes) {
   }
   // Each entry of the offset index comes with one of the time index, unless the timestamps do not
   // grow: one that has lost its entries would make the segment look older than it is.
-  const bool times_lost = offset_index_.count() > 0 && time_index_.count() == 0 &&
+  const bool times_lost = indexes_->offsets.count() > 0 && indexes_->times.count() == 0 &&
                           first_timestamp_ms_.value_or(-1) >= 0;
-  const bool times_misfit = time_index_.count() > 0 &&
-                            (time_index_.last().offset >= end_ ||
-                             time_index_.last().timestamp_ms < first_timestamp_ms_.value_or(-1));
+  const bool times_misfit = indexes_->times.count() > 0 && (indexes_->times.last().offset >= end_ ||
+                                                            indexes_->times.last().timestamp_ms <
+                                                                first_timestamp_ms_.value_or(-1));
   return !entry_batch && size_ == file_size && !times_lost && !times_misfit;
 }
 
 Result<uint64_t> Segment::BeginRebuild() {
-  SLUICE_RETURN_IF_ERROR(offset_index_.Clear());
-  SLUICE_RETURN_IF_ERROR(time_index_.Clear());
+  MakeIndexes();
+  SLUICE_RETURN_IF_ERROR(indexes_->offsets.Clear());
+  SLUICE_RETURN_IF_ERROR(indexes_->times.Clear());
   Reset();
   SLUICE_ASSIGN_OR_RETURN(const auto file, OpenFile());
   SLUICE_ASSIGN_OR_RETURN(written_, file->Size());
@@ -144,8 +149,8 @@ Status Segment::Note(const BatchHeader& batch, int32_t index_interval_bytes) {
   Remember(batch, position);
   const bool due = bytes_since_index_ > static_cast<uint64_t>(index_interval_bytes);
   if (due) {
-    SLUICE_RETURN_IF_ERROR(offset_index_.Append({batch.last_offset, position}));
-    SLUICE_RETURN_IF_ERROR(time_index_.MaybeAppend(max_timestamp_));
+    SLUICE_RETURN_IF_ERROR(indexes_->offsets.Append({batch.last_offset, position}));
+    SLUICE_RETURN_IF_ERROR(indexes_->times.MaybeAppend(max_timestamp_));
     bytes_since_index_ = 0;
   }
   bytes_since_index_ += batch.size_bytes;
@@ -190,14 +195,14 @@ BatchScanner Segment::Scan(std::shared_ptr<File> file, uint64_t position, uint64
 
 Result<BatchScanner> Segment::ScanFrom(Offset offset, size_t chunk_bytes) const {
   CHECK(loaded()) << path();
-  SLUICE_ASSIGN_OR_RETURN(const OffsetIndex::Entry entry, offset_index_.Floor(offset));
+  SLUICE_ASSIGN_OR_RETURN(const OffsetIndex::Entry entry, indexes_->offsets.Floor(offset));
   SLUICE_ASSIGN_OR_RETURN(auto file, OpenFile());
   return Scan(std::move(file), entry.position, size_, chunk_bytes);
 }
 
 Result<Offset> Segment::OffsetBefore(int64_t timestamp_ms) const {
   SLUICE_ASSIGN_OR_RETURN(const TimeIndex::Entry entry,
-                          time_index_.Floor(timestamp_ms, first_timestamp_ms_.value_or(-1)));
+                          indexes_->times.Floor(timestamp_ms, first_timestamp_ms_.value_or(-1)));
   return entry.offset;
 }
 
@@ -225,12 +230,12 @@ Result<std::optional<BatchPlace>> Segment::Locate(Offset offset) const {
 Status Segment::TruncateTo(Offset offset, int32_t index_interval_bytes) {
   SLUICE_ASSIGN_OR_RETURN(const auto cut, Locate(offset));
   if (!cut) return Status::Ok();
-  SLUICE_RETURN_IF_ERROR(offset_index_.TruncateTo(cut->base_offset));
-  SLUICE_RETURN_IF_ERROR(time_index_.TruncateTo(cut->base_offset));
+  SLUICE_RETURN_IF_ERROR(indexes_->offsets.TruncateTo(cut->base_offset));
+  SLUICE_RETURN_IF_ERROR(indexes_->times.TruncateTo(cut->base_offset));
   // Load reads the files; and were one index behind the other in it, the largest timestamp would
   // come out too small.
-  SLUICE_RETURN_IF_ERROR(offset_index_.file().Spill());
-  SLUICE_RETURN_IF_ERROR(time_index_.file().Spill());
+  SLUICE_RETURN_IF_ERROR(indexes_->offsets.file().Spill());
+  SLUICE_RETURN_IF_ERROR(indexes_->times.file().Spill());
   SLUICE_ASSIGN_OR_RETURN(const auto file, OpenFile());
   SLUICE_RETURN_IF_ERROR(file->Truncate(cut->position));
   SLUICE_ASSIGN_OR_RETURN(const bool sound, Load(index_interval_bytes));
@@ -250,14 +255,14 @@ Status Segment::CutTail() {
 Status Segment::Seal() {
   // Forced, so that the last entry tells the segment's largest timestamp to retention and to the
   // next start.
-  if (size_ > 0) SLUICE_RETURN_IF_ERROR(time_index_.MaybeAppend(max_timestamp_));
-  SLUICE_RETURN_IF_ERROR(offset_index_.file().Spill());
-  return time_index_.file().Spill();
+  if (size_ > 0) SLUICE_RETURN_IF_ERROR(indexes_->times.MaybeAppend(max_timestamp_));
+  SLUICE_RETURN_IF_ERROR(indexes_->offsets.file().Spill());
+  return indexes_->times.file().Spill();
 }
 
 Result<std::vector<std::shared_ptr<File>>> Segment::SealedFiles() {
-  SLUICE_ASSIGN_OR_RETURN(auto offsets, offset_index_.file().Complete());
-  SLUICE_ASSIGN_OR_RETURN(auto times, time_index_.file().Complete());
+  SLUICE_ASSIGN_OR_RETURN(auto offsets, indexes_->offsets.file().Complete());
+  SLUICE_ASSIGN_OR_RETURN(auto times, indexes_->times.file().Complete());
   SLUICE_ASSIGN_OR_RETURN(auto log, OpenFile());
   unsynced_file_.reset();
   SetSealed();
@@ -265,13 +270,13 @@ Result<std::vector<std::shared_ptr<File>>> Segment::SealedFiles() {
 }
 
 std::vector<std::string> Segment::FilePaths() const {
-  return {path(), offset_index_.file_path(), time_index_.file_path(),
+  return {path(), home_.PathOf(base_, kIndexSuffix), home_.PathOf(base_, kTimeIndexSuffix),
           home_.PathOf(base_, kTxnIndexSuffix)};
 }
 
 Result<Offset> Segment::OffsetAbove(uint64_t position) const {
   if (position >= size_) return end_;
-  SLUICE_ASSIGN_OR_RETURN(const auto entry, offset_index_.AtOrAfter(position));
+  SLUICE_ASSIGN_OR_RETURN(const auto entry, indexes_->offsets.AtOrAfter(position));
   return entry ? entry->offset + 1 : end_;
 }
 

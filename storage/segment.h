@@ -10,9 +10,9 @@
 //   4. Its .log file stays open from the first Write until MarkSynced: a writeback error is told to
 //   whoever had the file open then. Otherwise the log's FileCache opens and closes it.
 //
-// A segment of a log that was closed cleanly begins unloaded: it knows its size and where it must
-// end, and reads the rest from its files at EnsureLoaded, which its log calls before it looks
-// inside.
+// A segment of a log that was closed cleanly, or a sealed one of a killed process, begins unloaded:
+// it knows its size and where it must end, and reads the rest from its files at EnsureLoaded, which
+// its log calls before it looks inside.
 //
 // Thread rule: guarded by the log's owner; a file that OpenFile gave may be read by anyone up to a
 // size seen under the guard.
@@ -89,10 +89,10 @@ class Segment {
   // Trusts the indexes and walks only the batches after the last entry. False when they do not fit
   // the log, or the tail is damaged: Rebuild then. `index_interval_bytes` as in Note.
   Result<bool> Load(int32_t index_interval_bytes);
-  // Prepares for a scan by Note, below `synced_upto` of headers alone: what the indexes, as a
-  // killed process left them, tell of records below it is taken over as far as it can be true.
-  // Returns the file's size; size_bytes() is where to go on.
-  Result<uint64_t> BeginTail(Offset synced_upto);
+  // Prepares for a scan by Note of what the indexes, as a killed process left them, do not tell:
+  // that is taken over as far as it can be true. Returns the file's size; size_bytes() is where to
+  // go on.
+  Result<uint64_t> BeginTail();
   // Prepares for a scan of the whole file by Note: both indexes empty, size 0. Returns the file's
   // size.
   Result<uint64_t> BeginRebuild();
@@ -132,7 +132,8 @@ class Segment {
   // the indexes.
   Status SyncIndexes();
   bool has_unwritten_index_entries() const {
-    return offset_index_.has_unwritten() || time_index_.has_unwritten();
+    return indexes_ != nullptr &&
+           (indexes_->offsets.has_unwritten() || indexes_->times.has_unwritten());
   }
   // It will not grow: what only the newest segment needs is let go.
   void SetSealed() { recent_.reset(); }
@@ -154,11 +155,18 @@ class Segment {
     std::optional<BatchPlace> Find(Offset offset) const;
   };
 
-  Segment(const SegmentHome& home, Offset base);
+  struct Indexes {
+    Indexes(const SegmentHome& home, Offset base) : offsets(home, base), times(home, base) {}
+    OffsetIndex offsets;
+    TimeIndex times;
+  };
+
+  Segment(const SegmentHome& home, Offset base) : home_(home), base_(base) {}
+  void MakeIndexes();
   // Of the .log file, waiting for the disk or not as the log does.
   BatchScanner Scan(std::shared_ptr<File> file, uint64_t position, uint64_t end,
                     size_t chunk_bytes) const;
-  Result<bool> TakeOverIndexes(Offset synced_upto);
+  Result<bool> TakeOverIndexes();
   Status LoadExpected();
   Status CheckAgainst(const Expected& expected);
   void Reset();
@@ -168,9 +176,8 @@ class Segment {
   const Offset base_;
   mutable FileCache::Ref file_;
   std::shared_ptr<File> unsynced_file_;  // held while it has unsynced bytes
-  OffsetIndex offset_index_;
-  TimeIndex time_index_;
-  uint64_t size_ = 0;     // noted bytes
+  std::unique_ptr<Indexes> indexes_;     // null until it is loaded: most segments never are
+  uint64_t size_ = 0;                    // noted bytes
   uint64_t written_ = 0;  // bytes in the file; ahead of size_ only between Write and Note
   Offset end_ = base_;
   TimeIndex::Entry max_timestamp_{TimeIndex::kNoTimestamp, base_};

@@ -1,5 +1,6 @@
-// Segments of a log that was closed cleanly: read at first use, against what the directory said of
-// them; and indexes built again for a segment that is known to be whole.
+// Segments of a log that was closed cleanly, and sealed ones of a killed process: read at first
+// use, against what the directory said of them; and indexes built again for a segment that is known
+// to be whole.
 
 #include <algorithm>
 
@@ -56,13 +57,13 @@ Status Segment::Rebuild(Offset end_max, int32_t index_interval_bytes) {
   const auto heed = [&](Offset last) {
     if (last < end_max) indexed_end = std::max(indexed_end, last + 1);
   };
-  if (offset_index_.last().position > 0) heed(offset_index_.last().offset);
-  if (time_index_.last().timestamp_ms > 0) heed(time_index_.last().offset);
+  if (indexes_->offsets.last().position > 0) heed(indexes_->offsets.last().offset);
+  if (indexes_->times.last().timestamp_ms > 0) heed(indexes_->times.last().offset);
   SLUICE_ASSIGN_OR_RETURN(const ScanOutcome found, CheckBatches(*this));
   if (found.damaged) {
     return Status::Corruption(path() + ": " + found.reason + " at position " +
                               std::to_string(found.end_position) + ", offset " + Text(found.end) +
-                              ", where everything had been synced" + kRemedy);
+                              ", where everything had been written" + kRemedy);
   }
   if (found.end < indexed_end) {
     return Status::Corruption(path() + " ends at offset " + Text(found.end) + ", position " +
@@ -83,31 +84,31 @@ Status Segment::Rebuild(Offset end_max, int32_t index_interval_bytes) {
   return SyncIndexes();
 }
 
-Result<uint64_t> Segment::BeginTail(Offset synced_upto) {
-  SLUICE_ASSIGN_OR_RETURN(const bool taken, TakeOverIndexes(synced_upto));
+Result<uint64_t> Segment::BeginTail() {
+  SLUICE_ASSIGN_OR_RETURN(const bool taken, TakeOverIndexes());
   if (taken) return written_;
   return BeginRebuild();
 }
 
-Result<bool> Segment::TakeOverIndexes(Offset synced_upto) {
+Result<bool> Segment::TakeOverIndexes() {
   SLUICE_ASSIGN_OR_RETURN(const auto file, OpenFile());
   SLUICE_ASSIGN_OR_RETURN(const uint64_t file_size, file->Size());
   Reset();
   written_ = file_size;
-  SLUICE_ASSIGN_OR_RETURN(const bool offsets_fit, offset_index_.Load(file_size));
-  SLUICE_ASSIGN_OR_RETURN(const bool times_fit, time_index_.Load());
-  if (!offsets_fit || !times_fit || time_index_.count() == 0) return false;
+  MakeIndexes();
+  SLUICE_ASSIGN_OR_RETURN(const bool offsets_fit, indexes_->offsets.Load(file_size));
+  SLUICE_ASSIGN_OR_RETURN(const bool times_fit, indexes_->times.Load());
+  if (!offsets_fit || !times_fit || indexes_->times.count() == 0) return false;
   // They were never synced, so all of it is looked at.
-  SLUICE_ASSIGN_OR_RETURN(const bool offsets_ascend, offset_index_.Ascends());
-  SLUICE_ASSIGN_OR_RETURN(const bool times_ascend, time_index_.Ascends());
+  SLUICE_ASSIGN_OR_RETURN(const bool offsets_ascend, indexes_->offsets.Ascends());
+  SLUICE_ASSIGN_OR_RETURN(const bool times_ascend, indexes_->times.Ascends());
   if (!offsets_ascend || !times_ascend) return false;
   // The two are written out at different times. Up to the last entry of the offset index that the
   // time index has passed, both are complete: an entry there came from a batch no newer than that.
-  const Offset known_upto = std::min(time_index_.last().offset + 1, synced_upto);
-  SLUICE_RETURN_IF_ERROR(offset_index_.TruncateTo(known_upto));
-  if (offset_index_.count() == 0) return false;
-  const OffsetIndex::Entry last = offset_index_.last();
-  SLUICE_RETURN_IF_ERROR(time_index_.TruncateTo(last.offset + 1));
+  SLUICE_RETURN_IF_ERROR(indexes_->offsets.TruncateTo(indexes_->times.last().offset + 1));
+  if (indexes_->offsets.count() == 0) return false;
+  const OffsetIndex::Entry last = indexes_->offsets.last();
+  SLUICE_RETURN_IF_ERROR(indexes_->times.TruncateTo(last.offset + 1));
 
   BatchScanner first(file, 0, file_size, BatchHeader::kBytes);
   SLUICE_ASSIGN_OR_RETURN(const bool any, first.Next());
@@ -118,7 +119,7 @@ Result<bool> Segment::TakeOverIndexes(Offset synced_upto) {
     return false;
   }
   first_timestamp_ms_ = first.header().max_timestamp_ms;
-  max_timestamp_ = time_index_.last();
+  max_timestamp_ = indexes_->times.last();
   end_ = last.offset + 1;
   size_ = at_entry.next_position();
   bytes_since_index_ = at_entry.header().size_bytes;
@@ -127,8 +128,8 @@ Result<bool> Segment::TakeOverIndexes(Offset synced_upto) {
 
 Status Segment::SyncIndexes() {
   SLUICE_RETURN_IF_ERROR(Seal());
-  SLUICE_ASSIGN_OR_RETURN(const auto offsets, offset_index_.file().Complete());
-  SLUICE_ASSIGN_OR_RETURN(const auto times, time_index_.file().Complete());
+  SLUICE_ASSIGN_OR_RETURN(const auto offsets, indexes_->offsets.file().Complete());
+  SLUICE_ASSIGN_OR_RETURN(const auto times, indexes_->times.file().Complete());
   SLUICE_RETURN_IF_ERROR(offsets->Sync());
   SLUICE_RETURN_IF_ERROR(times->Sync());
   return home_.fs().SyncDirectory(home_.directory);

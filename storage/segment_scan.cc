@@ -39,9 +39,10 @@ Result<std::optional<uint64_t>> FindValidBatch(const File& file, uint64_t damage
 
 namespace {
 
-struct Range {
-  Offset from;
-  Offset upto;
+// Which batches need not be read whole: those below either limit.
+struct Sound {
+  Offset offset;
+  uint64_t position = 0;
 };
 
 std::string Misplaced(const BatchHeader& batch, Offset due) {
@@ -49,19 +50,19 @@ std::string Misplaced(const BatchHeader& batch, Offset due) {
          std::to_string(due.value()) + " is due";
 }
 
-// Walks on from `outcome.end` and its position over batches that were synced, as long as they begin
-// below `range.upto`.
-Status WalkHeaders(const std::shared_ptr<File>& file, const Range& range, ScanOutcome& outcome,
+// Walks on from `outcome.end` and its position over batches that are `sound`.
+Status WalkHeaders(const Segment& segment, const Sound& sound, ScanOutcome& outcome,
                    const std::function<Status(const BatchHeader&)>& note) {
+  SLUICE_ASSIGN_OR_RETURN(const auto file, segment.OpenFile());
   const uint64_t end = std::min(outcome.file_size_bytes, Segment::kBytesMax);
   BatchScanner scanner(file, outcome.end_position, end, BatchScanner::kHeadersOnly);
-  while (outcome.end < range.upto) {
+  while (outcome.end < sound.offset || outcome.end_position < sound.position) {
     SLUICE_ASSIGN_OR_RETURN(const bool more, scanner.Next());
     if (!more) break;
     const BatchHeader& batch = scanner.header();
-    // Whole as it is, it may end above what was synced.
-    if (batch.last_offset >= range.upto) break;
-    if (batch.base_offset < outcome.end || batch.last_offset - range.from > INT32_MAX) {
+    // One that begins below a limit may end above it.
+    if (batch.last_offset >= sound.offset && scanner.next_position() > sound.position) break;
+    if (batch.base_offset < outcome.end || batch.last_offset - segment.base_offset() > INT32_MAX) {
       outcome.reason = Misplaced(batch, outcome.end);
       break;
     }
@@ -115,17 +116,20 @@ Result<ScanOutcome> CheckBatches(const Segment& segment) {
 Result<ScanOutcome> ScanAndIndex(Segment& segment, const ScanStart& start,
                                  int32_t index_interval_bytes) {
   ScanOutcome outcome;
-  const bool believe = start.believe_indexes && start.synced_upto > segment.base_offset();
   SLUICE_ASSIGN_OR_RETURN(outcome.file_size_bytes,
-                          believe ? segment.BeginTail(start.synced_upto) : segment.BeginRebuild());
+                          start.host_stayed_up ? segment.BeginTail() : segment.BeginRebuild());
   SLUICE_ASSIGN_OR_RETURN(const auto file, segment.OpenFile());
   const auto note = [&](const BatchHeader& batch) {
     return segment.Note(batch, index_interval_bytes);
   };
   outcome.end = segment.end_offset();
   outcome.end_position = segment.size_bytes();
-  SLUICE_RETURN_IF_ERROR(
-      WalkHeaders(file, {segment.base_offset(), start.synced_upto}, outcome, note));
+  Sound sound{start.synced_upto};
+  // Not the last batch, whatever is behind it.
+  const uint64_t unsure_bytes = start.checked_tail_bytes + 1;
+  if (start.host_stayed_up && outcome.file_size_bytes > unsure_bytes)
+    sound.position = outcome.file_size_bytes - unsure_bytes;
+  SLUICE_RETURN_IF_ERROR(WalkHeaders(segment, sound, outcome, note));
   if (outcome.reason.empty())
     SLUICE_RETURN_IF_ERROR(WalkBatches(file, segment.base_offset(), outcome, note));
   outcome.damaged = !outcome.reason.empty();
@@ -150,6 +154,11 @@ Status ForEachBatch(const std::vector<std::unique_ptr<Segment>>& segments, Offse
       const BatchHeader batch = scanner.header();
       if (batch.last_offset < from) continue;
       SLUICE_RETURN_IF_ERROR(visit(batch, scanner));
+    }
+    if (scanner.damaged()) {
+      return Status::Corruption(segment->path() + ": no batch begins at position " +
+                                std::to_string(scanner.next_position()) +
+                                ", where one is due. Nothing was changed");
     }
   }
   return Status::Ok();

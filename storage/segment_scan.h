@@ -29,11 +29,14 @@ Result<ScanOutcome> CheckBatches(const Segment& segment);
 
 struct ScanStart {
   Offset synced_upto;
-  bool believe_indexes = false;
+  // Whatever was written is there: indexes are taken over as far as they go, and only the last
+  // `checked_tail_bytes`, the last batch at least, are read whole.
+  bool host_stayed_up = false;
+  uint64_t checked_tail_bytes = 0;
 };
 
-// Builds both indexes again and checks every batch that ends above `synced_upto`; of those below
-// only the headers are looked at, with `believe_indexes` from where they end. On damage the segment
+// Builds both indexes again and checks every batch that ends above `synced_upto`; of those below,
+// and of what a host that stayed up has kept, only the headers are looked at. On damage the segment
 // ends before it (size_bytes() is its position); the file is left as it is.
 Result<ScanOutcome> ScanAndIndex(Segment& segment, const ScanStart& start,
                                  int32_t index_interval_bytes);

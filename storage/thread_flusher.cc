@@ -103,7 +103,7 @@ class ThreadFlusher final : public Flusher {
     size_t files = 0;
     for (Item& item : group) {
       targets.push_back(item.capture());
-      files += targets.back().files.size();
+      files += targets.back().file_count();
     }
     const bool whole = files > syncfs_threshold_;
     const Status outcome = whole ? fs_.SyncFileSystem(directory_) : Status::Ok();

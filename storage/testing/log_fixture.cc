@@ -63,6 +63,8 @@ void LogFixture::Kill(Offset recovery_point) {
   fs_.KillProcess();
   LogOptions options = Options();
   options.recovery_point = recovery_point;
+  options.host_stayed_up = true;
+  options.checked_tail_bytes = 0;
   Open(std::move(options));
 }
 
