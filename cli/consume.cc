@@ -56,12 +56,12 @@ class ConsumeRun {
     std::cout << std::flush;
     if (consumer_) consumer_->close();
     if (status.ok()) return ExitCode::kOk;
-    return ReportKafkaError(context_, "cannot consume " + options_.topic, status);
+    return ReportKafkaError(context_, "cannot consume " + options_.topic, log_.Explained(status));
   }
 
  private:
   Status Connect() {
-    SLUICE_ASSIGN_OR_RETURN(auto conf, KafkaConf(context_, options_.extra));
+    SLUICE_ASSIGN_OR_RETURN(auto conf, KafkaConf(context_, options_.extra, log_));
     std::string error;
     // librdkafka wants one; nothing is committed and no group is joined.
     conf->set("group.id", "sluice-cli-unused", error);
@@ -177,6 +177,7 @@ class ConsumeRun {
 
   const Context& context_;
   const ConsumeOptions& options_;
+  ClientLog log_;
   std::unique_ptr<RdKafka::KafkaConsumer> consumer_;
   std::vector<std::unique_ptr<RdKafka::TopicPartition>> partitions_;
 };

@@ -4,8 +4,22 @@
 #include <iostream>
 
 namespace sluice::cli {
+namespace {
+
+bool errors_as_json = false;
+
+}  // namespace
+
+void PrintErrorsAsJson() { errors_as_json = true; }
 
 void PrintError(const std::string& what, const std::string& why, const std::string& next) {
+  if (errors_as_json) {
+    const nlohmann::ordered_json error = {{"what", what}, {"why", why}, {"do", next}};
+    std::cerr << nlohmann::ordered_json{{"error", error}}.dump(
+                     -1, ' ', false, nlohmann::json::error_handler_t::replace)
+              << std::endl;
+    return;
+  }
   std::cerr << "sluice: " << what << "\n  why: " << why << "\n  do:  " << next << std::endl;
 }
 

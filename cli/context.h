@@ -42,6 +42,8 @@ struct Context {
   bool json() const { return output == "json"; }
 };
 
+// Errors from here on are one JSON object a line, {"error":{"what","why","do"}}, still on stderr.
+void PrintErrorsAsJson();
 // Three lines on stderr.
 void PrintError(const std::string& what, const std::string& why, const std::string& next);
 // The same for a status that may bring its own three lines (what, why, what to do); `what` and

@@ -5,7 +5,8 @@
 namespace sluice::cli {
 
 Result<std::unique_ptr<RdKafka::Conf>> KafkaConf(const Context& context,
-                                                 const std::vector<std::string>& extra) {
+                                                 const std::vector<std::string>& extra,
+                                                 ClientLog& log) {
   std::unique_ptr<RdKafka::Conf> conf(RdKafka::Conf::create(RdKafka::Conf::CONF_GLOBAL));
   std::vector<std::pair<std::string, std::string>> pairs = {
       {"bootstrap.servers", context.bootstrap}, {"client.id", "sluice-cli"}, {"log_level", "3"}};
@@ -20,7 +21,25 @@ Result<std::unique_ptr<RdKafka::Conf>> KafkaConf(const Context& context,
     if (conf->set(key, value, error) != RdKafka::Conf::CONF_OK)
       return Status::InvalidArgument(error);
   }
+  std::string error;
+  if (conf->set("event_cb", &log, error) != RdKafka::Conf::CONF_OK) return Status::Internal(error);
   return conf;
+}
+
+void ClientLog::event_cb(RdKafka::Event& event) {
+  if (event.type() != RdKafka::Event::EVENT_LOG) return;
+  const std::string text = event.str();
+  constexpr std::string_view kThreadNameEnd = "]: ";
+  const size_t name_end = text.find(kThreadNameEnd);
+  std::lock_guard lock(mutex_);
+  last_error_ =
+      name_end == std::string::npos ? text : text.substr(name_end + kThreadNameEnd.size());
+}
+
+Status ClientLog::Explained(const Status& status) const {
+  std::lock_guard lock(mutex_);
+  if (ExitCodeOf(status) != ExitCode::kUnreachable || last_error_.empty()) return status;
+  return Status(status.code(), status.message() + " (" + last_error_ + ")");
 }
 
 Status KafkaStatus(RdKafka::ErrorCode code, const std::string& detail) {
@@ -35,19 +54,25 @@ Status KafkaStatus(RdKafka::ErrorCode code, const std::string& detail) {
     case RdKafka::ERR__TIMED_OUT:
     case RdKafka::ERR__MSG_TIMED_OUT: return Status::Unavailable(text);
     case RdKafka::ERR_MSG_SIZE_TOO_LARGE:
+    case RdKafka::ERR_TOPIC_EXCEPTION:
     case RdKafka::ERR__INVALID_ARG: return Status::InvalidArgument(text);
     default: return Status::Internal(text);
   }
 }
 
 ExitCode ReportKafkaError(const Context& context, const std::string& what, const Status& status) {
-  const bool unreachable = ExitCodeOf(status) == ExitCode::kUnreachable;
-  PrintError(what, status.message(),
-             unreachable
-                 ? "check that a node listens on " + context.bootstrap +
-                       " (sluice dev status), or name one with --bootstrap"
-                 : "sluice topic list shows the topics; sluice cluster health shows the cluster");
-  return ExitCodeOf(status);
+  const ExitCode code = ExitCodeOf(status);
+  std::string next = "sluice cluster health shows what is wrong with the cluster";
+  if (code == ExitCode::kUnreachable) {
+    next = "check that a node listens on " + context.bootstrap +
+           " (sluice dev status), or name one with --bootstrap";
+  } else if (code == ExitCode::kUsage) {
+    next = "correct what is named above; --help shows what is expected";
+  } else if (code == ExitCode::kNotFound) {
+    next = "sluice topic list shows the topics, sluice topic describe their partitions";
+  }
+  PrintError(what, status.message(), next);
+  return code;
 }
 
 std::string PrintableText(std::string_view bytes) {

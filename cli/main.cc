@@ -94,5 +94,6 @@ int main(int argc, char** argv) {
     if (error.get_exit_code() != 0) SuggestVerb(app, argc, argv);
     return ReportUsage(app, error);
   }
+  if (context.json()) sluice::cli::PrintErrorsAsJson();
   return static_cast<int>(sluice::cli::FinishOutput(context.action()));
 }

@@ -60,7 +60,7 @@ class ProduceRun {
 
  private:
   Status Connect() {
-    SLUICE_ASSIGN_OR_RETURN(auto conf, KafkaConf(context_, options_.extra));
+    SLUICE_ASSIGN_OR_RETURN(auto conf, KafkaConf(context_, options_.extra, log_));
     std::string error;
     conf->set("dr_cb", &counter_, error);
     conf->set("enable.idempotence", "true", error);
@@ -110,7 +110,7 @@ class ProduceRun {
       PrintJson({{"topic", options_.topic}, {"delivered", counter_.delivered}, {"failed", lost}});
     } else if (options_.value != "-" && counter_.delivered == 1) {
       std::cout << counter_.place << std::endl;
-    } else {
+    } else if (counter_.delivered > 0 || lost == 0) {
       std::cerr << counter_.delivered << " records delivered to " << options_.topic << std::endl;
     }
     if (lost == 0) return ExitCode::kOk;
@@ -120,12 +120,13 @@ class ProduceRun {
             : counter_.first_error;
     const ExitCode code = ReportKafkaError(
         context_, std::to_string(lost) + " records were not delivered to " + options_.topic,
-        status);
+        log_.Explained(status));
     return counter_.delivered > 0 ? ExitCode::kPartlyDone : code;
   }
 
   const Context& context_;
   const ProduceOptions& options_;
+  ClientLog log_;
   DeliveryCounter counter_;
   std::unique_ptr<RdKafka::Producer> producer_;
   int64_t sent_ = 0;

@@ -56,6 +56,20 @@ class CliTest(unittest.TestCase):
         self.assert_refused(self.topic('alter', 'once', '--partitions', '2', '--config', 'nonsense=1'), 7, 'nonsense')
         self.assert_refused(run(SLUICE, 'topic', 'list', '--server', '127.0.0.1:1', '--timeout-ms', '500', check=False), 6)
 
+    def test_records_that_cannot_be_moved(self):
+        """One exit code and three lines, nothing of the library's own log between them."""
+        self.assert_refused(run(SLUICE, 'produce', 'bad!', 'x', '--bootstrap', self.kafka, check=False), 2, 'bad!', '--help')
+        self.assert_refused(run(SLUICE, 'consume', 'nothing', '-e', '--bootstrap', self.kafka, check=False), 3, 'sluice topic list')
+        for verb in (('produce', 'once', 'x'), ('consume', 'once', '-e')):
+            done = run(SLUICE, *verb, '--bootstrap', '127.0.0.1:1', '--timeout-ms', '500', check=False)
+            self.assert_refused(done, 6, 'Connection refused', '--bootstrap')
+
+    def test_errors_as_json(self):
+        for verb, code in ((('topic', 'describe', 'nothing', '--server', self.grpc), 3), (('consume', 'nothing', '--bootstrap', self.kafka), 3)):
+            done = run(SLUICE, *verb, '-o', 'json', check=False)
+            self.assertEqual((done.returncode, done.stdout), (code, ''))
+            self.assertEqual(list(json.loads(done.stderr)['error']), ['what', 'why', 'do'])
+
     def test_json_on_what_changes_things(self):
         self.assertEqual(json.loads(self.topic('create', 'dry', '--dry-run', '-o', 'json').stdout), {'name': 'dry', 'dry_run': True})
         with Cluster(1) as other:
