@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/memory_limit.h"
 #include "base/thread_priority.h"
 #include "base/version.h"
 #include "broker/api/dispatch.h"
@@ -89,7 +90,8 @@ Status Broker::StartParts() {
           .session_evictions = [this] { return fetch_sessions_->evictions(); },
           .metadata_resyncs = [this] { return static_cast<uint64_t>(metadata_client_->resyncs()); },
           .directories = logs_->directories(),
-          .compaction = [this] { return replicas_->CompactionStats(); }});
+          .compaction = [this] { return replicas_->CompactionStats(); },
+          .kv = [this] { return kv_->stats(); }});
   return Status::Ok();
 }
 
@@ -128,9 +130,18 @@ Status Broker::OpenStorage() {
   state_.directory_id = identity.directory_id;
   state_.rack = config_.rack;
   state_.session_timeout_ms = config_.broker_session_timeout_ms;
+  return OpenKv();
+}
+
+Status Broker::OpenKv() {
+  FileSystem& fs = *options_.file_system;
   SLUICE_RETURN_IF_ERROR(fs.CreateDirectories(config_.metadata_directory));
+  const int64_t given = config_.values.GetInt("memory.limit.bytes");
+  const uint64_t limit = given < 0 ? MemoryLimitBytes(fs) : static_cast<uint64_t>(given);
   SLUICE_ASSIGN_OR_RETURN(
-      kv_, storage::OpenRocksKv({.directory = config_.metadata_directory + kKvDirectory}));
+      kv_, storage::OpenRocksKv({.directory = config_.metadata_directory + kKvDirectory,
+                                 .families = {},
+                                 .cache_bytes = storage::KvCacheBytes(limit)}));
   return Status::Ok();
 }
 

@@ -93,6 +93,7 @@ class Broker {
 
   // Start's steps, in order.
   Status OpenStorage();
+  Status OpenKv();
   void ConnectControllers();
   CompactionOptions MakeCompaction();
   void MakeReplicas();

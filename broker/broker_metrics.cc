@@ -25,6 +25,7 @@ BrokerMetrics::BrokerMetrics(MetricsRegistry& registry, const BrokerMetricsSourc
   AddOwn(sources);
   AddDirectories(sources.directories);
   AddCompaction(sources.compaction);
+  AddKv(sources.kv);
 }
 
 void BrokerMetrics::AddCompaction(const std::function<storage::CompactorStats()>& stats) {
@@ -45,6 +46,44 @@ void BrokerMetrics::AddCompaction(const std::function<storage::CompactorStats()>
   group_.AddCallbackGauge("kafka_log_logcleanermanager_uncleanable_partitions_count",
                           "Compacted logs that cannot be cleaned; the server's log says why.",
                           [stats] { return static_cast<double>(stats().uncleanable_partitions); });
+}
+
+// Read from the store when the page is asked for; nothing gathers them meanwhile.
+void BrokerMetrics::AddKv(const std::function<storage::KvStats()>& stats) {
+  using Field = uint64_t storage::KvStats::*;
+  struct Row {
+    const char* name;
+    const char* help;
+    Field field;
+  };
+  constexpr Row kGauges[] = {
+      {"memtable_bytes", "Memory of what was written and not flushed.",
+       &storage::KvStats::memtable_bytes},
+      {"block_cache_bytes", "Memory of cached blocks, indexes and filters.",
+       &storage::KvStats::cache_bytes},
+      {"sst_bytes", "Files on disk.", &storage::KvStats::sst_bytes},
+      {"pending_compaction_bytes", "Bytes that wait to be merged.",
+       &storage::KvStats::pending_compaction_bytes},
+      {"keys_estimated", "Entries, by estimate.", &storage::KvStats::keys_estimated},
+      {"running_jobs", "Flushes and compactions under way.", &storage::KvStats::running_jobs}};
+  constexpr Row kCounters[] = {
+      {"block_cache_hits_total", "Blocks found in the cache.", &storage::KvStats::cache_hits},
+      {"block_cache_misses_total", "Blocks read from files.", &storage::KvStats::cache_misses},
+      {"flushes_total", "Files that flushes wrote.", &storage::KvStats::flushes},
+      {"background_errors_total", "Flushes and compactions that failed; the server's log says why.",
+       &storage::KvStats::background_errors}};
+  const auto read = [&stats](Field field) {
+    return [stats, field] { return static_cast<double>(stats().*field); };
+  };
+  const std::string prefix = "sluice_kv_";
+  const std::string about = " Key-value store of groups and transactions.";
+  for (const Row& row : kGauges)
+    group_.AddCallbackGauge(prefix + row.name, row.help + about, read(row.field));
+  for (const Row& row : kCounters)
+    group_.AddCallbackCounter(prefix + row.name, row.help + about, read(row.field));
+  group_.AddCallbackGauge(prefix + "failed",
+                          "1: a flush or compaction failed, and nothing is flushed since." + about,
+                          [stats] { return stats().failed ? 1.0 : 0.0; });
 }
 
 void BrokerMetrics::AddDirectories(const std::vector<storage::DirectoryPtr>& directories) {

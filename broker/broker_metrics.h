@@ -12,6 +12,7 @@
 #include "broker/net/net_metrics.h"
 #include "storage/compaction/compactor.h"
 #include "storage/directory_state.h"
+#include "storage/kv.h"
 
 namespace sluice::broker {
 
@@ -23,6 +24,7 @@ struct BrokerMetricsSources {
   std::function<uint64_t()> metadata_resyncs;
   std::vector<storage::DirectoryPtr> directories;
   std::function<storage::CompactorStats()> compaction;
+  std::function<storage::KvStats()> kv;
 };
 
 class BrokerMetrics {
@@ -37,6 +39,7 @@ class BrokerMetrics {
   void AddOwn(const BrokerMetricsSources& sources);
   void AddDirectories(const std::vector<storage::DirectoryPtr>& directories);
   void AddCompaction(const std::function<storage::CompactorStats()>& stats);
+  void AddKv(const std::function<storage::KvStats()>& stats);
 
   MetricsGroup group_;
 };

@@ -24,6 +24,15 @@ TEST(BrokerMetricsTest, ShowsItsOwnCounters) {
                                                stats.runs = 7;
                                                stats.dirty_ratio_max = 0.25;
                                                return stats;
+                                             },
+                                         .kv =
+                                             [] {
+                                               storage::KvStats stats;
+                                               stats.memtable_bytes = 4096;
+                                               stats.cache_hits = 12;
+                                               stats.background_errors = 1;
+                                               stats.failed = true;
+                                               return stats;
                                              }});
   api.unsupported_requests = 2;
   ++evictions;
@@ -35,6 +44,11 @@ TEST(BrokerMetricsTest, ShowsItsOwnCounters) {
   EXPECT_NE(page.find("\nsluice_compaction_runs_total 7\n"), std::string::npos) << page;
   EXPECT_NE(page.find("\nkafka_log_logcleanermanager_max_dirty_percent 25\n"), std::string::npos)
       << page;
+  for (const char* line :
+       {"sluice_kv_memtable_bytes 4096", "sluice_kv_block_cache_hits_total 12",
+        "sluice_kv_background_errors_total 1", "sluice_kv_failed 1", "sluice_kv_sst_bytes 0"}) {
+    EXPECT_NE(page.find("\n" + std::string(line) + "\n"), std::string::npos) << line << page;
+  }
 }
 
 TEST(BrokerMetricsTest, ShowsHowTheLogDirectoriesStand) {
@@ -50,7 +64,8 @@ TEST(BrokerMetricsTest, ShowsHowTheLogDirectoriesStand) {
                                          .session_evictions = [] { return 0; },
                                          .metadata_resyncs = [] { return 0; },
                                          .directories = {one, two},
-                                         .compaction = [] { return storage::CompactorStats(); }});
+                                         .compaction = [] { return storage::CompactorStats(); },
+                                         .kv = [] { return storage::KvStats(); }});
   const std::string page = registry.PrometheusText();
   for (const char* line : {"kafka_log_logmanager_offlinelogdirectorycount 1",
                            "sluice_log_directory_free_bytes{directory=\"/one\"} 40",

@@ -230,6 +230,14 @@ constexpr ConfigKey kKeys[] = {
      .default_value = "1000",
      .min = 0,
      .doc = "Fetch sessions (KIP-227) kept."},
+    {.name = "memory.limit.bytes",
+     .type = ConfigType::kLong,
+     .unit = ConfigUnit::kBytes,
+     .default_value = "-1",
+     .min = -1,
+     .doc = "The memory that the node may count on; caches are sized by it (a 64th for the block "
+            "cache of the key-value store, 8 to 512 MiB). -1: the limit of its control group, or "
+            "what the machine has. Sluice's own key."},
     Renamed(kMaxMessageBytes, "message.max.bytes"),
     {.name = "metadata.log.dir",
      .has_default = false,

@@ -11,12 +11,16 @@
 //
 // When not to use: for anything that a log does not hold as well.
 //
+// The store also flushes by itself, when its write buffers are full; a flush that fails shows in
+// stats() and in the log, and DurablyApplied stays where it was.
+//
 // Implementations: RocksDB (kv_rocksdb.cc) and testing/sim_kv.h, which forgets what was not
 // flushed; one suite runs on both.
 //
 // Thread rule: thread-safe. A snapshot must go before its Kv.
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -80,6 +84,21 @@ class KvBatch {
   std::vector<Applied> applied_;
 };
 
+// How a store fares at the moment of the call; for the metrics page.
+struct KvStats {
+  uint64_t memtable_bytes = 0;  // written and not flushed, or not yet let go
+  uint64_t cache_bytes = 0;     // in the block cache
+  uint64_t cache_hits = 0;
+  uint64_t cache_misses = 0;
+  uint64_t sst_bytes = 0;  // the files on disk
+  uint64_t pending_compaction_bytes = 0;
+  uint64_t keys_estimated = 0;
+  uint64_t running_jobs = 0;  // flushes and compactions under way
+  uint64_t flushes = 0;       // files that flushes wrote: one for each family that had changed
+  uint64_t background_errors = 0;
+  bool failed = false;  // the last background error was not mended yet: nothing is flushed
+};
+
 // An unchanging view of all families.
 class KvSnapshot {
  public:
@@ -95,8 +114,7 @@ class Kv {
   virtual Status Write(const KvBatch& batch) = 0;
   virtual Result<std::optional<std::string>> Get(KvFamily family, std::string_view key) const = 0;
   virtual Result<std::optional<Offset>> Applied(std::string_view stream) const = 0;
-  // The applied offset that would be found after a crash now; never more than that. The cleaner
-  // keeps tombstones above it.
+  // The applied offset that would be found after a crash now; never more than that.
   virtual std::optional<Offset> DurablyApplied(std::string_view stream) const = 0;
 
   virtual std::unique_ptr<KvSnapshot> NewSnapshot() const = 0;
@@ -114,7 +132,18 @@ class Kv {
   virtual Status Flush() = 0;
   // A copy of the store, flushed, in a new directory that must not exist.
   virtual Status Checkpoint(const std::string& directory) = 0;
+
+  virtual KvStats stats() const = 0;
 };
+
+// A view of `stream` that is put back by a crash reads the log again from where it was durable:
+// deletions from there on must still be told by it. So this is what the cleaner is given
+// (CompactionPlan::tombstones_stay_from). nullopt when there is no view of the stream: who makes
+// one says so with its first SetApplied, before it reads.
+std::optional<Offset> TombstonesStayFrom(const Kv& kv, std::string_view stream);
+
+// Of a node that may use so much memory.
+size_t KvCacheBytes(uint64_t memory_limit_bytes);
 
 // The real store. kUnavailable when another process has it, kCorruption when its files are damaged.
 Result<std::unique_ptr<Kv>> OpenRocksKv(const KvOptions& options);

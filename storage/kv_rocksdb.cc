@@ -5,14 +5,15 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/slice.h>
+#include <rocksdb/statistics.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/checkpoint.h>
 #include <rocksdb/write_batch.h>
 
-#include <map>
-#include <mutex>
+#include <atomic>
 
 #include "base/bytes.h"
 #include "storage/kv.h"
@@ -38,8 +39,60 @@ Status ToStatus(const rocksdb::Status& status) {
   return Status::IoError(std::move(message));
 }
 
-rocksdb::DBOptions DatabaseOptions(const KvOptions& options) {
+// What the store does by itself, and nobody would be told of. Called on its threads.
+class Watch final : public rocksdb::EventListener {
+ public:
+  explicit Watch(std::string directory) : directory_(std::move(directory)) {}
+
+  void OnFlushCompleted(rocksdb::DB*, const rocksdb::FlushJobInfo&) override { ++flushes_; }
+  void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* error) override {
+    ++errors_;
+    failed_ = true;
+    LOG(ERROR)
+        << "key-value store " << directory_
+        << ": a flush or compaction failed: " << error->ToString()
+        << ". What was written since the last flush is only in memory; it is read again from "
+           "the partitions' logs after a restart";
+  }
+  void OnErrorRecoveryEnd(const rocksdb::BackgroundErrorRecoveryInfo& info) override {
+    if (!info.new_bg_error.ok()) return;
+    failed_ = false;
+    LOG(WARNING) << "key-value store " << directory_ << ": it flushes again";
+  }
+
+  void AddTo(KvStats& stats) const {
+    stats.flushes = flushes_;
+    stats.background_errors = errors_;
+    stats.failed = failed_;
+  }
+
+ private:
+  const std::string directory_;
+  std::atomic<uint64_t> flushes_ = 0;
+  std::atomic<uint64_t> errors_ = 0;
+  std::atomic<bool> failed_ = false;
+};
+
+// What the store's parts share, and its owner asks.
+struct Shared {
+  std::shared_ptr<rocksdb::Cache> cache;
+  std::shared_ptr<rocksdb::Statistics> statistics;
+  std::shared_ptr<Watch> watch;
+};
+
+Shared MakeShared(const KvOptions& options) {
+  Shared shared;
+  shared.cache = rocksdb::NewLRUCache(options.cache_bytes, 2);
+  shared.statistics = rocksdb::CreateDBStatistics();
+  shared.statistics->set_stats_level(rocksdb::StatsLevel::kExceptHistogramOrTimers);
+  shared.watch = std::make_shared<Watch>(options.directory);
+  return shared;
+}
+
+rocksdb::DBOptions DatabaseOptions(const KvOptions& options, const Shared& shared) {
   rocksdb::DBOptions database;
+  database.statistics = shared.statistics;
+  database.listeners.push_back(shared.watch);
   database.create_if_missing = true;
   database.create_missing_column_families = true;
   database.atomic_flush = true;
@@ -86,19 +139,14 @@ class RocksSnapshot final : public KvSnapshot {
 class RocksKv final : public Kv {
  public:
   // `handles`: the default family, the applied offsets, then the owner's families.
-  RocksKv(std::unique_ptr<rocksdb::DB> database, std::vector<rocksdb::ColumnFamilyHandle*> handles)
-      : database_(std::move(database)), handles_(std::move(handles)) {}
+  RocksKv(std::unique_ptr<rocksdb::DB> database, std::vector<rocksdb::ColumnFamilyHandle*> handles,
+          Shared shared)
+      : database_(std::move(database)), handles_(std::move(handles)), shared_(std::move(shared)) {}
 
   ~RocksKv() override {
     for (rocksdb::ColumnFamilyHandle* handle : handles_)
       (void)database_->DestroyColumnFamilyHandle(handle);
     (void)database_->Close();
-  }
-
-  // Before anyone else uses it: what is on disk is durable.
-  Status LearnApplied() {
-    SLUICE_ASSIGN_OR_RETURN(durable_, AllApplied());
-    return Status::Ok();
   }
 
   Status Write(const KvBatch& batch) override {
@@ -131,19 +179,20 @@ class RocksKv final : public Kv {
   }
 
   Result<std::optional<std::string>> Get(KvFamily family, std::string_view key) const override {
-    return GetFrom(Handle(family), key);
+    return GetFrom(Handle(family), key, rocksdb::kReadAllTier);
   }
 
   Result<std::optional<Offset>> Applied(std::string_view stream) const override {
-    SLUICE_ASSIGN_OR_RETURN(const auto bytes, GetFrom(AppliedHandle(), stream));
-    if (!bytes) return std::optional<Offset>();
-    return ParseApplied(*bytes);
+    return AppliedIn(stream, rocksdb::kReadAllTier);
   }
 
+  // Asked of the files alone, and a flush's are read only once the manifest that names them is
+  // synced: so it knows of flushes that nobody asked for, and not of one that is under way.
   std::optional<Offset> DurablyApplied(std::string_view stream) const override {
-    std::lock_guard lock(mutex_);
-    const auto found = durable_.find(stream);
-    return found == durable_.end() ? std::nullopt : std::optional(found->second);
+    const auto applied = AppliedIn(stream, rocksdb::kPersistedTier);
+    if (applied.ok()) return *applied;
+    LOG(ERROR) << applied.status().ToString();
+    return std::nullopt;
   }
 
   std::unique_ptr<KvSnapshot> NewSnapshot() const override {
@@ -155,14 +204,7 @@ class RocksKv final : public Kv {
     return IterateOver(Handle(range.family), snapshot, range, visit);
   }
 
-  Status Flush() override {
-    // Read before the flush: all of it, and perhaps more, is durable after it.
-    SLUICE_ASSIGN_OR_RETURN(auto applied, AllApplied());
-    SLUICE_RETURN_IF_ERROR(ToStatus(database_->Flush(rocksdb::FlushOptions(), handles_)));
-    std::lock_guard lock(mutex_);
-    durable_ = std::move(applied);
-    return Status::Ok();
-  }
+  Status Flush() override { return ToStatus(database_->Flush(rocksdb::FlushOptions(), handles_)); }
 
   Status Checkpoint(const std::string& directory) override {
     rocksdb::Checkpoint* created = nullptr;
@@ -171,10 +213,24 @@ class RocksKv final : public Kv {
     return ToStatus(checkpoint->CreateCheckpoint(directory, 0));
   }
 
+  KvStats stats() const override {
+    KvStats stats;
+    stats.memtable_bytes = Sum(rocksdb::DB::Properties::kSizeAllMemTables);
+    stats.cache_bytes = shared_.cache->GetUsage();
+    stats.cache_hits = shared_.statistics->getTickerCount(rocksdb::BLOCK_CACHE_HIT);
+    stats.cache_misses = shared_.statistics->getTickerCount(rocksdb::BLOCK_CACHE_MISS);
+    stats.sst_bytes = Sum(rocksdb::DB::Properties::kTotalSstFilesSize);
+    stats.pending_compaction_bytes = Sum(rocksdb::DB::Properties::kEstimatePendingCompactionBytes);
+    stats.keys_estimated = Sum(rocksdb::DB::Properties::kEstimateNumKeys);
+    stats.running_jobs = Own(rocksdb::DB::Properties::kNumRunningFlushes) +
+                         Own(rocksdb::DB::Properties::kNumRunningCompactions);
+    shared_.watch->AddTo(stats);
+    return stats;
+  }
+
  private:
   static constexpr size_t kAppliedIndex = 1;
   static constexpr size_t kFirstFamilyIndex = 2;
-  using AppliedMap = std::map<std::string, Offset, std::less<>>;
 
   rocksdb::ColumnFamilyHandle* Handle(KvFamily family) const {
     CHECK_LT(family + kFirstFamilyIndex, handles_.size()) << "no such column family";
@@ -188,11 +244,28 @@ class RocksKv final : public Kv {
     return std::optional(Offset(LoadBigEndian<int64_t>(bytes.data())));
   }
 
+  Result<std::optional<Offset>> AppliedIn(std::string_view stream, rocksdb::ReadTier tier) const {
+    SLUICE_ASSIGN_OR_RETURN(const auto bytes, GetFrom(AppliedHandle(), stream, tier));
+    if (!bytes) return std::optional<Offset>();
+    return ParseApplied(*bytes);
+  }
+
+  // A property of all families together, and one of the whole store.
+  uint64_t Sum(const std::string& property) const {
+    uint64_t value = 0;
+    return database_->GetAggregatedIntProperty(property, &value) ? value : 0;
+  }
+  uint64_t Own(const std::string& property) const {
+    uint64_t value = 0;
+    return database_->GetIntProperty(property, &value) ? value : 0;
+  }
+
   Result<std::optional<std::string>> GetFrom(rocksdb::ColumnFamilyHandle* family,
-                                             std::string_view key) const {
+                                             std::string_view key, rocksdb::ReadTier tier) const {
+    rocksdb::ReadOptions read;
+    read.read_tier = tier;
     std::string value;
-    const rocksdb::Status status =
-        database_->Get(rocksdb::ReadOptions(), family, ToSlice(key), &value);
+    const rocksdb::Status status = database_->Get(read, family, ToSlice(key), &value);
     if (status.IsNotFound()) return std::optional<std::string>();
     SLUICE_RETURN_IF_ERROR(ToStatus(status));
     return std::optional(std::move(value));
@@ -211,44 +284,26 @@ class RocksKv final : public Kv {
     return ToStatus(entries->status());
   }
 
-  Result<AppliedMap> AllApplied() const {
-    AppliedMap all;
-    Status malformed;
-    SLUICE_RETURN_IF_ERROR(IterateOver(AppliedHandle(), nullptr, Range(),
-                                       [&](std::string_view stream, std::string_view bytes) {
-                                         const auto offset = ParseApplied(bytes);
-                                         if (!offset.ok())
-                                           malformed = offset.status();
-                                         else
-                                           all[std::string(stream)] = **offset;
-                                         return malformed.ok();
-                                       }));
-    if (!malformed.ok()) return malformed;
-    return all;
-  }
-
   const std::unique_ptr<rocksdb::DB> database_;
   const std::vector<rocksdb::ColumnFamilyHandle*> handles_;
-  mutable std::mutex mutex_;
-  AppliedMap durable_;  // guarded by mutex_
+  const Shared shared_;
 };
 
 }  // namespace
 
 Result<std::unique_ptr<Kv>> OpenRocksKv(const KvOptions& options) {
-  const std::shared_ptr<rocksdb::Cache> cache = rocksdb::NewLRUCache(options.cache_bytes, 2);
-  const rocksdb::ColumnFamilyOptions family = FamilyOptions(options, cache);
+  Shared shared = MakeShared(options);
+  const rocksdb::ColumnFamilyOptions family = FamilyOptions(options, shared.cache);
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
   families.emplace_back(rocksdb::kDefaultColumnFamilyName, family);
   families.emplace_back(kAppliedFamily, family);
   for (const std::string& name : options.families) families.emplace_back(name, family);
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* opened = nullptr;
-  SLUICE_RETURN_IF_ERROR(ToStatus(
-      rocksdb::DB::Open(DatabaseOptions(options), options.directory, families, &handles, &opened)));
-  auto kv = std::make_unique<RocksKv>(std::unique_ptr<rocksdb::DB>(opened), std::move(handles));
-  SLUICE_RETURN_IF_ERROR(kv->LearnApplied());
-  return std::unique_ptr<Kv>(std::move(kv));
+  SLUICE_RETURN_IF_ERROR(ToStatus(rocksdb::DB::Open(
+      DatabaseOptions(options, shared), options.directory, families, &handles, &opened)));
+  return std::unique_ptr<Kv>(std::make_unique<RocksKv>(std::unique_ptr<rocksdb::DB>(opened),
+                                                       std::move(handles), std::move(shared)));
 }
 
 }  // namespace sluice::storage

@@ -31,11 +31,14 @@ class KvTest : public ::testing::TestWithParam<Which> {
     std::filesystem::remove_all(directory_);
   }
 
-  Result<std::unique_ptr<Kv>> OpenAt(const std::string& name) {
+  KvOptions Options(const std::string& name) const {
     KvOptions options;
     options.directory = directory_ + "/" + name;
     options.families = {"offsets", "groups"};
-    return GetParam() == Which::kRocks ? OpenRocksKv(options) : disk_.Open(options);
+    return options;
+  }
+  Result<std::unique_ptr<Kv>> OpenAt(const std::string& name) {
+    return GetParam() == Which::kRocks ? OpenRocksKv(Options(name)) : disk_.Open(Options(name));
   }
   void Reopen() {
     kv_.reset();
@@ -64,9 +67,52 @@ class KvTest : public ::testing::TestWithParam<Which> {
     return all;
   }
 
+  // With buffers so small that it flushes by itself after a while.
+  void ReopenSmall() {
+    kv_.reset();
+    KvOptions options = Options("small");
+    options.write_buffer_bytes = 64 << 10;
+    auto kv = GetParam() == Which::kRocks
+                  ? OpenRocksKv(options)
+                  : disk_.Open(options, [this] { return ++writes_ % 50 == 0; });
+    CHECK(kv.ok()) << kv.status().ToString();
+    kv_ = std::move(*kv);
+  }
+  // The n-th entry of both families at once; the view then holds all up to it.
+  Status PutBoth(int64_t n) {
+    KvBatch batch;
+    for (const KvFamily family : {kOffsets, kGroups})
+      batch.Put(family, std::to_string(n), std::string(100, 'x'));
+    batch.SetApplied(kStream, Offset(n + 1));
+    return kv_->Write(batch);
+  }
+  // What a start would find if the process were killed now.
+  void Kill(const std::string& name) {
+    if (GetParam() == Which::kSim) return ReopenSmall();
+    // The manifest first: what it names stays, for so few files are never compacted.
+    const std::filesystem::path from = directory_ + "/" + name, to = from.string() + "-killed";
+    std::filesystem::create_directories(to);
+    for (const bool tables : {false, true}) {
+      for (const auto& entry : std::filesystem::directory_iterator(from)) {
+        if ((entry.path().extension() == ".sst") == tables)
+          std::filesystem::copy(entry.path(), to / entry.path().filename());
+      }
+    }
+    auto kv = OpenRocksKv(Options(name + "-killed"));
+    CHECK(kv.ok()) << kv.status().ToString();
+    kv_ = std::move(*kv);
+  }
+  // Moves the store's files away from under it, or makes its twin's disk fail.
+  void BreakDisk(const std::string& name) {
+    disk_.FailFlushes(Status::IoError("the disk is broken"));
+    if (GetParam() == Which::kRocks)
+      std::filesystem::rename(directory_ + "/" + name, directory_ + "/moved");
+  }
+
   const std::string directory_;
   testing::SimKvDisk disk_;
   std::unique_ptr<Kv> kv_;
+  int writes_ = 0;
 };
 
 TEST_P(KvTest, FamiliesAreApart) {
@@ -145,6 +191,90 @@ TEST_P(KvTest, ACheckpointIsAStoreOfItsOwn) {
   EXPECT_EQ((*copy)->Applied(kStream).value(), Offset(4));
 }
 
+TEST_P(KvTest, ACheckpointMakesDurable) {
+  Put(kGroups, "g", "1", 4);
+  ASSERT_TRUE(kv_->Checkpoint(directory_ + "/copy").ok());
+  EXPECT_EQ(kv_->DurablyApplied(kStream), Offset(4));
+}
+
+TEST_P(KvTest, AFlushOfItsOwnIsDurableForAllFamiliesAtOnePoint) {
+  constexpr int64_t kEnough = 100000;
+  ReopenSmall();
+  std::optional<Offset> durable;
+  int64_t written = 0;
+  for (; !durable && written < kEnough; ++written) {
+    ASSERT_TRUE(PutBoth(written).ok());
+    durable = kv_->DurablyApplied(kStream);
+  }
+  ASSERT_TRUE(durable) << "the buffers hold a hundredth of that";
+  EXPECT_LE(*durable, Offset(written));
+  EXPECT_GT(kv_->stats().flushes, 0u);
+  EXPECT_EQ(kv_->stats().background_errors, 0u);
+
+  Kill("small");
+  const Offset found = kv_->Applied(kStream).value().value();
+  EXPECT_GE(found, *durable);
+  EXPECT_EQ(kv_->DurablyApplied(kStream), found);
+  for (const KvFamily family : {kOffsets, kGroups}) {
+    int64_t entries = 0;
+    ASSERT_TRUE(kv_->Iterate(nullptr, {family},
+                             [&](std::string_view key, std::string_view) {
+                               EXPECT_LT(std::stoll(std::string(key)), found.value());
+                               ++entries;
+                               return true;
+                             })
+                    .ok());
+    EXPECT_EQ(entries, found.value());
+  }
+}
+
+TEST_P(KvTest, DurableIsWhatACrashLeavesEvenOfADeletion) {
+  Put(kOffsets, "a", "1", 5);
+  ASSERT_TRUE(kv_->Flush().ok());
+  KvBatch forget;
+  forget.ForgetApplied(kStream);
+  ASSERT_TRUE(kv_->Write(forget).ok());
+  EXPECT_EQ(kv_->Applied(kStream).value(), std::nullopt);
+  EXPECT_EQ(kv_->DurablyApplied(kStream), Offset(5));
+  ASSERT_TRUE(kv_->Flush().ok());
+  EXPECT_EQ(kv_->DurablyApplied(kStream), std::nullopt);
+}
+
+TEST_P(KvTest, AFailedFlushIsSeen) {
+  Put(kOffsets, "a", "1", 5);
+  ASSERT_TRUE(kv_->Flush().ok());
+  Put(kOffsets, "a", "2", 6);
+  EXPECT_FALSE(kv_->stats().failed);
+  BreakDisk("store");
+  EXPECT_EQ(kv_->Flush().code(), StatusCode::kIoError);
+  EXPECT_TRUE(kv_->stats().failed);
+  EXPECT_GT(kv_->stats().background_errors, 0u);
+  EXPECT_EQ(kv_->DurablyApplied(kStream), Offset(5));
+  EXPECT_EQ(kv_->Applied(kStream).value(), Offset(6));
+}
+
+TEST_P(KvTest, AFailedFlushOfItsOwnIsSeenAndRefusesWrites) {
+  ReopenSmall();
+  BreakDisk("small");
+  int64_t written = 0;
+  while (written < 100000 && PutBoth(written).ok()) ++written;
+  EXPECT_EQ(PutBoth(written).code(), StatusCode::kIoError);
+  EXPECT_TRUE(kv_->stats().failed);
+  EXPECT_GT(kv_->stats().background_errors, 0u);
+  EXPECT_EQ(kv_->DurablyApplied(kStream), std::nullopt);
+}
+
+TEST_P(KvTest, TombstonesStayFromWhereTheViewIsDurable) {
+  EXPECT_EQ(TombstonesStayFrom(*kv_, kStream), std::nullopt) << "there is no view";
+  Put(kOffsets, "a", "1", 0);
+  EXPECT_EQ(TombstonesStayFrom(*kv_, kStream), Offset(0));
+  Put(kOffsets, "a", "1", 7);
+  EXPECT_EQ(TombstonesStayFrom(*kv_, kStream), Offset(0)) << "a crash would take all of it";
+  ASSERT_TRUE(kv_->Flush().ok());
+  Put(kOffsets, "a", "1", 9);
+  EXPECT_EQ(TombstonesStayFrom(*kv_, kStream), Offset(7));
+}
+
 INSTANTIATE_TEST_SUITE_P(Both, KvTest, ::testing::Values(Which::kRocks, Which::kSim),
                          [](const auto& which) {
                            return which.param == Which::kRocks ? "Rocks" : "Sim";
@@ -164,6 +294,43 @@ TEST(SimKvTest, ACrashTakesWhatWasNotFlushed) {
   EXPECT_EQ(kv->Get(0, "a").value(), "1");
   EXPECT_EQ(kv->Get(0, "b").value(), std::nullopt);
   EXPECT_EQ(kv->Applied(kStream).value(), Offset(1));
+}
+
+TEST(KvCacheTest, TheCacheIsAShareOfTheMemory) {
+  EXPECT_EQ(KvCacheBytes(100 << 20), size_t{8} << 20);
+  EXPECT_EQ(KvCacheBytes(uint64_t{4} << 30), size_t{64} << 20);
+  EXPECT_EQ(KvCacheBytes(uint64_t{1} << 40), size_t{512} << 20);
+}
+
+TEST(RocksKvTest, MemoryIsBounded) {
+  const std::string directory =
+      ::testing::TempDir() + "kv_memory_test." + std::to_string(::getpid());
+  const KvOptions options{directory, {"offsets", "groups"}, 1 << 20, 1 << 20};
+  {
+    auto kv = OpenRocksKv(options).value();
+    uint64_t memtable_bytes_max = 0, cache_bytes_max = 0;
+    constexpr int kEntries = 60000;  // 12 MiB
+    for (int i = 0; i < kEntries; ++i) {
+      KvBatch batch;
+      batch.Put(i % 2, std::to_string(i), std::string(200, 'x'));
+      ASSERT_TRUE(kv->Write(batch).ok());
+      if (i % 100 == 0)
+        memtable_bytes_max = std::max(memtable_bytes_max, kv->stats().memtable_bytes);
+    }
+    ASSERT_TRUE(kv->Flush().ok());
+    for (int i = 0; i < kEntries; i += 10) {
+      ASSERT_TRUE(kv->Get(i % 2, std::to_string(i)).value());
+      if (i % 100 == 0) cache_bytes_max = std::max(cache_bytes_max, kv->stats().cache_bytes);
+    }
+    EXPECT_LE(memtable_bytes_max, 2 * options.write_buffer_bytes);
+    EXPECT_LE(cache_bytes_max, options.cache_bytes * 11 / 10);
+    const KvStats stats = kv->stats();
+    EXPECT_GT(stats.cache_hits, 0u);
+    EXPECT_GT(stats.cache_misses, 0u);
+    EXPECT_GT(stats.sst_bytes, 100000u);
+    EXPECT_GT(stats.keys_estimated, 0u);
+  }
+  std::filesystem::remove_all(directory);
 }
 
 TEST(RocksKvTest, OneProcessAStore) {

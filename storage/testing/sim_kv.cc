@@ -1,5 +1,7 @@
 #include "storage/testing/sim_kv.h"
 
+#include <map>
+
 namespace sluice::storage::testing {
 
 struct SimKvDisk::Content {
@@ -7,10 +9,15 @@ struct SimKvDisk::Content {
   std::map<std::string, Offset, std::less<>> applied;
 };
 
+struct SimKvDisk::Shared {
+  std::map<std::string, Content> directories;  // what is durable
+  Status flush_outcome;
+};
+
 namespace {
 
 using Content = SimKvDisk::Content;
-using Directories = std::map<std::string, Content>;
+using Shared = SimKvDisk::Shared;
 
 class SimSnapshot final : public KvSnapshot {
  public:
@@ -23,13 +30,14 @@ class SimSnapshot final : public KvSnapshot {
 
 class SimKv final : public Kv {
  public:
-  SimKv(KvOptions options, std::shared_ptr<Directories> disk, std::function<bool()> flush_by_itself)
+  SimKv(KvOptions options, std::shared_ptr<Shared> disk, std::function<bool()> flush_by_itself)
       : options_(std::move(options)),
         disk_(std::move(disk)),
         flush_by_itself_(std::move(flush_by_itself)),
-        content_((*disk_)[options_.directory]) {}
+        content_(disk_->directories[options_.directory]) {}
 
   Status Write(const KvBatch& batch) override {
+    if (stats_.failed && !disk_->flush_outcome.ok()) return disk_->flush_outcome;
     for (const KvBatch::Change& change : batch.changes()) {
       auto& family = content_.families[Name(change.family)];
       switch (change.kind) {
@@ -47,7 +55,9 @@ class SimKv final : public Kv {
       else
         content_.applied.erase(applied.stream);
     }
-    return flush_by_itself_ && flush_by_itself_() ? Flush() : Status::Ok();
+    // Nobody waits for such a flush, and nobody is told how it ended.
+    if (flush_by_itself_ && flush_by_itself_()) (void)Flush();
+    return Status::Ok();
   }
 
   Result<std::optional<std::string>> Get(KvFamily family, std::string_view key) const override {
@@ -62,7 +72,7 @@ class SimKv final : public Kv {
     return AppliedIn(content_, stream);
   }
   std::optional<Offset> DurablyApplied(std::string_view stream) const override {
-    return AppliedIn((*disk_)[options_.directory], stream);
+    return AppliedIn(disk_->directories[options_.directory], stream);
   }
 
   std::unique_ptr<KvSnapshot> NewSnapshot() const override {
@@ -83,16 +93,28 @@ class SimKv final : public Kv {
   }
 
   Status Flush() override {
-    (*disk_)[options_.directory] = content_;
+    stats_.failed = !disk_->flush_outcome.ok();
+    if (stats_.failed) {
+      ++stats_.background_errors;
+      return disk_->flush_outcome;
+    }
+    ++stats_.flushes;
+    disk_->directories[options_.directory] = content_;
     return Status::Ok();
   }
 
   Status Checkpoint(const std::string& directory) override {
-    if (disk_->contains(directory))
+    if (disk_->directories.contains(directory))
       return Status::InvalidArgument("key-value store: " + directory + " exists");
     SLUICE_RETURN_IF_ERROR(Flush());
-    (*disk_)[directory] = content_;
+    disk_->directories[directory] = content_;
     return Status::Ok();
+  }
+
+  KvStats stats() const override {
+    KvStats stats = stats_;
+    for (const auto& [name, entries] : content_.families) stats.keys_estimated += entries.size();
+    return stats;
   }
 
  private:
@@ -106,20 +128,22 @@ class SimKv final : public Kv {
   }
 
   const KvOptions options_;
-  const std::shared_ptr<Directories> disk_;
+  const std::shared_ptr<Shared> disk_;
   const std::function<bool()> flush_by_itself_;
   Content content_;
+  KvStats stats_;
 };
 
 }  // namespace
 
-SimKvDisk::SimKvDisk() : directories_(std::make_shared<Directories>()) {}
+SimKvDisk::SimKvDisk() : shared_(std::make_shared<Shared>()) {}
 SimKvDisk::~SimKvDisk() = default;
 
 Result<std::unique_ptr<Kv>> SimKvDisk::Open(const KvOptions& options,
                                             std::function<bool()> flush_by_itself) {
-  return std::unique_ptr<Kv>(
-      std::make_unique<SimKv>(options, directories_, std::move(flush_by_itself)));
+  return std::unique_ptr<Kv>(std::make_unique<SimKv>(options, shared_, std::move(flush_by_itself)));
 }
+
+void SimKvDisk::FailFlushes(const Status& outcome) { shared_->flush_outcome = outcome; }
 
 }  // namespace sluice::storage::testing
