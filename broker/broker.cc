@@ -178,6 +178,9 @@ CompactionOptions Broker::MakeCompaction() {
   options.dedupe_load_factor = values.GetDouble("log.cleaner.io.buffer.load.factor");
   options.io_bytes_per_second_max = values.GetDouble("log.cleaner.io.max.bytes.per.second");
   options.backoff_ms = values.GetInt("log.cleaner.backoff.ms");
+  options.tombstones_stay_from = [this](const storage::TopicPartition& partition) {
+    return storage::TombstonesStayFrom(*kv_, partition.ToString());
+  };
   return options;
 }
 

@@ -6,6 +6,7 @@
 
 #include "broker/testing/sim_cluster.h"
 #include "kafka/record_batch_builder.h"
+#include "storage/testing/sim_kv.h"
 
 namespace sluice::broker {
 namespace {
@@ -15,22 +16,25 @@ using testing::SimCluster;
 
 constexpr NodeId kOne{1}, kTwo{2}, kThree{3};
 constexpr PartitionIndex kZero{0};
+constexpr char kTombstone[] = "(deleted)";
 
 class CompactionTest : public ::testing::Test {
  protected:
-  void Build(uint64_t seed = 1) {
+  void Build(uint64_t seed = 1) { Build(testing::SimClusterOptions{.nodes = 3, .seed = seed}); }
+  void Build(testing::SimClusterOptions options) {
     FLAGS_minloglevel = google::GLOG_FATAL;  // power cuts are a subject here
-    cluster_ = std::make_unique<SimCluster>(testing::SimClusterOptions{.nodes = 3, .seed = seed});
+    cluster_ = std::make_unique<SimCluster>(std::move(options));
     key_ = {cluster_->CreateTopic("latest", {.min_isr = 2,
                                              .configs = {{"cleanup.policy", "compact"},
                                                          {"segment.bytes", "1500"},
+                                                         {"delete.retention.ms", "100"},
                                                          {"min.cleanable.dirty.ratio", "0.01"}}}),
             kZero};
     cluster_->RunFor(200);
   }
 
   // One record to whoever leads; remembered when it was acknowledged.
-  void Put(const std::string& key, const std::string& value) {
+  void Put(const std::string& key, const std::optional<std::string>& value) {
     const NodeId leader = cluster_->LeaderOf(key_);
     if (leader == kNoNode || !cluster_->alive(leader)) return;
     kafka::RecordBatchBuilder builder({});
@@ -52,7 +56,7 @@ class CompactionTest : public ::testing::Test {
           const int64_t offset = r[0].base_offset.value();
           if (const auto known = newest_.find(key);
               known == newest_.end() || known->second.first < offset)
-            newest_[key] = {offset, value};
+            newest_[key] = {offset, value.value_or(kTombstone)};
         });
     cluster_->RunUntil([&] { return *answered || !cluster_->alive(leader); }, 5000);
   }
@@ -88,7 +92,7 @@ class CompactionTest : public ::testing::Test {
         kafka::Record record;
         while (records.Next(record)) {
           found[std::string(*record.key)].push_back(
-              {record.offset.value(), std::string(*record.value)});
+              {record.offset.value(), std::string(record.value.value_or(kTombstone))});
         }
       }
     }
@@ -154,6 +158,47 @@ TEST_F(CompactionTest, AFollowerThatWasAwayReadsOverTheGapsAndCanLead) {
   cluster_->Start(kOne);
   ASSERT_TRUE(AllInSync());
   CheckAll();
+}
+
+TEST_F(CompactionTest, TombstonesStayWhereTheNodesViewIsNotDurable) {
+  storage::testing::SimKvDisk disk;
+  const auto open = [&disk](const char* directory) {
+    return disk.Open({.directory = directory, .families = {"entries"}}).value();
+  };
+  // The first node's view is durable up to its end, the second's in part, the third has none.
+  const auto one = open("/one"), two = open("/two"), three = open("/three");
+  const auto applied = [](storage::Kv& kv, int64_t offset) {
+    storage::KvBatch batch;
+    batch.SetApplied("latest-0", Offset(offset));
+    CHECK(kv.Write(batch).ok());
+  };
+  const std::function<std::optional<Offset>(NodeId, const storage::TopicPartition&)> stay_from =
+      [&](NodeId id, const storage::TopicPartition& name) {
+        return storage::TombstonesStayFrom(id == kOne   ? *one
+                                           : id == kTwo ? *two
+                                                        : *three,
+                                           name.ToString());
+      };
+  Build({.nodes = 3, .tombstones_stay_from = &stay_from});
+  Put("old", "value");
+  Put("old", std::nullopt);
+  applied(*one, 2);
+  applied(*two, 1);
+  CHECK(one->Flush().ok() && two->Flush().ok());
+  applied(*two, 2);
+  const auto has_tombstone = [this](NodeId id) { return !ByKey(id)["old"].empty(); };
+  for (int round = 0; round < 4; ++round) {
+    PutMany(60, 10);
+    cluster_->RunFor(3000);
+  }
+  EXPECT_FALSE(has_tombstone(kOne));
+  EXPECT_TRUE(has_tombstone(kTwo)) << "a crash would have it read again from offset 1 on";
+  EXPECT_FALSE(has_tombstone(kThree));
+  CHECK(two->Flush().ok());
+  PutMany(60, 10);
+  cluster_->RunFor(3000);
+  EXPECT_FALSE(has_tombstone(kTwo));
+  cluster_.reset();  // before the views
 }
 
 TEST_F(CompactionTest, NothingAcknowledgedIsLostWhateverEnds) {

@@ -117,6 +117,7 @@ void ReplicaManagerImpl::StartCompactor() {
                                                      Offset offset) {
     return logs->SetCleanedUpto(partition, offset);
   };
+  options.tombstones_stay_from = wanted.tombstones_stay_from;
   options.random = wanted.random.Fork();
   options.dedupe_buffer_bytes = wanted.dedupe_buffer_bytes;
   options.dedupe_load_factor = wanted.dedupe_load_factor;

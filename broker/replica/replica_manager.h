@@ -84,7 +84,7 @@ struct FetchRequestParams {
   int32_t size_bytes_min = 0;
   int32_t size_bytes_max = 0;
   bool read_committed = false;
-  std::vector<FetchEntry> entries;  // in the order to serve them, no partition twice
+  std::vector<FetchEntry> entries;   // in the order to serve them, no partition twice
   ParkedRequests* client = nullptr;  // told, before the call returns, when the request waits
 };
 struct FetchEntryResult {
@@ -106,8 +106,8 @@ struct FetchEntryResult {
 struct ListOffsetsEntry {
   PartitionKey key;
   LeaderEpoch current_leader_epoch = kNoEpoch;
-  int64_t timestamp_ms = -1;  // >= 0, or Kafka's specials: -1 latest, -2 earliest, -3 max
-                              // timestamp, -4 local earliest, -5 last tiered
+  int64_t timestamp_ms = -1;    // >= 0, or Kafka's specials: -1 latest, -2 earliest, -3 max
+                                // timestamp, -4 local earliest, -5 last tiered
   bool read_committed = false;  // nothing above the last stable offset
 };
 struct ListOffsetsResult {
@@ -163,6 +163,8 @@ struct CompactionOptions {
   double dedupe_load_factor = 0.9;
   double io_bytes_per_second_max = 1.7976931348623157e308;
   int64_t backoff_ms = 15000;
+  // As storage::CompactorOptions has it: where the view of a partition is durable.
+  std::function<std::optional<Offset>(const storage::TopicPartition&)> tombstones_stay_from;
 };
 
 struct ReplicaManagerOptions {

@@ -264,6 +264,11 @@ SimCluster::Process::Process(SimCluster& owner, NodeId id)
   options.compaction.loops = {&loop};
   options.compaction.file_system = node.disk.get();
   options.compaction.backoff_ms = kCompactionBackoffMs;
+  if (const auto* stay_from = cluster.options_.tombstones_stay_from) {
+    options.compaction.tombstones_stay_from = [id, stay_from](const storage::TopicPartition& name) {
+      return (*stay_from)(id, name);
+    };
+  }
   replicas = ReplicaManager::Create(options);
   server = std::make_unique<SimFetchServer>(*replicas);
 }

@@ -39,6 +39,9 @@ struct SimClusterOptions {
   int alter_loss_percent = 0;  // answers to AlterPartition that get lost
   int directories = 1;         // log directories of each node: "/data", "/data2" and so on
   storage::SpaceMarks marks;
+  // As CompactionOptions has it, for each node; not owned.
+  const std::function<std::optional<Offset>(NodeId, const storage::TopicPartition&)>*
+      tombstones_stay_from = nullptr;
 };
 
 struct SimTopicOptions {

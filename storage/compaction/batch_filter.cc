@@ -85,7 +85,8 @@ bool BatchFilter::Retains(const BatchHeader& batch, const RecordSpan& record, co
   }
   const auto last = rules_.map->Find(key);
   if (last && offset < *last) return false;
-  return record.has_value || !HasHorizon(batch) || rules_.now_ms < batch.base_timestamp_ms;
+  if (record.has_value || offset >= rules_.tombstones_stay_from) return true;
+  return !HasHorizon(batch) || rules_.now_ms < batch.base_timestamp_ms;
 }
 
 Result<FilterVerdict> BatchFilter::Filter(const BatchHeader& batch, std::string_view bytes,

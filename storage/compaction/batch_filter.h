@@ -28,6 +28,7 @@ struct FilterRules {
   Offset mapped_upto;  // records from here on are not in the map: they stay
   int64_t now_ms = 0;
   int64_t delete_retention_ms = 0;
+  Offset tombstones_stay_from{INT64_MAX};  // of the plan
 };
 
 // What is known of the batch as a whole.

@@ -181,7 +181,8 @@ void CompactionRun::BeginCleaning() {
                   .hasher = options_.hasher,
                   .mapped_upto = mapped_upto_,
                   .now_ms = plan_.now_ms,
-                  .delete_retention_ms = plan_.rules.delete_retention_ms});
+                  .delete_retention_ms = plan_.rules.delete_retention_ms,
+                  .tombstones_stay_from = plan_.tombstones_stay_from});
   phase_ = groups_.empty() ? Phase::kDone : Phase::kCleaning;
 }
 
@@ -267,8 +268,9 @@ BatchRetention CompactionRun::RetentionOf(const BatchHeader& batch, std::string_
   if (batch.is_control()) {
     const bool horizon_set = (batch.attributes & kafka::batch_layout::kDeleteHorizonBit) != 0;
     retention.marker_is_done = tracker_.OnControlBatch(batch, bytes);
-    retention.drop_records =
-        retention.marker_is_done && horizon_set && batch.base_timestamp_ms <= plan_.now_ms;
+    retention.drop_records = retention.marker_is_done && horizon_set &&
+                             batch.base_timestamp_ms <= plan_.now_ms &&
+                             batch.last_offset < plan_.tombstones_stay_from;
   } else {
     retention.drop_records = tracker_.OnDataBatch(batch);
   }

@@ -98,12 +98,17 @@ class Cleaner : public std::enable_shared_from_this<Cleaner> {
     auto active = std::make_unique<ActiveRun>();
     active->target = target;
     active->began_ms = options_.loops.front()->clock().SteadyMs();
+    // Before the plan: what is durable only grows.
+    const std::optional<Offset> stay_from = options_.tombstones_stay_from
+                                                ? options_.tombstones_stay_from(target->name())
+                                                : std::nullopt;
     auto plan = target->PlanCompaction(options_.cleaned_upto(target->name()));
     if (!plan.ok()) {
       Failed(*active, plan.status());
       End(*active);
       return nullptr;
     }
+    if (stay_from) plan->tombstones_stay_from = *stay_from;
     active->directory = plan->directory;
     active->run = std::make_unique<CompactionRun>(
         *std::move(plan), CompactionRun::Options{

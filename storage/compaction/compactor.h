@@ -49,6 +49,9 @@ struct CompactorOptions {
   // cleaner-offset-checkpoint.
   std::function<std::optional<Offset>(const TopicPartition&)> cleaned_upto;
   std::function<Status(const TopicPartition&, Offset)> set_cleaned_upto;
+  // CompactionPlan::tombstones_stay_from; nullopt: no view is made of the log. Asked for each run,
+  // with no lock held. Empty: of none.
+  std::function<std::optional<Offset>(const TopicPartition&)> tombstones_stay_from;
   Random random{0};                          // for the secrets of the key hashes
   uint64_t dedupe_buffer_bytes = 134217728;  // log.cleaner.dedupe.buffer.size, of all workers
   double dedupe_load_factor = 0.9;           // log.cleaner.io.buffer.load.factor

@@ -159,6 +159,51 @@ TEST_F(LogCompactTest, TombstonesGoWhenTheirHorizonHasPassed) {
   EXPECT_EQ(Contents()[1].key, "filler");
 }
 
+TEST_F(LogCompactTest, TombstonesThatAViewMayReadAgainStay) {
+  config_.delete_retention_ms = 0;
+  Open();
+  Put({{"a", "1"}, {"b", "2"}});
+  Put({{"a", std::nullopt}});  // 2
+  Put({{"b", std::nullopt}});  // 3
+  const auto tombstones = [this](std::optional<Offset> stay_from) {
+    tombstones_stay_from_ = stay_from;
+    for (int i = 0; i < 30; ++i) Put({{"filler", std::to_string(i)}});
+    Flush();
+    clock_.AdvanceMs(1);
+    CHECK(Compact().ok());
+    std::vector<int64_t> offsets;
+    for (const Stored& record : Contents()) {
+      if (!record.value) offsets.push_back(record.offset);
+    }
+    return offsets;
+  };
+  const std::vector<int64_t> both{2, 3}, second{3}, none;
+  EXPECT_EQ(tombstones(Offset(0)), both) << "now they have their horizons";
+  EXPECT_EQ(tombstones(Offset(0)), both) << "nothing of the view is durable";
+  EXPECT_EQ(tombstones(Offset(2)), both);
+  EXPECT_EQ(tombstones(Offset(3)), second);
+  EXPECT_EQ(tombstones(std::nullopt), none);
+}
+
+TEST_F(LogCompactTest, MarkersThatAViewMayReadAgainStay) {
+  config_.delete_retention_ms = 0;
+  Open();
+  PutTransactional(7, 0, "a", "aborted");
+  const Offset abort = Mark(7, false);
+  Put({{"a", "1"}}, 7, 1);
+  const auto clean = [this](std::optional<Offset> stay_from) {
+    tombstones_stay_from_ = stay_from;
+    for (int i = 0; i < 30; ++i) Put({{"filler", std::to_string(i)}});
+    Flush();
+    clock_.AdvanceMs(1);
+    CHECK(Compact().ok());
+    return Markers();
+  };
+  const std::vector<Offset> there{abort}, gone;
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(clean(abort), there);
+  EXPECT_EQ(clean(abort + 1), gone);
+}
+
 TEST_F(LogCompactTest, AProducersSequenceSurvivesItsRecords) {
   Open();
   Put({{"a", "1"}, {"b", "1"}}, 7, 0);

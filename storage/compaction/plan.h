@@ -86,6 +86,9 @@ struct CompactionPlan {
   std::vector<SourceSegment> segments;  // all below survey.upper
   CompactionSurvey survey;
   CompactionRules rules;
+  // From here on no deletion is forgotten, however old: tombstones and transaction markers stay. A
+  // view of the log may be put back so far, and learns of them by reading on.
+  Offset tombstones_stay_from{INT64_MAX};
   GroupLimits limits;
   int32_t index_interval_bytes = 4096;
   int64_t now_ms = 0;

@@ -139,6 +139,7 @@ class LogCompactFixture : public LogFixture {
   Status Compact() {
     SLUICE_ASSIGN_OR_RETURN(CompactionPlan plan,
                             log_->PlanCompaction(cleaned_upto_, log_->log_end_offset()));
+    if (tombstones_stay_from_) plan.tombstones_stay_from = *tombstones_stay_from_;
     CompactionRun run(std::move(plan), RunOptions());
     while (true) {
       SLUICE_ASSIGN_OR_RETURN(const auto progress, run.Step(300));
@@ -171,6 +172,7 @@ class LogCompactFixture : public LogFixture {
   }
 
   std::optional<Offset> cleaned_upto_;
+  std::optional<Offset> tombstones_stay_from_;
   uint64_t map_bytes_ = 1 << 20;
   size_t read_bytes_ = 256;
 };
