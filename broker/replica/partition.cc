@@ -26,6 +26,17 @@ storage::LogConfig LogConfigOf(const metadata::TopicConfig& topic) {
   return config;
 }
 
+namespace {
+
+// Until the topic's own is set.
+const Partition::TopicConfigPtr& DefaultConfig() {
+  static const auto* const config =
+      new Partition::TopicConfigPtr(std::make_shared<metadata::TopicConfig>());
+  return *config;
+}
+
+}  // namespace
+
 Partition::Partition(Identity identity, Home home, std::shared_ptr<const PartitionContext> context)
     : identity_(std::move(identity)),
       context_(std::move(context)),
@@ -34,7 +45,7 @@ Partition::Partition(Identity identity, Home home, std::shared_ptr<const Partiti
       flusher_(home.flusher),
       awaits_room_(home.awaits_room),
       error_(std::move(home.error)),
-      config_(std::make_shared<metadata::TopicConfig>()) {
+      config_(DefaultConfig()) {
   if (log_ != nullptr) high_watermark_ = log_->log_start_offset();
 }
 

@@ -18,7 +18,6 @@
 // Thread rule: every method from any thread; the mutex guards all fields that are not const. What
 // follows from a change is put into PartitionEffects and run without the lock.
 
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -278,9 +277,9 @@ class Partition final : public storage::CompactionTarget,
   Offset high_watermark_{0};
   uint64_t role_version_ = 0;
   ReplicaSet replicas_;
-  bool flush_queued_ = false;          // submitted and not yet captured
-  int64_t flush_timer_ms_ = 0;         // when FlushOld last found nothing to flush, or asked for it
-  std::deque<AckWaiter> ack_waiters_;  // by last_offset
+  bool flush_queued_ = false;   // submitted and not yet captured
+  int64_t flush_timer_ms_ = 0;  // when FlushOld last found nothing to flush, or asked for it
+  std::vector<AckWaiter> ack_waiters_;  // by last_offset
   std::vector<DeleteRequest> delete_waiters_;
   std::vector<FlushWaiter> flush_waiters_;
   FetchWaiters follower_waiters_;  // woken by appends

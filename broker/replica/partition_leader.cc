@@ -132,12 +132,13 @@ void Partition::Acknowledge(PartitionEffects& effects) {
     FailWaiters(ErrorCode::kNotEnoughReplicasAfterAppend, effects);
     return;
   }
-  while (!ack_waiters_.empty() && ack_waiters_.front().last_offset < high_watermark_) {
-    AckWaiter& waiter = ack_waiters_.front();
+  auto first_waiting = ack_waiters_.begin();
+  for (; first_waiting != ack_waiters_.end() && first_waiting->last_offset < high_watermark_;
+       ++first_waiting) {
     effects.acknowledgements.push_back(
-        {std::move(waiter.operation), waiter.entry, ErrorCode::kNone});
-    ack_waiters_.pop_front();
+        {std::move(first_waiting->operation), first_waiting->entry, ErrorCode::kNone});
   }
+  ack_waiters_.erase(ack_waiters_.begin(), first_waiting);
 }
 
 void Partition::IsrCommitted(PartitionEffects& effects) {

@@ -186,26 +186,19 @@ std::map<storage::TopicPartition, Offset> ReplicaManagerImpl::HighWatermarks() c
   return offsets;
 }
 
-std::map<storage::TopicPartition, Offset> ReplicaManagerImpl::LogStarts() const {
-  std::map<storage::TopicPartition, Offset> offsets;
-  for (const PartitionPtr& partition : AllPartitions())
-    offsets[partition->name()] = partition->log_start_offset();
-  return offsets;
-}
-
 void ReplicaManagerImpl::CheckpointHighWatermarks() {
-  std::map<storage::TopicPartition, Offset> offsets = HighWatermarks();
-  std::map<storage::TopicPartition, Offset> starts = LogStarts();
-  if (offsets == checkpointed_ && starts == checkpointed_starts_) return;
+  std::vector<Checkpointed> now;
+  for (const PartitionPtr& partition : AllPartitions())
+    now.push_back({partition->key(), partition->high_watermark(), partition->log_start_offset()});
+  if (now == checkpointed_) return;
   bool all_written = true;
-  for (const auto& [directory, failure] : options_->logs->WriteCheckpoints(offsets)) {
+  for (const auto& [directory, failure] : options_->logs->WriteCheckpoints(HighWatermarks())) {
     LOG(ERROR) << "writing the checkpoints: " << failure.ToString();
     if (failure.code() == StatusCode::kIoError) ReportStorageFailure({directory, failure});
     all_written = false;
   }
   if (!all_written) return;
-  checkpointed_ = std::move(offsets);
-  checkpointed_starts_ = std::move(starts);
+  checkpointed_ = std::move(now);
 }
 
 void ReplicaManagerImpl::ApplyRetention() {

@@ -23,7 +23,8 @@ bool ReplicaManagerImpl::HoldsOurRegistration(const metadata::Image& image) cons
 void ReplicaManagerImpl::OnImage(const metadata::ImagePtr& before,
                                  const metadata::ImagePtr& after) {
   if (stopped_) return;
-  ImageChange change{.before = before, .after = after, .effects = {}, .assignments = {}};
+  ImageChange change{
+      .before = before, .after = after, .configs = {}, .effects = {}, .assignments = {}};
   if (!registered_) {
     if (!HoldsOurRegistration(*after)) return;
     registered_ = true;
@@ -123,16 +124,20 @@ void ReplicaManagerImpl::ApplyTopic(const metadata::TopicImage& topic, ImageChan
   }
 }
 
-Partition::TopicConfigPtr ReplicaManagerImpl::ConfigOf(const metadata::Image& image,
-                                                       const std::string& topic) const {
-  const metadata::TopicConfigScope scope{image, *options_->server_config, options_->state->node_id};
-  return std::make_shared<metadata::TopicConfig>(metadata::EffectiveTopicConfig(scope, topic));
+const Partition::TopicConfigPtr& ReplicaManagerImpl::ConfigOf(const std::string& topic,
+                                                              ImageChange& change) const {
+  Partition::TopicConfigPtr& config = change.configs[topic];
+  if (config != nullptr) return config;
+  const metadata::TopicConfigScope scope{*change.after, *options_->server_config,
+                                         options_->state->node_id};
+  config = std::make_shared<metadata::TopicConfig>(metadata::EffectiveTopicConfig(scope, topic));
+  return config;
 }
 
 ReplicaManagerImpl::PartitionPtr ReplicaManagerImpl::CreateReplica(
     const metadata::TopicImage& topic, PartitionIndex index, ImageChange& change) {
   const storage::TopicPartition name{topic.name, index};
-  const Partition::TopicConfigPtr config = ConfigOf(*change.after, topic.name);
+  const Partition::TopicConfigPtr& config = ConfigOf(topic.name, change);
   const PartitionKey key{topic.id, index};
   const Uuid assigned =
       topic.partitions[static_cast<size_t>(index.value())].DirectoryOf(options_->state->node_id);
@@ -169,10 +174,8 @@ ReplicaManagerImpl::PartitionPtr ReplicaManagerImpl::CreateReplica(
 }
 
 void ReplicaManagerImpl::ApplyConfigs(ImageChange& change) {
-  std::map<std::string, Partition::TopicConfigPtr> configs;
   for (const PartitionPtr& partition : AllPartitions()) {
-    Partition::TopicConfigPtr& config = configs[partition->name().topic];
-    if (config == nullptr) config = ConfigOf(*change.after, partition->name().topic);
+    const Partition::TopicConfigPtr& config = ConfigOf(partition->name().topic, change);
     if (*config == *partition->config()) continue;
     partition->SetConfig(config, change.effects);
     change.assignments.push_back({partition, partition->follow_target()});

@@ -43,8 +43,17 @@ class ReplicaManagerImpl : public std::enable_shared_from_this<ReplicaManagerImp
     bool first = false;  // since this process registered
     metadata::ImagePtr before;
     metadata::ImagePtr after;
+    std::map<std::string, Partition::TopicConfigPtr> configs;  // by topic, as they come up
     PartitionEffects effects;
     std::vector<FetcherPool::Assignment> assignments;
+  };
+
+  // What the last checkpoints hold of a replica.
+  struct Checkpointed {
+    PartitionKey key;
+    Offset high_watermark;
+    Offset log_start;
+    friend bool operator==(const Checkpointed&, const Checkpointed&) = default;
   };
 
   PartitionPtr Find(const PartitionKey& key) const;
@@ -57,7 +66,6 @@ class ReplicaManagerImpl : public std::enable_shared_from_this<ReplicaManagerImp
   void ApplyRetention();
   void StartCompactor();
   std::map<storage::TopicPartition, Offset> HighWatermarks() const;
-  std::map<storage::TopicPartition, Offset> LogStarts() const;
 
   // Disks.
   void ReportStorageFailure(const StorageFailure& failure);
@@ -80,7 +88,8 @@ class ReplicaManagerImpl : public std::enable_shared_from_this<ReplicaManagerImp
   PartitionPtr CreateReplica(const metadata::TopicImage& topic, PartitionIndex index,
                              ImageChange& change);
   void RemoveReplica(const PartitionPtr& partition, ImageChange& change);
-  Partition::TopicConfigPtr ConfigOf(const metadata::Image& image, const std::string& topic) const;
+  // One for all partitions of the topic.
+  const Partition::TopicConfigPtr& ConfigOf(const std::string& topic, ImageChange& change) const;
 
   // Requests.
   void AppendEntry(const ProduceRequestParams& params, const Partition::AppendRequest& request,
@@ -102,9 +111,7 @@ class ReplicaManagerImpl : public std::enable_shared_from_this<ReplicaManagerImp
   std::atomic<size_t> unopened_{0};  // replicas that may be opened when a disk has room again
   // Taken before mutex_: a replica is opened or removed by one thread at a time.
   std::mutex opening_mutex_;
-  // What the last checkpoints hold; background loop only.
-  std::map<storage::TopicPartition, Offset> checkpointed_;
-  std::map<storage::TopicPartition, Offset> checkpointed_starts_;
+  std::vector<Checkpointed> checkpointed_;  // background loop only
 
   mutable std::shared_mutex mutex_;  // guards all below
   std::map<PartitionKey, PartitionPtr> partitions_;
