@@ -2,8 +2,11 @@
 // benchmark reads the servers' CPU time around it.
 //
 //   load produce BOOTSTRAP TOPIC MIB RECORD_BYTES     acks=all, idempotent
+//   load fill BOOTSTRAP TOPIC MIB RECORD_BYTES PARTITIONS
+//                                                     the same, evenly: 16 records to each in turn
 //   load consume BOOTSTRAP TOPIC MIB                  every partition, until that many MiB of
 //   values came
+//   load ready BOOTSTRAP TOPIC PARTITIONS             until each has a leader that tells its end
 //
 // One JSON object on stdout: records, bytes (of values), seconds.
 
@@ -13,7 +16,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace {
@@ -49,8 +54,14 @@ class FailureCounter : public RdKafka::DeliveryReportCb {
   int64_t failed = 0;
 };
 
-int Produce(const std::string& bootstrap, const std::string& topic, int64_t bytes_total,
-            size_t record_bytes) {
+struct ProduceShape {
+  int64_t bytes = 0;
+  size_t record_bytes = 0;
+  int32_t partitions = 0;  // to be filled evenly; 0: as the client likes
+};
+
+int Produce(const std::string& bootstrap, const std::string& topic, const ProduceShape& shape) {
+  constexpr int64_t kRecordsInTurn = 16;
   FailureCounter failures;
   std::string error;
   auto conf = Configure({{"bootstrap.servers", bootstrap},
@@ -63,22 +74,25 @@ int Produce(const std::string& bootstrap, const std::string& topic, int64_t byte
   std::unique_ptr<RdKafka::Producer> producer(RdKafka::Producer::create(conf.get(), error));
   Require(producer != nullptr, error);
   // Bytes that do not compress, a window of them for each record.
-  std::string noise(record_bytes + 4096, '\0');
+  std::string noise(shape.record_bytes + 4096, '\0');
   uint64_t state = 42;
   for (char& c : noise)
     c = static_cast<char>((state = state * 6364136223846793005ULL + 1442695040888963407ULL) >> 56);
   const Clock::time_point start = Clock::now();
   int64_t records = 0;
-  while (records * static_cast<int64_t>(record_bytes) < bytes_total) {
-    const RdKafka::ErrorCode code =
-        producer->produce(topic, RdKafka::Topic::PARTITION_UA, RdKafka::Producer::RK_MSG_COPY,
-                          noise.data() + records % 4096, record_bytes, nullptr, 0, 0, nullptr);
+  while (records * static_cast<int64_t>(shape.record_bytes) < shape.bytes) {
+    const int32_t partition =
+        shape.partitions == 0 ? RdKafka::Topic::PARTITION_UA
+                              : static_cast<int32_t>(records / kRecordsInTurn % shape.partitions);
+    const RdKafka::ErrorCode code = producer->produce(
+        topic, partition, RdKafka::Producer::RK_MSG_COPY, noise.data() + records % 4096,
+        shape.record_bytes, nullptr, 0, 0, nullptr);
     if (code == RdKafka::ERR_NO_ERROR) ++records;
     producer->poll(code == RdKafka::ERR__QUEUE_FULL ? 1 : 0);
   }
   producer->flush(120000);
   Require(failures.failed == 0 && producer->outq_len() == 0, "records were not acknowledged");
-  Report(records, records * static_cast<int64_t>(record_bytes), start);
+  Report(records, records * static_cast<int64_t>(shape.record_bytes), start);
   return 0;
 }
 
@@ -120,15 +134,75 @@ int Consume(const std::string& bootstrap, const std::string& topic, int64_t byte
   return 0;
 }
 
+// The records that the partitions' ends add up to; nothing while not every one can be told.
+std::optional<int64_t> EndsOfAll(RdKafka::Consumer& client, RdKafka::Topic& topic,
+                                 size_t partitions) {
+  RdKafka::Metadata* raw = nullptr;
+  if (client.metadata(false, &topic, &raw, 1000) != RdKafka::ERR_NO_ERROR) return std::nullopt;
+  const std::unique_ptr<RdKafka::Metadata> metadata(raw);
+  if (metadata->topics()->size() != 1) return std::nullopt;
+  std::vector<RdKafka::TopicPartition*> asked;
+  for (const RdKafka::PartitionMetadata* partition : *metadata->topics()->front()->partitions()) {
+    if (partition->err() != RdKafka::ERR_NO_ERROR || partition->leader() < 0) continue;
+    asked.push_back(
+        RdKafka::TopicPartition::create(topic.name(), partition->id(), RdKafka::Topic::OFFSET_END));
+  }
+  std::optional<int64_t> records;
+  if (asked.size() == partitions && client.offsetsForTimes(asked, 1000) == RdKafka::ERR_NO_ERROR) {
+    records = 0;
+    for (const RdKafka::TopicPartition* partition : asked) {
+      if (partition->err() != RdKafka::ERR_NO_ERROR || partition->offset() < 0) records.reset();
+      if (!records) break;
+      *records += partition->offset();
+    }
+  }
+  RdKafka::TopicPartition::destroy(asked);
+  return records;
+}
+
+int AwaitReady(const std::string& bootstrap, const std::string& topic, size_t partitions) {
+  std::string error;
+  auto conf = Configure({{"bootstrap.servers", bootstrap},
+                         {"reconnect.backoff.ms", "10"},
+                         {"reconnect.backoff.max.ms", "20"},
+                         {"log_level", "0"}});
+  std::unique_ptr<RdKafka::Consumer> client(RdKafka::Consumer::create(conf.get(), error));
+  Require(client != nullptr, error);
+  std::unique_ptr<RdKafka::Topic> handle(
+      RdKafka::Topic::create(client.get(), topic, nullptr, error));
+  Require(handle != nullptr, error);
+  const Clock::time_point start = Clock::now();
+  while (true) {
+    if (const auto records = EndsOfAll(*client, *handle, partitions)) {
+      Report(*records, 0, start);
+      return 0;
+    }
+    Require(Clock::now() - start < std::chrono::minutes(10), "not ready within ten minutes");
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const std::string mode = argc > 1 ? argv[1] : "";
-  if (mode == "produce" && argc == 6)
-    return Produce(argv[2], argv[3], std::atoll(argv[4]) << 20, std::strtoul(argv[5], nullptr, 10));
+  const auto number = [&](int i) { return std::strtoul(argv[i], nullptr, 10); };
+  if (mode == "produce" && argc == 6) {
+    return Produce(argv[2], argv[3],
+                   {.bytes = std::atoll(argv[4]) << 20, .record_bytes = number(5)});
+  }
+  if (mode == "fill" && argc == 7) {
+    return Produce(argv[2], argv[3],
+                   {.bytes = std::atoll(argv[4]) << 20,
+                    .record_bytes = number(5),
+                    .partitions = static_cast<int32_t>(number(6))});
+  }
+  if (mode == "ready" && argc == 5) return AwaitReady(argv[2], argv[3], number(4));
   if (mode == "consume" && argc == 5) return Consume(argv[2], argv[3], std::atoll(argv[4]) << 20);
   std::fprintf(
       stderr,
-      "usage: load produce BOOTSTRAP TOPIC MIB RECORD_BYTES | load consume BOOTSTRAP TOPIC MIB\n");
+      "usage: load produce BOOTSTRAP TOPIC MIB RECORD_BYTES | load consume BOOTSTRAP TOPIC MIB\n"
+      "       load fill BOOTSTRAP TOPIC MIB RECORD_BYTES PARTITIONS\n"
+      "       load ready BOOTSTRAP TOPIC PARTITIONS\n");
   return 2;
 }

@@ -16,11 +16,21 @@ SETTINGS = {
 }
 
 
+# What starts quickly; and what Kafka's own scripts give a broker, for benchmarks.
+SMALL_JAVA = ['-Xmx384m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1']
+OWN_JAVA = ['-Xmx1G', '-Xms1G', '-XX:+UseG1GC']
+
+
 class KafkaNode:
     """`with KafkaNode() as kafka:` formats and starts it, and removes everything at the end."""
 
+    def __init__(self, settings=None, java=None, directory=None):
+        self.settings = SETTINGS if settings is None else settings
+        self.java = ['java', *(java or SMALL_JAVA), '-cp', foreign.java_classpath()]
+        self.parent = directory
+
     def __enter__(self):
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix='kafka-node-'))
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix='kafka-node-', dir=self.parent))
         self.data = self.directory / 'data'
         self.process = None
         port = free_base_port(1)
@@ -28,9 +38,8 @@ class KafkaNode:
         self.config = self.directory / 'server.properties'
         lines = {'process.roles': 'broker,controller', 'node.id': 1, 'controller.quorum.voters': f'1@127.0.0.1:{port + 3}',
                  'listeners': f'PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{port + 3}',
-                 'controller.listener.names': 'CONTROLLER', 'log.dirs': self.data, **SETTINGS}
+                 'controller.listener.names': 'CONTROLLER', 'log.dirs': self.data, **self.settings}
         self.config.write_text(''.join(f'{key}={value}\n' for key, value in lines.items()))
-        self.java = ['java', '-Xmx384m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', foreign.java_classpath()]
         try:
             run(*self.java, 'kafka.tools.StorageTool', 'format', '-t', '4L6g3nShT-eMCtK--X86sw', '-c', str(self.config))
             self.start()
@@ -39,9 +48,13 @@ class KafkaNode:
             raise
         return self
 
-    def start(self):
+    def launch(self):
+        """Starts it, and does not wait."""
         with open(self.directory / 'log', 'a') as log:
             self.process = subprocess.Popen([*self.java, 'kafka.Kafka', str(self.config)], stdout=log, stderr=log, cwd=self.directory)
+
+    def start(self):
+        self.launch()
         wait_until(lambda: self.process.poll() is not None or run('kcat', '-b', self.bootstrap, '-L', '-m', '2', check=False).returncode == 0,
                    'Kafka up', 90)
         if self.process.poll() is not None:
@@ -51,8 +64,11 @@ class KafkaNode:
         self.process.terminate()
         self.process.wait(60)
 
+    def kill(self):
+        self.process.kill()
+        self.process.wait(30)
+
     def __exit__(self, *_):
         if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait(30)
+            self.kill()
         shutil.rmtree(self.directory, ignore_errors=True)
