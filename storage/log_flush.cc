@@ -41,7 +41,9 @@ FlushTarget LogImpl::PrepareFlush() {
     if (txn_indexes_->Has(sealed.base))
       target.paths.push_back(home_->PathOf(sealed.base, kTxnIndexSuffix));
   }
-  if (active().size_bytes() > 0 && active().end_offset() > flushed_offset()) {
+  // Bytes below a start that was moved past them count too: the log's end depends on them.
+  const bool dirty = active().end_offset() > flushed_offset() || active().has_unsynced_bytes();
+  if (active().size_bytes() > 0 && dirty) {
     auto file = active().OpenFile();
     // Without a capture the report of this target proves nothing.
     if (!Checked(file.status()).ok()) return target;

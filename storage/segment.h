@@ -78,6 +78,8 @@ class Segment {
   std::string path() const { return home_.PathOf(base_, kLogSuffix); }
   // All that was written is durable.
   void MarkSynced() { unsynced_file_.reset(); }
+  // Something was written since.
+  bool has_unsynced_bytes() const { return unsynced_file_ != nullptr; }
   // The largest of the two indexes' entry counts.
   size_t index_bytes() const;
 

@@ -499,6 +499,11 @@ void SimFileSystem::StopAfter(int64_t changes) {
   state_->stop_at = changes < 0 ? -1 : state_->changes + changes;
 }
 
+bool SimFileSystem::stopped() const {
+  std::lock_guard guard(state_->mutex);
+  return state_->stopped();
+}
+
 int64_t SimFileSystem::changes() const {
   std::lock_guard guard(state_->mutex);
   return state_->changes;

@@ -97,6 +97,8 @@ class SimFileSystem final : public FileSystem {
   // openings that may create...) are done, of the next one, if it is a write, half, and then
   // nothing, reads included, until Crash or KillProcess. -1: never.
   void StopAfter(int64_t changes);
+  // It has come to that.
+  bool stopped() const;
   // That were done so far: what a run without a stop tells of its possible crash points.
   int64_t changes() const;
   void InjectFault(FileFault fault);
