@@ -40,6 +40,8 @@ Result<std::vector<std::string>> ParseCheckpointLines(std::string_view text, int
     return Status::Corruption("checkpoint has version \"" + std::string(version_line) +
                               "\" where " + std::to_string(version) + " is expected");
   }
+  // Cut in its last line it would tell another number.
+  if (text.back() != '\n') return Status::Corruption("checkpoint is cut off in its last line");
   const std::string_view count_line = TakeLine(rest);
   const auto count = ParseCheckpointNumber(count_line);
   if (!count)

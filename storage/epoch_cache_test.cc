@@ -103,6 +103,15 @@ TEST(EpochCacheTest, TruncateFromStart) {
   }
 }
 
+TEST(EpochCacheTest, AFileThatIsCutAnywhereIsNone) {
+  EpochCache cache;
+  cache.Assign(LeaderEpoch(2), Offset(0));
+  cache.Assign(LeaderEpoch(4), Offset(165));
+  const std::string text = cache.ToText();
+  for (size_t size = 0; size < text.size(); ++size)
+    EXPECT_FALSE(EpochCache::Parse(text.substr(0, size)).ok()) << text.substr(0, size);
+}
+
 TEST(EpochCacheTest, TheFileIsKafkas) {
   const EpochCache cache = Make({{0, 0}, {12, 345678901234}});
   EXPECT_EQ(cache.ToText(), "0\n2\n0 0\n12 345678901234\n");
