@@ -35,12 +35,14 @@ void EntryFile::FreeBuffer() {
 Result<bool> EntryFile::Load() {
   buffer_.clear();
   spilled_ = 0;
+  whole_ = false;
   const auto file = OpenFor(OpenMode::kReadWrite);
   if (file.status().code() == StatusCode::kNotFound) return false;
   SLUICE_RETURN_IF_ERROR(file.status());
   SLUICE_ASSIGN_OR_RETURN(const uint64_t size, (*file)->Size());
   spilled_ = static_cast<uint32_t>(size / entry_size());
-  return size % entry_size() == 0;
+  whole_ = size % entry_size() == 0;
+  return whole_;
 }
 
 Status EntryFile::Append(std::string_view entry) {

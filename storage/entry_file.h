@@ -36,6 +36,8 @@ class EntryFile {
   // Learns what the file holds. False when there is no file, or its size is no multiple of the
   // entry size.
   Result<bool> Load();
+  // What Load found; false before.
+  bool whole() const { return whole_; }
   size_t count() const { return spilled_ + buffer_.size() / entry_size(); }
   bool has_unwritten() const { return !buffer_.empty(); }
   Offset base() const { return base_; }
@@ -190,6 +192,7 @@ class EntryFile {
   const Kind& kind_;
   mutable FileCache::Ref ref_;
   uint32_t spilled_ = 0;  // entries in the file
+  bool whole_ = false;    // it was, when it was loaded
   std::string buffer_;    // entries after those
 };
 

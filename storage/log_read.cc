@@ -100,13 +100,14 @@ Result<std::optional<TimestampOffset>> LogImpl::FindInSegment(const Segment& seg
                                                               int64_t timestamp_ms,
                                                               Offset upto) const {
   const Offset start = log_start_offset();
-  SLUICE_ASSIGN_OR_RETURN(const Offset before, segment.OffsetBefore(timestamp_ms));
+  SLUICE_ASSIGN_OR_RETURN(const TimeIndex::Entry before, segment.EntryBefore(timestamp_ms));
   SLUICE_ASSIGN_OR_RETURN(BatchScanner scanner,
-                          segment.ScanFrom(std::max(before, start), BatchScanner::kByPages));
+                          segment.ScanFrom(std::max(before.offset, start), BatchScanner::kByPages));
   while (true) {
     SLUICE_ASSIGN_OR_RETURN(const bool more, scanner.Next());
     if (!more || scanner.header().base_offset >= upto) return std::optional<TimestampOffset>();
     const BatchHeader batch = scanner.header();
+    SLUICE_RETURN_IF_ERROR(segment.CheckEntry(before, batch));
     if (batch.max_timestamp_ms < timestamp_ms || batch.last_offset < start) continue;
     SLUICE_ASSIGN_OR_RETURN(const std::string_view bytes, scanner.Bytes());
     SLUICE_ASSIGN_OR_RETURN(const auto record, FirstRecordAtOrAfter(bytes, timestamp_ms, start));

@@ -30,6 +30,7 @@ class OffsetIndex {
   // False when the file is missing or cannot be an index of a segment of `log_size_bytes`: rebuild
   // it then.
   Result<bool> Load(uint64_t log_size_bytes);
+  bool whole() const { return file_.whole(); }
   size_t count() const { return file_.count(); }
   bool has_unwritten() const { return file_.has_unwritten(); }
   Status Append(const Entry& entry);
@@ -39,6 +40,8 @@ class OffsetIndex {
   Result<std::optional<Entry>> AtOrAfter(uint64_t position) const;
   // The last entry, or the segment's start.
   const Entry& last() const { return last_; }
+  // REQUIRES: index < count().
+  Result<Entry> At(size_t index) const;
   // Whether both columns ascend from entry to entry; reads the whole file.
   Result<bool> Ascends() const;
   // Removes entries at or above `offset`.
@@ -49,7 +52,6 @@ class OffsetIndex {
 
  private:
   Offset base() const { return file_.base(); }
-  Result<Entry> At(size_t index) const;
   Entry Decode(const char* bytes) const;
   Status RefreshLast();
 

@@ -203,10 +203,14 @@ class Recovery {
       if (Trusted(i)) {
         SLUICE_ASSIGN_OR_RETURN(const bool sound,
                                 segment.Load(options_.config.index_interval_bytes));
-        if (sound) continue;
-        LOG(WARNING) << segment.path() << ": its indexes do not fit; they are built again";
         const Offset end_max = i + 1 < bases_.size() ? bases_[i + 1] : Offset(INT64_MAX);
-        SLUICE_RETURN_IF_ERROR(segment.Rebuild(end_max, options_.config.index_interval_bytes));
+        if (sound) {
+          SLUICE_RETURN_IF_ERROR(segment.CheckOrigin(end_max, options_.clean));
+          continue;
+        }
+        LOG(WARNING) << segment.path() << ": its indexes do not fit; they are built again";
+        SLUICE_RETURN_IF_ERROR(
+            segment.Rebuild(end_max, options_.clean, options_.config.index_interval_bytes));
         continue;
       }
       state_.scanned_from = std::min(state_.scanned_from, segment.base_offset());
@@ -224,7 +228,11 @@ class Recovery {
       if (hole)
         outcome.reason =
             "the records up to offset " + std::to_string(bases_[i + 1].value()) + " are missing";
-      if (!outcome.damaged && !hole) continue;
+      if (!outcome.damaged && !hole) {
+        const Offset end_max = i + 1 < bases_.size() ? bases_[i + 1] : Offset(INT64_MAX);
+        SLUICE_RETURN_IF_ERROR(segment.CheckOrigin(end_max, false));
+        continue;
+      }
       SLUICE_RETURN_IF_ERROR(JudgeDamage(i, outcome));
       return CutTail(i, outcome);
     }
@@ -290,10 +298,10 @@ class Recovery {
                                 ", above the next segment's base");
     }
     if (end() < SyncedUpto()) {
-      return Status::Corruption(options_.directory + " ends at offset " +
+      return Status::Corruption(state_.segments.back()->path() + " ends at offset " +
                                 std::to_string(end().value()) + ", below the recovery point " +
                                 std::to_string(options_.recovery_point.value()) +
-                                ", up to which everything had been synced");
+                                ", up to which everything had been synced. Nothing was cut");
     }
     state_.log_start = std::max(state_.segments.front()->base_offset(),
                                 options_.log_start_offset.value_or(Offset(0)));

@@ -47,31 +47,40 @@ size_t Segment::index_bytes() const {
                   indexes_->times.count() * TimeIndex::kEntryBytes);
 }
 
-Result<bool> Segment::Load(int32_t index_interval_bytes) {
-  SLUICE_ASSIGN_OR_RETURN(const auto file, OpenFile());
-  SLUICE_ASSIGN_OR_RETURN(const uint64_t file_size, file->Size());
+Result<Segment::Files> Segment::ReadFiles() {
+  Files files;
+  SLUICE_ASSIGN_OR_RETURN(files.log, OpenFile());
+  SLUICE_ASSIGN_OR_RETURN(files.log_bytes, files.log->Size());
   Reset();
-  written_ = file_size;
+  written_ = files.log_bytes;
   MakeIndexes();
-  SLUICE_ASSIGN_OR_RETURN(const bool offsets_fit, indexes_->offsets.Load(file_size));
-  SLUICE_ASSIGN_OR_RETURN(const bool times_fit, indexes_->times.Load());
+  SLUICE_ASSIGN_OR_RETURN(files.offsets_fit, indexes_->offsets.Load(files.log_bytes));
+  SLUICE_ASSIGN_OR_RETURN(files.times_fit, indexes_->times.Load());
+  return files;
+}
+
+Result<bool> Segment::Load(int32_t index_interval_bytes) {
+  SLUICE_ASSIGN_OR_RETURN(const Files files, ReadFiles());
   // An empty one may have no index files yet, but no entries either.
-  if (file_size == 0) return indexes_->offsets.count() == 0 && indexes_->times.count() == 0;
-  if (!offsets_fit || !times_fit || file_size > kBytesMax) return false;
-  BatchScanner first = Scan(file, 0, file_size, BatchHeader::kBytes);
+  if (files.log_bytes == 0) return indexes_->offsets.count() == 0 && indexes_->times.count() == 0;
+  if (!files.offsets_fit || !files.times_fit || files.log_bytes > kBytesMax) return false;
+  BatchScanner first = Scan(files.log, 0, files.log_bytes, BatchHeader::kBytes);
   SLUICE_ASSIGN_OR_RETURN(const bool any, first.Next());
   if (any) first_timestamp_ms_ = first.header().max_timestamp_ms;
   if (any && first.header().base_offset < base_) return false;
 
-  max_timestamp_ = indexes_->times.last();
+  const TimeIndex::Entry newest = max_timestamp_ = indexes_->times.last();
+  const bool places_told = indexes_->offsets.count() > 0, times_told = indexes_->times.count() > 0;
+  std::optional<bool> times_hold;  // once the batch of the newest entry was seen
   size_ = indexes_->offsets.last().position;
-  BatchScanner tail = Scan(file, size_, file_size, kLookupChunkBytes);
-  bool entry_batch = indexes_->offsets.count() >
-                     0;  // it has its entry: only what follows counts towards the next one
+  BatchScanner tail = Scan(files.log, size_, files.log_bytes, BatchScanner::kByPages);
+  bool entry_batch = places_told;  // only what follows it counts towards the next entry
   while (true) {
     SLUICE_ASSIGN_OR_RETURN(const bool more, tail.Next());
     if (!more) break;
     const BatchHeader& batch = tail.header();
+    if (batch.base_offset <= newest.offset && batch.last_offset >= newest.offset)
+      times_hold = batch.max_timestamp_ms == newest.timestamp_ms;
     if (entry_batch && batch.last_offset != indexes_->offsets.last().offset) return false;
     if (entry_batch) {
       Remember(batch, static_cast<uint32_t>(tail.position()));
@@ -87,14 +96,27 @@ Result<bool> Segment::Load(int32_t index_interval_bytes) {
     if (batch.base_offset < end_) return false;
     SLUICE_RETURN_IF_ERROR(Note(batch, index_interval_bytes));
   }
+  if (entry_batch || size_ != files.log_bytes) return false;
   // Each entry of the offset index comes with one of the time index, unless the timestamps do not
   // grow: one that has lost its entries would make the segment look older than it is.
-  const bool times_lost = indexes_->offsets.count() > 0 && indexes_->times.count() == 0 &&
-                          first_timestamp_ms_.value_or(-1) >= 0;
-  const bool times_misfit = indexes_->times.count() > 0 && (indexes_->times.last().offset >= end_ ||
-                                                            indexes_->times.last().timestamp_ms <
-                                                                first_timestamp_ms_.value_or(-1));
-  return !entry_batch && size_ == file_size && !times_lost && !times_misfit;
+  if (!times_told) return !places_told || first_timestamp_ms_.value_or(-1) < 0;
+  if (newest.offset >= end_ || newest.timestamp_ms < first_timestamp_ms_.value_or(-1)) return false;
+  return times_hold ? *times_hold : HoldsTime(files.log, newest);
+}
+
+// Whether the batch that `entry` names is the one that it tells of: an index of another segment
+// fits its place in the log, and seldom its times.
+Result<bool> Segment::HoldsTime(const std::shared_ptr<File>& file,
+                                const TimeIndex::Entry& entry) const {
+  SLUICE_ASSIGN_OR_RETURN(const OffsetIndex::Entry from, indexes_->offsets.Floor(entry.offset));
+  BatchScanner batches = Scan(file, from.position, size_, kLookupChunkBytes);
+  while (true) {
+    SLUICE_ASSIGN_OR_RETURN(const bool more, batches.Next());
+    if (!more) return false;
+    const BatchHeader& batch = batches.header();
+    if (batch.last_offset < entry.offset) continue;
+    return batch.base_offset <= entry.offset && batch.max_timestamp_ms == entry.timestamp_ms;
+  }
 }
 
 Result<uint64_t> Segment::BeginRebuild() {
@@ -193,17 +215,54 @@ BatchScanner Segment::Scan(std::shared_ptr<File> file, uint64_t position, uint64
   return scanner;
 }
 
+namespace {
+
+// Loading has looked only at the last entry; one of another segment would hide batches.
+Status Misleading(const std::string& path, const std::string& entry, const std::string& directory) {
+  return Status::Corruption(path + ": its entry for " + entry +
+                            ": the index is damaged, or another segment's. Nothing was changed. "
+                            "Stop the broker and run sluice log repair --indexes " +
+                            directory);
+}
+
+std::string Text(int64_t number) { return std::to_string(number); }
+
+}  // namespace
+
+Status Segment::CheckEntry(const OffsetIndex::Entry& entry, const BatchHeader& batch) const {
+  if (entry.position == 0 || batch.last_offset == entry.offset) return Status::Ok();
+  return Misleading(indexes_->offsets.file_path(),
+                    "offset " + Text(entry.offset.value()) + " points to position " +
+                        Text(entry.position) + " of the log, where a batch ends at " +
+                        Text(batch.last_offset.value()),
+                    home_.directory);
+}
+
+Status Segment::CheckEntry(const TimeIndex::Entry& entry, const BatchHeader& batch) const {
+  const bool named = entry.timestamp_ms != TimeIndex::kNoTimestamp &&
+                     batch.base_offset <= entry.offset && batch.last_offset >= entry.offset;
+  if (!named || batch.max_timestamp_ms == entry.timestamp_ms) return Status::Ok();
+  return Misleading(indexes_->times.file_path(),
+                    "time " + Text(entry.timestamp_ms) + " names offset " +
+                        Text(entry.offset.value()) + " of the log, where a batch has the time " +
+                        Text(batch.max_timestamp_ms),
+                    home_.directory);
+}
+
 Result<BatchScanner> Segment::ScanFrom(Offset offset, size_t chunk_bytes) const {
   CHECK(loaded()) << path();
   SLUICE_ASSIGN_OR_RETURN(const OffsetIndex::Entry entry, indexes_->offsets.Floor(offset));
   SLUICE_ASSIGN_OR_RETURN(auto file, OpenFile());
+  if (entry.position > 0) {
+    BatchScanner there = Scan(file, entry.position, size_, BatchHeader::kBytes);
+    SLUICE_ASSIGN_OR_RETURN(const bool any, there.Next());
+    SLUICE_RETURN_IF_ERROR(CheckEntry(entry, any ? there.header() : BatchHeader()));
+  }
   return Scan(std::move(file), entry.position, size_, chunk_bytes);
 }
 
-Result<Offset> Segment::OffsetBefore(int64_t timestamp_ms) const {
-  SLUICE_ASSIGN_OR_RETURN(const TimeIndex::Entry entry,
-                          indexes_->times.Floor(timestamp_ms, first_timestamp_ms_.value_or(-1)));
-  return entry.offset;
+Result<TimeIndex::Entry> Segment::EntryBefore(int64_t timestamp_ms) const {
+  return indexes_->times.Floor(timestamp_ms, first_timestamp_ms_.value_or(-1));
 }
 
 Result<std::optional<BatchPlace>> Segment::Locate(Offset offset) const {
@@ -211,11 +270,19 @@ Result<std::optional<BatchPlace>> Segment::Locate(Offset offset) const {
   if (recent_ != nullptr) {
     if (auto recent = recent_->Find(offset)) return recent;
   }
-  SLUICE_ASSIGN_OR_RETURN(BatchScanner scanner, ScanFrom(offset, kLookupChunkBytes));
+  CHECK(loaded()) << path();
+  return LocateByIndex(offset);
+}
+
+Result<std::optional<BatchPlace>> Segment::LocateByIndex(Offset offset) const {
+  SLUICE_ASSIGN_OR_RETURN(const OffsetIndex::Entry entry, indexes_->offsets.Floor(offset));
+  SLUICE_ASSIGN_OR_RETURN(auto file, OpenFile());
+  BatchScanner scanner = Scan(std::move(file), entry.position, size_, kLookupChunkBytes);
   while (true) {
     SLUICE_ASSIGN_OR_RETURN(const bool more, scanner.Next());
     if (!more) break;
     const BatchHeader& batch = scanner.header();
+    if (scanner.position() == entry.position) SLUICE_RETURN_IF_ERROR(CheckEntry(entry, batch));
     if (batch.last_offset >= offset) {
       return std::optional(BatchPlace{batch.base_offset, batch.last_offset,
                                       static_cast<uint32_t>(scanner.position()), batch.size_bytes});

@@ -88,6 +88,11 @@ class Segment {
   // kCorruption names the file, the position and what to do, and nothing was changed.
   Status EnsureLoaded() { return loaded() ? Status::Ok() : LoadExpected(); }
 
+  // kCorruption when the files beside it tell that the .log is another partition's, as far as a few
+  // of its batches show; `end` and `complete` as in SegmentOrigin::Read. REQUIRES: its indexes
+  // are sound.
+  Status CheckOrigin(Offset end, bool complete) const;
+
   // Trusts the indexes and walks only the batches after the last entry. False when they do not fit
   // the log, or the tail is damaged: Rebuild then. `index_interval_bytes` as in Note.
   Result<bool> Load(int32_t index_interval_bytes);
@@ -101,8 +106,9 @@ class Segment {
 
   // Builds the indexes of a segment that was synced and is whole again, from its batches, all of
   // which are checked before anything is changed, and syncs them. kCorruption when one is damaged,
-  // or when the old indexes know of records below `end_max` that the log no longer holds.
-  Status Rebuild(Offset end_max, int32_t index_interval_bytes);
+  // when the old indexes know of records below `end_max` that the log no longer holds, or when what
+  // lies beside it tells that the .log is another partition's.
+  Status Rebuild(Offset end_max, bool complete, int32_t index_interval_bytes);
 
   // Writes bytes of whole batches at the end. Follow with Note for each of them.
   Status Write(std::span<const std::string_view> parts, size_t size_bytes);
@@ -114,9 +120,12 @@ class Segment {
   Result<std::optional<BatchPlace>> Locate(Offset offset) const;
   // A scanner that starts at or before the batch holding `offset`.
   Result<BatchScanner> ScanFrom(Offset offset, size_t chunk_bytes) const;
-  // Of the batches that end above the last known offset before `timestamp_ms`: no record below has
-  // that timestamp or a later one.
-  Result<Offset> OffsetBefore(int64_t timestamp_ms) const;
+  // The newest known batch before `timestamp_ms`: no record up to there has that timestamp or a
+  // later one.
+  Result<TimeIndex::Entry> EntryBefore(int64_t timestamp_ms) const;
+  // kCorruption when `batch` is the one that `entry`, of the time index, names, and tells another
+  // time.
+  Status CheckEntry(const TimeIndex::Entry& entry, const BatchHeader& batch) const;
   // An offset above those of all batches that begin below `position`; not far above.
   Result<Offset> OffsetAbove(uint64_t position) const;
 
@@ -162,12 +171,24 @@ class Segment {
     OffsetIndex offsets;
     TimeIndex times;
   };
+  // What the files hold, before anything is made of it.
+  struct Files {
+    std::shared_ptr<File> log;
+    uint64_t log_bytes = 0;
+    bool offsets_fit = false;  // the indexes can be of a log of that size
+    bool times_fit = false;
+  };
 
   Segment(const SegmentHome& home, Offset base) : home_(home), base_(base) {}
   void MakeIndexes();
   // Of the .log file, waiting for the disk or not as the log does.
   BatchScanner Scan(std::shared_ptr<File> file, uint64_t position, uint64_t end,
                     size_t chunk_bytes) const;
+  // Begins anew with them.
+  Result<Files> ReadFiles();
+  Result<bool> HoldsTime(const std::shared_ptr<File>& file, const TimeIndex::Entry& entry) const;
+  Result<std::optional<BatchPlace>> LocateByIndex(Offset offset) const;
+  Status CheckEntry(const OffsetIndex::Entry& entry, const BatchHeader& batch) const;
   Result<bool> TakeOverIndexes();
   Status LoadExpected();
   Status CheckAgainst(const Expected& expected);

@@ -3,8 +3,11 @@
 // to be whole.
 
 #include <algorithm>
+#include <iterator>
 
+#include "storage/index_testimony.h"
 #include "storage/segment.h"
+#include "storage/segment_origin.h"
 #include "storage/segment_scan.h"
 
 namespace sluice::storage {
@@ -38,9 +41,10 @@ Status Segment::CheckAgainst(const Expected& expected) {
   SLUICE_ASSIGN_OR_RETURN(const bool sound, Load(expected.index_interval_bytes));
   if (!sound) {
     LOG(WARNING) << path() << ": its indexes do not fit; they are built again";
-    SLUICE_RETURN_IF_ERROR(Rebuild(expected.end, expected.index_interval_bytes));
-  } else if (expected.sealed && has_unwritten_index_entries()) {
-    SLUICE_RETURN_IF_ERROR(SyncIndexes());
+    SLUICE_RETURN_IF_ERROR(Rebuild(expected.end, true, expected.index_interval_bytes));
+  } else {
+    SLUICE_RETURN_IF_ERROR(CheckOrigin(expected.end, true));
+    if (expected.sealed && has_unwritten_index_entries()) SLUICE_RETURN_IF_ERROR(SyncIndexes());
   }
   const bool fits = expected.sealed ? end_ <= expected.end : end_ == expected.end;
   if (fits) return Status::Ok();
@@ -51,7 +55,49 @@ Status Segment::CheckAgainst(const Expected& expected) {
                             Text(expected.end) + ": the file was changed since" + kRemedy);
 }
 
-Status Segment::Rebuild(Offset end_max, int32_t index_interval_bytes) {
+namespace {
+
+Status Foreign(const std::string& path, const std::string& why) {
+  return Status::Corruption(
+      path + " seems to be another partition's: " + why +
+      ". Nothing was changed. If the .log is the wrong one, put the right one "
+      "back from a backup; or, where another replica has the records, remove "
+      "the partition's directory while the broker is stopped, and it is copied "
+      "again. If it is the other file, remove that: it is made again");
+}
+
+}  // namespace
+
+Status Segment::CheckOrigin(Offset end, bool complete) const {
+  if (size_ == 0) return Status::Ok();
+  SLUICE_ASSIGN_OR_RETURN(SegmentOrigin origin, SegmentOrigin::Read(home_, end, complete));
+  SLUICE_ASSIGN_OR_RETURN(const auto file, OpenFile());
+  const auto look_at = [&](uint64_t position) -> Status {
+    BatchScanner scanner = Scan(file, position, size_, BatchHeader::kBytes);
+    SLUICE_ASSIGN_OR_RETURN(const bool any, scanner.Next());
+    if (any) origin.OnBatch(scanner.header());
+    return Status::Ok();
+  };
+  SLUICE_RETURN_IF_ERROR(look_at(0));
+  // The last batch, and the newest that a producer's sequence number is known of: often the same,
+  // or near enough that loading has met it.
+  std::vector<Offset> asked{end_ - 1};
+  const auto claim = origin.claims().lower_bound(end_);
+  if (claim != origin.claims().begin() && std::prev(claim)->first >= base_)
+    asked.push_back(std::prev(claim)->first);
+  for (const Offset offset : asked) {
+    auto place = recent_ == nullptr ? std::nullopt : recent_->Find(offset);
+    if (!place) {
+      SLUICE_ASSIGN_OR_RETURN(place, LocateByIndex(offset));
+    }
+    if (place) SLUICE_RETURN_IF_ERROR(look_at(place->position));
+  }
+  return origin.contradiction().empty() ? Status::Ok() : Foreign(path(), origin.contradiction());
+}
+
+Status Segment::Rebuild(Offset end_max, bool complete, int32_t index_interval_bytes) {
+  // Loading may have added what it found in the log.
+  SLUICE_RETURN_IF_ERROR(ReadFiles().status());
   // One past the newest record that the old indexes tell of, if they are not just zeros.
   Offset indexed_end = base_;
   const auto heed = [&](Offset last) {
@@ -59,7 +105,14 @@ Status Segment::Rebuild(Offset end_max, int32_t index_interval_bytes) {
   };
   if (indexes_->offsets.last().position > 0) heed(indexes_->offsets.last().offset);
   if (indexes_->times.last().timestamp_ms > 0) heed(indexes_->times.last().offset);
-  SLUICE_ASSIGN_OR_RETURN(const ScanOutcome found, CheckBatches(*this));
+  SLUICE_ASSIGN_OR_RETURN(auto testimony,
+                          IndexTestimony::Take(indexes_->offsets, indexes_->times, end_max));
+  SLUICE_ASSIGN_OR_RETURN(auto origin, SegmentOrigin::Read(home_, end_max, complete));
+  SLUICE_ASSIGN_OR_RETURN(const ScanOutcome found,
+                          CheckBatches(*this, [&](const BatchHeader& batch, uint64_t position) {
+                            testimony.OnBatch(batch, position);
+                            origin.OnBatch(batch);
+                          }));
   if (found.damaged) {
     return Status::Corruption(path() + ": " + found.reason + " at position " +
                               std::to_string(found.end_position) + ", offset " + Text(found.end) +
@@ -72,6 +125,11 @@ Status Segment::Rebuild(Offset end_max, int32_t index_interval_bytes) {
                               "up to offset " +
                               Text(indexed_end - 1) +
                               ": the file was cut, or is another segment's" + kRemedy);
+  }
+  if (!origin.contradiction().empty()) return Foreign(path(), origin.contradiction());
+  if (testimony.BothDeny() && !origin.confirmed()) {
+    return Foreign(path(), "both its indexes, whole as they are, " + indexes_->offsets.file_path() +
+                               " and " + indexes_->times.file_path() + ", tell of another log");
   }
   SLUICE_RETURN_IF_ERROR(BeginRebuild().status());
   SLUICE_ASSIGN_OR_RETURN(auto file, OpenFile());
@@ -91,14 +149,8 @@ Result<uint64_t> Segment::BeginTail() {
 }
 
 Result<bool> Segment::TakeOverIndexes() {
-  SLUICE_ASSIGN_OR_RETURN(const auto file, OpenFile());
-  SLUICE_ASSIGN_OR_RETURN(const uint64_t file_size, file->Size());
-  Reset();
-  written_ = file_size;
-  MakeIndexes();
-  SLUICE_ASSIGN_OR_RETURN(const bool offsets_fit, indexes_->offsets.Load(file_size));
-  SLUICE_ASSIGN_OR_RETURN(const bool times_fit, indexes_->times.Load());
-  if (!offsets_fit || !times_fit || indexes_->times.count() == 0) return false;
+  SLUICE_ASSIGN_OR_RETURN(const Files files, ReadFiles());
+  if (!files.offsets_fit || !files.times_fit || indexes_->times.count() == 0) return false;
   // They were never synced, so all of it is looked at.
   SLUICE_ASSIGN_OR_RETURN(const bool offsets_ascend, indexes_->offsets.Ascends());
   SLUICE_ASSIGN_OR_RETURN(const bool times_ascend, indexes_->times.Ascends());
@@ -110,9 +162,9 @@ Result<bool> Segment::TakeOverIndexes() {
   const OffsetIndex::Entry last = indexes_->offsets.last();
   SLUICE_RETURN_IF_ERROR(indexes_->times.TruncateTo(last.offset + 1));
 
-  BatchScanner first(file, 0, file_size, BatchHeader::kBytes);
+  BatchScanner first(files.log, 0, files.log_bytes, BatchHeader::kBytes);
   SLUICE_ASSIGN_OR_RETURN(const bool any, first.Next());
-  BatchScanner at_entry(file, last.position, file_size, BatchHeader::kBytes);
+  BatchScanner at_entry(files.log, last.position, files.log_bytes, BatchHeader::kBytes);
   SLUICE_ASSIGN_OR_RETURN(const bool there, at_entry.Next());
   if (!any || !there || first.header().base_offset < base_ ||
       at_entry.header().last_offset != last.offset) {

@@ -103,13 +103,17 @@ Status WalkBatches(const std::shared_ptr<File>& file, Offset base, ScanOutcome& 
 
 }  // namespace
 
-Result<ScanOutcome> CheckBatches(const Segment& segment) {
+Result<ScanOutcome> CheckBatches(const Segment& segment,
+                                 const std::function<void(const BatchHeader&, uint64_t)>& visit) {
   ScanOutcome outcome;
   SLUICE_ASSIGN_OR_RETURN(const auto file, segment.OpenFile());
   SLUICE_ASSIGN_OR_RETURN(outcome.file_size_bytes, file->Size());
   outcome.end = segment.base_offset();
-  SLUICE_RETURN_IF_ERROR(WalkBatches(file, segment.base_offset(), outcome,
-                                     [](const BatchHeader&) { return Status::Ok(); }));
+  SLUICE_RETURN_IF_ERROR(
+      WalkBatches(file, segment.base_offset(), outcome, [&](const BatchHeader& batch) {
+        visit(batch, outcome.end_position);
+        return Status::Ok();
+      }));
   return outcome;
 }
 

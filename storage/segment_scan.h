@@ -24,8 +24,10 @@ struct ScanOutcome {
   uint64_t checked_bytes = 0;
 };
 
-// Reads the file from its beginning and checks every batch; changes nothing.
-Result<ScanOutcome> CheckBatches(const Segment& segment);
+// Reads the file from its beginning and checks every batch; changes nothing. `visit` is told of
+// each good one, and where it begins.
+Result<ScanOutcome> CheckBatches(const Segment& segment,
+                                 const std::function<void(const BatchHeader&, uint64_t)>& visit);
 
 struct ScanStart {
   Offset synced_upto;

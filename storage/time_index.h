@@ -29,6 +29,7 @@ class TimeIndex {
 
   // False when the file is missing or cannot be a time index: rebuild it then.
   Result<bool> Load();
+  bool whole() const { return file_.whole(); }
   size_t count() const { return file_.count(); }
   bool has_unwritten() const { return file_.has_unwritten(); }
   // Adds the entry unless its timestamp is no larger than the last one's.
@@ -37,6 +38,8 @@ class TimeIndex {
   // `first_ms`: about the timestamp of the first entry, where it is known.
   Result<Entry> Floor(int64_t target_ms, int64_t first_ms = kNoTimestamp) const;
   const Entry& last() const { return last_; }
+  // REQUIRES: index < count().
+  Result<Entry> At(size_t index) const;
   // Whether both columns ascend from entry to entry; reads the whole file.
   Result<bool> Ascends() const;
   // Removes entries at or above `offset`.
@@ -47,7 +50,6 @@ class TimeIndex {
 
  private:
   Offset base() const { return file_.base(); }
-  Result<Entry> At(size_t index) const;
   Entry Decode(const char* bytes) const;
   Status RefreshLast();
 

@@ -1,6 +1,7 @@
 #include "storage/inspect/repair_indexes.h"
 
 #include "storage/file_names.h"
+#include "storage/index_testimony.h"
 #include "storage/inspect/directory_facts.h"
 #include "storage/inspect/open_transactions.h"
 #include "storage/inspect/partition_files.h"
@@ -8,6 +9,8 @@
 #include "storage/log_directory.h"
 #include "storage/offset_index.h"
 #include "storage/producer_state.h"
+#include "storage/segment.h"
+#include "storage/segment_origin.h"
 #include "storage/time_index.h"
 
 namespace sluice::storage {
@@ -50,10 +53,31 @@ class IndexBuilder {
   uint64_t since_entry_ = 0;
 };
 
+// One segment's new indexes, and what the old ones and the files beside them say of its .log.
+struct SegmentWork {
+  IndexBuilder builder;
+  SegmentOrigin origin;
+  IndexTestimony testimony;
+  bool damaged = false;
+
+  void OnBatch(const BatchHeader& batch, uint64_t position) {
+    builder.OnBatch(batch, position);
+    origin.OnBatch(batch);
+    testimony.OnBatch(batch, position);
+  }
+  // Empty when nothing speaks against it. Of damaged bytes the indexes still tell rightly.
+  std::string WhyForeign() const {
+    if (!origin.contradiction().empty()) return origin.contradiction();
+    if (damaged || !testimony.BothDeny() || origin.confirmed()) return "";
+    return "both its indexes, whole as they are, tell of another log; if they are the wrong ones, "
+           "remove them";
+  }
+};
+
 class Repair {
  public:
   Repair(FileSystem& fs, const RepairOptions& options, const RepairReport& report)
-      : fs_(fs), options_(options), report_(report) {}
+      : fs_(fs), options_(options), report_(report), cache_(std::make_shared<FileCache>(fs)) {}
 
   Status Partition(const std::string& directory) {
     SLUICE_ASSIGN_OR_RETURN(const PartitionFiles files, ListPartition(fs_, directory));
@@ -62,12 +86,21 @@ class Repair {
     SLUICE_RETURN_IF_ERROR(SeedTransactions(files, transactions));
     Offset expected = files.segments.empty() ? Offset(0) : files.segments.front();
     bool renamed = false;
-    for (const Offset base : files.segments) {
+    for (size_t i = 0; i < files.segments.size(); ++i) {
+      const Offset base = files.segments[i];
+      const std::string log = files.PathOf(base, kLogSuffix);
+      const bool newest = i + 1 == files.segments.size();
       expected = std::max(expected, base);
-      IndexBuilder builder(base, options_.index_interval_bytes);
-      SLUICE_RETURN_IF_ERROR(
-          Walk(files.PathOf(base, kLogSuffix), base, expected, transactions, builder));
+      SLUICE_ASSIGN_OR_RETURN(
+          SegmentWork work,
+          Begin(directory, base, newest ? NewestEnd(files) : files.segments[i + 1]));
+      SLUICE_RETURN_IF_ERROR(Walk(log, base, expected, transactions, work));
       ++totals.segments;
+      if (const std::string why = work.WhyForeign(); !why.empty()) {
+        Damaged(log, 0, "it seems to be another partition's, and its indexes stay: " + why);
+        continue;
+      }
+      const IndexBuilder& builder = work.builder;
       SLUICE_RETURN_IF_ERROR(Put(files.PathOf(base, kIndexSuffix), builder.offsets,
                                  OffsetIndex::kEntryBytes, renamed));
       SLUICE_RETURN_IF_ERROR(Put(files.PathOf(base, kTimeIndexSuffix), builder.times,
@@ -82,6 +115,24 @@ class Repair {
   RepairTotals totals;
 
  private:
+  // A clean stop left a snapshot there.
+  static Offset NewestEnd(const PartitionFiles& files) {
+    const bool any = !files.snapshots.empty() && files.snapshots.back() > files.segments.back();
+    return any ? files.snapshots.back() : Offset(INT64_MAX);
+  }
+
+  Result<SegmentWork> Begin(const std::string& directory, Offset base, Offset end) {
+    const SegmentHome home{directory, cache_};
+    OffsetIndex offsets(home, base);
+    TimeIndex times(home, base);
+    SLUICE_RETURN_IF_ERROR(offsets.Load(Segment::kBytesMax).status());
+    SLUICE_RETURN_IF_ERROR(times.Load().status());
+    SLUICE_ASSIGN_OR_RETURN(auto origin, SegmentOrigin::Read(home, end, false));
+    SLUICE_ASSIGN_OR_RETURN(auto testimony, IndexTestimony::Take(offsets, times, end));
+    return SegmentWork{IndexBuilder(base, options_.index_interval_bytes), std::move(origin),
+                       std::move(testimony)};
+  }
+
   Status SeedTransactions(const PartitionFiles& files, OpenTransactions& transactions) {
     if (files.segments.empty()) return Status::Ok();
     const std::string path = files.PathOf(files.segments.front(), kSnapshotSuffix);
@@ -94,7 +145,8 @@ class Repair {
 
   // Batches up to the first damage.
   Status Walk(const std::string& path, Offset base, Offset& expected,
-              OpenTransactions& transactions, IndexBuilder& builder) {
+              OpenTransactions& transactions, SegmentWork& work) {
+    IndexBuilder& builder = work.builder;
     SLUICE_ASSIGN_OR_RETURN(SegmentWalk walk, SegmentWalk::Open(fs_, path));
     while (true) {
       SLUICE_ASSIGN_OR_RETURN(const bool more, walk.Next());
@@ -107,14 +159,16 @@ class Repair {
                          : "a batch begins at offset " + std::to_string(batch.base_offset.value()) +
                                " where " + std::to_string(expected.value()) + " or more is due");
         builder.Finish();
+        work.damaged = true;
         return Status::Ok();
       }
       expected = batch.last_offset + 1;
-      builder.OnBatch(batch, walk.position());
+      work.OnBatch(batch, walk.position());
       SLUICE_RETURN_IF_ERROR(NoteTransaction(walk, transactions, builder));
     }
     builder.Finish();
-    if (!walk.damaged()) return Status::Ok();
+    work.damaged = walk.damaged();
+    if (!work.damaged) return Status::Ok();
     SLUICE_ASSIGN_OR_RETURN(const std::string problem, walk.DescribeDamage());
     Damaged(path, walk.next_position(), problem);
     return Status::Ok();
@@ -181,6 +235,7 @@ class Repair {
   FileSystem& fs_;
   const RepairOptions& options_;
   const RepairReport& report_;
+  const std::shared_ptr<FileCache> cache_;
 };
 
 // Held while indexes are replaced. A directory without a .lock was copied from somewhere: no server

@@ -28,7 +28,8 @@ struct RepairedIndex {
   uint64_t entries = 0;
 };
 
-// A .log whose bytes are damaged: its indexes end before the damage.
+// A .log whose bytes are damaged: its indexes end before the damage. Or one that seems to be
+// another partition's: its indexes stay as they are, for they may be what tells.
 struct UnreadableLog {
   std::string file;
   uint64_t position = 0;

@@ -178,20 +178,27 @@ void SegmentVerifier::CheckEpoch(const BatchHeader& batch) {
 }
 
 void SegmentVerifier::CheckProducer(const BatchHeader& batch) {
-  const auto found = pass_.last_batches.find(batch.last_offset);
-  if (found == pass_.last_batches.end()) return;
-  if (found->second != batch.producer_id) {
-    pass_.Fault(pass_.last_batches_of, std::nullopt,
-                "it says that producer " + std::to_string(found->second.value()) +
-                    " wrote the batch that ends at offset " + Text(batch.last_offset) +
-                    "; the log says " + std::to_string(batch.producer_id.value()) +
-                    ": the file may be another partition's",
-                "with the server stopped, remove this file: an older one and the batches take its "
-                "place");
-    pass_.last_batches.clear();
-    return;
+  const auto first = pass_.claims.lower_bound(batch.base_offset);
+  const auto end = pass_.claims.upper_bound(batch.last_offset);
+  for (auto claim = first; claim != end; ++claim) {
+    const auto& [offset, told] = *claim;
+    const bool same = offset == batch.last_offset && told.producer_id == batch.producer_id &&
+                      told.last_sequence == batch.last_sequence();
+    if (same || !pass_.snapshots_told.insert(told.snapshot).second) continue;
+    const std::string snapshot = files_.PathOf(told.snapshot, kSnapshotSuffix);
+    pass_.Fault(snapshot, std::nullopt,
+                "it says that producer " + std::to_string(told.producer_id.value()) +
+                    " wrote a batch that ends at offset " + Text(offset) +
+                    " with sequence number " + std::to_string(told.last_sequence) +
+                    "; the log has one of producer " + std::to_string(batch.producer_id.value()) +
+                    " that ends at " + Text(batch.last_offset) + " with " +
+                    std::to_string(batch.last_sequence()) + ": this file or " + path_ +
+                    " may be another partition's",
+                "if the .log is right, remove this file with the server stopped: an older one and "
+                "the batches take its place. If not: " +
+                    std::string(kRestore));
   }
-  pass_.last_batches.erase(found);
+  pass_.claims.erase(first, end);
 }
 
 Status SegmentVerifier::CheckRecords() {
@@ -306,6 +313,11 @@ Status SegmentVerifier::FinishIndexes() {
   if (time_index_) ReportIndex(*time_index_);
   if (txn_index_) ReportIndex(*txn_index_);
   ReportMissing();
+  if (offset_index_ && time_index_ && offset_index_->fault() && time_index_->fault()) {
+    pass_.Note(path_, std::nullopt,
+               "neither of its indexes fits it: this file may be another partition's, and a repair "
+               "of the indexes would hide it");
+  }
   return Status::Ok();
 }
 

@@ -7,6 +7,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "storage/epoch_cache.h"
@@ -32,9 +33,14 @@ struct LogPass {
   LeaderEpoch newest_epoch = kNoEpoch;
   std::optional<EpochCache> epochs;
   OpenTransactions transactions;
-  // Of the newest snapshot: the last batch of each producer, until it was met.
-  std::map<Offset, ProducerId> last_batches;
-  std::string last_batches_of;  // the snapshot's path
+  // What the snapshots tell of batches, by their last offsets, until these were met.
+  struct Claim {
+    ProducerId producer_id = kNoProducer;
+    int32_t last_sequence = BatchHeader::kNoSequence;
+    Offset snapshot;
+  };
+  std::multimap<Offset, Claim> claims;
+  std::set<Offset> snapshots_told;  // their first fault was reported
 
   void Fault(const std::string& file, std::optional<uint64_t> position, std::string problem,
              std::string remedy) const {

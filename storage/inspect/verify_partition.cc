@@ -91,7 +91,7 @@ class PartitionVerifier {
     return Status::Ok();
   }
 
-  // All must decode; the newest whole one is compared with the batches, the one of the first
+  // All must decode; what they say of the batches is compared with these; the one of the first
   // segment tells which transactions were open before it.
   Status ReadSnapshots() {
     for (const Offset offset : files_.snapshots) {
@@ -113,23 +113,30 @@ class PartitionVerifier {
   }
 
   void CheckSnapshot(const std::string& path, Offset offset, const ProducerState& state) {
-    pass_.last_batches.clear();
-    pass_.last_batches_of = path;
     for (const auto& [id, entry] : state.producers()) {
       const ProducerBatch* last = entry.last_batch();
       const Offset newest = last == nullptr ? Offset(-1) : last->last_offset;
-      if (newest >= offset || entry.transaction_first_offset >= offset.value()) {
-        pass_.Fault(path, std::nullopt,
-                    "it holds the state below offset " + std::to_string(offset.value()) +
-                        ", yet tells of producer " + std::to_string(id.value()) + " and offset " +
-                        std::to_string(newest.value()) + ": the file may be another partition's",
-                    "with the server stopped, remove this file: an older one and the batches take "
-                    "its place");
-        pass_.last_batches.clear();
-        return;
-      }
-      if (newest >= Offset(0)) pass_.last_batches[newest] = id;
+      if (newest < offset && entry.transaction_first_offset < offset.value()) continue;
+      pass_.Fault(path, std::nullopt,
+                  "it holds the state below offset " + std::to_string(offset.value()) +
+                      ", yet tells of producer " + std::to_string(id.value()) + " and offset " +
+                      std::to_string(newest.value()) + ": the file may be another partition's",
+                  "with the server stopped, remove this file: an older one and the batches take "
+                  "its place");
+      return;
     }
+    const Offset from = offset == files_.snapshots.back() ? Offset(0) : SegmentBefore(offset);
+    for (const auto& [id, entry] : state.producers()) {
+      const ProducerBatch* last = entry.last_batch();
+      if (last != nullptr && last->last_offset >= from)
+        pass_.claims.insert({last->last_offset, {id, last->last_sequence, offset}});
+    }
+  }
+
+  // The base of the segment that ends at `offset`: older batches are told of by older snapshots.
+  Offset SegmentBefore(Offset offset) const {
+    const auto at = std::lower_bound(files_.segments.begin(), files_.segments.end(), offset);
+    return at == files_.segments.begin() ? Offset(0) : *(at - 1);
   }
 
   // Between the end of a segment and the next one's base.
@@ -179,18 +186,19 @@ class PartitionVerifier {
                 "with the server stopped, remove this file: it is made again from the batches");
   }
 
-  // Producers of the newest snapshot whose batches are not there.
+  // Producers of the snapshots whose batches are not there.
   void CheckLastBatches() {
-    std::erase_if(pass_.last_batches,
-                  [&](const auto& item) { return item.first < files_.segments.front(); });
-    if (pass_.last_batches.empty() || context_.compacted) return;
-    const auto& [offset, producer] = *pass_.last_batches.begin();
-    pass_.Fault(pass_.last_batches_of, std::nullopt,
-                "it says that producer " + std::to_string(producer.value()) +
-                    " wrote a batch that ends at offset " + std::to_string(offset.value()) +
-                    "; no batch ends there: the file may be another partition's",
-                "with the server stopped, remove this file: an older one and the batches take its "
-                "place");
+    if (context_.compacted) return;
+    for (const auto& [offset, told] : pass_.claims) {
+      const bool judged = offset >= files_.segments.front() && offset < pass_.summary.end;
+      if (!judged || !pass_.snapshots_told.insert(told.snapshot).second) continue;
+      pass_.Fault(files_.PathOf(told.snapshot, kSnapshotSuffix), std::nullopt,
+                  "it says that producer " + std::to_string(told.producer_id.value()) +
+                      " wrote a batch that ends at offset " + std::to_string(offset.value()) +
+                      "; no batch ends there: the file may be another partition's",
+                  "with the server stopped, remove this file: an older one and the batches take "
+                  "its place");
+    }
   }
 
   void CheckSnapshotsEnd() {
