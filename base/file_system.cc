@@ -4,6 +4,26 @@
 
 namespace sluice {
 
+namespace {
+
+class WholeByPath final : public WholeFileSystem {
+ public:
+  WholeByPath(FileSystem& fs, std::string path) : fs_(fs), path_(std::move(path)) {}
+  Status Sync() override { return fs_.SyncFileSystem(path_); }
+
+ private:
+  FileSystem& fs_;
+  const std::string path_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<WholeFileSystem>> FileSystem::OpenWhole(const std::string& path) {
+  if (!Exists(path))
+    return Status::NotFound("cannot open " + path + ": there is no such directory");
+  return std::unique_ptr<WholeFileSystem>(std::make_unique<WholeByPath>(*this, path));
+}
+
 Result<uint64_t> FileSystem::FileSize(const std::string& path) {
   SLUICE_ASSIGN_OR_RETURN(const auto file, Open(path, OpenMode::kRead));
   return file->Size();

@@ -68,6 +68,15 @@ class FileLock {
   virtual ~FileLock() = default;
 };
 
+// A file system that is kept open, for syncs of all that is dirty in it (syncfs). Linux tells each
+// opening once of a write that failed since, and an opening that comes later may not hear of it: so
+// it is opened before what it has to vouch for is written.
+class WholeFileSystem {
+ public:
+  virtual ~WholeFileSystem() = default;
+  virtual Status Sync() = 0;
+};
+
 struct DiskSpace {
   uint64_t total_bytes = 0;
   uint64_t free_bytes = 0;  // for an unprivileged process
@@ -92,6 +101,8 @@ class FileSystem {
   virtual Status SyncDirectory(const std::string& path) = 0;
   // syncfs: all dirty data of the file system that holds `path`.
   virtual Status SyncFileSystem(const std::string& path) = 0;
+  // The one that holds `path`. Without an override: SyncFileSystem, each time.
+  virtual Result<std::unique_ptr<WholeFileSystem>> OpenWhole(const std::string& path);
   // kUnavailable when another process holds it.
   virtual Result<std::unique_ptr<FileLock>> Lock(const std::string& path) = 0;
   virtual Result<DiskSpace> Space(const std::string& path) = 0;

@@ -189,6 +189,11 @@ TEST_P(FileSystemTest, SpaceAndFileSystemSync) {
   EXPECT_LE(space->free_bytes, space->total_bytes);
   EXPECT_TRUE(fs().SyncFileSystem(Path("")).ok());
   EXPECT_EQ(fs().SyncFileSystem(Path("none")).code(), StatusCode::kNotFound);
+  const auto whole = fs().OpenWhole(Path(""));
+  ASSERT_TRUE(whole.ok());
+  EXPECT_TRUE((*whole)->Sync().ok());
+  EXPECT_TRUE((*whole)->Sync().ok());
+  EXPECT_EQ(fs().OpenWhole(Path("none")).status().code(), StatusCode::kNotFound);
 }
 
 TEST_P(FileSystemTest, WritesFilesAtomically) {

@@ -236,6 +236,21 @@ class PosixFileLock final : public FileLock {
   Descriptor fd_;  // the kernel drops the lock with the last descriptor
 };
 
+class PosixWholeFileSystem final : public WholeFileSystem {
+ public:
+  PosixWholeFileSystem(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
+
+  Status Sync() override {
+    if (Uninterrupted([&] { return syncfs(fd_.get()); }) != 0)
+      return ErrnoStatus(errno, "cannot sync the file system of", path_);
+    return Status::Ok();
+  }
+
+ private:
+  Descriptor fd_;
+  const std::string path_;
+};
+
 int OpenFlags(OpenMode mode) {
   switch (mode) {
     case OpenMode::kRead: return O_RDONLY;
@@ -330,12 +345,15 @@ class PosixFileSystem final : public FileSystem {
   }
 
   Status SyncFileSystem(const std::string& path) override {
-    const Descriptor fd(Uninterrupted([&] { return open(path.c_str(), O_RDONLY | O_CLOEXEC); }));
+    SLUICE_ASSIGN_OR_RETURN(const auto whole, OpenWhole(path));
+    return whole->Sync();
+  }
+
+  Result<std::unique_ptr<WholeFileSystem>> OpenWhole(const std::string& path) override {
+    Descriptor fd(Uninterrupted([&] { return open(path.c_str(), O_RDONLY | O_CLOEXEC); }));
     if (fd.get() < 0) return ErrnoStatus(errno, "cannot open", path);
-    if (Uninterrupted([&] { return syncfs(fd.get()); }) != 0) {
-      return ErrnoStatus(errno, "cannot sync the file system of", path);
-    }
-    return Status::Ok();
+    return std::unique_ptr<WholeFileSystem>(
+        std::make_unique<PosixWholeFileSystem>(fd.Release(), path));
   }
 
   Result<std::unique_ptr<FileLock>> Lock(const std::string& path) override {

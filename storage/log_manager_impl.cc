@@ -64,6 +64,7 @@ LogManagerImpl::LogManagerImpl(LogManagerOptions options, DirectoryIdentity iden
       checkpoints_(*options_.file_system, options_.directory) {}
 
 Status LogManagerImpl::OpenLogs() {
+  SLUICE_ASSIGN_OR_RETURN(whole_, fs().OpenWhole(options_.directory));
   SLUICE_ASSIGN_OR_RETURN(last_shutdown_, TakeShutdownMarker(fs(), options_.directory));
   SLUICE_ASSIGN_OR_RETURN(const auto names, fs().List(options_.directory));
   std::vector<TopicPartition> found;
@@ -373,7 +374,7 @@ Status LogManagerImpl::CloseLogs(const std::map<TopicPartition, Hosted>& logs) {
       closing.emplace_back(log, std::move(*target));
     }
     const bool whole = files > kSyncfsFiles;
-    const Status synced = whole ? fs().SyncFileSystem(options_.directory) : Status::Ok();
+    const Status synced = whole ? whole_->Sync() : Status::Ok();
     for (const auto& [log, target] : closing)
       note(log->FinishClose(target.upto, whole ? synced : target.Run()));
   }

@@ -93,6 +93,7 @@ class LogManagerImpl final : public LogManager {
   const DirectoryIdentity identity_;
   const std::unique_ptr<FileLock> lock_;
   const std::shared_ptr<FileCache> files_;
+  std::unique_ptr<WholeFileSystem> whole_;
   Checkpoints checkpoints_;
   ShutdownState last_shutdown_;
   mutable std::mutex mutex_;
