@@ -28,10 +28,6 @@ constexpr char kKvDirectory[] = "/kv";
 constexpr char kBootIdFile[] = "/boot-id";
 constexpr char kKernelBootId[] = "/proc/sys/kernel/random/boot_id";
 
-constexpr int kFlusherThreads = 4;
-// Above so many dirty files one syncfs costs less than an fdatasync of each (architecture.md
-// section 4).
-constexpr int kSyncfsThreshold = 32;
 constexpr int64_t kStopGraceMs = 2000;
 
 // The first word of a small file, which may be one of /proc: those say that they are empty. "" when
@@ -116,8 +112,8 @@ Status Broker::OpenStorage() {
   SLUICE_ASSIGN_OR_RETURN(logs_, storage::LogDirectories::Open(std::move(options)));
   for (const storage::DirectoryPtr& opened : logs_->directories()) {
     if (opened->online()) KeepBootId(fs, opened->path());
-    flushers_[opened->path()] =
-        storage::NewThreadFlusher(fs, opened->path(), kFlusherThreads, kSyncfsThreshold);
+    flushers_[opened->path()] = storage::NewThreadFlusher(
+        fs, {.directory = opened->path(), .report = ReplicaManager::OnFlushed});
   }
   const storage::DirectoryIdentity& identity = logs_->identity();
   if (identity.node_id != config_.node_id) {

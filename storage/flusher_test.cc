@@ -7,7 +7,9 @@
 
 #include <atomic>
 #include <future>
-#include <set>
+#include <map>
+#include <mutex>
+#include <vector>
 
 #include "base/testing/sim_event_loop.h"
 #include "base/testing/sim_file_system.h"
@@ -19,145 +21,218 @@ namespace {
 using ::sluice::testing::FileOperation;
 using ::sluice::testing::SimFileSystem;
 
-FlushTarget TargetOf(SimFileSystem& fs, const std::string& path, int64_t upto) {
-  auto file = fs.Open(path, OpenMode::kCreate);
-  CHECK(file.ok() && (*file)->WriteAt(0, "x").ok());
-  FlushTarget target;
-  target.upto = Offset(upto);
-  target.files.push_back(*file);
-  target.file_system = &fs;
-  return target;
-}
+// A partition with one file, or none.
+class TestPartition final : public Flushable {
+ public:
+  TestPartition(SimFileSystem& fs, std::string path) : fs_(fs), path_(std::move(path)) {}
 
-TEST(ThreadFlusherTest, SyncsAndReports) {
-  SimFileSystem fs;
-  auto flusher = NewThreadFlusher(fs, "/", 2, 16);
-  std::atomic<int64_t> reported = 0;
-  int key = 0;
-  flusher->Submit(
-      &key, [&] { return TargetOf(fs, "/a", 7); },
-      [&](Offset upto, const Status& outcome) { reported = outcome.ok() ? upto.value() : -1; });
-  flusher->Drain();
-  EXPECT_EQ(reported, 7);
-  EXPECT_EQ(fs.counts().file_syncs, 1u);
-}
-
-TEST(ThreadFlusherTest, WhatWaitsOfOnePartitionIsOneSync) {
-  SimFileSystem fs;
-  auto flusher = NewThreadFlusher(fs, "/", 1, 16);
-  int blocker = 0, key = 0;
-  std::promise<void> entered, release;
-  std::atomic<int> captures = 0, reports = 0;
-  flusher->Submit(
-      &blocker,
-      [&] {
-        entered.set_value();
-        release.get_future().wait();
-        return FlushTarget();
-      },
-      [](Offset, const Status&) {});
-  entered.get_future().wait();
-  for (int i = 0; i < 10; ++i) {
-    flusher->Submit(
-        &key,
-        [&] {
-          ++captures;
-          return TargetOf(fs, "/a", 1);
-        },
-        [&](Offset, const Status&) { ++reports; });
+  FlushTarget CaptureFlush() override {
+    if (on_capture) on_capture();
+    ++captures;
+    FlushTarget target;
+    target.upto = Offset(end);
+    target.file_system = &fs_;
+    if (path_.empty()) return target;
+    auto file = fs_.Open(path_, OpenMode::kCreate);
+    CHECK(file.ok() && (*file)->WriteAt(0, "x").ok());
+    target.files.push_back(*file);
+    return target;
   }
-  release.set_value();
-  flusher->Drain();
-  EXPECT_EQ(captures, 1);
-  EXPECT_EQ(reports, 1);
-}
 
-TEST(ThreadFlusherTest, ManyFilesAreOneSyncOfTheFileSystem) {
-  SimFileSystem fs;
-  auto flusher = NewThreadFlusher(fs, "/", 1, 4);
-  int keys[21];
-  std::promise<void> entered, release;
-  std::atomic<int> reports = 0;
-  flusher->Submit(
-      &keys[20],
-      [&] {
-        entered.set_value();
-        release.get_future().wait();
-        return FlushTarget();
-      },
-      [](Offset, const Status&) {});
-  entered.get_future().wait();
-  for (int i = 0; i < 20; ++i) {
-    flusher->Submit(
-        &keys[i], [&fs, i] { return TargetOf(fs, "/f" + std::to_string(i), i); },
-        [&](Offset, const Status& outcome) { reports += outcome.ok(); });
+  std::function<void()> on_capture;
+  std::atomic<int> captures = 0;
+  std::atomic<int64_t> end = 1;
+
+ private:
+  SimFileSystem& fs_;
+  const std::string path_;
+};
+using TestPartitionPtr = std::shared_ptr<TestPartition>;
+
+class ThreadFlusherTest : public ::testing::Test {
+ protected:
+  void Start(int threads, int syncfs_threshold) {
+    flusher_ =
+        NewThreadFlusher(fs_, {.directory = "/",
+                               .report = [this](std::span<const Flushed> group) { Note(group); },
+                               .syncfs_threshold = syncfs_threshold,
+                               .threads = threads});
   }
-  release.set_value();
-  flusher->Drain();
-  EXPECT_EQ(reports, 20);
-  EXPECT_EQ(fs.counts().file_system_syncs, 1u);
-  EXPECT_EQ(fs.counts().file_syncs, 0u);
+  TestPartitionPtr New(const std::string& path) {
+    return std::make_shared<TestPartition>(fs_, path);
+  }
+  void Submit(const std::vector<TestPartitionPtr>& partitions) {
+    const std::vector<FlushablePtr> dirty(partitions.begin(), partitions.end());
+    flusher_->Submit(dirty);
+  }
+  // A worker that is busy until Release.
+  void Occupy() {
+    blocker_ = New("");
+    blocker_->on_capture = [this] {
+      entered_.set_value();
+      release_.get_future().wait();
+    };
+    Submit({blocker_});
+    entered_.get_future().wait();
+  }
+  void Release() { release_.set_value(); }
+
+  void Note(std::span<const Flushed> group) {
+    std::lock_guard lock(mutex_);
+    if (group.front().partition == blocker_) return;
+    groups_.push_back(group.size());
+    for (const Flushed& flushed : group)
+      reports_[flushed.partition.get()].push_back(flushed.outcome.ok() ? flushed.upto.value() : -1);
+  }
+  std::vector<int64_t> ReportsOf(const TestPartitionPtr& partition) {
+    std::lock_guard lock(mutex_);
+    return reports_[partition.get()];
+  }
+
+  SimFileSystem fs_;
+  TestPartitionPtr blocker_;
+  std::promise<void> entered_, release_;
+  std::mutex mutex_;
+  std::vector<size_t> groups_;  // guarded by mutex_, as the next
+  std::map<const Flushable*, std::vector<int64_t>> reports_;
+  std::unique_ptr<Flusher> flusher_;
+};
+
+TEST_F(ThreadFlusherTest, SyncsAndReports) {
+  Start(2, 16);
+  const auto a = New("/a");
+  a->end = 7;
+  Submit({a});
+  flusher_->Drain();
+  EXPECT_EQ(ReportsOf(a), std::vector<int64_t>{7});
+  EXPECT_EQ(fs_.counts().file_syncs, 1u);
 }
 
-TEST(ThreadFlusherTest, AFailureReachesItsPartition) {
-  SimFileSystem fs;
-  fs.InjectFault({.operation = FileOperation::kSync, .path_part = "/bad"});
-  auto flusher = NewThreadFlusher(fs, "/", 2, 16);
-  int good = 0, bad = 0;
-  std::atomic<bool> good_ok = false, bad_ok = true;
-  flusher->Submit(
-      &bad, [&] { return TargetOf(fs, "/bad", 1); },
-      [&](Offset, const Status& s) { bad_ok = s.ok(); });
-  flusher->Submit(
-      &good, [&] { return TargetOf(fs, "/good", 1); },
-      [&](Offset, const Status& s) { good_ok = s.ok(); });
-  flusher->Drain();
-  EXPECT_TRUE(good_ok);
-  EXPECT_FALSE(bad_ok);
+TEST_F(ThreadFlusherTest, WhatWaitsOfOnePartitionIsOneSync) {
+  Start(1, 16);
+  Occupy();
+  const auto a = New("/a");
+  for (int i = 0; i < 10; ++i) Submit({a, a});
+  Release();
+  flusher_->Drain();
+  EXPECT_EQ(a->captures, 1);
+  EXPECT_EQ(ReportsOf(a).size(), 1u);
 }
 
-TEST(SimFlusherTest, TakesItsVirtualTimeAndKeepsOneSyncAKey) {
-  SimFileSystem fs;
-  ::sluice::testing::SimScheduler scheduler;
-  ::sluice::testing::SimEventLoop loop(scheduler);
-  testing::SimFlusher flusher(loop, [] { return 10; });
-  int key = 0;
-  std::vector<int64_t> done_at;
-  int64_t end = 5;
-  const auto submit = [&] {
-    flusher.Submit(
-        &key, [&] { return TargetOf(fs, "/a", end); },
-        [&](Offset upto, const Status&) {
-          done_at.push_back(upto.value() * 1000 + loop.clock().SteadyMs());
-        });
+TEST_F(ThreadFlusherTest, WhatComesDuringASyncIsTheNextOne) {
+  Start(2, 16);
+  const auto a = New("/a");
+  // Once captured, another submission is not covered any more, however many there are of it.
+  int left = 3;
+  a->on_capture = [&] {
+    a->end += 1;
+    if (left-- > 0) Submit({a, a});
   };
-  submit();
-  submit();
-  scheduler.RunForMs(4);
-  EXPECT_TRUE(done_at.empty());
-  end = 6;
-  submit();
-  submit();
-  scheduler.RunForMs(100);
-  EXPECT_EQ(done_at, (std::vector<int64_t>{5010, 6020}));
-  submit();
-  flusher.Drain();
-  EXPECT_EQ(done_at.size(), 3u);
+  Submit({a});
+  flusher_->Drain();
+  EXPECT_EQ(ReportsOf(a), (std::vector<int64_t>{2, 3, 4, 5}));
 }
 
-TEST(SimFlusherTest, ACrashForgetsWhatRuns) {
-  SimFileSystem fs;
-  ::sluice::testing::SimScheduler scheduler;
-  ::sluice::testing::SimEventLoop loop(scheduler);
-  int key = 0, reports = 0;
-  {
-    testing::SimFlusher flusher(loop, [] { return 10; });
-    flusher.Submit(
-        &key, [&] { return TargetOf(fs, "/a", 1); }, [&](Offset, const Status&) { ++reports; });
-    scheduler.RunForMs(5);
+TEST_F(ThreadFlusherTest, ManyAreOneSyncOfTheFileSystemAndOneReport) {
+  Start(1, 4);
+  Occupy();
+  std::vector<TestPartitionPtr> partitions;
+  for (int i = 0; i < 20; ++i) {
+    partitions.push_back(New("/f" + std::to_string(i)));
+    partitions.back()->end = i;
+    if (i % 2 == 1) Submit({partitions[static_cast<size_t>(i) - 1], partitions.back()});
   }
-  scheduler.RunForMs(50);
-  EXPECT_EQ(reports, 0);
+  Release();
+  flusher_->Drain();
+  for (int i = 0; i < 20; ++i)
+    EXPECT_EQ(ReportsOf(partitions[static_cast<size_t>(i)]), std::vector<int64_t>{i});
+  EXPECT_EQ(groups_, std::vector<size_t>{20});
+  EXPECT_EQ(fs_.counts().file_system_syncs, 1u);
+  EXPECT_EQ(fs_.counts().file_syncs, 0u);
+}
+
+TEST_F(ThreadFlusherTest, WhatIsSubmittedTogetherIsOneGroup) {
+  Start(4, 4);
+  std::vector<TestPartitionPtr> partitions;
+  for (int i = 0; i < 1000; ++i) partitions.push_back(New("/f" + std::to_string(i)));
+  Submit(partitions);
+  flusher_->Drain();
+  EXPECT_EQ(groups_, std::vector<size_t>{1000});
+  EXPECT_EQ(fs_.counts().file_system_syncs, 1u);
+}
+
+TEST_F(ThreadFlusherTest, ManyWithLittleToSyncSpareTheFileSystem) {
+  Start(2, 4);
+  std::vector<TestPartitionPtr> partitions = {New("/dirty")};
+  for (int i = 0; i < 9; ++i) partitions.push_back(New(""));
+  Submit(partitions);
+  flusher_->Drain();
+  EXPECT_EQ(fs_.counts().file_system_syncs, 0u);
+  EXPECT_EQ(fs_.counts().file_syncs, 1u);
+}
+
+TEST_F(ThreadFlusherTest, AFailureReachesItsPartition) {
+  fs_.InjectFault({.operation = FileOperation::kSync, .path_part = "/bad"});
+  Start(2, 16);
+  const auto good = New("/good"), bad = New("/bad");
+  Submit({bad, good});
+  flusher_->Drain();
+  EXPECT_EQ(ReportsOf(good), std::vector<int64_t>{1});
+  EXPECT_EQ(ReportsOf(bad), std::vector<int64_t>{-1});
+}
+
+TEST_F(ThreadFlusherTest, AFailedSyncOfTheFileSystemReachesAll) {
+  fs_.InjectFault({.operation = FileOperation::kSyncFileSystem});
+  Start(2, 4);
+  std::vector<TestPartitionPtr> partitions;
+  for (int i = 0; i < 6; ++i) partitions.push_back(New("/f" + std::to_string(i)));
+  Submit(partitions);
+  flusher_->Drain();
+  for (const auto& partition : partitions)
+    EXPECT_EQ(ReportsOf(partition), std::vector<int64_t>{-1});
+}
+
+class SimFlusherTest : public ::testing::Test {
+ protected:
+  FlushReport Report() {
+    return [this](std::span<const Flushed> group) {
+      for (const Flushed& flushed : group)
+        done_at_.push_back(flushed.upto.value() * 1000 + loop_.clock().SteadyMs());
+    };
+  }
+
+  SimFileSystem fs_;
+  ::sluice::testing::SimScheduler scheduler_;
+  ::sluice::testing::SimEventLoop loop_{scheduler_};
+  std::vector<int64_t> done_at_;
+};
+
+TEST_F(SimFlusherTest, TakesItsVirtualTimeAndKeepsOneSyncAPartition) {
+  testing::SimFlusher flusher(loop_, Report(), [] { return 10; });
+  const auto a = std::make_shared<TestPartition>(fs_, "/a");
+  const std::vector<FlushablePtr> dirty = {a, a};
+  a->end = 5;
+  flusher.Submit(dirty);
+  scheduler_.RunForMs(4);
+  EXPECT_TRUE(done_at_.empty());
+  a->end = 6;
+  flusher.Submit(dirty);
+  scheduler_.RunForMs(100);
+  EXPECT_EQ(done_at_, (std::vector<int64_t>{5010, 6020}));
+  flusher.Submit(dirty);
+  flusher.Drain();
+  EXPECT_EQ(done_at_.size(), 3u);
+}
+
+TEST_F(SimFlusherTest, ACrashForgetsWhatRuns) {
+  const std::vector<FlushablePtr> dirty = {std::make_shared<TestPartition>(fs_, "/a")};
+  {
+    testing::SimFlusher flusher(loop_, Report(), [] { return 10; });
+    flusher.Submit(dirty);
+    scheduler_.RunForMs(5);
+  }
+  scheduler_.RunForMs(50);
+  EXPECT_TRUE(done_at_.empty());
 }
 
 }  // namespace

@@ -1,15 +1,16 @@
 // ThreadFlusher: the Flusher of the real process. Worker threads take submissions off one queue.
 // Few: each worker syncs one partition's files and reports at once, so that no partition waits for
-// another's disk write. Many (more dirty files than the threshold): one worker takes all and syncs
-// the file system once. A partition that is being synced is not taken again until that ends: what
-// comes meanwhile is the next group.
+// another's disk write. Many (more than the threshold): one worker takes all and syncs the file
+// system once. A partition that is being synced is not taken again until that ends: what comes
+// meanwhile is in the next group.
 
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
-#include <set>
 #include <thread>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "storage/flusher.h"
@@ -19,11 +20,12 @@ namespace {
 
 class ThreadFlusher final : public Flusher {
  public:
-  ThreadFlusher(FileSystem& fs, std::string directory, int threads, int syncfs_threshold)
-      : fs_(fs),
-        directory_(std::move(directory)),
-        syncfs_threshold_(static_cast<size_t>(std::max(syncfs_threshold, 1))) {
-    for (int i = 0; i < std::max(threads, 1); ++i) workers_.emplace_back([this] { Loop(); });
+  ThreadFlusher(FileSystem& fs, ThreadFlusherOptions options)
+      : options_(std::move(options)),
+        whole_(fs.OpenWhole(options_.directory)),
+        syncfs_threshold_(static_cast<size_t>(std::max(options_.syncfs_threshold, 1))) {
+    for (int i = 0; i < std::max(options_.threads, 1); ++i)
+      workers_.emplace_back([this] { Loop(); });
   }
 
   ~ThreadFlusher() override {
@@ -35,44 +37,48 @@ class ThreadFlusher final : public Flusher {
     for (std::thread& worker : workers_) worker.join();
   }
 
-  void Submit(const void* key, Capture capture, Done done) override {
+  void Submit(std::span<const FlushablePtr> dirty) override {
+    size_t added = 0;
     {
       std::lock_guard lock(mutex_);
-      for (const Item& waiting : queue_) {
-        if (waiting.key == key) return;  // its capture comes later and covers this one too
+      for (const FlushablePtr& partition : dirty) {
+        const auto [known, is_new] = states_.try_emplace(partition.get(), State::kWaiting);
+        if (is_new) {
+          queue_.push_back(partition);
+          ++added;
+        } else if (known->second == State::kSyncing) {
+          known->second = State::kSyncingAndWanted;
+        }
       }
-      queue_.push_back({key, std::move(capture), std::move(done)});
+      // One worker takes them all.
+      if (queue_.size() > syncfs_threshold_) added = std::min<size_t>(added, 1);
     }
-    wake_.notify_one();
+    for (; added > 0; --added) wake_.notify_one();
   }
 
   void Drain() override {
     std::unique_lock lock(mutex_);
-    idle_.wait(lock, [this] { return queue_.empty() && busy_.empty(); });
+    idle_.wait(lock, [this] { return states_.empty() && working_ == 0; });
   }
 
  private:
-  struct Item {
-    const void* key;
-    Capture capture;
-    Done done;
-  };
+  // Of a partition that is known here. kWaiting: it is in the queue.
+  enum class State { kWaiting, kSyncing, kSyncingAndWanted };
+  using Group = std::vector<Flushed>;
 
   // What a worker may take now; empty when all that waits must go on waiting.
-  std::vector<Item> Take() {
-    std::vector<Item> group;
+  Group Take() {
+    Group group;
+    if (queue_.empty()) return group;
     const bool many = queue_.size() > syncfs_threshold_;
-    if (many && whole_sync_running_)
-      return group;  // two at once would only queue up in the file system's journal
-    for (auto it = queue_.begin(); it != queue_.end();) {
-      if (busy_.contains(it->key)) {
-        ++it;
-        continue;
-      }
-      busy_.insert(it->key);
-      group.push_back(std::move(*it));
-      it = queue_.erase(it);
-      if (!many) break;
+    // Two at once would only queue up in the file system's journal.
+    if (many && whole_sync_running_) return group;
+    const size_t count = many ? queue_.size() : 1;
+    group.reserve(count);
+    for (size_t i = 0; i < count; ++i) {
+      states_[queue_.front().get()] = State::kSyncing;
+      group.push_back({std::move(queue_.front()), Offset(), Status::Ok()});
+      queue_.pop_front();
     }
     return group;
   }
@@ -80,46 +86,69 @@ class ThreadFlusher final : public Flusher {
   void Loop() {
     std::unique_lock lock(mutex_);
     while (true) {
-      std::vector<Item> group = Take();
+      Group group = Take();
       if (group.empty()) {
         if (stopping_ && queue_.empty()) return;
         wake_.wait(lock);
         continue;
       }
-      const bool whole = group.size() > syncfs_threshold_;
+      const bool whole = group.size() > 1;
       if (whole) whole_sync_running_ = true;
+      ++working_;
       lock.unlock();
       Sync(group);
+      options_.report(group);
       lock.lock();
       if (whole) whole_sync_running_ = false;
-      for (const Item& item : group) busy_.erase(item.key);
+      for (const Flushed& synced : group) Finish(synced.partition);
       if (!queue_.empty() || stopping_) wake_.notify_all();
-      if (queue_.empty() && busy_.empty()) idle_.notify_all();
+      // A partition whose last owner this is ends here, and whatever that leads to must not meet
+      // the mutex.
+      lock.unlock();
+      group.clear();
+      lock.lock();
+      --working_;
+      if (states_.empty() && working_ == 0) idle_.notify_all();
     }
   }
 
-  void Sync(std::vector<Item>& group) {
+  void Finish(const FlushablePtr& partition) {
+    const auto known = states_.find(partition.get());
+    if (known->second == State::kSyncing) {
+      states_.erase(known);
+      return;
+    }
+    known->second = State::kWaiting;
+    queue_.push_back(partition);
+  }
+
+  void Sync(Group& group) {
     std::vector<FlushTarget> targets;
-    size_t files = 0;
-    for (Item& item : group) {
-      targets.push_back(item.capture());
-      files += targets.back().file_count();
+    targets.reserve(group.size());
+    size_t syncs = 0;
+    for (Flushed& item : group) {
+      targets.push_back(item.partition->CaptureFlush());
+      item.upto = targets.back().upto;
+      syncs += targets.back().file_count() + targets.back().directories.size();
     }
-    const bool whole = files > syncfs_threshold_;
-    const Status outcome = whole ? fs_.SyncFileSystem(directory_) : Status::Ok();
-    for (size_t i = 0; i < group.size(); ++i) {
-      group[i].done(targets[i].upto, whole ? outcome : targets[i].Run());
-    }
+    const bool whole = group.size() > 1 && syncs > syncfs_threshold_;
+    const Status of_all = whole ? SyncWhole() : Status::Ok();
+    for (size_t i = 0; i < group.size(); ++i) group[i].outcome = whole ? of_all : targets[i].Run();
   }
 
-  FileSystem& fs_;
-  const std::string directory_;
+  Status SyncWhole() {
+    return whole_.ok() ? (*whole_)->Sync() : Status::IoError(whole_.status().message());
+  }
+
+  const ThreadFlusherOptions options_;
+  const Result<std::unique_ptr<WholeFileSystem>> whole_;
   const size_t syncfs_threshold_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::condition_variable idle_;
-  std::deque<Item> queue_;      // guarded by mutex_, as all below
-  std::set<const void*> busy_;  // keys that a worker is syncing
+  std::deque<FlushablePtr> queue_;  // guarded by mutex_, as all below
+  std::unordered_map<const Flushable*, State> states_;
+  int working_ = 0;  // workers that hold a group
   bool whole_sync_running_ = false;
   bool stopping_ = false;
   std::vector<std::thread> workers_;
@@ -127,9 +156,8 @@ class ThreadFlusher final : public Flusher {
 
 }  // namespace
 
-std::unique_ptr<Flusher> NewThreadFlusher(FileSystem& fs, const std::string& directory, int threads,
-                                          int syncfs_threshold) {
-  return std::make_unique<ThreadFlusher>(fs, directory, threads, syncfs_threshold);
+std::unique_ptr<Flusher> NewThreadFlusher(FileSystem& fs, ThreadFlusherOptions options) {
+  return std::make_unique<ThreadFlusher>(fs, std::move(options));
 }
 
 }  // namespace sluice::storage

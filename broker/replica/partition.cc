@@ -273,7 +273,7 @@ Partition::FollowTarget Partition::follow_target() const {
 void Partition::RequestFlush(PartitionEffects& effects) {
   if (flush_queued_ || log_->flushed_offset() >= log_->log_end_offset()) return;
   flush_queued_ = true;
-  effects.flushes.push_back(shared_from_this());
+  effects.AddFlush(*flusher_, shared_from_this());
 }
 
 void Partition::RequestDueFlush(PartitionEffects& effects) {
@@ -289,32 +289,32 @@ void Partition::FlushOld(int64_t now_ms, PartitionEffects& effects) {
   flush_timer_ms_ = now_ms;
 }
 
-void Partition::SubmitFlush() {
-  const auto self = shared_from_this();
-  flusher_->Submit(
-      this,
-      [self] {
-        std::lock_guard lock(self->mutex_);
-        self->flush_queued_ = false;
-        return self->log_->PrepareFlush();
-      },
-      [self](Offset upto, const sluice::Status& outcome) { self->OnFlushed(upto, outcome); });
+storage::FlushTarget Partition::CaptureFlush() {
+  std::lock_guard lock(mutex_);
+  flush_queued_ = false;
+  return log_->PrepareFlush();
 }
 
-void Partition::OnFlushed(Offset upto, const sluice::Status& outcome) {
+void Partition::OnFlushed(std::span<const storage::Flushed> group) {
   PartitionEffects effects;
-  {
-    std::lock_guard lock(mutex_);
-    // What a truncation since the capture takes away from the proof, the log knows.
-    log_->OnFlushed(upto, outcome);
-    if (!outcome.ok()) NoteStorage(sluice::Status::IoError(outcome.message()), effects);
-    if (usable()) {
-      CompleteFlushWaiters(effects);
-      if (role_ == Role::kLeader) AdvanceHighWatermark(effects);
-      if (config_->fsync || !flush_waiters_.empty()) RequestFlush(effects);
-    }
+  const PartitionContext* context = nullptr;
+  for (const storage::Flushed& flushed : group) {
+    auto& partition = static_cast<Partition&>(*flushed.partition);
+    partition.NoteFlushed(flushed.upto, flushed.outcome, effects);
+    context = partition.context_.get();
   }
-  effects.Run(*context_);
+  if (context != nullptr) effects.Run(*context);
+}
+
+void Partition::NoteFlushed(Offset upto, const sluice::Status& outcome, PartitionEffects& effects) {
+  std::lock_guard lock(mutex_);
+  // What a truncation since the capture takes away from the proof, the log knows.
+  log_->OnFlushed(upto, outcome);
+  if (!outcome.ok()) NoteStorage(sluice::Status::IoError(outcome.message()), effects);
+  if (!usable()) return;
+  CompleteFlushWaiters(effects);
+  if (role_ == Role::kLeader) AdvanceHighWatermark(effects);
+  if (config_->fsync || !flush_waiters_.empty()) RequestFlush(effects);
 }
 
 void Partition::WhenFlushed(std::function<void()> done, PartitionEffects& effects) {

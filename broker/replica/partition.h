@@ -21,6 +21,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,7 @@
 #include "metadata/image.h"
 #include "metadata/topic_config.h"
 #include "storage/compaction/compactor.h"
+#include "storage/flusher.h"
 #include "storage/log.h"
 
 namespace sluice::broker {
@@ -39,6 +41,7 @@ namespace sluice::broker {
 storage::LogConfig LogConfigOf(const metadata::TopicConfig& topic);
 
 class Partition final : public storage::CompactionTarget,
+                        public storage::Flushable,
                         public std::enable_shared_from_this<Partition> {
  public:
   enum class Role { kNone, kLeader, kFollower };
@@ -173,8 +176,12 @@ class Partition final : public storage::CompactionTarget,
   // flusher thread.
   void WhenFlushed(std::function<void()> done, PartitionEffects& effects);
 
-  // Called by PartitionEffects.
-  void SubmitFlush();
+  // --- Group commit ---
+  storage::FlushTarget CaptureFlush() override;
+  // The report of the flushers, all of whose submissions are Partitions. What a group leads to is
+  // done for all of it together: a fetch that waits for several of them is woken once, and finds
+  // all.
+  static void OnFlushed(std::span<const storage::Flushed> group);
 
   // --- Compaction, called by the cleaner's threads (partition_compact.cc) ---
   bool WantsCompaction() const override;
@@ -255,8 +262,9 @@ class Partition final : public storage::CompactionTarget,
 
   sluice::Status CheckFollowing(LeaderEpoch epoch) const;
   void Truncated(PartitionEffects& effects);
-  void OnFlushed(Offset upto, const sluice::Status& outcome);
   void CompleteFlushWaiters(PartitionEffects& effects);
+  // Takes mutex_ itself.
+  void NoteFlushed(Offset upto, const sluice::Status& outcome, PartitionEffects& effects);
 
   const Identity identity_;
   const std::shared_ptr<const PartitionContext> context_;

@@ -4,8 +4,18 @@
 
 namespace sluice::broker {
 
+void PartitionEffects::AddFlush(storage::Flusher& flusher, storage::FlushablePtr partition) {
+  auto known = flushes.begin();
+  while (known != flushes.end() && known->flusher != &flusher) ++known;
+  if (known == flushes.end()) known = flushes.insert(known, {&flusher, {}});
+  known->partitions.push_back(std::move(partition));
+  if (known->partitions.size() < storage::kSubmitAheadPartitions) return;
+  flusher.Submit(known->partitions);
+  known->partitions.clear();
+}
+
 void PartitionEffects::Run(const PartitionContext& context) {
-  for (const auto& partition : std::exchange(flushes, {})) partition->SubmitFlush();
+  for (const Flushes& dirty : std::exchange(flushes, {})) dirty.flusher->Submit(dirty.partitions);
   for (const auto& waiter : std::exchange(woken, {})) waiter->Wake();
   for (auto& done : std::exchange(acknowledgements, {}))
     done.operation->Finish(done.entry, done.error);

@@ -14,6 +14,7 @@
 #include "broker/metadata_cache.h"
 #include "broker/replica/fetch_waiters.h"
 #include "broker/replica/produce_operation.h"
+#include "storage/flusher.h"
 #include "storage/log_directories.h"
 
 namespace sluice::broker {
@@ -55,7 +56,13 @@ struct PartitionEffects {
     size_t entry;
     kafka::ErrorCode error;
   };
-  std::vector<std::shared_ptr<Partition>> flushes;
+  // One for each log directory: what one request, or one group of flushes, has dirtied goes to the
+  // disk together.
+  struct Flushes {
+    storage::Flusher* flusher;
+    std::vector<storage::FlushablePtr> partitions;
+  };
+  std::vector<Flushes> flushes;
   std::vector<Acknowledgement> acknowledgements;
   std::vector<std::shared_ptr<FetchWaiter>> woken;
   std::vector<std::shared_ptr<FetchWaiter>> nudged;
@@ -63,6 +70,7 @@ struct PartitionEffects {
   std::vector<IsrProposal> proposals;
   std::vector<StorageFailure> storage_failures;
 
+  void AddFlush(storage::Flusher& flusher, storage::FlushablePtr partition);
   // Does it all and is empty afterwards. Flushes go first: the disk is the slowest.
   void Run(const PartitionContext& context);
 };

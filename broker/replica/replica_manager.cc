@@ -126,6 +126,10 @@ void ReplicaManagerImpl::StartCompactor() {
   compactor_ = storage::Compactor::Start(std::move(options));
 }
 
+void ReplicaManager::OnFlushed(std::span<const storage::Flushed> group) {
+  Partition::OnFlushed(group);
+}
+
 storage::CompactorStats ReplicaManagerImpl::CompactionStats() const {
   return compactor_ == nullptr ? storage::CompactorStats() : compactor_->stats();
 }

@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -171,6 +172,7 @@ struct ReplicaManagerOptions {
   BrokerState* state = nullptr;  // none of these is owned; all outlive the manager
   MetadataCache* metadata = nullptr;
   storage::LogDirectories* logs = nullptr;
+  // The flushers report to ReplicaManager::OnFlushed.
   std::function<storage::Flusher&(const storage::DirectoryState&)> flusher_of;
   ControllerClient* controller = nullptr;
   PeerConnector* peers = nullptr;
@@ -203,6 +205,8 @@ class ReplicaManager {
   // leader of an epoch whose unsynced tail it lost.
   static std::unique_ptr<ReplicaManager> Create(ReplicaManagerOptions options);
   virtual ~ReplicaManager() = default;
+  // Replicas were flushed together; what follows from it for all of them is done once.
+  static void OnFlushed(std::span<const storage::Flushed> group);
 
   // Appends in the order of entries before returning, so that a connection's produce order is the
   // log's order; `done` comes when each entry has what `acks` asks for, or failed, or timed out.

@@ -243,7 +243,8 @@ SimCluster::Process::Process(SimCluster& owner, NodeId id)
   logs = *std::move(opened);
   for (const storage::DirectoryPtr& directory : logs->directories()) {
     flushers[directory.get()] = std::make_unique<storage::testing::SimFlusher>(
-        loop, [&owner] { return owner.random_.Between(0, owner.options_.flush_ms_max); });
+        loop, ReplicaManager::OnFlushed,
+        [&owner] { return owner.random_.Between(0, owner.options_.flush_ms_max); });
   }
   ReplicaManagerOptions options;
   options.state = &state;

@@ -4,8 +4,8 @@
 
 namespace sluice::storage::testing {
 
-SimFlusher::SimFlusher(EventLoop& loop, std::function<int64_t()> latency_ms)
-    : loop_(loop), latency_ms_(std::move(latency_ms)) {}
+SimFlusher::SimFlusher(EventLoop& loop, FlushReport report, std::function<int64_t()> latency_ms)
+    : loop_(loop), report_(std::move(report)), latency_ms_(std::move(latency_ms)) {}
 
 SimFlusher::~SimFlusher() {
   for (const Item& item : items_) {
@@ -13,14 +13,18 @@ SimFlusher::~SimFlusher() {
   }
 }
 
-void SimFlusher::Submit(const void* key, Capture capture, Done done) {
+void SimFlusher::Submit(std::span<const FlushablePtr> dirty) {
+  for (const FlushablePtr& partition : dirty) SubmitOne(partition);
+}
+
+void SimFlusher::SubmitOne(const FlushablePtr& partition) {
   bool running = false;
   for (const Item& item : items_) {
-    if (item.key != key) continue;
+    if (item.partition != partition) continue;
     if (!item.captured) return;  // its capture covers this submission too
     running = true;
   }
-  items_.push_back({key, std::move(capture), std::move(done)});
+  items_.push_back({partition});
   if (!running) Schedule(std::prev(items_.end()));
 }
 
@@ -30,18 +34,31 @@ void SimFlusher::Schedule(Position item) {
 }
 
 void SimFlusher::Begin(Position item) {
-  item->target = item->capture();
+  item->target = item->partition->CaptureFlush();
   item->captured = true;
-  item->timer = loop_.RunAfter(latency_ms_(), [this, item] { Finish(item); });
+  const int64_t latency_ms = latency_ms_();
+  item->due_ms = loop_.clock().SteadyMs() + latency_ms;
+  item->timer = loop_.RunAfter(latency_ms, [this] { FinishDue(); });
 }
 
-void SimFlusher::Finish(Position item) {
-  const Item ended = std::move(*item);
-  items_.erase(item);
-  const auto next =
-      std::find_if(items_.begin(), items_.end(), [&](const Item& i) { return i.key == ended.key; });
-  if (next != items_.end()) Schedule(next);
-  ended.done(ended.target.upto, ended.target.Run());
+void SimFlusher::FinishDue() {
+  std::vector<Flushed> group;
+  for (auto item = items_.begin(); item != items_.end();) {
+    if (!item->captured || item->due_ms > loop_.clock().SteadyMs()) {
+      ++item;
+      continue;
+    }
+    loop_.Cancel(item->timer);
+    group.push_back({item->partition, item->target.upto, item->target.Run()});
+    item = items_.erase(item);
+  }
+  for (const Flushed& flushed : group) {
+    const auto next = std::find_if(items_.begin(), items_.end(), [&](const Item& item) {
+      return item.partition == flushed.partition;
+    });
+    if (next != items_.end()) Schedule(next);
+  }
+  report_(group);
 }
 
 void SimFlusher::Drain() {
@@ -52,7 +69,8 @@ void SimFlusher::Drain() {
       Begin(first);
       loop_.Cancel(first->timer);
     }
-    Finish(first);
+    first->due_ms = loop_.clock().SteadyMs();
+    FinishDue();
   }
 }
 
