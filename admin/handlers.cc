@@ -6,6 +6,7 @@
 
 #include "admin/errors.h"
 #include "admin/health.h"
+#include "metadata/topic_rules.h"
 
 namespace sluice::admin {
 namespace {
@@ -217,6 +218,10 @@ void Handlers::DeleteRecords(DeleteRecordsRequest request, int64_t timeout_ms,
   const metadata::ImagePtr& image = *current;
   const auto topic = image->FindTopic(request.topic());
   if (topic == nullptr) return done(NoSuchTopic(request.topic()));
+  if (metadata::IsInternalTopic(request.topic())) {
+    return done(Status::InvalidArgument("topic '" + request.topic() +
+                                        "' is the brokers' own: its records are not deleted"));
+  }
   const std::string name = request.topic() + "-" + std::to_string(request.partition());
   const bool known = request.partition() >= 0 &&
                      static_cast<size_t>(request.partition()) < topic->partitions.size();

@@ -137,6 +137,33 @@ TEST_F(HandlersTest, DeleteRecordsGoesToTheLeaderAndNoFurther) {
   EXPECT_EQ(Call(&Handlers::DeleteRecords, request).status().code(), StatusCode::kNotFound);
 }
 
+TEST_F(HandlersTest, RecordsOfInternalTopicsAreNotDeleted) {
+  for (const std::string name : {"__consumer_offsets", "__transaction_state"}) {
+    const std::string id(16, name[2]);
+    metadata::MetadataBatch batch;
+    auto* topic = batch.add_records()->mutable_topic();
+    topic->set_name(name);
+    topic->set_topic_id(id);
+    auto* partition = batch.add_records()->mutable_partition();
+    partition->set_topic_id(id);
+    partition->set_leader(1);
+    partition->add_replicas(1);
+    partition->add_isr(1);
+    metadata::ImageBuilder builder(backend_.image);
+    ASSERT_TRUE(builder.ApplyBatch(batch, LogIndex(6)).ok());
+    backend_.image = builder.Build(LogIndex(6), Term(1));
+    DeleteRecordsRequest request;
+    request.set_topic(name);
+    for (const bool passed_on : {false, true}) {
+      request.set_at_leader(passed_on);
+      const Status refused = Call(&Handlers::DeleteRecords, request).status();
+      EXPECT_EQ(refused.code(), StatusCode::kInvalidArgument) << refused.ToString();
+      EXPECT_NE(refused.message().find(name), std::string::npos);
+    }
+    EXPECT_EQ(backend_.asked_leader, kNoNode) << "the leader was asked";
+  }
+}
+
 TEST_F(HandlersTest, AddPartitionsAsksForTheNewTotal) {
   AddPartitionsRequest request;
   request.set_name("orders");

@@ -29,6 +29,11 @@ std::string Shown(std::string_view name) {
 
 }  // namespace
 
+bool IsInternalTopic(std::string_view name) {
+  return name == "__consumer_offsets" || name == "__transaction_state" ||
+         name == "__share_group_state";
+}
+
 Status CheckTopicName(std::string_view name) {
   if (name.empty() || name.size() > kNameLengthMax) {
     return Status::InvalidArgument("topic name " + Shown(name) + " has " +

@@ -21,6 +21,8 @@ inline constexpr int32_t kPartitionsPerRequestMax = 10'000;
 // in that log's directory.
 inline constexpr std::string_view kClusterMetadataTopic = "__cluster_metadata";
 
+// Topics that belong to the brokers themselves: nobody else writes to them or deletes from them.
+bool IsInternalTopic(std::string_view name);
 // 1 to 249 of [a-zA-Z0-9._-], neither "." nor ".." nor the cluster metadata's.
 Status CheckTopicName(std::string_view name);
 // Names in which '.' and '_' are the same collide: both would be one name in metrics.

@@ -34,11 +34,6 @@ kafka::ErrorCode ErrorOf(const Status& status) {
   return ErrorCode::kUnknownServerError;
 }
 
-bool IsInternalTopic(std::string_view name) {
-  return name == "__consumer_offsets" || name == "__transaction_state" ||
-         name == "__share_group_state";
-}
-
 bool IsLegalTopicName(std::string_view name) { return metadata::CheckTopicName(name).ok(); }
 
 Refusal CheckTopicText(std::string_view topic) {

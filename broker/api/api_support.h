@@ -23,8 +23,6 @@ namespace sluice::broker {
 // What one of our own operations reports, as a client should hear it.
 kafka::ErrorCode ErrorOf(const Status& status);
 
-// Topics that belong to the broker itself.
-bool IsInternalTopic(std::string_view name);
 // As metadata::CheckTopicName.
 bool IsLegalTopicName(std::string_view name);
 

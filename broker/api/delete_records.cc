@@ -10,6 +10,7 @@
 
 #include "broker/api/api_support.h"
 #include "broker/api/handlers.h"
+#include "metadata/topic_rules.h"
 
 namespace sluice::broker {
 
@@ -33,7 +34,7 @@ ErrorCode Check(const metadata::TopicImage* topic, int32_t partition) {
   if (topic == nullptr || partition < 0) return ErrorCode::kUnknownTopicOrPartition;
   if (static_cast<size_t>(partition) >= topic->partitions.size())
     return ErrorCode::kUnknownTopicOrPartition;
-  if (IsInternalTopic(topic->name)) return ErrorCode::kInvalidTopicException;
+  if (metadata::IsInternalTopic(topic->name)) return ErrorCode::kInvalidTopicException;
   return ErrorCode::kNone;
 }
 

@@ -13,6 +13,7 @@
 
 #include "broker/api/api_support.h"
 #include "broker/api/handlers.h"
+#include "metadata/topic_rules.h"
 
 namespace sluice::broker {
 
@@ -101,7 +102,7 @@ size_t AddTopic(const View& view, const metadata::TopicImage& topic, size_t star
   auto& out = response.topics.emplace_back();
   out.name = topic.name;
   out.topic_id = topic.id;
-  out.is_internal = IsInternalTopic(topic.name);
+  out.is_internal = metadata::IsInternalTopic(topic.name);
   out.topic_authorized_operations = kAllTopicOperations;
   const size_t end = std::min(topic.partitions.size(), start + room);
   for (size_t i = start; i < end; ++i) {

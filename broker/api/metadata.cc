@@ -15,6 +15,7 @@
 #include "broker/api/api_support.h"
 #include "broker/api/handlers.h"
 #include "broker/api/topic_creator.h"
+#include "metadata/topic_rules.h"
 
 namespace sluice::broker {
 
@@ -79,7 +80,7 @@ void Answer::AddTopic(const metadata::TopicImage& topic) {
   ResponseTopic& out = response_.topics.emplace_back();
   out.name = topic.name;
   out.topic_id = topic.id;
-  out.is_internal = IsInternalTopic(topic.name);
+  out.is_internal = metadata::IsInternalTopic(topic.name);
   if (topic_operations_) out.topic_authorized_operations = kAllTopicOperations;
   out.partitions.resize(topic.partitions.size());
   for (size_t i = 0; i < topic.partitions.size(); ++i) {
@@ -94,7 +95,7 @@ void Answer::AddError(std::optional<std::string> name, TopicId id, ErrorCode err
   out.name = std::move(name);
   if (!out.name.has_value() && version_ < kTopicsByIdSince) out.name = "";
   out.topic_id = id;
-  out.is_internal = out.name.has_value() && IsInternalTopic(*out.name);
+  out.is_internal = out.name.has_value() && metadata::IsInternalTopic(*out.name);
   has_errors_ = true;
 }
 
@@ -154,7 +155,7 @@ std::vector<std::string> AddNamedTopics(const metadata::Image& image,
     } else {
       // Kafka's answer also while the topic is being created; clients ask again.
       answer.AddError(name, {}, ErrorCode::kUnknownTopicOrPartition);
-      if (may_create && !IsInternalTopic(name)) missing.push_back(name);
+      if (may_create && !metadata::IsInternalTopic(name)) missing.push_back(name);
     }
   }
   return missing;

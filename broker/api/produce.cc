@@ -13,6 +13,7 @@
 
 #include "broker/api/api_support.h"
 #include "broker/api/handlers.h"
+#include "metadata/topic_rules.h"
 
 namespace sluice::broker {
 
@@ -63,7 +64,7 @@ Refusal CheckPartition(const metadata::TopicImage* topic, int16_t version,
                                       : ErrorCode::kUnknownTopicOrPartition,
             ""};
   }
-  if (IsInternalTopic(topic->name) && context.client_id != kAdminClientId) {
+  if (metadata::IsInternalTopic(topic->name) && context.client_id != kAdminClientId) {
     return {ErrorCode::kInvalidTopicException, "topic " + topic->name + " is internal"};
   }
   if (index < 0 || static_cast<size_t>(index) >= topic->partitions.size()) {
