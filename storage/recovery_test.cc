@@ -396,6 +396,23 @@ TEST_F(RecoveryTest, ADamagedSnapshotGivesWayToAnOlderOne) {
   EXPECT_EQ(Append({.producer_id = 4, .producer_epoch = 1, .base_sequence = 12}), Offset(12));
 }
 
+TEST_F(RecoveryTest, AFlushHoldsTheEndOfALogWhoseRecordsWereAllDeletedUnsynced) {
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    Open();
+    for (int i = 0; i < 3; ++i) Append({.value_bytes = 1000});
+    const Offset end = log_->log_end_offset();
+    ASSERT_TRUE(log_->AdvanceLogStart(end).ok());
+    Flush();
+    log_.reset();
+    Random random(seed);
+    fs_.Crash(random);
+    LogOptions options = Options();
+    options.cut_unsynced_damage = true;
+    Open(std::move(options));  // no checkpoint has the new start
+    EXPECT_EQ(log_->log_end_offset(), end) << seed;
+  }
+}
+
 TEST_F(RecoveryTest, MetadataLostInAPowerCutIsWrittenAgain) {
   Open();
   Append();
