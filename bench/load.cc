@@ -7,14 +7,19 @@
 //   load consume BOOTSTRAP TOPIC MIB                  every partition, until that many MiB of
 //   values came
 //   load ready BOOTSTRAP TOPIC PARTITIONS             until each has a leader that tells its end
+//   load tail BOOTSTRAP TOPIC SECONDS RECORD_BYTES    acks=all, 500 records a second, each sent at
+//   once, and a consumer at the end: how long they take
 //
-// One JSON object on stdout: records, bytes (of values), seconds.
+// One JSON object on stdout: records, bytes (of values), seconds; of a tail the latencies in ms.
 
 #include <librdkafka/rdkafkacpp.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <string>
@@ -93,6 +98,91 @@ int Produce(const std::string& bootstrap, const std::string& topic, const Produc
   producer->flush(120000);
   Require(failures.failed == 0 && producer->outq_len() == 0, "records were not acknowledged");
   Report(records, records * static_cast<int64_t>(shape.record_bytes), start);
+  return 0;
+}
+
+// How long each record took until it was acknowledged; its number travels as the opaque pointer.
+class LatencyMeter : public RdKafka::DeliveryReportCb {
+ public:
+  void dr_cb(RdKafka::Message& message) override {
+    Require(message.err() == RdKafka::ERR_NO_ERROR, message.errstr());
+    const size_t number = reinterpret_cast<size_t>(message.msg_opaque());
+    acknowledged_ms.push_back(MsSince(sent[number]));
+  }
+  static double MsSince(Clock::time_point then) {
+    return std::chrono::duration<double, std::milli>(Clock::now() - then).count();
+  }
+  std::vector<Clock::time_point> sent;
+  std::vector<double> acknowledged_ms;
+};
+
+std::string Quantiles(std::vector<double> values) {
+  if (values.empty()) return "null";
+  std::sort(values.begin(), values.end());
+  const auto at = [&](double share) {
+    return std::to_string(
+        values[static_cast<size_t>(share * static_cast<double>(values.size() - 1))]);
+  };
+  return "{\"p50\": " + at(0.5) + ", \"p99\": " + at(0.99) + ", \"max\": " + at(1) + "}";
+}
+
+// Reads the end of the topic's partition 0 and notes how old each record is when it comes: its
+// first bytes are its number.
+void FollowTail(RdKafka::KafkaConsumer& consumer, LatencyMeter& meter,
+                std::vector<double>& came_ms) {
+  while (true) {
+    std::unique_ptr<RdKafka::Message> message(consumer.consume(1));
+    if (message->err() != RdKafka::ERR_NO_ERROR) return;
+    size_t number = 0;
+    std::memcpy(&number, message->payload(), sizeof number);
+    if (number < meter.sent.size()) came_ms.push_back(meter.MsSince(meter.sent[number]));
+  }
+}
+
+int Tail(const std::string& bootstrap, const std::string& topic, int64_t seconds,
+         size_t record_bytes) {
+  constexpr std::chrono::microseconds kInterval(2000);
+  LatencyMeter meter;
+  std::string error;
+  auto conf = Configure({{"bootstrap.servers", bootstrap}, {"acks", "all"}, {"linger.ms", "0"}});
+  conf->set("dr_cb", &meter, error);
+  std::unique_ptr<RdKafka::Producer> producer(RdKafka::Producer::create(conf.get(), error));
+  Require(producer != nullptr, error);
+  auto consumer_conf = Configure({{"bootstrap.servers", bootstrap},
+                                  {"group.id", "tail"},
+                                  {"enable.auto.commit", "false"},
+                                  {"fetch.wait.max.ms", "500"}});
+  std::unique_ptr<RdKafka::KafkaConsumer> consumer(
+      RdKafka::KafkaConsumer::create(consumer_conf.get(), error));
+  std::unique_ptr<RdKafka::TopicPartition> end(
+      RdKafka::TopicPartition::create(topic, 0, RdKafka::Topic::OFFSET_END));
+  consumer->assign({end.get()});
+  std::string value(std::max(record_bytes, sizeof(size_t)), 'v');
+  std::vector<double> came_ms;
+  meter.sent.reserve(static_cast<size_t>(seconds) * 1000);  // the poller reads it meanwhile
+  std::atomic<bool> polling{true};
+  std::thread poller([&] {
+    while (polling) producer->poll(10);
+  });
+  const Clock::time_point start = Clock::now();
+  for (Clock::time_point due = start; due < start + std::chrono::seconds(seconds);
+       due += kInterval) {
+    while (Clock::now() < due) FollowTail(*consumer, meter, came_ms);
+    const size_t number = meter.sent.size();
+    std::memcpy(value.data(), &number, sizeof number);
+    meter.sent.push_back(Clock::now());
+    Require(
+        producer->produce(topic, 0, RdKafka::Producer::RK_MSG_COPY, value.data(), value.size(),
+                          nullptr, 0, 0, reinterpret_cast<void*>(number)) == RdKafka::ERR_NO_ERROR,
+        "a record was refused");
+  }
+  polling = false;
+  poller.join();
+  producer->flush(10000);
+  const size_t records = meter.acknowledged_ms.size();
+  std::printf("{\"records\": %zu, \"acknowledged_ms\": %s, \"received_ms\": %s}\n", records,
+              Quantiles(meter.acknowledged_ms).c_str(), Quantiles(came_ms).c_str());
+  consumer->close();
   return 0;
 }
 
@@ -198,11 +288,13 @@ int main(int argc, char** argv) {
                     .partitions = static_cast<int32_t>(number(6))});
   }
   if (mode == "ready" && argc == 5) return AwaitReady(argv[2], argv[3], number(4));
+  if (mode == "tail" && argc == 6) return Tail(argv[2], argv[3], std::atoll(argv[4]), number(5));
   if (mode == "consume" && argc == 5) return Consume(argv[2], argv[3], std::atoll(argv[4]) << 20);
   std::fprintf(
       stderr,
       "usage: load produce BOOTSTRAP TOPIC MIB RECORD_BYTES | load consume BOOTSTRAP TOPIC MIB\n"
       "       load fill BOOTSTRAP TOPIC MIB RECORD_BYTES PARTITIONS\n"
-      "       load ready BOOTSTRAP TOPIC PARTITIONS\n");
+      "       load ready BOOTSTRAP TOPIC PARTITIONS\n"
+      "       load tail BOOTSTRAP TOPIC SECONDS RECORD_BYTES\n");
   return 2;
 }

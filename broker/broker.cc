@@ -29,6 +29,8 @@ constexpr char kBootIdFile[] = "/boot-id";
 constexpr char kKernelBootId[] = "/proc/sys/kernel/random/boot_id";
 
 constexpr int64_t kStopGraceMs = 2000;
+// Each keeps the disk busy: it asks for half a MiB before it waits for the first page.
+constexpr int kColdReadThreads = 2;
 
 // The first word of a small file, which may be one of /proc: those say that they are empty. "" when
 // it cannot be read.
@@ -63,6 +65,13 @@ Broker::Broker(BrokerOptions options) : options_(std::move(options)), config_(*o
   metadata_loop_ = std::make_unique<ThreadEventLoop>("metadata", *options_.clock);
   replica_loop_ = std::make_unique<ThreadEventLoop>("replica", *options_.clock);
   background_loop_ = std::make_unique<ThreadEventLoop>("background", *options_.clock);
+  std::vector<EventLoop*> cold_loops;
+  for (int i = 0; i < kColdReadThreads; ++i) {
+    cold_loops_.push_back(
+        std::make_unique<ThreadEventLoop>("cold-" + std::to_string(i), *options_.clock));
+    cold_loops.push_back(cold_loops_.back().get());
+  }
+  cold_reads_ = std::make_unique<ColdReads>(std::move(cold_loops));
 }
 
 Result<std::unique_ptr<Broker>> Broker::Start(BrokerOptions options) {
@@ -197,6 +206,7 @@ void Broker::MakeReplicas() {
   options.peers = peers_.get();
   options.loop = replica_loop_.get();
   options.background_loop = background_loop_.get();
+  options.cold_reads = cold_reads_.get();
   options.clock = options_.clock;
   options.server_config = &values;
   options.inter_broker_listener = config_.inter_broker_listener;
@@ -246,6 +256,7 @@ Status Broker::Listen() {
   };
   options.clock = options_.clock;
   options.metrics = &net_metrics_;
+  options.cold_reads = cold_reads_.get();
   if (values.IsSet("num.network.threads"))
     options.reactors = static_cast<int>(values.GetInt("num.network.threads"));
   options.request_bytes_max = static_cast<int32_t>(values.GetInt("socket.request.max.bytes"));
@@ -375,6 +386,7 @@ void Broker::Stop() {
     replica_loop_->Stop();
     background_loop_->Stop();
     for (const auto& loop : cleaner_loops_) loop->Stop();
+    for (const auto& loop : cold_loops_) loop->Stop();
     CloseLogs(high_watermarks);
   }
   if (kv_ != nullptr) {

@@ -121,6 +121,8 @@ class Broker {
   std::unique_ptr<ThreadEventLoop> replica_loop_;
   std::unique_ptr<ThreadEventLoop> background_loop_;
   std::vector<std::unique_ptr<ThreadEventLoop>> cleaner_loops_;
+  std::vector<std::unique_ptr<ThreadEventLoop>> cold_loops_;
+  std::unique_ptr<ColdReads> cold_reads_;
 
   std::unique_ptr<storage::LogDirectories> logs_;
   // One for each directory, by path.

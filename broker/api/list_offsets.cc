@@ -5,6 +5,7 @@
 
 #include "kafka/messages/list_offsets.h"
 
+#include <memory>
 #include <set>
 #include <string>
 #include <utility>
@@ -68,14 +69,20 @@ void FillResult(const ListOffsetsResult& result, int16_t version, PartitionRespo
   if (version >= kLeaderEpochSince) out.leader_epoch = result.found.leader_epoch.value();
 }
 
+// One request between its decoding and its answer.
+struct Looking {
+  Response response;
+  std::vector<std::pair<size_t, size_t>> places;  // of the entries in the response
+  bool failed = false;
+};
+
 void HandleListOffsets(BrokerServices& services, const RequestContext& context, Request request,
                        const Responder<Response>& responder) {
   const metadata::ImagePtr image = services.metadata->Current();
   const auto repeated = Repeated(request);
-  Response response;
+  const auto looking = std::make_shared<Looking>();
+  Response& response = looking->response;
   std::vector<ListOffsetsEntry> entries;
-  std::vector<std::pair<size_t, size_t>> places;  // of the entries in the response
-  bool failed = false;
   response.topics.resize(request.topics.size());
   for (size_t t = 0; t < request.topics.size(); ++t) {
     const auto& asked_topic = request.topics[t];
@@ -89,25 +96,28 @@ void HandleListOffsets(BrokerServices& services, const RequestContext& context, 
         error = ErrorCode::kInvalidRequest;
       if (error != ErrorCode::kNone) {
         out.error_code = WireError(error);
-        failed = true;
+        looking->failed = true;
         continue;
       }
       entries.push_back({{topic->id, PartitionIndex(asked.partition_index)},
                          LeaderEpoch(asked.current_leader_epoch),
                          asked.timestamp,
                          request.isolation_level == kReadCommitted});
-      places.emplace_back(t, response.topics[t].partitions.size() - 1);
+      looking->places.emplace_back(t, response.topics[t].partitions.size() - 1);
     }
   }
-  const std::vector<ListOffsetsResult> results = services.replicas->ListOffsets(entries);
-  CHECK_EQ(results.size(), places.size());
-  for (size_t i = 0; i < results.size(); ++i) {
-    FillResult(results[i], context.version,
-               response.topics[places[i].first].partitions[places[i].second]);
-    failed |= results[i].error != ErrorCode::kNone;
-  }
-  if (failed) services.metrics->CountError(Request::kApiKey);
-  responder.Send(response);
+  services.replicas->ListOffsets(
+      std::move(entries), [&services, looking, version = context.version,
+                           responder](const std::vector<ListOffsetsResult>& results) {
+        CHECK_EQ(results.size(), looking->places.size());
+        for (size_t i = 0; i < results.size(); ++i) {
+          const auto [topic, partition] = looking->places[i];
+          FillResult(results[i], version, looking->response.topics[topic].partitions[partition]);
+          looking->failed |= results[i].error != ErrorCode::kNone;
+        }
+        if (looking->failed) services.metrics->CountError(Request::kApiKey);
+        responder.Send(looking->response);
+      });
 }
 
 }  // namespace

@@ -243,7 +243,7 @@ void Connection::WriteWhatIsDue() {
         self->Flush();
       });
       break;
-    case SocketWriter::Outcome::kCold: WarmUpElsewhere(); break;
+    case SocketWriter::Outcome::kCold: ReadElsewhere(); break;
     case SocketWriter::Outcome::kFailed: Close(writer_.error()); break;
   }
 }
@@ -257,13 +257,16 @@ void Connection::WaitWritable() {
                      });
 }
 
-void Connection::WarmUpElsewhere() {
+void Connection::ReadElsewhere() {
+  // What a reader of old records is sent next, most likely.
+  constexpr uint64_t kAheadBytes = uint64_t{512} << 10;
   waiting_to_write_ = true;
-  reactor_.shared().cold_reads->Post(
-      [range = writer_.cold_range(), mailbox = reactor_.mailbox(), id = id_] {
-        WarmUp(range);
-        mailbox->Send(id, [](Connection& connection) {
+  reactor_.shared().options.cold_reads->BringInPassing(
+      writer_.cold(), kAheadBytes,
+      [mailbox = reactor_.mailbox(), id = id_](const Status& read, ColdReads::Pin pin) {
+        mailbox->Send(id, [read, pin = std::move(pin)](Connection& connection) mutable {
           connection.waiting_to_write_ = false;
+          connection.writer_.BroughtIn(read, std::move(pin));
           connection.Flush();
         });
       });
@@ -317,6 +320,7 @@ void Connection::Close(const std::string& reason) {
 
 void Connection::CheckDeadlines(int64_t now_ms) {
   const ServerOptions& options = reactor_.shared().options;
+  writer_.Age();
   // Whoever is not read from is not seen to leave. What it sent before it did is still served, but
   // nothing of it waits any more.
   if (reading_paused_ && !slots_.empty() && PeerHungUp(socket_.native_handle()))

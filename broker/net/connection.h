@@ -60,7 +60,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void Flush();
   void WriteWhatIsDue();
   void WaitWritable();
-  void WarmUpElsewhere();
+  void ReadElsewhere();
   void Touch();
 
   Reactor& reactor_;

@@ -58,7 +58,6 @@ struct ServerShared {
   ServerOptions options;
   std::shared_ptr<MemoryBudget> budget;
   ConnectionCounter* counter = nullptr;
-  EventLoop* cold_reads = nullptr;  // warms up file ranges
 };
 
 // A connection that was counted and waits for its reactor.

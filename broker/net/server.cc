@@ -82,13 +82,11 @@ uint64_t MachineMemoryBytes() {
 class AsioServer final : public Server {
  public:
   explicit AsioServer(ServerOptions options)
-      : counter_(options.connections_max, options.connections_per_ip_max),
-        cold_reads_("kafka-cold", *options.clock) {
+      : counter_(options.connections_max, options.connections_per_ip_max) {
     const uint64_t asked_bytes = options.request_memory_bytes;
     shared_.budget =
         std::make_shared<MemoryBudget>(asked_bytes > 0 ? asked_bytes : MachineMemoryBytes() / 5);
     shared_.counter = &counter_;
-    shared_.cold_reads = &cold_reads_;
     shared_.options = std::move(options);
   }
   ~AsioServer() override { Stop(0); }
@@ -110,7 +108,6 @@ class AsioServer final : public Server {
 
   ServerShared shared_;
   ConnectionCounter counter_;
-  ThreadEventLoop cold_reads_;
   std::vector<std::unique_ptr<Reactor>> reactors_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   size_t next_reactor_ = 0;  // of the accepting reactor's thread
@@ -204,13 +201,13 @@ void AsioServer::Stop(int64_t grace_ms) {
   // Those after the first first: the acceptors' sockets live on the first one.
   for (auto reactor = reactors_.rbegin(); reactor != reactors_.rend(); ++reactor)
     (*reactor)->Stop();
-  cold_reads_.Stop();
 }
 
 }  // namespace
 
 Result<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
   CHECK(options.sink && options.clock != nullptr && options.metrics != nullptr);
+  CHECK(options.cold_reads != nullptr);
   auto server = std::make_unique<AsioServer>(std::move(options));
   SLUICE_RETURN_IF_ERROR(server->Open());
   return std::unique_ptr<Server>(std::move(server));

@@ -20,10 +20,10 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "base/event_loop.h"
 #include "base/output_chain.h"
 #include "base/status.h"
 #include "broker/api/handler.h"
+#include "broker/cold_reads.h"
 #include "broker/net/net_metrics.h"
 
 namespace sluice::broker {
@@ -44,6 +44,7 @@ struct ServerOptions {
   RequestSink sink;
   const Clock* clock = nullptr;  // neither is owned
   NetMetrics* metrics = nullptr;
+  ColdReads* cold_reads = nullptr;        // not owned either; its loops run as long as the server
   int reactors = 0;                       // 0 = one per core, at most 8
   int32_t request_bytes_max = 104857600;  // socket.request.max.bytes
   int64_t idle_ms_max = 600000;           // connections.max.idle.ms; negative = never

@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "base/testing/sim_file_system.h"
 #include "broker/net/peer_client_asio.h"
 #include "kafka/messages/response_header.h"
 #include "kafka/wire_writer.h"
@@ -154,6 +155,7 @@ class ServerTest : public ::testing::Test {
     ServerOptions options;
     options.listeners = {{"PLAINTEXT", "127.0.0.1", 0}};
     options.clock = &clock_;
+    options.cold_reads = &cold_reads_;
     options.metrics = &metrics_;
     options.reactors = 2;
     if (!options.sink) {
@@ -180,6 +182,8 @@ class ServerTest : public ::testing::Test {
 
   SystemClock clock_;
   NetMetrics metrics_;
+  ThreadEventLoop cold_loop_{"cold", clock_};
+  ColdReads cold_reads_{{&cold_loop_}};
   Sink sink_;
   std::unique_ptr<Server> server_;
   int port_ = 0;
@@ -277,6 +281,50 @@ TEST_F(ServerTest, LargeRequestsAndMixedRepliesSurviveTheTrip) {
   ASSERT_TRUE(fs->Remove(path).ok());
 }
 
+TEST_F(ServerTest, OldRecordsAreReadElsewhere) {
+  sluice::testing::SimFileSystem disk;
+  const std::shared_ptr<File> file = *disk.Open("/log", OpenMode::kCreate);
+  std::string body(3 << 20, 'x');
+  for (size_t i = 0; i < body.size(); i += 997) body[i] = static_cast<char>(i);
+  ASSERT_TRUE(file->WriteAt(0, body).ok());
+  ASSERT_TRUE(file->Sync().ok());
+  disk.DropCaches();
+  std::atomic<int> waits_of_reactors{0};
+  disk.set_on_wait([&](const std::string&) {
+    if (!cold_loop_.InLoopThread()) ++waits_of_reactors;
+  });
+  Start();
+  Client client(port_);
+  const auto ask = [&] {
+    client.SendFrame("request1");
+    OutputChain chain;
+    ByteWriter prefix;
+    prefix.PutInt32(2 << 20);
+    chain.Add(prefix.Take());
+    chain.Add(FileSlice{file, 1000, 2 << 20});
+    sink_.Take().reply(Reply::Send(std::move(chain)));
+  };
+  ask();
+  EXPECT_TRUE(client.ReceiveFrame() == body.substr(1000, 2 << 20));
+  EXPECT_EQ(waits_of_reactors, 0);
+  EXPECT_GT(disk.counts().waits, 0u);
+  const uint64_t asked = disk.counts().memory_asked;
+  client.SendFrame("request2");
+  OutputChain fresh;
+  ByteWriter prefix;
+  prefix.PutInt32(1 << 20);
+  fresh.Add(prefix.Take());
+  fresh.Add(FileSlice{file, 1000, 1 << 20, /*hot=*/true});
+  sink_.Take().reply(Reply::Send(std::move(fresh)));
+  EXPECT_TRUE(client.ReceiveFrame() == body.substr(1000, 1 << 20));
+  EXPECT_EQ(disk.counts().memory_asked, asked) << "of what was just written nobody need ask";
+  disk.DropCaches();
+  disk.InjectFault({.operation = sluice::testing::FileOperation::kRead, .times = -1});
+  ask();
+  EXPECT_TRUE(client.ReceiveFrame().starts_with("closed"));
+  EXPECT_EQ(waits_of_reactors, 0);
+}
+
 TEST_F(ServerTest, BadSizesCloseTheConnectionAndAreCounted) {
   Start([](ServerOptions& options) { options.request_bytes_max = 1000; });
   for (const int32_t size : {-1, 0, 1001, INT32_MAX}) {
@@ -328,6 +376,7 @@ TEST_F(ServerTest, ABusyPortIsOneClearError) {
   ServerOptions options;
   options.listeners = {{"PLAINTEXT", "127.0.0.1", port_}};
   options.clock = &clock_;
+  options.cold_reads = &cold_reads_;
   options.metrics = &metrics_;
   options.sink = [](SharedBytes, const auto&, ReplyCallback) { return false; };
   const auto second = Server::Start(std::move(options));

@@ -1,6 +1,5 @@
 #include "broker/net/socket_writer.h"
 
-#include <fcntl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -26,28 +25,24 @@ std::string_view MemoryOf(const OutputChain::Segment& segment) {
 
 }  // namespace
 
-void WarmUp(const ColdRange& range) {
-  const int descriptor = range.file->descriptor();
-  if (range.done_size_bytes > 0) {
-    posix_fadvise(descriptor, static_cast<off_t>(range.done_offset), range.done_size_bytes,
-                  POSIX_FADV_DONTNEED);
-  }
-  std::array<char, 16384> unused;
-  for (uint32_t done = 0; done < range.size_bytes;) {
-    const size_t step = std::min<size_t>(unused.size(), range.size_bytes - done);
-    const Result<size_t> got = range.file->ReadAt(range.offset + done, unused.data(), step);
-    if (!got.ok() || *got == 0) return;  // sendfile meets the same error and reports it
-    done += static_cast<uint32_t>(*got);
-  }
-}
-
 void SocketWriter::Add(OutputChain chain) {
   for (OutputChain::Segment& segment : chain.segments()) queue_.push_back(std::move(segment));
+}
+
+void SocketWriter::Age() {
+  for (size_t i = 0; i < aged_; ++i) {
+    if (auto* const slice = std::get_if<FileSlice>(&queue_[i])) slice->hot = false;
+  }
+  aged_ = queue_.size();
 }
 
 SocketWriter::Outcome SocketWriter::Flush(int socket) {
   const uint64_t start_bytes = written_bytes_;
   while (!queue_.empty()) {
+    if (!read_error_.empty()) {
+      error_ = read_error_;
+      return Outcome::kFailed;
+    }
     if (written_bytes_ - start_bytes >= kBytesPerTurn) return Outcome::kYield;
     const Outcome outcome = IsFile(queue_.front()) ? WriteFile(socket) : WriteMemory(socket);
     if (outcome != Outcome::kDone) return outcome;
@@ -79,18 +74,14 @@ SocketWriter::Outcome SocketWriter::WriteMemory(int socket) {
 
 SocketWriter::Outcome SocketWriter::WriteFile(int socket) {
   const FileSlice& slice = std::get<FileSlice>(queue_.front());
+  const size_t size_max = front_written_ < front_warm_
+                              ? std::min(kFileStepBytes, front_warm_ - front_written_)
+                              : kFileStepBytes;
+  const size_t size = std::min<size_t>(size_max, slice.size_bytes - front_written_);
+  if (MustBeReadFirst(slice, size)) return Outcome::kCold;
   const int descriptor = slice.file->descriptor();
   if (descriptor < 0) return CopyFile(socket, slice);
-
   off_t offset = static_cast<off_t>(slice.offset + front_written_);
-  const size_t size = std::min<size_t>(kFileStepBytes, slice.size_bytes - front_written_);
-  if (!std::exchange(warmed_up_, false) && !Warm(descriptor, static_cast<uint64_t>(offset), size)) {
-    const bool same_file = cold_.file == slice.file;
-    cold_ = {slice.file, static_cast<uint64_t>(offset), static_cast<uint32_t>(size),
-             same_file ? cold_.offset : 0, same_file ? cold_.size_bytes : 0};
-    warmed_up_ = true;
-    return Outcome::kCold;
-  }
   const ssize_t sent = sendfile(socket, descriptor, &offset, size);
   if (sent < 0) return FailWithErrno("sendfile");
   if (sent == 0) {
@@ -129,20 +120,31 @@ void SocketWriter::Consume(size_t bytes) {
   front_written_ += bytes;
   while (!queue_.empty() && front_written_ >= OutputChain::SizeOf(queue_.front())) {
     front_written_ -= OutputChain::SizeOf(queue_.front());
+    front_warm_ = 0;
+    pin_.reset();
     queue_.pop_front();
+    if (aged_ > 0) --aged_;
   }
 }
 
-// Asks for one byte at either end without waiting for the disk. File systems that cannot tell count
-// as warm.
-bool SocketWriter::Warm(int descriptor, uint64_t offset, size_t size_bytes) {
-  for (const uint64_t position : {offset, offset + size_bytes - 1}) {
-    char byte;
-    iovec part{&byte, 1};
-    const ssize_t got = preadv2(descriptor, &part, 1, static_cast<off_t>(position), RWF_NOWAIT);
-    if (got < 0 && errno == EAGAIN) return false;
-  }
+bool SocketWriter::MustBeReadFirst(const FileSlice& slice, size_t size_bytes) {
+  if (slice.hot || front_written_ + size_bytes <= front_warm_) return false;
+  const uint64_t offset = slice.offset + front_written_;
+  if (slice.file->InMemory(offset, size_bytes)) return false;
+  const size_t left = slice.size_bytes - front_written_;
+  cold_ = {slice.file, offset, static_cast<uint32_t>(std::min(kColdStepBytes, left))};
   return true;
+}
+
+void SocketWriter::BroughtIn(const Status& read, ColdReads::Pin pin) {
+  if (read.ok()) {
+    front_warm_ = front_written_ + cold_.size_bytes;
+    pin_ = std::move(pin);
+  } else {
+    // sendfile would wait for the same disk to fail again.
+    read_error_ = read.ToString();
+  }
+  cold_.file.reset();
 }
 
 }  // namespace sluice::broker

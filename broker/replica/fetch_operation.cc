@@ -7,6 +7,9 @@ namespace {
 
 // How long news of the high watermark alone may wait for data to go along with.
 constexpr int64_t kNudgeMs = 20;
+// A look-up lacks a few pages. One that goes on and on reads large parts of a segment: it is then
+// done in one go, on the worker.
+constexpr int kColdRoundsMax = 64;
 
 }  // namespace
 
@@ -20,7 +23,7 @@ void FetchOperation::Start() {
   if (params_.client != nullptr) params_.client->Add(shared_from_this());
   if (finished()) return;
   const EventLoop::TimerId timer =
-      environment_.loop->RunAfter(params_.wait_ms_max, [weak = weak_from_this()] {
+      environment_.loop->RunAfter(std::max(params_.wait_ms_max, 0), [weak = weak_from_this()] {
         if (const auto self = weak.lock()) self->Evaluate(true);
       });
   std::unique_lock lock(mutex_);
@@ -53,6 +56,7 @@ void FetchOperation::Evaluate(bool time_is_up) {
 void FetchOperation::EvaluateUntilSettled() {
   for (;;) {
     std::vector<FetchEntryResult> results = ReadAll();
+    if (ReadElsewhere(results)) return;
     const bool satisfied = Satisfied(results);
     bool answer = satisfied;
     {
@@ -68,6 +72,25 @@ void FetchOperation::EvaluateUntilSettled() {
     evaluating_ = false;
     return;
   }
+}
+
+bool FetchOperation::ReadElsewhere(std::vector<FetchEntryResult>& results) {
+  const auto cold =
+      std::find_if(results.begin(), results.end(),
+                   [](const FetchEntryResult& result) { return result.lacking.file != nullptr; });
+  if (cold == results.end()) {
+    // Whoever evaluates next is not to wait again.
+    may_wait_ = false;
+    cold_rounds_ = 0;
+    return false;
+  }
+  environment_.cold_reads->BringIn(
+      std::move(cold->lacking), [self = shared_from_this()](const Status& read) {
+        // The disk's error is met once more, and told, by the look-up itself.
+        self->may_wait_ = !read.ok() || ++self->cold_rounds_ > kColdRoundsMax;
+        self->EvaluateUntilSettled();
+      });
+  return true;
 }
 
 std::vector<FetchEntryResult> FetchOperation::ReadAll() {
@@ -87,15 +110,15 @@ std::vector<FetchEntryResult> FetchOperation::ReadAll() {
     request.replica_epoch = params_.replica_epoch;
     request.size_bytes_max = size_left;
     request.one_at_least = one_at_least;
-    request.record_progress = first_read_;
+    request.may_wait = environment_.cold_reads == nullptr || may_wait_;
     request.read_committed = params_.read_committed && params_.replica_id == kNoNode;
     results[i] = targets_[i].partition->Read(request, marks_[i], effects);
+    if (results[i].lacking.file != nullptr) break;
     // The first partition that has something gives a whole batch, however large; from then on the
     // limits are hard (KIP-74).
     if (results[i].size_bytes > 0) one_at_least = false;
     size_left -= std::min(size_left, results[i].size_bytes);
   }
-  first_read_ = false;
   effects.Run(*environment_.context);
   return results;
 }

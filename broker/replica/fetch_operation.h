@@ -1,7 +1,8 @@
 #pragma once
 // FetchOperation: one fetch from its first read to its answer. While there is too little to send it
 // is parked at its partitions, which wake it when something changed; a timer, or the client's
-// going, ends the long poll. Kept alive by the partitions and whoever evaluates it.
+// going, ends the long poll. What its look-ups lack in memory a worker reads first. Kept alive by
+// the partitions and whoever evaluates it.
 //
 // Thread rule: thread-safe; whoever wakes it evaluates it, one thread at a time. The answer is
 // given with no lock held.
@@ -23,7 +24,8 @@ class FetchOperation final : public FetchWaiter,
   using Done = std::function<void(std::vector<FetchEntryResult>)>;
   struct Environment {
     std::shared_ptr<const PartitionContext> context;
-    EventLoop* loop = nullptr;  // for timers
+    EventLoop* loop = nullptr;        // for timers
+    ColdReads* cold_reads = nullptr;  // null: it waits for the disk itself
   };
   // An entry that cannot be read at all has no partition, and its result from the start.
   struct Target {
@@ -47,6 +49,9 @@ class FetchOperation final : public FetchWaiter,
  private:
   void Evaluate(bool time_is_up);
   void EvaluateUntilSettled();
+  // What is not in memory is brought there by a worker, which then evaluates on. False when nothing
+  // is lacking.
+  bool ReadElsewhere(std::vector<FetchEntryResult>& results);
   std::vector<FetchEntryResult> ReadAll();
   bool Satisfied(const std::vector<FetchEntryResult>& results) const;
   bool ParkAll();
@@ -58,7 +63,8 @@ class FetchOperation final : public FetchWaiter,
   std::vector<Target> targets_;
   std::vector<Partition::ReadMark> marks_;
   Done done_;
-  bool first_read_ = true;
+  int cold_rounds_ = 0;    // for how often something was lacking
+  bool may_wait_ = false;  // for the disk: it did not help to have it read elsewhere
 
   std::mutex mutex_;  // guards what follows
   bool evaluating_ = false;

@@ -131,8 +131,8 @@ class Partition final : public storage::CompactionTarget,
     BrokerEpoch replica_epoch{-1};
     size_t size_bytes_max = 0;
     bool one_at_least = false;
-    bool record_progress = false;  // once for each request of a follower
-    bool read_committed = false;   // up to the last stable offset
+    bool read_committed = false;  // up to the last stable offset
+    bool may_wait = true;         // for the disk
   };
   // What a read has seen, so that Watch can tell whether anything changed since, and whether the
   // fetch is parked still. One for each partition of a fetch, for all its life.
@@ -140,7 +140,10 @@ class Partition final : public storage::CompactionTarget,
     Offset readable_end{-1};
     uint64_t role_version = 0;
     uint64_t parked_round = 0;  // FetchWaiters'
+    bool recorded = false;      // a follower's progress, once for each of its requests
   };
+  // Without may_wait the result's `lacking` may say what has to be in memory first: nothing else of
+  // it counts then, and nothing was recorded.
   FetchEntryResult Read(const ReadRequest& request, ReadMark& mark, PartitionEffects& effects);
   // Parks a fetch; false (and not parked) when something changed since `mark`. `nudge`: the
   // follower has not been told the current high watermark.
@@ -149,7 +152,10 @@ class Partition final : public storage::CompactionTarget,
     bool nudge = false;
   };
   WatchResult Watch(const std::shared_ptr<FetchWaiter>& waiter, NodeId replica_id, ReadMark& mark);
-  ListOffsetsResult FindOffset(const ListOffsetsEntry& entry, PartitionEffects& effects);
+  // With `lacking` it does not wait for the disk, and says there what has to be in memory first:
+  // the result does not count then.
+  ListOffsetsResult FindOffset(const ListOffsetsEntry& entry, FileSlice* lacking,
+                               PartitionEffects& effects);
   EpochEndResult FindEpochEnd(const EpochEndEntry& entry) const;
 
   // --- Follower (partition_follower.cc); all give kFenced once the partition has left `epoch` ---
@@ -246,7 +252,7 @@ class Partition final : public storage::CompactionTarget,
   void Propose(std::vector<NodeId> isr, PartitionEffects& effects);
   bool MatchesProposal(const IsrProposal& proposal) const;
 
-  void RecordFollower(const ReadRequest& request, FetchEntryResult& result,
+  void RecordFollower(const ReadRequest& request, ReadMark& mark, FetchEntryResult& result,
                       PartitionEffects& effects);
   std::optional<storage::EpochEndOffset> DivergenceOf(const FetchEntry& entry,
                                                       kafka::ErrorCode& error) const;

@@ -1,5 +1,6 @@
 // Partition: fetches of consumers and followers, and lookups by time and by epoch.
 #include <algorithm>
+#include <utility>
 
 #include "broker/replica/partition.h"
 
@@ -32,9 +33,11 @@ FetchEntryResult Partition::Read(const ReadRequest& request, ReadMark& mark,
     } else {
       const Offset readable_end = request.read_committed ? stable_end : high_watermark_;
       ReadLog(request, follower ? end : readable_end, result, effects);
+      if (result.lacking.file != nullptr) return result;
       result.end_unknown = !follower && entry.fetch_offset >= high_watermark_ && !Settled();
       // Only a fetch that proved its history the same says how far the follower is (rule 3).
-      if (follower && result.error == ErrorCode::kNone) RecordFollower(request, result, effects);
+      if (follower && result.error == ErrorCode::kNone)
+        RecordFollower(request, mark, result, effects);
     }
   }
   // A follower that has to truncate or start over first does not take it over; had its fetch
@@ -74,7 +77,9 @@ void Partition::ReadLog(const ReadRequest& request, Offset readable_end, FetchEn
   const size_t limit =
       std::min<size_t>(std::max(request.entry->size_bytes_max, 0), request.size_bytes_max);
   if (limit == 0 && !request.one_at_least) return;
+  const storage::NoWaiting no_waiting(*log_, request.may_wait ? nullptr : &result.lacking);
   Result<storage::ReadResult> read = log_->Read(from, limit, readable_end, request.one_at_least);
+  if (read.status().code() == StatusCode::kWouldWait) return;
   if (!read.ok()) {
     NoteRead(read.status(), effects);
     result.error = ErrorCode::kKafkaStorageError;
@@ -94,9 +99,10 @@ void Partition::ReadAborted(const ReadRequest& request, FetchEntryResult& result
     return;
   }
   // Without them the records of aborted transactions would pass for committed ones.
-  NoteRead(aborted.status(), effects);
   result.records.clear();
   result.size_bytes = 0;
+  if (aborted.status().code() == StatusCode::kWouldWait) return;
+  NoteRead(aborted.status(), effects);
   result.error = ErrorCode::kKafkaStorageError;
 }
 
@@ -108,10 +114,11 @@ Offset Partition::StableEnd(ErrorCode& error, PartitionEffects& effects) {
   return high_watermark_;
 }
 
-void Partition::RecordFollower(const ReadRequest& request, FetchEntryResult& result,
+void Partition::RecordFollower(const ReadRequest& request, ReadMark& mark, FetchEntryResult& result,
                                PartitionEffects& effects) {
   RemoteReplica& remote = *replicas_.Find(request.replica_id);
-  if (request.record_progress) {
+  const bool first = !std::exchange(mark.recorded, true);
+  if (first) {
     const bool counted =
         replicas_.RecordFetch(remote, request.entry->fetch_offset, request.replica_epoch,
                               log_->log_end_offset(), context_->clock->SteadyMs());
@@ -128,7 +135,7 @@ void Partition::RecordFollower(const ReadRequest& request, FetchEntryResult& res
     CompleteDeletes(effects);
   }
   // What finds no data at its first read parks, and has not been answered yet.
-  if (result.size_bytes == 0 && request.record_progress) return;
+  if (result.size_bytes == 0 && first) return;
   remote.sent_high_watermark = high_watermark_;
   remote.sent_log_start = log_->log_start_offset();
 }
@@ -172,7 +179,8 @@ LeaderEpoch Partition::EpochAt(Offset offset) const {
   return LeaderEpoch(low);
 }
 
-ListOffsetsResult Partition::FindOffset(const ListOffsetsEntry& entry, PartitionEffects& effects) {
+ListOffsetsResult Partition::FindOffset(const ListOffsetsEntry& entry, FileSlice* lacking,
+                                        PartitionEffects& effects) {
   constexpr int64_t kLatest = -1, kEarliest = -2, kMaxTimestamp = -3, kEarliestLocal = -4,
                     kLatestTiered = -5;
   ListOffsetsResult result;
@@ -196,9 +204,11 @@ ListOffsetsResult Partition::FindOffset(const ListOffsetsEntry& entry, Partition
     result.error = ErrorCode::kUnsupportedVersion;
     return result;
   }
+  const storage::NoWaiting no_waiting(*log_, lacking);
   const auto found = entry.timestamp_ms == kMaxTimestamp
                          ? log_->MaxTimestamp(readable_end)
                          : log_->FindTimestamp(entry.timestamp_ms, readable_end);
+  if (found.status().code() == StatusCode::kWouldWait) return result;
   if (!found.ok()) {
     NoteRead(found.status(), effects);
     result.error = ErrorCode::kKafkaStorageError;

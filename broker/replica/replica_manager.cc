@@ -27,9 +27,9 @@ class ReplicaManagerHandle final : public ReplicaManager {
   void Fetch(FetchRequestParams params, FetchOperation::Done done) override {
     impl_->Fetch(std::move(params), std::move(done));
   }
-  std::vector<ListOffsetsResult> ListOffsets(
-      const std::vector<ListOffsetsEntry>& entries) override {
-    return impl_->ListOffsets(entries);
+  void ListOffsets(std::vector<ListOffsetsEntry> entries,
+                   ListOffsetsOperation::Done done) override {
+    impl_->ListOffsets(std::move(entries), std::move(done));
   }
   std::vector<EpochEndResult> OffsetsForLeaderEpoch(
       const std::vector<EpochEndEntry>& entries) override {

@@ -20,6 +20,7 @@
 #include "base/file_system.h"
 #include "base/random.h"
 #include "broker/broker_state.h"
+#include "broker/cold_reads.h"
 #include "broker/controller_client.h"
 #include "broker/metadata_cache.h"
 #include "broker/parked_requests.h"
@@ -99,6 +100,8 @@ struct FetchEntryResult {
   std::vector<storage::AbortedTransaction> aborted;
   std::optional<storage::EpochEndOffset> diverging;
   LeaderHint leader;
+  // Not null until the answer is complete: to be brought into memory before the log is asked again.
+  FileSlice lacking;
   // Nothing is readable at the offset, yet: this leader's high watermark may still be lower than
   // what the last one told, so that this is not known to be the end.
   bool end_unknown = false;
@@ -179,6 +182,8 @@ struct ReplicaManagerOptions {
   EventLoop* loop = nullptr;  // timers, ISR upkeep, fetchers' logic
   EventLoop* background_loop =
       nullptr;  // checkpoints, retention, deletions: work that waits for the disk; null = loop
+  // Where reads wait for the disk; null: on the thread that asks.
+  ColdReads* cold_reads = nullptr;
   const Clock* clock = nullptr;
   const ConfigValues* server_config =
       nullptr;                         // of metadata::ServerConfigKeys(): what topics inherit
@@ -215,8 +220,9 @@ class ReplicaManager {
   // Long poll of kafka-features.md 3.2. Also records a follower's progress.
   virtual void Fetch(FetchRequestParams params,
                      std::function<void(std::vector<FetchEntryResult>)> done) = 0;
-  virtual std::vector<ListOffsetsResult> ListOffsets(
-      const std::vector<ListOffsetsEntry>& entries) = 0;
+  // A look-up by time may have to wait for the disk; then `done` comes on a worker.
+  virtual void ListOffsets(std::vector<ListOffsetsEntry> entries,
+                           std::function<void(std::vector<ListOffsetsResult>)> done) = 0;
   virtual std::vector<EpochEndResult> OffsetsForLeaderEpoch(
       const std::vector<EpochEndEntry>& entries) = 0;
 

@@ -18,6 +18,7 @@
 #include "broker/replica/directory_assigner.h"
 #include "broker/replica/fetch_operation.h"
 #include "broker/replica/fetcher_pool.h"
+#include "broker/replica/list_offsets_operation.h"
 #include "broker/replica/partition.h"
 #include "broker/replica/replica_manager.h"
 
@@ -30,7 +31,7 @@ class ReplicaManagerImpl : public std::enable_shared_from_this<ReplicaManagerImp
 
   void Produce(ProduceRequestParams params, ProduceOperation::Done done);
   void Fetch(FetchRequestParams params, FetchOperation::Done done);
-  std::vector<ListOffsetsResult> ListOffsets(const std::vector<ListOffsetsEntry>& entries);
+  void ListOffsets(std::vector<ListOffsetsEntry> entries, ListOffsetsOperation::Done done);
   std::vector<EpochEndResult> OffsetsForLeaderEpoch(const std::vector<EpochEndEntry>& entries);
   void DeleteRecords(DeleteRecordsParams params, DeleteRecordsOperation::Done done);
   std::vector<PartitionStatus> Statuses() const;

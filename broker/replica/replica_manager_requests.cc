@@ -146,28 +146,26 @@ void ReplicaManagerImpl::Fetch(FetchRequestParams params, FetchOperation::Done d
     if (target.partition == nullptr)
       target.failure.error = WhyUnknown(entry.key, target.failure.leader);
   }
-  std::make_shared<FetchOperation>(FetchOperation::Environment{context_, options_->loop},
-                                   std::move(params), std::move(targets), std::move(done))
+  std::make_shared<FetchOperation>(
+      FetchOperation::Environment{context_, options_->loop, options_->cold_reads},
+      std::move(params), std::move(targets), std::move(done))
       ->Start();
 }
 
-std::vector<ListOffsetsResult> ReplicaManagerImpl::ListOffsets(
-    const std::vector<ListOffsetsEntry>& entries) {
-  std::vector<ListOffsetsResult> results;
-  results.reserve(entries.size());
-  PartitionEffects effects;
-  for (const ListOffsetsEntry& entry : entries) {
-    ListOffsetsResult& result = results.emplace_back();
+void ReplicaManagerImpl::ListOffsets(std::vector<ListOffsetsEntry> entries,
+                                     ListOffsetsOperation::Done done) {
+  std::vector<ListOffsetsOperation::Target> targets;
+  targets.reserve(entries.size());
+  for (ListOffsetsEntry& entry : entries) {
+    ListOffsetsOperation::Target& target = targets.emplace_back();
+    target.partition = Find(entry.key);
     LeaderHint hint;
-    const PartitionPtr partition = Find(entry.key);
-    if (partition != nullptr) {
-      result = partition->FindOffset(entry, effects);
-    } else {
-      result.error = WhyUnknown(entry.key, hint);
-    }
+    if (target.partition == nullptr) target.failure = WhyUnknown(entry.key, hint);
+    target.entry = std::move(entry);
   }
-  effects.Run(*context_);
-  return results;
+  std::make_shared<ListOffsetsOperation>(context_, options_->cold_reads, std::move(targets),
+                                         std::move(done))
+      ->Run();
 }
 
 std::vector<EpochEndResult> ReplicaManagerImpl::OffsetsForLeaderEpoch(

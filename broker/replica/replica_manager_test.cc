@@ -136,7 +136,7 @@ TEST_F(ReplicaManagerTest, LogAppendTimeIsTheBrokersAndIsToldToTheProducer) {
   const ProduceEntryResult result = ProduceOne({.age_ms = 3600000}, -1);
   EXPECT_EQ(result.error, ErrorCode::kNone);
   EXPECT_NEAR(static_cast<double>(result.log_append_time_ms), static_cast<double>(NowMs()), 100);
-  const auto found = cluster_->replicas(kOne)->ListOffsets({{Key(), kNoEpoch, NowMs() - 1000}})[0];
+  const auto found = cluster_->ListOffsets(kOne, {{Key(), kNoEpoch, NowMs() - 1000}})[0];
   EXPECT_EQ(found.found.offset, Offset(0));
 }
 
@@ -441,12 +441,12 @@ TEST_F(TransactionalLogTest, ReadCommittedEndsAtTheLastStableOffsetAndNamesTheAb
 
   const auto latest = [&](bool read_committed) {
     ListOffsetsEntry entry{.key = Key(), .timestamp_ms = -1, .read_committed = read_committed};
-    return cluster_->replicas(kOne)->ListOffsets({entry})[0].found.offset;
+    return cluster_->ListOffsets(kOne, {entry})[0].found.offset;
   };
   EXPECT_EQ(latest(false), Offset(7));
   EXPECT_EQ(latest(true), Offset(4));
   ListOffsetsEntry by_time{.key = Key(), .timestamp_ms = 0, .read_committed = true};
-  EXPECT_EQ(cluster_->replicas(kOne)->ListOffsets({by_time})[0].found.offset, Offset(0));
+  EXPECT_EQ(cluster_->ListOffsets(kOne, {by_time})[0].found.offset, Offset(0));
 }
 
 TEST_F(TransactionalLogTest, DeletingBelowAnOpenTransactionFreesTheStableEnd) {

@@ -390,7 +390,7 @@ TEST_F(ReplicationTest, ListOffsetsAnswersEarliestLatestAndByTime) {
   const int64_t start_ms = cluster_->scheduler().clock().WallMs();
   for (int i = 0; i < 3; ++i) EXPECT_EQ(SendAndWait(kOne, "r"), ErrorCode::kNone);
   const auto find = [&](int64_t timestamp_ms) {
-    return cluster_->replicas(kOne)->ListOffsets({{key_, kNoEpoch, timestamp_ms}})[0];
+    return cluster_->ListOffsets(kOne, {{key_, kNoEpoch, timestamp_ms}})[0];
   };
   EXPECT_EQ(find(-1).found.offset, Offset(3));
   EXPECT_EQ(find(-2).found.offset, Offset(0));
@@ -400,9 +400,9 @@ TEST_F(ReplicationTest, ListOffsetsAnswersEarliestLatestAndByTime) {
   EXPECT_EQ(find(start_ms).found.offset, Offset(0));
   EXPECT_EQ(find(start_ms + 1000000).found.offset, Offset(-1));
   EXPECT_EQ(find(-6).error, ErrorCode::kUnsupportedVersion);
-  EXPECT_EQ(cluster_->replicas(kTwo)->ListOffsets({{key_, kNoEpoch, -1}})[0].error,
+  EXPECT_EQ(cluster_->ListOffsets(kTwo, {{key_, kNoEpoch, -1}})[0].error,
             ErrorCode::kNotLeaderOrFollower);
-  EXPECT_EQ(cluster_->replicas(kOne)->ListOffsets({{key_, LeaderEpoch(7), -1}})[0].error,
+  EXPECT_EQ(cluster_->ListOffsets(kOne, {{key_, LeaderEpoch(7), -1}})[0].error,
             ErrorCode::kUnknownLeaderEpoch);
 }
 

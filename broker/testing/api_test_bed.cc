@@ -31,13 +31,13 @@ void ScriptedReplicaManager::ReleaseFetches() {
   for (const auto& answer : std::exchange(held_, {})) answer();
 }
 
-std::vector<ListOffsetsResult> ScriptedReplicaManager::ListOffsets(
-    const std::vector<ListOffsetsEntry>& entries) {
+void ScriptedReplicaManager::ListOffsets(std::vector<ListOffsetsEntry> entries,
+                                         std::function<void(std::vector<ListOffsetsResult>)> done) {
   std::vector<ListOffsetsResult> results;
   for (const ListOffsetsEntry& entry : entries)
     results.push_back(on_list ? on_list(entry) : ListOffsetsResult());
-  listed = entries;
-  return results;
+  listed = std::move(entries);
+  done(std::move(results));
 }
 
 std::vector<EpochEndResult> ScriptedReplicaManager::OffsetsForLeaderEpoch(

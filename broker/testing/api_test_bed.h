@@ -43,7 +43,8 @@ class ScriptedReplicaManager final : public ReplicaManager {
                std::function<void(std::vector<ProduceEntryResult>)> done) override;
   void Fetch(FetchRequestParams params,
              std::function<void(std::vector<FetchEntryResult>)> done) override;
-  std::vector<ListOffsetsResult> ListOffsets(const std::vector<ListOffsetsEntry>& entries) override;
+  void ListOffsets(std::vector<ListOffsetsEntry> entries,
+                   std::function<void(std::vector<ListOffsetsResult>)> done) override;
   std::vector<EpochEndResult> OffsetsForLeaderEpoch(
       const std::vector<EpochEndEntry>& entries) override;
   void DeleteRecords(DeleteRecordsParams params,

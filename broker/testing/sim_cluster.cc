@@ -73,6 +73,8 @@ struct SimCluster::Process {
   std::unique_ptr<PeerConnector> peers;
   std::unique_ptr<storage::LogDirectories> logs;
   SimEventLoop loop;
+  SimEventLoop cold_loop;
+  ColdReads cold_reads;
   std::map<const storage::DirectoryState*, std::unique_ptr<storage::Flusher>> flushers;
   std::unique_ptr<SimFetchServer> server;
   std::unique_ptr<ReplicaManager> replicas;
@@ -217,7 +219,10 @@ class SimPeerConnector final : public PeerConnector {
 }  // namespace
 
 SimCluster::Process::Process(SimCluster& owner, NodeId id)
-    : cluster(owner), loop(owner.scheduler_) {
+    : cluster(owner),
+      loop(owner.scheduler_),
+      cold_loop(owner.scheduler_),
+      cold_reads({&cold_loop}) {
   Node& node = cluster.nodes_.at(id);
   state.node_id = id;
   state.cluster_id = "sim";
@@ -258,6 +263,7 @@ SimCluster::Process::Process(SimCluster& owner, NodeId id)
   options.controller = controller.get();
   options.peers = peers.get();
   options.loop = &loop;
+  options.cold_reads = &cold_reads;
   options.clock = &cluster.scheduler_.clock();
   options.server_config = &cluster.server_config_;
   options.on_storage_failure = [&node](const Status&) { ++node.storage_failures; };
@@ -471,6 +477,14 @@ std::shared_ptr<SimProduce> SimCluster::Produce(NodeId at, const PartitionKey& k
                                outcome->offset = results[0].base_offset;
                              });
   return outcome;
+}
+
+std::vector<ListOffsetsResult> SimCluster::ListOffsets(NodeId at,
+                                                       std::vector<ListOffsetsEntry> entries) {
+  std::optional<std::vector<ListOffsetsResult>> listed;
+  replicas(at)->ListOffsets(std::move(entries), [&](auto results) { listed = std::move(results); });
+  CHECK(RunUntil([&] { return listed.has_value(); }));
+  return *listed;
 }
 
 storage::DirectoryPtr SimCluster::directory(NodeId id, size_t n) const {

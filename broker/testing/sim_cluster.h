@@ -110,6 +110,8 @@ class SimCluster {
   std::shared_ptr<SimProduce> Produce(NodeId at, const PartitionKey& key, const std::string& value,
                                       int16_t acks = -1, int32_t timeout_ms = 30000);
   ReplicaManager* replicas(NodeId id);
+  // Runs until they are there.
+  std::vector<ListOffsetsResult> ListOffsets(NodeId at, std::vector<ListOffsetsEntry> entries);
   // Of a live node; nullopt when it holds no such replica.
   std::optional<PartitionStatus> StatusOf(NodeId id, const PartitionKey& key);
   const metadata::PartitionImage& ImageOf(const PartitionKey& key) const;

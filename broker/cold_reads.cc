@@ -1,0 +1,61 @@
+#include "broker/cold_reads.h"
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <utility>
+
+namespace sluice::broker {
+namespace {
+
+// Reads all of it; a file that ends before has been cut, and whoever uses it will find out.
+Status ReadThrough(const FileSlice& slice) {
+  std::array<char, 32768> unused;
+  for (uint32_t done = 0; done < slice.size_bytes;) {
+    const size_t step = std::min<size_t>(unused.size(), slice.size_bytes - done);
+    SLUICE_ASSIGN_OR_RETURN(const size_t got,
+                            slice.file->ReadAt(slice.offset + done, unused.data(), step));
+    if (got == 0) break;
+    done += static_cast<uint32_t>(got);
+  }
+  return Status::Ok();
+}
+
+}  // namespace
+
+ColdReads::ColdReads(std::vector<EventLoop*> loops, uint64_t kept_bytes)
+    : loops_(std::move(loops)), pages_(std::make_shared<storage::ColdPages>(kept_bytes)) {
+  CHECK(!loops_.empty());
+}
+
+EventLoop& ColdReads::LoopFor(const FileSlice& slice) const {
+  return *loops_[std::hash<const File*>()(slice.file.get()) / alignof(std::max_align_t) %
+                 loops_.size()];
+}
+
+void ColdReads::BringIn(FileSlice slice, std::function<void(const Status&)> then) {
+  EventLoop& loop = LoopFor(slice);
+  loop.Post([slice = std::move(slice), then = std::move(then)] {
+    slice.file->WillRead(slice.offset, slice.size_bytes);
+    then(ReadThrough(slice));
+  });
+}
+
+void ColdReads::BringInPassing(FileSlice slice, uint64_t ahead_bytes,
+                               std::function<void(const Status&, Pin)> then) {
+  // Named first: the slice is moved from.
+  EventLoop& loop = LoopFor(slice);
+  loop.Post([pages = pages_, slice = std::move(slice), ahead_bytes, then = std::move(then)] {
+    Pin pin = pages->Note(slice.file, slice.offset, slice.size_bytes);
+    slice.file->WillRead(slice.offset, slice.size_bytes);
+    if (ahead_bytes > 0) {
+      const uint64_t next = slice.offset + slice.size_bytes;
+      (void)pages->Note(slice.file, next, ahead_bytes);
+      slice.file->WillRead(next, ahead_bytes);
+    }
+    const Status read = ReadThrough(slice);
+    then(read, std::move(pin));
+  });
+}
+
+}  // namespace sluice::broker

@@ -1,0 +1,48 @@
+#pragma once
+// ColdReads: brings old records from the disk into memory on threads that may wait, so that a
+// reactor never does, and lets them go again, so that a reader far behind does not push out what
+// everybody else reads. Each worker reads one range at a time; who asks waits for the answer
+// before it asks again, so there are never more ranges in line than connections and requests.
+//
+// Not for the hot tail: what was written moments ago needs nobody's help.
+//
+// Thread rule: thread-safe. `then` runs on a worker.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/event_loop.h"
+#include "base/output_chain.h"
+#include "storage/cold_pages.h"
+
+namespace sluice::broker {
+
+class ColdReads {
+ public:
+  using Pin = storage::ColdPages::Pin;
+
+  // What stays in memory of all that was brought in for readers in passing.
+  static constexpr uint64_t kKeptBytes = uint64_t{64} << 20;
+
+  // One loop for each worker; none is owned.
+  explicit ColdReads(std::vector<EventLoop*> loops, uint64_t kept_bytes = kKeptBytes);
+
+  // For a look-up: a few bytes, which stay as long as the system likes. `then` gets the read's
+  // outcome.
+  void BringIn(FileSlice slice, std::function<void(const Status&)> then);
+  // For a reader on its way through old records: the slice, which stays while the pin is held, and
+  // in the background the `ahead_bytes` behind it, which it wants next.
+  void BringInPassing(FileSlice slice, uint64_t ahead_bytes,
+                      std::function<void(const Status&, Pin)> then);
+
+ private:
+  // The reads of one file stay in order.
+  EventLoop& LoopFor(const FileSlice& slice) const;
+
+  const std::vector<EventLoop*> loops_;
+  const std::shared_ptr<storage::ColdPages> pages_;  // outlived by reads that are under way
+};
+
+}  // namespace sluice::broker

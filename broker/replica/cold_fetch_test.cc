@@ -1,0 +1,185 @@
+// Fetches and look-ups of old records: whoever asks never waits for the disk, a worker does, and
+// the answer is that of a log in memory.
+
+#include <gtest/gtest.h>
+
+#include "broker/testing/sim_cluster.h"
+#include "kafka/record_batch_builder.h"
+
+namespace sluice::broker {
+namespace {
+
+using kafka::ErrorCode;
+using ::sluice::testing::FileOperation;
+using ::sluice::testing::SimFileSystem;
+using testing::SimCluster;
+
+constexpr NodeId kOne{1}, kTwo{2};
+constexpr int kBatches = 700;  // so many that their index entries are in files
+
+class ColdFetchTest : public ::testing::Test {
+ protected:
+  void Build(int nodes = 1) {
+    FLAGS_minloglevel = google::GLOG_FATAL;
+    cluster_ = std::make_unique<SimCluster>(testing::SimClusterOptions{.nodes = nodes});
+    // Each batch is in the index, and no look-up ends in the few that are remembered.
+    key_ = {cluster_->CreateTopic("orders", {.configs = {{"index.interval.bytes", "0"}}}),
+            PartitionIndex(0)};
+    cluster_->RunFor(100);
+    if (nodes == 2) {
+      cluster_->set_auto_fence(false);
+      follower_ = cluster_->LeaderOf(key_) == kOne ? kTwo : kOne;
+      cluster_->Kill(follower_);
+    }
+    start_ms_ = cluster_->scheduler().clock().WallMs();
+    for (int i = 0; i < kBatches; ++i) {
+      const auto produced =
+          cluster_->Produce(cluster_->LeaderOf(key_), key_, std::string(500, 'v'), 1);
+      CHECK(cluster_->RunUntil([&] { return produced->acknowledged(); }));
+      cluster_->RunFor(10);
+    }
+    cluster_->RunFor(20'000);
+    CHECK(disk().SyncFileSystem("/").ok());
+    disk().DropCaches(".log");
+    disk().DropCaches(".index");
+    disk().DropCaches(".timeindex");
+  }
+  SimFileSystem& disk() { return cluster_->disk(cluster_->LeaderOf(key_)); }
+  ReplicaManager& leader() { return *cluster_->replicas(cluster_->LeaderOf(key_)); }
+
+  FetchRequestParams At(int64_t offset) const {
+    FetchRequestParams params{.size_bytes_min = 1, .size_bytes_max = 1 << 20};
+    params.entries.push_back(
+        {.key = key_, .fetch_offset = Offset(offset), .size_bytes_max = 1 << 20});
+    return params;
+  }
+  struct Answer {
+    int count = 0;
+    FetchEntryResult result;
+  };
+  std::shared_ptr<Answer> Fetch(FetchRequestParams params) {
+    auto answer = std::make_shared<Answer>();
+    const uint64_t waits = disk().counts().waits;
+    leader().Fetch(std::move(params), [answer](const std::vector<FetchEntryResult>& results) {
+      ++answer->count;
+      answer->result = results[0];
+    });
+    EXPECT_EQ(disk().counts().waits, waits) << "who asked waited for the disk";
+    return answer;
+  }
+  std::shared_ptr<std::vector<ListOffsetsResult>> List(int64_t timestamp_ms) {
+    auto answer = std::make_shared<std::vector<ListOffsetsResult>>();
+    const uint64_t waits = disk().counts().waits;
+    leader().ListOffsets({{.key = key_, .timestamp_ms = timestamp_ms}},
+                         [answer](auto results) { *answer = std::move(results); });
+    EXPECT_EQ(disk().counts().waits, waits) << "who asked waited for the disk";
+    return answer;
+  }
+
+  std::unique_ptr<SimCluster> cluster_;
+  PartitionKey key_;
+  int64_t start_ms_ = 0;
+  NodeId follower_ = kNoNode;  // of two nodes, the one that is down
+};
+
+TEST_F(ColdFetchTest, AFetchOfOldRecordsIsAnsweredAfterTheWorker) {
+  Build();
+  const uint64_t waits = disk().counts().waits;
+  const auto answer = Fetch(At(100));
+  EXPECT_EQ(answer->count, 0);
+  ASSERT_TRUE(cluster_->RunUntil([&] { return answer->count > 0; }));
+  EXPECT_GT(disk().counts().waits, waits);
+  EXPECT_EQ(answer->result.error, ErrorCode::kNone);
+  ASSERT_EQ(answer->result.records.size(), 1u);
+  EXPECT_FALSE(answer->result.records[0].hot);
+  EXPECT_GT(answer->result.size_bytes, 500u * 599);
+  // What is in memory now is answered at once.
+  EXPECT_EQ(Fetch(At(100))->count, 1);
+  cluster_->RunFor(100);
+  EXPECT_EQ(answer->count, 1);
+}
+
+TEST_F(ColdFetchTest, TheHotTailNeedsNoWorker) {
+  Build();
+  const auto produced = cluster_->Produce(kOne, key_, "fresh");
+  ASSERT_TRUE(cluster_->RunUntil([&] { return produced->acknowledged(); }));
+  const uint64_t asked = disk().counts().memory_asked;
+  const auto answer = Fetch(At(kBatches));
+  EXPECT_EQ(disk().counts().memory_asked, asked);
+  EXPECT_EQ(answer->count, 1);
+  ASSERT_EQ(answer->result.records.size(), 1u);
+  EXPECT_TRUE(answer->result.records[0].hot);
+}
+
+TEST_F(ColdFetchTest, AnErrorOfTheDiskIsAStorageError) {
+  Build();
+  disk().InjectFault({.operation = FileOperation::kRead, .path_part = ".index", .times = -1});
+  const auto answer = Fetch(At(100));
+  ASSERT_TRUE(cluster_->RunUntil([&] { return answer->count > 0; }));
+  EXPECT_EQ(answer->result.error, ErrorCode::kKafkaStorageError);
+}
+
+TEST_F(ColdFetchTest, AClientThatGoesMeanwhileIsNoTrouble) {
+  Build();
+  ParkedRequests client;
+  FetchRequestParams params = At(100);
+  params.client = &client;
+  params.wait_ms_max = 1000;
+  const auto answer = Fetch(std::move(params));
+  client.AbandonAll();
+  EXPECT_EQ(answer->count, 0);
+  cluster_->RunFor(2000);
+  EXPECT_EQ(answer->count, 1);
+}
+
+TEST_F(ColdFetchTest, ATopicThatIsDeletedMeanwhileIsNoTrouble) {
+  Build();
+  const auto fetched = Fetch(At(100));
+  const auto listed = List(start_ms_ + 1500);
+  cluster_->controller().DeleteTopic("orders");
+  cluster_->RunFor(2000);
+  EXPECT_EQ(fetched->count, 1);
+  EXPECT_EQ(listed->size(), 1u);
+}
+
+TEST_F(ColdFetchTest, ABrokerThatDiesMeanwhileAnswersNobody) {
+  Build();
+  const auto fetched = Fetch(At(100));
+  const auto listed = List(start_ms_ + 1500);
+  cluster_->Kill(kOne);
+  cluster_->RunFor(2000);
+  EXPECT_EQ(fetched->count, 0);
+  EXPECT_TRUE(listed->empty());
+}
+
+TEST_F(ColdFetchTest, LookUpsByTimeWaitElsewhere) {
+  Build();
+  const auto by_time = List(start_ms_ + 1500);
+  const auto latest = List(-3);
+  const auto end = List(-1);
+  EXPECT_TRUE(by_time->empty());
+  EXPECT_EQ(end->size(), 1u) << "needs no disk";
+  ASSERT_TRUE(cluster_->RunUntil([&] { return !by_time->empty() && !latest->empty(); }));
+  EXPECT_EQ(by_time->front().error, ErrorCode::kNone);
+  EXPECT_GE(by_time->front().found.timestamp_ms, start_ms_ + 1500);
+  EXPECT_LT(by_time->front().found.timestamp_ms, start_ms_ + 1600);
+  EXPECT_EQ(latest->front().found.offset, Offset(kBatches - 1));
+  disk().DropCaches(".timeindex");
+  disk().InjectFault({.operation = FileOperation::kRead, .path_part = ".timeindex", .times = -1});
+  const auto failed = List(start_ms_ + 1500);
+  ASSERT_TRUE(cluster_->RunUntil([&] { return !failed->empty(); }));
+  EXPECT_EQ(failed->front().error, ErrorCode::kKafkaStorageError);
+}
+
+TEST_F(ColdFetchTest, AFollowerFarBehindIsServedByTheWorkerToo) {
+  Build(2);
+  cluster_->Start(follower_);
+  ASSERT_TRUE(cluster_->RunUntil([&] {
+    const auto status = cluster_->StatusOf(follower_, key_);
+    return status && status->log_end_offset == Offset(kBatches);
+  }));
+  EXPECT_EQ(cluster_->ReadLog(follower_, key_), cluster_->ReadLog(cluster_->LeaderOf(key_), key_));
+}
+
+}  // namespace
+}  // namespace sluice::broker
