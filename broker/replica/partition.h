@@ -132,7 +132,7 @@ class Partition final : public storage::CompactionTarget,
     size_t size_bytes_max = 0;
     bool one_at_least = false;
     bool read_committed = false;  // up to the last stable offset
-    bool may_wait = true;         // for the disk
+    bool may_wait = true;  // for the disk; or the result's `lacking`, if set, is all that counts
   };
   // What a read has seen, so that Watch can tell whether anything changed since, and whether the
   // fetch is parked still. One for each partition of a fetch, for all its life.
@@ -142,8 +142,6 @@ class Partition final : public storage::CompactionTarget,
     uint64_t parked_round = 0;  // FetchWaiters'
     bool recorded = false;      // a follower's progress, once for each of its requests
   };
-  // Without may_wait the result's `lacking` may say what has to be in memory first: nothing else of
-  // it counts then, and nothing was recorded.
   FetchEntryResult Read(const ReadRequest& request, ReadMark& mark, PartitionEffects& effects);
   // Parks a fetch; false (and not parked) when something changed since `mark`. `nudge`: the
   // follower has not been told the current high watermark.
@@ -152,8 +150,7 @@ class Partition final : public storage::CompactionTarget,
     bool nudge = false;
   };
   WatchResult Watch(const std::shared_ptr<FetchWaiter>& waiter, NodeId replica_id, ReadMark& mark);
-  // With `lacking` it does not wait for the disk, and says there what has to be in memory first:
-  // the result does not count then.
+  // With `lacking` it does not wait for the disk: if it is set, the result does not count.
   ListOffsetsResult FindOffset(const ListOffsetsEntry& entry, FileSlice* lacking,
                                PartitionEffects& effects);
   EpochEndResult FindEpochEnd(const EpochEndEntry& entry) const;
