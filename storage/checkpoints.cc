@@ -10,19 +10,24 @@ std::optional<Offset> Lookup(const OffsetCheckpoint& offsets, const TopicPartiti
 
 }  // namespace
 
-Checkpoints::Checkpoints(FileSystem& fs, std::string directory)
-    : fs_(fs), directory_(std::move(directory)) {
-  stored_.recovery_points = Load(kRecoveryPointCheckpointName);
-  stored_.high_watermarks = Load(kHighWatermarkCheckpointName);
-  stored_.log_starts = Load(kLogStartCheckpointName);
-  stored_.cleaned = Load(kCleanerCheckpointName);
+Status Checkpoints::Read() {
+  std::lock_guard lock(mutex_);
+  SLUICE_RETURN_IF_ERROR(ReadInto(stored_.recovery_points, kRecoveryPointCheckpointName));
+  SLUICE_RETURN_IF_ERROR(ReadInto(stored_.high_watermarks, kHighWatermarkCheckpointName));
+  SLUICE_RETURN_IF_ERROR(ReadInto(stored_.log_starts, kLogStartCheckpointName));
+  return ReadInto(stored_.cleaned, kCleanerCheckpointName);
 }
 
-OffsetCheckpoint Checkpoints::Load(const char* name) const {
-  auto offsets = ReadOffsetCheckpoint(fs_, directory_ + "/" + name);
-  if (offsets.ok()) return *std::move(offsets);
-  LOG(WARNING) << offsets.status().message() << "; it is taken as absent";
-  return {};
+Status Checkpoints::ReadInto(OffsetCheckpoint& offsets, const char* name) const {
+  auto read = ReadOffsetCheckpoint(fs_, directory_ + "/" + name);
+  if (read.ok()) {
+    offsets = *std::move(read);
+  } else if (read.status().code() == StatusCode::kCorruption) {
+    LOG(WARNING) << read.status().message() << "; it is taken as absent";
+  } else {
+    return read.status();
+  }
+  return Status::Ok();
 }
 
 std::optional<Offset> Checkpoints::RecoveryPoint(const TopicPartition& partition) const {

@@ -24,9 +24,12 @@ class Checkpoints {
     OffsetCheckpoint cleaned;  // how far the cleaner came; Write leaves it alone
   };
 
-  // Reads the files. One that cannot be understood counts as absent, with a warning: everything is
-  // then scanned.
-  Checkpoints(FileSystem& fs, std::string directory);
+  Checkpoints(FileSystem& fs, std::string directory) : fs_(fs), directory_(std::move(directory)) {}
+
+  // Reads the files; called once, first. One that cannot be understood counts as absent, with a
+  // warning: everything is then scanned. One that cannot be read is an error: what it says would
+  // hold again at a later start, after changes that it knows nothing of.
+  Status Read();
 
   std::optional<Offset> RecoveryPoint(const TopicPartition& partition) const;
   std::optional<Offset> HighWatermark(const TopicPartition& partition) const;
@@ -45,7 +48,7 @@ class Checkpoints {
   Status Forget(const TopicPartition& partition);
 
  private:
-  OffsetCheckpoint Load(const char* name) const;
+  Status ReadInto(OffsetCheckpoint& offsets, const char* name) const;
   // Writes `wanted` to the file `name` when it differs from `stored`, and stores it.
   Status Store(const char* name, OffsetCheckpoint& stored, OffsetCheckpoint wanted);
 

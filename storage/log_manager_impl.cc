@@ -65,6 +65,8 @@ LogManagerImpl::LogManagerImpl(LogManagerOptions options, DirectoryIdentity iden
 
 Status LogManagerImpl::OpenLogs() {
   SLUICE_ASSIGN_OR_RETURN(whole_, fs().OpenWhole(options_.directory));
+  // Before the marker goes: where they cannot be read, this was no start.
+  SLUICE_RETURN_IF_ERROR(checkpoints_.Read());
   SLUICE_ASSIGN_OR_RETURN(last_shutdown_, TakeShutdownMarker(fs(), options_.directory));
   SLUICE_ASSIGN_OR_RETURN(const auto names, fs().List(options_.directory));
   std::vector<TopicPartition> found;
