@@ -180,7 +180,8 @@ class LogImpl final : public Log {
   Status LowerRecoveryPoint(Offset offset);
   Status RemoveSegmentsFrom(size_t first);
   void SetStart(Offset start);
-  void DeleteOldSegments(size_t count);
+  // The first `count` at most; how many went.
+  Result<size_t> DeleteOldSegments(size_t count);
   // Files on their way out. Those that were open are closed outside the guard: the last close of a
   // removed file frees its blocks.
   struct Doomed {

@@ -139,25 +139,31 @@ Status LogImpl::AdvanceLogStart(Offset offset) {
   SetStart(offset);
   size_t below = 0;
   while (below + 1 < segments_.size() && segments_[below + 1]->base_offset() <= offset) ++below;
-  DeleteOldSegments(below);
+  SLUICE_RETURN_IF_ERROR(DeleteOldSegments(below).status());
   SLUICE_RETURN_IF_ERROR(EnsureEpochs());
   return epochs_.TruncateFromStart(offset) ? Checked(SaveEpochs()) : Status::Ok();
 }
 
 Status LogImpl::RenameToDeleted(const Segment& segment, bool with_snapshot, Doomed& doomed) {
   Status outcome;
-  std::vector<std::string> paths = segment.FilePaths();
-  if (with_snapshot)
-    paths.push_back(PathTo(OffsetFileName(segment.base_offset(), kSnapshotSuffix)));
-  if (with_snapshot) ForgetSnapshot(segment.base_offset());
-  for (const std::string& path : paths) {
-    if (!fs().Exists(path)) continue;
+  const auto rename = [&](const std::string& path) {
     std::string renamed = path + std::string(kDeletedSuffix);
     const Status status = fs().Rename(path, renamed);
     if (status.ok())
       doomed.paths.push_back(std::move(renamed));
     else
       outcome = status;
+  };
+  rename(segment.path());
+  if (!outcome.ok()) return outcome;
+  std::vector<std::string> others = segment.FilePaths();
+  others.erase(others.begin());
+  if (with_snapshot) {
+    others.push_back(PathTo(OffsetFileName(segment.base_offset(), kSnapshotSuffix)));
+    ForgetSnapshot(segment.base_offset());
+  }
+  for (const std::string& path : others) {
+    if (fs().Exists(path)) rename(path);
   }
   txn_indexes_->Forget(segment.base_offset());
   if (auto open = segment.open_file()) doomed.open_files.push_back(std::move(open));
@@ -180,21 +186,28 @@ void LogImpl::RemoveLater(Doomed doomed) {
     remove();
 }
 
-void LogImpl::DeleteOldSegments(size_t count) {
-  if (count == 0) return;
+Result<size_t> LogImpl::DeleteOldSegments(size_t count) {
   Doomed doomed;
-  for (size_t i = 0; i < count; ++i) {
-    // A file that cannot be renamed comes back at the next start, where retention finds it again.
-    (void)RenameToDeleted(*segments_[i], true, doomed);
-    size_bytes_.fetch_sub(segments_[i]->size_bytes(), std::memory_order_relaxed);
+  Status outcome;
+  size_t gone = 0;
+  // Oldest first, and none behind one that stays: the log never has a hole.
+  while (gone < count && outcome.ok()) {
+    outcome = RenameToDeleted(*segments_[gone], true, doomed);
+    if (!outcome.ok() && fs().Exists(segments_[gone]->path())) break;
+    size_bytes_.fetch_sub(segments_[gone]->size_bytes(), std::memory_order_relaxed);
+    ++gone;
   }
-  const Offset first_kept = segments_[count]->base_offset();
+  // For want of room for the new name: retention tries again.
+  if (outcome.code() != StatusCode::kDiskFull) SLUICE_RETURN_IF_ERROR(Checked(outcome));
+  if (gone == 0) return gone;
+  const Offset first_kept = segments_[gone]->base_offset();
   std::erase_if(sealed_unsynced_,
                 [&](const SealedFiles& sealed) { return sealed.end <= first_kept; });
-  segments_.erase(segments_.begin(), segments_.begin() + static_cast<ptrdiff_t>(count));
+  segments_.erase(segments_.begin(), segments_.begin() + static_cast<ptrdiff_t>(gone));
   if (first_kept > log_start_offset()) SetStart(first_kept);
   MarkDirectoryDirty();
   RemoveLater(std::move(doomed));
+  return gone;
 }
 
 Result<int> LogImpl::ApplyRetention(Offset high_watermark) {
@@ -229,9 +242,9 @@ Result<int> LogImpl::ApplyRetention(Offset high_watermark) {
     SLUICE_RETURN_IF_ERROR(EnsureActive());
     SLUICE_RETURN_IF_ERROR(Checked(Roll()));
   }
-  DeleteOldSegments(count);
+  SLUICE_ASSIGN_OR_RETURN(const size_t deleted, DeleteOldSegments(count));
   if (epochs_.TruncateFromStart(log_start_offset())) SLUICE_RETURN_IF_ERROR(Checked(SaveEpochs()));
-  return static_cast<int>(count);
+  return static_cast<int>(deleted);
 }
 
 }  // namespace sluice::storage
