@@ -13,6 +13,9 @@
 namespace sluice::storage {
 namespace {
 
+using ::sluice::testing::FileFault;
+using ::sluice::testing::FileOperation;
+using ::sluice::testing::SimFileSystem;
 using testing::Allowed;
 using testing::CrashScript;
 using testing::KeyedRecord;
@@ -82,13 +85,11 @@ void CheckView(const CrashScript& script, const std::vector<ModelBatch>& found, 
                             << log.end;
 }
 
-// The process stops at change `change` of the script of `seed`.
-void CrashAt(uint64_t seed, int64_t change, bool power_cut) {
-  ::sluice::testing::SimFileSystem fs;
-  CrashScript script(seed, fs);
-  script.Run(change);
+// What the next start finds after `script` has run.
+void CheckNextStart(CrashScript& script, SimFileSystem& fs, uint64_t seed, bool power_cut) {
   script.Die();
-  Random random(seed * 1000003 + static_cast<uint64_t>(change));
+  fs.ClearFaults();
+  Random random(seed);
   if (power_cut)
     fs.Crash(random);
   else
@@ -117,15 +118,23 @@ void CrashAt(uint64_t seed, int64_t change, bool power_cut) {
   EXPECT_EQ(script.ReadAll()->back().seen.base, log.end);
 }
 
+// The process stops at change `change` of the script of `seed`.
+void CrashAt(uint64_t seed, int64_t change, bool power_cut) {
+  SimFileSystem fs;
+  CrashScript script(seed, fs);
+  script.Run({.changes = change});
+  CheckNextStart(script, fs, seed * 1000003 + static_cast<uint64_t>(change), power_cut);
+}
+
 TEST(CrashPointsTest, EveryStartFindsWhatWasAcknowledged) {
   FLAGS_minloglevel = google::GLOG_FATAL;  // crashes are the subject here
   const char* wanted = std::getenv("SLUICE_CRASH_POINTS");
   const int points_wanted = wanted == nullptr ? kCrashPoints : std::atoi(wanted);
   int points = 0;
   for (uint64_t seed = 1; points < points_wanted; ++seed) {
-    ::sluice::testing::SimFileSystem fs;
+    SimFileSystem fs;
     CrashScript whole(seed, fs);
-    whole.Run(-1);
+    whole.Run({});
     const int64_t changes = whole.changes();
     for (int64_t change = 0; change < changes; ++change) {
       for (const bool power_cut : {false, true}) {
@@ -138,6 +147,45 @@ TEST(CrashPointsTest, EveryStartFindsWhatWasAcknowledged) {
     }
   }
   RecordProperty("crash_points", points);
+}
+
+// The n-th call of each kind fails, once: with EIO, after which the process ends, or for want of
+// room. False: the script makes no such call.
+bool FailAt(uint64_t seed, const FileFault& fault, bool power_cut) {
+  SimFileSystem fs;
+  CrashScript script(seed, fs);
+  script.Run({.fault = fault});
+  if (fs.faults_left()) return false;
+  CheckNextStart(script, fs, seed * 1000003 + static_cast<uint64_t>(fault.skip), power_cut);
+  return true;
+}
+
+TEST(CrashPointsTest, EveryCallMayFail) {
+  FLAGS_minloglevel = google::GLOG_FATAL;  // failing disks are the subject here
+  constexpr uint64_t kSeeds = 24;
+  int failures = 0;
+  for (const FileOperation operation :
+       {FileOperation::kOpen, FileOperation::kRead, FileOperation::kWrite, FileOperation::kTruncate,
+        FileOperation::kSync, FileOperation::kSyncDirectory, FileOperation::kSyncFileSystem,
+        FileOperation::kRename, FileOperation::kRemove, FileOperation::kList}) {
+    for (const Status& status : {Status::IoError("EIO"), Status::DiskFull("ENOSPC")}) {
+      for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+        bool fails = true;
+        for (int skip = 0; fails; ++skip) {
+          for (const bool power_cut : {false, true}) {
+            SCOPED_TRACE("seed " + std::to_string(seed) + ", operation " +
+                         std::to_string(static_cast<int>(operation)) + ", skip " +
+                         std::to_string(skip) + ", " + status.message() +
+                         (power_cut ? ", power cut" : ", kill"));
+            fails = FailAt(seed, {operation, "", status, skip}, power_cut);
+            if (::testing::Test::HasFailure()) return;
+            failures += fails ? 1 : 0;
+          }
+        }
+      }
+    }
+  }
+  EXPECT_GT(failures, 5000);
 }
 
 }  // namespace

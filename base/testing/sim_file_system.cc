@@ -519,6 +519,12 @@ void SimFileSystem::ClearFaults() {
   state_->faults.clear();
 }
 
+bool SimFileSystem::faults_left() const {
+  std::lock_guard lock(state_->mutex);
+  return std::any_of(state_->faults.begin(), state_->faults.end(),
+                     [](const FileFault& fault) { return fault.times != 0; });
+}
+
 void SimFileSystem::set_capacity_bytes(uint64_t capacity, const std::string& below) {
   std::lock_guard guard(state_->mutex);
   state_->capacities[below] = capacity;

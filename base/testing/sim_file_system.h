@@ -103,6 +103,8 @@ class SimFileSystem final : public FileSystem {
   int64_t changes() const;
   void InjectFault(FileFault fault);
   void ClearFaults();
+  // Some fault has failed less often than it is to.
+  bool faults_left() const;
   // The disk holds this many bytes of files; a write that would pass it is cut short with
   // kDiskFull. `below`: a directory that is a disk of its own.
   void set_capacity_bytes(uint64_t capacity, const std::string& below = "");

@@ -51,12 +51,13 @@ LogConfig CrashScript::Config() const {
   return config;
 }
 
-void CrashScript::Run(int64_t changes) {
+void CrashScript::Run(const Ending& ending) {
   CHECK(LogManager::Format(fs_, kDirectory, {"cluster", NodeId(1), Uuid::Generate(random_)}).ok());
   CHECK(fs_.SyncFileSystem("/").ok());
   checked_tail_bytes_ = random_.Below(3) * 100;
   first_change_ = fs_.changes();
-  fs_.StopAfter(changes);
+  fs_.StopAfter(ending.changes);
+  if (ending.fault) fs_.InjectFault(*ending.fault);
   OpenView();
   if (!Open(false).ok()) return;
   Settle();
@@ -99,7 +100,7 @@ Result<std::vector<ModelBatch>> CrashScript::ReadAll() {
                             log_->Read(from, 1 << 20, Offset(INT64_MAX), true));
     // Where the process has stopped nothing can be read any more.
     if (fs_.stopped()) return Status::IoError("the process has stopped");
-    const std::string bytes = BytesOf(read);
+    SLUICE_ASSIGN_OR_RETURN(const std::string bytes, ReadBytesOf(read));
     const std::vector<SeenBatch> seen = BatchesIn(bytes);
     if (seen.empty()) return all;
     kafka::BatchIterator batches(bytes);

@@ -1,8 +1,8 @@
 #pragma once
 // CrashScript: a short random life of one log, of its manager's checkpoints and of a key-value view
-// of it, that stops at a chosen change to the disk; beside it a model of what must be there
-// afterwards. A quarter of the scripts compacts and deletes (cleanup.policy=compact,delete), the
-// others only delete; half have numbered batches.
+// of it, that stops at a chosen change to the disk, or at one that fails; beside it a model of what
+// must be there afterwards. A quarter of the scripts compacts and deletes
+// (cleanup.policy=compact,delete), the others only delete; half have numbered batches.
 //
 // Not for concurrency: one operation follows another.
 //
@@ -67,9 +67,12 @@ class CrashScript {
   CrashScript(uint64_t seed, ::sluice::testing::SimFileSystem& fs);
   ~CrashScript();
 
-  // Runs until its end or until the process stops after so many changes; the first that counts
-  // comes after the directory is formatted.
-  void Run(int64_t changes);
+  // What ends a run early, once the directory is formatted: so many changes, or a call that fails.
+  struct Ending {
+    int64_t changes = -1;
+    std::optional<::sluice::testing::FileFault> fault;
+  };
+  void Run(const Ending& ending);
   int64_t changes() const { return fs_.changes() - first_change_; }
   const Allowed& allowed() const { return allowed_; }
   bool compacts() const { return compacts_; }

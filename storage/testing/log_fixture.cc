@@ -10,16 +10,23 @@ std::ostream& operator<<(std::ostream& out, const SeenBatch& batch) {
              << batch.bytes << " bytes]";
 }
 
-std::string BytesOf(const ReadResult& read) {
+Result<std::string> ReadBytesOf(const ReadResult& read) {
   std::string bytes;
   for (const FileSlice& slice : read.slices) {
     std::string part(slice.size_bytes, '\0');
-    auto got = slice.file->ReadAt(slice.offset, part.data(), part.size());
-    CHECK(got.ok() && *got == part.size());
+    SLUICE_ASSIGN_OR_RETURN(const size_t got,
+                            slice.file->ReadAt(slice.offset, part.data(), part.size()));
+    CHECK_EQ(got, part.size());
     bytes += part;
   }
   CHECK_EQ(bytes.size(), read.size_bytes);
   return bytes;
+}
+
+std::string BytesOf(const ReadResult& read) {
+  auto bytes = ReadBytesOf(read);
+  CHECK(bytes.ok()) << bytes.status().ToString();
+  return *std::move(bytes);
 }
 
 std::vector<SeenBatch> BatchesIn(std::string_view bytes) {

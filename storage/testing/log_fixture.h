@@ -58,6 +58,8 @@ class LogFixture : public ::testing::Test {
 
 // The bytes of a read, slices joined.
 std::string BytesOf(const ReadResult& read);
+// For disks that may fail.
+Result<std::string> ReadBytesOf(const ReadResult& read);
 // The whole batches in `bytes`; a partial one at the end is left out. CHECKs each checksum.
 std::vector<SeenBatch> BatchesIn(std::string_view bytes);
 
