@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <future>
+#include <thread>
+
 #include "broker/testing/sim_cluster.h"
 #include "kafka/record_batch_builder.h"
 
@@ -19,12 +23,14 @@ constexpr int kBatches = 700;  // so many that their index entries are in files
 
 class ColdFetchTest : public ::testing::Test {
  protected:
-  void Build(int nodes = 1) {
+  void Build(int nodes = 1, int partitions = 1) {
     FLAGS_minloglevel = google::GLOG_FATAL;
     cluster_ = std::make_unique<SimCluster>(testing::SimClusterOptions{.nodes = nodes});
     // Each batch is in the index, and no look-up ends in the few that are remembered.
-    key_ = {cluster_->CreateTopic("orders", {.configs = {{"index.interval.bytes", "0"}}}),
-            PartitionIndex(0)};
+    const TopicId topic = cluster_->CreateTopic(
+        "orders", {.partitions = partitions, .configs = {{"index.interval.bytes", "0"}}});
+    for (int i = 0; i < partitions; ++i) keys_.push_back({topic, PartitionIndex(i)});
+    key_ = keys_[0];
     cluster_->RunFor(100);
     if (nodes == 2) {
       cluster_->set_auto_fence(false);
@@ -33,12 +39,17 @@ class ColdFetchTest : public ::testing::Test {
     }
     start_ms_ = cluster_->scheduler().clock().WallMs();
     for (int i = 0; i < kBatches; ++i) {
-      const auto produced =
-          cluster_->Produce(cluster_->LeaderOf(key_), key_, std::string(500, 'v'), 1);
-      CHECK(cluster_->RunUntil([&] { return produced->acknowledged(); }));
+      for (const PartitionKey& key : keys_) {
+        const auto produced =
+            cluster_->Produce(cluster_->LeaderOf(key), key, std::string(500, 'v'), 1);
+        CHECK(cluster_->RunUntil([&] { return produced->acknowledged(); }));
+      }
       cluster_->RunFor(10);
     }
     cluster_->RunFor(20'000);
+    MakeCold();
+  }
+  void MakeCold() {
     CHECK(disk().SyncFileSystem("/").ok());
     disk().DropCaches(".log");
     disk().DropCaches(".index");
@@ -47,15 +58,19 @@ class ColdFetchTest : public ::testing::Test {
   SimFileSystem& disk() { return cluster_->disk(cluster_->LeaderOf(key_)); }
   ReplicaManager& leader() { return *cluster_->replicas(cluster_->LeaderOf(key_)); }
 
-  FetchRequestParams At(int64_t offset) const {
-    FetchRequestParams params{.size_bytes_min = 1, .size_bytes_max = 1 << 20};
-    params.entries.push_back(
-        {.key = key_, .fetch_offset = Offset(offset), .size_bytes_max = 1 << 20});
+  FetchRequestParams At(int64_t offset) const { return At({key_}, offset); }
+  static FetchRequestParams At(const std::vector<PartitionKey>& keys, int64_t offset) {
+    FetchRequestParams params{.size_bytes_min = 1, .size_bytes_max = 64 << 20};
+    for (const PartitionKey& key : keys) {
+      params.entries.push_back(
+          {.key = key, .fetch_offset = Offset(offset), .size_bytes_max = 1 << 20});
+    }
     return params;
   }
   struct Answer {
     int count = 0;
-    FetchEntryResult result;
+    FetchEntryResult result;                // of the first entry
+    std::vector<FetchEntryResult> results;  // of all
   };
   std::shared_ptr<Answer> Fetch(FetchRequestParams params) {
     auto answer = std::make_shared<Answer>();
@@ -63,6 +78,7 @@ class ColdFetchTest : public ::testing::Test {
     leader().Fetch(std::move(params), [answer](const std::vector<FetchEntryResult>& results) {
       ++answer->count;
       answer->result = results[0];
+      answer->results = results;
     });
     EXPECT_EQ(disk().counts().waits, waits) << "who asked waited for the disk";
     return answer;
@@ -77,7 +93,8 @@ class ColdFetchTest : public ::testing::Test {
   }
 
   std::unique_ptr<SimCluster> cluster_;
-  PartitionKey key_;
+  PartitionKey key_;  // the first of:
+  std::vector<PartitionKey> keys_;
   int64_t start_ms_ = 0;
   NodeId follower_ = kNoNode;  // of two nodes, the one that is down
 };
@@ -97,6 +114,34 @@ TEST_F(ColdFetchTest, AFetchOfOldRecordsIsAnsweredAfterTheWorker) {
   EXPECT_EQ(Fetch(At(100))->count, 1);
   cluster_->RunFor(100);
   EXPECT_EQ(answer->count, 1);
+}
+
+// Each look-up lacks a few pages; all of them together lack more than one look-up may.
+TEST_F(ColdFetchTest, AFetchOfManyOldPartitionsWaitsUnderTheLockOfNone) {
+  Build(1, 40);
+  std::vector<std::thread> askers;
+  int waits = 0;
+  int blocked = 0;
+  disk().set_on_wait([&](const std::string&) {
+    ++waits;
+    if (blocked > 0) return;
+    // The disk takes its time; meanwhile somebody wants each partition's lock.
+    std::packaged_task<void()> ask([this] { leader().Status(); });
+    const std::future<void> asked = ask.get_future();
+    askers.emplace_back(std::move(ask));
+    if (asked.wait_for(std::chrono::seconds(5)) != std::future_status::ready) ++blocked;
+  });
+  const auto answer = Fetch(At(keys_, 100));
+  const auto appended = cluster_->Produce(kOne, keys_.back(), "meanwhile");
+  EXPECT_TRUE(cluster_->RunUntil([&] { return answer->count > 0 && appended->acknowledged(); }));
+  disk().set_on_wait(nullptr);
+  for (std::thread& asker : askers) asker.join();
+  EXPECT_EQ(blocked, 0) << "of " << waits << " waits for the disk";
+  EXPECT_GT(waits, 64);
+  for (const FetchEntryResult& result : answer->results) {
+    EXPECT_EQ(result.error, ErrorCode::kNone);
+    EXPECT_GT(result.size_bytes, 500u * 599);
+  }
 }
 
 TEST_F(ColdFetchTest, TheHotTailNeedsNoWorker) {

@@ -7,8 +7,9 @@ namespace {
 
 // How long news of the high watermark alone may wait for data to go along with.
 constexpr int64_t kNudgeMs = 20;
-// A look-up lacks a few pages. One that goes on and on reads large parts of a segment: it is then
-// done in one go, on the worker.
+// The look-up of one partition lacks a few pages. One that goes on and on reads large parts of a
+// segment: it is then done in one go, on the worker. Of the others none may wait for that: appends
+// would wait along.
 constexpr int kColdRoundsMax = 64;
 
 }  // namespace
@@ -80,16 +81,19 @@ bool FetchOperation::ReadElsewhere(std::vector<FetchEntryResult>& results) {
                    [](const FetchEntryResult& result) { return result.lacking.file != nullptr; });
   if (cold == results.end()) {
     // Whoever evaluates next is not to wait again.
-    may_wait_ = false;
-    cold_rounds_ = 0;
+    look_ups_.clear();
     return false;
   }
-  environment_.cold_reads->BringIn(
-      std::move(cold->lacking), [self = shared_from_this()](const Status& read) {
-        // The disk's error is met once more, and told, by the look-up itself.
-        self->may_wait_ = !read.ok() || ++self->cold_rounds_ > kColdRoundsMax;
-        self->EvaluateUntilSettled();
-      });
+  look_ups_.resize(targets_.size());
+  LookUp& look_up = look_ups_[static_cast<size_t>(cold - results.begin())];
+  environment_.cold_reads->BringIn(std::move(cold->lacking),
+                                   [self = shared_from_this(), &look_up](const Status& read) {
+                                     // The disk's error is met once more, and told, by the look-up
+                                     // itself.
+                                     if (!read.ok() || ++look_up.rounds > kColdRoundsMax)
+                                       look_up.may_wait = true;
+                                     self->EvaluateUntilSettled();
+                                   });
   return true;
 }
 
@@ -110,7 +114,8 @@ std::vector<FetchEntryResult> FetchOperation::ReadAll() {
     request.replica_epoch = params_.replica_epoch;
     request.size_bytes_max = size_left;
     request.one_at_least = one_at_least;
-    request.may_wait = environment_.cold_reads == nullptr || may_wait_;
+    request.may_wait =
+        environment_.cold_reads == nullptr || (!look_ups_.empty() && look_ups_[i].may_wait);
     request.read_committed = params_.read_committed && params_.replica_id == kNoNode;
     results[i] = targets_[i].partition->Read(request, marks_[i], effects);
     if (results[i].lacking.file != nullptr) break;

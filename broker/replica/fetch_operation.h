@@ -63,8 +63,12 @@ class FetchOperation final : public FetchWaiter,
   std::vector<Target> targets_;
   std::vector<Partition::ReadMark> marks_;
   Done done_;
-  int cold_rounds_ = 0;    // for how often something was lacking
-  bool may_wait_ = false;  // for the disk: it did not help to have it read elsewhere
+  // Of one target, for as long as any is lacking something.
+  struct LookUp {
+    int rounds = 0;         // for how often it was lacking something
+    bool may_wait = false;  // for the disk: it did not help to have it read elsewhere
+  };
+  std::vector<LookUp> look_ups_;  // empty while nothing is lacking
 
   std::mutex mutex_;  // guards what follows
   bool evaluating_ = false;
