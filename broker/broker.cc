@@ -25,7 +25,6 @@ namespace {
 // Files and directories of ours beside the partitions; none looks like "<topic>-<number>".
 constexpr char kImageFile[] = "/metadata-image";
 constexpr char kKvDirectory[] = "/kv";
-constexpr char kBootIdFile[] = "/boot-id";
 constexpr char kKernelBootId[] = "/proc/sys/kernel/random/boot_id";
 
 constexpr int64_t kStopGraceMs = 2000;
@@ -42,20 +41,6 @@ std::string ReadWord(FileSystem& fs, const std::string& path) {
   if (!size.ok()) return "";
   text.resize(*size);
   return text.substr(0, text.find_first_of(" \n"));
-}
-
-// Whether the host was restarted since a broker last used `directory`. One that does not tell (no
-// /proc) counts as restarted each time.
-bool HostRestarted(FileSystem& fs, const std::string& directory) {
-  const std::string boot_id = ReadWord(fs, kKernelBootId);
-  return boot_id.empty() || ReadWord(fs, directory + kBootIdFile) != boot_id;
-}
-
-// Once the logs are recovered: what the last boot left half written is gone then.
-void KeepBootId(FileSystem& fs, const std::string& directory) {
-  const Status written =
-      WriteFileAtomically(fs, directory + kBootIdFile, ReadWord(fs, kKernelBootId));
-  LOG_IF(WARNING, !written.ok()) << "cannot keep the boot id: " << written.ToString();
 }
 
 }  // namespace
@@ -115,12 +100,11 @@ Status Broker::OpenStorage() {
   recovery_metrics_->AddCallbackGauge("kafka_log_logmanager_remaininglogstorecover",
                                       "Logs that this start has still to open.",
                                       [this] { return double(logs_to_recover_); });
-  options.host_restarted = [&fs](const std::string& path) { return HostRestarted(fs, path); };
+  options.boot_id = ReadWord(fs, kKernelBootId);
   options.marks = {.soft_bytes = config_.values.GetInt("disk.free.soft.bytes"),
                    .hard_bytes = config_.values.GetInt("disk.free.hard.bytes")};
   SLUICE_ASSIGN_OR_RETURN(logs_, storage::LogDirectories::Open(std::move(options)));
   for (const storage::DirectoryPtr& opened : logs_->directories()) {
-    if (opened->online()) KeepBootId(fs, opened->path());
     flushers_[opened->path()] = storage::NewThreadFlusher(
         fs, {.directory = opened->path(), .report = ReplicaManager::OnFlushed});
   }

@@ -38,8 +38,7 @@ struct LogDirectoriesOptions {
   LogConfig config;
   int recovery_threads = 2;                         // for each directory
   std::atomic<int64_t>* logs_to_recover = nullptr;  // as LogManagerOptions', of all directories
-  // Whether the host was restarted since the directory was last in use; null = never.
-  std::function<bool(const std::string& directory)> host_restarted;
+  std::string boot_id;  // of the host; "" = it does not tell, and counts as restarted each time
   std::function<void(std::function<void()>)> run_later;  // as LogManagerOptions'
   SpaceMarks marks;
 };

@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 
+#include "storage/boot_id.h"
 #include "storage/testing/log_fixture.h"
 
 namespace sluice::storage {
@@ -34,6 +35,7 @@ class LogDirectoriesTest : public ::testing::Test {
     options.random = &random_;
     options.marks = {.soft_bytes = 400, .hard_bytes = 200};
     options.run_later = [](const std::function<void()>& task) { task(); };
+    options.boot_id = boot_id_;
     return LogDirectories::Open(std::move(options));
   }
   void Open() {
@@ -71,6 +73,7 @@ class LogDirectoriesTest : public ::testing::Test {
   ::sluice::testing::SimClock clock_;
   Random random_{7};
   std::vector<std::string> paths_ = {kFirst, kSecond};
+  std::string boot_id_ = "boot 1";
   TopicId topic_id_ = Uuid::FromBytes("0123456789abcdef");
   std::unique_ptr<LogDirectories> logs_;
 };
@@ -288,6 +291,55 @@ TEST_F(LogDirectoriesTest, ADirectoryThatWasMovedByHandIsNotRemoved) {
   other.may_remove = [&](const TopicId& stored) { return stored == topic_id_; };
   EXPECT_THAT(paths_, ::testing::Contains(Place(other)));
   EXPECT_TRUE(logs_->Delete(Name(0), other.may_remove).code() == StatusCode::kCorruption);
+}
+
+// Nobody has read since the power cut what is in a log that did not open: the next start on that
+// boot must do it.
+TEST_F(LogDirectoriesTest, ABootIsKeptOnlyOnceEveryLogOfItIsOpen) {
+  for (const Status& why : {Status::IoError("EISDIR"), Status::DiskFull("ENOSPC")}) {
+    Open();
+    ASSERT_EQ(Place(Spec(0)), kFirst);
+    Place(Spec(1));
+    const std::string name = std::string(kFirst) + "/t-0/00000000000000000000.log";
+    for (int i = 0; i < 5; ++i) {
+      const std::string batch = MakeBatch({.value_bytes = 100'000});
+      ASSERT_TRUE(logs_->Find(Name(0))->AppendAsLeader(batch, LeaderEpoch(0)).ok());
+    }
+    logs_.reset();
+    fs_.KillProcess();
+    fs_.FlipBit(name, 250'000, 3);
+    boot_id_ = "boot of " + why.message();
+    fs_.InjectFault({.operation = ::sluice::testing::FileOperation::kOpen,
+                     .path_part = "/t-0/00000000000000000000",
+                     .status = why,
+                     .times = -1});
+    Open();
+    ASSERT_TRUE(logs_->DamagedLogs().contains(Name(0)));
+    EXPECT_TRUE(HostRestarted(fs_, kFirst, boot_id_));
+    EXPECT_FALSE(HostRestarted(fs_, kSecond, boot_id_)) << "its logs are all open";
+    ASSERT_TRUE(logs_->CloseCleanly({}, [](const DirectoryState&) { return BrokerEpoch(1); }).ok());
+    fs_.ClearFaults();
+    Open();
+    EXPECT_EQ(logs_->Find(Name(0))->log_end_offset(), Offset(2)) << "up to the torn batch";
+    EXPECT_FALSE(HostRestarted(fs_, kFirst, boot_id_));
+    ASSERT_TRUE(logs_->Delete(Name(0), [](const TopicId&) { return true; }).ok());
+    ASSERT_TRUE(logs_->Delete(Name(1), [](const TopicId&) { return true; }).ok());
+  }
+}
+
+TEST_F(LogDirectoriesTest, ADirectoryThatIsAwayDoesNotLearnTheBoot) {
+  Open();
+  boot_id_ = "boot 2";
+  fs_.InjectFault({.operation = ::sluice::testing::FileOperation::kOpen,
+                   .path_part = "/disk2",
+                   .status = Status::IoError("EIO"),
+                   .times = -1});
+  Open();
+  fs_.ClearFaults();
+  EXPECT_FALSE(HostRestarted(fs_, kFirst, boot_id_));
+  EXPECT_TRUE(HostRestarted(fs_, kSecond, boot_id_));
+  // A host that does not tell is never taken for one that stayed up.
+  EXPECT_TRUE(HostRestarted(fs_, kFirst, ""));
 }
 
 }  // namespace

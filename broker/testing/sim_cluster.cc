@@ -239,8 +239,7 @@ SimCluster::Process::Process(SimCluster& owner, NodeId id)
   log_options.clock = &cluster.scheduler_.clock();
   log_options.random = &cluster.random_;
   log_options.recovery_threads = 1;
-  const bool restarted = std::exchange(node.restarted, false);
-  log_options.host_restarted = [restarted](const std::string&) { return restarted; };
+  log_options.boot_id = "boot " + std::to_string(node.boots);
   log_options.run_later = [this](std::function<void()> task) { loop.Post(std::move(task)); };
   log_options.marks = cluster.options_.marks;
   auto opened = storage::LogDirectories::Open(std::move(log_options));
@@ -339,7 +338,7 @@ void SimCluster::Kill(NodeId id) {
 
 void SimCluster::PowerCut(NodeId id) {
   disk(id).Crash(random_);
-  nodes_.at(id).restarted = true;
+  ++nodes_.at(id).boots;
   nodes_.at(id).unclean = options_.unclean_after_power_cut;
   End(id);
 }

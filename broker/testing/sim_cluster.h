@@ -137,7 +137,7 @@ class SimCluster {
     std::shared_ptr<Process> process;  // null = down
     int64_t last_contact_ms = 0;
     bool unclean = false;
-    bool restarted = false;  // the machine, since the last start
+    int boots = 1;  // of the machine
     int storage_failures = 0;
   };
 
