@@ -1,8 +1,9 @@
 // Every crash point of short random scripts: the process stops at each change that it makes to the
 // disk, the rest of the script never happens, and then either the machine lives on (SIGKILL) or the
-// power is cut. What the next start finds must be what was acknowledged, and go on working; a view
-// that is put back to where it was durable must come out right when it reads on.
-// SLUICE_CRASH_POINTS sets how many are tried; a failure names its seed and its change.
+// power is cut; half of the starts fall into a further crash. What the next start finds must be
+// what was acknowledged, and go on working; a view that is put back to where it was durable must
+// come out right when it reads on. SLUICE_CRASH_POINTS sets how many are tried; a failure names its
+// seed and its change.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -87,14 +88,27 @@ void CheckView(const CrashScript& script, const std::vector<ModelBatch>& found, 
 
 // What the next start finds after `script` has run.
 void CheckNextStart(CrashScript& script, SimFileSystem& fs, uint64_t seed, bool power_cut) {
-  script.Die();
   fs.ClearFaults();
   Random random(seed);
-  if (power_cut)
-    fs.Crash(random);
-  else
-    fs.KillProcess();
-  const Status opened = script.Open(power_cut);
+  const auto crash = [&](bool by_power_cut) {
+    script.Die();
+    if (by_power_cut)
+      fs.Crash(random);
+    else
+      fs.KillProcess();
+  };
+  crash(power_cut);
+  bool host_restarted = power_cut;
+  if (random.Chance(1, 2)) {
+    // A start that falls into the next crash. The boot id is kept only by one that came to its end.
+    fs.StopAfter(static_cast<int64_t>(random.Below(12)));
+    const bool started = script.Open(host_restarted).ok();
+    const bool again = random.Chance(1, 3);
+    crash(again);
+    host_restarted = again || (host_restarted && !started);
+    power_cut = power_cut || again;
+  }
+  const Status opened = script.Open(host_restarted);
   ASSERT_TRUE(opened.ok()) << opened.ToString();
   const Allowed& allowed = script.allowed();
   const Range log{script.log().log_start_offset().value(), script.log().log_end_offset().value()};
