@@ -30,7 +30,7 @@ using FlushablePtr = std::shared_ptr<Flushable>;
 struct Flushed {
   FlushablePtr partition;
   Offset upto;     // as captured
-  Status outcome;  // of the sync
+  Status outcome;  // of the sync, or why there was none
 };
 // Told of each group when it is on the disk, or has failed.
 using FlushReport = std::function<void(std::span<const Flushed> group)>;

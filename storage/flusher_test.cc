@@ -31,6 +31,7 @@ class TestPartition final : public Flushable {
     ++captures;
     FlushTarget target;
     target.upto = Offset(end);
+    target.status = failure;
     target.file_system = &fs_;
     if (path_.empty()) return target;
     auto file = fs_.Open(path_, OpenMode::kCreate);
@@ -42,6 +43,7 @@ class TestPartition final : public Flushable {
   std::function<void()> on_capture;
   std::atomic<int> captures = 0;
   std::atomic<int64_t> end = 1;
+  Status failure;  // of every capture
 
  private:
   SimFileSystem& fs_;
@@ -190,6 +192,22 @@ TEST_F(ThreadFlusherTest, AFailedSyncOfTheFileSystemReachesAll) {
   flusher_->Drain();
   for (const auto& partition : partitions)
     EXPECT_EQ(ReportsOf(partition), std::vector<int64_t>{-1});
+}
+
+TEST_F(ThreadFlusherTest, ACaptureThatFailedIsReportedWhateverIsSynced) {
+  std::vector<TestPartitionPtr> partitions;
+  for (const size_t count : {1u, 6u}) {
+    Start(2, 4);
+    partitions.clear();
+    reports_.clear();
+    for (size_t i = 0; i < count; ++i) partitions.push_back(New("/f" + std::to_string(i)));
+    partitions[0]->failure = Status::NotFound("no file");
+    Submit(partitions);
+    flusher_->Drain();
+    for (size_t i = 0; i < count; ++i)
+      EXPECT_EQ(ReportsOf(partitions[i]), std::vector<int64_t>{i == 0 ? -1 : 1}) << i;
+  }
+  EXPECT_EQ(fs_.counts().file_system_syncs, 1u);
 }
 
 class SimFlusherTest : public ::testing::Test {

@@ -8,7 +8,8 @@
 //   a truncation.
 //   2. The epoch history's start offsets ascend strictly and never exceed log_end_offset.
 //   3. After any operation failed with kIoError the log is offline: every later operation fails (a
-//   failed fsync proves nothing).
+//   failed fsync proves nothing). So it is after others that broke off in its midst: failure()
+//   tells.
 //
 // Thread rule: not thread-safe; the owner (broker::Partition, controller::QuorumLog) guards it with
 // its mutex or thread. FileSlices that Read handed out stay readable without the guard.
@@ -106,10 +107,12 @@ struct EpochEndOffset {
 
 // What a flush has to sync, captured under the owner's guard and run outside it.
 struct FlushTarget {
-  Offset upto;                               // all below it are durable once Run succeeded
+  Offset upto;    // all below it are durable once Run succeeded
+  Status status;  // why nothing could be captured: the outcome then, whatever is synced
   std::vector<std::shared_ptr<File>> files;  // with unsynced bytes, oldest first
   // The same, to be opened for it: many logs may be captured before one sync of the file system
-  // covers them all. What is gone by then was removed with its segment or its partition.
+  // covers them all. All that must exist did at the capture: what is gone by then was removed with
+  // its segment or its partition.
   std::vector<std::string> paths;
   std::vector<std::string>
       directories;                    // with names that are not durable yet; synced after the files
@@ -229,7 +232,11 @@ class Log {
   virtual const RecoveryReport& recovery() const = 0;
   virtual void set_config(const LogConfig& config) = 0;
 
-  // Durability: capture, run the target elsewhere, report. OnFlushed(error) puts the log offline.
+  // Why the log is offline, with the code of what failed; OK while it is not.
+  virtual Status failure() const = 0;
+
+  // Durability: capture, run the target elsewhere, report. OnFlushed(error) puts the log offline;
+  // a target whose status is an error is reported as failed, and no flush is to be tried again.
   virtual FlushTarget PrepareFlush() = 0;
   virtual void OnFlushed(Offset upto, const Status& outcome) = 0;
   // A roll left segments that nobody has synced: the owner submits a flush in the background,

@@ -9,6 +9,7 @@
 namespace sluice::storage {
 
 Status FlushTarget::Run() const {
+  SLUICE_RETURN_IF_ERROR(status);
   for (const auto& file : files) SLUICE_RETURN_IF_ERROR(file->Sync());
   for (const std::string& path : paths) {
     FileCache::Ref ref;
@@ -27,15 +28,25 @@ Status FlushTarget::Run() const {
 }
 
 FlushTarget LogImpl::PrepareFlush() {
-  constexpr size_t kCapturesMax = 64;
   FlushTarget target;
   target.upto = log_end_offset();
   target.cache = home_->cache;
   target.file_system = options_.file_system;
-  if (!offline_.ok()) return target;
+  // Without a capture the report of this target would prove nothing, so that it must be an error.
+  if (Status captured = Capture(target); !captured.ok())
+    return {.upto = target.upto, .status = std::move(captured)};
+  return target;
+}
+
+Status LogImpl::Capture(FlushTarget& target) {
+  constexpr size_t kCapturesMax = 64;
+  SLUICE_RETURN_IF_ERROR(failure());
   for (const SealedFiles& sealed : sealed_unsynced_) {
     target.files.insert(target.files.end(), sealed.files.begin(), sealed.files.end());
     if (!sealed.files.empty()) continue;
+    // Here nothing is being removed. Indexes can be built again; records cannot.
+    if (const std::string log = home_->PathOf(sealed.base, kLogSuffix); !fs().Exists(log))
+      return Checked(Status::NotFound(log + " is gone before it was synced"));
     for (const std::string_view suffix : {kLogSuffix, kIndexSuffix, kTimeIndexSuffix})
       target.paths.push_back(home_->PathOf(sealed.base, suffix));
     if (txn_indexes_->Has(sealed.base))
@@ -45,8 +56,7 @@ FlushTarget LogImpl::PrepareFlush() {
   const bool dirty = active().end_offset() > flushed_offset() || active().has_unsynced_bytes();
   if (active().size_bytes() > 0 && dirty) {
     auto file = active().OpenFile();
-    // Without a capture the report of this target proves nothing.
-    if (!Checked(file.status()).ok()) return target;
+    SLUICE_RETURN_IF_ERROR(Checked(file.status()));
     target.files.push_back(std::move(*file));
   }
   for (const Unsynced& item : unsynced_) {
@@ -58,7 +68,7 @@ FlushTarget LogImpl::PrepareFlush() {
   // prove nothing.
   if (captures_.size() == kCapturesMax) captures_.erase(captures_.begin());
   captures_.push_back({target.upto, target.upto, next_sequence_});
-  return target;
+  return Status::Ok();
 }
 
 void LogImpl::OnFlushed(Offset upto, const Status& outcome) {
@@ -69,7 +79,7 @@ void LogImpl::OnFlushed(Offset upto, const Status& outcome) {
     return;
   }
   const auto capture = std::find_if(captures_.begin(), captures_.end(),
-                                    [&](const Capture& c) { return c.upto == upto; });
+                                    [&](const Captured& c) { return c.upto == upto; });
   if (capture == captures_.end()) return;
   const Offset proven = std::min(capture->cap, log_end_offset());
   const uint64_t sequence = capture->sequence;
@@ -156,7 +166,7 @@ Result<FlushTarget> LogImpl::BeginClose() {
     SLUICE_RETURN_IF_ERROR(Checked(SaveSnapshot()));
   }
   FlushTarget target = PrepareFlush();
-  SLUICE_RETURN_IF_ERROR(CheckOnline());
+  SLUICE_RETURN_IF_ERROR(target.status);
   return target;
 }
 
@@ -164,6 +174,7 @@ Status LogImpl::FinishClose(Offset upto, const Status& outcome) {
   OnFlushed(upto, outcome);
   SLUICE_RETURN_IF_ERROR(CheckOnline());
   offline_ = Status::Unavailable(options_.directory + " is closed");
+  offline_code_ = offline_.code();
   return Status::Ok();
 }
 

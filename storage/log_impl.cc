@@ -79,6 +79,7 @@ Status LogImpl::Checked(Status status) const {
   }
   if (!offline_.ok()) return status;
   offline_ = Status::IoError(options_.directory + " is offline after: " + status.message());
+  offline_code_ = status.code();
   LOG(ERROR) << offline_.message();
   return status;
 }

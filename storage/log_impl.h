@@ -77,6 +77,9 @@ class LogImpl final : public Log {
   uint64_t size_bytes() const override { return size_bytes_.load(std::memory_order_relaxed); }
   const RecoveryReport& recovery() const override { return recovery_; }
   void set_config(const LogConfig& config) override { options_.config = config; }
+  Status failure() const override {
+    return offline_.ok() ? Status::Ok() : Status(offline_code_, offline_.message());
+  }
   FlushTarget PrepareFlush() override;
   void OnFlushed(Offset upto, const Status& outcome) override;
   bool has_unsynced_rolled_segment() const override { return !sealed_unsynced_.empty(); }
@@ -124,7 +127,7 @@ class LogImpl final : public Log {
     uint64_t sequence = 0;
   };
   // A PrepareFlush whose OnFlushed has not come.
-  struct Capture {
+  struct Captured {
     Offset upto;
     Offset cap;  // a truncation meanwhile took away what lies above
     uint64_t sequence = 0;
@@ -210,6 +213,8 @@ class LogImpl final : public Log {
   void MarkUnsynced(const Beside& what);
   void MarkDirectoryDirty() { MarkUnsynced({Beside::Kind::kDirectory}); }
   std::string PathOf(const Beside& what) const;
+  // Adds to the target, whose status is left alone.
+  Status Capture(FlushTarget& target);
   Status FlushNow();
   void SetEnd(Offset end);
   // Records from `first` on are being appended.
@@ -230,7 +235,8 @@ class LogImpl final : public Log {
   std::atomic<int64_t> flushed_;
   std::atomic<uint64_t> size_bytes_;
   RecoveryReport recovery_;
-  mutable Status offline_;
+  mutable Status offline_;  // what every operation gives then
+  mutable StatusCode offline_code_ = StatusCode::kOk;
   int64_t active_since_ms_;  // steady clock: when the active segment was opened
   // What lies at or above hot_from_ was appended after hot_since_ms_ (steady clock), so it is in
   // memory as long as that is not long ago; at or above next_hot_from_, after next_hot_since_ms_.
@@ -242,7 +248,7 @@ class LogImpl final : public Log {
   std::vector<SealedFiles> sealed_unsynced_;
   std::vector<Unsynced> unsynced_;
   uint64_t next_sequence_ = 1;
-  std::vector<Capture> captures_;  // oldest first
+  std::vector<Captured> captures_;  // oldest first
   // Shared with the compaction plans that are under way.
   const std::shared_ptr<std::atomic<uint64_t>> generation_ =
       std::make_shared<std::atomic<uint64_t>>(0);

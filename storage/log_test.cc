@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "storage/file_cache.h"
 #include "storage/testing/log_fixture.h"
 
 namespace sluice::storage {
@@ -316,6 +317,50 @@ TEST_F(LogTest, AnIoErrorTakesTheLogOffline) {
   EXPECT_EQ(log_->AppendAsLeader(MakeBatch(), LeaderEpoch(0)).status().code(),
             StatusCode::kIoError);
   EXPECT_EQ(log_->Read(Offset(0), 1, Offset(1), true).status().code(), StatusCode::kIoError);
+  EXPECT_EQ(log_->failure().code(), StatusCode::kIoError);
+}
+
+TEST_F(LogTest, AnOfflineLogsNextFlushIsAFailure) {
+  Open();
+  Append();
+  ASSERT_TRUE(log_->failure().ok());
+  // A roll without a descriptor for its file.
+  fs_.InjectFault({.operation = ::sluice::testing::FileOperation::kOpen,
+                   .status = Status(StatusCode::kResourceExhausted, "EMFILE"),
+                   .times = -1});
+  config_.segment_bytes = 1;
+  log_->set_config(config_);
+  EXPECT_EQ(log_->AppendAsLeader(MakeBatch(), LeaderEpoch(0)).status().code(),
+            StatusCode::kResourceExhausted);
+  EXPECT_EQ(log_->failure().code(), StatusCode::kResourceExhausted);
+  const FlushTarget target = log_->PrepareFlush();
+  EXPECT_EQ(target.status.code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(target.file_count(), 0u);
+  EXPECT_FALSE(target.Run().ok());
+  EXPECT_EQ(log_->flushed_offset(), Offset(0));
+  EXPECT_FALSE(log_->Close().ok());
+}
+
+TEST_F(LogTest, AFileThatCannotBeOpenedForAFlushFailsIt) {
+  Open();
+  Append();
+  log_.reset();
+  fs_.KillProcess();
+  const auto files = std::make_shared<FileCache>(fs_, 1);
+  LogOptions options = Options();
+  options.host_stayed_up = true;
+  options.files = files;
+  Open(std::move(options));
+  FileCache::Ref other;
+  ASSERT_TRUE(files->Open(other, "/data/other", OpenMode::kCreate).ok());
+  fs_.InjectFault({.operation = ::sluice::testing::FileOperation::kOpen,
+                   .path_part = ".log",
+                   .status = Status::NotFound("gone")});
+  const FlushTarget target = log_->PrepareFlush();
+  EXPECT_EQ(target.Run().code(), StatusCode::kNotFound);
+  EXPECT_EQ(log_->failure().code(), StatusCode::kNotFound);
+  // Once failed is failed, though the file is there again.
+  EXPECT_FALSE(log_->PrepareFlush().Run().ok());
 }
 
 TEST_F(LogTest, AFullDiskRefusesTheAppendAndNothingElse) {

@@ -9,7 +9,7 @@
 namespace sluice::storage {
 
 Status LogImpl::LowerRecoveryPoint(Offset offset) {
-  for (Capture& capture : captures_) capture.cap = std::min(capture.cap, offset);
+  for (Captured& capture : captures_) capture.cap = std::min(capture.cap, offset);
   if (offset >= flushed_offset()) return Status::Ok();
   // In this order: a checkpoint that is being written beside this either ends before the callback,
   // or sees the lowered value.

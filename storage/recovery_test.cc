@@ -326,6 +326,36 @@ TEST_F(RecoveryTest, ManySegmentsThatNobodySyncedHoldNoFilesOpen) {
   EXPECT_EQ(TryOpen(50).value()->log_end_offset(), Offset(50));
 }
 
+TEST_F(RecoveryTest, ASegmentThatIsGoneBeforeItsFirstSyncIsNoSyncedOne) {
+  config_.segment_bytes = 200;
+  Open();
+  for (int i = 0; i < 4; ++i) Append({.value_bytes = 100});
+  const auto restart = [&] {
+    Stop();
+    LogOptions options = Options();
+    options.host_stayed_up = true;
+    Open(std::move(options));
+  };
+  // An index can be built again.
+  restart();
+  ASSERT_TRUE(fs_.Remove(Path("00000000000000000001.index")).ok());
+  Flush();
+  // What retention removes meanwhile is nobody's loss.
+  restart();
+  FlushTarget target = log_->PrepareFlush();
+  ASSERT_TRUE(log_->AdvanceLogStart(Offset(1)).ok());
+  EXPECT_TRUE(target.Run().ok());
+  log_->OnFlushed(target.upto, Status::Ok());
+  EXPECT_EQ(log_->flushed_offset(), Offset(4));
+  restart();
+  ASSERT_TRUE(fs_.Remove(Path("00000000000000000002.log")).ok());
+  target = log_->PrepareFlush();
+  EXPECT_EQ(target.status.code(), StatusCode::kNotFound);
+  EXPECT_THAT(target.status.message(), HasSubstr("00000000000000000002.log"));
+  log_->OnFlushed(target.upto, target.Run());
+  EXPECT_LT(log_->flushed_offset(), Offset(4));
+}
+
 TEST_F(RecoveryTest, FilesThatAreNotUnderstoodStay) {
   Open();
   Append();

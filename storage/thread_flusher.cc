@@ -133,7 +133,10 @@ class ThreadFlusher final : public Flusher {
     }
     const bool whole = group.size() > 1 && syncs > syncfs_threshold_;
     const Status of_all = whole ? SyncWhole() : Status::Ok();
-    for (size_t i = 0; i < group.size(); ++i) group[i].outcome = whole ? of_all : targets[i].Run();
+    for (size_t i = 0; i < group.size(); ++i) {
+      const bool covered = whole && targets[i].status.ok();
+      group[i].outcome = covered ? of_all : targets[i].Run();
+    }
   }
 
   Status SyncWhole() {

@@ -166,12 +166,16 @@ Partition::TopicConfigPtr Partition::config() const {
   return config_;
 }
 
-void Partition::Retire(PartitionEffects& effects) {
+void Partition::Retire(bool removed, PartitionEffects& effects) {
   std::lock_guard lock(mutex_);
   role_ = Role::kNone;
   leader_ = kNoNode;
   FailWaiters(kafka::ErrorCode::kNotLeaderOrFollower, effects);
   RoleChanged(effects);
+  if (!removed || !usable()) return;
+  // A flush that comes now would find its files gone, and take that for a failure.
+  error_ = "the replica was removed from this broker";
+  CompleteFlushWaiters(effects);
 }
 
 void Partition::Upkeep(int64_t now_ms, PartitionEffects& effects) {
@@ -202,12 +206,15 @@ void Partition::ApplyRetention(PartitionEffects& effects) {
 
 void Partition::NoteStorage(const sluice::Status& status, PartitionEffects& effects) {
   if (status.ok() || !error_.empty()) return;
-  if (status.code() != StatusCode::kIoError && status.code() != StatusCode::kCorruption) return;
+  // The log knows best: it goes offline also for want of a file or of a descriptor.
+  const sluice::Status failure = log_->failure();
+  const StatusCode cause = failure.ok() ? status.code() : failure.code();
+  const bool fatal = cause == StatusCode::kIoError || cause == StatusCode::kCorruption;
+  if (failure.ok() && !fatal) return;
   LOG(ERROR) << name().ToString() << ": the log has failed and is offline: " << status.message();
   GoOffline(status.message(), effects);
   // Damaged bytes are this log's alone; what a failed disk did to the others is unknown.
-  if (status.code() == StatusCode::kIoError)
-    effects.storage_failures.push_back({directory_, status});
+  if (cause != StatusCode::kCorruption) effects.storage_failures.push_back({directory_, status});
 }
 
 void Partition::GoOffline(const std::string& why, PartitionEffects& effects) {
@@ -271,7 +278,7 @@ Partition::FollowTarget Partition::follow_target() const {
 }
 
 void Partition::RequestFlush(PartitionEffects& effects) {
-  if (flush_queued_ || log_->flushed_offset() >= log_->log_end_offset()) return;
+  if (!usable() || flush_queued_ || log_->flushed_offset() >= log_->log_end_offset()) return;
   flush_queued_ = true;
   effects.AddFlush(*flusher_, shared_from_this());
 }
@@ -292,6 +299,8 @@ void Partition::FlushOld(int64_t now_ms, PartitionEffects& effects) {
 storage::FlushTarget Partition::CaptureFlush() {
   std::lock_guard lock(mutex_);
   flush_queued_ = false;
+  // It may have gone offline since it was submitted; its log is not touched then.
+  if (!usable()) return {.upto = Offset(0), .status = sluice::Status::Unavailable(error_)};
   return log_->PrepareFlush();
 }
 
@@ -308,9 +317,10 @@ void Partition::OnFlushed(std::span<const storage::Flushed> group) {
 
 void Partition::NoteFlushed(Offset upto, const sluice::Status& outcome, PartitionEffects& effects) {
   std::lock_guard lock(mutex_);
+  if (!usable()) return;
   // What a truncation since the capture takes away from the proof, the log knows.
   log_->OnFlushed(upto, outcome);
-  if (!outcome.ok()) NoteStorage(sluice::Status::IoError(outcome.message()), effects);
+  NoteStorage(outcome, effects);
   if (!usable()) return;
   CompleteFlushWaiters(effects);
   if (role_ == Role::kLeader) AdvanceHighWatermark(effects);

@@ -70,8 +70,8 @@ class Partition final : public storage::CompactionTarget,
   void ApplyImage(const metadata::PartitionImage& image, PartitionEffects& effects);
   void SetConfig(TopicConfigPtr config, PartitionEffects& effects);
   TopicConfigPtr config() const;
-  // The replica is no longer this broker's, or the broker stops: every waiter is answered.
-  void Retire(PartitionEffects& effects);
+  // Every waiter is answered; of a replica that is `removed` from this broker the log is let alone.
+  void Retire(bool removed, PartitionEffects& effects);
   // The log could be opened after all. The role is forgotten: the caller applies the image again.
   void Attach(Home home, Offset checkpointed);
   bool awaits_room() const;
@@ -216,8 +216,8 @@ class Partition final : public storage::CompactionTarget,
   bool DiskFull() const {
     return directory_ != nullptr && directory_->level() == storage::SpaceLevel::kFull;
   }
-  // After an operation that changes the log: any failure puts it offline, a failed disk all of its
-  // directory.
+  // After an operation that changes the log: when that is offline, so is this; what is not damage
+  // of this log alone takes all of its directory along.
   void NoteStorage(const sluice::Status& status, PartitionEffects& effects);
   // After one that only reads: damaged bytes refuse the reads that hit them, and nothing else.
   void NoteRead(const sluice::Status& status, PartitionEffects& effects);

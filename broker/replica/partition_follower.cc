@@ -29,8 +29,8 @@ sluice::Status Partition::AppendFetched(const FetchedData& data, PartitionEffect
   if (!data.batches.empty()) {
     const sluice::Status appended = log_->AppendAsFollower(data.batches, data.epoch);
     if (!appended.ok()) {
-      // Bad bytes from the leader are not damage of this log.
-      if (appended.code() == StatusCode::kIoError) NoteStorage(appended, effects);
+      // Bad bytes from the leader (kInvalidArgument) are not damage of this log.
+      NoteStorage(appended, effects);
       return appended;
     }
     directory_->NoteWritten(data.batches.size());

@@ -27,7 +27,7 @@ bool Partition::EligibleForIsr(const RemoteReplica& replica) const {
 }
 
 ErrorCode Partition::CheckLeader(LeaderEpoch asked_epoch) const {
-  if (!usable()) return ErrorCode::kKafkaStorageError;
+  if (!usable() && role_ != Role::kNone) return ErrorCode::kKafkaStorageError;
   if (asked_epoch != kNoEpoch) {
     if (asked_epoch < leader_epoch_) return ErrorCode::kFencedLeaderEpoch;
     if (asked_epoch > leader_epoch_) return ErrorCode::kUnknownLeaderEpoch;

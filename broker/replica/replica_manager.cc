@@ -138,7 +138,8 @@ std::map<storage::TopicPartition, Offset> ReplicaManagerImpl::Stop() {
   if (!stopped_.exchange(true)) {
     if (compactor_ != nullptr) compactor_->Stop();
     PartitionEffects effects;
-    for (const PartitionPtr& partition : AllPartitions()) partition->Retire(effects);
+    for (const PartitionPtr& partition : AllPartitions())
+      partition->Retire(/*removed=*/false, effects);
     effects.Run(*context_);
     fetchers_->Stop();
     for (const storage::DirectoryPtr& directory : options_->logs->directories())

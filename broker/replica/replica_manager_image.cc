@@ -84,7 +84,7 @@ void ReplicaManagerImpl::RemoveGone(ImageChange& change) {
 
 void ReplicaManagerImpl::RemoveReplica(const PartitionPtr& partition, ImageChange& change) {
   const std::lock_guard opening(opening_mutex_);
-  partition->Retire(change.effects);
+  partition->Retire(/*removed=*/true, change.effects);
   change.assignments.push_back({partition, {}});
   {
     std::unique_lock lock(mutex_);
