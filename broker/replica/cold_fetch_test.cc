@@ -23,14 +23,18 @@ constexpr int kBatches = 700;  // so many that their index entries are in files
 
 class ColdFetchTest : public ::testing::Test {
  protected:
-  void Build(int nodes = 1, int partitions = 1) {
+  void Build(int nodes = 1, int partitions = 1, int64_t lag_ms_max = 2000) {
     FLAGS_minloglevel = google::GLOG_FATAL;
-    cluster_ = std::make_unique<SimCluster>(testing::SimClusterOptions{.nodes = nodes});
+    cluster_ = std::make_unique<SimCluster>(
+        testing::SimClusterOptions{.nodes = nodes, .replica_lag_ms_max = lag_ms_max});
     // Each batch is in the index, and no look-up ends in the few that are remembered.
     const TopicId topic = cluster_->CreateTopic(
         "orders", {.partitions = partitions, .configs = {{"index.interval.bytes", "0"}}});
-    for (int i = 0; i < partitions; ++i) keys_.push_back({topic, PartitionIndex(i)});
-    key_ = keys_[0];
+    key_ = {topic, PartitionIndex(0)};
+    for (int i = 0; i < partitions; ++i) {
+      const PartitionKey key{topic, PartitionIndex(i)};
+      if (cluster_->LeaderOf(key) == cluster_->LeaderOf(key_)) keys_.push_back(key);
+    }
     cluster_->RunFor(100);
     if (nodes == 2) {
       cluster_->set_auto_fence(false);
@@ -93,8 +97,8 @@ class ColdFetchTest : public ::testing::Test {
   }
 
   std::unique_ptr<SimCluster> cluster_;
-  PartitionKey key_;  // the first of:
-  std::vector<PartitionKey> keys_;
+  PartitionKey key_;                // the first of:
+  std::vector<PartitionKey> keys_;  // those with its leader
   int64_t start_ms_ = 0;
   NodeId follower_ = kNoNode;  // of two nodes, the one that is down
 };
@@ -214,6 +218,29 @@ TEST_F(ColdFetchTest, LookUpsByTimeWaitElsewhere) {
   const auto failed = List(start_ms_ + 1500);
   ASSERT_TRUE(cluster_->RunUntil([&] { return !failed->empty(); }));
   EXPECT_EQ(failed->front().error, ErrorCode::kKafkaStorageError);
+}
+
+TEST_F(ColdFetchTest, AFollowerFarBehindInOnePartitionDelaysNoOther) {
+  Build(2, 6, 1'000'000'000);
+  ASSERT_EQ(keys_.size(), 3u);
+  const NodeId at = cluster_->LeaderOf(key_);
+  const auto high_watermark = [&](size_t i) {
+    return cluster_->StatusOf(at, keys_[i])->high_watermark;
+  };
+  ASSERT_EQ(high_watermark(2), Offset(0)) << "what the follower has not got is not committed";
+  FetchRequestParams params = At(keys_, 100);
+  params.replica_id = follower_;
+  params.replica_epoch = BrokerEpoch(1'000'000);  // no former life
+  params.entries[2].fetch_offset = Offset(kBatches);
+  const auto answer = Fetch(std::move(params));
+  EXPECT_EQ(answer->count, 0) << "two are old, and not " << answer->result.error;
+  EXPECT_EQ(high_watermark(0), Offset(100));
+  EXPECT_EQ(high_watermark(1), Offset(100));
+  EXPECT_EQ(high_watermark(2), Offset(kBatches));
+  ASSERT_TRUE(cluster_->RunUntil([&] { return answer->count > 0; }));
+  EXPECT_GT(answer->results[0].size_bytes, 500u * 599);
+  EXPECT_GT(answer->results[1].size_bytes, 500u * 599);
+  EXPECT_EQ(answer->results[2].high_watermark, Offset(kBatches));
 }
 
 TEST_F(ColdFetchTest, AFollowerFarBehindIsServedByTheWorkerToo) {

@@ -11,6 +11,8 @@ constexpr int64_t kNudgeMs = 20;
 // segment: it is then done in one go, on the worker. Of the others none may wait for that: appends
 // would wait along.
 constexpr int kColdRoundsMax = 64;
+// That one fetch has brought in at a time, so that it is not for long before all others in line.
+constexpr int kColdPiecesMax = 8;
 
 }  // namespace
 
@@ -76,25 +78,37 @@ void FetchOperation::EvaluateUntilSettled() {
 }
 
 bool FetchOperation::ReadElsewhere(std::vector<FetchEntryResult>& results) {
-  const auto cold =
-      std::find_if(results.begin(), results.end(),
-                   [](const FetchEntryResult& result) { return result.lacking.file != nullptr; });
-  if (cold == results.end()) {
+  std::vector<size_t> cold;
+  for (size_t i = 0; i < results.size(); ++i) {
+    if (results[i].lacking.file != nullptr) cold.push_back(i);
+  }
+  if (cold.empty()) {
     // Whoever evaluates next is not to wait again.
     look_ups_.clear();
     return false;
   }
   look_ups_.resize(targets_.size());
-  LookUp& look_up = look_ups_[static_cast<size_t>(cold - results.begin())];
-  environment_.cold_reads->BringIn(std::move(cold->lacking),
-                                   [self = shared_from_this(), &look_up](const Status& read) {
-                                     // The disk's error is met once more, and told, by the look-up
-                                     // itself.
-                                     if (!read.ok() || ++look_up.rounds > kColdRoundsMax)
-                                       look_up.may_wait = true;
-                                     self->EvaluateUntilSettled();
-                                   });
+  {
+    std::lock_guard lock(mutex_);
+    pieces_out_ = cold.size();
+  }
+  for (const size_t i : cold) {
+    environment_.cold_reads->BringIn(
+        std::move(results[i].lacking),
+        [self = shared_from_this(), i](const Status& read) { self->BroughtIn(i, read); });
+  }
   return true;
+}
+
+void FetchOperation::BroughtIn(size_t target, const Status& read) {
+  {
+    std::lock_guard lock(mutex_);
+    LookUp& look_up = look_ups_[target];
+    // The disk's error is met once more, and told, by the look-up itself.
+    if (!read.ok() || ++look_up.rounds > kColdRoundsMax) look_up.may_wait = true;
+    if (--pieces_out_ > 0) return;
+  }
+  EvaluateUntilSettled();
 }
 
 std::vector<FetchEntryResult> FetchOperation::ReadAll() {
@@ -103,6 +117,7 @@ std::vector<FetchEntryResult> FetchOperation::ReadAll() {
   PartitionEffects effects;
   size_t size_left = static_cast<size_t>(std::max(params_.size_bytes_max, 0));
   bool one_at_least = true;
+  int lacking = 0;
   for (size_t i = 0; i < targets_.size(); ++i) {
     if (targets_[i].partition == nullptr) {
       results[i] = targets_[i].failure;
@@ -118,7 +133,15 @@ std::vector<FetchEntryResult> FetchOperation::ReadAll() {
         environment_.cold_reads == nullptr || (!look_ups_.empty() && look_ups_[i].may_wait);
     request.read_committed = params_.read_committed && params_.replica_id == kNoNode;
     results[i] = targets_[i].partition->Read(request, marks_[i], effects);
-    if (results[i].lacking.file != nullptr) break;
+    if (results[i].lacking.file != nullptr) {
+      // The others are seen to all the same: what a follower has of them is news that somebody may
+      // wait for. This one will give as much as it may, as far as is known.
+      one_at_least = false;
+      const int32_t most = std::max(params_.entries[i].size_bytes_max, 0);
+      size_left -= std::min(size_left, static_cast<size_t>(most));
+      if (++lacking == kColdPiecesMax) size_left = 0;
+      continue;
+    }
     // The first partition that has something gives a whole batch, however large; from then on the
     // limits are hard (KIP-74).
     if (results[i].size_bytes > 0) one_at_least = false;

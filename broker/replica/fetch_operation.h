@@ -49,9 +49,10 @@ class FetchOperation final : public FetchWaiter,
  private:
   void Evaluate(bool time_is_up);
   void EvaluateUntilSettled();
-  // What is not in memory is brought there by a worker, which then evaluates on. False when nothing
-  // is lacking.
+  // What is not in memory is brought there by workers, the last of which evaluates on. False when
+  // nothing is lacking.
   bool ReadElsewhere(std::vector<FetchEntryResult>& results);
+  void BroughtIn(size_t target, const Status& read);
   std::vector<FetchEntryResult> ReadAll();
   bool Satisfied(const std::vector<FetchEntryResult>& results) const;
   bool ParkAll();
@@ -68,12 +69,14 @@ class FetchOperation final : public FetchWaiter,
     int rounds = 0;         // for how often it was lacking something
     bool may_wait = false;  // for the disk: it did not help to have it read elsewhere
   };
-  std::vector<LookUp> look_ups_;  // empty while nothing is lacking
+  // One for each target; empty while nothing is lacking. Under mutex_ while pieces are out.
+  std::vector<LookUp> look_ups_;
 
   std::mutex mutex_;  // guards what follows
   bool evaluating_ = false;
   bool again_ = false;  // woken while being evaluated
   bool time_is_up_ = false;
+  size_t pieces_out_ = 0;  // that workers have not brought in yet
   EventLoop::TimerId timer_ = 0;
   std::atomic<bool> finished_{false};
 };

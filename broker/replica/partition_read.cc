@@ -33,11 +33,12 @@ FetchEntryResult Partition::Read(const ReadRequest& request, ReadMark& mark,
     } else {
       const Offset readable_end = request.read_committed ? stable_end : high_watermark_;
       ReadLog(request, follower ? end : readable_end, result, effects);
-      if (result.lacking.file != nullptr) return result;
       result.end_unknown = !follower && entry.fetch_offset >= high_watermark_ && !Settled();
-      // Only a fetch that proved its history the same says how far the follower is (rule 3).
+      // Only a fetch that proved its history the same says how far the follower is (rule 3). That
+      // does not wait for what the answer lacks: a high watermark may.
       if (follower && result.error == ErrorCode::kNone)
         RecordFollower(request, mark, result, effects);
+      if (result.lacking.file != nullptr) return result;
     }
   }
   // A follower that has to truncate or start over first does not take it over; had its fetch
@@ -135,7 +136,7 @@ void Partition::RecordFollower(const ReadRequest& request, ReadMark& mark, Fetch
     CompleteDeletes(effects);
   }
   // What finds no data at its first read parks, and has not been answered yet.
-  if (result.size_bytes == 0 && first) return;
+  if (result.lacking.file != nullptr || (result.size_bytes == 0 && first)) return;
   remote.sent_high_watermark = high_watermark_;
   remote.sent_log_start = log_->log_start_offset();
 }
