@@ -333,14 +333,17 @@ Status LogManagerImpl::WriteCheckpoints(const std::map<TopicPartition, Offset>& 
     if (auto old = checkpoints_.HighWatermark(partition)) old_high_watermarks[partition] = *old;
   }
   // A damaged log keeps its recovery point: without it the damage would pass for a torn tail at the
-  // next start.
-  std::map<TopicPartition, Offset> damaged_points;
+  // next start. And its start, without which deleted records would come back, and a recovery point
+  // that was taken along would vouch for what was never synced.
+  std::map<TopicPartition, Offset> damaged_points, damaged_starts;
   for (const auto& [partition, status] : damaged) {
     if (auto point = checkpoints_.RecoveryPoint(partition)) damaged_points[partition] = *point;
+    if (auto start = checkpoints_.LogStart(partition)) damaged_starts[partition] = *start;
   }
   return checkpoints_.Write([&] {
     Checkpoints::Content content;
     content.recovery_points = damaged_points;
+    content.log_starts = damaged_starts;
     for (const auto& [partition, hosted] : logs) {
       content.recovery_points[partition] = hosted.log->flushed_offset();
       const Offset start = hosted.log->log_start_offset();

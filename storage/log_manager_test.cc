@@ -217,6 +217,28 @@ TEST_F(LogManagerTest, LogStartsAreCheckpointed) {
   EXPECT_EQ(manager_->Find(kOrders)->log_start_offset(), Offset(6));
 }
 
+TEST_F(LogManagerTest, AWrongLogStartIsRefusedUntilItIsMended) {
+  Open();
+  Append(*Create(kOrders), 5);
+  ASSERT_TRUE(manager_->CloseCleanly({}, BrokerEpoch(1)).ok());
+  const std::string path = "/data/log-start-offset-checkpoint";
+  const std::string wrong = "0\n1\norders 0 99999999\n";
+  ASSERT_TRUE(WriteFileAtomically(fs_, path, wrong).ok());
+  // The first stop without the marker must not be what lets it pass.
+  for (int round = 0; round < 3; ++round) {
+    Open();
+    ASSERT_TRUE(manager_->DamagedLogs().contains(kOrders)) << round;
+    EXPECT_THAT(manager_->DamagedLogs().at(kOrders).message(), HasSubstr(path));
+    ASSERT_TRUE(manager_->CloseCleanly({}, BrokerEpoch(1)).ok());
+    EXPECT_EQ(Text("log-start-offset-checkpoint"), wrong);
+  }
+  manager_.reset();
+  ASSERT_TRUE(WriteFileAtomically(fs_, path, "0\n1\norders 0 2\n").ok());
+  Open();
+  EXPECT_EQ(manager_->Find(kOrders)->log_start_offset(), Offset(2));
+  EXPECT_EQ(manager_->Find(kOrders)->log_end_offset(), Offset(5));
+}
+
 TEST_F(LogManagerTest, AnUnreadableCheckpointCountsAsAbsent) {
   Open();
   Append(*Create(kOrders), 3);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "storage/checkpoint_file.h"
 #include "storage/compaction/swap_recovery.h"
 #include "storage/file_names.h"
 #include "storage/partition_metadata.h"
@@ -305,26 +306,58 @@ class Recovery {
     }
     state_.log_start = std::max(state_.segments.front()->base_offset(),
                                 options_.log_start_offset.value_or(Offset(0)));
-    if (state_.log_start > end()) SLUICE_RETURN_IF_ERROR(StartAgain());
+    if (state_.log_start > end()) {
+      SLUICE_RETURN_IF_ERROR(JudgeStart());
+      SLUICE_RETURN_IF_ERROR(StartAgain());
+    }
     state_.flushed =
         options_.clean ? end() : std::clamp(options_.recovery_point, state_.log_start, end());
     return Status::Ok();
   }
 
+  // A start takes the recovery point along: then two files tell of it, and not one wrong number.
+  bool StartToldTwice() const { return options_.recovery_point == state_.log_start; }
+
+  // Ok when the log may have ended at its start or above, and lost an unsynced tail since. A clean
+  // stop has synced everything; a host that stayed up lost nothing, and a log that is truncated as
+  // a whole has no recovery point meanwhile.
+  Status JudgeStart() const {
+    const bool kept = options_.host_stayed_up && options_.recovery_point > Offset(0);
+    if (!options_.clean && (StartToldTwice() || !kept)) return Status::Ok();
+    const size_t name = options_.directory.rfind('/') + 1;
+    const std::string end_text = std::to_string(end().value());
+    return Status::Corruption(
+        options_.directory.substr(0, name) + kLogStartCheckpointName + ": " +
+        options_.directory.substr(name) + " is to start at offset " +
+        std::to_string(state_.log_start.value()) + ", but it ends at " + end_text +
+        ", and no record of it can have been lost: the number is wrong. Nothing was removed. Stop "
+        "the node, put the right start into that line (" +
+        std::to_string(state_.segments.front()->base_offset().value()) + " to " + end_text +
+        "; records below it count as deleted), and start again");
+  }
+
   // All that is left lies below the log's start: records that had been deleted. An unsynced tail
-  // was lost.
+  // was lost. Where only one file tells of that start, what is left stays beside the new log.
   Status StartAgain() {
     LOG(WARNING) << options_.directory << " ends at offset " << end() << " and starts at "
                  << state_.log_start << ": it goes on empty at its start";
     while (!state_.segments.empty()) {
       for (const std::string& path : state_.segments.back()->FilePaths()) {
-        if (fs_.Exists(path)) SLUICE_RETURN_IF_ERROR(fs_.Remove(path));
+        if (!fs_.Exists(path)) continue;
+        SLUICE_RETURN_IF_ERROR(StartToldTwice() ? fs_.Remove(path) : SetAside(path));
       }
       state_.segments.pop_back();
     }
     SLUICE_ASSIGN_OR_RETURN(auto segment, Segment::Create(*state_.home, state_.log_start));
     state_.segments.push_back(std::move(segment));
     return fs_.SyncDirectory(options_.directory);
+  }
+
+  Status SetAside(const std::string& path) {
+    std::string aside = path + ".aside";
+    for (int i = 2; fs_.Exists(aside); ++i) aside = path + ".aside-" + std::to_string(i);
+    LOG(WARNING) << path << " is kept as " << aside << ": remove it when it is not missed";
+    return fs_.Rename(path, aside);
   }
 
   // A flush syncs the epoch history together with the records, and it is written before the first

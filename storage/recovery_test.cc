@@ -443,6 +443,55 @@ TEST_F(RecoveryTest, AFlushHoldsTheEndOfALogWhoseRecordsWereAllDeletedUnsynced) 
   }
 }
 
+TEST_F(RecoveryTest, AStartAboveTheEndOfALogThatLostNothingIsRefused) {
+  Open();
+  for (int i = 0; i < 5; ++i) Append();
+  ASSERT_TRUE(log_->Close().ok());
+  log_.reset();
+  const std::string whole = FileBytes(kFirstLog);
+  LogOptions options = Options();
+  options.recovery_point = Offset(5);
+  options.log_start_offset = Offset(99999999);
+  for (const bool clean : {true, false}) {
+    options.clean = clean;
+    options.host_stayed_up = !clean;
+    const auto refused = Log::Open(options);
+    ASSERT_EQ(refused.status().code(), StatusCode::kCorruption) << clean;
+    for (const char* part : {"/log-start-offset-checkpoint: ", "99999999", "ends at 5", "(0 to 5;"})
+      EXPECT_THAT(refused.status().message(), HasSubstr(part));
+    EXPECT_EQ(FileBytes(kFirstLog), whole);
+  }
+  options.log_start_offset = Offset(5);
+  Open(options);
+  EXPECT_EQ(log_->log_end_offset(), Offset(5));
+}
+
+// The power cut may have taken the records up to the start; or the number is wrong.
+TEST_F(RecoveryTest, BelowAStartThatOneFileTellsNothingIsRemoved) {
+  LogOptions options = Options();
+  options.recovery_point = Offset(3);
+  options.log_start_offset = Offset(9);
+  for (const size_t round : {1, 2}) {
+    const std::string aside = round == 1 ? ".aside" : ".aside-2";
+    Open();
+    ASSERT_TRUE(log_->TruncateFullyAndStartAt(Offset(0)).ok());
+    for (int i = 0; i < 5; ++i) Append({.value_bytes = 10 * round});
+    Stop();
+    const std::string whole = FileBytes(kFirstLog);
+    Open(options);
+    EXPECT_EQ(log_->log_start_offset(), Offset(9));
+    EXPECT_EQ(Append(), Offset(9));
+    EXPECT_EQ(FileBytes(kFirstLog + aside), whole);
+    EXPECT_THAT(Files(), Not(Contains(kFirstLog)));
+  }
+  // A start that was moved past unsynced records took the recovery point along.
+  options.log_start_offset = options.recovery_point = Offset(20);
+  Stop();
+  Open(options);
+  EXPECT_EQ(Append(), Offset(20));
+  EXPECT_THAT(Files(), Not(Contains(HasSubstr("00000000000000000009"))));
+}
+
 TEST_F(RecoveryTest, MetadataLostInAPowerCutIsWrittenAgain) {
   Open();
   Append();
