@@ -21,6 +21,15 @@ Status ReadThrough(const FileSlice& slice) {
   return Status::Ok();
 }
 
+// How much of a range the file has. The rest is not in memory either, but is not old: it will be
+// the hot tail when producers have written it, and must not be noted as something that leaves
+// again.
+uint64_t ThereFrom(const File& file, uint64_t offset, uint64_t size_bytes) {
+  if (size_bytes == 0) return 0;
+  const Result<uint64_t> end = file.Size();
+  return end.ok() && *end > offset ? std::min(size_bytes, *end - offset) : 0;
+}
+
 }  // namespace
 
 ColdReads::ColdReads(std::vector<EventLoop*> loops, uint64_t kept_bytes)
@@ -48,10 +57,10 @@ void ColdReads::BringInPassing(FileSlice slice, uint64_t ahead_bytes,
   loop.Post([pages = pages_, slice = std::move(slice), ahead_bytes, then = std::move(then)] {
     Pin pin = pages->Note(slice.file, slice.offset, slice.size_bytes);
     slice.file->WillRead(slice.offset, slice.size_bytes);
-    if (ahead_bytes > 0) {
-      const uint64_t next = slice.offset + slice.size_bytes;
-      (void)pages->Note(slice.file, next, ahead_bytes);
-      slice.file->WillRead(next, ahead_bytes);
+    const uint64_t next = slice.offset + slice.size_bytes;
+    if (const uint64_t bytes = ThereFrom(*slice.file, next, ahead_bytes); bytes > 0) {
+      (void)pages->Note(slice.file, next, bytes);
+      slice.file->WillRead(next, bytes);
     }
     const Status read = ReadThrough(slice);
     then(read, std::move(pin));

@@ -192,14 +192,16 @@ class SimFile final : public File {
   }
 
   Result<size_t> ReadInMemory(uint64_t offset, char* out, size_t size) const override {
-    if (InMemory(offset, size)) return ReadAt(offset, out, size);
+    if (AllThereInMemory(offset, size)) return ReadAt(offset, out, size);
     return Status::WouldWait(path_ + " is not in memory");
   }
 
   bool InMemory(uint64_t offset, uint64_t size) const override {
     std::lock_guard guard(state_->mutex);
     ++state_->counts.memory_asked;
-    return node_->InMemory(offset, End(offset, size));
+    // Pages that the file has not got are not in memory.
+    const bool beyond = Node::EndPage(offset + size) > Node::EndPage(node_->content.size());
+    return size == 0 || (!beyond && node_->InMemory(offset, End(offset, size)));
   }
 
   void WontRead(uint64_t offset, uint64_t size) const override {
@@ -262,6 +264,13 @@ class SimFile final : public File {
   }
 
  private:
+  // Of these bytes as many as the file has.
+  bool AllThereInMemory(uint64_t offset, uint64_t size) const {
+    std::lock_guard guard(state_->mutex);
+    ++state_->counts.memory_asked;
+    return node_->InMemory(offset, End(offset, size));
+  }
+
   uint64_t End(uint64_t offset, uint64_t size) const {
     return std::min<uint64_t>(node_->content.size(), offset + size);
   }
