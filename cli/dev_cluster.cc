@@ -259,13 +259,18 @@ std::string DevCluster::LogTail(const DevNode& node) const {
   return text.substr(std::min(text.find('\n', text.size() - kLogTailBytes), text.size() - 1) + 1);
 }
 
-Status DevCluster::WaitReady(const std::vector<int>& ids, int64_t timeout_ms) const {
+Status DevCluster::WaitReady(const std::vector<int>& ids, int64_t timeout_ms) {
   int64_t waited_ms = 0;
   for (const int id : ids) {
     const DevNode* node = Find(id);
     while (true) {
       const DevNodeState state = StateOf(*node);
       if (state == DevNodeState::kReady) break;
+      if (state == DevNodeState::kStopped && !log_start_bytes_.contains(id)) {
+        // It was on its way out, and taken for running.
+        SLUICE_RETURN_IF_ERROR(Start(*node));
+        continue;
+      }
       if (state == DevNodeState::kStopped) {
         return Status::Unavailable("node " + std::to_string(id) +
                                    " ended while starting; the end of its log:\n" + LogTail(*node));

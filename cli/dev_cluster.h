@@ -64,7 +64,7 @@ class DevCluster {
   std::vector<int> Ids() const;
   // Waits until each node in `ids` answers /ready. kUnavailable with the end of its log when one
   // exits before.
-  Status WaitReady(const std::vector<int>& ids, int64_t timeout_ms) const;
+  Status WaitReady(const std::vector<int>& ids, int64_t timeout_ms);
 
  private:
   DevCluster(FileSystem& fs, std::string directory, std::vector<DevNode> nodes)

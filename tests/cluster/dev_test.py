@@ -1,6 +1,7 @@
 """`sluice dev` as scripts and people use it, mistakes included."""
 import os
 import pathlib
+import signal
 import socket
 import sys
 import tempfile
@@ -33,6 +34,13 @@ class DevTest(unittest.TestCase):
                 cluster.start(node)
             self.assertEqual(self.states(cluster), ['ready'] * 3)
             self.assertEqual(run(SLUICE, 'dev', 'kill', '9', '--dir', cluster.directory, check=False).returncode, 3)
+
+    def test_a_node_is_started_while_it_still_dies(self):
+        with Cluster(1) as cluster:
+            for _ in range(8):
+                os.kill(cluster.status()[0]['pid'], signal.SIGKILL)
+                cluster.start(1)
+                self.assertEqual(self.states(cluster), ['ready'])
 
     def test_a_start_that_fails_leaves_running_nodes_alone(self):
         with Cluster(3) as cluster:
