@@ -2,7 +2,7 @@
 // ColdReads: brings old records from the disk into memory on threads that may wait, so that a
 // reactor never does, and lets them go again, so that a reader far behind does not push out what
 // everybody else reads. Each worker reads one range at a time; who asks waits for the answer
-// before it asks again, so there are never more ranges in line than connections and requests.
+// before it asks again. A request whose client has gone is read for all the same.
 //
 // Not for the hot tail: what was written moments ago needs nobody's help.
 //
