@@ -8,16 +8,10 @@
 namespace sluice {
 namespace {
 
-// Files of /proc and /sys say that they are empty, so their size is not asked. "" when it cannot be
-// read.
-std::string ReadStart(FileSystem& fs, const std::string& path) {
-  constexpr size_t kBytesMax = 8192;
-  const auto file = fs.Open(path, OpenMode::kRead);
-  if (!file.ok()) return "";
-  std::string text(kBytesMax, '\0');
-  const auto size = (*file)->ReadAt(0, text.data(), text.size());
-  text.resize(size.ok() ? *size : 0);
-  return text;
+// "" when it cannot be read.
+std::string TextOf(FileSystem& fs, const std::string& path) {
+  auto text = ReadFile(fs, path);
+  return text.ok() ? *std::move(text) : "";
 }
 
 // The number that `text` begins with; 0 when there is none, as for "max".
@@ -34,7 +28,7 @@ void Lower(uint64_t& limit, uint64_t other) {
 
 uint64_t MachineBytes(FileSystem& fs) {
   constexpr std::string_view kTotal = "MemTotal:";
-  const std::string text = ReadStart(fs, "/proc/meminfo");
+  const std::string text = TextOf(fs, "/proc/meminfo");
   const size_t at = text.find(kTotal);
   return at == std::string::npos
              ? 0
@@ -45,7 +39,7 @@ uint64_t MachineBytes(FileSystem& fs) {
 void LowerByGroup(FileSystem& fs, const std::string& root, std::string group,
                   const std::string& file, uint64_t& limit) {
   while (true) {
-    Lower(limit, LeadingNumber(ReadStart(fs, root + group + "/" + file)));
+    Lower(limit, LeadingNumber(TextOf(fs, root + group + "/" + file)));
     const size_t slash = group.rfind('/');
     if (slash == std::string::npos) return;
     group.resize(slash);
@@ -56,7 +50,7 @@ void LowerByGroup(FileSystem& fs, const std::string& root, std::string group,
 
 uint64_t MemoryLimitBytes(FileSystem& fs) {
   uint64_t limit = MachineBytes(fs);
-  const std::string groups = ReadStart(fs, "/proc/self/cgroup");
+  const std::string groups = TextOf(fs, "/proc/self/cgroup");
   // Lines "4:memory:/group"; of version 2 "0::/group".
   for (std::string_view rest = groups; !rest.empty();) {
     const std::string_view line = rest.substr(0, rest.find('\n'));
