@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "kafka/record_batch_builder.h"
-#include "storage/compaction/compaction_run.h"
+#include "storage/testing/run_compaction.h"
 
 namespace sluice::storage::testing {
 namespace {
@@ -246,14 +246,7 @@ Status CrashScript::Compact() {
   allowed_.cleaned_max = after.cleaned_max;
   allowed_.tombstones_from = after.tombstones_from;
   CompactionRun run(*std::move(plan), {.file_system = &fs_, .map_bytes_max = 1 << 16});
-  while (true) {
-    SLUICE_ASSIGN_OR_RETURN(const auto progress, run.Step(300));
-    if (progress == CompactionRun::Progress::kDone) break;
-    if (progress != CompactionRun::Progress::kSegmentReady) continue;
-    SLUICE_RETURN_IF_ERROR(log_->CommitCompaction(run.ready()));
-    run.OnCommitted();
-    SLUICE_RETURN_IF_ERROR(fs_.SyncDirectory(std::string(kDirectory) + "/" + kStream));
-  }
+  SLUICE_RETURN_IF_ERROR(RunCompaction(run, *log_, fs_, std::string(kDirectory) + "/" + kStream));
   return logs_->SetCleanedUpto(kName, run.cleaned_upto());
 }
 

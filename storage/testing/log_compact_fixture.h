@@ -16,6 +16,7 @@
 #include "storage/compaction/plan.h"
 #include "storage/file_names.h"
 #include "storage/testing/log_fixture.h"
+#include "storage/testing/run_compaction.h"
 
 namespace sluice::storage::testing {
 
@@ -141,14 +142,7 @@ class LogCompactFixture : public LogFixture {
                             log_->PlanCompaction(cleaned_upto_, log_->log_end_offset()));
     if (tombstones_stay_from_) plan.tombstones_stay_from = *tombstones_stay_from_;
     CompactionRun run(std::move(plan), RunOptions());
-    while (true) {
-      SLUICE_ASSIGN_OR_RETURN(const auto progress, run.Step(300));
-      if (progress == CompactionRun::Progress::kDone) break;
-      if (progress != CompactionRun::Progress::kSegmentReady) continue;
-      SLUICE_RETURN_IF_ERROR(log_->CommitCompaction(run.ready()));
-      run.OnCommitted();
-      SLUICE_RETURN_IF_ERROR(fs_.SyncDirectory(kLogDirectory));
-    }
+    SLUICE_RETURN_IF_ERROR(RunCompaction(run, *log_, fs_, kLogDirectory));
     cleaned_upto_ = run.cleaned_upto();
     return Status::Ok();
   }
