@@ -52,19 +52,23 @@ constexpr std::array<UnitName, 16> kUnitNames{{
     {ConfigUnit::kMs, "y", 31536000000},
 }};
 
+// What stands behind the number, as a factor; nullopt when it is no unit of the key.
+std::optional<int64_t> UnitFactor(std::string_view suffix, ConfigUnit unit) {
+  if (suffix.empty()) return 1;
+  for (const UnitName& name : kUnitNames) {
+    if (name.unit == unit && name.suffix == suffix) return name.factor;
+  }
+  return std::nullopt;
+}
+
 std::optional<int64_t> ParseNumber(std::string_view text, ConfigUnit unit) {
   int64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc()) return std::nullopt;
-  const std::string_view suffix = Trim(text.substr(static_cast<size_t>(end - text.data())));
-  if (suffix.empty()) return number;
-  for (const UnitName& name : kUnitNames) {
-    int64_t product = 0;
-    if (name.unit != unit || name.suffix != suffix) continue;
-    if (__builtin_mul_overflow(number, name.factor, &product)) return std::nullopt;
-    return product;
-  }
-  return std::nullopt;
+  const auto factor = UnitFactor(Trim(text.substr(static_cast<size_t>(end - text.data()))), unit);
+  int64_t product = 0;
+  if (!factor || __builtin_mul_overflow(number, *factor, &product)) return std::nullopt;
+  return product;
 }
 
 Status BadValue(const ConfigKey& key, std::string_view value, const std::string& expected) {
@@ -73,16 +77,24 @@ Status BadValue(const ConfigKey& key, std::string_view value, const std::string&
                                  ": expected " + expected);
 }
 
+std::string UnitHint(const ConfigKey& key) {
+  switch (key.unit) {
+    case ConfigUnit::kNone: return "";
+    case ConfigUnit::kBytes: return " (bytes, or with KiB, MiB, GiB)";
+    case ConfigUnit::kMs: return " (ms, or with s, m, h, d)";
+  }
+  return "";
+}
+
 std::string RangeText(const ConfigKey& key) {
   const bool is_int = key.type == ConfigType::kInt;
   const int64_t low =
       is_int ? std::max<int64_t>(key.min, std::numeric_limits<int32_t>::min()) : key.min;
   const int64_t high =
       is_int ? std::min<int64_t>(key.max, std::numeric_limits<int32_t>::max()) : key.max;
-  std::string text = "a whole number from " + std::to_string(low) + " to " + std::to_string(high);
-  if (key.unit == ConfigUnit::kBytes) text += " (bytes, or with KiB, MiB, GiB)";
-  if (key.unit == ConfigUnit::kMs) text += " (ms, or with s, m, h, d)";
-  return text;
+  const std::string special = key.special ? std::to_string(*key.special) + ", or " : "";
+  return special + "a whole number from " + std::to_string(low) + " to " + std::to_string(high) +
+         UnitHint(key);
 }
 
 Result<std::string> CheckNumber(const ConfigKey& key, std::string_view value) {
@@ -90,7 +102,8 @@ Result<std::string> CheckNumber(const ConfigKey& key, std::string_view value) {
   const bool fits_type =
       number && (key.type == ConfigType::kLong || (*number >= std::numeric_limits<int32_t>::min() &&
                                                    *number <= std::numeric_limits<int32_t>::max()));
-  if (!fits_type || *number < key.min || *number > key.max)
+  const bool in_range = number && *number >= key.min && *number <= key.max;
+  if (!fits_type || (!in_range && number != key.special))
     return BadValue(key, value, RangeText(key));
   std::string text = std::to_string(*number);
   const std::vector<std::string> allowed = SplitList(key.allowed);
@@ -118,13 +131,22 @@ Result<std::string> CheckWords(const ConfigKey& key, std::string_view value) {
 Result<std::string> CheckDouble(const ConfigKey& key, std::string_view value) {
   double number = 0;
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-  const bool whole = error == std::errc() && end == value.data() + value.size();
-  const bool in_range =
-      number >= static_cast<double>(key.min) &&
-      (key.max == std::numeric_limits<int64_t>::max() || number <= static_cast<double>(key.max));
-  if (whole && in_range) return std::string(value);
-  return BadValue(key, value,
-                  "a number from " + std::to_string(key.min) + " to " + std::to_string(key.max));
+  const std::string_view suffix = Trim(value.substr(static_cast<size_t>(end - value.data())));
+  const std::optional<int64_t> factor = UnitFactor(suffix, key.unit);
+  number *= static_cast<double>(factor.value_or(1));
+  const bool bounded = key.max != std::numeric_limits<int64_t>::max();
+  const bool in_range = number >= static_cast<double>(key.min) &&
+                        (!bounded || number <= static_cast<double>(key.max));
+  if (error != std::errc() || !factor || !in_range) {
+    return BadValue(key, value,
+                    "a number " + std::string(bounded ? "from " : "of at least ") +
+                        std::to_string(key.min) +
+                        (bounded ? " to " + std::to_string(key.max) : "") + UnitHint(key));
+  }
+  if (suffix.empty()) return std::string(value);
+  std::array<char, 32> text{};
+  const auto printed = std::to_chars(text.data(), text.data() + text.size(), number);
+  return std::string(text.data(), printed.ptr);
 }
 
 size_t EditDistance(std::string_view a, std::string_view b) {

@@ -20,7 +20,7 @@ namespace sluice {
 
 enum class ConfigType { kBool, kInt, kLong, kDouble, kString, kList };
 // What a number counts; kBytes accepts "64KiB", "1GiB", kMs accepts "7d", "90s", "250ms" beside
-// plain numbers.
+// plain numbers. Likewise for a kDouble, whose number may be a fraction: "1.5MiB".
 enum class ConfigUnit { kNone, kBytes, kMs };
 
 struct ConfigKey {
@@ -31,9 +31,10 @@ struct ConfigKey {
   bool has_default = true;
   int64_t min = std::numeric_limits<int64_t>::min();
   int64_t max = std::numeric_limits<int64_t>::max();
-  std::string_view allowed;  // comma-separated words or whole numbers; empty = any
-  bool dynamic = false;      // may change while the server runs
-  bool sensitive = false;    // never printed
+  std::optional<int64_t> special;  // allowed beside the range: -1 that says "by itself" or "none"
+  std::string_view allowed;        // comma-separated words or whole numbers; empty = any
+  bool dynamic = false;            // may change while the server runs
+  bool sensitive = false;          // never printed
   std::string_view doc;
 };
 

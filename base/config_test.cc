@@ -27,6 +27,17 @@ constexpr ConfigKey kKeys[] = {
      .default_value = "0.5",
      .min = 0,
      .max = 1},
+    {.name = "log.cleaner.io.max.bytes.per.second",
+     .type = ConfigType::kDouble,
+     .unit = ConfigUnit::kBytes,
+     .default_value = "1.7976931348623157E308",
+     .min = 1},
+    {.name = "memory.limit.bytes",
+     .type = ConfigType::kLong,
+     .unit = ConfigUnit::kBytes,
+     .default_value = "-1",
+     .min = 67108864,
+     .special = -1},
     {.name = "ssl.key.password", .has_default = false, .sensitive = true},
 };
 
@@ -48,9 +59,16 @@ TEST(ConfigTest, UnitsResolveToPlainNumbers) {
     const char* text;
     const char* canonical;
   } cases[] = {
-      {"log.segment.bytes", "64MiB", "67108864"}, {"log.segment.bytes", "2 MB", "2000000"},
-      {"log.retention.ms", "7d", "604800000"},    {"log.retention.ms", "-1", "-1"},
+      {"log.segment.bytes", "64MiB", "67108864"},
+      {"log.segment.bytes", "2 MB", "2000000"},
+      {"log.retention.ms", "7d", "604800000"},
+      {"log.retention.ms", "-1", "-1"},
       {"log.retention.ms", "90s", "90000"},
+      {"log.cleaner.io.max.bytes.per.second", "4MiB", "4194304"},
+      {"log.cleaner.io.max.bytes.per.second", "1.5 kB", "1500"},
+      {"log.cleaner.io.max.bytes.per.second", "2.5", "2.5"},
+      {"memory.limit.bytes", "-1", "-1"},
+      {"memory.limit.bytes", "64MiB", "67108864"},
   };
   for (const auto& c : cases) {
     Result<std::string> checked = CheckConfigValue(*FindConfigKey(kKeys, c.key), c.text);
@@ -72,6 +90,12 @@ TEST(ConfigTest, BadValuesNameValueAndRange) {
       {"auto.create.topics.enable", "yes", "true or false"},
       {"process.roles", "brocker", "broker,controller"},
       {"min.cleanable.dirty.ratio", "1.5", "from 0 to 1"},
+      {"min.cleanable.dirty.ratio", "1B", "from 0 to 1"},
+      {"log.cleaner.io.max.bytes.per.second", "0.5", "at least 1 (bytes, or with KiB, MiB, GiB)"},
+      {"log.cleaner.io.max.bytes.per.second", "4s", "'4s'"},
+      {"log.cleaner.io.max.bytes.per.second", "MiB", "'MiB'"},
+      {"memory.limit.bytes", "5", "-1, or a whole number from 67108864"},
+      {"memory.limit.bytes", "-2", "-1, or a whole number"},
   };
   for (const auto& c : cases) {
     ConfigValues values(kKeys);

@@ -31,6 +31,15 @@ TEST(ConfigTablesTest, DefaultsAndSynonymsAreConsistent) {
       ASSERT_TRUE(value.ok()) << value.status().ToString();
       EXPECT_EQ(*value, key.default_value);
     }
+    for (const ConfigKey& key : table) {
+      if (key.name.ends_with(".ms")) {
+        EXPECT_EQ(key.unit, ConfigUnit::kMs) << key.name;
+      }
+      // "1MiB" must do wherever bytes are meant.
+      if (key.name.find("bytes") != std::string_view::npos) {
+        EXPECT_EQ(key.unit, ConfigUnit::kBytes) << key.name;
+      }
+    }
     EXPECT_TRUE(std::is_sorted(table.begin(), table.end(),
                                [](const auto& a, const auto& b) { return a.name < b.name; }));
   }
@@ -173,6 +182,11 @@ TEST(ServerConfigTest, ErrorsAreThreeLinesWithTheRealValues) {
               HasSubstr("server.properties:7: unknown key 'log.retention.hour'"));
   EXPECT_THAT(error("log.retention.hour=4\n"), HasSubstr("'log.retention.hours'"));
   EXPECT_THAT(error("num.partitions=0\n"), HasSubstr("'0'"));
+  EXPECT_THAT(error("memory.limit.bytes=5\n"), HasSubstr("-1, or a whole number from 67108864"));
+  // Keys of topics lead to the server's keys for the same, however far the names are apart.
+  EXPECT_THAT(error("flush.ms=1000\n"), HasSubstr("'log.flush.interval.ms'"));
+  EXPECT_THAT(error("", {"segment.ms=7d"}), HasSubstr("'log.roll.ms' or 'log.roll.hours'"));
+  EXPECT_THAT(error("local.retention.ms=1\n"), HasSubstr("sluice topic alter NAME --config"));
   EXPECT_THAT(error("", {"log.dirs=a,b,a"}), HasSubstr("names a directory twice"));
   EXPECT_THAT(error("", {"node.id=7"}), HasSubstr("not among the voters"));
   EXPECT_THAT(error("", {"process.roles=broker"}), HasSubstr("named as a voter"));

@@ -6,6 +6,7 @@
 
 #include "base/utf8.h"
 #include "metadata/server_config.h"
+#include "metadata/topic_config.h"
 
 namespace sluice::metadata {
 
@@ -18,12 +19,37 @@ struct Gathered {
   std::vector<std::string> ignored;
 };
 
+// The server keys by which every topic gets its value of `topic_key`, the one that wins first; ""
+// when there is none.
+std::string ServerKeysOf(std::string_view topic_key) {
+  std::string keys;
+  for (const TopicKeySynonym& synonym : TopicKeySynonyms()) {
+    if (synonym.topic_key == topic_key && synonym.server_key != topic_key)
+      keys += (keys.empty() ? "'" : "' or '") + std::string(synonym.server_key);
+  }
+  return keys.empty() ? keys : keys + "'";
+}
+
+std::string NearestServerKey(std::string_view key) {
+  const std::string same = ServerKeysOf(key);
+  if (!same.empty()) return same;
+  return "'" + std::string(NearestConfigName(ServerConfigKeys(), key)) + "'";
+}
+
 Status UnknownKey(const std::string& source, const std::string& key) {
+  if (FindConfigKey(TopicConfigKeys(), key) != nullptr) {
+    const std::string server_keys = ServerKeysOf(key);
+    return Status::InvalidArgument(
+        source + ": '" + key + "' is a key of topics, not of the server\n" +
+        (server_keys.empty() ? "no server key gives topics its default"
+                             : "the server key for its default is " + server_keys) +
+        "\n" + (server_keys.empty() ? "remove it, and" : "use that, or remove it and") +
+        " set it where it is wanted: sluice topic alter NAME --config " + key + "=VALUE");
+  }
   return Status::InvalidArgument(
       source + ": unknown key '" + key +
       "'\nneither Sluice nor Apache Kafka has a server key of this name\n" +
-      "the nearest known key is '" + std::string(NearestConfigName(ServerConfigKeys(), key)) +
-      "': correct the name, or remove it");
+      "the nearest known key is " + NearestServerKey(key) + ": correct the name, or remove it");
 }
 
 // Keys of Apache Kafka by which a node is closed to strangers. Whoever set them would think it
@@ -93,8 +119,7 @@ Status ReadEnvironment(const ConfigSources& sources, Gathered& into,
     if (FindConfigKey(ServerConfigKeys(), key) == nullptr && !IsIgnoredKafkaKey(key) &&
         !IsSecurityKey(key)) {
       warnings.push_back("environment variable " + name +
-                         " stands for no server key; the nearest is " +
-                         std::string(NearestConfigName(ServerConfigKeys(), key)));
+                         " stands for no server key; the nearest is " + NearestServerKey(key));
       continue;
     }
     SLUICE_RETURN_IF_ERROR(SetOne(into, "environment " + name, key, value));

@@ -151,6 +151,7 @@ constexpr ConfigKey kKeys[] = {
      .doc = "How full a map of keys may become."},
     {.name = "log.cleaner.io.max.bytes.per.second",
      .type = ConfigType::kDouble,
+     .unit = ConfigUnit::kBytes,
      .default_value = "1.7976931348623157E308",
      .min = 1,
      .doc = "The most that all cleaner threads together read and write in a second."},
@@ -234,8 +235,10 @@ constexpr ConfigKey kKeys[] = {
      .type = ConfigType::kLong,
      .unit = ConfigUnit::kBytes,
      .default_value = "-1",
-     .min = -1,
-     .doc = "The memory that the node may count on; caches are sized by it (a 64th for the block "
+     .min = 64 << 20,
+     .special = -1,
+     .doc = "The memory that the node may count on, 64 MiB or more, as an idle node needs; caches "
+            "are sized by it (a 64th for the block "
             "cache of the key-value store, 8 to 512 MiB). -1: the limit of its control group, or "
             "what the machine has. Sluice's own key."},
     Renamed(kMaxMessageBytes, "message.max.bytes"),
