@@ -42,19 +42,22 @@ EventLoop& ColdReads::LoopFor(const FileSlice& slice) const {
                  loops_.size()];
 }
 
-void ColdReads::BringIn(FileSlice slice, std::function<void(const Status&)> then) {
+void ColdReads::BringIn(FileSlice slice, Wanted wanted, std::function<void(const Status&)> then) {
   EventLoop& loop = LoopFor(slice);
-  loop.Post([slice = std::move(slice), then = std::move(then)] {
+  loop.Post([slice = std::move(slice), wanted = std::move(wanted), then = std::move(then)] {
+    if (!wanted()) return;
     slice.file->WillRead(slice.offset, slice.size_bytes);
     then(ReadThrough(slice));
   });
 }
 
-void ColdReads::BringInPassing(FileSlice slice, uint64_t ahead_bytes,
+void ColdReads::BringInPassing(FileSlice slice, uint64_t ahead_bytes, Wanted wanted,
                                std::function<void(const Status&, Pin)> then) {
   // Named first: the slice is moved from.
   EventLoop& loop = LoopFor(slice);
-  loop.Post([pages = pages_, slice = std::move(slice), ahead_bytes, then = std::move(then)] {
+  loop.Post([pages = pages_, slice = std::move(slice), ahead_bytes, wanted = std::move(wanted),
+             then = std::move(then)] {
+    if (!wanted()) return;
     Pin pin = pages->Note(slice.file, slice.offset, slice.size_bytes);
     slice.file->WillRead(slice.offset, slice.size_bytes);
     const uint64_t next = slice.offset + slice.size_bytes;

@@ -2,7 +2,8 @@
 // ColdReads: brings old records from the disk into memory on threads that may wait, so that a
 // reactor never does, and lets them go again, so that a reader far behind does not push out what
 // everybody else reads. Each worker reads one range at a time; who asks waits for the answer
-// before it asks again. A request whose client has gone is read for all the same.
+// before it asks again, and what nobody wants any more when its turn comes is not read. So what
+// the disk has to do is bounded by the connections that there are and what they may ask at once.
 //
 // Not for the hot tail: what was written moments ago needs nobody's help.
 //
@@ -29,12 +30,15 @@ class ColdReads {
   // One loop for each worker; none is owned.
   explicit ColdReads(std::vector<EventLoop*> loops, uint64_t kept_bytes = kKeptBytes);
 
+  // Asked on a worker when the read's turn has come: false, and it is not done, nor `then` called.
+  using Wanted = std::function<bool()>;
+
   // For a look-up: a few bytes, which stay as long as the system likes. `then` gets the read's
   // outcome.
-  void BringIn(FileSlice slice, std::function<void(const Status&)> then);
+  void BringIn(FileSlice slice, Wanted wanted, std::function<void(const Status&)> then);
   // For a reader on its way through old records: the slice, which stays while the pin is held, and
   // in the background the `ahead_bytes` behind it, which it wants next.
-  void BringInPassing(FileSlice slice, uint64_t ahead_bytes,
+  void BringInPassing(FileSlice slice, uint64_t ahead_bytes, Wanted wanted,
                       std::function<void(const Status&, Pin)> then);
 
  private:

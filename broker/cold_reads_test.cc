@@ -24,8 +24,9 @@ class ColdReadsTest : public ::testing::Test {
   }
   void Pass(const FileSlice& slice, uint64_t ahead_bytes) {
     bool read = false;
-    reads_.BringInPassing(slice, ahead_bytes,
-                          [&](const Status& status, const ColdReads::Pin&) { read = status.ok(); });
+    reads_.BringInPassing(
+        slice, ahead_bytes, [] { return true; },
+        [&](const Status& status, const ColdReads::Pin&) { read = status.ok(); });
     scheduler_.RunForMs(1);
     EXPECT_TRUE(read);
   }
@@ -47,6 +48,20 @@ TEST_F(ColdReadsTest, WhatIsWrittenBehindAReaderAtTheEndStays) {
   EXPECT_EQ(fs_.BytesInMemory("/old"), 1024u * kKiB);
   EXPECT_FALSE(hot->InMemory(0, 128 * kKiB)) << "it was old";
   EXPECT_TRUE(hot->InMemory(200 * kKiB, 800 * kKiB));
+}
+
+TEST_F(ColdReadsTest, WhatNobodyWantsAnyMoreIsNotRead) {
+  const auto old = OldFile("/old", 1024 * kKiB);
+  bool wanted = true;
+  int answers = 0;
+  const auto asked = [&] { return wanted; };
+  reads_.BringIn({old, 0, 4 * kKiB}, asked, [&](const Status&) { ++answers; });
+  reads_.BringInPassing({old, 0, 128 * kKiB}, 512 * kKiB, asked,
+                        [&](const Status&, const ColdReads::Pin&) { ++answers; });
+  wanted = false;
+  scheduler_.RunForMs(1);
+  EXPECT_EQ(answers, 0);
+  EXPECT_EQ(fs_.BytesInMemory("/old"), 0u);
 }
 
 }  // namespace

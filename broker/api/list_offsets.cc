@@ -107,8 +107,9 @@ void HandleListOffsets(BrokerServices& services, const RequestContext& context, 
     }
   }
   services.replicas->ListOffsets(
-      std::move(entries), [&services, looking, version = context.version,
-                           responder](const std::vector<ListOffsetsResult>& results) {
+      std::move(entries), &context.connection->parked,
+      [&services, looking, version = context.version,
+       responder](const std::vector<ListOffsetsResult>& results) {
         CHECK_EQ(results.size(), looking->places.size());
         for (size_t i = 0; i < results.size(); ++i) {
           const auto [topic, partition] = looking->places[i];

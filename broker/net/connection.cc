@@ -262,7 +262,7 @@ void Connection::ReadElsewhere() {
   constexpr uint64_t kAheadBytes = uint64_t{512} << 10;
   waiting_to_write_ = true;
   reactor_.shared().options.cold_reads->BringInPassing(
-      writer_.cold(), kAheadBytes,
+      writer_.cold(), kAheadBytes, [weak = weak_from_this()] { return !weak.expired(); },
       [mailbox = reactor_.mailbox(), id = id_](const Status& read, ColdReads::Pin pin) {
         mailbox->Send(id, [read, pin = std::move(pin)](Connection& connection) mutable {
           connection.waiting_to_write_ = false;

@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <deque>
 #include <functional>
+#include <future>
 #include <thread>
 #include <utility>
 
@@ -323,6 +324,36 @@ TEST_F(ServerTest, OldRecordsAreReadElsewhere) {
   ask();
   EXPECT_TRUE(client.ReceiveFrame().starts_with("closed"));
   EXPECT_EQ(waits_of_reactors, 0);
+}
+
+TEST_F(ServerTest, ForAConnectionThatIsGoneNothingIsRead) {
+  sluice::testing::SimFileSystem disk;
+  const std::shared_ptr<File> file = *disk.Open("/log", OpenMode::kCreate);
+  ASSERT_TRUE(file->WriteAt(0, std::string(1 << 20, 'x')).ok());
+  ASSERT_TRUE(file->Sync().ok());
+  disk.DropCaches();
+  Start();
+  // The worker has something else to do for now.
+  std::promise<void> go_on;
+  cold_loop_.Post([gone = go_on.get_future().share()] { gone.wait(); });
+  {
+    Client client(port_);
+    client.SendFrame("request1");
+    client.SendFrame("request2");
+    const Sink::Request first = sink_.Take();
+    OutputChain chain;
+    chain.Add(FileSlice{file, 0, 1 << 20});
+    first.reply(Reply::Send(std::move(chain)));
+    ASSERT_EQ(sink_.Take().body, "request2");
+    ASSERT_TRUE(Eventually([&] { return disk.counts().memory_asked > 0; }));
+  }
+  EXPECT_TRUE(Eventually([&] { return metrics_.connections == 0; }));
+  server_->Stop(0);
+  go_on.set_value();
+  std::promise<void> its_turn_is_over;
+  cold_loop_.Post([&] { its_turn_is_over.set_value(); });
+  its_turn_is_over.get_future().wait();
+  EXPECT_EQ(disk.counts().waits, 0u);
 }
 
 TEST_F(ServerTest, BadSizesCloseTheConnectionAndAreCounted) {

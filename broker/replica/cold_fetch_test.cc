@@ -87,10 +87,11 @@ class ColdFetchTest : public ::testing::Test {
     EXPECT_EQ(disk().counts().waits, waits) << "who asked waited for the disk";
     return answer;
   }
-  std::shared_ptr<std::vector<ListOffsetsResult>> List(int64_t timestamp_ms) {
+  std::shared_ptr<std::vector<ListOffsetsResult>> List(int64_t timestamp_ms,
+                                                       ParkedRequests* client = nullptr) {
     auto answer = std::make_shared<std::vector<ListOffsetsResult>>();
     const uint64_t waits = disk().counts().waits;
-    leader().ListOffsets({{.key = key_, .timestamp_ms = timestamp_ms}},
+    leader().ListOffsets({{.key = key_, .timestamp_ms = timestamp_ms}}, client,
                          [answer](auto results) { *answer = std::move(results); });
     EXPECT_EQ(disk().counts().waits, waits) << "who asked waited for the disk";
     return answer;
@@ -168,17 +169,29 @@ TEST_F(ColdFetchTest, AnErrorOfTheDiskIsAStorageError) {
   EXPECT_EQ(answer->result.error, ErrorCode::kKafkaStorageError);
 }
 
-TEST_F(ColdFetchTest, AClientThatGoesMeanwhileIsNoTrouble) {
-  Build();
-  ParkedRequests client;
-  FetchRequestParams params = At(100);
-  params.client = &client;
-  params.wait_ms_max = 1000;
-  const auto answer = Fetch(std::move(params));
-  client.AbandonAll();
-  EXPECT_EQ(answer->count, 0);
-  cluster_->RunFor(2000);
-  EXPECT_EQ(answer->count, 1);
+TEST_F(ColdFetchTest, ForAClientThatIsGoneNothingIsRead) {
+  Build(1, 3);
+  for (const uint64_t reads_before : {0, 1, 2}) {
+    MakeCold();
+    const uint64_t waits = disk().counts().waits;
+    ParkedRequests client;
+    FetchRequestParams params = At(keys_, 100);
+    params.client = &client;
+    params.wait_ms_max = 1000;
+    const auto fetched = Fetch(std::move(params));
+    const auto listed = List(start_ms_ + 1500, &client);
+    while (disk().counts().waits < waits + reads_before) cluster_->scheduler().Step();
+    EXPECT_EQ(fetched->count, 0);
+    EXPECT_TRUE(listed->empty());
+    client.AbandonAll();
+    EXPECT_EQ(fetched->count, 1);
+    EXPECT_EQ(fetched->result.error, ErrorCode::kRequestTimedOut);
+    ASSERT_EQ(listed->size(), 1u);
+    EXPECT_EQ(listed->front().error, ErrorCode::kRequestTimedOut);
+    cluster_->RunFor(2000);
+    EXPECT_EQ(disk().counts().waits, waits + reads_before);
+    EXPECT_EQ(fetched->count, 1);
+  }
 }
 
 TEST_F(ColdFetchTest, ATopicThatIsDeletedMeanwhileIsNoTrouble) {

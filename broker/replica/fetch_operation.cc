@@ -42,6 +42,21 @@ void FetchOperation::WakeSoon() {
   });
 }
 
+void FetchOperation::Abandon() {
+  size_t entries;
+  {
+    std::lock_guard lock(mutex_);
+    if (finished() || abandoned_) return;
+    abandoned_ = true;
+    // Unless pieces are out whoever evaluates is at work, or it is parked.
+    entries = pieces_out_ > 0 ? look_ups_.size() : 0;
+  }
+  if (entries == 0) return Evaluate(true);
+  std::vector<FetchEntryResult> results(entries);
+  for (FetchEntryResult& result : results) result.error = kafka::ErrorCode::kRequestTimedOut;
+  Answer(std::move(results));
+}
+
 void FetchOperation::Evaluate(bool time_is_up) {
   {
     std::lock_guard lock(mutex_);
@@ -87,15 +102,23 @@ bool FetchOperation::ReadElsewhere(std::vector<FetchEntryResult>& results) {
     look_ups_.clear();
     return false;
   }
-  look_ups_.resize(targets_.size());
+  const auto self = shared_from_this();
   {
     std::lock_guard lock(mutex_);
+    if (abandoned_) {
+      for (const size_t i : cold) {
+        results[i] = FetchEntryResult();
+        results[i].error = kafka::ErrorCode::kRequestTimedOut;
+      }
+      return false;
+    }
+    look_ups_.resize(targets_.size());
     pieces_out_ = cold.size();
   }
   for (const size_t i : cold) {
     environment_.cold_reads->BringIn(
-        std::move(results[i].lacking),
-        [self = shared_from_this(), i](const Status& read) { self->BroughtIn(i, read); });
+        std::move(results[i].lacking), [self] { return !self->finished(); },
+        [self, i](const Status& read) { self->BroughtIn(i, read); });
   }
   return true;
 }
@@ -103,6 +126,7 @@ bool FetchOperation::ReadElsewhere(std::vector<FetchEntryResult>& results) {
 void FetchOperation::BroughtIn(size_t target, const Status& read) {
   {
     std::lock_guard lock(mutex_);
+    if (abandoned_) return;
     LookUp& look_up = look_ups_[target];
     // The disk's error is met once more, and told, by the look-up itself.
     if (!read.ok() || ++look_up.rounds > kColdRoundsMax) look_up.may_wait = true;

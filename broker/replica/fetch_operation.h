@@ -1,8 +1,9 @@
 #pragma once
 // FetchOperation: one fetch from its first read to its answer. While there is too little to send it
 // is parked at its partitions, which wake it when something changed; a timer, or the client's
-// going, ends the long poll. What its look-ups lack in memory a worker reads first. Kept alive by
-// the partitions and whoever evaluates it.
+// going, ends the long poll. What its look-ups lack in memory workers read first: that outlasts the
+// timer, or a client in a hurry would never get anything, but not the client. Kept alive by the
+// partitions and whoever evaluates it.
 //
 // Thread rule: thread-safe; whoever wakes it evaluates it, one thread at a time. The answer is
 // given with no lock held.
@@ -43,7 +44,7 @@ class FetchOperation final : public FetchWaiter,
   void Start();
   void Wake() override { Evaluate(false); }
   void WakeSoon() override;
-  void Abandon() override { Evaluate(true); }
+  void Abandon() override;
   bool finished() const override { return finished_.load(std::memory_order_acquire); }
 
  private:
@@ -76,7 +77,8 @@ class FetchOperation final : public FetchWaiter,
   bool evaluating_ = false;
   bool again_ = false;  // woken while being evaluated
   bool time_is_up_ = false;
-  size_t pieces_out_ = 0;  // that workers have not brought in yet
+  bool abandoned_ = false;  // nothing is brought in for it any more
+  size_t pieces_out_ = 0;   // that workers have not brought in yet
   EventLoop::TimerId timer_ = 0;
   std::atomic<bool> finished_{false};
 };

@@ -10,6 +10,11 @@ constexpr int kColdRoundsMax = 64;
 
 }  // namespace
 
+void ListOffsetsOperation::Start(ParkedRequests* client) {
+  Run();
+  if (client != nullptr && !finished()) client->Add(shared_from_this());
+}
+
 void ListOffsetsOperation::Run() {
   PartitionEffects effects;
   FileSlice lacking;
@@ -29,15 +34,49 @@ void ListOffsetsOperation::Run() {
   }
   effects.Run(*context_);
   if (lacking.file != nullptr) return ReadElsewhere(std::move(lacking));
-  done_(std::move(results_));
+  Finish();
 }
 
 void ListOffsetsOperation::ReadElsewhere(FileSlice lacking) {
-  cold_reads_->BringIn(std::move(lacking), [self = shared_from_this()](const Status& read) {
-    // The disk's error is met once more, and told, by the look-up itself.
-    self->may_wait_ = !read.ok() || ++self->cold_rounds_ > kColdRoundsMax;
-    self->Run();
-  });
+  bool abandoned;
+  {
+    std::lock_guard lock(mutex_);
+    abandoned = abandoned_;
+    reading_ = !abandoned;
+  }
+  if (abandoned) return Finish();
+  cold_reads_->BringIn(
+      std::move(lacking), [self = shared_from_this()] { return !self->finished(); },
+      [self = shared_from_this()](const Status& read) { self->BroughtIn(read); });
+}
+
+void ListOffsetsOperation::BroughtIn(const Status& read) {
+  {
+    std::lock_guard lock(mutex_);
+    if (abandoned_) return;
+    reading_ = false;
+  }
+  // The disk's error is met once more, and told, by the look-up itself.
+  may_wait_ = !read.ok() || ++cold_rounds_ > kColdRoundsMax;
+  Run();
+}
+
+void ListOffsetsOperation::Abandon() {
+  {
+    std::lock_guard lock(mutex_);
+    abandoned_ = true;
+    // Whoever looks up just now finds out when something is lacking again.
+    if (!std::exchange(reading_, false)) return;
+  }
+  Finish();
+}
+
+void ListOffsetsOperation::Finish() {
+  finished_.store(true, std::memory_order_release);
+  ListOffsetsResult unanswered;
+  unanswered.error = kafka::ErrorCode::kRequestTimedOut;
+  results_.resize(targets_.size(), unanswered);
+  done_(std::move(results_));
 }
 
 }  // namespace sluice::broker

@@ -27,9 +27,9 @@ class ReplicaManagerHandle final : public ReplicaManager {
   void Fetch(FetchRequestParams params, FetchOperation::Done done) override {
     impl_->Fetch(std::move(params), std::move(done));
   }
-  void ListOffsets(std::vector<ListOffsetsEntry> entries,
+  void ListOffsets(std::vector<ListOffsetsEntry> entries, ParkedRequests* client,
                    ListOffsetsOperation::Done done) override {
-    impl_->ListOffsets(std::move(entries), std::move(done));
+    impl_->ListOffsets(std::move(entries), client, std::move(done));
   }
   std::vector<EpochEndResult> OffsetsForLeaderEpoch(
       const std::vector<EpochEndEntry>& entries) override {

@@ -220,8 +220,9 @@ class ReplicaManager {
   // Long poll of kafka-features.md 3.2. Also records a follower's progress.
   virtual void Fetch(FetchRequestParams params,
                      std::function<void(std::vector<FetchEntryResult>)> done) = 0;
-  // A look-up by time may have to wait for the disk; then `done` comes on a worker.
-  virtual void ListOffsets(std::vector<ListOffsetsEntry> entries,
+  // A look-up by time may have to wait for the disk; then `done` comes on a worker. `client`, whom
+  // it is for, is used until the call returns; null = nobody who could go.
+  virtual void ListOffsets(std::vector<ListOffsetsEntry> entries, ParkedRequests* client,
                            std::function<void(std::vector<ListOffsetsResult>)> done) = 0;
   virtual std::vector<EpochEndResult> OffsetsForLeaderEpoch(
       const std::vector<EpochEndEntry>& entries) = 0;

@@ -31,7 +31,8 @@ class ReplicaManagerImpl : public std::enable_shared_from_this<ReplicaManagerImp
 
   void Produce(ProduceRequestParams params, ProduceOperation::Done done);
   void Fetch(FetchRequestParams params, FetchOperation::Done done);
-  void ListOffsets(std::vector<ListOffsetsEntry> entries, ListOffsetsOperation::Done done);
+  void ListOffsets(std::vector<ListOffsetsEntry> entries, ParkedRequests* client,
+                   ListOffsetsOperation::Done done);
   std::vector<EpochEndResult> OffsetsForLeaderEpoch(const std::vector<EpochEndEntry>& entries);
   void DeleteRecords(DeleteRecordsParams params, DeleteRecordsOperation::Done done);
   std::vector<PartitionStatus> Statuses() const;

@@ -152,7 +152,7 @@ void ReplicaManagerImpl::Fetch(FetchRequestParams params, FetchOperation::Done d
       ->Start();
 }
 
-void ReplicaManagerImpl::ListOffsets(std::vector<ListOffsetsEntry> entries,
+void ReplicaManagerImpl::ListOffsets(std::vector<ListOffsetsEntry> entries, ParkedRequests* client,
                                      ListOffsetsOperation::Done done) {
   std::vector<ListOffsetsOperation::Target> targets;
   targets.reserve(entries.size());
@@ -165,7 +165,7 @@ void ReplicaManagerImpl::ListOffsets(std::vector<ListOffsetsEntry> entries,
   }
   std::make_shared<ListOffsetsOperation>(context_, options_->cold_reads, std::move(targets),
                                          std::move(done))
-      ->Run();
+      ->Start(client);
 }
 
 std::vector<EpochEndResult> ReplicaManagerImpl::OffsetsForLeaderEpoch(

@@ -32,6 +32,7 @@ void ScriptedReplicaManager::ReleaseFetches() {
 }
 
 void ScriptedReplicaManager::ListOffsets(std::vector<ListOffsetsEntry> entries,
+                                         ParkedRequests* /*client*/,
                                          std::function<void(std::vector<ListOffsetsResult>)> done) {
   std::vector<ListOffsetsResult> results;
   for (const ListOffsetsEntry& entry : entries)

@@ -43,7 +43,7 @@ class ScriptedReplicaManager final : public ReplicaManager {
                std::function<void(std::vector<ProduceEntryResult>)> done) override;
   void Fetch(FetchRequestParams params,
              std::function<void(std::vector<FetchEntryResult>)> done) override;
-  void ListOffsets(std::vector<ListOffsetsEntry> entries,
+  void ListOffsets(std::vector<ListOffsetsEntry> entries, ParkedRequests* client,
                    std::function<void(std::vector<ListOffsetsResult>)> done) override;
   std::vector<EpochEndResult> OffsetsForLeaderEpoch(
       const std::vector<EpochEndEntry>& entries) override;

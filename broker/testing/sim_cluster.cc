@@ -481,7 +481,8 @@ std::shared_ptr<SimProduce> SimCluster::Produce(NodeId at, const PartitionKey& k
 std::vector<ListOffsetsResult> SimCluster::ListOffsets(NodeId at,
                                                        std::vector<ListOffsetsEntry> entries) {
   std::optional<std::vector<ListOffsetsResult>> listed;
-  replicas(at)->ListOffsets(std::move(entries), [&](auto results) { listed = std::move(results); });
+  replicas(at)->ListOffsets(std::move(entries), nullptr,
+                            [&](auto results) { listed = std::move(results); });
   CHECK(RunUntil([&] { return listed.has_value(); }));
   return *listed;
 }
