@@ -19,6 +19,15 @@ Status NoSuchTopic(const std::string& name) {
   return Status::NotFound("topic '" + name + "' does not exist");
 }
 
+Status OnlyCompacted(const std::string& topic) {
+  return Status::InvalidArgument(
+      "topic '" + topic +
+      "' has cleanup.policy=compact, without delete: its records go when newer ones of the same "
+      "key come, not by their offset. To delete by offset add delete to the policy: sluice topic "
+      "alter " +
+      topic + " --config cleanup.policy=compact,delete");
+}
+
 // The outcome of the one topic that a request was about.
 template <typename Response>
 Result<controller::TopicOutcome> OnlyTopic(const Result<Response>& response) {
@@ -234,6 +243,13 @@ void Handlers::DeleteRecords(DeleteRecordsRequest request, int64_t timeout_ms,
   if (request.at_leader() && leader != backend_.node_id()) {
     return done(Status::Unavailable("the leader of partition " + name + " has just moved to node " +
                                     std::to_string(leader.value())));
+  }
+  // Only there: the policy may come from the leader's own file.
+  if (leader == backend_.node_id()) {
+    const metadata::EffectiveConfig policy = metadata::EffectiveTopicConfig(
+        {.image = *image, .server = backend_.config(), .self = leader}, request.topic(),
+        "cleanup.policy");
+    if (policy.value == "compact") return done(OnlyCompacted(request.topic()));
   }
   request.set_at_leader(true);
   backend_.DeleteRecords(leader, std::move(request), timeout_ms, std::move(done));

@@ -164,6 +164,32 @@ TEST_F(HandlersTest, RecordsOfInternalTopicsAreNotDeleted) {
   }
 }
 
+TEST_F(HandlersTest, RecordsOfCompactedTopicsAreNotDeletedByOffset) {
+  DeleteRecordsRequest request;
+  request.set_topic("orders");
+  request.set_partition(0);  // led by this node
+  request.set_before_offset(1);
+  const auto with_policy = [&](const std::string& policy) {
+    metadata::MetadataBatch batch;
+    auto* config = batch.add_records()->mutable_config();
+    config->set_type(metadata::CONFIG_RESOURCE_TYPE_TOPIC);
+    config->set_name("orders");
+    config->set_key("cleanup.policy");
+    config->set_value(policy);
+    metadata::ImageBuilder builder(backend_.image);
+    EXPECT_TRUE(builder.ApplyBatch(batch, LogIndex(6)).ok());
+    backend_.image = builder.Build(LogIndex(6), Term(1));
+    backend_.asked_leader = kNoNode;
+    return Call(&Handlers::DeleteRecords, request).status();
+  };
+  const Status refused = with_policy("compact");
+  EXPECT_EQ(refused.code(), StatusCode::kInvalidArgument);
+  EXPECT_NE(refused.message().find("cleanup.policy=compact, without delete"), std::string::npos);
+  EXPECT_NE(refused.message().find("--config cleanup.policy=compact,delete"), std::string::npos);
+  EXPECT_EQ(backend_.asked_leader, kNoNode) << "the leader was asked";
+  EXPECT_TRUE(with_policy("compact,delete").ok());
+}
+
 TEST_F(HandlersTest, AddPartitionsAsksForTheNewTotal) {
   AddPartitionsRequest request;
   request.set_name("orders");

@@ -32,8 +32,9 @@ Status AdminClient::ToStatus(const grpc::Status& status) {
   }
 }
 
-ExitCode AdminClient::Report(const std::string& what, const Status& status) const {
-  std::string next = "correct the value and try again";
+ExitCode AdminClient::Report(const std::string& what, const Status& status,
+                             const std::string& if_refused) const {
+  std::string next = if_refused;
   if (ExitCodeOf(status) == ExitCode::kUnreachable) {
     next = "check that a node serves gRPC on " + context_.server +
            " (sluice dev status), or name one with --server";

@@ -31,8 +31,10 @@ class AdminClient {
     return response;
   }
 
-  // Prints the three lines for a failed call and gives its exit code.
-  ExitCode Report(const std::string& what, const Status& status) const;
+  // Prints the three lines for a failed call and gives its exit code. `if_refused`: what to do when
+  // the server does not take what was asked.
+  ExitCode Report(const std::string& what, const Status& status,
+                  const std::string& if_refused = "correct the value and try again") const;
 
  private:
   std::chrono::system_clock::time_point Deadline() const;

@@ -210,7 +210,9 @@ ExitCode Trim(const Context& context, const TopicArguments& arguments) {
   const auto response = client.Call(&admin::Admin::Stub::DeleteRecords, request);
   const std::string partition = arguments.name + "-" + std::to_string(arguments.partition);
   if (!response.ok())
-    return client.Report("no records of " + partition + " were deleted", response.status());
+    return client.Report("no records of " + partition + " were deleted", response.status(),
+                         "correct what is named above and try again; sluice topic describe " +
+                             arguments.name + " shows the topic");
   if (context.json()) {
     PrintJson({{"name", arguments.name},
                {"partition", arguments.partition},
