@@ -1,6 +1,7 @@
 // `sluice consume`: records of a topic to stdout, read partition by partition without a group.
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <ctime>
 #include <iostream>
 #include <set>
@@ -23,6 +24,30 @@ struct ConsumeOptions {
   int32_t partition = -1;
   std::vector<std::string> extra;
 };
+
+// Where --from begins.
+struct StartPoint {
+  enum class Kind { kEdge, kOffset, kTime };
+  Kind kind = Kind::kEdge;
+  int64_t number = RdKafka::Topic::OFFSET_END;  // an offset, or ms since 1970
+};
+
+Result<StartPoint> ParseFrom(const std::string& from) {
+  using Kind = StartPoint::Kind;
+  if (from == "end") return StartPoint{};
+  if (from == "start") return StartPoint{Kind::kEdge, RdKafka::Topic::OFFSET_BEGINNING};
+  const bool is_time = from.starts_with("@");
+  StartPoint point{is_time ? Kind::kTime : Kind::kOffset, -1};
+  const char* const begin = from.data() + (is_time ? 1 : 0);
+  const char* const end = from.data() + from.size();
+  const auto [stop, error] = std::from_chars(begin, end, point.number);
+  // Negative ones mean something else to the protocol.
+  if (error == std::errc() && stop == end && point.number >= 0) return point;
+  return Status::InvalidArgument(
+      "--from " + from +
+      ": expected start, end, an offset of 0 or more, or @ with a time in ms since 1970, 0 or "
+      "more");
+}
 
 std::string Iso8601(int64_t timestamp_ms) {
   const std::time_t seconds = timestamp_ms / 1000;
@@ -96,24 +121,33 @@ class ConsumeRun {
   }
 
   Status SetOffsets() {
-    int64_t offset = RdKafka::Topic::OFFSET_END;
-    try {
-      if (options_.from == "start")
-        offset = RdKafka::Topic::OFFSET_BEGINNING;
-      else if (options_.from.starts_with("@"))
-        offset = std::stoll(options_.from.substr(1));
-      else if (options_.from != "end")
-        offset = std::stoll(options_.from);
-    } catch (const std::exception&) {
-      return Status::InvalidArgument(
-          "--from " + options_.from +
-          ": expected start, end, an offset, or @ with a time in ms since 1970");
-    }
-    for (const auto& partition : partitions_) partition->set_offset(offset);
-    if (!options_.from.starts_with("@")) return Status::Ok();
+    SLUICE_ASSIGN_OR_RETURN(const StartPoint start, ParseFrom(options_.from));
+    for (const auto& partition : partitions_) partition->set_offset(start.number);
+    if (start.kind == StartPoint::Kind::kOffset) return CheckOffset(start.number);
+    if (start.kind != StartPoint::Kind::kTime) return Status::Ok();
     std::vector<RdKafka::TopicPartition*> pointers = Pointers();
     return KafkaStatus(consumer_->offsetsForTimes(pointers, static_cast<int>(context_.timeout_ms)),
                        "");
+  }
+
+  // Every partition must have it: none is left out without a word.
+  Status CheckOffset(int64_t offset) {
+    for (const auto& partition : partitions_) {
+      int64_t low = 0, high = 0;
+      SLUICE_RETURN_IF_ERROR(KafkaStatus(
+          consumer_->query_watermark_offsets(options_.topic, partition->partition(), &low, &high,
+                                             static_cast<int>(context_.timeout_ms)),
+          ""));
+      if (offset >= low && offset <= high) continue;
+      const std::string name = options_.topic + "-" + std::to_string(partition->partition());
+      return Status::InvalidArgument("cannot consume " + options_.topic + "\n--from " +
+                                     options_.from + " is out of range: " + name +
+                                     " can be read from " + std::to_string(low) + " to " +
+                                     std::to_string(high) + ", where its next record will be\n" +
+                                     "give an offset in that range, start or end" +
+                                     (partitions_.size() > 1 ? ", or one partition with -p" : ""));
+    }
+    return Status::Ok();
   }
 
   std::vector<RdKafka::TopicPartition*> Pointers() const {

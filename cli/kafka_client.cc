@@ -71,7 +71,7 @@ ExitCode ReportKafkaError(const Context& context, const std::string& what, const
   } else if (code == ExitCode::kNotFound) {
     next = "sluice topic list shows the topics, sluice topic describe their partitions";
   }
-  PrintError(what, status.message(), next);
+  PrintError(what, status, next);
   return code;
 }
 

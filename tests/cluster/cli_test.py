@@ -64,6 +64,27 @@ class CliTest(unittest.TestCase):
             done = run(SLUICE, *verb, '--bootstrap', '127.0.0.1:1', '--timeout-ms', '500', check=False)
             self.assert_refused(done, 6, 'Connection refused', '--bootstrap')
 
+    def test_compacted_topics_say_why_they_are_not_trimmed(self):
+        self.topic('create', 'compacted', '--config', 'cleanup.policy=compact')
+        trim = ('trim', 'compacted', '--partition', '0', '--before-offset', '0')
+        self.assert_refused(self.topic(*trim), 2, 'cleanup.policy=compact, without delete', 'alter compacted --config cleanup.policy=compact,delete')
+        self.assertEqual(self.topic('alter', 'compacted', '--config', 'cleanup.policy=compact,delete').returncode, 0)
+        self.assertEqual(self.topic(*trim).returncode, 0)
+
+    def test_places_to_read_from_that_are_none(self):
+        self.topic('create', 'places', '--partitions', '1')
+        run(SLUICE, 'produce', 'places', 'a', '--bootstrap', self.kafka)
+        run(SLUICE, 'produce', 'places', 'b', '--bootstrap', self.kafka)
+        self.topic('trim', 'places', '--partition', '0', '--before-offset', '1')
+        consume = lambda start: run(SLUICE, 'consume', 'places', f'--from={start}', '-e', '--bootstrap', self.kafka, check=False)  # noqa: E731
+        for outside in ('0', '3', '99'):
+            self.assert_refused(consume(outside), 2, f'--from {outside}', 'places-0 can be read from 1 to 2', 'give an offset in that range')
+        for nonsense in ('@-5', '-5', '5th', '@', 'first'):
+            self.assert_refused(consume(nonsense), 2, f'--from {nonsense}', '0 or more')
+        for start, records in (('1', 'b\n'), ('2', ''), ('@0', 'b\n'), ('start', 'b\n')):
+            done = consume(start)
+            self.assertEqual((done.returncode, done.stdout), (0, records), done.stderr)
+
     def test_errors_as_json(self):
         for verb, code in ((('topic', 'describe', 'nothing', '--server', self.grpc), 3), (('consume', 'nothing', '--bootstrap', self.kafka), 3)):
             done = run(SLUICE, *verb, '-o', 'json', check=False)
