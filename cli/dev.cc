@@ -102,8 +102,9 @@ ExitCode RunUp(const Context& context, const DevArguments& arguments) {
   const int64_t start_ms = clock.SteadyMs();
   Result<DevCluster> cluster = DevCluster::OpenOrCreate(*fs, random, arguments.options);
   if (!cluster.ok()) {
-    return Fail("cannot make a cluster in " + arguments.options.directory, cluster.status(),
-                "free the port, choose others with --port, or give another directory with --dir");
+    PrintError("cannot make a cluster in " + arguments.options.directory, cluster.status(),
+               "free the port, choose others with --port, or give another directory with --dir");
+    return ExitCodeOf(cluster.status());
   }
   std::vector<int> started;
   if (const Status status = StartAll(*cluster, started); !status.ok()) {
@@ -193,6 +194,11 @@ Status PauseNode(DevCluster& cluster, const DevNode& node) {
   }
   return Status::Ok();
 }
+// SIGTERM, by which the node hands its leaders over and closes its logs.
+Status StopNode(DevCluster& cluster, const DevNode& node) {
+  if (!cluster.PidOf(node)) return Status::NotFound("it does not run");
+  return cluster.Stop({node.id}, kStopTimeoutMs);
+}
 Status StartNode(DevCluster& cluster, const DevNode& node) {
   SLUICE_RETURN_IF_ERROR(cluster.Start(node));
   return cluster.WaitReady({node.id}, kReadyTimeoutMs);
@@ -242,8 +248,14 @@ void AddDevCommands(CLI::App& app, Context& context) {
   AddNodeVerb(*dev, context, arguments, "start",
               {"Start a stopped node, or let a paused one go on", StartNode});
   AddNodeVerb(*dev, context, arguments, "pause", {"SIGSTOP a node", PauseNode});
-  CLI::App* stop = dev->add_subcommand("stop", "Stop every node; the data stays");
-  stop->callback([&context, arguments] {
+  CLI::App* stop = dev->add_subcommand(
+      "stop", "Stop every node, or one, cleanly: leaders move away, logs are closed; data stays");
+  const CLI::Option* one = stop->add_option("node", arguments->node, "its id; all when absent");
+  stop->callback([&context, arguments, one] {
+    if (one->count() > 0) {
+      context.action = [&context, arguments] { return WithNode(context, *arguments, StopNode); };
+      return;
+    }
     context.action = [&context, arguments] {
       return WithCluster(*arguments, [&context](DevCluster& cluster) {
         return StopNodes(context, cluster, cluster.Ids());

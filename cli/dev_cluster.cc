@@ -57,17 +57,37 @@ std::string ServerProperties(const DevNode& node, const std::vector<DevNode>& no
        << "log.dirs=" << options.directory << "/node-" << node.id << "/data\n"
        << "default.replication.factor=" << std::min<size_t>(3, nodes.size()) << "\n"
        << "min.insync.replicas=" << (nodes.size() >= 3 ? 2 : 1) << "\n";
-  for (const std::string& setting : options.settings) text << setting << "\n";
   return text.str();
 }
 
-Result<ProcessId> ReadPidFile(FileSystem& fs, const std::string& path) {
+// What the node's server will read, with the settings as --set of it: an error names the setting,
+// not a line of a file that nobody has seen yet.
+Result<metadata::LoadedConfig> LoadConfig(const DevNode& node, const std::vector<DevNode>& nodes,
+                                          const DevOptions& options) {
+  metadata::ConfigSources sources;
+  sources.file_text = ServerProperties(node, nodes, options);
+  sources.overrides = options.settings;
+  return metadata::LoadServerConfig(sources);
+}
+
+constexpr char kProcessFile[] = "/process.json";
+constexpr char kPidField[] = "pid";
+constexpr char kStartField[] = "start_ticks_since_boot";  // field 22 of /proc/PID/stat
+
+std::string ProcessAsJson(const ProcessId& process) {
+  return nlohmann::ordered_json{{kPidField, process.pid}, {kStartField, process.start_ticks}}.dump(
+             2) +
+         "\n";
+}
+
+Result<ProcessId> ReadProcessFile(FileSystem& fs, const std::string& path) {
   SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadFile(fs, path));
-  ProcessId process;
-  std::istringstream fields(text);
-  if (!(fields >> process.pid >> process.start_ticks))
-    return Status::Corruption(path + " does not hold a pid and a start time");
-  return process;
+  const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+  for (const char* field : {kPidField, kStartField}) {
+    if (!json.is_object() || !json.contains(field) || !json[field].is_number_unsigned())
+      return Status::Corruption(path + " does not hold a pid and a start time");
+  }
+  return ProcessId{json[kPidField], json[kStartField]};
 }
 
 }  // namespace
@@ -91,13 +111,10 @@ Status DevCluster::CreateFiles(FileSystem& fs, Random& random, const DevOptions&
   for (const DevNode& node : nodes) {
     const std::string directory = options.directory + "/node-" + std::to_string(node.id);
     SLUICE_RETURN_IF_ERROR(fs.CreateDirectories(directory));
-    const std::string properties = ServerProperties(node, nodes, options);
+    std::string properties = ServerProperties(node, nodes, options);
+    for (const std::string& setting : options.settings) properties += setting + "\n";
     SLUICE_RETURN_IF_ERROR(WriteFileAtomically(fs, directory + "/server.properties", properties));
-    metadata::ConfigSources sources;
-    sources.file_name = directory + "/server.properties";
-    sources.file_text = properties;
-    SLUICE_ASSIGN_OR_RETURN(const metadata::LoadedConfig loaded,
-                            metadata::LoadServerConfig(sources));
+    SLUICE_ASSIGN_OR_RETURN(const metadata::LoadedConfig loaded, LoadConfig(node, nodes, options));
     SLUICE_RETURN_IF_ERROR(FormatNode(fs, random, loaded.config, plan));
   }
   // Last, so that a half-made cluster is made anew rather than opened.
@@ -128,6 +145,7 @@ Result<DevCluster> DevCluster::OpenOrCreate(FileSystem& fs, Random& random,
     return cluster;
   }
   const std::vector<DevNode> nodes = PlanNodes(options);
+  SLUICE_RETURN_IF_ERROR(LoadConfig(nodes.front(), nodes, options).status());
   for (const DevNode& node : nodes) {
     SLUICE_RETURN_IF_ERROR(CheckPortsFree(node));
     const std::string leftover = options.directory + "/node-" + std::to_string(node.id);
@@ -171,13 +189,13 @@ std::string DevCluster::NodeDirectory(const DevNode& node) const {
 }
 
 std::optional<pid_t> DevCluster::PidOf(const DevNode& node) const {
-  const Result<ProcessId> process = ReadPidFile(*fs_, NodeDirectory(node) + "/pid");
+  const Result<ProcessId> process = ReadProcessFile(*fs_, NodeDirectory(node) + kProcessFile);
   if (!process.ok() || !IsAlive(*process)) return std::nullopt;
   return process->pid;
 }
 
 DevNodeState DevCluster::StateOf(const DevNode& node) const {
-  const Result<ProcessId> process = ReadPidFile(*fs_, NodeDirectory(node) + "/pid");
+  const Result<ProcessId> process = ReadProcessFile(*fs_, NodeDirectory(node) + kProcessFile);
   if (!process.ok() || !IsAlive(*process)) return DevNodeState::kStopped;
   if (IsPaused(*process)) return DevNodeState::kPaused;
   return HttpGetStatus(node.http_port, "/ready", 1000) == 200 ? DevNodeState::kReady
@@ -202,9 +220,7 @@ Status DevCluster::Spawn(const DevNode& node) {
       const ProcessId process,
       SpawnDetached({OwnProgram(), "server", "--config", directory + "/server.properties"},
                     directory + "/server.log"));
-  return WriteFileAtomically(
-      *fs_, directory + "/pid",
-      std::to_string(process.pid) + " " + std::to_string(process.start_ticks) + "\n");
+  return WriteFileAtomically(*fs_, directory + kProcessFile, ProcessAsJson(process));
 }
 
 Status DevCluster::Start(const DevNode& node) {

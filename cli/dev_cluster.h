@@ -1,7 +1,8 @@
 #pragma once
 // DevCluster: a cluster of real `sluice server` processes on this machine, kept in one directory:
 // dev.json says which nodes with which ports, node-N/ holds each node's server.properties, log and
-// data, node-N/pid the process that runs it.
+// data, node-N/process.json the process that runs it: its pid, and when it started, which tells it
+// from a later process of the same pid.
 //
 // Thread rule: one process at a time works on a directory; the main thread.
 
@@ -42,7 +43,8 @@ std::string_view DevNodeStateName(DevNodeState state);
 class DevCluster {
  public:
   // Opens the cluster in options.directory, or creates and formats it. kInvalidArgument when it
-  // exists and the options ask for another one; kUnavailable when a port of a new one is taken.
+  // exists and the options ask for another one, and in three lines (what, why, what to do) when the
+  // settings are wrong; kUnavailable when a port of a new one is taken.
   static Result<DevCluster> OpenOrCreate(FileSystem& fs, Random& random, const DevOptions& options);
   static Result<DevCluster> Open(FileSystem& fs, const std::string& directory);
 

@@ -1,4 +1,5 @@
 """`sluice dev` as scripts and people use it, mistakes included."""
+import json
 import os
 import pathlib
 import socket
@@ -41,9 +42,47 @@ class DevTest(unittest.TestCase):
             # A process that is there when the start looks, and gone a moment later, as a large one that was killed.
             with subprocess.Popen(['sleep', '0.3']) as dying:
                 start_ticks = pathlib.Path(f'/proc/{dying.pid}/stat').read_text().split()[21]
-                (pathlib.Path(cluster.directory) / 'node-1/pid').write_text(f'{dying.pid} {start_ticks}\n')
+                process = {'pid': dying.pid, 'start_ticks_since_boot': int(start_ticks)}
+                (pathlib.Path(cluster.directory) / 'node-1/process.json').write_text(json.dumps(process))
                 cluster.start(1)
             self.assertEqual(self.states(cluster), ['ready'])
+
+    def test_a_pid_that_was_given_to_another_process_is_not_the_node(self):
+        with Cluster(1) as cluster:
+            file = pathlib.Path(cluster.directory) / 'node-1/process.json'
+            held = json.loads(file.read_text())
+            self.assertEqual(held['pid'], cluster.status()[0]['pid'])
+            file.write_text(json.dumps({**held, 'start_ticks_since_boot': held['start_ticks_since_boot'] + 1}))
+            self.assertEqual(self.states(cluster), ['stopped'])
+            file.write_text(json.dumps(held))
+            self.assertEqual(self.states(cluster), ['ready'])
+
+    def test_one_node_is_stopped_cleanly(self):
+        with Cluster(3) as cluster:
+            cluster.create_topic('stays', 6, 3)
+            run(SLUICE, 'dev', 'stop', '2', '--dir', cluster.directory)
+            self.assertEqual(self.states(cluster), ['ready', 'stopped', 'ready'])
+            self.assertNotIn(2, {partition['leader'] for partition in cluster.partitions('stays', node=1)})
+            node = pathlib.Path(cluster.directory) / 'node-2'
+            self.assertTrue((node / 'data/.kafka_cleanshutdown').exists())
+            again = run(SLUICE, 'dev', 'stop', '2', '--dir', cluster.directory, check=False)
+            self.assertEqual(again.returncode, 3, again.stderr)
+            self.assertIn('does not run', again.stderr)
+            self.assertEqual(run(SLUICE, 'dev', 'stop', '9', '--dir', cluster.directory, check=False).returncode, 3)
+            cluster.start(2)
+            self.assertIn('after a clean stop', (node / 'server.log').read_text())
+
+    def test_a_wrong_setting_is_named_with_what_is_allowed(self):
+        directory = pathlib.Path(tempfile.gettempdir()) / f'sluice-dev-settings-{os.getpid()}'
+        for setting, parts in (('num.partitions=none', ("'none'", 'num.partitions', 'a whole number from 1')), ('flush.ms=5', ('log.flush.interval.ms',)),
+                               ('durability=maybe', ("'maybe'", 'fsync,replicated')), ('nothing', ('key=value',))):
+            done = run(SLUICE, 'dev', '--detach', '--dir', str(directory), '--port', str(free_base_port(1)), '--set', setting, check=False)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertEqual(len(done.stderr.strip().splitlines()), 3, done.stderr)
+            for part in ('--set', *parts):
+                self.assertIn(part, done.stderr)
+            self.assertNotIn('port', done.stderr)
+            self.assertFalse(directory.exists())
 
     def test_a_start_that_fails_leaves_running_nodes_alone(self):
         with Cluster(3) as cluster:
