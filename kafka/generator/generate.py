@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Turns kafka/schema/*.msg into C++: one header and source per API, the table of APIs, and the list of all messages.
+"""Turns kafka/schema/*.msg into C++: one header and source per schema, the table of APIs, and the list of all messages.
 
-    generate.py --schema DIR --out DIR      writes DIR/<api>.h, <api>.cc, api_table.h, api_table.cc, all.h
+    generate.py --schema DIR --out DIR      writes DIR/<schema>.h, <schema>.cc, api_table.h, api_table.cc, all.h
     generate.py --schema DIR --list         prints the names of those files, for the build system
 
 schema.py says what a schema looks like. Files are rewritten only when their text changes, so that an
@@ -62,7 +62,7 @@ def differs_from_default(f):
     if f.element == "uuid":
         return f"!{f.name}.IsZero()"
     if f.is_struct:
-        return f"!({f.name} == {cpp_type(f)}())"
+        return f"!({f.name} == {value_type(f)}())"
     return f"{f.name} != {f.default or 0}"
 
 
@@ -82,7 +82,11 @@ class Scope:
     def __init__(self, name, fields, first, last, message):
         self.name, self.fields, self.first, self.last = name, fields, first, last
         self.message = message
-        self.flexible_since = message.schema.flexible
+        self.flexible_since = message.flexible
+
+    @staticmethod
+    def of(message):
+        return Scope(message.name, message.fields, message.first, message.last, message)
 
     def flexible(self, f=None):
         """As a C++ expression."""
@@ -189,6 +193,10 @@ def write_read_field(code, f, scope):
         else:
             code(f"ReadArray(reader.ReadCount({scope.flexible(f)}, false, {least}, sizeof({element})), {f.name},")
         code(f"          [&]({element}& element) {{ {read_one(f, scope, 'element')} }});")
+    elif f.is_struct and f.optional and f.tag is not None:
+        # The presence of a tagged struct is a varint, and the tag may come twice.
+        code(f"{f.name}.reset();")
+        code(f"if (reader.ReadUnsignedVarint() != 0) {f.name}.emplace().Read(reader, version);")
     elif f.is_struct and f.optional:
         code(f"if (reader.ReadPresence({scope.nullable(f)})) {f.name}.emplace().Read(reader, version);")
     else:
@@ -274,7 +282,10 @@ def write_write_field(code, f, scope):
         if f.optional:
             code.close()
     elif f.is_struct and f.optional:
-        code(f"writer.PutPresence({f.name}.has_value(), {scope.nullable(f)});")
+        if f.tag is not None:
+            code(f"writer.PutUnsignedVarint({f.name}.has_value() ? 1 : 0);")
+        else:
+            code(f"writer.PutPresence({f.name}.has_value(), {scope.nullable(f)});")
         code(f"if ({f.name}.has_value()) {f.name}->Write(writer, version);")
     else:
         code(write_one(f, scope, f.name))
@@ -352,14 +363,15 @@ def write_struct(code, scope):
 
 def write_message(code, message):
     schema = message.schema
-    scope = Scope(message.name, message.fields, schema.first, schema.last, message)
+    scope = Scope.of(message)
     code.open(f"struct {message.name}")
     code(f'static constexpr const char* kName = "{message.name}";')
     if schema.key is not None:
-        code(f"static constexpr int16_t kApiKey = {schema.key};")
-    code(f"static constexpr int16_t kVersionMin = {schema.first};")
-    code(f"static constexpr int16_t kVersionMax = {schema.last};")
-    code(f"static constexpr int16_t kFlexibleSince = {schema.flexible};")
+        constant = "kApiKey" if schema.kind == "api" else "kRecordType"
+        code(f"static constexpr int16_t {constant} = {schema.key};")
+    code(f"static constexpr int16_t kVersionMin = {message.first};")
+    code(f"static constexpr int16_t kVersionMax = {message.last};")
+    code(f"static constexpr int16_t kFlexibleSince = {message.flexible};")
     code()
     for inner in scope.structs():
         write_struct(code, inner)
@@ -431,7 +443,7 @@ def source_text(schema):
                   '#include "kafka/wire_reader.h"', '#include "kafka/wire_writer.h"', "",
                   "namespace sluice::kafka {", ""]
     for message in schema.messages:
-        scope = Scope(message.name, message.fields, schema.first, schema.last, message)
+        scope = Scope.of(message)
         for inner in scope.structs():
             write_read(code, inner, f"{message.name}::{inner.name}")
             write_write(code, inner, f"{message.name}::{inner.name}")

@@ -1,8 +1,15 @@
 """Reads kafka/schema/*.msg.
 
-A schema holds one API (`api NAME, key K, versions A-B, flexible since F`) with the sections
-`request` and `response`, or one header (`header NAME, ...`) with the section `fields`. A field is a
-line `name: type, attribute, ...`; the fields of a struct follow it, indented. Attributes:
+A schema's first line says what it holds, and with it which sections follow:
+
+    api NAME, key K, versions A-B, flexible since F     `request` and `response`
+    header NAME, versions A-B, flexible since F         `fields`
+    data NAME, versions A-B, flexible since F           `fields`: bytes that clients embed in a message
+    record NAME, type T, versions A-B, flexible since F `key` and `value` of a record that a coordinator keeps in a
+                                                        topic; the versions are the value's, a key has one form
+
+A record of which only the key matters has no value. A field is a line `name: type, attribute, ...`; the fields of a
+struct follow it, indented. Attributes:
 
     since V, until V    versions that carry the field; without them, as its parent
     nullable [since V]  may be null, in all versions or from V on
@@ -33,6 +40,8 @@ SIZED = {
     "records": ("Records", "Records", 4),
 }
 CPP_KEYWORDS = {"class", "default", "delete", "namespace", "new", "operator", "private", "public", "struct"}
+# What the generated functions call their own parameters and variables; a field of that name would be hidden.
+TAKEN_NAMES = {"element", "flexible", "reader", "tags", "version", "writer"}
 
 
 class SchemaError(Exception):
@@ -65,12 +74,24 @@ class Field:
         return self.nullable_since is not None and (self.is_array or self.element != "records")
 
 
-class Message:
-    """A request, a response or a header: the top-level struct of its own C++ name."""
+# Kind of schema -> its sections, each with what it adds to the schema's name.
+SECTIONS = {
+    "api": {"request": "Request", "response": "Response"},
+    "header": {"fields": ""},
+    "data": {"fields": ""},
+    "record": {"key": "Key", "value": "Value"},
+}
 
-    def __init__(self, name, schema):
-        self.name = name
+
+class Message:
+    """A request, a response, a header, a record's key or value: the top-level struct of its own C++ name."""
+
+    def __init__(self, section, schema):
+        self.name = schema.name + SECTIONS[schema.kind][section]
         self.schema = schema
+        self.first, self.last, self.flexible = schema.first, schema.last, schema.flexible
+        if section == "key":
+            self.first, self.last, self.flexible = 0, 0, ENDLESS
         self.fields = []
 
 
@@ -80,7 +101,7 @@ class Schema:
     def __init__(self, path):
         self.path = path
         self.kind = self.name = None
-        self.key = None
+        self.key = None  # of an api; a record's type
         self.first = self.last = 0
         self.flexible = ENDLESS
         self.advertised = None
@@ -93,17 +114,18 @@ class Schema:
 
 def parse_head(schema, text, where):
     match = re.fullmatch(
-        r"(api|header) (\w+)(?:, key (\d+))?, versions (\d+)-(\d+)"
+        r"(api|header|data|record) (\w+)(?:, (key|type) (\d+))?, versions (\d+)-(\d+)"
         r"(?:, flexible since (\d+))?(?:, advertised since (\d+))?", text)
     if not match:
         raise SchemaError(f"{where}: expected 'api NAME, key K, versions A-B, flexible since F', found '{text}'")
-    schema.kind, schema.name = match.group(1), match.group(2)
-    schema.key = None if match.group(3) is None else int(match.group(3))
-    schema.first, schema.last = int(match.group(4)), int(match.group(5))
-    schema.flexible = ENDLESS if match.group(6) is None else int(match.group(6))
-    schema.advertised = schema.first if match.group(7) is None else int(match.group(7))
-    if (schema.kind == "api") != (schema.key is not None):
-        raise SchemaError(f"{where}: an api has a key, a header has none")
+    kind, name, number, key, first, last, flexible, advertised = match.groups()
+    if number != {"api": "key", "record": "type"}.get(kind):
+        raise SchemaError(f"{where}: an api has a key, a record has a type, a header or data has neither")
+    schema.kind, schema.name = kind, name
+    schema.key = None if key is None else int(key)
+    schema.first, schema.last = int(first), int(last)
+    schema.flexible = ENDLESS if flexible is None else int(flexible)
+    schema.advertised = schema.first if advertised is None else int(advertised)
 
 
 def parse_attribute(field, text):
@@ -151,10 +173,9 @@ def parse_schema(path):
         if schema.kind is None:
             parse_head(schema, text, where)
         elif depth == 0:
-            suffix = {"request": "Request", "response": "Response", "fields": ""}.get(text)
-            if suffix is None:
+            if text not in SECTIONS[schema.kind]:
                 raise SchemaError(f"{where}: unknown section '{text}'")
-            schema.messages.append(Message(schema.name + suffix, schema))
+            schema.messages.append(Message(text, schema))
             levels = [schema.messages[-1].fields]
         else:
             if depth > len(levels):
@@ -163,15 +184,15 @@ def parse_schema(path):
             levels[depth - 1].append(field)
             levels[depth:] = [field.children]
     for message in schema.messages:
-        check_fields(message.fields, schema.first, schema.last, schema)
+        check_fields(message.fields, message.first, message.last, message)
     return schema
 
 
-def check_fields(fields, first, last, schema):
+def check_fields(fields, first, last, message):
     """Narrows each field to its parent's versions and refuses what the generator cannot say."""
     tags = [f.tag for f in fields if f.tag is not None]
     if tags != list(range(len(tags))):
-        raise SchemaError(f"{schema.path.name}: tags must count up from 0 in the order of the fields")
+        raise SchemaError(f"{message.schema.path.name}: tags must count up from 0 in the order of the fields")
     for f in fields:
         f.since, f.until = max(f.since, first), min(f.until, last)
         if f.since > f.until:
@@ -181,9 +202,10 @@ def check_fields(fields, first, last, schema):
             raise SchemaError(f"{f.where}: {why}")
         if f.name in CPP_KEYWORDS:
             raise SchemaError(f"{f.where}: '{f.name}' is a C++ keyword")
-        if f.tag is not None and (f.since < schema.flexible or f.element == "records"
-                                  or (f.is_struct and not f.is_array and f.optional)):
+        if f.name in TAKEN_NAMES:
+            raise SchemaError(f"{f.where}: '{f.name}' is a name of the generated code")
+        if f.tag is not None and (f.since < message.flexible or f.element == "records"):
             raise SchemaError(f"{f.where}: this field cannot be tagged")
         if f.default == "null" and f.nullable_since is None:
             raise SchemaError(f"{f.where}: default null without nullable")
-        check_fields(f.children, f.since, f.until, schema)
+        check_fields(f.children, f.since, f.until, message)

@@ -42,10 +42,26 @@ class SchemaTest(unittest.TestCase):
         self.refused("  name: string, default null\n", "default null without nullable")
         self.refused("  name: string, since 9\n", "in no version of its parent")
         self.refused("  default: string\n", "C++ keyword")
+        self.refused("  version: int16\n", "a name of the generated code")
 
-    def test_refuses_a_head_without_key(self):
-        with self.assertRaises(SchemaError):
-            parse("api Thing, versions 0-5\n")
+    def test_refuses_a_head_without_its_number(self):
+        for head in ("api Thing", "record Thing", "header Thing, key 1", "data Thing, type 1", "record Thing, key 1"):
+            with self.assertRaises(SchemaError):
+                parse(f"{head}, versions 0-5\n")
+
+    def test_the_versions_of_a_record_are_those_of_its_value(self):
+        schema = parse("record Thing, type 7, versions 0-4, flexible since 4\n\n"
+                       "key\n  group: string\n\nvalue\n  offset: int64, since 2\n")
+        key, value = schema.messages
+        self.assertEqual((schema.key, key.name, value.name), (7, "ThingKey", "ThingValue"))
+        self.assertEqual((key.first, key.last, key.flexible), (0, 0, 32767))
+        self.assertEqual((value.first, value.last, value.flexible), (0, 4, 4))
+
+    def test_each_kind_has_its_own_sections(self):
+        for text in ("record Thing, type 7, versions 0-0\n\nrequest\n", HEAD + "\nkey\n",
+                     "data Thing, versions 0-0\n\nvalue\n"):
+            with self.assertRaisesRegex(SchemaError, "unknown section"):
+                parse(text)
 
 
 if __name__ == "__main__":

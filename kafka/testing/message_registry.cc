@@ -36,8 +36,9 @@ Result<std::string> Recode(std::string_view bytes, int16_t version) {
   return encoded;
 }
 
-#define SLUICE_KAFKA_MESSAGE_ENTRY(message) \
-  {message::kName, message::kVersionMin, message::kVersionMax, &Recode<message>},
+#define SLUICE_KAFKA_MESSAGE_ENTRY(message)                                             \
+  {message::kName, message::kVersionMin, message::kVersionMax, message::kFlexibleSince, \
+   &Recode<message>},
 constexpr MessageEntry kMessages[] = {SLUICE_KAFKA_ALL_MESSAGES(SLUICE_KAFKA_MESSAGE_ENTRY)};
 #undef SLUICE_KAFKA_MESSAGE_ENTRY
 

@@ -17,6 +17,7 @@ struct MessageEntry {
   const char* name;
   int16_t version_min;
   int16_t version_max;
+  int16_t flexible_since;
   // Decodes the whole of `bytes`, encodes the message again and gives those bytes. CHECKs that they
   // decode to an equal message.
   Result<std::string> (*recode)(std::string_view bytes, int16_t version);

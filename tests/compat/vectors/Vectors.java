@@ -15,8 +15,6 @@ import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.apache.kafka.common.Uuid;
-import org.apache.kafka.common.message.RequestHeaderData;
-import org.apache.kafka.common.message.ResponseHeaderData;
 import org.apache.kafka.common.protocol.ApiKeys;
 import org.apache.kafka.common.protocol.Message;
 import org.apache.kafka.common.protocol.MessageUtil;
@@ -48,7 +46,10 @@ public final class Vectors {
     }
 
     private static final Pattern API = Pattern.compile("^api (\\w+), key (\\d+),.*", Pattern.MULTILINE);
-    private static final Pattern HEADER = Pattern.compile("^header (\\w+),.*", Pattern.MULTILINE);
+    private static final Pattern FIELDS = Pattern.compile("^(?:header|data) (\\w+),.*", Pattern.MULTILINE);
+    private static final Pattern RECORD = Pattern.compile("^record (\\w+),.*", Pattern.MULTILINE);
+    private static final String MESSAGES = "org.apache.kafka.common.message.";
+    private static final String GROUP_RECORDS = "org.apache.kafka.coordinator.group.generated.";
 
     private final Variant variant;
     private long counter = 0;
@@ -83,10 +84,19 @@ public final class Vectors {
             writeMessage(key.messageType.newResponse().getClass(), last, file);
             return;
         }
-        Matcher header = HEADER.matcher(text);
-        if (!header.find()) throw new IOException("neither an api nor a header");
-        Class<?> type = header.group(1).equals("RequestHeader") ? RequestHeaderData.class : ResponseHeaderData.class;
-        writeMessage(type, Short.MAX_VALUE, file);
+        Matcher record = RECORD.matcher(text);
+        if (record.find()) {
+            for (String section : List.of("Key", "Value")) {
+                if (!text.contains("\n" + section.toLowerCase(Locale.ROOT) + "\n")) continue;
+                writeMessage(Class.forName(GROUP_RECORDS + record.group(1) + section), Short.MAX_VALUE, file);
+            }
+            return;
+        }
+        Matcher fields = FIELDS.matcher(text);
+        if (!fields.find()) throw new IOException("no known kind of schema");
+        // What goes over the wire by itself has a suffix in Java.
+        String suffix = fields.group().startsWith("header") ? "Data" : "";
+        writeMessage(Class.forName(MESSAGES + fields.group(1) + suffix), Short.MAX_VALUE, file);
     }
 
     private static void writeMessage(Class<?> type, short last, PrintStream file) throws Exception {
