@@ -37,6 +37,11 @@ OutputChain WireWriter::Finish() {
   return std::move(chain_);
 }
 
+std::string WireWriter::FinishBytes() {
+  CHECK(!framed_ && chain_.size_bytes() == 0);
+  return std::move(tail_);
+}
+
 void WireWriter::Reject(std::string_view field) {
   if (status_.ok())
     status_ = Status::Unsupported(std::string(field) + " cannot be encoded in this version");

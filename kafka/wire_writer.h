@@ -35,6 +35,8 @@ class WireWriter {
   // Leaves room for the frame's length, which Finish() fills in. Only as the first call.
   void BeginFrame();
   OutputChain Finish();
+  // The bytes of what had no frame and no records, which never left the gathering string.
+  std::string FinishBytes();
   // Not ok when something could not be said in the version asked for: the bytes must then not be
   // sent.
   const Status& status() const { return status_; }
