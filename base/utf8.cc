@@ -59,4 +59,19 @@ bool IsUtf8(std::string_view bytes) {
   return true;
 }
 
+char32_t TakeUtf8Character(std::string_view& bytes) {
+  const auto lead = static_cast<uint8_t>(bytes.front());
+  const Form* form = FindForm(lead);
+  if (form == nullptr || !Fits(*form, bytes)) {
+    bytes.remove_prefix(1);
+    return lead < 0x80 ? lead : U'\uFFFD';
+  }
+  char32_t character = lead & (0x7F >> form->size);
+  for (size_t i = 1; i < form->size; ++i) {
+    character = character << 6 | (static_cast<uint8_t>(bytes[i]) & 0x3F);
+  }
+  bytes.remove_prefix(form->size);
+  return character;
+}
+
 }  // namespace sluice

@@ -29,5 +29,13 @@ TEST(Utf8Test, RefusesWhatRfc3629Forbids) {
   }
 }
 
+TEST(Utf8Test, TakesOneCharacterAfterTheOther) {
+  std::string_view bytes =
+      "a\xC3\xA4\xE4\xB8\x96\xF0\x9F\x98\x80\xED\xA0\x80z\xF4\x8F\xBF\xBF\xC3"sv;
+  std::u32string characters;
+  while (!bytes.empty()) characters.push_back(TakeUtf8Character(bytes));
+  EXPECT_EQ(characters, U"a\u00E4\u4E16\U0001F600\uFFFD\uFFFD\uFFFDz\U0010FFFF\uFFFD");
+}
+
 }  // namespace
 }  // namespace sluice
