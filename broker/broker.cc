@@ -105,8 +105,10 @@ Status Broker::OpenStorage() {
                    .hard_bytes = config_.values.GetInt("disk.free.hard.bytes")};
   SLUICE_ASSIGN_OR_RETURN(logs_, storage::LogDirectories::Open(std::move(options)));
   for (const storage::DirectoryPtr& opened : logs_->directories()) {
-    flushers_[opened->path()] = storage::NewThreadFlusher(
-        fs, {.directory = opened->path(), .report = ReplicaManager::OnFlushed});
+    flushers_[opened->path()] = storage::NewThreadFlusher(fs, {.directory = opened->path(),
+                                                               .report = ReplicaManager::OnFlushed,
+                                                               .metrics = options_.metrics,
+                                                               .clock = options_.clock});
   }
   const storage::DirectoryIdentity& identity = logs_->identity();
   if (identity.node_id != config_.node_id) {

@@ -12,7 +12,9 @@
 #include <span>
 #include <string>
 
+#include "base/clock.h"
 #include "base/file_system.h"
+#include "base/metrics.h"
 #include "storage/log.h"
 
 namespace sluice::storage {
@@ -56,6 +58,9 @@ struct ThreadFlusherOptions {
   // system that holds `directory`.
   int syncfs_threshold = 4;
   int threads = 2;
+  // Where flushes are counted and timed; null: nowhere. Both outlive the flusher.
+  MetricsRegistry* metrics = nullptr;
+  const Clock* clock = nullptr;  // given with `metrics`
 };
 std::unique_ptr<Flusher> NewThreadFlusher(FileSystem& fs, ThreadFlusherOptions options);
 

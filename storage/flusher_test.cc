@@ -11,6 +11,7 @@
 #include <mutex>
 #include <vector>
 
+#include "base/testing/sim_clock.h"
 #include "base/testing/sim_event_loop.h"
 #include "base/testing/sim_file_system.h"
 #include "storage/testing/sim_flusher.h"
@@ -58,7 +59,17 @@ class ThreadFlusherTest : public ::testing::Test {
         NewThreadFlusher(fs_, {.directory = "/",
                                .report = [this](std::span<const Flushed> group) { Note(group); },
                                .syncfs_threshold = syncfs_threshold,
-                               .threads = threads});
+                               .threads = threads,
+                               .metrics = &registry_,
+                               .clock = &clock_});
+  }
+  std::string Metric(const std::string& name) const {
+    const std::string page = registry_.PrometheusText();
+    const std::string line = "\n" + name + "{directory=\"/\"} ";
+    const size_t found = page.find(line);
+    if (found == std::string::npos) return page;
+    const size_t begin = found + line.size();
+    return page.substr(begin, page.find('\n', begin) - begin);
   }
   TestPartitionPtr New(const std::string& path) {
     return std::make_shared<TestPartition>(fs_, path);
@@ -92,6 +103,8 @@ class ThreadFlusherTest : public ::testing::Test {
   }
 
   SimFileSystem fs_;
+  ::sluice::testing::SimClock clock_;
+  MetricsRegistry registry_;
   TestPartitionPtr blocker_;
   std::promise<void> entered_, release_;
   std::mutex mutex_;
@@ -173,6 +186,27 @@ TEST_F(ThreadFlusherTest, ManyWithLittleToSyncSpareTheFileSystem) {
   EXPECT_EQ(fs_.counts().file_syncs, 1u);
 }
 
+TEST_F(ThreadFlusherTest, FlushesAreCountedAndTimed) {
+  Start(1, 4);
+  const auto a = New("/a");
+  a->on_capture = [this] { clock_.AdvanceMs(500); };
+  Submit({a});
+  flusher_->Drain();
+  std::vector<TestPartitionPtr> many = {a, a};
+  for (int i = 0; i < 9; ++i) many.push_back(New("/f" + std::to_string(i)));
+  Submit(many);
+  flusher_->Drain();
+  Submit({New("")});  // nothing to flush
+  flusher_->Drain();
+  EXPECT_EQ(Metric("kafka_log_logflushstats_logflush_seconds_count"), "2");
+  EXPECT_EQ(Metric("kafka_log_logflushstats_logflush_seconds_sum"), "1");
+  EXPECT_EQ(Metric("sluice_log_flush_appends_total"), "13");
+  EXPECT_EQ(Metric("sluice_log_flush_partitions_total"), "12");
+  EXPECT_EQ(Metric("sluice_log_flush_files_total"), "11");
+  EXPECT_EQ(Metric("sluice_log_flush_syncfs_total"), "1");
+  EXPECT_EQ(Metric("sluice_log_flush_failures_total"), "0");
+}
+
 TEST_F(ThreadFlusherTest, AFailureReachesItsPartition) {
   fs_.InjectFault({.operation = FileOperation::kSync, .path_part = "/bad"});
   Start(2, 16);
@@ -181,6 +215,7 @@ TEST_F(ThreadFlusherTest, AFailureReachesItsPartition) {
   flusher_->Drain();
   EXPECT_EQ(ReportsOf(good), std::vector<int64_t>{1});
   EXPECT_EQ(ReportsOf(bad), std::vector<int64_t>{-1});
+  EXPECT_EQ(Metric("sluice_log_flush_failures_total"), "1");
 }
 
 TEST_F(ThreadFlusherTest, AFailedSyncOfTheFileSystemReachesAll) {

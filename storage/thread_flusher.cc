@@ -8,12 +8,14 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "storage/flusher.h"
+#include "storage/flusher_metrics.h"
 
 namespace sluice::storage {
 namespace {
@@ -24,6 +26,7 @@ class ThreadFlusher final : public Flusher {
       : options_(std::move(options)),
         whole_(fs.OpenWhole(options_.directory)),
         syncfs_threshold_(static_cast<size_t>(std::max(options_.syncfs_threshold, 1))) {
+    if (options_.metrics != nullptr) metrics_.emplace(*options_.metrics, options_.directory);
     for (int i = 0; i < std::max(options_.threads, 1); ++i)
       workers_.emplace_back([this] { Loop(); });
   }
@@ -38,6 +41,7 @@ class ThreadFlusher final : public Flusher {
   }
 
   void Submit(std::span<const FlushablePtr> dirty) override {
+    if (metrics_) metrics_->asked.Add(dirty.size());
     size_t added = 0;
     {
       std::lock_guard lock(mutex_);
@@ -123,6 +127,7 @@ class ThreadFlusher final : public Flusher {
   }
 
   void Sync(Group& group) {
+    const int64_t begin_us = metrics_ ? options_.clock->SteadyMicros() : 0;
     std::vector<FlushTarget> targets;
     targets.reserve(group.size());
     size_t syncs = 0;
@@ -137,6 +142,13 @@ class ThreadFlusher final : public Flusher {
       const bool covered = whole && targets[i].status.ok();
       group[i].outcome = covered ? of_all : targets[i].Run();
     }
+    if (!metrics_) return;
+    if (syncs > 0) metrics_->seconds.Observe(options_.clock->SteadyMicros() - begin_us);
+    metrics_->partitions.Add(group.size());
+    metrics_->files.Add(syncs);
+    metrics_->whole.Add(whole ? 1 : 0);
+    metrics_->failures.Add(static_cast<uint64_t>(std::count_if(
+        group.begin(), group.end(), [](const Flushed& flushed) { return !flushed.outcome.ok(); })));
   }
 
   Status SyncWhole() {
@@ -146,6 +158,7 @@ class ThreadFlusher final : public Flusher {
   const ThreadFlusherOptions options_;
   const Result<std::unique_ptr<WholeFileSystem>> whole_;
   const size_t syncfs_threshold_;
+  std::optional<FlusherMetrics> metrics_;  // set before a worker starts
   std::mutex mutex_;
   std::condition_variable wake_;
   std::condition_variable idle_;
