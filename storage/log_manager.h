@@ -61,6 +61,7 @@ struct LogManagerOptions {
 struct ShutdownState {
   bool clean = false;         // the marker was there (it is removed at opening)
   int64_t broker_epoch = -1;  // from the marker (KIP-966)
+  std::string why_unclean;    // of a stop that could not vouch for its logs; empty after a crash
 };
 
 class LogManager {
@@ -108,8 +109,8 @@ class LogManager {
   // it.
   virtual std::optional<Offset> CleanedUpto(const TopicPartition& partition) const = 0;
   virtual Status SetCleanedUpto(const TopicPartition& partition, Offset offset) = 0;
-  // Closes every log, writes checkpoints and last of all the synced clean-shutdown marker; no
-  // marker without an epoch.
+  // Closes every log, writes checkpoints and last of all the synced clean-shutdown marker. No
+  // marker without an epoch, or when a log is damaged: a note says why instead.
   virtual Status CloseCleanly(const std::map<TopicPartition, Offset>& high_watermarks,
                               std::optional<BrokerEpoch> broker_epoch) = 0;
 };

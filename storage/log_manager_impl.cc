@@ -15,6 +15,12 @@ namespace {
 constexpr char kLockName[] = ".lock";
 constexpr int64_t kProgressIntervalMs = 3000;
 
+std::string AfterWhat(const ShutdownState& last) {
+  if (last.clean) return "a clean stop";
+  if (last.why_unclean.empty()) return "a crash";
+  return "a stop that could not vouch for them (" + last.why_unclean + ")";
+}
+
 }  // namespace
 
 Result<std::optional<DirectoryIdentity>> LogManager::ReadIdentity(FileSystem& fs,
@@ -103,8 +109,7 @@ void LogManagerImpl::OpenAll(const std::vector<TopicPartition>& found) {
   work();
   for (std::thread& helper : helpers) helper.join();
   LOG_IF(INFO, !found.empty()) << options_.directory << ": opened " << found.size()
-                               << " logs after a "
-                               << (last_shutdown_.clean ? "clean stop" : "crash") << " in "
+                               << " logs after " << AfterWhat(last_shutdown_) << " in "
                                << options_.clock->SteadyMs() - start_ms << " ms, checked "
                                << progress.checked_bytes << " bytes";
 }
@@ -389,18 +394,27 @@ Status LogManagerImpl::CloseLogs(const std::map<TopicPartition, Hosted>& logs) {
 Status LogManagerImpl::CloseCleanly(const std::map<TopicPartition, Offset>& high_watermarks,
                                     std::optional<BrokerEpoch> broker_epoch) {
   std::map<TopicPartition, Hosted> logs;
-  bool all_sound;
+  std::string why_unclean;
+  if (!broker_epoch) why_unclean = "the node's registration was not answered yet";
   {
     std::lock_guard lock(mutex_);
     logs = logs_;
-    all_sound = damaged_.empty();
+    if (!damaged_.empty()) {
+      why_unclean = damaged_.begin()->first.ToString() + " was out of service";
+      if (damaged_.size() > 1)
+        why_unclean += ", and " + std::to_string(damaged_.size() - 1) + " others";
+    }
   }
   const Status outcome = CloseLogs(logs);
   SLUICE_RETURN_IF_ERROR(WriteCheckpoints(high_watermarks));
-  SLUICE_RETURN_IF_ERROR(outcome);
+  if (!outcome.ok()) why_unclean = "a log could not be closed: " + outcome.message();
   // The marker vouches for every log of the directory: a damaged one must be looked at again.
-  if (!all_sound || !broker_epoch) return Status::Ok();
-  return WriteShutdownMarker(fs(), options_.directory, *broker_epoch);
+  if (why_unclean.empty())
+    return WriteShutdownMarker(fs(), options_.directory, broker_epoch.value());
+  LOG(WARNING) << options_.directory
+               << ": the next start checks the logs as after a crash: " << why_unclean;
+  const Status noted = WriteStopNote(fs(), options_.directory, why_unclean);
+  return outcome.ok() ? noted : outcome;
 }
 
 }  // namespace sluice::storage

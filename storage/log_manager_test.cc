@@ -169,6 +169,9 @@ TEST_F(LogManagerTest, ADamagedLogStaysAsItIsAndTheOthersServe) {
   fs_.FlipBit("/data/orders-0/00000000000000000000.log", size / 5 * 2 + 16, 3);  // a magic
   for (int round = 0; round < 2; ++round) {
     Open();
+    EXPECT_FALSE(manager_->last_shutdown().clean);
+    EXPECT_EQ(manager_->last_shutdown().why_unclean,
+              round == 0 ? "" : "orders-0 was out of service");
     ASSERT_TRUE(manager_->DamagedLogs().contains(kOrders));
     const Status damage = manager_->DamagedLogs().at(kOrders);
     EXPECT_EQ(damage.code(), StatusCode::kCorruption);
@@ -181,6 +184,15 @@ TEST_F(LogManagerTest, ADamagedLogStaysAsItIsAndTheOthersServe) {
     EXPECT_EQ(Text("orders-0/00000000000000000000.log").size(), size);
   }
   ASSERT_TRUE(manager_->Delete(kOrders).code() == StatusCode::kOk);
+  // The note is of one stop: a crash after it is a crash.
+  Open();
+  Kill();
+  Open();
+  EXPECT_FALSE(manager_->last_shutdown().clean);
+  EXPECT_EQ(manager_->last_shutdown().why_unclean, "");
+  ASSERT_TRUE(manager_->CloseCleanly({}, BrokerEpoch(1)).ok());
+  Open();
+  EXPECT_TRUE(manager_->last_shutdown().clean);
 }
 
 TEST_F(LogManagerTest, WithoutAnEpochAStopLeavesNoMarkerAndLosesNothing) {
@@ -190,6 +202,7 @@ TEST_F(LogManagerTest, WithoutAnEpochAStopLeavesNoMarkerAndLosesNothing) {
   manager_.reset();
   Open();
   EXPECT_FALSE(manager_->last_shutdown().clean);
+  EXPECT_THAT(manager_->last_shutdown().why_unclean, HasSubstr("registration"));
   EXPECT_EQ(manager_->Find(kOrders)->log_end_offset(), Offset(5));
   EXPECT_EQ(manager_->CheckpointedHighWatermark(kOrders), Offset(4));
 }

@@ -20,12 +20,27 @@ int64_t ParseBrokerEpoch(std::string_view json) {
 }  // namespace
 
 Result<ShutdownState> TakeShutdownMarker(FileSystem& fs, const std::string& directory) {
-  const std::string path = directory + "/" + kShutdownMarkerName;
-  if (!fs.Exists(path)) return ShutdownState();
-  SLUICE_ASSIGN_OR_RETURN(const std::string json, ReadFile(fs, path));
-  SLUICE_RETURN_IF_ERROR(fs.Remove(path));
-  SLUICE_RETURN_IF_ERROR(fs.SyncDirectory(directory));
-  return ShutdownState{true, ParseBrokerEpoch(json)};
+  const std::string marker = directory + "/" + kShutdownMarkerName;
+  const std::string note = directory + "/" + kStopNoteName;
+  ShutdownState state;
+  const bool stopped = fs.Exists(marker) || fs.Exists(note);
+  if (fs.Exists(marker)) {
+    SLUICE_ASSIGN_OR_RETURN(const std::string json, ReadFile(fs, marker));
+    SLUICE_RETURN_IF_ERROR(fs.Remove(marker));
+    state = {.clean = true, .broker_epoch = ParseBrokerEpoch(json), .why_unclean = ""};
+  }
+  if (fs.Exists(note)) {
+    // No stop leaves both.
+    state = ShutdownState();
+    SLUICE_ASSIGN_OR_RETURN(state.why_unclean, ReadFile(fs, note));
+    SLUICE_RETURN_IF_ERROR(fs.Remove(note));
+  }
+  if (stopped) SLUICE_RETURN_IF_ERROR(fs.SyncDirectory(directory));
+  return state;
+}
+
+Status WriteStopNote(FileSystem& fs, const std::string& directory, const std::string& why) {
+  return WriteFileAtomically(fs, directory + "/" + kStopNoteName, why);
 }
 
 Status WriteShutdownMarker(FileSystem& fs, const std::string& directory, BrokerEpoch broker_epoch) {

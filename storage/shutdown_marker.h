@@ -3,6 +3,9 @@
 // closed, removed at the next start. It carries the broker epoch, so that a controller can tell
 // which incarnation stopped cleanly (KIP-966).
 //
+// A stop that cannot vouch for every log leaves no marker but a note, which says why in words: the
+// next start treats its logs as after a crash, and must not call it one.
+//
 // Thread rule: as FileSystem.
 
 #include <string>
@@ -14,8 +17,11 @@ namespace sluice::storage {
 
 inline constexpr char kShutdownMarkerName[] = ".kafka_cleanshutdown";
 
-// Reads the marker and removes it, durably: a crash from now on must not find it.
+inline constexpr char kStopNoteName[] = "unclean-stop";
+
+// Reads the marker, or the note, and removes it, durably: a crash from now on must not find it.
 Result<ShutdownState> TakeShutdownMarker(FileSystem& fs, const std::string& directory);
 Status WriteShutdownMarker(FileSystem& fs, const std::string& directory, BrokerEpoch broker_epoch);
+Status WriteStopNote(FileSystem& fs, const std::string& directory, const std::string& why);
 
 }  // namespace sluice::storage
