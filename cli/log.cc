@@ -183,13 +183,14 @@ void PrintDamage(const Context& context, const storage::UnreadableLog& log) {
     std::cout << nlohmann::ordered_json({{"type", "damage"},
                                          {"file", log.file},
                                          {"position", log.position},
-                                         {"problem", log.problem}})
+                                         {"problem", log.problem},
+                                         {"indexes", log.foreign ? "stay" : "end there"}})
                      .dump()
               << "\n";
     return;
   }
   std::cout << "damage: " << log.file << " at position " << log.position << ": " << log.problem
-            << "; its indexes end there\n";
+            << (log.foreign ? "; its indexes stay as they are\n" : "; its indexes end there\n");
 }
 
 void PrintIndex(const Context& context, const RepairedIndex& index) {

@@ -5,6 +5,7 @@
 #include "storage/inspect/directory_facts.h"
 #include "storage/inspect/open_transactions.h"
 #include "storage/inspect/partition_files.h"
+#include "storage/inspect/problems.h"
 #include "storage/inspect/segment_walk.h"
 #include "storage/log_directory.h"
 #include "storage/offset_index.h"
@@ -67,10 +68,10 @@ struct SegmentWork {
   }
   // Empty when nothing speaks against it. Of damaged bytes the indexes still tell rightly.
   std::string WhyForeign() const {
-    if (!origin.contradiction().empty()) return origin.contradiction();
+    if (!origin.contradiction().empty())
+      return "this file may be another partition's: " + origin.contradiction();
     if (damaged || !testimony.BothDeny() || origin.confirmed()) return "";
-    return "both its indexes, whole as they are, tell of another log; if they are the wrong ones, "
-           "remove them";
+    return std::string(kNoIndexFits) + "; if it is the indexes that are wrong, remove them";
   }
 };
 
@@ -97,7 +98,7 @@ class Repair {
       SLUICE_RETURN_IF_ERROR(Walk(log, base, expected, transactions, work));
       ++totals.segments;
       if (const std::string why = work.WhyForeign(); !why.empty()) {
-        Damaged(log, 0, "it seems to be another partition's, and its indexes stay: " + why);
+        Damaged({.file = log, .position = 0, .problem = why, .foreign = true});
         continue;
       }
       const IndexBuilder& builder = work.builder;
@@ -152,12 +153,10 @@ class Repair {
       SLUICE_ASSIGN_OR_RETURN(const bool more, walk.Next());
       if (!more) break;
       const BatchHeader batch = walk.header();
-      const bool in_place = batch.base_offset >= expected && batch.last_offset - base <= INT32_MAX;
-      if (!walk.checksum_holds() || !in_place) {
-        Damaged(path, walk.position(),
-                in_place ? "a batch fails its checksum"
-                         : "a batch begins at offset " + std::to_string(batch.base_offset.value()) +
-                               " where " + std::to_string(expected.value()) + " or more is due");
+      const std::optional<std::string> problem =
+          walk.checksum_holds() ? PlaceProblem(batch, base, expected) : ChecksumProblem(batch);
+      if (problem) {
+        Damaged({.file = path, .position = walk.position(), .problem = *problem});
         builder.Finish();
         work.damaged = true;
         return Status::Ok();
@@ -170,7 +169,7 @@ class Repair {
     work.damaged = walk.damaged();
     if (!work.damaged) return Status::Ok();
     SLUICE_ASSIGN_OR_RETURN(const std::string problem, walk.DescribeDamage());
-    Damaged(path, walk.next_position(), problem);
+    Damaged({.file = path, .position = walk.next_position(), .problem = problem});
     return Status::Ok();
   }
 
@@ -189,9 +188,9 @@ class Repair {
     return Status::Ok();
   }
 
-  void Damaged(const std::string& path, uint64_t position, std::string problem) {
+  void Damaged(const UnreadableLog& log) {
     ++totals.damaged_logs;
-    report_.damage({path, position, std::move(problem)});
+    report_.damage(log);
   }
 
   Status Put(const std::string& path, const std::string& wanted, size_t entry_bytes,

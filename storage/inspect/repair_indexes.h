@@ -33,7 +33,8 @@ struct RepairedIndex {
 struct UnreadableLog {
   std::string file;
   uint64_t position = 0;
-  std::string problem;
+  std::string problem;  // in the words of VerifyDirectory
+  bool foreign = false;
 };
 
 struct RepairReport {

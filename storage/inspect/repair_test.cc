@@ -72,6 +72,31 @@ TEST_F(RepairTest, ADamagedLogIsToldAndLeftAlone) {
   EXPECT_EQ(Bytes(log), damaged);
 }
 
+TEST_F(RepairTest, TellsOfDamageInTheWordsOfVerify) {
+  FillTwo();
+  const std::string log = Path("orders-0", kLogSuffix, 1);
+  const std::string sound = Bytes(log);
+  std::string rotten = sound, cleared = sound;
+  rotten[1000] ^= 4;
+  cleared.replace(0, 20, 20, '\0');
+  for (const std::string& bytes : {rotten, cleared, sound + sound}) {
+    Write(log, bytes);
+    std::vector<std::string> told;
+    const RepairReport report{.index = [](const RepairedIndex&) {},
+                              .damage =
+                                  [&](const UnreadableLog& damage) {
+                                    EXPECT_FALSE(damage.foreign);
+                                    told.push_back(damage.file + "@" +
+                                                   std::to_string(damage.position) + ": " +
+                                                   damage.problem);
+                                  }};
+    const RepairOptions options{.dry_run = true, .index_interval_bytes = 200};
+    ASSERT_TRUE(RepairIndexes(fs_, "/data", options, report).ok());
+    ASSERT_EQ(told.size(), 1U);
+    EXPECT_THAT(Faults(), ::testing::Contains(HasSubstr(told.front())));
+  }
+}
+
 TEST_F(RepairTest, NotUnderARunningServer) {
   Fill("orders", 0, 1);
   EXPECT_EQ(TryRepair("/data").code(), StatusCode::kUnavailable);

@@ -2,6 +2,7 @@
 
 #include "kafka/record_batch.h"
 #include "storage/file_names.h"
+#include "storage/inspect/problems.h"
 #include "storage/offset_index.h"
 #include "storage/time_index.h"
 
@@ -102,8 +103,7 @@ Status SegmentVerifier::OnBatch() {
   ++pass_.summary.batches;
   pass_.summary.records += static_cast<uint64_t>(batch.record_count);
   if (!walk_->checksum_holds()) {
-    BatchFault("the batch of offsets " + Text(batch.base_offset) + " to " +
-               Text(batch.last_offset) + " fails its checksum");
+    BatchFault(ChecksumProblem(batch));
     // Its header is part of what cannot be trusted.
     pass_.damaged = true;
     indexes_judged_ = false;
@@ -121,16 +121,8 @@ Status SegmentVerifier::OnBatch() {
 }
 
 void SegmentVerifier::CheckPlace(const BatchHeader& batch) {
-  if (batch.base_offset < base_) {
-    BatchFault("a batch begins at offset " + Text(batch.base_offset) +
-               ", below the segment's base " + Text(base_) +
-               ": the file may be another segment's or another partition's");
-  } else if (batch.base_offset < pass_.expected) {
-    BatchFault("a batch begins at offset " + Text(batch.base_offset) + " where " +
-               Text(pass_.expected) + " or more is due");
-  } else if (batch.last_offset - base_ > INT32_MAX) {
-    BatchFault("a batch ends at offset " + Text(batch.last_offset) +
-               ", too far above the segment's base for its indexes");
+  if (auto problem = PlaceProblem(batch, base_, pass_.expected)) {
+    BatchFault(*std::move(problem));
   } else if (batch.base_offset > pass_.expected && pass_.any_batch) {
     pass_.Gap(path_, walk_->position(), batch.base_offset);
   }
@@ -315,8 +307,7 @@ Status SegmentVerifier::FinishIndexes() {
   ReportMissing();
   if (offset_index_ && time_index_ && offset_index_->fault() && time_index_->fault()) {
     pass_.Note(path_, std::nullopt,
-               "neither of its indexes fits it: this file may be another partition's, and a repair "
-               "of the indexes would hide it");
+               std::string(kNoIndexFits) + ", and a repair of the indexes would hide it");
   }
   return Status::Ok();
 }

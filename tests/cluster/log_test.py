@@ -88,7 +88,12 @@ class LogTest(unittest.TestCase):
         damaged = bytearray(self.segments[1].read_bytes())
         damaged[5000] ^= 1
         self.segments[1].write_bytes(damaged)
-        self.assertIn('checksum', self.faults(11)[0]['problem'])
+        fault = self.faults(11)[0]
+        self.assertIn('checksum', fault['problem'])
+        # Both tell it in the same words.
+        damage, = [row for row in self.objects('repair', '--indexes', '--dry-run', self.data, code=11) if row['type'] == 'damage']
+        self.assertEqual([damage[key] for key in ('type', 'file', 'position', 'problem', 'indexes')],
+                         ['damage', fault['file'], fault['position'], fault['problem'], 'end there'])
         done = self.log('repair', '--indexes', self.data)
         self.assertEqual(done.returncode, 11, done.stderr)
         self.assertEqual(self.segments[1].read_bytes(), bytes(damaged))
