@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the bytes that the wire codec and the record batches are measured by anew with Kafka's own
-# classes, and compares them with the committed ones in kafka/testdata.
+# Makes the bytes that the wire codec, the record batches and the records of groups are measured by anew
+# with Kafka's own classes, and compares them with the committed ones.
 #
 #   regenerate.sh            fails when they differ
 #   regenerate.sh --write    replaces the committed ones
@@ -10,7 +10,6 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../../.." && pwd)
-committed=$root/kafka/testdata
 
 for tool in mvn javac java; do
   if ! command -v "$tool" >/dev/null; then
@@ -25,18 +24,19 @@ trap 'rm -rf "$work"' EXIT
 mvn -q -B -f "$here/pom.xml" dependency:copy-dependencies -DoutputDirectory="$work/jars"
 javac -encoding UTF-8 -cp "$work/jars/*" -d "$work/classes" "$here"/*.java
 run() { java -cp "$work/jars/*:$work/classes" "$@"; }
-run Vectors "$root/kafka/schema" "$work/vectors"
-run Batches write "$work/batches"
+run Vectors "$root/kafka/schema" "$work/kafka/testdata/vectors"
+run Batches write "$work/kafka/testdata/batches"
+run GroupRecords "$work/broker/testdata/group"
 
 status=0
-for kind in vectors batches; do
+for kind in kafka/testdata/vectors kafka/testdata/batches broker/testdata/group; do
   if [ "${1:-}" = --write ]; then
-    mkdir -p "$committed/$kind"
-    rm -f "$committed/$kind"/*
-    cp "$work/$kind"/* "$committed/$kind"
-    echo "$kind: wrote $(ls "$committed/$kind" | wc -l) files"
-  elif diff -rq "$work/$kind" "$committed/$kind"; then
-    echo "$kind: $(ls "$committed/$kind" | wc -l) files are as Kafka writes them"
+    mkdir -p "$root/$kind"
+    rm -f "$root/$kind"/*
+    cp "$work/$kind"/* "$root/$kind"
+    echo "$kind: wrote $(ls "$root/$kind" | wc -l) files"
+  elif diff -rq "$work/$kind" "$root/$kind"; then
+    echo "$kind: $(ls "$root/$kind" | wc -l) files are as Kafka writes them"
   else
     echo "$kind: Kafka writes other bytes than the committed ones (see above)" >&2
     status=1
