@@ -46,7 +46,11 @@ Partition::Partition(Identity identity, Home home, std::shared_ptr<const Partiti
       awaits_room_(home.awaits_room),
       error_(std::move(home.error)),
       config_(DefaultConfig()) {
-  if (log_ != nullptr) high_watermark_ = log_->log_start_offset();
+  if (!context_->observed_topic.empty() && name().topic == context_->observed_topic)
+    watch_.Start(&context_->observer, &identity_.key);
+  if (log_ == nullptr) return;
+  high_watermark_ = log_->log_start_offset();
+  watch_.NoteEnd(log_->log_end_offset());
 }
 
 void Partition::Attach(Home home, Offset checkpointed) {
@@ -59,6 +63,7 @@ void Partition::Attach(Home home, Offset checkpointed) {
   error_.clear();
   high_watermark_ = std::clamp(checkpointed, log_->log_start_offset(), log_->log_end_offset());
   role_ = Role::kNone;
+  watch_.NoteEnd(log_->log_end_offset());
 }
 
 bool Partition::awaits_room() const {
@@ -135,6 +140,7 @@ void Partition::BecomeFollower(const metadata::PartitionImage& image, PartitionE
 
 void Partition::RoleChanged(PartitionEffects& effects) {
   ++role_version_;
+  watch_.Note(effects);
   FailDeletes(
       usable() ? kafka::ErrorCode::kNotLeaderOrFollower : kafka::ErrorCode::kKafkaStorageError,
       effects);

@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "broker/replica/partition_effects.h"
+#include "broker/replica/partition_watch.h"
 #include "broker/replica/replica_manager.h"
 #include "broker/replica/replica_set.h"
 #include "metadata/image.h"
@@ -154,6 +155,9 @@ class Partition final : public storage::CompactionTarget,
   ListOffsetsResult FindOffset(const ListOffsetsEntry& entry, FileSlice* lacking,
                                PartitionEffects& effects);
   EpochEndResult FindEpochEnd(const EpochEndEntry& entry) const;
+  // For the observer: in any role, and of records only what is below the high watermark.
+  LocalState TakeLocalState();
+  LocalRead ReadLocal(Offset from, size_t size_bytes_max, bool may_wait, PartitionEffects& effects);
 
   // --- Follower (partition_follower.cc); all give kFenced once the partition has left `epoch` ---
   struct FollowerPosition {
@@ -194,17 +198,6 @@ class Partition final : public storage::CompactionTarget,
   sluice::Status CommitCompaction(const storage::CleanedSegment& cleaned) override;
 
  private:
-  struct AckWaiter {
-    Offset last_offset;
-    int64_t deadline_ms;
-    std::shared_ptr<ProduceOperation> operation;
-    size_t entry;
-  };
-  struct FlushWaiter {
-    Offset upto;
-    std::function<void()> done;
-  };
-
   // All below: mutex_ is held.
   bool usable() const { return log_ != nullptr && error_.empty(); }
   bool MayCompact() const;
@@ -295,6 +288,7 @@ class Partition final : public storage::CompactionTarget,
   std::vector<FlushWaiter> flush_waiters_;
   FetchWaiters follower_waiters_;  // woken by appends
   FetchWaiters consumer_waiters_;  // woken by the high watermark
+  PartitionWatch watch_;
 };
 
 }  // namespace sluice::broker

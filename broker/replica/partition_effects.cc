@@ -27,4 +27,9 @@ void PartitionEffects::Run(const PartitionContext& context) {
     context.report_storage_failure(failure);
 }
 
+void PartitionWatch::Tell(PartitionEffects& effects) {
+  if (std::exchange(told_, true)) return;
+  effects.callbacks.push_back([observer = observer_, key = *key_] { (*observer)(key); });
+}
+
 }  // namespace sluice::broker

@@ -7,12 +7,14 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "broker/broker_state.h"
 #include "broker/metadata_cache.h"
 #include "broker/replica/fetch_waiters.h"
+#include "broker/replica/partition_watch.h"
 #include "broker/replica/produce_operation.h"
 #include "storage/flusher.h"
 #include "storage/log_directories.h"
@@ -40,6 +42,20 @@ struct StorageFailure {
   Status status;
 };
 
+// A produce request that waits for the high watermark.
+struct AckWaiter {
+  Offset last_offset;
+  int64_t deadline_ms;
+  std::shared_ptr<ProduceOperation> operation;
+  size_t entry;
+};
+
+// Who waits until the log is durable up to an offset.
+struct FlushWaiter {
+  Offset upto;
+  std::function<void()> done;
+};
+
 // What partitions need of their surroundings; shared by all of them. Nothing is owned.
 struct PartitionContext {
   const Clock* clock = nullptr;
@@ -48,6 +64,8 @@ struct PartitionContext {
   int64_t replica_lag_ms_max = 0;
   std::function<void(IsrProposal)> propose_isr;                       // thread-safe
   std::function<void(const StorageFailure&)> report_storage_failure;  // thread-safe
+  std::string observed_topic;                                         // empty: none
+  PartitionObserver observer;
 };
 
 struct PartitionEffects {

@@ -94,6 +94,8 @@ sluice::Status Partition::RestartAt(LeaderEpoch epoch, Offset leader_log_start,
 }
 
 void Partition::Truncated(PartitionEffects& effects) {
+  watch_.NoteEnd(log_->log_end_offset());
+  watch_.Note(effects);
   // Only an unclean election can have made the leader's log end below what was committed; the rest
   // of it is gone everywhere.
   if (high_watermark_ > log_->log_end_offset()) {

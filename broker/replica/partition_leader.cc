@@ -113,6 +113,7 @@ void Partition::SetHighWatermark(Offset offset, PartitionEffects& effects) {
                                           << " above the log end " << log_->log_end_offset();
   if (offset == high_watermark_) return;
   high_watermark_ = offset;
+  watch_.Note(effects);
   consumer_waiters_.TakeAll(effects.woken);
   NudgeFollowers(effects);
 }

@@ -221,6 +221,45 @@ ListOffsetsResult Partition::FindOffset(const ListOffsetsEntry& entry, FileSlice
   return result;
 }
 
+LocalState Partition::TakeLocalState() {
+  LocalState state;
+  std::lock_guard lock(mutex_);
+  state.lowest_end = watch_.Look();
+  state.usable = usable();
+  state.is_leader = role_ == Role::kLeader;
+  state.leader_epoch = leader_epoch_;
+  state.epoch_start = epoch_start_;
+  state.high_watermark = high_watermark_;
+  if (log_ != nullptr) state.log_start = log_->log_start_offset();
+  return state;
+}
+
+LocalRead Partition::ReadLocal(Offset from, size_t size_bytes_max, bool may_wait,
+                               PartitionEffects& effects) {
+  LocalRead result;
+  std::lock_guard lock(mutex_);
+  if (!usable()) {
+    result.error = ErrorCode::kKafkaStorageError;
+    return result;
+  }
+  if (from < log_->log_start_offset() || from > high_watermark_) {
+    result.error = ErrorCode::kOffsetOutOfRange;
+    return result;
+  }
+  const storage::NoWaiting no_waiting(*log_, may_wait ? nullptr : &result.lacking);
+  Result<storage::ReadResult> read =
+      log_->Read(from, size_bytes_max, high_watermark_, /*one_at_least=*/true);
+  if (read.status().code() == StatusCode::kWouldWait) return result;
+  if (!read.ok()) {
+    NoteRead(read.status(), effects);
+    result.error = ErrorCode::kKafkaStorageError;
+    return result;
+  }
+  result.records = std::move(read->slices);
+  result.size_bytes = read->size_bytes;
+  return result;
+}
+
 EpochEndResult Partition::FindEpochEnd(const EpochEndEntry& entry) const {
   EpochEndResult result;
   std::lock_guard lock(mutex_);

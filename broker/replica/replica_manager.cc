@@ -38,6 +38,12 @@ class ReplicaManagerHandle final : public ReplicaManager {
   void DeleteRecords(DeleteRecordsParams params, DeleteRecordsOperation::Done done) override {
     impl_->DeleteRecords(std::move(params), std::move(done));
   }
+  std::optional<LocalState> TakeLocalState(const PartitionKey& key) override {
+    return impl_->TakeLocalState(key);
+  }
+  LocalRead ReadLocal(const PartitionKey& key, Offset from, size_t size_bytes_max) override {
+    return impl_->ReadLocal(key, from, size_bytes_max);
+  }
   std::vector<PartitionStatus> Status() const override { return impl_->Statuses(); }
   storage::CompactorStats CompactionStats() const override { return impl_->CompactionStats(); }
   std::map<storage::TopicPartition, Offset> Stop() override { return impl_->Stop(); }
@@ -77,6 +83,8 @@ void ReplicaManagerImpl::Start() {
   context_->state = options_->state;
   context_->metadata = options_->metadata;
   context_->replica_lag_ms_max = options_->replica_lag_ms_max;
+  context_->observed_topic = options_->observed_topic;
+  context_->observer = options_->observer;
   context_->propose_isr = [sender = std::weak_ptr(sender_)](IsrProposal proposal) {
     if (const auto to = sender.lock()) to->Submit(std::move(proposal));
   };

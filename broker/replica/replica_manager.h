@@ -24,6 +24,7 @@
 #include "broker/controller_client.h"
 #include "broker/metadata_cache.h"
 #include "broker/parked_requests.h"
+#include "broker/replica/partition_watch.h"
 #include "broker/replica/peer_client.h"
 #include "kafka/error_code.h"
 #include "kafka/records.h"
@@ -60,6 +61,7 @@ struct ProduceRequestParams {
   int32_t timeout_ms = 30000;
   std::vector<ProduceEntry> entries;
   ParkedRequests* client = nullptr;  // told, before the call returns, when the request waits
+  bool slowed_by_disk = true;        // the answer waits while room on the disk gets short
 };
 struct ProduceEntryResult {
   kafka::ErrorCode error = kafka::ErrorCode::kNone;
@@ -198,6 +200,9 @@ struct ReplicaManagerOptions {
   // The log directory whose failure is the node's, for the metadata is in it; empty = none.
   std::string vital_directory;
   CompactionOptions compaction;
+  // Whose replicas here `observer` follows; empty: none.
+  std::string observed_topic;
+  PartitionObserver observer;
   // Told once when the vital directory or the last one has failed (a write or an fsync): the node
   // should then stop. May run on any thread.
   std::function<void(const sluice::Status&)> on_storage_failure;
@@ -231,6 +236,13 @@ class ReplicaManager {
   // the time is up.
   virtual void DeleteRecords(DeleteRecordsParams params,
                              std::function<void(std::vector<DeleteRecordsResult>)> done) = 0;
+
+  // For the observer of `observed_topic` (partition_watch.h). The look arms the next call; nullopt
+  // when there is no such replica here, any more.
+  virtual std::optional<LocalState> TakeLocalState(const PartitionKey& key) = 0;
+  // Records of a replica in any role, below its high watermark. May wait for the disk, holding up
+  // nobody else; so not on a reactor.
+  virtual LocalRead ReadLocal(const PartitionKey& key, Offset from, size_t size_bytes_max) = 0;
 
   virtual std::vector<PartitionStatus> Status() const = 0;
   virtual storage::CompactorStats CompactionStats() const = 0;

@@ -38,7 +38,7 @@ void ReplicaManagerImpl::CheckSpace() {
 // Producers are slowed down by late answers: that works for every client, and with acks=0 too, for
 // a connection reads on only while few of its requests wait.
 int64_t ReplicaManagerImpl::DiskDelayMs(const ProduceRequestParams& params) const {
-  if (!disks_low_) return 0;
+  if (!disks_low_ || !params.slowed_by_disk) return 0;
   double pressure = 0;
   for (const ProduceEntry& entry : params.entries) {
     const PartitionPtr partition = Find(entry.key);

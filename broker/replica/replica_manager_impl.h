@@ -35,6 +35,8 @@ class ReplicaManagerImpl : public std::enable_shared_from_this<ReplicaManagerImp
                    ListOffsetsOperation::Done done);
   std::vector<EpochEndResult> OffsetsForLeaderEpoch(const std::vector<EpochEndEntry>& entries);
   void DeleteRecords(DeleteRecordsParams params, DeleteRecordsOperation::Done done);
+  std::optional<LocalState> TakeLocalState(const PartitionKey& key);
+  LocalRead ReadLocal(const PartitionKey& key, Offset from, size_t size_bytes_max);
   std::vector<PartitionStatus> Statuses() const;
   storage::CompactorStats CompactionStats() const;
   std::map<storage::TopicPartition, Offset> Stop();

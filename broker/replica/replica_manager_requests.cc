@@ -11,6 +11,8 @@ using kafka::ErrorCode;
 
 namespace {
 
+constexpr int kLackingMax = 64;
+
 kafka::BatchRules RulesFor(const metadata::TopicConfig& config, int16_t api_version,
                            int64_t now_ms) {
   kafka::BatchRules rules;
@@ -183,6 +185,38 @@ std::vector<EpochEndResult> ReplicaManagerImpl::OffsetsForLeaderEpoch(
     }
   }
   return results;
+}
+
+std::optional<LocalState> ReplicaManagerImpl::TakeLocalState(const PartitionKey& key) {
+  const PartitionPtr partition = Find(key);
+  if (partition == nullptr) return std::nullopt;
+  return partition->TakeLocalState();
+}
+
+LocalRead ReplicaManagerImpl::ReadLocal(const PartitionKey& key, Offset from,
+                                        size_t size_bytes_max) {
+  const PartitionPtr partition = Find(key);
+  LocalRead result;
+  if (partition == nullptr) {
+    result.error = ErrorCode::kUnknownTopicOrPartition;
+    return result;
+  }
+  PartitionEffects effects;
+  std::string bytes;
+  // What an index lacks is read here, so that nobody waits for it under the partition's lock; a
+  // cache so short of room that it keeps nothing ends that.
+  for (int i = 0; i <= kLackingMax; ++i) {
+    result = partition->ReadLocal(from, size_bytes_max, /*may_wait=*/i == kLackingMax, effects);
+    const FileSlice& lacking = result.lacking;
+    if (lacking.file == nullptr) break;
+    bytes.resize(lacking.size_bytes);
+    if (!lacking.file->ReadAt(lacking.offset, bytes.data(), bytes.size()).ok()) {
+      result.error = ErrorCode::kKafkaStorageError;
+      break;
+    }
+  }
+  effects.Run(*context_);
+  return result;
 }
 
 void ReplicaManagerImpl::DeleteRecords(DeleteRecordsParams params,

@@ -49,6 +49,8 @@ class ScriptedReplicaManager final : public ReplicaManager {
       const std::vector<EpochEndEntry>& entries) override;
   void DeleteRecords(DeleteRecordsParams params,
                      std::function<void(std::vector<DeleteRecordsResult>)> done) override;
+  std::optional<LocalState> TakeLocalState(const PartitionKey&) override { return {}; }
+  LocalRead ReadLocal(const PartitionKey&, Offset, size_t) override { return {}; }
   storage::CompactorStats CompactionStats() const override { return {}; }
   std::vector<PartitionStatus> Status() const override { return {}; }
   std::map<storage::TopicPartition, Offset> Stop() override { return {}; }

@@ -275,6 +275,8 @@ SimCluster::Process::Process(SimCluster& owner, NodeId id)
       return (*stay_from)(id, name);
     };
   }
+  options.observed_topic = cluster.options_.observed_topic;
+  options.observer = [&owner, id](const PartitionKey& key) { (*owner.options_.observer)(id, key); };
   replicas = ReplicaManager::Create(options);
   server = std::make_unique<SimFetchServer>(*replicas);
 }
@@ -457,11 +459,17 @@ TopicId SimCluster::CreateTopic(const std::string& name, const SimTopicOptions& 
 std::shared_ptr<SimProduce> SimCluster::Produce(NodeId at, const PartitionKey& key,
                                                 const std::string& value, int16_t acks,
                                                 int32_t timeout_ms) {
+  return ProduceBatch(at, key, OneRecordBatch(value, scheduler_.clock().WallMs()), acks,
+                      timeout_ms);
+}
+
+std::shared_ptr<SimProduce> SimCluster::ProduceBatch(NodeId at, const PartitionKey& key,
+                                                     std::string bytes, int16_t acks,
+                                                     int32_t timeout_ms) {
   auto outcome = std::make_shared<SimProduce>();
   const std::shared_ptr<Process> process = nodes_.at(at).process;
   if (process == nullptr) return outcome;
-  const auto batch =
-      std::make_shared<std::string>(OneRecordBatch(value, scheduler_.clock().WallMs()));
+  const auto batch = std::make_shared<std::string>(std::move(bytes));
   ProduceRequestParams params;
   params.acks = acks;
   params.api_version = 9;
@@ -494,6 +502,10 @@ storage::DirectoryPtr SimCluster::directory(NodeId id, size_t n) const {
 storage::LogDirectories& SimCluster::logs(NodeId id) { return *nodes_.at(id).process->logs; }
 
 ReplicaManager* SimCluster::replicas(NodeId id) { return nodes_.at(id).process->replicas.get(); }
+
+BrokerState& SimCluster::state(NodeId id) { return nodes_.at(id).process->state; }
+
+MetadataCache& SimCluster::cache(NodeId id) { return nodes_.at(id).process->cache; }
 
 std::optional<PartitionStatus> SimCluster::StatusOf(NodeId id, const PartitionKey& key) {
   if (!nodes_.contains(id) || !alive(id)) return std::nullopt;

@@ -42,6 +42,9 @@ struct SimClusterOptions {
   // As CompactionOptions has it, for each node; not owned.
   const std::function<std::optional<Offset>(NodeId, const storage::TopicPartition&)>*
       tombstones_stay_from = nullptr;
+  // Whose replicas `observer` follows, which is told at which node; empty: none. Not owned.
+  std::string_view observed_topic;
+  const std::function<void(NodeId, const PartitionKey&)>* observer = nullptr;
 };
 
 struct SimTopicOptions {
@@ -109,7 +112,12 @@ class SimCluster {
   // Clients.
   std::shared_ptr<SimProduce> Produce(NodeId at, const PartitionKey& key, const std::string& value,
                                       int16_t acks = -1, int32_t timeout_ms = 30000);
+  std::shared_ptr<SimProduce> ProduceBatch(NodeId at, const PartitionKey& key, std::string batch,
+                                           int16_t acks = -1, int32_t timeout_ms = 30000);
   ReplicaManager* replicas(NodeId id);
+  // Of a live node: they go with its process.
+  BrokerState& state(NodeId id);
+  MetadataCache& cache(NodeId id);
   // Runs until they are there.
   std::vector<ListOffsetsResult> ListOffsets(NodeId at, std::vector<ListOffsetsEntry> entries);
   // Of a live node; nullopt when it holds no such replica.
