@@ -1,0 +1,245 @@
+#include "broker/group/offsets_view.h"
+
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/bytes.h"
+#include "storage/log_directories.h"
+
+namespace sluice::broker {
+namespace {
+
+// Of one batch of records, inflated: what we write is as large as a message may be, and a foreign
+// one that says more is not believed.
+constexpr size_t kInflatedBytesMax = size_t{256} << 20;
+
+std::string StreamOf(PartitionIndex partition) {
+  return storage::TopicPartition{kOffsetsTopic, partition}.ToString();
+}
+
+std::string PrefixOf(PartitionIndex partition) {
+  std::string prefix(4, '\0');
+  StoreBigEndian<uint32_t>(prefix.data(), static_cast<uint32_t>(partition.value()));
+  return prefix;
+}
+
+// The first key after all that begin with `prefix`.
+std::string EndOf(std::string prefix) {
+  while (!prefix.empty() && prefix.back() == '\xff') prefix.pop_back();
+  if (!prefix.empty()) prefix.back() = static_cast<char>(prefix.back() + 1);
+  return prefix;
+}
+
+// The bytes of PrefixOf again, from the name of its stream.
+std::optional<PartitionIndex> PartitionOf(std::string_view stream) {
+  const std::string_view topic(kOffsetsTopic);
+  if (stream.size() <= topic.size() + 1 || stream.substr(0, topic.size()) != topic) return {};
+  int32_t index = 0;
+  for (const char digit : stream.substr(topic.size() + 1)) {
+    if (digit < '0' || digit > '9' || index > (INT32_MAX - 9) / 10) return {};
+    index = index * 10 + (digit - '0');
+  }
+  return PartitionIndex(index);
+}
+
+void AddForget(const OffsetsStore& store, PartitionIndex partition, storage::KvBatch& batch) {
+  const std::string prefix = PrefixOf(partition);
+  batch.DeleteRange(store.entries, prefix, EndOf(prefix));
+  batch.Delete(store.sources, StreamOf(partition));
+  batch.ForgetApplied(StreamOf(partition));
+}
+
+}  // namespace
+
+Result<std::vector<PartitionIndex>> OffsetsStore::Views() const {
+  std::vector<PartitionIndex> views;
+  SLUICE_RETURN_IF_ERROR(kv->Iterate(nullptr, {.family = sources, .from = "", .to = ""},
+                                     [&](std::string_view stream, std::string_view) {
+                                       if (const auto partition = PartitionOf(stream))
+                                         views.push_back(*partition);
+                                       return true;
+                                     }));
+  return views;
+}
+
+Status OffsetsStore::Forget(PartitionIndex partition) const {
+  storage::KvBatch batch;
+  AddForget(*this, partition, batch);
+  return kv->Write(batch);
+}
+
+OffsetsView::OffsetsView(OffsetsStore store, TopicId topic_id, PartitionIndex partition)
+    : store_(store),
+      topic_id_(topic_id),
+      partition_(partition),
+      stream_(StreamOf(partition)),
+      prefix_(PrefixOf(partition)) {}
+
+Status OffsetsView::Open() {
+  applied_.reset();
+  SLUICE_ASSIGN_OR_RETURN(const std::optional<std::string> source,
+                          store_.kv->Get(store_.sources, stream_));
+  if (!source.has_value() || *source != topic_id_.view()) return Status::Ok();
+  SLUICE_ASSIGN_OR_RETURN(applied_, store_.kv->Applied(stream_));
+  return Status::Ok();
+}
+
+Status OffsetsView::Forget() {
+  applied_.reset();
+  SLUICE_ASSIGN_OR_RETURN(const std::optional<std::string> source,
+                          store_.kv->Get(store_.sources, stream_));
+  // It may be of a newer topic already.
+  if (!source.has_value() || *source != topic_id_.view()) return Status::Ok();
+  return store_.Forget(partition_);
+}
+
+Status OffsetsView::Restart(Offset from) {
+  storage::KvBatch batch;
+  batch.DeleteRange(store_.entries, prefix_, EndOf(prefix_));
+  batch.Put(store_.sources, stream_, topic_id_.view());
+  return Commit(batch, from);
+}
+
+Status OffsetsView::Commit(storage::KvBatch& changes, Offset applied) {
+  changes.SetApplied(stream_, applied);
+  SLUICE_RETURN_IF_ERROR(store_.kv->Write(changes));
+  applied_ = applied;
+  return Status::Ok();
+}
+
+Status OffsetsView::Apply(std::string_view batches, Offset upto) {
+  CHECK(applied_.has_value()) << stream_;
+  storage::KvBatch changes;
+  Offset end = *applied_;
+  kafka::BatchIterator iterator(batches);
+  for (;;) {
+    SLUICE_ASSIGN_OR_RETURN(const std::optional<kafka::RecordBatchView> batch, iterator.Next());
+    if (!batch.has_value() || batch->next_offset() > upto) break;
+    if (batch->next_offset() <= end) continue;
+    SLUICE_RETURN_IF_ERROR(batch->CheckCrc());
+    if (!batch->is_control() && !batch->is_transactional())
+      SLUICE_RETURN_IF_ERROR(AddBatch(*batch, changes));
+    end = batch->next_offset();
+  }
+  return end == *applied_ ? Status::Ok() : Commit(changes, end);
+}
+
+Status OffsetsView::AddBatch(const kafka::RecordBatchView& batch, storage::KvBatch& changes) const {
+  std::string inflated;
+  SLUICE_ASSIGN_OR_RETURN(const std::string_view records,
+                          kafka::PlainRecords(batch, kInflatedBytesMax, inflated));
+  kafka::RecordIterator iterator(batch, records);
+  for (kafka::Record record; iterator.Next(record);) {
+    // A log may start within a batch; and without a key there is nothing to keep it by.
+    if (record.offset < *applied_ || !record.key.has_value()) continue;
+    const std::string key = StoredKey(*record.key);
+    if (record.value.has_value())
+      changes.Put(store_.entries, key, *record.value);
+    else
+      changes.Delete(store_.entries, key);
+  }
+  return iterator.status();
+}
+
+Status OffsetsView::SkipTo(Offset upto) {
+  storage::KvBatch nothing;
+  return Commit(nothing, upto);
+}
+
+void OffsetsView::AddAppended(AppendId id, std::vector<GroupRecord> records) {
+  const Appended& added = appended_.emplace_back(Appended{id, std::move(records), {}});
+  // The map's keys are those of the newest records: an older one's may go before the entry does.
+  for (const GroupRecord& record : added.records) {
+    overlay_.erase(record.key);
+    overlay_.emplace(record.key, &record);
+  }
+}
+
+void OffsetsView::SetOffset(AppendId id, Offset base_offset) {
+  for (Appended& appended : appended_) {
+    if (appended.id == id) appended.base_offset = base_offset;
+  }
+}
+
+std::optional<Offset> OffsetsView::first_appended() const {
+  return appended_.empty() ? std::nullopt : appended_.front().base_offset;
+}
+
+Status OffsetsView::ApplyAppended(Offset upto) {
+  CHECK(applied_.has_value()) << stream_;
+  storage::KvBatch changes;
+  Offset end = *applied_;
+  size_t count = 0;
+  for (const Appended& appended : appended_) {
+    if (!appended.base_offset.has_value() || appended.end() > upto) break;
+    if (*appended.base_offset > end) break;  // others have written in between
+    ++count;
+    if (appended.end() <= end) continue;
+    for (const GroupRecord& record : appended.records) {
+      if (record.value.has_value())
+        changes.Put(store_.entries, StoredKey(record.key), *record.value);
+      else
+        changes.Delete(store_.entries, StoredKey(record.key));
+    }
+    end = appended.end();
+  }
+  if (end > *applied_) SLUICE_RETURN_IF_ERROR(Commit(changes, end));
+  for (; count > 0; --count) PopAppended();
+  return Status::Ok();
+}
+
+void OffsetsView::PopAppended() {
+  for (const GroupRecord& record : appended_.front().records) {
+    const auto found = overlay_.find(record.key);
+    if (found != overlay_.end() && found->second == &record) overlay_.erase(found);
+  }
+  appended_.pop_front();
+}
+
+void OffsetsView::DropAppended() {
+  overlay_.clear();
+  appended_.clear();
+}
+
+Result<std::optional<std::string>> OffsetsView::Get(Upto upto, std::string_view key) const {
+  if (upto == Upto::kLogEnd) {
+    if (const auto found = overlay_.find(key); found != overlay_.end()) return found->second->value;
+  }
+  return store_.kv->Get(store_.entries, StoredKey(key));
+}
+
+Status OffsetsView::ForEach(Upto upto, const Range& range, const Visitor& visit) const {
+  const std::string_view from = std::max(range.prefix, range.from);
+  auto above = upto == Upto::kLogEnd ? overlay_.lower_bound(from) : overlay_.end();
+  const auto begins = [&](std::string_view key) {
+    return key.substr(0, range.prefix.size()) == range.prefix;
+  };
+  bool going = true;
+  // The records above the store's that come before `key`, or all of them.
+  const auto visit_above = [&](std::optional<std::string_view> key) {
+    while (going && above != overlay_.end() && begins(above->first) &&
+           (!key.has_value() || above->first < *key)) {
+      const auto& value = above->second->value;
+      if (value.has_value()) going = visit(above->first, *value);
+      ++above;
+    }
+  };
+  const std::string first = StoredKey(from);
+  const std::string end = EndOf(StoredKey(range.prefix));
+  SLUICE_RETURN_IF_ERROR(
+      store_.kv->Iterate(nullptr, {.family = store_.entries, .from = first, .to = end},
+                         [&](std::string_view stored, std::string_view value) {
+                           const std::string_view key = stored.substr(prefix_.size());
+                           visit_above(key);
+                           if (!going) return false;
+                           // Replaced above; visit_above gives it next.
+                           if (above != overlay_.end() && above->first == key) return true;
+                           return going = visit(key, value);
+                         }));
+  visit_above(std::nullopt);
+  return Status::Ok();
+}
+
+}  // namespace sluice::broker
