@@ -297,8 +297,8 @@ INSTANTIATE_TEST_SUITE_P(
             kServed},
         // Two against one: the .log or both of them.
         Row{"bothOthers", kBothIndexes, Damage::kOthers, kNobody, kSealed, kRefused, kRefused},
-        Row{"bothOthersKnown", kBothIndexes, Damage::kOthers, kProducers, kSealed, kServed,
-            kServed},
+        Row{"bothOthersKnown", kBothIndexes, Damage::kOthers, kProducers, kSealed, kRefused,
+            kRefused},
         Row{"newestGone", kBothIndexes, Damage::kGone, kNobody, kNewest, kServed, kServed, false},
         Row{"newestZeros", kBothIndexes, Damage::kZeros, kNobody, kNewest, kServed, kServed, false},
         Row{"newestTimesPeers",

@@ -7,6 +7,7 @@
 //
 // Thread rule: one owner.
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -26,13 +27,17 @@ class IndexTestimony {
 
   // All batches of the log, in order.
   void OnBatch(const BatchHeader& batch, uint64_t position);
-  // After the last batch.
-  bool BothDeny() const { return Denies(offsets_, true_offsets_) && Denies(times_, true_times_); }
+  // After the last batch: of what they say of the log below `upto`.
+  bool BothDeny(Offset upto = Offset(INT64_MAX)) const {
+    return Denies(offsets_, true_offsets_, upto) && Denies(times_, true_times_, upto);
+  }
 
  private:
   template <typename Entry>
-  static bool Denies(const std::vector<Entry>& said, size_t held) {
-    return held * 2 < said.size();
+  static bool Denies(const std::vector<Entry>& said, size_t held, Offset upto) {
+    const auto below = std::partition_point(
+        said.begin(), said.end(), [upto](const Entry& entry) { return entry.offset < upto; });
+    return held * 2 < static_cast<size_t>(below - said.begin());
   }
 
   // Empty when the index says nothing, or cannot be believed.

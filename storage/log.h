@@ -235,6 +235,9 @@ class Log {
   // Why the log is offline, with the code of what failed; OK while it is not.
   virtual Status failure() const = 0;
 
+  // What opening found to be missing, although the rest can be used; reads tell more.
+  virtual Status known_damage() const = 0;
+
   // Durability: capture, run the target elsewhere, report. OnFlushed(error) puts the log offline;
   // a target whose status is an error is reported as failed, and no flush is to be tried again.
   virtual FlushTarget PrepareFlush() = 0;

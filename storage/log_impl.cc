@@ -3,6 +3,7 @@
 #include "storage/file_names.h"
 #include "storage/partition_metadata.h"
 #include "storage/recovery.h"
+#include "storage/remedy.h"
 
 namespace sluice::storage {
 
@@ -25,6 +26,7 @@ LogImpl::LogImpl(LogOptions options, LogState state)
       producers_loaded_(!state.later),
       opened_end_(segments_.back()->end_offset()),
       txn_indexes_(std::move(state.txn_indexes)),
+      lost_(std::move(state.lost)),
       log_start_(state.log_start.value()),
       log_end_(segments_.back()->end_offset().value()),
       flushed_(state.flushed.value()),
@@ -66,6 +68,14 @@ Status LogImpl::FinishOpening(const Opened& opened) {
   if (options_.topic_id.IsZero() || fs().Exists(PathTo(kPartitionMetadataName)))
     return Status::Ok();
   return WriteUnsynced({Beside::Kind::kTopicId}, FormatPartitionMetadata(options_.topic_id));
+}
+
+Status LogImpl::known_damage() const {
+  SLUICE_RETURN_IF_ERROR(CheckFirst(log_start_offset()));
+  const auto lost = lost_.lower_bound(log_start_offset());
+  if (lost == lost_.end()) return Status::Ok();
+  return Status::Corruption(home_->PathOf(*lost, kLogSuffix) +
+                            " is missing: its indexes are there" + kFileRemedy);
 }
 
 Status LogImpl::Checked(Status status) const {

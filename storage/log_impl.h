@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,7 @@ struct LogState {
   Offset flushed;
   Offset scanned_from{
       INT64_MAX};  // segments from here on were read whole, and their indexes built in memory
+  std::set<Offset> lost;            // bases of segments whose indexes alone were found
   Offset unsynced_from{INT64_MAX};  // segments from here on are not known to be durable
   bool epochs_changed = false;      // the file must be written again
   bool directory_created = false;
@@ -80,6 +82,7 @@ class LogImpl final : public Log {
   Status failure() const override {
     return offline_.ok() ? Status::Ok() : Status(offline_code_, offline_.message());
   }
+  Status known_damage() const override;
   FlushTarget PrepareFlush() override;
   void OnFlushed(Offset upto, const Status& outcome) override;
   bool has_unsynced_rolled_segment() const override { return !sealed_unsynced_.empty(); }
@@ -166,6 +169,21 @@ class LogImpl final : public Log {
   Status Observe(const BatchHeader& batch, std::string_view bytes);
 
   // log_read.cc
+  struct Reading {
+    Offset from;
+    Offset upto;
+    size_t size_bytes_max;
+    bool one_at_least;
+    bool hot;
+    bool first_batch = true;  // it is still to be found
+  };
+  // Adds what segment `i` holds of it; false when it ends there. kCorruption may come beside good
+  // bytes: then these lie before the damage.
+  Result<bool> ReadSegment(size_t i, Reading& reading, ReadResult& result) const;
+  // kCorruption when records between loaded segment `i` and the next one have been lost.
+  Status CheckSeam(size_t i) const;
+  // kCorruption when `from`, at or above the log's start, lies before its first segment.
+  Status CheckFirst(Offset from) const;
   size_t SegmentIndexOf(Offset offset) const;
   bool IsHot(Offset from) const;
   Result<std::optional<TimestampOffset>> FindInSegment(const Segment& segment, int64_t timestamp_ms,
@@ -230,6 +248,7 @@ class LogImpl final : public Log {
   mutable bool producers_loaded_;
   const Offset opened_end_;  // where the log ended when it was opened
   const std::unique_ptr<TxnIndexes> txn_indexes_;
+  std::set<Offset> lost_;
   std::atomic<int64_t> log_start_;
   std::atomic<int64_t> log_end_;
   std::atomic<int64_t> flushed_;

@@ -130,7 +130,8 @@ TEST_F(LogLaterTest, AShorterNewestSegmentIsDamage) {
     Replace(kLastLog, std::string_view(bytes).substr(0, 3 * bytes.size() / 4));
   });
   EXPECT_TRUE(ReadAt(2).ok()) << "the others serve";
-  const Status damage = ReadAt(9);
+  EXPECT_TRUE(ReadAt(10).ok()) << "and what is whole of this one";
+  const Status damage = ReadAt(11);
   EXPECT_EQ(damage.code(), StatusCode::kCorruption);
   EXPECT_THAT(damage.message(), HasSubstr(Path(kLastLog) + " ends at offset 11, position "));
   EXPECT_THAT(damage.message(), HasSubstr("Put the file back"));

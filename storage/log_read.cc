@@ -4,15 +4,16 @@
 
 #include "storage/log_impl.h"
 #include "storage/record_search.h"
+#include "storage/remedy.h"
 
 namespace sluice::storage {
 namespace {
 
 // Where the batches of `segment` that lie wholly below `upto` end.
 Result<uint32_t> EndPosition(const Segment& segment, Offset upto) {
-  if (upto >= segment.end_offset()) return segment.size_bytes();
+  if (upto >= segment.readable_end()) return segment.readable_bytes();
   SLUICE_ASSIGN_OR_RETURN(const auto place, segment.Locate(upto));
-  return place ? place->position : segment.size_bytes();
+  return place ? place->position : segment.readable_bytes();
 }
 
 TimestampOffset Found(const RecordPlace& record, LeaderEpoch epoch) {
@@ -36,6 +37,66 @@ bool LogImpl::IsHot(Offset from) const {
   return next_hot_since_ms_ >= oldest_ms && from >= next_hot_from_;
 }
 
+// No record was lost where compaction may have taken it, or a deletion.
+Status LogImpl::CheckSeam(size_t i) const {
+  if (i + 1 == segments_.size()) return Status::Ok();
+  const Segment& segment = *segments_[i];
+  const Offset next = segments_[i + 1]->base_offset();
+  if (segment.end_offset() >= next || next <= log_start_offset()) return Status::Ok();
+  // One that is known to have been there is missed whatever may explain a gap.
+  const auto lost = lost_.lower_bound(segment.end_offset());
+  const bool known = lost != lost_.end() && *lost < next;
+  // In a log that is compacted a gap may also come from elsewhere, be it from another replica that
+  // was compacted earlier.
+  if (!known && (config().cleanup_compact || next <= options_.cleaned_upto)) return Status::Ok();
+  return Status::Corruption(
+      segment.path() + " ends at offset " + std::to_string(segment.end_offset().value()) +
+      ", position " + std::to_string(segment.size_bytes()) + ", and " + segments_[i + 1]->path() +
+      " comes next: what was between them is missing" + kFileRemedy);
+}
+
+Status LogImpl::CheckFirst(Offset from) const {
+  const Segment& first = *segments_.front();
+  if (from >= first.base_offset()) return Status::Ok();
+  return Status::Corruption(first.path() + " is the first file, and the log starts at offset " +
+                            std::to_string(log_start_offset().value()) +
+                            ": what was before it is missing" + kFileRemedy);
+}
+
+Result<bool> LogImpl::ReadSegment(size_t i, Reading& reading, ReadResult& result) const {
+  Segment& segment = *segments_[i];
+  SLUICE_RETURN_IF_ERROR(segment.EnsureReadable());
+  uint32_t position = 0;
+  SLUICE_ASSIGN_OR_RETURN(const uint32_t end, EndPosition(segment, reading.upto));
+  if (reading.first_batch) {
+    SLUICE_ASSIGN_OR_RETURN(const auto place, segment.Locate(reading.from));
+    if (!place) {
+      // Compaction took the segment's last batches: the next one begins the answer.
+      SLUICE_RETURN_IF_ERROR(CheckSeam(i));
+      return true;
+    }
+    if (place->position >= end) return false;
+    position = place->position;
+    reading.first_batch = false;
+    if (place->size_bytes > reading.size_bytes_max) {
+      if (!reading.one_at_least) return false;
+      reading.size_bytes_max = place->size_bytes;
+    }
+  }
+  const auto size = static_cast<uint32_t>(
+      std::min<uint64_t>(end - position, reading.size_bytes_max - result.size_bytes));
+  if (size > 0) {
+    SLUICE_ASSIGN_OR_RETURN(auto file, segment.OpenFile());
+    result.slices.push_back({std::move(file), position, size, reading.hot});
+    result.size_bytes += size;
+  }
+  if (position + size < segment.readable_bytes()) return false;
+  // The damage, if there is one.
+  SLUICE_RETURN_IF_ERROR(segment.EnsureLoaded());
+  SLUICE_RETURN_IF_ERROR(CheckSeam(i));
+  return true;
+}
+
 Result<ReadResult> LogImpl::Read(Offset from, size_t size_bytes_max, Offset upto,
                                  bool one_at_least) const {
   SLUICE_RETURN_IF_ERROR(CheckOnline());
@@ -45,37 +106,22 @@ Result<ReadResult> LogImpl::Read(Offset from, size_t size_bytes_max, Offset upto
                               std::to_string(log_end_offset().value()) + "] of " +
                               options_.directory);
   }
+  SLUICE_RETURN_IF_ERROR(CheckFirst(from));
   const bool hot = IsHot(from);
   std::optional<MayWait> may_wait;
   if (hot) may_wait.emplace(*home_);
+  Reading reading{from, upto, size_bytes_max, one_at_least, hot};
   ReadResult result;
-  bool first_batch = true;
-  for (size_t i = SegmentIndexOf(from);
-       i < segments_.size() && result.size_bytes < size_bytes_max + (first_batch ? 1 : 0); ++i) {
-    Segment& segment = *segments_[i];
-    if (segment.base_offset() >= upto) break;
-    SLUICE_RETURN_IF_ERROR(segment.EnsureLoaded());
-    uint32_t position = 0;
-    SLUICE_ASSIGN_OR_RETURN(const uint32_t end, EndPosition(segment, upto));
-    if (first_batch) {
-      SLUICE_ASSIGN_OR_RETURN(const auto place, segment.Locate(from));
-      if (!place)
-        continue;  // compaction took the segment's last batches: the next one begins the answer
-      if (place->position >= end) break;
-      position = place->position;
-      first_batch = false;
-      if (place->size_bytes > size_bytes_max) {
-        if (!one_at_least) break;
-        size_bytes_max = place->size_bytes;
-      }
+  for (size_t i = SegmentIndexOf(from); i < segments_.size(); ++i) {
+    if (result.size_bytes >= reading.size_bytes_max + (reading.first_batch ? 1 : 0)) break;
+    if (segments_[i]->base_offset() >= upto) break;
+    const Result<bool> more = ReadSegment(i, reading, result);
+    if (!more.ok()) {
+      // What lies before the damage is good: who asks for what comes next is told.
+      if (result.size_bytes > 0 && more.status().code() != StatusCode::kWouldWait) break;
+      return more.status();
     }
-    const auto size = static_cast<uint32_t>(
-        std::min<uint64_t>(end - position, size_bytes_max - result.size_bytes));
-    if (size == 0) continue;
-    SLUICE_ASSIGN_OR_RETURN(auto file, segment.OpenFile());
-    result.slices.push_back({std::move(file), position, size, hot});
-    result.size_bytes += size;
-    if (position + size < segment.size_bytes()) break;
+    if (!*more) break;
   }
   return result;
 }

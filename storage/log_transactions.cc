@@ -64,7 +64,7 @@ Result<Offset> LogImpl::EndOfRead(Offset from, size_t size_bytes) const {
   bool first_batch = true;
   for (size_t i = SegmentIndexOf(from); i < segments_.size(); ++i) {
     Segment& segment = *segments_[i];
-    SLUICE_RETURN_IF_ERROR(segment.EnsureLoaded());
+    SLUICE_RETURN_IF_ERROR(segment.EnsureReadable());
     uint64_t position = 0;
     if (first_batch) {
       SLUICE_ASSIGN_OR_RETURN(const auto place, segment.Locate(from));
@@ -72,9 +72,9 @@ Result<Offset> LogImpl::EndOfRead(Offset from, size_t size_bytes) const {
       position = place->position;
       first_batch = false;
     }
-    if (position + size_bytes <= segment.size_bytes())
+    if (position + size_bytes <= segment.readable_bytes())
       return segment.OffsetAbove(position + size_bytes);
-    size_bytes -= segment.size_bytes() - position;
+    size_bytes -= segment.readable_bytes() - position;
   }
   return log_end_offset();
 }

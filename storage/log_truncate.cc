@@ -36,6 +36,7 @@ Status LogImpl::TruncateTo(Offset offset) {
   // It may begin below the log's start: then nothing is left.
   if (end < log_start_offset()) return TruncateFullyAndStartAt(log_start_offset());
   epochs_.TruncateFromEnd(end);
+  lost_.erase(lost_.lower_bound(end), lost_.end());
   // Where compaction left no batch that ends there, the log will end below; how far, only the scan
   // of the segment tells.
   const bool in_gap = cut ? cut->base_offset > offset : segments_[holder]->end_offset() < offset;
@@ -61,6 +62,7 @@ Status LogImpl::TruncateTo(Offset offset) {
 Status LogImpl::TruncateFullyAndStartAt(Offset offset) {
   SLUICE_RETURN_IF_ERROR(CheckOnline());
   VoidPlans();
+  lost_.clear();
   SLUICE_RETURN_IF_ERROR(Checked(LowerRecoveryPoint(Offset(0))));
   SLUICE_RETURN_IF_ERROR(Checked(RemoveSegmentsFrom(0)));
   sealed_unsynced_.clear();

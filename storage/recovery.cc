@@ -7,6 +7,7 @@
 #include "storage/compaction/swap_recovery.h"
 #include "storage/file_names.h"
 #include "storage/partition_metadata.h"
+#include "storage/remedy.h"
 #include "storage/segment_scan.h"
 
 namespace sluice::storage {
@@ -49,6 +50,7 @@ class Recovery {
     return options_.directory + "/" + std::string(name);
   }
   Offset end() const { return state_.segments.back()->end_offset(); }
+  Offset ToldStart() const { return options_.log_start_offset.value_or(Offset(0)); }
 
   Status PrepareDirectory() {
     if (!fs_.Exists(options_.directory)) {
@@ -76,12 +78,17 @@ class Recovery {
     return RemoveOrphans(names);
   }
 
-  // Indexes whose segment is gone: a crash fell between the removals of its files.
+  // Indexes whose segment is gone: a crash fell between the removals of its files. After a clean
+  // stop no crash did, and they tell of a .log that was lost.
   Status RemoveOrphans(const std::vector<std::string>& names) {
     for (const std::string& name : names) {
       for (const std::string_view suffix : {kIndexSuffix, kTimeIndexSuffix, kTxnIndexSuffix}) {
         const auto base = ParseOffsetFileName(name, suffix);
         if (!base || std::binary_search(bases_.begin(), bases_.end(), *base)) continue;
+        if (options_.clean && *base >= ToldStart()) {
+          state_.lost.insert(*base);
+          continue;
+        }
         SLUICE_RETURN_IF_ERROR(fs_.Remove(PathTo(name)));
       }
     }
@@ -122,7 +129,11 @@ class Recovery {
   Result<bool> OpenForLater() {
     const Offset end = options_.recovery_point;
     if (!options_.clean || bases_.empty() || end < bases_.back()) return false;
-    const Offset start = std::max(bases_.front(), options_.log_start_offset.value_or(Offset(0)));
+    // A stop writes the start, if it is not 0 (Kafka's: if it is above the first base). A first
+    // segment that begins above it, or above an index without its .log, was not the first.
+    const bool begins_late = options_.log_start_offset.has_value() ||
+                             (!state_.lost.empty() && *state_.lost.begin() < bases_.front());
+    const Offset start = begins_late ? ToldStart() : std::max(bases_.front(), ToldStart());
     if (start > end) return false;
     std::vector<std::unique_ptr<Segment>> segments;
     for (size_t i = 0; i < bases_.size(); ++i) {
@@ -147,6 +158,13 @@ class Recovery {
   }
 
   Status OpenSegments() {
+    if (bases_.empty() && !state_.directory_created && SyncedUpto() > Offset(0)) {
+      return Status::Corruption(options_.directory +
+                                " holds no .log file any more, and records up "
+                                "to offset " +
+                                std::to_string(SyncedUpto().value()) + " had been synced" +
+                                kFileRemedy);
+    }
     if (bases_.empty()) {
       bases_.push_back(options_.log_start_offset.value_or(Offset(0)));
       state_.directory_created = true;
@@ -249,20 +267,19 @@ class Recovery {
       return Status::Corruption(place + ", offset " + std::to_string(segment.end_offset().value()) +
                                 "; it lies below the recovery point " +
                                 std::to_string(options_.recovery_point.value()) +
-                                ", up to which everything had been synced. Nothing was cut");
+                                ", up to which everything had been synced" + kFileRemedy);
     }
     if (options_.cut_unsynced_damage) return Status::Ok();
     if (outcome.valid_batch_after) {
       return Status::Corruption(place + "; a valid batch follows at position " +
                                 std::to_string(*outcome.valid_batch_after) +
-                                ", so this is no torn tail. Nothing was cut");
+                                ", so this is no torn tail" + kFileRemedy);
     }
     for (size_t later = i + 1; later < state_.segments.size(); ++later) {
       SLUICE_ASSIGN_OR_RETURN(const uint64_t size, FileSize(*state_.segments[later]));
       if (size > 0) {
-        return Status::Corruption(
-            place + "; " + state_.segments[later]->path() +
-            " follows with records, so this is no torn tail. Nothing was cut");
+        return Status::Corruption(place + "; " + state_.segments[later]->path() +
+                                  " follows with records, so this is no torn tail" + kFileRemedy);
       }
     }
     return Status::Ok();
@@ -296,13 +313,13 @@ class Recovery {
       if (state_.segments[i]->end_offset() <= state_.segments[i + 1]->base_offset()) continue;
       return Status::Corruption(state_.segments[i]->path() + " ends at offset " +
                                 std::to_string(state_.segments[i]->end_offset().value()) +
-                                ", above the next segment's base");
+                                ", above the next segment's base" + kFileRemedy);
     }
     if (end() < SyncedUpto()) {
       return Status::Corruption(state_.segments.back()->path() + " ends at offset " +
                                 std::to_string(end().value()) + ", below the recovery point " +
                                 std::to_string(options_.recovery_point.value()) +
-                                ", up to which everything had been synced. Nothing was cut");
+                                ", up to which everything had been synced" + kFileRemedy);
     }
     state_.log_start = std::max(state_.segments.front()->base_offset(),
                                 options_.log_start_offset.value_or(Offset(0)));

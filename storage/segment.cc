@@ -266,6 +266,9 @@ Result<TimeIndex::Entry> Segment::EntryBefore(int64_t timestamp_ms) const {
 }
 
 Result<std::optional<BatchPlace>> Segment::Locate(Offset offset) const {
+  if (damage_ != nullptr)
+    return offset < damage_->whole_end ? LocateByIndex(offset)
+                                       : Result<std::optional<BatchPlace>>(damage_->why);
   if (offset >= end_) return std::optional<BatchPlace>();
   if (recent_ != nullptr) {
     if (auto recent = recent_->Find(offset)) return recent;
@@ -274,10 +277,15 @@ Result<std::optional<BatchPlace>> Segment::Locate(Offset offset) const {
   return LocateByIndex(offset);
 }
 
+Result<OffsetIndex::Entry> Segment::FloorOf(Offset offset) const {
+  if (damage_ != nullptr) return damage_->Floor(offset);
+  return indexes_->offsets.Floor(offset);
+}
+
 Result<std::optional<BatchPlace>> Segment::LocateByIndex(Offset offset) const {
-  SLUICE_ASSIGN_OR_RETURN(const OffsetIndex::Entry entry, indexes_->offsets.Floor(offset));
+  SLUICE_ASSIGN_OR_RETURN(const OffsetIndex::Entry entry, FloorOf(offset));
   SLUICE_ASSIGN_OR_RETURN(auto file, OpenFile());
-  BatchScanner scanner = Scan(std::move(file), entry.position, size_, kLookupChunkBytes);
+  BatchScanner scanner = Scan(std::move(file), entry.position, readable_bytes(), kLookupChunkBytes);
   while (true) {
     SLUICE_ASSIGN_OR_RETURN(const bool more, scanner.Next());
     if (!more) break;
@@ -342,7 +350,7 @@ std::vector<std::string> Segment::FilePaths() const {
 }
 
 Result<Offset> Segment::OffsetAbove(uint64_t position) const {
-  if (position >= size_) return end_;
+  if (position >= readable_bytes() || damage_ != nullptr) return readable_end();
   SLUICE_ASSIGN_OR_RETURN(const auto entry, indexes_->offsets.AtOrAfter(position));
   return entry ? entry->offset + 1 : end_;
 }

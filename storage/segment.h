@@ -12,7 +12,8 @@
 //
 // A segment of a log that was closed cleanly, or a sealed one of a killed process, begins unloaded:
 // it knows its size and where it must end, and reads the rest from its files at EnsureLoaded, which
-// its log calls before it looks inside.
+// its log calls before it looks inside. One that is damaged stays unloaded; the batches before the
+// damage can be read after EnsureReadable.
 //
 // Thread rule: guarded by the log's owner; a file that OpenFile gave may be read by anyone up to a
 // size seen under the guard.
@@ -87,6 +88,14 @@ class Segment {
   // Before anything but its base, end and size is asked for. What can be built again is;
   // kCorruption names the file, the position and what to do, and nothing was changed.
   Status EnsureLoaded() { return loaded() ? Status::Ok() : LoadExpected(); }
+  // Content with less: of a damaged one, with the whole batches before the damage, if they are
+  // known to be its own. These lie below readable_end(), in the first readable_bytes(); Locate
+  // gives the damage for what comes behind.
+  Status EnsureReadable();
+  Offset readable_end() const { return damage_ == nullptr ? end_ : damage_->whole_end; }
+  uint32_t readable_bytes() const {
+    return damage_ == nullptr ? size_bytes() : damage_->whole_bytes;
+  }
 
   // kCorruption when the files beside it tell that the .log is another partition's, as far as a few
   // of its batches show; `end` and `complete` as in SegmentOrigin::Read. REQUIRES: its indexes
@@ -108,7 +117,9 @@ class Segment {
   // which are checked before anything is changed, and syncs them. kCorruption when one is damaged,
   // when the old indexes know of records below `end_max` that the log no longer holds, or when what
   // lies beside it tells that the .log is another partition's.
-  Status Rebuild(Offset end_max, bool complete, int32_t index_interval_bytes);
+  Status Rebuild(Offset end_max, bool complete, int32_t index_interval_bytes) {
+    return Rebuild(end_max, complete, index_interval_bytes, nullptr);
+  }
 
   // Writes bytes of whole batches at the end. Follow with Note for each of them.
   Status Write(std::span<const std::string_view> parts, size_t size_bytes);
@@ -116,7 +127,8 @@ class Segment {
   // `index_interval_bytes` have passed since the last entry.
   Status Note(const BatchHeader& batch, int32_t index_interval_bytes);
 
-  // The first batch whose last offset is at least `offset`; nullopt when there is none.
+  // The first batch whose last offset is at least `offset`; nullopt when there is none. The damage
+  // where that may have been lost.
   Result<std::optional<BatchPlace>> Locate(Offset offset) const;
   // A scanner that starts at or before the batch holding `offset`.
   Result<BatchScanner> ScanFrom(Offset offset, size_t chunk_bytes) const;
@@ -179,6 +191,18 @@ class Segment {
     bool times_fit = false;
   };
 
+  // Why it cannot be loaded, and what is whole all the same.
+  struct Damage {
+    Status why;
+    Offset whole_end;
+    uint32_t whole_bytes = 0;
+    std::vector<OffsetIndex::Entry> places;  // of some whole batches, from the first on
+
+    // Batches in order; remembers one here and there.
+    void OnBatch(const BatchHeader& batch, uint64_t position);
+    OffsetIndex::Entry Floor(Offset offset) const;
+  };
+
   Segment(const SegmentHome& home, Offset base) : home_(home), base_(base) {}
   void MakeIndexes();
   // Of the .log file, waiting for the disk or not as the log does.
@@ -187,11 +211,14 @@ class Segment {
   // Begins anew with them.
   Result<Files> ReadFiles();
   Result<bool> HoldsTime(const std::shared_ptr<File>& file, const TimeIndex::Entry& entry) const;
+  Result<OffsetIndex::Entry> FloorOf(Offset offset) const;
   Result<std::optional<BatchPlace>> LocateByIndex(Offset offset) const;
   Status CheckEntry(const OffsetIndex::Entry& entry, const BatchHeader& batch) const;
   Result<bool> TakeOverIndexes();
   Status LoadExpected();
-  Status CheckAgainst(const Expected& expected);
+  // Leaves in `damage` what is whole before it.
+  Status CheckAgainst(const Expected& expected, Damage& damage);
+  Status Rebuild(Offset end_max, bool complete, int32_t index_interval_bytes, Damage* damage);
   void Reset();
   void Remember(const BatchHeader& batch, uint32_t position);
 
@@ -207,7 +234,7 @@ class Segment {
   std::optional<int64_t> first_timestamp_ms_;
   uint64_t bytes_since_index_ = 0;
   std::unique_ptr<Expected> expected_;  // until it is loaded
-  std::unique_ptr<Status> damage_;      // why it cannot be
+  std::unique_ptr<Damage> damage_;      // why it cannot be
   std::unique_ptr<Recent> recent_;      // of one that grew since it was opened
 };
 

@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "storage/index_testimony.h"
+#include "storage/remedy.h"
 #include "storage/segment.h"
 #include "storage/segment_origin.h"
 #include "storage/segment_scan.h"
@@ -15,16 +16,13 @@ namespace {
 
 std::string Text(Offset offset) { return std::to_string(offset.value()); }
 
-constexpr char kRemedy[] =
-    ". Nothing was changed. Put the file back from a backup; or, where another replica has the "
-    "records, remove the partition's directory while the broker is stopped, and it is copied again";
-
 }  // namespace
 
 Status Segment::LoadExpected() {
-  if (damage_ != nullptr) return *damage_;
+  if (damage_ != nullptr) return damage_->why;
   const Expected expected = *expected_;
-  Status loaded = CheckAgainst(expected);
+  Damage damage{.why = Status::Ok(), .whole_end = base_};
+  Status loaded = CheckAgainst(expected, damage);
   if (loaded.ok()) {
     expected_.reset();
     if (expected.sealed) SetSealed();
@@ -33,26 +31,54 @@ Status Segment::LoadExpected() {
   Reset();
   size_ = written_ = expected.size_bytes;
   end_ = expected.end;
-  if (loaded.code() == StatusCode::kCorruption) damage_ = std::make_unique<Status>(loaded);
+  if (loaded.code() != StatusCode::kCorruption) return loaded;
+  damage.why = loaded;
+  damage_ = std::make_unique<Damage>(std::move(damage));
   return loaded;
 }
 
-Status Segment::CheckAgainst(const Expected& expected) {
+Status Segment::EnsureReadable() {
+  Status loaded = EnsureLoaded();
+  return damage_ != nullptr && damage_->whole_bytes > 0 ? Status::Ok() : loaded;
+}
+
+void Segment::Damage::OnBatch(const BatchHeader& batch, uint64_t position) {
+  constexpr uint64_t kStepBytes = 1 << 20;
+  if (places.empty() || position >= places.back().position + kStepBytes)
+    places.push_back({batch.last_offset, static_cast<uint32_t>(position)});
+}
+
+OffsetIndex::Entry Segment::Damage::Floor(Offset offset) const {
+  const auto after =
+      std::upper_bound(places.begin(), places.end(), offset,
+                       [](Offset o, const OffsetIndex::Entry& entry) { return o < entry.offset; });
+  return after == places.begin() ? OffsetIndex::Entry{offset, 0} : *std::prev(after);
+}
+
+Status Segment::CheckAgainst(const Expected& expected, Damage& damage) {
   SLUICE_ASSIGN_OR_RETURN(const bool sound, Load(expected.index_interval_bytes));
   if (!sound) {
     LOG(WARNING) << path() << ": its indexes do not fit; they are built again";
-    SLUICE_RETURN_IF_ERROR(Rebuild(expected.end, true, expected.index_interval_bytes));
+    SLUICE_RETURN_IF_ERROR(Rebuild(expected.end, true, expected.index_interval_bytes, &damage));
   } else {
     SLUICE_RETURN_IF_ERROR(CheckOrigin(expected.end, true));
     if (expected.sealed && has_unwritten_index_entries()) SLUICE_RETURN_IF_ERROR(SyncIndexes());
   }
   const bool fits = expected.sealed ? end_ <= expected.end : end_ == expected.end;
   if (fits) return Status::Ok();
+  if (end_ < expected.end) {
+    SLUICE_ASSIGN_OR_RETURN(const ScanOutcome found,
+                            CheckBatches(*this, [&](const BatchHeader& batch, uint64_t position) {
+                              damage.OnBatch(batch, position);
+                            }));
+    damage.whole_end = found.end;
+    damage.whole_bytes = static_cast<uint32_t>(found.end_position);
+  }
   return Status::Corruption(path() + " ends at offset " + Text(end_) + ", position " +
                             std::to_string(size_) +
                             ", but at the clean stop before this start its "
                             "records ended at offset " +
-                            Text(expected.end) + ": the file was changed since" + kRemedy);
+                            Text(expected.end) + ": the file was changed since" + kFileRemedy);
 }
 
 namespace {
@@ -95,7 +121,8 @@ Status Segment::CheckOrigin(Offset end, bool complete) const {
   return origin.contradiction().empty() ? Status::Ok() : Foreign(path(), origin.contradiction());
 }
 
-Status Segment::Rebuild(Offset end_max, bool complete, int32_t index_interval_bytes) {
+Status Segment::Rebuild(Offset end_max, bool complete, int32_t index_interval_bytes,
+                        Damage* damage) {
   // Loading may have added what it found in the log.
   SLUICE_RETURN_IF_ERROR(ReadFiles().status());
   // One past the newest record that the old indexes tell of, if they are not just zeros.
@@ -112,11 +139,16 @@ Status Segment::Rebuild(Offset end_max, bool complete, int32_t index_interval_by
                           CheckBatches(*this, [&](const BatchHeader& batch, uint64_t position) {
                             testimony.OnBatch(batch, position);
                             origin.OnBatch(batch);
+                            if (damage != nullptr) damage->OnBatch(batch, position);
                           }));
+  if (damage != nullptr && origin.contradiction().empty() && !testimony.BothDeny(found.end)) {
+    damage->whole_end = found.end;
+    damage->whole_bytes = static_cast<uint32_t>(found.end_position);
+  }
   if (found.damaged) {
     return Status::Corruption(path() + ": " + found.reason + " at position " +
                               std::to_string(found.end_position) + ", offset " + Text(found.end) +
-                              ", where everything had been written" + kRemedy);
+                              ", where everything had been written" + kFileRemedy);
   }
   if (found.end < indexed_end) {
     return Status::Corruption(path() + " ends at offset " + Text(found.end) + ", position " +
@@ -124,10 +156,12 @@ Status Segment::Rebuild(Offset end_max, bool complete, int32_t index_interval_by
                               ", but its indexes know records "
                               "up to offset " +
                               Text(indexed_end - 1) +
-                              ": the file was cut, or is another segment's" + kRemedy);
+                              ": the file was cut, or is another segment's" + kFileRemedy);
   }
   if (!origin.contradiction().empty()) return Foreign(path(), origin.contradiction());
-  if (testimony.BothDeny() && !origin.confirmed()) {
+  // A snapshot that fits the .log proves nothing: one producer may have written to both partitions
+  // in step.
+  if (testimony.BothDeny()) {
     return Foreign(path(), "both its indexes, whole as they are, " + indexes_->offsets.file_path() +
                                " and " + indexes_->times.file_path() + ", tell of another log");
   }

@@ -75,10 +75,7 @@ void SegmentOrigin::CheckProducer(const BatchHeader& batch) {
     const auto& [offset, told] = *claim;
     const bool same = offset == batch.last_offset && batch.producer_id == told.producer_id &&
                       batch.last_sequence() == told.last_sequence;
-    if (same) {
-      confirmed_ = true;
-      continue;
-    }
+    if (same) continue;
     contradiction_ = snapshot_path_ + " has a batch of producer " +
                      std::to_string(told.producer_id.value()) + " end at offset " + Text(offset) +
                      " with sequence number " + std::to_string(told.last_sequence) +

@@ -41,8 +41,6 @@ class SegmentOrigin {
     int32_t last_sequence = BatchHeader::kNoSequence;
   };
   const std::map<Offset, Claim>& claims() const { return claims_; }
-  // A batch was where the snapshot has it.
-  bool confirmed() const { return confirmed_; }
   // Which file says otherwise than a batch, and what; empty when none does.
   const std::string& contradiction() const { return contradiction_; }
 
@@ -55,7 +53,6 @@ class SegmentOrigin {
   EpochCache epochs_;
   bool epochs_complete_ = false;
   std::map<Offset, Claim> claims_;
-  bool confirmed_ = false;
   std::string contradiction_;
 };
 

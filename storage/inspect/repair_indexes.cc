@@ -70,7 +70,7 @@ struct SegmentWork {
   std::string WhyForeign() const {
     if (!origin.contradiction().empty())
       return "this file may be another partition's: " + origin.contradiction();
-    if (damaged || !testimony.BothDeny() || origin.confirmed()) return "";
+    if (damaged || !testimony.BothDeny()) return "";
     return std::string(kNoIndexFits) + "; if it is the indexes that are wrong, remove them";
   }
 };
