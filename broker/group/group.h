@@ -35,8 +35,8 @@ struct GroupContext {
 // Who commits or fetches offsets, as the request says it.
 struct OffsetClaim {
   std::string_view member_id;
-  std::string_view instance_id;         // empty: none
-  int32_t generation_or_epoch = -1;     // -1 with an empty member id: not a member
+  std::string_view instance_id;      // empty: none
+  int32_t generation_or_epoch = -1;  // -1 with an empty member id: not a member
   int16_t version = 0;
 };
 

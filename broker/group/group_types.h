@@ -93,7 +93,8 @@ struct GroupMoment {
 struct GroupEffects {
   std::vector<GroupRecord> records;          // one batch in the log, in this order
   std::vector<GroupAnswer> answers;          // to be sent at once
-  std::vector<GroupAnswer> durable_answers;  // once `records` are committed
+  // Once `records` are committed, and all that was appended before them; there may be none.
+  std::vector<GroupAnswer> durable_answers;
   // Groups whose state in memory is ahead of the log until `records` are in it.
   std::vector<std::string> changed_groups;
 
