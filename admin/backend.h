@@ -31,7 +31,8 @@ struct LocalPartition {
   Offset log_end_offset;
   Offset high_watermark;
   uint64_t size_bytes = 0;
-  bool offline = false;  // its log is damaged
+  bool offline = false;  // its log is damaged, all or in part
+  std::string damage;    // how
 };
 
 // One of the node's log directories.

@@ -334,12 +334,16 @@ TEST_F(HandlersTest, HealthWithoutAController) {
 
 TEST_F(HandlersTest, HealthNamesTheNodesOfflineReplicas) {
   backend_.partitions = {{.topic = "orders", .partition = PartitionIndex(0)},
-                         {.topic = "orders", .partition = PartitionIndex(1), .offline = true}};
+                         {.topic = "orders",
+                          .partition = PartitionIndex(1),
+                          .offline = true,
+                          .damage = "the file is short. Nothing was changed. Do this"}};
   auto health = Call(&Handlers::ClusterHealth, ClusterHealthRequest());
   EXPECT_FALSE(health->healthy());
   EXPECT_EQ(health->summary(), "all 3 brokers in service; 1 replica damaged on this node");
   ASSERT_EQ(health->problems_size(), 1);
-  EXPECT_EQ(health->problems(0).what(), "1 replica on node 1 is offline (orders-1): damaged log");
+  EXPECT_EQ(health->problems(0).what(),
+            "1 replica on node 1 has a damaged log (orders-1): the file is short");
   EXPECT_NE(health->problems(0).next_step().find("remove that partition's directory"),
             std::string::npos);
 
@@ -347,9 +351,10 @@ TEST_F(HandlersTest, HealthNamesTheNodesOfflineReplicas) {
     backend_.partitions.push_back(
         {.topic = "orders", .partition = PartitionIndex(i), .offline = true});
   health = Call(&Handlers::ClusterHealth, ClusterHealthRequest());
-  EXPECT_EQ(health->problems(0).what(),
-            "8 replicas on node 1 are offline (orders-1, orders-2, orders-3, orders-4, orders-5, "
-            "...): damaged log");
+  EXPECT_EQ(
+      health->problems(0).what(),
+      "8 replicas on node 1 have a damaged log (orders-1, orders-2, orders-3, orders-4, orders-5, "
+      "...): the file is short");
 }
 
 TEST_F(HandlersTest, HealthNamesASilentController) {

@@ -86,8 +86,12 @@ void AddQuorumProblems(const QuorumAnswer* quorum, ClusterHealthResponse* respon
 
 void AddDataProblems(const Counts& counts, ClusterHealthResponse* response) {
   const std::string bring_back =
-      counts.down.empty()
-          ? "wait until the replicas have caught up; sluice topic describe shows a topic's"
+      counts.down.empty() && counts.damaged_here > 0
+          ? "rebuild the damaged replicas of this node, as said below; any others catch up by "
+            "themselves"
+      : counts.down.empty()
+          ? "wait until the replicas have caught up; sluice topic describe shows a topic's. One "
+            "that does not may be damaged: ask its own node for its health"
           : "bring node " + Join(counts.down) + " back";
   if (counts.offline > 0) {
     AddProblem(response,
@@ -120,18 +124,22 @@ void AddOfflineReplicas(const Counts& counts, const LocalReplicas& local,
   const int count = counts.damaged_here;
   int named = 0;
   std::string names;
+  std::string first;  // how the first of them is damaged
   for (const LocalPartition& partition : local.partitions) {
     if (!partition.offline || ++named > kReplicasNamedMax) continue;
+    if (named == 1) first = partition.damage.substr(0, partition.damage.find(". Nothing was"));
     names += (names.empty() ? "" : ", ") + partition.topic + "-" +
              std::to_string(partition.partition.value());
   }
   if (count == 0) return;
   if (count > kReplicasNamedMax) names += ", ...";
+  const std::string node = std::to_string(local.node_id.value());
   AddProblem(response,
-             Plural(count, "replica") + " on node " + std::to_string(local.node_id.value()) +
-                 (count == 1 ? " is" : " are") + " offline (" + names + "): damaged log",
-             "look at the node's log; to rebuild a replica, stop the node, remove that partition's "
-             "directory and start it");
+             Plural(count, "replica") + " on node " + node + (count == 1 ? " has" : " have") +
+                 " a damaged log (" + names + ")" + (first.empty() ? "" : ": " + first),
+             "where another replica is in sync: stop node " + node +
+                 ", remove that partition's directory and start it, and it is copied again; where "
+                 "none is, put the damaged file back, or see with sluice log verify what is whole");
 }
 
 void AddDirectoryProblems(const LocalReplicas& local, ClusterHealthResponse* response) {

@@ -300,6 +300,11 @@ Status Broker::JoinCluster() {
   for (const auto& [partition, why] : logs_->DamagedLogs()) {
     if (why.code() != StatusCode::kDiskFull) options.damaged.push_back(partition);
   }
+  // Nobody uses these before the registration.
+  for (const storage::TopicPartition& partition : logs_->Partitions()) {
+    const auto log = logs_->Find(partition);
+    if (log != nullptr && !log->known_damage().ok()) options.damaged.push_back(partition);
+  }
   const std::vector<storage::DirectoryPtr>& directories = logs_->directories();
   if (directories.size() > 1) options.directories = directories;
   // The oldest of what the directories tell.

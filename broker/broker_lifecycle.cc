@@ -11,6 +11,7 @@ namespace {
 
 constexpr int64_t kRegisterTimeoutMs = 2000;
 constexpr int64_t kRegisterRetryMs = 100;
+constexpr int kDamagedMax = 1000;  // in one heartbeat
 
 }  // namespace
 
@@ -160,6 +161,22 @@ void BrokerLifecycle::RegisterAgain(const std::string& why) {
   Register();
 }
 
+// Those that are still in an ISR, with others who can stand in.
+void BrokerLifecycle::AddDamaged(controller::HeartbeatRequest& request) const {
+  const BrokerState& state = *options_.state;
+  const std::set<DamagedLogs::Replica> damaged = state.damaged.List();
+  if (damaged.empty()) return;
+  const sluice::metadata::ImagePtr image = options_.metadata->Current();
+  for (const auto& [topic_id, partition] : damaged) {
+    const auto* now = image->FindPartition(topic_id, partition);
+    if (now == nullptr || !OthersInSync(*now, state.node_id)) continue;
+    if (request.damaged_size() >= kDamagedMax) break;  // the next heartbeat tells of the rest
+    auto& told = *request.add_damaged();
+    told.set_topic_id(std::string(topic_id.view()));
+    told.set_partition(partition.value());
+  }
+}
+
 void BrokerLifecycle::Heartbeat() {
   const BrokerState& state = *options_.state;
   controller::HeartbeatRequest request;
@@ -171,6 +188,7 @@ void BrokerLifecycle::Heartbeat() {
     if (!directory->online() && !directory->id().IsZero())
       request.add_offline_log_dirs(std::string(directory->id().view()));
   }
+  AddDamaged(request);
   request.set_session_timeout_ms(state.session_timeout_ms);
   under_way_ = true;
   const int64_t sent_ms = now_ms();

@@ -82,6 +82,7 @@ class BrokerLifecycle {
   bool RefusedForEver(const controller::Outcome& outcome) const;
   void RegisterAgain(const std::string& why);
   void Heartbeat();
+  void AddDamaged(controller::HeartbeatRequest& request) const;
   void OnHeartbeat(int64_t sent_ms, Result<controller::HeartbeatResponse> response);
   void Accept(int64_t sent_ms, const controller::HeartbeatResponse& response);
   void SchedulePulse(int64_t delay_ms);

@@ -153,6 +153,32 @@ TEST_F(BrokerLifecycleTest, TellsAtOnceThatItHasCaughtUp) {
   EXPECT_FALSE(state_.fenced);
 }
 
+TEST_F(BrokerLifecycleTest, DamagedLogsAreToldUntilTheyAreOutOfTheIsr) {
+  BringIntoService();
+  const TopicId topic = Uuid::FromBytes(std::string(16, 't'));
+  const auto publish = [&](int64_t index, std::vector<NodeId> isr) {
+    metadata::PartitionImage partition;
+    partition.replicas = {state_.node_id, NodeId(99)};
+    partition.isr = std::move(isr);
+    auto image = std::make_shared<metadata::Image>(*metadata_.Current());
+    image->last_index = LogIndex(index);
+    image->topics_by_id =
+        std::make_shared<std::map<TopicId, std::shared_ptr<const metadata::TopicImage>>>(
+            std::map<TopicId, std::shared_ptr<const metadata::TopicImage>>{
+                {topic, std::make_shared<metadata::TopicImage>(
+                            metadata::TopicImage{"orders", topic, {partition}})}});
+    metadata_.Publish(image);
+    scheduler_.RunForMs(200);
+    return controller_.heartbeats.back().damaged_size();
+  };
+  state_.damaged.Add({topic, PartitionIndex(0)});
+  state_.damaged.Add({topic, PartitionIndex(1)});
+  EXPECT_EQ(publish(8, {state_.node_id}), 0) << "nobody else can lead";
+  EXPECT_EQ(publish(9, {state_.node_id, NodeId(99)}), 1);
+  EXPECT_EQ(controller_.heartbeats.back().damaged(0).topic_id(), topic.view());
+  EXPECT_EQ(publish(10, {NodeId(99)}), 0);
+}
+
 TEST_F(BrokerLifecycleTest, HeartbeatsKeepTheirInterval) {
   BringIntoService();
   const size_t before = controller_.heartbeats.size();

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/uuid.h"
+#include "broker/damaged_logs.h"
 #include "broker/suspects.h"
 
 namespace sluice::broker {
@@ -25,7 +26,8 @@ struct BrokerState {
       -1};  // when the controller's last quorum-confirmed round was sent (rule 10)
   std::atomic<bool> fenced{true};
 
-  Suspects suspects;  // its peers whose connections broke
+  Suspects suspects;    // its peers whose connections broke
+  DamagedLogs damaged;  // its own replicas that should not lead
 
   // A leader acknowledges nothing once its lease is older than the session: the controller may have
   // given its partitions to others.

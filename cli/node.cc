@@ -32,7 +32,8 @@ std::vector<admin::LocalPartition> LocalPartitions(const broker::Broker* broker)
   for (const broker::PartitionStatus& status : broker->Partitions()) {
     partitions.push_back({status.name.topic, status.name.partition, status.is_leader,
                           status.log_start_offset, status.log_end_offset, status.high_watermark,
-                          status.size_bytes, !status.error.empty() && !status.disk_away});
+                          status.size_bytes, !status.error.empty() && !status.disk_away,
+                          status.error});
   }
   return partitions;
 }

@@ -271,6 +271,7 @@ Decision<HeartbeatResponse> BrokerManager::Heartbeat(const HandleContext& contex
 
   const BrokerImage& broker = *image.FindBroker(id);
   decision.records = DirectoriesGone(image, broker, request);
+  if (decision.records.empty()) decision.records = ElectionsForDamaged(image, request);
   // What else there is to decide, the next heartbeat brings up.
   if (!decision.records.empty()) return decision;
   if (request.want_shutdown()) {

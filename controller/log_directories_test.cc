@@ -74,6 +74,37 @@ TEST_F(LogDirectoriesTest, AssignmentsAreFenced) {
   EXPECT_EQ(response.replicas(0).error_code(), Code(ErrorCode::kInvalidRequest));
 }
 
+TEST_F(LogDirectoriesTest, AReplicaThatIsFoundDamagedLeavesTheIsrAndItsLeadership) {
+  Start("fsync", "2");
+  Broker(1).found_damaged = {{"t", 0}, {"t", 0}, {"t", 7}};
+  Heartbeat(1);
+  EXPECT_EQ(Show("t"), "leader=2 isr=2,3 elr= known=");
+  const PartitionEpoch epoch = Partition("t").partition_epoch;
+  Heartbeat(1);
+  EXPECT_EQ(Partition("t").partition_epoch, epoch) << "told again: nothing changes";
+}
+
+TEST_F(LogDirectoriesTest, ADamagedReplicaThatIsAloneLeadsUntilAnotherIsInSync) {
+  Start();
+  AlterIsr(1, "t", {1});
+  ASSERT_EQ(Show("t"), "leader=1 isr=1 elr= known=");
+  Broker(1).found_damaged = {{"t", 0}};
+  Heartbeat(1);
+  EXPECT_EQ(Show("t"), "leader=1 isr=1 elr= known=");
+  AlterIsr(1, "t", {1, 2});
+  Heartbeat(1);
+  EXPECT_EQ(Show("t"), "leader=2 isr=2 elr= known=");
+}
+
+TEST_F(LogDirectoriesTest, ADamagedReplicaIsNoEligibleLeader) {
+  Start("fsync", "3");
+  Broker(1).found_damaged = {{"t", 0}};
+  Heartbeat(1);
+  const auto& partition = Partition("t");
+  EXPECT_EQ(partition.leader, NodeId(2));
+  EXPECT_TRUE(partition.elr.empty()) << "it may lack what was acknowledged";
+}
+
 TEST_F(LogDirectoriesTest, AFailedDirectoryTakesOnlyItsReplicasOutOfService) {
   Start();
   CreateAssigned("other", {{1, 2, 3}});

@@ -157,6 +157,31 @@ Records ElectionsFor(const Image& image, const BrokerEvent& event) {
   return records;
 }
 
+Records ElectionsForDamaged(const Image& image, const HeartbeatRequest& request) {
+  Records records;
+  const NodeId broker(request.sender().node_id());
+  std::set<std::pair<std::string, int32_t>> seen;
+  for (const auto& damaged : request.damaged()) {
+    if (!IsUuid(damaged.topic_id())) continue;
+    const auto topic = image.FindTopic(TopicId::FromBytes(damaged.topic_id()));
+    if (topic == nullptr) continue;
+    const PartitionImage* partition =
+        image.FindPartition(topic->id, PartitionIndex(damaged.partition()));
+    if (partition == nullptr || !metadata::OthersInSync(*partition, broker)) continue;
+    if (!seen.emplace(damaged.topic_id(), damaged.partition()).second) continue;
+    LOG(WARNING) << topic->name << "-" << damaged.partition() << ": the log of broker " << broker
+                 << " is damaged; its replica leaves the ISR";
+    Decide(
+        *topic, static_cast<size_t>(damaged.partition()),
+        {.partition = *partition,
+         .min_isr = metadata::EffectiveMinIsr(image, topic->name, partition->replicas.size()),
+         .is_active = [&](NodeId node) { return metadata::ReplicaActive(image, *partition, node); },
+         .lost_data = broker},
+        records);
+  }
+  return records;
+}
+
 Records ElectionsForMinIsr(const Image& image, const std::set<std::string>* topics) {
   Records records;
   for (const auto& [name, topic] : *image.topics_by_name) {

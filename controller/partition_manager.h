@@ -28,6 +28,10 @@ struct BrokerEvent {
 // partitions without a leader get one.
 Records ElectionsFor(const metadata::Image& image, const BrokerEvent& event);
 
+// Logs that their broker found damaged: where others are in sync, these replicas leave the ISR as
+// having lost records, and lead no more.
+Records ElectionsForDamaged(const metadata::Image& image, const HeartbeatRequest& request);
+
 // What a changed min.insync.replicas asks of the topics named; `image` has the new value. All
 // topics when `topics` is null.
 Records ElectionsForMinIsr(const metadata::Image& image, const std::set<std::string>* topics);

@@ -71,6 +71,10 @@ bool InIsr(const PartitionImage& partition, NodeId replica) {
   return std::find(partition.isr.begin(), partition.isr.end(), replica) != partition.isr.end();
 }
 
+bool OthersInSync(const PartitionImage& partition, NodeId replica) {
+  return partition.isr.size() > 1 && InIsr(partition, replica);
+}
+
 int32_t EffectiveMinIsr(const Image& image, const std::string& topic, size_t replica_count) {
   static const std::string kKey = "min.insync.replicas";
   const std::string* text = nullptr;

@@ -114,6 +114,8 @@ struct Image {
 };
 
 bool InIsr(const PartitionImage& partition, NodeId replica);
+// Whether `replica` is in the ISR, and not alone: it can leave without taking the partition along.
+bool OthersInSync(const PartitionImage& partition, NodeId replica);
 // Whether the replica may lead and be in the ISR: its broker is active, and its directory online.
 bool ReplicaActive(const Image& image, const PartitionImage& partition, NodeId replica);
 // How many in-sync replicas the topic wants before acks=all is acknowledged: the topic's own

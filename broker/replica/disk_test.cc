@@ -156,6 +156,70 @@ TEST_F(DiskTest, AFailedDirectoryIsNotReplacedByAnother) {
   EXPECT_TRUE(InSync(there, 3)) << cluster_->Describe(Key(there));
 }
 
+// A sealed file is cut while its broker is away.
+class DamageTest : public DiskTest {
+ protected:
+  void CutASealedFileOf(NodeId node, std::vector<NodeId> replicas) {
+    Build({.replicas = std::move(replicas), .configs = {{"segment.bytes", "300"}}}, {});
+    for (int i = 0; i < 12; ++i) ASSERT_EQ(Send(0, "value" + std::to_string(i)), ErrorCode::kNone);
+    cluster_->RunFor(1000);
+    cluster_->Kill(node);
+    auto& disk = cluster_->disk(node);
+    std::vector<std::string> logs;
+    const std::vector<std::string> names = disk.List("/data/orders-0").value();
+    for (const std::string& name : names) {
+      if (name.ends_with(".log")) logs.push_back("/data/orders-0/" + name);
+    }
+    std::sort(logs.begin(), logs.end());
+    ASSERT_GE(logs.size(), 4U);
+    const auto file = disk.Open(logs[1], OpenMode::kReadWrite);
+    ASSERT_TRUE(file.ok() && (*file)->Truncate((*file)->Size().value() - 5).ok());
+    cluster_->Start(node);
+  }
+  // Fetches on from where the answers end, until one is refused.
+  std::vector<int64_t> ConsumeFrom(NodeId node) {
+    std::vector<int64_t> offsets;
+    ErrorCode error = ErrorCode::kNone;
+    for (int64_t next = 0; error == ErrorCode::kNone && next < 12;) {
+      const auto records = cluster_->Consume(node, Key(0), Offset(next), &error);
+      for (const auto& record : records) offsets.push_back(record.offset);
+      if (records.empty()) break;
+      next = offsets.back() + 1;
+    }
+    refusal_ = error;
+    return offsets;
+  }
+  ErrorCode refusal_ = ErrorCode::kNone;
+};
+
+TEST_F(DamageTest, WhoeverMeetsDamageHandsTheLeadershipOver) {
+  CutASealedFileOf(kOne, {kOne, kTwo, kThree});
+  ASSERT_TRUE(InSync(0, 3));
+  cluster_->controller().MoveLeader("orders", PartitionIndex(0), kOne);
+  cluster_->RunFor(300);
+  const std::vector<int64_t> whole = ConsumeFrom(kOne);
+  EXPECT_FALSE(whole.empty()) << "what lies before the damage";
+  EXPECT_LT(whole.size(), 12U);
+  EXPECT_EQ(refusal_, ErrorCode::kKafkaStorageError);
+  ASSERT_TRUE(cluster_->RunUntil([&] { return cluster_->LeaderOf(Key(0)) != kOne; }, 2000));
+  cluster_->RunFor(5000);
+  EXPECT_EQ(cluster_->IsrSize(Key(0)), 2U) << "it does not come back into the ISR";
+  EXPECT_EQ(ConsumeFrom(cluster_->LeaderOf(Key(0))).size(), 12U);
+  EXPECT_EQ(Send(0, "more"), ErrorCode::kNone);
+  EXPECT_NE(cluster_->StatusOf(kOne, Key(0))->error.find("damaged"), std::string::npos);
+}
+
+TEST_F(DamageTest, WhoeverIsAloneServesWhatIsWhole) {
+  CutASealedFileOf(kOne, {kOne});
+  ASSERT_TRUE(cluster_->RunUntil([&] { return cluster_->LeaderOf(Key(0)) == kOne; }, 5000));
+  cluster_->RunFor(300);
+  EXPECT_FALSE(ConsumeFrom(kOne).empty());
+  cluster_->RunFor(2000);
+  EXPECT_EQ(cluster_->LeaderOf(Key(0)), kOne);
+  EXPECT_EQ(Send(0, "more"), ErrorCode::kNone);
+  EXPECT_FALSE(cluster_->Consume(kOne, Key(0), Offset(10)).empty()) << "and what lies behind it";
+}
+
 TEST_F(DiskTest, TheDirectoryOfTheMetadataTakesTheNodeAlong) {
   Build({.partitions = 2, .replicas = {kOne}}, kTwoDirectories);
   const int there = DirectoryOf(kOne, 0)->path() == "/data" ? 0 : 1;

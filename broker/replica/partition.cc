@@ -92,6 +92,7 @@ void Partition::ApplyImage(const metadata::PartitionImage& image, PartitionEffec
   // The answer to an AlterPartition may have arrived before the image that says the same, so older
   // images are possible.
   if (image.leader_epoch < leader_epoch_ || image.partition_epoch < partition_epoch_) return;
+  if (usable()) NoteRead(log_->known_damage(), effects);
   if (image.leader == context_->state->node_id) {
     BecomeLeader(image, effects);
   } else {
@@ -220,6 +221,7 @@ void Partition::NoteStorage(const sluice::Status& status, PartitionEffects& effe
   LOG(ERROR) << name().ToString() << ": the log has failed and is offline: " << status.message();
   GoOffline(status.message(), effects);
   // Damaged bytes are this log's alone; what a failed disk did to the others is unknown.
+  if (cause == StatusCode::kCorruption) effects.damaged.push_back(key());
   if (cause != StatusCode::kCorruption) effects.storage_failures.push_back({directory_, status});
 }
 
@@ -242,6 +244,7 @@ void Partition::NoteRead(const sluice::Status& status, PartitionEffects& effects
   damage_ = "damaged at " + status.message();
   LOG(ERROR) << name().ToString() << ": " << damage_
              << "; reads of these records are refused, all others go on";
+  effects.damaged.push_back(key());
 }
 
 PartitionStatus Partition::Status() const {
@@ -279,7 +282,7 @@ bool Partition::is_leader() const {
 
 Partition::FollowTarget Partition::follow_target() const {
   std::lock_guard lock(mutex_);
-  if (role_ != Role::kFollower || !usable() || leader_ == kNoNode) return {};
+  if (role_ != Role::kFollower || !usable() || leader_ == kNoNode || !damage_.empty()) return {};
   return {leader_, leader_epoch_, config_->fsync};
 }
 

@@ -212,7 +212,8 @@ class Partition final : public storage::CompactionTarget,
   // After an operation that changes the log: when that is offline, so is this; what is not damage
   // of this log alone takes all of its directory along.
   void NoteStorage(const sluice::Status& status, PartitionEffects& effects);
-  // After one that only reads: damaged bytes refuse the reads that hit them, and nothing else.
+  // After one that only reads: damaged bytes refuse the reads that hit them, and this replica
+  // follows no more; a leader leads until another can.
   void NoteRead(const sluice::Status& status, PartitionEffects& effects);
   kafka::ErrorCode CheckLeader(LeaderEpoch asked_epoch) const;
   LeaderHint HintLocked() const { return {leader_, leader_epoch_}; }

@@ -24,9 +24,17 @@ std::optional<storage::CompactionSurvey> Partition::SurveyCompaction(
 }
 
 Result<storage::CompactionPlan> Partition::PlanCompaction(std::optional<Offset> cleaned_upto) {
-  std::lock_guard lock(mutex_);
-  if (!MayCompact()) return sluice::Status::Unavailable("it is not compacted any more");
-  return log_->PlanCompaction(cleaned_upto, high_watermark_);
+  PartitionEffects effects;
+  Result<storage::CompactionPlan> plan =
+      sluice::Status::Unavailable("it is not compacted any more");
+  {
+    std::lock_guard lock(mutex_);
+    if (!MayCompact()) return plan;
+    plan = log_->PlanCompaction(cleaned_upto, high_watermark_);
+    if (plan.status().code() == StatusCode::kCorruption) NoteRead(plan.status(), effects);
+  }
+  effects.Run(*context_);
+  return plan;
 }
 
 sluice::Status Partition::CommitCompaction(const storage::CleanedSegment& cleaned) {

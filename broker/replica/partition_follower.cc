@@ -12,6 +12,8 @@ sluice::Status Partition::CheckFollowing(LeaderEpoch epoch) const {
                                   std::to_string(epoch.value()) + " any more");
   }
   if (!usable()) return sluice::Status::IoError(error_);
+  // Else it would be in the ISR again, and might be elected.
+  if (!damage_.empty()) return sluice::Status::IoError(damage_);
   return sluice::Status::Ok();
 }
 

@@ -91,6 +91,9 @@ void ReplicaManagerImpl::Start() {
   context_->report_storage_failure = [weak](const StorageFailure& failure) {
     if (const auto self = weak.lock()) self->ReportStorageFailure(failure);
   };
+  context_->report_damage = [state = options_->state](const PartitionKey& replica) {
+    state->damaged.Add({replica.topic_id, replica.partition});
+  };
   options_->metadata->AddListener(
       [weak](const metadata::ImagePtr& before, const metadata::ImagePtr& after) {
         if (const auto self = weak.lock()) self->OnImage(before, after);

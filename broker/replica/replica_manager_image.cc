@@ -90,6 +90,7 @@ void ReplicaManagerImpl::RemoveReplica(const PartitionPtr& partition, ImageChang
     std::unique_lock lock(mutex_);
     partitions_.erase(partition->key());
   }
+  options_->state->damaged.Remove({partition->key().topic_id, partition->key().partition});
   const Status deleted =
       options_->logs->Delete(partition->name(), RemovableIn(change.after, partition->name().topic));
   // One whose directory is offline goes when that is back: nobody asks for it then.

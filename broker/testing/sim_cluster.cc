@@ -368,6 +368,8 @@ void SimCluster::Heartbeat(NodeId id) {
   } else if (options_.directories > 1) {
     controller_.SetOnline(id, process.logs->OnlineIds());
   }
+  for (const auto& [topic, partition] : process.state.damaged.List())
+    controller_.SetDamaged(id, topic, partition);
   process.state.lease_start_steady_ms = NowMs();
   SendImage(id);
   const metadata::BrokerImage& registered = *controller_.image()->FindBroker(id);

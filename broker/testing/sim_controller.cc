@@ -92,6 +92,21 @@ void SimController::SetFenced(NodeId id, bool fenced) {
   Commit(records);
 }
 
+void SimController::SetDamaged(NodeId id, const TopicId& topic_id, PartitionIndex index) {
+  const auto topic = image_->FindTopic(topic_id);
+  const PartitionImage* partition = image_->FindPartition(topic_id, index);
+  if (partition == nullptr || !metadata::OthersInSync(*partition, id)) return;
+  Records records;
+  AddElection(
+      *topic, static_cast<size_t>(index.value()),
+      {.partition = *partition,
+       .is_active = [&](NodeId node) { return metadata::ReplicaActive(*image_, *partition, node); },
+       .lost_data = id,
+       .wished_isr = {}},
+      records);
+  Commit(records);
+}
+
 void SimController::SetOnline(NodeId id, const std::vector<Uuid>& online) {
   const metadata::BrokerImage* before = image_->FindBroker(id);
   if (before == nullptr || before->log_directories == online) return;

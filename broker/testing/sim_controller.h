@@ -32,6 +32,8 @@ class SimController {
   // Of a broker with several log directories.
   void SetOnline(NodeId id, const std::vector<Uuid>& online);
   void SetFenced(NodeId id, bool fenced);
+  // What heartbeats tell of damaged logs: the replica leaves the ISR where others are in it.
+  void SetDamaged(NodeId id, const TopicId& topic_id, PartitionIndex index);
   TopicId CreateTopic(const std::string& name, const std::vector<std::vector<NodeId>>& assignments,
                       const metadata::ConfigMap& configs);
   void DeleteTopic(const std::string& name);

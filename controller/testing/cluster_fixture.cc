@@ -91,6 +91,11 @@ HeartbeatResponse ClusterFixture::Heartbeat(int id) {
   request.set_want_shutdown(broker.want_shutdown);
   for (const int directory : broker.offline_log_directories)
     request.add_offline_log_dirs(TestUuid(2, directory));
+  for (const auto& [topic, partition] : broker.found_damaged) {
+    auto& told = *request.add_damaged();
+    told.set_topic_id(std::string(controller_->committed()->FindTopic(topic)->id.view()));
+    told.set_partition(partition);
+  }
   return Call(&MetadataController::Heartbeat, request);
 }
 

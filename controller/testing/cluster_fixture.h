@@ -28,7 +28,8 @@ struct TestBroker {
   int64_t epoch = -1;
   bool ready = true;
   bool want_shutdown = false;
-  std::vector<std::pair<std::string, int>> damaged;  // topics and partitions
+  std::vector<std::pair<std::string, int>> damaged;        // topics and partitions, at registration
+  std::vector<std::pair<std::string, int>> found_damaged;  // since
   int64_t previous_epoch = -1;
   // Of a broker with several: what is online, and the epochs of the markers found in them.
   std::vector<int> log_directories;

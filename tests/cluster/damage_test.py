@@ -1,0 +1,86 @@
+"""Sealed segments that were cut or removed while their broker was stopped cleanly: whoever reads gets every record from another replica, the
+damaged one leads no more, and its node's health says what to do."""
+import pathlib
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
+from cluster import SLUICE, Cluster, run, wait_until  # noqa: E402
+
+RECORDS = 4500  # of 1,000 bytes: four sealed segments of 1 MiB and a part of the fifth
+TOPICS = ('cut', 'removed', 'orphaned')
+
+
+class DamageTest(unittest.TestCase):
+
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = cls.enterClassContext(Cluster(3))
+
+    def partition(self, topic):
+        return self.cluster.partitions(topic)[0]
+
+    def stop(self, node):
+        run(SLUICE, 'dev', 'stop', str(node), '--dir', self.cluster.directory)
+
+    def wait_in_sync(self, topics):
+        wait_until(lambda: all(self.cluster.fully_in_sync(topic) for topic in topics), f'{topics} in sync', 30)
+
+    def damage(self, topic, node):
+        """Of the second segment: the last third, the .log with its indexes, or the .log alone."""
+        directory, = pathlib.Path(self.cluster.directory).glob(f'node-{node}/**/{topic}-0')
+        log = sorted(directory.glob('*.log'))[1]
+        if topic == 'cut':
+            log.write_bytes(log.read_bytes()[:log.stat().st_size * 2 // 3])
+            return
+        doomed = [log] if topic == 'orphaned' else [log, log.with_suffix('.index'), log.with_suffix('.timeindex')]
+        for file in doomed:
+            file.unlink()
+
+    def test_every_record_is_read_and_the_damaged_replica_leads_no_more(self):
+        for topic in TOPICS:
+            self.cluster.create_topic(topic, configs=('segment.bytes=1048576',))
+            run('kcat', '-P', '-b', self.cluster.bootstrap(), '-t', topic, '-X', 'batch.num.messages=20',
+                stdin=''.join(f'{n}-{"v" * 1000}\n' for n in range(RECORDS)))
+        for topic in TOPICS:
+            with self.subTest(topic):
+                self.check(topic)
+
+    def check(self, topic):
+        self.wait_in_sync([topic])
+        replicas = self.partition(topic)['replicas']
+        victim = replicas[0]
+        self.stop(victim)
+        self.damage(topic, victim)
+        self.cluster.start(victim)
+        if topic == 'orphaned':
+            # Known at the start: it is not in sync, however long one waits for the others.
+            wait_until(lambda: len(self.cluster.live_nodes()) == 3, 'the node back', 20)
+        else:
+            self.wait_in_sync([topic])
+            leader = self.partition(topic)['leader']
+            self.stop(leader)
+            wait_until(lambda: self.partition(topic)['leader'] == victim, 'the first replica leads', 20)
+            self.cluster.start(leader)
+            self.wait_in_sync([topic])
+            self.assertEqual(self.partition(topic)['leader'], victim)
+        values = [line.split(b'-')[0] for line in self.cluster.read_all(topic, '%s\n').splitlines()]
+        self.assertEqual(values, [str(n).encode() for n in range(RECORDS)])
+        wait_until(lambda: victim not in self.partition(topic)['isr'], 'the damaged replica out of the ISR', 10)
+        self.assertNotEqual(self.partition(topic)['leader'], victim)
+        health = self.cluster.admin('cluster', 'health', node=victim, check=False)
+        damaged, = [problem for problem in health['problems'] if 'damaged log' in problem['what']]
+        self.assertIn(f'{topic}-0', damaged['what'])
+        self.assertIn(f'node {victim}', damaged['what'])
+        self.assertIn('.log', damaged['what'])
+        self.assertIn('remove that partition\'s directory', damaged['next_step'])
+        # The remedy.
+        self.stop(victim)
+        directory, = pathlib.Path(self.cluster.directory).glob(f'node-{victim}/**/{topic}-0')
+        run('rm', '-r', str(directory))
+        self.cluster.start(victim)
+        self.wait_in_sync([topic])
+
+
+if __name__ == '__main__':
+    unittest.main()
