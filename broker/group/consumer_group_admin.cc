@@ -1,0 +1,159 @@
+// The part of ConsumerGroup that admits commits, describes the group, and turns the classic
+// protocol away.
+#include <algorithm>
+
+#include "broker/group/consumer_group.h"
+
+namespace sluice::broker {
+namespace {
+
+using kafka::ErrorCode;
+using kafka::WireError;
+using Described = kafka::ConsumerGroupDescribeResponse;
+
+constexpr int8_t kMemberOfConsumerProtocol = 1;
+constexpr int16_t kCommitVersionMin = 9;  // the first whose clients know STALE_MEMBER_EPOCH
+
+// With the topics that still exist.
+void Describe(const TopicId& id, std::vector<int32_t> partitions, const metadata::Image& image,
+              Described::Assignment& assignment) {
+  const auto topic = image.FindTopic(id);
+  if (topic == nullptr) return;
+  for (auto& entry : assignment.topic_partitions) {
+    if (entry.topic_id != id) continue;
+    entry.partitions.insert(entry.partitions.end(), partitions.begin(), partitions.end());
+    std::sort(entry.partitions.begin(), entry.partitions.end());
+    return;
+  }
+  auto& entry = assignment.topic_partitions.emplace_back();
+  entry.topic_id = id;
+  entry.topic_name = topic->name;
+  entry.partitions = std::move(partitions);
+}
+
+void Describe(const OwnedPartitions& partitions, const metadata::Image& image,
+              Described::Assignment& assignment) {
+  for (const auto& [id, owned] : partitions) {
+    std::vector<int32_t> indexes;
+    for (const auto& [partition, epoch] : owned) indexes.push_back(partition);
+    Describe(id, std::move(indexes), image, assignment);
+  }
+}
+
+}  // namespace
+
+ErrorCode ConsumerGroup::CheckCommit(const OffsetClaim& claim, GroupContext&) {
+  // Somebody who assigns partitions to himself, or an administrator: only while nobody is in.
+  if (claim.generation_or_epoch < 0 && members_.empty()) return ErrorCode::kNone;
+  const ConsumerMember* const member = Find(claim.member_id);
+  if (member == nullptr) return ErrorCode::kUnknownMemberId;
+  if (claim.version < kCommitVersionMin) return ErrorCode::kUnsupportedVersion;
+  if (claim.generation_or_epoch != member->current.epoch) return ErrorCode::kStaleMemberEpoch;
+  return ErrorCode::kNone;
+}
+
+ErrorCode ConsumerGroup::CheckFetch(const OffsetClaim& claim) const {
+  if (claim.member_id.empty() && claim.generation_or_epoch < 0) return ErrorCode::kNone;
+  const ConsumerMember* const member = Find(claim.member_id);
+  if (member == nullptr) return ErrorCode::kUnknownMemberId;
+  if (claim.generation_or_epoch != member->current.epoch) return ErrorCode::kStaleMemberEpoch;
+  return ErrorCode::kNone;
+}
+
+bool ConsumerGroup::IsSubscribedTo(std::string_view topic) const {
+  const std::string name(topic);
+  const auto has = [&name](const std::vector<std::string>& names) {
+    return std::binary_search(names.begin(), names.end(), name);
+  };
+  return std::any_of(members_.begin(), members_.end(),
+                     [&has](const auto& entry) { return has(entry.second.topic_names); }) ||
+         std::any_of(regexes_.begin(), regexes_.end(),
+                     [&has](const auto& entry) { return has(entry.second.topics); });
+}
+
+std::string ConsumerGroup::state_name() const {
+  if (members_.empty()) return "Empty";
+  if (epoch_ > target_epoch_) return "Assigning";
+  const bool stable = std::all_of(members_.begin(), members_.end(), [this](const auto& entry) {
+    return entry.second.current.HasReached(target_epoch_);
+  });
+  return stable ? "Stable" : "Reconciling";
+}
+
+// What Kafka says of a group that is not a classic one.
+kafka::DescribeGroupsResponse::DescribedGroup ConsumerGroup::Describe() const {
+  kafka::DescribeGroupsResponse::DescribedGroup described;
+  described.group_id = id_;
+  described.group_state = "Dead";
+  described.error_code = WireError(ErrorCode::kGroupIdNotFound);
+  described.error_message = "Group " + id_ + " is not a classic group.";
+  return described;
+}
+
+Described::DescribedGroup ConsumerGroup::DescribeConsumer(const GroupMoment& moment) const {
+  Described::DescribedGroup described;
+  described.group_id = id_;
+  described.group_state = state_name();
+  described.group_epoch = epoch_;
+  described.assignment_epoch = target_epoch_;
+  described.assignor_name = PreferredAssignor();
+  for (const auto& [member_id, member] : members_)
+    described.members.push_back(DescribeMember(member, *moment.image));
+  return described;
+}
+
+Described::Member ConsumerGroup::DescribeMember(const ConsumerMember& member,
+                                                const metadata::Image& image) const {
+  Described::Member described;
+  described.member_id = member.id;
+  if (!member.instance_id.empty()) described.instance_id = member.instance_id;
+  if (!member.rack.empty()) described.rack_id = member.rack;
+  described.member_epoch = member.current.epoch;
+  described.client_id = member.client_id;
+  described.client_host = member.client_host;
+  described.subscribed_topic_names = member.topic_names;
+  described.subscribed_topic_regex = member.regex;
+  described.member_type = kMemberOfConsumerProtocol;
+  broker::Describe(member.current.assigned, image, described.assignment);
+  broker::Describe(member.current.revoking, image, described.assignment);
+  for (const auto& [topic, partitions] : TargetOf(member.id))
+    broker::Describe(topic, partitions, image, described.target_assignment);
+  return described;
+}
+
+void ConsumerGroup::Join(const GroupCaller& caller, const kafka::JoinGroupRequest& request,
+                         GroupContext& context) {
+  kafka::JoinGroupResponse response;
+  response.error_code = WireError(ErrorCode::kInconsistentGroupProtocol);
+  response.member_id = request.member_id;
+  context.effects.Answer(caller, std::move(response));
+}
+
+void ConsumerGroup::Sync(const GroupCaller& caller, const kafka::SyncGroupRequest&,
+                         GroupContext& context) {
+  kafka::SyncGroupResponse response;
+  response.error_code = WireError(ErrorCode::kUnknownMemberId);
+  context.effects.Answer(caller, std::move(response));
+}
+
+void ConsumerGroup::Heartbeat(const GroupCaller& caller, const kafka::HeartbeatRequest&,
+                              GroupContext& context) {
+  kafka::HeartbeatResponse response;
+  response.error_code = WireError(ErrorCode::kUnknownMemberId);
+  context.effects.Answer(caller, std::move(response));
+}
+
+// Whoever is named is no member of the classic protocol.
+void ConsumerGroup::Leave(const GroupCaller& caller, const kafka::LeaveGroupRequest& request,
+                          GroupContext& context) {
+  kafka::LeaveGroupResponse response;
+  for (const auto& identity : request.members) {
+    auto& member = response.members.emplace_back();
+    member.member_id = identity.member_id;
+    member.group_instance_id = identity.group_instance_id;
+    member.error_code = WireError(ErrorCode::kUnknownMemberId);
+  }
+  context.effects.Answer(caller, std::move(response));
+}
+
+}  // namespace sluice::broker
