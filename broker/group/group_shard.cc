@@ -1,0 +1,453 @@
+#include "broker/group/group_shard.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "base/overload.h"
+#include "broker/group/classic_group.h"
+#include "broker/group/group_records.h"
+
+namespace sluice::broker {
+namespace {
+
+using kafka::ErrorCode;
+using kafka::WireError;
+using Upto = GroupView::Upto;
+
+// Groups that LoadNext looks at in one call.
+constexpr size_t kLoadAtOnce = 64;
+// Between two slices of a sweep, so that it takes little of anybody's time.
+constexpr int64_t kSweepPauseMs = 100;
+
+// What is wrong with a request whatever the group is.
+ErrorCode CheckRequest(const GroupRequest& request, const GroupConfig& config) {
+  const bool needs_id = std::holds_alternative<kafka::JoinGroupRequest>(request) ||
+                        std::holds_alternative<kafka::SyncGroupRequest>(request) ||
+                        std::holds_alternative<kafka::HeartbeatRequest>(request) ||
+                        std::holds_alternative<kafka::LeaveGroupRequest>(request);
+  // Offsets may be kept under the empty id, as they always might.
+  if (needs_id && GroupIdOf(request).empty()) return ErrorCode::kInvalidGroupId;
+  if (const auto* join = std::get_if<kafka::JoinGroupRequest>(&request)) {
+    if (join->session_timeout_ms < config.session_ms_min ||
+        join->session_timeout_ms > config.session_ms_max) {
+      return ErrorCode::kInvalidSessionTimeout;
+    }
+  }
+  return ErrorCode::kNone;
+}
+
+// What the keys of one type of record begin with.
+std::string KeyPrefix(int16_t type) {
+  return {static_cast<char>(type >> 8), static_cast<char>(type & 0xFF)};
+}
+
+bool Passes(const std::vector<std::string>& filter, std::string word) {
+  if (filter.empty()) return true;
+  std::transform(word.begin(), word.end(), word.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
+  return std::find(filter.begin(), filter.end(), word) != filter.end();
+}
+
+std::string NotFound(const std::string& group_id) { return "Group " + group_id + " not found."; }
+
+using ListedGroup = kafka::ListGroupsResponse::ListedGroup;
+using Listed = std::map<std::string, ListedGroup>;
+
+ListedGroup ListedAs(const std::string& group_id, std::string protocol_type, std::string state,
+                     std::string_view type) {
+  ListedGroup listed;
+  listed.group_id = group_id;
+  listed.protocol_type = std::move(protocol_type);
+  listed.group_state = std::move(state);
+  listed.group_type = type;
+  return listed;
+}
+
+// Adds the classic groups that the view has and `listed` has not.
+Status ListClassicRecords(const GroupView& view, Listed& listed) {
+  const std::string prefix = KeyPrefix(kafka::GroupMetadataKey::kRecordType);
+  return view.ForEach(
+      Upto::kHighWatermark, {prefix, {}}, [&](std::string_view key, std::string_view value) {
+        const Result<GroupKey> decoded = DecodeGroupKey(key);
+        const auto* named =
+            decoded.ok() ? std::get_if<kafka::GroupMetadataKey>(&*decoded) : nullptr;
+        if (named == nullptr || listed.count(named->group) != 0) return true;
+        const auto kept = DecodeGroupValue<kafka::GroupMetadataValue>(value);
+        if (!kept.ok()) return true;
+        const std::string_view state = kept->members.empty()
+                                           ? ClassicGroupStateName(ClassicGroupState::kEmpty)
+                                           : ClassicGroupStateName(ClassicGroupState::kStable);
+        listed.emplace(named->group,
+                       ListedAs(named->group, kept->protocol_type, std::string(state), "classic"));
+        return true;
+      });
+}
+
+// Adds the groups that have offsets and nothing else.
+Status ListOffsetOwners(const GroupView& view, Listed& listed) {
+  const std::string prefix = KeyPrefix(kafka::OffsetCommitKey::kRecordType);
+  std::string from = prefix;
+  while (!from.empty()) {
+    std::string next;
+    // From one group to the next: some have offsets of many thousands of partitions.
+    const auto visit = [&](std::string_view key, std::string_view) {
+      const Result<GroupKey> decoded = DecodeGroupKey(key);
+      const auto* named = decoded.ok() ? std::get_if<kafka::OffsetCommitKey>(&*decoded) : nullptr;
+      if (named == nullptr) return true;
+      listed.emplace(named->group, ListedAs(named->group, "", "Empty", "classic"));
+      // Behind all its topics, since the size of a topic's name does not begin with these bytes.
+      next = std::string(key.substr(0, prefix.size() + sizeof(int16_t) + named->group.size())) +
+             "\xFF\xFF";
+      return false;
+    };
+    SLUICE_RETURN_IF_ERROR(view.ForEach(Upto::kHighWatermark, {prefix, from}, visit));
+    from = std::move(next);
+  }
+  return Status::Ok();
+}
+
+}  // namespace
+
+GroupShard::GroupShard(GroupShardOptions options)
+    : config_(*options.config), view_(*options.view), random_(options.random) {}
+
+GroupContext GroupShard::ContextOf(const GroupMoment& moment, GroupEffects& effects) {
+  return {moment, config_, view_, timers_, random_, effects};
+}
+
+// --- Requests ---
+
+void GroupShard::Handle(const GroupCaller& caller, GroupRequest request, const GroupMoment& moment,
+                        GroupEffects& effects) {
+  GroupContext context = ContextOf(moment, effects);
+  const ErrorCode error = CheckRequest(request, config_);
+  if (error != ErrorCode::kNone) {
+    return effects.Answer(caller, ErrorResponse(request, error));
+  }
+  if (const auto* list = std::get_if<ListGroups>(&request)) return List(caller, *list, context);
+  const std::string& group_id = GroupIdOf(request);
+  const Result<Group*> group = Find(group_id, context);
+  if (!group.ok()) {
+    LOG(ERROR) << "group " << group_id << " could not be read: " << group.status().ToString();
+    return effects.Answer(caller, ErrorResponse(request, ErrorCode::kCoordinatorNotAvailable));
+  }
+  Dispatch(caller, request, *group, context);
+  NoteIdle(group_id);
+  Finish(effects);
+}
+
+void GroupShard::Dispatch(const GroupCaller& caller, const GroupRequest& request, Group* group,
+                          GroupContext& context) {
+  const auto unknown = [&](ErrorCode error) {
+    context.effects.Answer(caller, ErrorResponse(request, error));
+  };
+  std::visit(
+      Overload{
+          [&](const kafka::JoinGroupRequest& join) { Join(caller, join, group, context); },
+          [&](const kafka::SyncGroupRequest& sync) {
+            if (group == nullptr) return unknown(ErrorCode::kUnknownMemberId);
+            group->Sync(caller, sync, context);
+          },
+          [&](const kafka::HeartbeatRequest& heartbeat) {
+            if (group == nullptr) return unknown(ErrorCode::kUnknownMemberId);
+            group->Heartbeat(caller, heartbeat, context);
+          },
+          [&](const kafka::LeaveGroupRequest& leave) { Leave(caller, leave, group, context); },
+          [&](const kafka::ConsumerGroupHeartbeatRequest&) {
+            unknown(ErrorCode::kGroupIdNotFound);
+          },
+          [&](const kafka::OffsetCommitRequest& commit) {
+            offsets_.Commit(caller, commit, group, context);
+          },
+          [&](const FetchOffsets& fetch) { offsets_.Fetch(caller, fetch, group, context); },
+          [&](const kafka::OffsetDeleteRequest& removal) {
+            offsets_.Delete(caller, removal, group, context);
+          },
+          [&](const DescribeGroup& describe) {
+            Describe(caller, describe.group_id, group, context);
+          },
+          [&](const DescribeConsumerGroup& describe) {
+            if (group == nullptr) return DescribeNoConsumer(caller, describe.group_id, context);
+            context.effects.Answer(caller, group->DescribeConsumer(context.moment));
+          },
+          [&](const DeleteGroup& removal) { Delete(caller, removal.group_id, group, context); },
+          [](const ListGroups&) {},  // is of no group
+      },
+      request);
+}
+
+void GroupShard::Join(const GroupCaller& caller, const kafka::JoinGroupRequest& request,
+                      Group* group, GroupContext& context) {
+  if (group != nullptr) return group->Join(caller, request, context);
+  if (!request.member_id.empty()) {
+    return context.effects.Answer(caller, ErrorResponse(request, ErrorCode::kUnknownMemberId));
+  }
+  auto fresh = std::make_unique<ClassicGroup>(request.group_id);
+  fresh->Join(caller, request, context);
+  // A member that was refused leaves no group behind.
+  if (!fresh->CanBeForgotten()) groups_[request.group_id] = std::move(fresh);
+}
+
+void GroupShard::Leave(const GroupCaller& caller, const kafka::LeaveGroupRequest& request,
+                       Group* group, GroupContext& context) {
+  if (group != nullptr) return group->Leave(caller, request, context);
+  kafka::LeaveGroupResponse response;
+  if (caller.version < 3) response.error_code = WireError(ErrorCode::kUnknownMemberId);
+  for (const auto& member : request.members) {
+    auto& outcome = response.members.emplace_back();
+    outcome.member_id = member.member_id;
+    outcome.group_instance_id = member.group_instance_id;
+    outcome.error_code = WireError(ErrorCode::kUnknownMemberId);
+  }
+  context.effects.Answer(caller, std::move(response));
+}
+
+void GroupShard::Describe(const GroupCaller& caller, const std::string& group_id,
+                          const Group* group, GroupContext& context) {
+  if (group != nullptr) return context.effects.Answer(caller, group->Describe());
+  kafka::DescribeGroupsResponse::DescribedGroup described;
+  described.group_id = group_id;
+  described.group_state = "Empty";
+  if (!offsets_.HasOffsets(group_id, view_)) {
+    described.group_state = "Dead";
+    // Older versions have no error for it (KIP-1043).
+    if (caller.version >= 6) {
+      described.error_code = WireError(ErrorCode::kGroupIdNotFound);
+      described.error_message = NotFound(group_id);
+    }
+  }
+  context.effects.Answer(caller, std::move(described));
+}
+
+void GroupShard::DescribeNoConsumer(const GroupCaller& caller, const std::string& group_id,
+                                    GroupContext& context) {
+  kafka::ConsumerGroupDescribeResponse::DescribedGroup described;
+  described.error_code = WireError(ErrorCode::kGroupIdNotFound);
+  described.error_message = NotFound(group_id);
+  described.group_id = group_id;
+  context.effects.Answer(caller, std::move(described));
+}
+
+void GroupShard::Delete(const GroupCaller& caller, const std::string& group_id, Group* group,
+                        GroupContext& context) {
+  kafka::DeleteGroupsResponse::DeletableGroupResult result;
+  result.group_id = group_id;
+  const auto refuse = [&](ErrorCode error) {
+    result.error_code = WireError(error);
+    context.effects.Answer(caller, result);
+  };
+  if (group == nullptr && !offsets_.HasOffsets(group_id, view_)) {
+    return refuse(ErrorCode::kGroupIdNotFound);
+  }
+  if (group != nullptr && group->has_members()) return refuse(ErrorCode::kNonEmptyGroup);
+  const Status removed = offsets_.AddTombstones(group_id, context);
+  if (!removed.ok()) {
+    LOG(ERROR) << "offsets of group " << group_id << " could not be read: " << removed.ToString();
+    return refuse(ErrorCode::kCoordinatorNotAvailable);
+  }
+  Remove(group_id, group, context);
+  context.effects.AnswerWhenDurable(caller, std::move(result));
+}
+
+void GroupShard::Remove(const std::string& group_id, const Group* group, GroupContext& context) {
+  if (group != nullptr) group->AddTombstones(context.effects);
+  context.effects.changed_groups.push_back(group_id);
+  // The view still has it.
+  timers_.CancelAll(group_id);
+  groups_[group_id] = nullptr;
+  idle_.insert(group_id);
+}
+
+void GroupShard::List(const GroupCaller& caller, const ListGroups& request, GroupContext& context) {
+  Listed listed;
+  for (const auto& [group_id, group] : groups_) {
+    if (group == nullptr) continue;
+    const bool is_classic = group->protocol() == Group::Protocol::kClassic;
+    listed.emplace(group_id, ListedAs(group_id, group->protocol_type(), group->state_name(),
+                                      is_classic ? "classic" : "consumer"));
+  }
+  kafka::ListGroupsResponse response;
+  Status read = ListClassicRecords(view_, listed);
+  if (read.ok()) read = ListOffsetOwners(view_, listed);
+  if (!read.ok()) {
+    LOG(ERROR) << "groups could not be read: " << read.ToString();
+    response.error_code = WireError(ErrorCode::kCoordinatorNotAvailable);
+    return context.effects.Answer(caller, std::move(response));
+  }
+  for (auto& [group_id, group] : listed) {
+    if (Passes(request.states, group.group_state) && Passes(request.types, group.group_type)) {
+      response.groups.push_back(std::move(group));
+    }
+  }
+  context.effects.Answer(caller, std::move(response));
+}
+
+// --- Time, image, leadership ---
+
+void GroupShard::RunTimers(const GroupMoment& moment, GroupEffects& effects) {
+  GroupContext context = ContextOf(moment, effects);
+  while (const std::optional<GroupTimerKey> due = timers_.PopDue(moment.steady_ms)) {
+    const auto at = groups_.find(due->group_id);
+    if (at == groups_.end() || at->second == nullptr) continue;
+    at->second->OnTimer(*due, context);
+    NoteIdle(due->group_id);
+  }
+  if (next_sweep_ms_.has_value() && *next_sweep_ms_ <= moment.steady_ms) Sweep(context);
+  Finish(effects);
+}
+
+std::optional<int64_t> GroupShard::next_deadline_ms() const {
+  const std::optional<int64_t> timer_ms = timers_.next_deadline_ms();
+  if (!timer_ms.has_value() || !next_sweep_ms_.has_value()) {
+    return timer_ms.has_value() ? timer_ms : next_sweep_ms_;
+  }
+  return std::min(*timer_ms, *next_sweep_ms_);
+}
+
+void GroupShard::Sweep(GroupContext& context) {
+  next_sweep_ms_ = context.now_ms() + kSweepPauseMs;
+  // A commit that the view does not have yet would be swept away with the one before it.
+  if (unappended_ || !context.effects.records.empty()) return;
+  OffsetStore::SweepHooks hooks;
+  hooks.find = [&](const std::string& group_id) {
+    Result<Group*> group = Find(group_id, context);
+    NoteIdle(group_id);
+    return group;
+  };
+  hooks.remove = [&](const std::string& group_id) {
+    Remove(group_id, FindLoaded(group_id), context);
+  };
+  if (!offsets_.sweeping()) offsets_.BeginSweep();
+  offsets_.SweepNext(hooks, context);
+  if (!offsets_.sweeping()) {
+    next_sweep_ms_ = context.now_ms() + config_.offsets_check_interval_ms;
+  }
+}
+
+void GroupShard::OnImage(const GroupMoment& moment, GroupEffects& effects) {
+  GroupContext context = ContextOf(moment, effects);
+  for (const auto& [group_id, group] : groups_) {
+    if (group != nullptr) group->OnImage(context);
+  }
+  Finish(effects);
+}
+
+void GroupShard::Unload(ErrorCode error, const GroupMoment& moment, GroupEffects& effects) {
+  GroupContext context = ContextOf(moment, effects);
+  for (const auto& [group_id, group] : groups_) {
+    if (group != nullptr) group->Unload(error, context);
+  }
+  groups_.clear();
+  idle_.clear();
+  load_from_ = std::nullopt;
+  next_sweep_ms_ = std::nullopt;
+}
+
+// --- Memory and view ---
+
+Result<Group*> GroupShard::Find(const std::string& group_id, GroupContext& context) {
+  const auto at = groups_.find(group_id);
+  if (at != groups_.end()) return at->second.get();
+  SLUICE_ASSIGN_OR_RETURN(const std::optional<std::string> value,
+                          view_.Get(Upto::kLogEnd, ClassicGroupKey(group_id)));
+  if (!value.has_value()) return nullptr;
+  std::unique_ptr<Group> group = Load(group_id, *value, context);
+  if (group == nullptr) return nullptr;
+  return groups_.emplace(group_id, std::move(group)).first->second.get();
+}
+
+std::unique_ptr<Group> GroupShard::Load(const std::string& group_id, std::string_view value,
+                                        GroupContext& context) {
+  Result<std::unique_ptr<ClassicGroup>> group = ClassicGroup::Load(group_id, value, context);
+  if (group.ok()) return *std::move(group);
+  LOG(ERROR) << "the record of group " << group_id
+             << " is damaged, it starts anew: " << group.status().ToString();
+  return nullptr;
+}
+
+bool GroupShard::LoadNext(const GroupMoment& moment, GroupEffects& effects) {
+  if (!load_from_.has_value()) return false;
+  GroupContext context = ContextOf(moment, effects);
+  const std::string prefix = KeyPrefix(kafka::GroupMetadataKey::kRecordType);
+  std::vector<std::pair<std::string, std::string>> found;
+  const Status read = view_.ForEach(Upto::kLogEnd, {prefix, *load_from_},
+                                    [&](std::string_view key, std::string_view value) {
+                                      found.emplace_back(key, value);
+                                      return found.size() < kLoadAtOnce;
+                                    });
+  if (!read.ok()) {
+    LOG(ERROR) << "groups could not be read: " << read.ToString();
+    return true;
+  }
+  for (const auto& [key, value] : found) {
+    const Result<GroupKey> decoded = DecodeGroupKey(key);
+    const auto* named = decoded.ok() ? std::get_if<kafka::GroupMetadataKey>(&*decoded) : nullptr;
+    if (named == nullptr || groups_.count(named->group) != 0) continue;
+    std::unique_ptr<Group> group = Load(named->group, value, context);
+    if (group != nullptr && !group->CanBeForgotten()) {
+      groups_.emplace(named->group, std::move(group));
+    }
+  }
+  // The least key behind the last one.
+  load_from_ = found.size() < kLoadAtOnce ? std::nullopt
+                                          : std::optional(found.back().first + std::string(1, 0));
+  if (!load_from_.has_value()) {
+    next_sweep_ms_ = moment.steady_ms + config_.offsets_check_interval_ms;
+  }
+  Finish(effects);
+  return load_from_.has_value();
+}
+
+void GroupShard::NoteIdle(const std::string& group_id) {
+  const auto at = groups_.find(group_id);
+  if (at == groups_.end()) return;
+  if (at->second == nullptr || at->second->CanBeForgotten()) idle_.insert(group_id);
+}
+
+void GroupShard::Finish(const GroupEffects& effects) {
+  if (!effects.records.empty()) unappended_ = true;
+  if (!unappended_) ForgetIdle();
+}
+
+void GroupShard::OnAppended() {
+  unappended_ = false;
+  ForgetIdle();
+}
+
+void GroupShard::ForgetIdle() {
+  for (const std::string& group_id : idle_) {
+    const auto at = groups_.find(group_id);
+    if (at == groups_.end()) continue;
+    if (at->second != nullptr && !at->second->CanBeForgotten()) continue;
+    timers_.CancelAll(group_id);
+    groups_.erase(at);
+  }
+  idle_.clear();
+}
+
+void GroupShard::Discard(const std::string& group_id, ErrorCode error, const GroupMoment& moment,
+                         GroupEffects& effects) {
+  GroupContext context = ContextOf(moment, effects);
+  const auto at = groups_.find(group_id);
+  if (at != groups_.end()) {
+    if (at->second != nullptr) at->second->Unload(error, context);
+    groups_.erase(at);
+  }
+  timers_.CancelAll(group_id);
+  idle_.erase(group_id);
+  // At once, for its members' sessions run.
+  const Result<Group*> loaded = Find(group_id, context);
+  if (!loaded.ok()) {
+    LOG(ERROR) << "group " << group_id << " could not be read: " << loaded.status().ToString();
+  }
+  NoteIdle(group_id);
+  Finish(effects);
+}
+
+const Group* GroupShard::FindLoaded(const std::string& group_id) const {
+  const auto at = groups_.find(group_id);
+  return at == groups_.end() ? nullptr : at->second.get();
+}
+
+}  // namespace sluice::broker
