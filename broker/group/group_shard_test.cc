@@ -1,0 +1,182 @@
+// What the stories (group_script_test.cc) cannot tell of a shard: groups that have offsets only,
+// the sweep, and what does not fit.
+#include "broker/group/group_shard.h"
+
+#include <gtest/gtest.h>
+
+#include "broker/group/classic_group_record.h"
+#include "broker/group/testing/shard_driver.h"
+
+namespace sluice::broker::testing {
+namespace {
+
+using kafka::ErrorCode;
+using kafka::WireError;
+
+class GroupShardTest : public ::testing::Test {
+ protected:
+  ShardDriver::Listener Listener() {
+    ShardDriver::Listener listener;
+    listener.on_effects = [](const GroupEffects&) {};
+    listener.on_answer = [this](const GroupAnswer& answer, bool) {
+      EXPECT_TRUE(answers_.emplace(answer.token, answer.response).second);
+    };
+    listener.on_record = [this](const GroupRecord& record) { records_.push_back(record); };
+    listener.on_refusal = [](ErrorCode) {};
+    return listener;
+  }
+
+  template <typename Response>
+  Response Ask(GroupRequest request, int16_t version = 6) {
+    GroupCaller caller;
+    caller.token = ++tokens_;
+    caller.version = version;
+    driver_.Handle(caller, std::move(request));
+    return std::get<Response>(answers_.at(caller.token));
+  }
+
+  int16_t Commit(const std::string& group_id, const std::string& topic) {
+    kafka::OffsetCommitRequest request;
+    request.group_id = group_id;
+    request.topics.resize(1);
+    request.topics[0].name = topic;
+    request.topics[0].partitions.resize(1);
+    request.topics[0].partitions[0].committed_offset = 7;
+    return Ask<kafka::OffsetCommitResponse>(request).topics[0].partitions[0].error_code;
+  }
+
+  kafka::DescribeGroupsResponse::DescribedGroup Describe(const std::string& group_id) {
+    return Ask<kafka::DescribeGroupsResponse::DescribedGroup>(DescribeGroup{group_id});
+  }
+
+  std::vector<std::string> List() {
+    std::vector<std::string> ids;
+    for (const auto& group : Ask<kafka::ListGroupsResponse>(ListGroups{}).groups) {
+      ids.push_back(group.group_id + "/" + group.group_state);
+    }
+    return ids;
+  }
+
+  int16_t Delete(const std::string& group_id) {
+    return Ask<kafka::DeleteGroupsResponse::DeletableGroupResult>(DeleteGroup{group_id}).error_code;
+  }
+
+  std::map<RequestToken, GroupResponse> answers_;
+  std::vector<GroupRecord> records_;
+  RequestToken tokens_ = 0;
+  ShardDriver driver_{Listener(), 1};
+};
+
+TEST_F(GroupShardTest, AGroupMayHaveOffsetsOnly) {
+  EXPECT_EQ(Commit("a", "t"), 0);
+  EXPECT_EQ(Commit("a", "u"), 0);
+  EXPECT_EQ(Commit("b", "t"), 0);
+  EXPECT_EQ(Commit("", "t"), 0);
+  EXPECT_EQ(driver_.shard().loaded_groups(), 0u);
+  EXPECT_EQ(Describe("a").group_state, "Empty");
+  EXPECT_EQ(Describe("a").error_code, 0);
+  EXPECT_EQ(List(), (std::vector<std::string>{"/Empty", "a/Empty", "b/Empty"}));
+  records_.clear();
+  EXPECT_EQ(Delete("a"), 0);
+  EXPECT_EQ(records_.size(), 2u);
+  EXPECT_EQ(Describe("a").group_state, "Dead");
+  EXPECT_EQ(List(), (std::vector<std::string>{"/Empty", "b/Empty"}));
+  EXPECT_EQ(Delete("a"), WireError(ErrorCode::kGroupIdNotFound));
+}
+
+TEST_F(GroupShardTest, WhatIsNotCommittedIsNotListed) {
+  driver_.Hold();
+  GroupCaller caller;
+  caller.token = ++tokens_;
+  kafka::OffsetCommitRequest request;
+  request.group_id = "g";
+  request.topics.resize(1);
+  request.topics[0].name = "t";
+  request.topics[0].partitions.resize(1);
+  driver_.Handle(caller, request);
+  EXPECT_EQ(List(), (std::vector<std::string>{}));
+  driver_.Commit();
+  EXPECT_EQ(List(), (std::vector<std::string>{"g/Empty"}));
+}
+
+// Offsets of topics that are no more go, and with the last one the group.
+TEST_F(GroupShardTest, TheSweepForgetsWhatNobodyNeeds) {
+  kafka::JoinGroupRequest join;
+  join.group_id = "g";
+  join.session_timeout_ms = 6000;
+  join.rebalance_timeout_ms = 6000;
+  join.protocol_type = "consumer";
+  join.protocols.resize(1);
+  join.protocols[0].name = "range";
+  driver_.Handle({.token = ++tokens_, .version = 3, .client_id = "c", .client_host = {}}, join);
+  driver_.Advance(20000);
+  EXPECT_EQ(Commit("g", "t"), 0);
+  EXPECT_EQ(Commit("h", "t"), 0);
+  EXPECT_EQ(List(), (std::vector<std::string>{"g/Empty", "h/Empty"}));
+  // Nothing is swept before all groups are loaded.
+  driver_.Advance(driver_.config().offsets_check_interval_ms);
+  EXPECT_EQ(List().size(), 2u);
+  driver_.LoadAll();
+  driver_.Advance(driver_.config().offsets_check_interval_ms - 1);
+  EXPECT_EQ(List().size(), 2u);
+  driver_.Advance(2000);
+  EXPECT_EQ(List(), (std::vector<std::string>{}));
+  EXPECT_EQ(driver_.shard().loaded_groups(), 0u);
+  // And again after the interval.
+  EXPECT_EQ(Commit("h", "t"), 0);
+  driver_.Advance(driver_.config().offsets_check_interval_ms);
+  EXPECT_EQ(List(), (std::vector<std::string>{}));
+}
+
+TEST_F(GroupShardTest, AMemberOfTheConsumerProtocolFindsNoSuchGroup) {
+  kafka::ConsumerGroupHeartbeatRequest heartbeat;
+  heartbeat.group_id = "g";
+  EXPECT_EQ(Ask<kafka::ConsumerGroupHeartbeatResponse>(heartbeat).error_code,
+            WireError(ErrorCode::kGroupIdNotFound));
+  EXPECT_EQ(Ask<kafka::ConsumerGroupDescribeResponse::DescribedGroup>(DescribeConsumerGroup{"g"})
+                .error_code,
+            WireError(ErrorCode::kGroupIdNotFound));
+}
+
+TEST(GroupShardLoadTest, ManyGroupsAreLoadedInSlicesAndDamagedOnesStartAnew) {
+  MapGroupView view;
+  ClassicGroupFacts facts;
+  facts.protocol_type = "t";
+  facts.protocol = "range";
+  facts.generation = 1;
+  ClassicMembers members;
+  ClassicMember member;
+  member.id = "m";
+  member.terms.session_ms = 10000;
+  members.Add(member);
+  const ClassicMembers nobody;
+  std::vector<GroupRecord> records;
+  for (int i = 0; i < 200; ++i) {
+    const ClassicMembers& those = i % 4 == 0 ? nobody : members;
+    records.push_back(ClassicGroupRecord("g" + std::to_string(i), facts, those));
+  }
+  records.push_back({ClassicGroupKey("broken"), "no record"});
+  view.Append(records);
+  GroupConfig config;
+  GroupShard shard({&config, &view, Random(1)});
+  const GroupMoment moment{0, 0, metadata::EmptyImage()};
+  GroupEffects effects;
+  int slices = 1;
+  while (shard.LoadNext(moment, effects)) ++slices;
+  EXPECT_EQ(slices, 4);
+  EXPECT_EQ(shard.loaded_groups(), 150u);
+  EXPECT_EQ(shard.timers(), 150u);
+  kafka::HeartbeatRequest heartbeat;
+  heartbeat.group_id = "broken";
+  heartbeat.member_id = "m";
+  shard.Handle({.token = 1, .version = 4, .client_id = {}, .client_host = {}}, heartbeat, moment,
+               effects);
+  EXPECT_EQ(std::get<kafka::HeartbeatResponse>(effects.answers.at(0).response).error_code,
+            WireError(ErrorCode::kUnknownMemberId));
+  shard.Unload(ErrorCode::kNotCoordinator, moment, effects);
+  EXPECT_EQ(shard.loaded_groups(), 0u);
+  EXPECT_EQ(shard.timers(), 0u);
+}
+
+}  // namespace
+}  // namespace sluice::broker::testing
