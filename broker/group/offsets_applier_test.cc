@@ -237,6 +237,7 @@ TEST_F(OffsetsApplierTest, ACutBelowWhatIsAppliedBeginsAnew) {
   Put("a", "2");
   Put("gone", "3");
   ASSERT_TRUE(cluster_->RunUntil([&] { return UpToDate(kOne); }));
+  ASSERT_TRUE(nodes_[kOne].kv->Flush().ok());
   Crash(kOne, false);
   Restart(kTwo);
   cluster_->RunFor(1000);
