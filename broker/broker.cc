@@ -14,6 +14,7 @@
 #include "broker/broker_lifecycle.h"
 #include "broker/broker_metrics.h"
 #include "broker/controller_client_grpc.h"
+#include "broker/group/group_coordinator.h"
 #include "broker/metadata_client.h"
 #include "broker/net/peer_client_asio.h"
 #include "broker/net/server.h"
@@ -26,6 +27,9 @@ namespace {
 constexpr char kImageFile[] = "/metadata-image";
 constexpr char kKvDirectory[] = "/kv";
 constexpr char kKernelBootId[] = "/proc/sys/kernel/random/boot_id";
+
+// Column families of the key-value store.
+constexpr storage::KvFamily kGroupsFamily = 0, kViewsFamily = 1;
 
 constexpr int64_t kStopGraceMs = 2000;
 // Each keeps the disk busy: it asks for half a MiB before it waits for the first page.
@@ -69,6 +73,7 @@ Status Broker::StartParts() {
   SLUICE_RETURN_IF_ERROR(OpenStorage());
   ConnectControllers();
   MakeReplicas();
+  MakeGroups();
   MakeServices();
   SLUICE_RETURN_IF_ERROR(Listen());
   SLUICE_RETURN_IF_ERROR(JoinCluster());
@@ -131,7 +136,7 @@ Status Broker::OpenKv() {
   const uint64_t limit = given < 0 ? MemoryLimitBytes(fs) : static_cast<uint64_t>(given);
   SLUICE_ASSIGN_OR_RETURN(
       kv_, storage::OpenRocksKv({.directory = config_.metadata_directory + kKvDirectory,
-                                 .families = {},
+                                 .families = {"groups", "views"},
                                  .cache_bytes = storage::KvCacheBytes(limit)}));
   return Status::Ok();
 }
@@ -204,7 +209,30 @@ void Broker::MakeReplicas() {
   options.retention_check_interval_ms = values.GetInt("log.retention.check.interval.ms");
   options.on_storage_failure = options_.on_storage_failure;
   options.compaction = MakeCompaction();
+  options.observed_topic = kOffsetsTopic;
+  options.observer = [this](const PartitionKey& key) { groups_->OnReplicaChanged(key); };
   replicas_ = ReplicaManager::Create(std::move(options));
+}
+
+void Broker::MakeGroups() {
+  const ConfigValues& values = config_.values;
+  GroupCoordinatorOptions options;
+  options.state = &state_;
+  options.metadata = &metadata_;
+  options.replicas = replicas_.get();
+  for (int64_t i = 0; i < values.GetInt("group.coordinator.threads"); ++i) {
+    group_loops_.push_back(
+        std::make_unique<ThreadEventLoop>("group-" + std::to_string(i), *options_.clock));
+    options.loops.push_back(group_loops_.back().get());
+  }
+  options.background_loop = background_loop_.get();
+  options.clock = options_.clock;
+  options.random = options_.random.Fork();
+  options.store = {.kv = kv_.get(), .entries = kGroupsFamily, .sources = kViewsFamily};
+  options.server_config = &values;
+  options.config = ReadGroupConfig(values);
+  options.write_timeout_ms = values.GetInt("offsets.commit.timeout.ms");
+  groups_ = GroupCoordinator::Create(std::move(options));
 }
 
 void Broker::MakeServices() {
@@ -222,6 +250,7 @@ void Broker::MakeServices() {
   services_.producer_ids = producer_ids_.get();
   services_.fetch_sessions = fetch_sessions_.get();
   services_.topic_creator = topic_creator_.get();
+  services_.groups = groups_.get();
   services_.config = &config_;
   services_.clock = options_.clock;
   services_.loop = replica_loop_.get();
@@ -366,6 +395,8 @@ void Broker::Stop() {
     if (!moved.get_future().get())
       LOG(WARNING) << "stopping before all partitions have another leader";
   }
+  // Members that wait for others look for another coordinator, rather than hold up the stop.
+  if (groups_ != nullptr) groups_->Stop();
   if (server_ != nullptr) server_->Stop(kStopGraceMs);
   if (lifecycle_ != nullptr) lifecycle_->Stop();
   if (heartbeat_client_ != nullptr) heartbeat_client_->Stop();
@@ -378,6 +409,7 @@ void Broker::Stop() {
     background_loop_->Stop();
     for (const auto& loop : cleaner_loops_) loop->Stop();
     for (const auto& loop : cold_loops_) loop->Stop();
+    for (const auto& loop : group_loops_) loop->Stop();
     CloseLogs(high_watermarks);
   }
   if (kv_ != nullptr) {

@@ -36,6 +36,7 @@ class BrokerLifecycle;
 class BrokerMetrics;
 class Dispatcher;
 class FetchSessionCache;
+class GroupCoordinator;
 class GrpcControllerClient;
 class MetadataClient;
 class ProducerIdAllocator;
@@ -97,6 +98,7 @@ class Broker {
   void ConnectControllers();
   CompactionOptions MakeCompaction();
   void MakeReplicas();
+  void MakeGroups();
   void MakeServices();
   Status Listen();
   Status JoinCluster();
@@ -123,6 +125,7 @@ class Broker {
   std::vector<std::unique_ptr<ThreadEventLoop>> cleaner_loops_;
   std::vector<std::unique_ptr<ThreadEventLoop>> cold_loops_;
   std::unique_ptr<ColdReads> cold_reads_;
+  std::vector<std::unique_ptr<ThreadEventLoop>> group_loops_;
 
   std::unique_ptr<storage::LogDirectories> logs_;
   // One for each directory, by path.
@@ -132,6 +135,7 @@ class Broker {
   std::unique_ptr<GrpcControllerClient> controller_client_;
   std::unique_ptr<AsioPeerConnector> peers_;
   std::unique_ptr<ReplicaManager> replicas_;
+  std::unique_ptr<GroupCoordinator> groups_;
   std::unique_ptr<ProducerIdAllocator> producer_ids_;
   std::unique_ptr<FetchSessionCache> fetch_sessions_;
   std::unique_ptr<TopicCreator> topic_creator_;

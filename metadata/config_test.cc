@@ -60,7 +60,7 @@ TEST(ConfigTablesTest, DefaultsAndSynonymsAreConsistent) {
   for (const ConfigKey& key : ServerConfigKeys())
     EXPECT_FALSE(IsIgnoredKafkaKey(key.name)) << key.name;
   EXPECT_TRUE(IsIgnoredKafkaKey("zookeeper.connect"));
-  EXPECT_TRUE(IsIgnoredKafkaKey("group.initial.rebalance.delay.ms"));
+  EXPECT_TRUE(IsIgnoredKafkaKey("group.share.enable"));
 }
 
 TEST(TopicConfigTest, ChecksValues) {

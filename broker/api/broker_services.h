@@ -19,6 +19,7 @@
 namespace sluice::broker {
 
 class FetchSessionCache;
+class GroupCoordinator;
 class TopicCreator;
 
 struct BrokerServices {
@@ -29,6 +30,7 @@ struct BrokerServices {
   ProducerIdAllocator* producer_ids = nullptr;
   FetchSessionCache* fetch_sessions = nullptr;
   TopicCreator* topic_creator = nullptr;
+  GroupCoordinator* groups = nullptr;
   const metadata::ServerConfig* config = nullptr;
   const Clock* clock = nullptr;
   EventLoop* loop = nullptr;  // timers of parked requests

@@ -13,11 +13,20 @@ namespace sluice::broker {
 
 namespace {
 
-constexpr std::array<const ApiHandler*, 16> kServed{
+constexpr std::array<const ApiHandler*, 27> kServed{
     &kProduceApi,
     &kFetchApi,
     &kListOffsetsApi,
     &kMetadataApi,
+    &kOffsetCommitApi,
+    &kOffsetFetchApi,
+    &kFindCoordinatorApi,
+    &kJoinGroupApi,
+    &kHeartbeatApi,
+    &kLeaveGroupApi,
+    &kSyncGroupApi,
+    &kDescribeGroupsApi,
+    &kListGroupsApi,
     &kApiVersionsApi,
     &kCreateTopicsApi,
     &kDeleteTopicsApi,
@@ -26,8 +35,10 @@ constexpr std::array<const ApiHandler*, 16> kServed{
     &kOffsetForLeaderEpochApi,
     &kDescribeConfigsApi,
     &kCreatePartitionsApi,
+    &kDeleteGroupsApi,
     &kIncrementalAlterConfigsApi,
     &kListPartitionReassignmentsApi,
+    &kOffsetDeleteApi,
     &kDescribeClusterApi,
     &kDescribeTopicPartitionsApi,
 };

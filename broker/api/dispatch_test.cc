@@ -68,7 +68,7 @@ TEST(DispatchTest, AnswersUnknownVersionsOfApiVersionsInVersionZero) {
 TEST(DispatchTest, ClosesOnUnknownKeysAndVersions) {
   ApiTestBed bed;
   const std::vector<std::pair<int16_t, int16_t>> refused = {{0, 2},  {0, 14}, {1, 3},   {1, 19},
-                                                            {3, 14}, {-1, 0}, {999, 0}, {10, 0}};
+                                                            {3, 14}, {-1, 0}, {999, 0}, {10, 7}};
   for (const auto& [key, version] : refused) {
     const auto reply = bed.Send(RawHeader(key, version));
     ASSERT_TRUE(reply->has_value());
@@ -119,8 +119,9 @@ TEST(DispatchTest, TellsTheVersionsOfKafka431AndNothingElse) {
   }
   EXPECT_EQ(
       told,
-      "0:0-13 1:4-18 2:1-11 3:0-13 18:0-4 19:2-7 20:1-6 21:0-2 22:0-5 23:2-4 32:1-4 37:0-3 44:0-1 "
-      "46:0-0 60:0-2 75:0-0 ");
+      "0:0-13 1:4-18 2:1-11 3:0-13 8:2-10 9:1-10 10:0-6 11:0-9 12:0-4 13:0-5 14:0-5 15:0-6 16:0-5 "
+      "18:0-4 19:2-7 20:1-6 21:0-2 22:0-5 23:2-4 32:1-4 37:0-3 42:0-2 44:0-1 46:0-0 47:0-0 60:0-2 "
+      "75:0-0 ");
 }
 
 TEST(DispatchTest, TellsOnlyCompleteFeatures) {

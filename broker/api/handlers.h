@@ -11,6 +11,17 @@ extern const ApiHandler kProduceApi;                     // produce.cc
 extern const ApiHandler kFetchApi;                       // fetch.cc
 extern const ApiHandler kListOffsetsApi;                 // list_offsets.cc
 extern const ApiHandler kMetadataApi;                    // metadata.cc
+extern const ApiHandler kOffsetCommitApi;                // offset_commit.cc
+extern const ApiHandler kOffsetFetchApi;                 // offset_fetch.cc
+extern const ApiHandler kFindCoordinatorApi;             // find_coordinator.cc
+extern const ApiHandler kJoinGroupApi;                   // join_group.cc
+extern const ApiHandler kHeartbeatApi;                   // heartbeat.cc
+extern const ApiHandler kLeaveGroupApi;                  // leave_group.cc
+extern const ApiHandler kSyncGroupApi;                   // sync_group.cc
+extern const ApiHandler kDescribeGroupsApi;              // describe_groups.cc
+extern const ApiHandler kListGroupsApi;                  // list_groups.cc
+extern const ApiHandler kDeleteGroupsApi;                // delete_groups.cc
+extern const ApiHandler kOffsetDeleteApi;                // offset_delete.cc
 extern const ApiHandler kApiVersionsApi;                 // api_versions.cc
 extern const ApiHandler kCreateTopicsApi;                // create_topics.cc
 extern const ApiHandler kDeleteTopicsApi;                // delete_topics.cc

@@ -15,18 +15,25 @@ constexpr int64_t kTimeoutMs = 30000;
 }  // namespace
 
 void TopicCreator::Create(const std::vector<std::string>& names) {
+  std::vector<Topic> topics;
+  for (const std::string& name : names) topics.push_back({.name = name, .configs = {}});
+  Create(topics);
+}
+
+void TopicCreator::Create(const std::vector<Topic>& topics) {
   controller::CreateTopicsRequest request;
   *request.mutable_sender() = MakeSender(state_);
   std::vector<std::string> taken;
   {
     std::lock_guard lock(under_way_->mutex);
-    for (const std::string& name : names) {
-      if (!under_way_->names.insert(name).second) continue;
-      taken.push_back(name);
+    for (const Topic& wanted : topics) {
+      if (!under_way_->names.insert(wanted.name).second) continue;
+      taken.push_back(wanted.name);
       controller::CreatableTopic* topic = request.add_topics();
-      topic->set_name(name);
-      topic->set_partition_count(-1);
-      topic->set_replication_factor(-1);
+      topic->set_name(wanted.name);
+      topic->set_partition_count(wanted.partitions);
+      topic->set_replication_factor(wanted.replicas);
+      topic->mutable_configs()->insert(wanted.configs.begin(), wanted.configs.end());
     }
   }
   if (taken.empty()) return;

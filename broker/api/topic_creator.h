@@ -1,6 +1,7 @@
 #pragma once
 // TopicCreator: creates topics that clients ask for without having made them
-// (auto.create.topics.enable). One request for each name is under way at a time, however many
+// (auto.create.topics.enable), and topics of the brokers' own when they are first needed. One
+// request for each name is under way at a time, however many
 // clients ask.
 //
 // Thread rule: thread-safe.
@@ -13,6 +14,7 @@
 
 #include "broker/broker_state.h"
 #include "broker/controller_client.h"
+#include "metadata/image.h"
 
 namespace sluice::broker {
 
@@ -23,6 +25,13 @@ class TopicCreator {
       : state_(state), controller_(controller) {}
   // Returns at once; who asked learns of the topic by asking again.
   void Create(const std::vector<std::string>& names);
+  struct Topic {
+    std::string name;
+    int32_t partitions = -1;  // -1: the default, as below
+    int32_t replicas = -1;
+    metadata::ConfigMap configs;
+  };
+  void Create(const std::vector<Topic>& topics);
 
  private:
   // Outlives the creator, for answers that come late.

@@ -69,6 +69,7 @@ ApiTestBed::ApiTestBed() {
   services_.producer_ids = &producer_ids;
   services_.fetch_sessions = &sessions;
   services_.topic_creator = &topic_creator;
+  services_.groups = &groups;
   services_.config = &config;
   services_.clock = &scheduler.clock();
   services_.loop = &loop;

@@ -18,6 +18,7 @@
 #include "broker/api/dispatch.h"
 #include "broker/api/fetch_session.h"
 #include "broker/api/topic_creator.h"
+#include "broker/group/group_coordinator.h"
 #include "kafka/messages/request_header.h"
 #include "kafka/messages/response_header.h"
 #include "kafka/wire_writer.h"
@@ -58,6 +59,22 @@ class ScriptedReplicaManager final : public ReplicaManager {
 
  private:
   std::vector<std::function<void()>> held_;
+};
+
+// Answers at once, by the test's function or without error; remembers what it was asked.
+class ScriptedGroups final : public GroupCoordinator {
+ public:
+  std::function<GroupResponse(const GroupRequest&)> answer;
+  std::vector<GroupCaller> callers;
+  std::vector<GroupRequest> requests;
+
+  void Handle(GroupCaller caller, GroupRequest request, ParkedRequests*, Done done) override {
+    callers.push_back(std::move(caller));
+    requests.push_back(request);
+    done(answer ? answer(request) : ErrorResponse(request, kafka::ErrorCode::kNone));
+  }
+  void OnReplicaChanged(const PartitionKey&) override {}
+  void Stop() override {}
 };
 
 // Keeps each admin call until the test answers it.
@@ -184,6 +201,7 @@ class ApiTestBed {
   ProducerIdAllocator producer_ids{state, controller};
   FetchSessionCache sessions{{}, scheduler.clock(), Random(1)};
   TopicCreator topic_creator{state, controller};
+  ScriptedGroups groups;
 
  private:
   BrokerServices services_;

@@ -52,6 +52,27 @@ class ClientsTest(unittest.TestCase):
             self.assertRegex(text, 'isvalid: true')
             self.assertIn('payload: two', text)
 
+    def consumer_groups(self, *arguments):
+        return foreign.kafka_tool('org.apache.kafka.tools.consumer.group.ConsumerGroupCommand', '--bootstrap-server', self.bootstrap, *arguments).stdout
+
+    def test_consumer_groups_of_the_classic_protocol(self):
+        self.cluster.create_topic('grouped', PARTITIONS)
+        self.produce_by_java('grouped', [f'key-{n},value {n}' for n in range(KEY_COUNT)])
+        read = foreign.kafka_tool('org.apache.kafka.tools.consumer.ConsoleConsumer', '--bootstrap-server', self.bootstrap, '--topic', 'grouped',
+                                  '--group', 'java-group', '--from-beginning', '--max-messages', str(KEY_COUNT), '--timeout-ms', '30000').stdout
+        self.assertEqual(sorted(read.split('\n')[:-1]), sorted(f'value {n}' for n in range(KEY_COUNT)))
+        self.assertRegex(self.consumer_groups('--list', '--state'), r'java-group +Empty')
+        rows = [line.split() for line in self.consumer_groups('--describe', '--group', 'java-group').splitlines() if line.startswith('java-group')]
+        self.assertEqual(sum(int(row[3]) for row in rows), KEY_COUNT)
+        self.assertEqual({row[5] for row in rows}, {'0'})
+        self.consumer_groups('--reset-offsets', '--group', 'java-group', '--topic', 'grouped', '--to-earliest', '--execute')
+        self.assertRegex(self.consumer_groups('--delete-offsets', '--group', 'java-group', '--topic', 'grouped:0'), r'grouped +0 +Successful')
+        rows = [line.split() for line in self.consumer_groups('--describe', '--group', 'java-group').splitlines() if line.startswith('java-group')]
+        # Kafka's tool shows a partition without position as "-".
+        self.assertEqual(sorted((row[2], row[3]) for row in rows if row[3] != '-'), [(str(n), '0') for n in range(1, PARTITIONS)])
+        self.assertIn('was successful', self.consumer_groups('--delete', '--group', 'java-group'))
+        self.assertNotIn('java-group', self.consumer_groups('--list'))
+
     def test_producer_perf_test(self):
         self.cluster.create_topic('perf', PARTITIONS)
         done = foreign.kafka_tool('org.apache.kafka.tools.ProducerPerformance', '--topic', 'perf', '--num-records', '50000', '--record-size', '500',
