@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "broker/group/consumer_group_config.h"
+
 namespace sluice::broker {
 
 struct GroupConfig {
@@ -19,6 +21,8 @@ struct GroupConfig {
   size_t metadata_bytes_max = 4096;            // offset.metadata.max.bytes
   int64_t offsets_retention_ms = 604800000;    // offsets.retention.minutes
   int64_t offsets_check_interval_ms = 600000;  // offsets.retention.check.interval.ms
+
+  ConsumerGroupConfig consumer;
 };
 
 }  // namespace sluice::broker

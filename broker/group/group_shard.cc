@@ -154,8 +154,8 @@ void GroupShard::Dispatch(const GroupCaller& caller, const GroupRequest& request
             group->Heartbeat(caller, heartbeat, context);
           },
           [&](const kafka::LeaveGroupRequest& leave) { Leave(caller, leave, group, context); },
-          [&](const kafka::ConsumerGroupHeartbeatRequest&) {
-            unknown(ErrorCode::kGroupIdNotFound);
+          [&](const kafka::ConsumerGroupHeartbeatRequest& heartbeat) {
+            ConsumerHeartbeat(caller, heartbeat, group, context);
           },
           [&](const kafka::OffsetCommitRequest& commit) {
             offsets_.Commit(caller, commit, group, context);
@@ -179,14 +179,16 @@ void GroupShard::Dispatch(const GroupCaller& caller, const GroupRequest& request
 
 void GroupShard::Join(const GroupCaller& caller, const kafka::JoinGroupRequest& request,
                       Group* group, GroupContext& context) {
-  if (group != nullptr) return group->Join(caller, request, context);
+  const bool replaces =
+      group != nullptr && group->protocol() == Group::Protocol::kConsumer && IsReplaceable(*group);
+  if (group != nullptr && !replaces) return group->Join(caller, request, context);
   if (!request.member_id.empty()) {
     return context.effects.Answer(caller, ErrorResponse(request, ErrorCode::kUnknownMemberId));
   }
   auto fresh = std::make_unique<ClassicGroup>(request.group_id);
   fresh->Join(caller, request, context);
   // A member that was refused leaves no group behind.
-  if (!fresh->CanBeForgotten()) groups_[request.group_id] = std::move(fresh);
+  if (!fresh->CanBeForgotten()) Replace(request.group_id, std::move(fresh), context);
 }
 
 void GroupShard::Leave(const GroupCaller& caller, const kafka::LeaveGroupRequest& request,
@@ -205,17 +207,20 @@ void GroupShard::Leave(const GroupCaller& caller, const kafka::LeaveGroupRequest
 
 void GroupShard::Describe(const GroupCaller& caller, const std::string& group_id,
                           const Group* group, GroupContext& context) {
-  if (group != nullptr) return context.effects.Answer(caller, group->Describe());
   kafka::DescribeGroupsResponse::DescribedGroup described;
   described.group_id = group_id;
   described.group_state = "Empty";
-  if (!offsets_.HasOffsets(group_id, view_)) {
+  if (group != nullptr) {
+    described = group->Describe();
+  } else if (!offsets_.HasOffsets(group_id, view_)) {
     described.group_state = "Dead";
-    // Older versions have no error for it (KIP-1043).
-    if (caller.version >= 6) {
-      described.error_code = WireError(ErrorCode::kGroupIdNotFound);
-      described.error_message = NotFound(group_id);
-    }
+    described.error_code = WireError(ErrorCode::kGroupIdNotFound);
+    described.error_message = NotFound(group_id);
+  }
+  // Older versions have no error for it (KIP-1043).
+  if (caller.version < 6) {
+    described.error_code = WireError(ErrorCode::kNone);
+    described.error_message.reset();
   }
   context.effects.Answer(caller, std::move(described));
 }
@@ -269,6 +274,7 @@ void GroupShard::List(const GroupCaller& caller, const ListGroups& request, Grou
   }
   kafka::ListGroupsResponse response;
   Status read = ListClassicRecords(view_, listed);
+  if (read.ok()) read = ListConsumerGroups(context, listed);
   if (read.ok()) read = ListOffsetOwners(view_, listed);
   if (!read.ok()) {
     LOG(ERROR) << "groups could not be read: " << read.ToString();
@@ -351,7 +357,7 @@ Result<Group*> GroupShard::Find(const std::string& group_id, GroupContext& conte
   if (at != groups_.end()) return at->second.get();
   SLUICE_ASSIGN_OR_RETURN(const std::optional<std::string> value,
                           view_.Get(Upto::kLogEnd, ClassicGroupKey(group_id)));
-  if (!value.has_value()) return nullptr;
+  if (!value.has_value()) return LoadConsumer(group_id, context);
   std::unique_ptr<Group> group = Load(group_id, *value, context);
   if (group == nullptr) return nullptr;
   return groups_.emplace(group_id, std::move(group)).first->second.get();
@@ -366,29 +372,42 @@ std::unique_ptr<Group> GroupShard::Load(const std::string& group_id, std::string
   return nullptr;
 }
 
+void GroupShard::LoadOne(std::string_view key, std::string_view value, GroupContext& context) {
+  const Result<GroupKey> decoded = DecodeGroupKey(key);
+  if (!decoded.ok()) return;
+  if (const auto* named = std::get_if<kafka::GroupMetadataKey>(&*decoded)) {
+    if (groups_.count(named->group) != 0) return;
+    std::unique_ptr<Group> group = Load(named->group, value, context);
+    if (group != nullptr && !group->CanBeForgotten())
+      groups_.emplace(named->group, std::move(group));
+  } else if (const auto* consumer = std::get_if<kafka::ConsumerGroupMetadataKey>(&*decoded)) {
+    if (groups_.count(consumer->group_id) != 0) return;
+    const Result<Group*> group = LoadConsumer(consumer->group_id, context);
+    LOG_IF(ERROR, !group.ok()) << "group " << consumer->group_id
+                               << " could not be read: " << group.status().ToString();
+    NoteIdle(consumer->group_id);
+  }
+}
+
 bool GroupShard::LoadNext(const GroupMoment& moment, GroupEffects& effects) {
   if (!load_from_.has_value()) return false;
   GroupContext context = ContextOf(moment, effects);
-  const std::string prefix = KeyPrefix(kafka::GroupMetadataKey::kRecordType);
+  // The keys of classic groups, and right behind them those of consumer groups.
+  const std::string first = KeyPrefix(kafka::GroupMetadataKey::kRecordType);
+  const std::string behind = KeyPrefix(kafka::ConsumerGroupMetadataKey::kRecordType + 1);
   std::vector<std::pair<std::string, std::string>> found;
-  const Status read = view_.ForEach(Upto::kLogEnd, {prefix, *load_from_},
-                                    [&](std::string_view key, std::string_view value) {
-                                      found.emplace_back(key, value);
-                                      return found.size() < kLoadAtOnce;
-                                    });
+  const Status read =
+      view_.ForEach(Upto::kLogEnd, {first.substr(0, 1), std::max(first, *load_from_)},
+                    [&](std::string_view key, std::string_view value) {
+                      if (key >= behind) return false;
+                      found.emplace_back(key, value);
+                      return found.size() < kLoadAtOnce;
+                    });
   if (!read.ok()) {
     LOG(ERROR) << "groups could not be read: " << read.ToString();
     return true;
   }
-  for (const auto& [key, value] : found) {
-    const Result<GroupKey> decoded = DecodeGroupKey(key);
-    const auto* named = decoded.ok() ? std::get_if<kafka::GroupMetadataKey>(&*decoded) : nullptr;
-    if (named == nullptr || groups_.count(named->group) != 0) continue;
-    std::unique_ptr<Group> group = Load(named->group, value, context);
-    if (group != nullptr && !group->CanBeForgotten()) {
-      groups_.emplace(named->group, std::move(group));
-    }
-  }
+  for (const auto& [key, value] : found) LoadOne(key, value, context);
   // The least key behind the last one.
   load_from_ = found.size() < kLoadAtOnce ? std::nullopt
                                           : std::optional(found.back().first + std::string(1, 0));

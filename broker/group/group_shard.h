@@ -64,9 +64,13 @@ class GroupShard {
   // Null when the group has no state of its own: it does not exist, or has offsets only. Fails when
   // the view cannot be read.
   Result<Group*> Find(const std::string& group_id, GroupContext& context);
+  // Of the consumer protocol. Null when there is none; fails when its records cannot be read.
+  Result<Group*> LoadConsumer(const std::string& group_id, GroupContext& context);
   // Null for a value that cannot be read: the group's members will join anew.
   std::unique_ptr<Group> Load(const std::string& group_id, std::string_view value,
                               GroupContext& context);
+  // The group of one of the view's records, unless it is in memory or nobody needs it there.
+  void LoadOne(std::string_view key, std::string_view value, GroupContext& context);
   // Has the group leave memory as soon as the view says all of it, if there is no use for it.
   void NoteIdle(const std::string& group_id);
   void ForgetIdle();
@@ -82,6 +86,12 @@ class GroupShard {
             GroupContext& context);
   void Leave(const GroupCaller& caller, const kafka::LeaveGroupRequest& request, Group* group,
              GroupContext& context);
+  void ConsumerHeartbeat(const GroupCaller& caller,
+                         const kafka::ConsumerGroupHeartbeatRequest& request, Group* group,
+                         GroupContext& context);
+  // A group that nobody is in gives way to one of the other protocol; its offsets stay.
+  static bool IsReplaceable(const Group& group);
+  void Replace(const std::string& group_id, std::unique_ptr<Group> fresh, GroupContext& context);
   void Describe(const GroupCaller& caller, const std::string& group_id, const Group* group,
                 GroupContext& context);
   void DescribeNoConsumer(const GroupCaller& caller, const std::string& group_id,
@@ -89,6 +99,9 @@ class GroupShard {
   void Delete(const GroupCaller& caller, const std::string& group_id, Group* group,
               GroupContext& context);
   void List(const GroupCaller& caller, const ListGroups& request, GroupContext& context);
+  // Adds the consumer groups that the view has and `listed` has not.
+  Status ListConsumerGroups(GroupContext& context,
+                            std::map<std::string, kafka::ListGroupsResponse::ListedGroup>& listed);
 
   const GroupConfig& config_;
   const GroupView& view_;

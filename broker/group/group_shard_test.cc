@@ -131,6 +131,8 @@ TEST_F(GroupShardTest, TheSweepForgetsWhatNobodyNeeds) {
 TEST_F(GroupShardTest, AMemberOfTheConsumerProtocolFindsNoSuchGroup) {
   kafka::ConsumerGroupHeartbeatRequest heartbeat;
   heartbeat.group_id = "g";
+  heartbeat.member_id = "m";
+  heartbeat.member_epoch = 1;
   EXPECT_EQ(Ask<kafka::ConsumerGroupHeartbeatResponse>(heartbeat).error_code,
             WireError(ErrorCode::kGroupIdNotFound));
   EXPECT_EQ(Ask<kafka::ConsumerGroupDescribeResponse::DescribedGroup>(DescribeConsumerGroup{"g"})
