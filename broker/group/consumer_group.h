@@ -76,6 +76,9 @@ class ConsumerGroup final : public Group {
   bool CanBeForgotten() const override { return members_.empty(); }
 
   kafka::ErrorCode CheckCommit(const OffsetClaim& claim, GroupContext& context) override;
+  // An earlier epoch does for what the member has had since then (KIP-1251).
+  kafka::ErrorCode CheckCommitOf(const OffsetClaim& claim, const std::string& topic,
+                                 int32_t partition, const GroupContext& context) const override;
   kafka::ErrorCode CheckFetch(const OffsetClaim& claim) const override;
   bool IsSubscribedTo(std::string_view topic) const override;
   bool has_members() const override { return !members_.empty(); }

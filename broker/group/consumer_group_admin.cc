@@ -48,8 +48,26 @@ ErrorCode ConsumerGroup::CheckCommit(const OffsetClaim& claim, GroupContext&) {
   const ConsumerMember* const member = Find(claim.member_id);
   if (member == nullptr) return ErrorCode::kUnknownMemberId;
   if (claim.version < kCommitVersionMin) return ErrorCode::kUnsupportedVersion;
-  if (claim.generation_or_epoch != member->current.epoch) return ErrorCode::kStaleMemberEpoch;
+  if (claim.generation_or_epoch > member->current.epoch) return ErrorCode::kStaleMemberEpoch;
   return ErrorCode::kNone;
+}
+
+ErrorCode ConsumerGroup::CheckCommitOf(const OffsetClaim& claim, const std::string& topic,
+                                       int32_t partition, const GroupContext& context) const {
+  const ConsumerMember* const member = Find(claim.member_id);
+  if (member == nullptr || claim.generation_or_epoch == member->current.epoch)
+    return ErrorCode::kNone;
+  const auto info = context.moment.image->FindTopic(topic);
+  if (info == nullptr) return ErrorCode::kStaleMemberEpoch;
+  for (const OwnedPartitions* part : {&member->current.assigned, &member->current.revoking}) {
+    const auto owned = part->find(info->id);
+    if (owned == part->end()) continue;
+    const auto since = owned->second.find(partition);
+    if (since == owned->second.end()) continue;
+    return claim.generation_or_epoch < since->second ? ErrorCode::kStaleMemberEpoch
+                                                     : ErrorCode::kNone;
+  }
+  return ErrorCode::kStaleMemberEpoch;
 }
 
 ErrorCode ConsumerGroup::CheckFetch(const OffsetClaim& claim) const {

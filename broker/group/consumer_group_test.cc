@@ -420,13 +420,39 @@ TEST_F(ConsumerGroupTest, CommitsAreOfAMemberAndItsEpoch) {
   EXPECT_EQ(check("", -1, 9), ErrorCode::kUnknownMemberId);
   EXPECT_EQ(check("b", 1, 9), ErrorCode::kUnknownMemberId);
   EXPECT_EQ(check("a", 1, 9), ErrorCode::kNone);
-  EXPECT_EQ(check("a", 0, 9), ErrorCode::kStaleMemberEpoch);
   EXPECT_EQ(check("a", 2, 9), ErrorCode::kStaleMemberEpoch);
   EXPECT_EQ(check("a", 1, 8), ErrorCode::kUnsupportedVersion);
   EXPECT_EQ(bed_.group().CheckFetch({"", "", -1, 9}), ErrorCode::kNone);
   EXPECT_EQ(bed_.group().CheckFetch({"a", "", 1, 9}), ErrorCode::kNone);
   EXPECT_EQ(bed_.group().CheckFetch({"a", "", 2, 9}), ErrorCode::kStaleMemberEpoch);
   EXPECT_EQ(bed_.group().CheckFetch({"b", "", 1, 9}), ErrorCode::kUnknownMemberId);
+}
+
+TEST_F(ConsumerGroupTest, AnEarlierEpochCommitsWhatItHasHadSinceThen) {
+  bed_.SetTopic("u", 1);
+  ConsumerClient a = Client("a");
+  a.Beat();
+  a.Subscribe({"t", "u"});
+  a.Beat();
+  ConsumerClient b = Client("b", {"t", "u"});
+  b.Beat();
+  a.HoldBack(true);
+  a.Beat();
+  const auto check = [this](int32_t epoch, const std::string& topic, int32_t partition) {
+    return bed_.CheckCommitOf({"a", "", epoch, 9}, topic, partition);
+  };
+  ASSERT_EQ(a.epoch(), 2);
+  EXPECT_EQ(check(2, "t", 0), ErrorCode::kNone);
+  EXPECT_EQ(check(1, "t", 0), ErrorCode::kNone);
+  EXPECT_EQ(check(1, "t", 3), ErrorCode::kNone) << "it is asked to give it up, and has not yet";
+  EXPECT_EQ(check(1, "u", 0), ErrorCode::kStaleMemberEpoch) << "that came with epoch 2";
+  EXPECT_EQ(check(0, "t", 0), ErrorCode::kStaleMemberEpoch);
+  EXPECT_EQ(check(1, "gone", 0), ErrorCode::kStaleMemberEpoch);
+  a.Release();
+  a.Beat();
+  EXPECT_EQ(a.epoch(), 3);
+  EXPECT_EQ(check(2, "t", 0), ErrorCode::kNone);
+  EXPECT_EQ(check(2, "t", 3), ErrorCode::kStaleMemberEpoch) << "that is another's by now";
 }
 
 TEST_F(ConsumerGroupTest, DescribesItsMembers) {

@@ -68,6 +68,13 @@ class Group {
   // --- Offsets ---
   // kNone when it may. A commit of a member also renews its session.
   virtual kafka::ErrorCode CheckCommit(const OffsetClaim& claim, GroupContext& context) = 0;
+  // Of a commit that CheckCommit lets through: whether it may be for this partition. One that may
+  // not be condemns the whole commit.
+  virtual kafka::ErrorCode CheckCommitOf(const OffsetClaim& /*claim*/, const std::string& /*topic*/,
+                                         int32_t /*partition*/,
+                                         const GroupContext& /*context*/) const {
+    return kafka::ErrorCode::kNone;
+  }
   virtual kafka::ErrorCode CheckFetch(const OffsetClaim& claim) const = 0;
   // Whether a member reads the topic, so that its offsets may neither expire nor be deleted; false
   // where the members' subscriptions are not known to the coordinator.

@@ -177,18 +177,33 @@ class Judge {
   Result<Group*> group_ = nullptr;  // of group_id_
 };
 
-}  // namespace
-
-void OffsetStore::Commit(const GroupCaller& caller, const kafka::OffsetCommitRequest& request,
-                         Group* group, GroupContext& context) {
+// Null: nobody's group, where only nobody may commit.
+ErrorCode CheckCommit(const GroupCaller& caller, const kafka::OffsetCommitRequest& request,
+                      Group* group, GroupContext& context) {
+  if (group == nullptr) return CheckCommitWithoutGroup(request, caller.version);
   const OffsetClaim claim{.member_id = request.member_id,
                           .instance_id = request.group_instance_id.has_value()
                                              ? std::string_view(*request.group_instance_id)
                                              : std::string_view(),
                           .generation_or_epoch = request.generation_id_or_member_epoch,
                           .version = caller.version};
-  const ErrorCode refusal = group == nullptr ? CheckCommitWithoutGroup(request, caller.version)
-                                             : group->CheckCommit(claim, context);
+  const ErrorCode error = group->CheckCommit(claim, context);
+  if (error != ErrorCode::kNone) return error;
+  for (const auto& topic : request.topics) {
+    for (const auto& partition : topic.partitions) {
+      const ErrorCode refusal =
+          group->CheckCommitOf(claim, topic.name, partition.partition_index, context);
+      if (refusal != ErrorCode::kNone) return refusal;
+    }
+  }
+  return ErrorCode::kNone;
+}
+
+}  // namespace
+
+void OffsetStore::Commit(const GroupCaller& caller, const kafka::OffsetCommitRequest& request,
+                         Group* group, GroupContext& context) {
+  const ErrorCode refusal = CheckCommit(caller, request, group, context);
   kafka::OffsetCommitResponse response;
   response.topics.reserve(request.topics.size());
   OffsetCommitKey key;

@@ -166,6 +166,12 @@ kafka::ErrorCode ConsumerGroupBed::CheckCommit(const OffsetClaim& claim) {
   return group_->CheckCommit(claim, context);
 }
 
+kafka::ErrorCode ConsumerGroupBed::CheckCommitOf(const OffsetClaim& claim, const std::string& topic,
+                                                 int32_t partition) {
+  GroupEffects effects;
+  return group_->CheckCommitOf(claim, topic, partition, Context(effects));
+}
+
 ConsumerGroupBed::Request ConsumerClient::Full() const {
   ConsumerGroupBed::Request request;
   request.group_id = "g";

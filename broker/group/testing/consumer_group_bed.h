@@ -57,6 +57,8 @@ class ConsumerGroupBed {
   const std::vector<GroupRecord>& records() const { return records_; }
   TopicId IdOf(const std::string& topic) const { return image().FindTopic(topic)->id; }
   kafka::ErrorCode CheckCommit(const OffsetClaim& claim);
+  kafka::ErrorCode CheckCommitOf(const OffsetClaim& claim, const std::string& topic,
+                                 int32_t partition);
 
  private:
   GroupContext Context(GroupEffects& effects);
