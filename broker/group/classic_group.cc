@@ -1,5 +1,6 @@
 #include "broker/group/classic_group.h"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -256,6 +257,39 @@ kafka::ConsumerGroupDescribeResponse::DescribedGroup ClassicGroup::DescribeConsu
   described.error_message = "Group " + id_ + " is not a consumer group.";
   described.group_id = id_;
   return described;
+}
+
+GroupStanding::Awaited ClassicGroup::AwaitedOf(const ClassicMember& member) const {
+  using enum GroupStanding::Awaited;
+  const bool gathers = state_ == ClassicGroupState::kPreparingRebalance;
+  if (gathers) return member.parked_join.has_value() ? kNothing : kJoin;
+  if (state_ != ClassicGroupState::kCompletingRebalance) return kNothing;
+  // The others wait for the leader, whether or not they have come for what it hands out.
+  if (member.id == members_.leader()) return kAssignment;
+  return member.owes_sync ? kSync : kNothing;
+}
+
+GroupStanding ClassicGroup::Explain(const GroupMoment& moment) const {
+  GroupStanding standing;
+  standing.group_id = id_;
+  standing.generation = facts_.generation;
+  standing.state_since_ms = facts_.state_since_ms;
+  if (!last_rebalance_.reason.empty()) {
+    standing.rebalanced_ms = last_rebalance_.wall_ms;
+    standing.rebalance_reason = last_rebalance_.reason;
+    standing.rebalance_member_id = last_rebalance_.member_id;
+  }
+  for (const auto& [id, member] : members_.all()) {
+    const int32_t session_ms = member->terms.session_ms;
+    // One whose request is parked here has nothing else to say.
+    const bool waits = member->waits_for_group();
+    const int64_t heard_ms_ago =
+        waits ? 0 : session_ms - (member->session_deadline_ms - moment.steady_ms);
+    standing.members.push_back(
+        {member->id, session_ms, std::max<int64_t>(heard_ms_ago, 0), AwaitedOf(*member)});
+  }
+  for (const auto& [id, deadline_ms] : members_.pending()) standing.pending_members.push_back(id);
+  return standing;
 }
 
 void ClassicGroup::AddTombstones(GroupEffects& effects) const {

@@ -80,6 +80,7 @@ class ClassicGroup final : public Group {
   kafka::DescribeGroupsResponse::DescribedGroup Describe() const override;
   kafka::ConsumerGroupDescribeResponse::DescribedGroup DescribeConsumer(
       const GroupMoment& moment) const override;
+  GroupStanding Explain(const GroupMoment& moment) const override;
   void AddTombstones(GroupEffects& effects) const override;
 
   ClassicGroupState state() const { return state_; }
@@ -132,6 +133,7 @@ class ClassicGroup final : public Group {
   void SetSession(ClassicMember& member, int64_t deadline_ms, GroupContext& context);
   void WatchSessions(int64_t deadline_ms, GroupContext& context);
   void ReadSubscriptions();
+  GroupStanding::Awaited AwaitedOf(const ClassicMember& member) const;
   GroupTimerKey TimerKey(Timer timer) const { return {id_, static_cast<int32_t>(timer), {}}; }
 
   // --- classic_group.cc ---

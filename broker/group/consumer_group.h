@@ -90,6 +90,7 @@ class ConsumerGroup final : public Group {
   kafka::DescribeGroupsResponse::DescribedGroup Describe() const override;
   kafka::ConsumerGroupDescribeResponse::DescribedGroup DescribeConsumer(
       const GroupMoment& moment) const override;
+  GroupStanding Explain(const GroupMoment& moment) const override;
   void AddTombstones(GroupEffects& effects) const override;
 
   int32_t epoch() const { return epoch_; }

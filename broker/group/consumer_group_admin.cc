@@ -120,6 +120,21 @@ Described::DescribedGroup ConsumerGroup::DescribeConsumer(const GroupMoment& mom
   return described;
 }
 
+GroupStanding ConsumerGroup::Explain(const GroupMoment& moment) const {
+  using enum GroupStanding::Awaited;
+  GroupStanding standing;
+  standing.group_id = id_;
+  standing.generation = epoch_;
+  for (const auto& [member_id, member] : members_) {
+    const int64_t heard_ms_ago =
+        config_.session_ms - (member.session_deadline_ms - moment.steady_ms);
+    const bool revokes = member.current.state == ConsumerMemberState::kUnrevoked;
+    standing.members.push_back({member_id, config_.session_ms, std::max<int64_t>(heard_ms_ago, 0),
+                                revokes ? kRevocation : kNothing});
+  }
+  return standing;
+}
+
 Described::Member ConsumerGroup::DescribeMember(const ConsumerMember& member,
                                                 const metadata::Image& image) const {
   Described::Member described;

@@ -93,6 +93,7 @@ class Group {
   virtual kafka::DescribeGroupsResponse::DescribedGroup Describe() const = 0;
   virtual kafka::ConsumerGroupDescribeResponse::DescribedGroup DescribeConsumer(
       const GroupMoment& moment) const = 0;
+  virtual GroupStanding Explain(const GroupMoment& moment) const = 0;
   // The records that forget the group's own state; its offsets are the shard's.
   virtual void AddTombstones(GroupEffects& effects) const = 0;
 };

@@ -171,6 +171,7 @@ void GroupShard::Dispatch(const GroupCaller& caller, const GroupRequest& request
             if (group == nullptr) return DescribeNoConsumer(caller, describe.group_id, context);
             context.effects.Answer(caller, group->DescribeConsumer(context.moment));
           },
+          [&](const ExplainGroup& explain) { Explain(caller, explain.group_id, group, context); },
           [&](const DeleteGroup& removal) { Delete(caller, removal.group_id, group, context); },
           [](const ListGroups&) {},  // is of no group
       },
@@ -232,6 +233,16 @@ void GroupShard::DescribeNoConsumer(const GroupCaller& caller, const std::string
   described.error_message = NotFound(group_id);
   described.group_id = group_id;
   context.effects.Answer(caller, std::move(described));
+}
+
+void GroupShard::Explain(const GroupCaller& caller, const std::string& group_id, const Group* group,
+                         GroupContext& context) {
+  if (group != nullptr) return context.effects.Answer(caller, group->Explain(context.moment));
+  GroupStanding standing;
+  standing.group_id = group_id;
+  if (!offsets_.HasOffsets(group_id, view_))
+    standing.error_code = WireError(ErrorCode::kGroupIdNotFound);
+  context.effects.Answer(caller, std::move(standing));
 }
 
 void GroupShard::Delete(const GroupCaller& caller, const std::string& group_id, Group* group,

@@ -96,6 +96,8 @@ class GroupShard {
                 GroupContext& context);
   void DescribeNoConsumer(const GroupCaller& caller, const std::string& group_id,
                           GroupContext& context);
+  void Explain(const GroupCaller& caller, const std::string& group_id, const Group* group,
+               GroupContext& context);
   void Delete(const GroupCaller& caller, const std::string& group_id, Group* group,
               GroupContext& context);
   void List(const GroupCaller& caller, const ListGroups& request, GroupContext& context);

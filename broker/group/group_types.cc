@@ -140,6 +140,9 @@ GroupResponse ErrorResponse(const GroupRequest& request, ErrorCode error) {
                           return FailedGroup<kafka::ConsumerGroupDescribeResponse::DescribedGroup>(
                               describe.group_id, code);
                         },
+                        [code](const ExplainGroup& explain) -> GroupResponse {
+                          return FailedGroup<GroupStanding>(explain.group_id, code);
+                        },
                         [code](const DeleteGroup& removal) -> GroupResponse {
                           return FailedGroup<kafka::DeleteGroupsResponse::DeletableGroupResult>(
                               removal.group_id, code);

@@ -48,6 +48,10 @@ struct DescribeGroup {
 struct DescribeConsumerGroup {
   std::string group_id;
 };
+// Why the group is as it is: what an administrator asks for besides its description.
+struct ExplainGroup {
+  std::string group_id;
+};
 struct DeleteGroup {
   std::string group_id;
 };
@@ -60,13 +64,34 @@ struct FetchOffsets {
   bool require_stable = false;
 };
 
+// The answer to ExplainGroup: what only the coordinator's memory knows.
+struct GroupStanding {
+  // What the group waits for a member to do.
+  enum class Awaited : uint8_t { kNothing, kJoin, kSync, kAssignment, kRevocation };
+  struct Member {
+    std::string member_id;
+    int32_t session_ms = 0;
+    int64_t heard_ms_ago = 0;  // at most since this coordinator took over
+    Awaited awaited = Awaited::kNothing;
+  };
+  int16_t error_code = 0;
+  std::string group_id;
+  int32_t generation = -1;          // or the group epoch
+  int64_t state_since_ms = -1;      // wall time; -1: not known
+  int64_t rebalanced_ms = -1;       // when the last rebalance began, wall time; -1: none, here
+  std::string rebalance_reason;     // its
+  std::string rebalance_member_id;  // empty: no single one
+  std::vector<Member> members;      // in the order of DescribeGroup
+  std::vector<std::string> pending_members;  // told their id, not come back with it
+};
+
 // Topics are given by name; the handler has resolved topic ids, and left the id in where there is
 // one.
 using GroupRequest =
     std::variant<kafka::JoinGroupRequest, kafka::SyncGroupRequest, kafka::HeartbeatRequest,
                  kafka::LeaveGroupRequest, kafka::ConsumerGroupHeartbeatRequest,
                  kafka::OffsetCommitRequest, FetchOffsets, kafka::OffsetDeleteRequest,
-                 DescribeGroup, DescribeConsumerGroup, DeleteGroup, ListGroups>;
+                 DescribeGroup, DescribeConsumerGroup, ExplainGroup, DeleteGroup, ListGroups>;
 
 // The answer to each, in the same order.
 using GroupResponse =
@@ -74,7 +99,7 @@ using GroupResponse =
                  kafka::LeaveGroupResponse, kafka::ConsumerGroupHeartbeatResponse,
                  kafka::OffsetCommitResponse, kafka::OffsetFetchResponse::OffsetFetchResponseGroup,
                  kafka::OffsetDeleteResponse, kafka::DescribeGroupsResponse::DescribedGroup,
-                 kafka::ConsumerGroupDescribeResponse::DescribedGroup,
+                 kafka::ConsumerGroupDescribeResponse::DescribedGroup, GroupStanding,
                  kafka::DeleteGroupsResponse::DeletableGroupResult, kafka::ListGroupsResponse>;
 
 struct GroupAnswer {
@@ -91,8 +116,8 @@ struct GroupMoment {
 
 // What one call leads to.
 struct GroupEffects {
-  std::vector<GroupRecord> records;          // one batch in the log, in this order
-  std::vector<GroupAnswer> answers;          // to be sent at once
+  std::vector<GroupRecord> records;  // one batch in the log, in this order
+  std::vector<GroupAnswer> answers;  // to be sent at once
   // Once `records` are committed, and all that was appended before them; there may be none.
   std::vector<GroupAnswer> durable_answers;
   // Groups whose state in memory is ahead of the log until `records` are in it.

@@ -44,6 +44,7 @@ std::vector<GroupRequest> AllRequests() {
           removal,
           DescribeGroup{"g"},
           DescribeConsumerGroup{"g"},
+          ExplainGroup{"g"},
           DeleteGroup{"g"},
           ListGroups{}};
 }

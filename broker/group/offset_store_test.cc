@@ -51,6 +51,7 @@ class ScriptedGroup final : public Group {
       const GroupMoment&) const override {
     return {};
   }
+  GroupStanding Explain(const GroupMoment&) const override { return {}; }
   void AddTombstones(GroupEffects&) const override {}
 };
 

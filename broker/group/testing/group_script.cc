@@ -40,6 +40,34 @@ bool GivesId(const kafka::JoinGroupResponse& join) {
 
 std::string Shown(const std::optional<std::string>& text) { return text.value_or("null"); }
 
+std::string_view AwaitedName(GroupStanding::Awaited awaited) {
+  switch (awaited) {
+    using enum GroupStanding::Awaited;
+    case kNothing: return "";
+    case kJoin: return "/join";
+    case kSync: return "/sync";
+    case kAssignment: return "/assignment";
+    case kRevocation: return "/revocation";
+  }
+  return "";
+}
+
+std::string TellStanding(const GroupStanding& standing) {
+  std::ostringstream out;
+  out << ErrorText(standing.error_code) << " gen=" << standing.generation
+      << " since=" << standing.state_since_ms;
+  if (standing.rebalanced_ms >= 0) {
+    out << " rebalanced=" << standing.rebalanced_ms << " '" << standing.rebalance_reason << "' "
+        << standing.rebalance_member_id;
+  }
+  for (const GroupStanding::Member& member : standing.members) {
+    out << " " << member.member_id << ":" << member.heard_ms_ago << "/" << member.session_ms
+        << AwaitedName(member.awaited);
+  }
+  for (const std::string& pending : standing.pending_members) out << " pending:" << pending;
+  return out.str();
+}
+
 }  // namespace
 
 // --- Stories and commands ---
@@ -216,6 +244,8 @@ bool GroupScript::Admin(const Command& command) {
                    Split(command.Option("types", ""), ',')});
   } else if (command.verb == "describe" && !command.names.empty()) {
     Ask({"describe", ""}, version, DescribeGroup{command.names[0]});
+  } else if (command.verb == "explain" && !command.names.empty()) {
+    Ask({"explain", ""}, version, ExplainGroup{command.names[0]});
   } else if (command.verb == "delete" && !command.names.empty()) {
     Ask({"delete", ""}, version, DeleteGroup{command.names[0]});
   } else {
@@ -307,6 +337,8 @@ std::string GroupScript::Told(const GroupResponse& response, const std::string& 
       out << " " << member.member_id << "/" << Shown(member.group_instance_id) << ":"
           << member.member_metadata << ":" << member.member_assignment;
     }
+  } else if (const auto* standing = std::get_if<GroupStanding>(&response)) {
+    out << TellStanding(*standing);
   } else if (const auto* removed =
                  std::get_if<kafka::DeleteGroupsResponse::DeletableGroupResult>(&response)) {
     out << ErrorText(removed->error_code);

@@ -13,6 +13,7 @@
 //   heartbeat NAME [instance=I]           leave NAME... [v=5] [instance=I] [reason=R]
 //   advance MS                            time goes on, from timer to timer
 //   describe GROUP [v=6]                  list [states=..] [types=..]        delete GROUP
+//   explain GROUP                         what the coordinator tells of its reasons
 //   state [group=g]                       what the coordinator has in memory
 //   hold, commit                          records are appended but not committed, until `commit`
 //   refuse ERROR                          the next records cannot be appended
