@@ -127,17 +127,17 @@ class Bench {
     const uint64_t read_before = BytesReadFromDisk();
     const int64_t start = clock_.SteadyMicros();
     for (;; ++cost.rounds) {
-      FileSlice lacking;
+      Lacking lacking;
       {
         const NoWaiting scope(*log_, &lacking);
         const Status status = ask();
         if (status.ok()) break;
         CHECK(status.code() == StatusCode::kWouldWait) << status.ToString();
       }
-      cost.asked_bytes += lacking.size_bytes;
-      std::string bytes(lacking.size_bytes, '\0');
-      lacking.file->WillRead(lacking.offset, lacking.size_bytes);
-      Must(lacking.file->ReadAt(lacking.offset, bytes.data(), bytes.size()).status());
+      cost.asked_bytes += lacking.slice.size_bytes;
+      std::string bytes(lacking.slice.size_bytes, '\0');
+      lacking.slice.file->WillRead(lacking.slice.offset, lacking.slice.size_bytes);
+      Must(lacking.slice.file->ReadAt(lacking.slice.offset, bytes.data(), bytes.size()).status());
     }
     cost.micros = clock_.SteadyMicros() - start;
     cost.read_bytes = BytesReadFromDisk() - read_before;

@@ -32,8 +32,9 @@ constexpr char kKernelBootId[] = "/proc/sys/kernel/random/boot_id";
 constexpr storage::KvFamily kGroupsFamily = 0, kViewsFamily = 1;
 
 constexpr int64_t kStopGraceMs = 2000;
-// Each keeps the disk busy: it asks for half a MiB before it waits for the first page.
-constexpr int kColdReadThreads = 2;
+// Two that read, each of which keeps the disk busy: it asks for half a MiB before it waits for the
+// first page. One that builds indexes again.
+constexpr int kColdReadThreads = 3;
 
 // The first word of a small file, which may be one of /proc: those say that they are empty. "" when
 // it cannot be read.

@@ -38,11 +38,22 @@ ColdReads::ColdReads(std::vector<EventLoop*> loops, uint64_t kept_bytes)
 }
 
 EventLoop& ColdReads::LoopFor(const FileSlice& slice) const {
-  return *loops_[std::hash<const File*>()(slice.file.get()) / alignof(std::max_align_t) %
-                 loops_.size()];
+  const size_t readers = std::max<size_t>(loops_.size() - 1, 1);
+  return *loops_[std::hash<const File*>()(slice.file.get()) / alignof(std::max_align_t) % readers];
 }
 
-void ColdReads::BringIn(FileSlice slice, Wanted wanted, std::function<void(const Status&)> then) {
+void ColdReads::BringIn(storage::Lacking lacking, Wanted wanted,
+                        std::function<void(const Status&)> then) {
+  if (lacking.mending != nullptr) {
+    loops_.back()->Post(
+        [mending = std::move(lacking.mending), wanted = std::move(wanted), then = std::move(then)] {
+          if (!wanted()) return;
+          mending->Run();
+          then(Status::Ok());
+        });
+    return;
+  }
+  FileSlice& slice = lacking.slice;
   EventLoop& loop = LoopFor(slice);
   loop.Post([slice = std::move(slice), wanted = std::move(wanted), then = std::move(then)] {
     if (!wanted()) return;

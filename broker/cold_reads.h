@@ -4,6 +4,7 @@
 // everybody else reads. Each worker reads one range at a time; who asks waits for the answer
 // before it asks again, and what nobody wants any more when its turn comes is not read. So what
 // the disk has to do is bounded by the connections that there are and what they may ask at once.
+// Indexes that have to be built again from a whole segment have a worker of their own.
 //
 // Not for the hot tail: what was written moments ago needs nobody's help.
 //
@@ -17,6 +18,7 @@
 #include "base/event_loop.h"
 #include "base/output_chain.h"
 #include "storage/cold_pages.h"
+#include "storage/lacking.h"
 
 namespace sluice::broker {
 
@@ -27,15 +29,15 @@ class ColdReads {
   // What stays in memory of all that was brought in for readers in passing.
   static constexpr uint64_t kKeptBytes = uint64_t{64} << 20;
 
-  // One loop for each worker; none is owned.
+  // One loop for each worker; none is owned. Of several the last does what takes long.
   explicit ColdReads(std::vector<EventLoop*> loops, uint64_t kept_bytes = kKeptBytes);
 
   // Asked on a worker when the read's turn has come: false, and it is not done, nor `then` called.
   using Wanted = std::function<bool()>;
 
-  // For a look-up: a few bytes, which stay as long as the system likes. `then` gets the read's
-  // outcome.
-  void BringIn(FileSlice slice, Wanted wanted, std::function<void(const Status&)> then);
+  // For a look-up: a few bytes, which stay as long as the system likes, or what its log wants done.
+  // `then` gets the read's outcome.
+  void BringIn(storage::Lacking lacking, Wanted wanted, std::function<void(const Status&)> then);
   // For a reader on its way through old records: the slice, which stays while the pin is held, and
   // in the background the `ahead_bytes` behind it, which it wants next.
   void BringInPassing(FileSlice slice, uint64_t ahead_bytes, Wanted wanted,

@@ -55,7 +55,7 @@ TEST_F(ColdReadsTest, WhatNobodyWantsAnyMoreIsNotRead) {
   bool wanted = true;
   int answers = 0;
   const auto asked = [&] { return wanted; };
-  reads_.BringIn({old, 0, 4 * kKiB}, asked, [&](const Status&) { ++answers; });
+  reads_.BringIn({.slice = {old, 0, 4 * kKiB}}, asked, [&](const Status&) { ++answers; });
   reads_.BringInPassing({old, 0, 128 * kKiB}, 512 * kKiB, asked,
                         [&](const Status&, const ColdReads::Pin&) { ++answers; });
   wanted = false;

@@ -59,17 +59,17 @@ class ColdReadTest : public testing::LogFixture {
   template <typename Ask>
   int RoundsOf(Ask ask) {
     for (int rounds = 0;; ++rounds) {
-      FileSlice lacking;
+      Lacking lacking;
       {
         const NoWaiting scope(*log_, &lacking);
         const Status status = ask();
         if (status.ok()) return rounds;
         CHECK(status.code() == StatusCode::kWouldWait) << status.ToString();
       }
-      CHECK(lacking.file != nullptr);
-      std::string bytes(lacking.size_bytes, '\0');
+      CHECK(lacking.slice.file != nullptr);
+      std::string bytes(lacking.slice.size_bytes, '\0');
       waiting_allowed_ = true;
-      CHECK(lacking.file->ReadAt(lacking.offset, bytes.data(), bytes.size()).ok());
+      CHECK(lacking.slice.file->ReadAt(lacking.slice.offset, bytes.data(), bytes.size()).ok());
       waiting_allowed_ = false;
     }
   }
@@ -204,7 +204,7 @@ TEST_F(ColdReadTest, TheHotTailIsNotAskedAbout) {
     return log_->Read(from, 100, Offset(INT64_MAX), true)->slices.front().hot;
   };
   EXPECT_TRUE(hot_from(Offset(0)));
-  FileSlice lacking;
+  Lacking lacking;
   {
     const NoWaiting scope(*log_, &lacking);
     EXPECT_TRUE(hot_from(Offset(0)));
@@ -227,7 +227,7 @@ TEST_F(ColdReadTest, TheHotTailIsNotAskedAbout) {
 TEST_F(ColdReadTest, AReadFailsWhenTheDiskDoes) {
   Fill(10'000, 100, 10);
   fs_.DropCaches();
-  FileSlice lacking;
+  Lacking lacking;
   {
     const NoWaiting scope(*log_, &lacking);
     EXPECT_EQ(log_->Read(Offset(5000), 100, Offset(INT64_MAX), true).status().code(),

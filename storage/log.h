@@ -30,6 +30,7 @@
 #include "base/status.h"
 #include "base/uuid.h"
 #include "kafka/error_code.h"
+#include "storage/lacking.h"
 
 namespace sluice::storage {
 
@@ -192,10 +193,11 @@ class Log {
   virtual Result<std::optional<TimestampOffset>> MaxTimestamp(Offset upto) const = 0;
 
   // While `lacking` is not null, the three above and AbortedInRead wait for no disk: they fail with
-  // kWouldWait where bytes are not in memory, and leave in *lacking which. The caller has them read
-  // elsewhere, without its guard, and asks again; each time a little more is there. What a log does
-  // once in its life, as reading a producer snapshot, it does at once. Use NoWaiting.
-  virtual void set_lacking(FileSlice* lacking) = 0;
+  // kWouldWait where bytes are not in memory, or an index has to be built again, and leave in
+  // *lacking which. The caller has that done elsewhere, without its guard, and asks again; each
+  // time a little more is there. What a log does once in its life, as reading a producer snapshot,
+  // it does at once. Use NoWaiting.
+  virtual void set_lacking(Lacking* lacking) = 0;
 
   // Below it the outcome of every transaction is known, and known on all of the ISR: the least of
   // `high_watermark`, where the first open transaction begins, and where the first one begins that
@@ -273,7 +275,7 @@ class Log {
 // null `lacking` they wait.
 class NoWaiting {
  public:
-  NoWaiting(Log& log, FileSlice* lacking) : log_(log) { log_.set_lacking(lacking); }
+  NoWaiting(Log& log, Lacking* lacking) : log_(log) { log_.set_lacking(lacking); }
   ~NoWaiting() { log_.set_lacking(nullptr); }
   NoWaiting(const NoWaiting&) = delete;
   NoWaiting& operator=(const NoWaiting&) = delete;

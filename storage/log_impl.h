@@ -55,7 +55,7 @@ class LogImpl final : public Log {
   Result<std::optional<TimestampOffset>> FindTimestamp(int64_t timestamp_ms,
                                                        Offset upto) const override;
   Result<std::optional<TimestampOffset>> MaxTimestamp(Offset upto) const override;
-  void set_lacking(FileSlice* lacking) override { home_->lacking = lacking; }
+  void set_lacking(Lacking* lacking) override { home_->lacking = lacking; }
   Result<Offset> LastStableOffset(Offset high_watermark) const override;
   Result<std::vector<AbortedTransaction>> AbortedTransactions(
       const OffsetRange& range) const override;

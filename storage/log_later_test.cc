@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 #include "storage/file_cache.h"
 #include "storage/testing/log_fixture.h"
 
@@ -213,6 +215,167 @@ TEST_F(LogLaterTest, IndexesAreBuiltAgainAndAreTheSame) {
       Open();
     }
   }
+}
+
+// What a reader does that must not wait: it asks under the guard, where nothing may wait for the
+// disk, and has what is lacking brought in outside.
+class IndexGoneTest : public LogLaterTest {
+ protected:
+  static constexpr char kFirstIndex[] = "00000000000000000000.index";
+
+  void SetUp() override {
+    WriteThreeSegments();
+    ASSERT_TRUE(log_->Close().ok());
+    index_ = FileBytes(kFirstIndex);
+    ASSERT_FALSE(index_.empty());
+    log_.reset();
+    Open();
+  }
+  Status AskAt(int64_t offset, Lacking& lacking) {
+    const NoWaiting scope(*log_, &lacking);
+    fs_.set_on_wait([](const std::string& path) { ADD_FAILURE() << "waited for " << path; });
+    const Status status = ReadAt(offset);
+    fs_.set_on_wait(nullptr);
+    return status;
+  }
+  std::shared_ptr<Mending> MendingFor(int64_t offset) {
+    Lacking lacking;
+    while (AskAt(offset, lacking).code() == StatusCode::kWouldWait && lacking.mending == nullptr)
+      BringIn(lacking);
+    EXPECT_NE(lacking.mending, nullptr);
+    return lacking.mending;
+  }
+  // Asks until there is an answer, with nothing left to mend.
+  Status Ask(int64_t offset) {
+    while (true) {
+      Lacking lacking;
+      const Status status = AskAt(offset, lacking);
+      if (status.code() != StatusCode::kWouldWait) return status;
+      EXPECT_EQ(lacking.mending, nullptr);
+      BringIn(lacking);
+    }
+  }
+  static void BringIn(const Lacking& lacking) {
+    std::string bytes(lacking.slice.size_bytes, '\0');
+    ASSERT_TRUE(lacking.slice.file->ReadAt(lacking.slice.offset, bytes.data(), bytes.size()).ok());
+  }
+  void RestartWithoutIndex() {
+    Restart([this] { ASSERT_TRUE(fs_.Remove(Path(kFirstIndex)).ok()); });
+    fs_.DropCaches();
+  }
+  bool AnythingLeftOver() {
+    const std::vector<std::string> names = Files();
+    return std::any_of(names.begin(), names.end(),
+                       [](const std::string& name) { return name.ends_with(".tmp"); });
+  }
+
+  std::string index_;
+};
+
+TEST_F(IndexGoneTest, ItIsBuiltAgainAwayFromTheGuard) {
+  RestartWithoutIndex();
+  const auto mending = MendingFor(1);
+  EXPECT_EQ(MendingFor(1), mending) << "once for all readers";
+  EXPECT_TRUE(log_->AppendAsLeader(MakeBatch(Spec(12)), LeaderEpoch(2)).ok()) << "meanwhile";
+  const uint64_t waits = fs_.counts().waits;
+  mending->Run();
+  EXPECT_GT(fs_.counts().waits, waits);
+  EXPECT_TRUE(Ask(1).ok());
+  EXPECT_EQ(FileBytes(kFirstIndex), index_);
+  EXPECT_FALSE(AnythingLeftOver());
+  EXPECT_EQ(ReadAll(Offset(0)).size(), 13u);
+  for (int i = 0; i < 12; ++i) {
+    EXPECT_EQ(log_->FindTimestamp(clock_.WallMs() + i, Offset(12)).value()->offset, Offset(i));
+  }
+}
+
+TEST_F(IndexGoneTest, WhoMayWaitDoesItAtOnceAndItIsNotInstalledTwice) {
+  RestartWithoutIndex();
+  auto mending = MendingFor(1);
+  ASSERT_TRUE(log_->TruncateTo(Offset(2)).ok());
+  Append({}, 3);
+  mending->Run();
+  mending.reset();
+  EXPECT_FALSE(AnythingLeftOver());
+  EXPECT_TRUE(Ask(1).ok());
+  EXPECT_EQ(ReadAll(Offset(0)).size(), 3u);
+}
+
+TEST_F(IndexGoneTest, ASegmentThatWentMeanwhileLeavesNothing) {
+  for (const bool built_before : {false, true}) {
+    RestartWithoutIndex();
+    auto mending = MendingFor(1);
+    if (built_before) mending->Run();
+    ASSERT_TRUE(log_->AdvanceLogStart(Offset(5)).ok());
+    mending->Run();
+    mending.reset();
+    EXPECT_FALSE(AnythingLeftOver());
+    EXPECT_EQ(ReadAll(Offset(5)).size(), 7u);
+    log_.reset();
+    for (const std::string& name : Files()) ASSERT_TRUE(fs_.Remove(Path(name)).ok());
+    WriteThreeSegments();
+  }
+}
+
+TEST_F(IndexGoneTest, DamageThatItMeetsIsTold) {
+  const std::string bytes = FileBytes(kFirstLog);
+  std::string damaged = bytes;
+  damaged[batch_bytes() + 80] ^= 1;
+  Restart([&] {
+    ASSERT_TRUE(fs_.Remove(Path(kFirstIndex)).ok());
+    Replace(kFirstLog, damaged);
+  });
+  MendingFor(1)->Run();
+  for (int round = 0; round < 2; ++round) {
+    const Status damage = Ask(1);
+    EXPECT_EQ(damage.code(), StatusCode::kCorruption);
+    EXPECT_THAT(damage.message(), HasSubstr(Path(kFirstLog) + ": a batch fails its checksum"));
+  }
+  EXPECT_FALSE(AnythingLeftOver());
+  EXPECT_EQ(FileBytes(kFirstLog), damaged);
+  EXPECT_TRUE(Ask(5).ok());
+}
+
+TEST_F(IndexGoneTest, ADiskThatFailsOnceIsAskedAgain) {
+  RestartWithoutIndex();
+  const auto mending = MendingFor(1);
+  fs_.InjectFault({.operation = ::sluice::testing::FileOperation::kRead, .path_part = kFirstLog});
+  mending->Run();
+  EXPECT_EQ(Ask(1).code(), StatusCode::kIoError);
+  MendingFor(1)->Run();
+  EXPECT_TRUE(Ask(1).ok());
+}
+
+TEST_F(IndexGoneTest, WhatACrashLeavesOfItIsRemoved) {
+  RestartWithoutIndex();
+  const auto mending = MendingFor(1);
+  mending->Run();
+  EXPECT_TRUE(AnythingLeftOver());
+  Restart();
+  EXPECT_FALSE(AnythingLeftOver());
+  EXPECT_EQ(ReadAll(Offset(0)).size(), 12u);
+}
+
+TEST_F(IndexGoneTest, AnIndexThatLostNearlyAllIsAsGoodAsNone) {
+  config_.segment_bytes = 100 << 20;
+  log_->set_config(config_);
+  for (int i = 12; i < 12 + 170; ++i)
+    Append({.timestamp_ms = clock_.WallMs() + i, .value_bytes = 100'000}, 2);
+  config_.segment_bytes = 800;
+  log_->set_config(config_);
+  Append({.timestamp_ms = clock_.WallMs() + 182}, 2);
+  ASSERT_TRUE(log_->Close().ok());
+  const std::string index = FileBytes("00000000000000000008.index");
+  LogOptions options = Options();
+  options.recovery_point = log_->flushed_offset();
+  options.clean = true;
+  log_.reset();
+  Replace("00000000000000000008.index", "");
+  Open(std::move(options));
+  fs_.DropCaches();
+  MendingFor(100)->Run();
+  EXPECT_TRUE(Ask(100).ok());
+  EXPECT_EQ(FileBytes("00000000000000000008.index"), index);
 }
 
 TEST_F(LogLaterTest, CheckpointsThatCannotBeTrueAreNotBelieved) {

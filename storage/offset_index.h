@@ -22,10 +22,11 @@ class OffsetIndex {
   };
 
   static constexpr EntryFile::Kind kKind{kIndexSuffix, kEntryBytes};
+  static constexpr EntryFile::Kind kAside{".index.tmp", kEntryBytes};  // being built
 
   // `home` outlives it.
-  OffsetIndex(const SegmentHome& home, Offset base)
-      : file_(home, base, kKind), last_(Entry{base, 0}) {}
+  OffsetIndex(const SegmentHome& home, Offset base, const EntryFile::Kind& kind = kKind)
+      : file_(home, base, kind), last_(Entry{base, 0}) {}
 
   // False when the file is missing or cannot be an index of a segment of `log_size_bytes`: rebuild
   // it then.

@@ -7,7 +7,7 @@ namespace sluice::storage {
 Segment::~Segment() { home_.cache->Forget(file_); }
 
 void Segment::MakeIndexes() {
-  if (indexes_ == nullptr) indexes_ = std::make_unique<Indexes>(home_, base_);
+  if (indexes_ == nullptr) indexes_ = std::make_unique<Indexes>(home_, base_, IndexFiles::kInPlace);
 }
 
 Result<std::unique_ptr<Segment>> Segment::Create(const SegmentHome& home, Offset base) {
@@ -73,6 +73,8 @@ Result<bool> Segment::Load(int32_t index_interval_bytes) {
   const bool places_told = indexes_->offsets.count() > 0, times_told = indexes_->times.count() > 0;
   std::optional<bool> times_hold;  // once the batch of the newest entry was seen
   size_ = indexes_->offsets.last().position;
+  // An index that has lost so much is as good as none.
+  if (home_.lacking != nullptr && files.log_bytes - size_ > kTailBytesMax) return false;
   BatchScanner tail = Scan(files.log, size_, files.log_bytes, BatchScanner::kByPages);
   bool entry_batch = places_told;  // only what follows it counts towards the next entry
   while (true) {
@@ -211,7 +213,7 @@ std::optional<BatchPlace> Segment::Recent::Find(Offset offset) const {
 BatchScanner Segment::Scan(std::shared_ptr<File> file, uint64_t position, uint64_t end,
                            size_t chunk_bytes) const {
   BatchScanner scanner(std::move(file), position, end, chunk_bytes);
-  scanner.set_lacking(home_.lacking);
+  scanner.set_lacking(home_.lacking == nullptr ? nullptr : &home_.lacking->slice);
   return scanner;
 }
 

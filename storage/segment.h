@@ -42,6 +42,8 @@ struct BatchPlace {
   uint32_t size_bytes = 0;
 };
 
+class SegmentRebuild;
+
 class Segment {
  public:
   static constexpr uint64_t kBytesMax = 2147483647;
@@ -86,7 +88,8 @@ class Segment {
 
   bool loaded() const { return expected_ == nullptr; }
   // Before anything but its base, end and size is asked for. What can be built again is;
-  // kCorruption names the file, the position and what to do, and nothing was changed.
+  // kCorruption names the file, the position and what to do, and nothing was changed. Where its log
+  // may not wait for the disk, building is left to others: Lacking::mending.
   Status EnsureLoaded() { return loaded() ? Status::Ok() : LoadExpected(); }
   // Content with less: of a damaged one, with the whole batches before the damage, if they are
   // known to be its own. These lie below readable_end(), in the first readable_bytes(); Locate
@@ -118,7 +121,7 @@ class Segment {
   // when the old indexes know of records below `end_max` that the log no longer holds, or when what
   // lies beside it tells that the .log is another partition's.
   Status Rebuild(Offset end_max, bool complete, int32_t index_interval_bytes) {
-    return Rebuild(end_max, complete, index_interval_bytes, nullptr);
+    return Rebuild(end_max, complete, index_interval_bytes, IndexFiles::kInPlace, nullptr);
   }
 
   // Writes bytes of whole batches at the end. Follow with Note for each of them.
@@ -164,7 +167,14 @@ class Segment {
   std::vector<std::string> FilePaths() const;
 
  private:
+  friend class SegmentRebuild;
+
+  // Where Rebuild writes. kAside: under names with kTempSuffix; the old files stay.
+  enum class IndexFiles : uint8_t { kInPlace, kAside };
+
   static constexpr size_t kLookupChunkBytes = 8192;
+  // What may lie behind the last index entry and be walked over by a log that may not wait.
+  static constexpr uint64_t kTailBytesMax = 16 << 20;
 
   // The newest batches, consecutive: those who read the tail find their place without the index.
   struct Recent {
@@ -179,7 +189,10 @@ class Segment {
   };
 
   struct Indexes {
-    Indexes(const SegmentHome& home, Offset base) : offsets(home, base), times(home, base) {}
+    Indexes(const SegmentHome& home, Offset base, IndexFiles where)
+        : offsets(home, base,
+                  where == IndexFiles::kAside ? OffsetIndex::kAside : OffsetIndex::kKind),
+          times(home, base, where == IndexFiles::kAside ? TimeIndex::kAside : TimeIndex::kKind) {}
     OffsetIndex offsets;
     TimeIndex times;
   };
@@ -218,7 +231,10 @@ class Segment {
   Status LoadExpected();
   // Leaves in `damage` what is whole before it.
   Status CheckAgainst(const Expected& expected, Damage& damage);
-  Status Rebuild(Offset end_max, bool complete, int32_t index_interval_bytes, Damage* damage);
+  Status Rebuild(Offset end_max, bool complete, int32_t index_interval_bytes, IndexFiles where,
+                 Damage* damage);
+  // Puts what rebuild_ has built in place, when it has: in segment_rebuild.cc.
+  Status TakeRebuild(Damage& damage);
   void Reset();
   void Remember(const BatchHeader& batch, uint32_t position);
 
@@ -233,9 +249,10 @@ class Segment {
   TimeIndex::Entry max_timestamp_{TimeIndex::kNoTimestamp, base_};
   std::optional<int64_t> first_timestamp_ms_;
   uint64_t bytes_since_index_ = 0;
-  std::unique_ptr<Expected> expected_;  // until it is loaded
-  std::unique_ptr<Damage> damage_;      // why it cannot be
-  std::unique_ptr<Recent> recent_;      // of one that grew since it was opened
+  std::unique_ptr<Expected> expected_;       // until it is loaded
+  std::unique_ptr<Damage> damage_;           // why it cannot be
+  std::shared_ptr<SegmentRebuild> rebuild_;  // of indexes that do not fit, until it is loaded
+  std::unique_ptr<Recent> recent_;           // of one that grew since it was opened
 };
 
 }  // namespace sluice::storage

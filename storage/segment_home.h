@@ -9,9 +9,9 @@
 #include <string>
 #include <string_view>
 
-#include "base/output_chain.h"
 #include "storage/file_cache.h"
 #include "storage/file_names.h"
+#include "storage/lacking.h"
 
 namespace sluice::storage {
 
@@ -19,14 +19,14 @@ struct SegmentHome {
   std::string directory;
   std::shared_ptr<FileCache> cache;
   // See Log::set_lacking.
-  FileSlice* lacking = nullptr;
+  Lacking* lacking = nullptr;
 
   // Reads for an operation of the log, which may be one that does not wait.
   Result<size_t> ReadAt(const std::shared_ptr<File>& file, uint64_t offset, char* out,
                         size_t size) const {
     return lacking == nullptr
                ? file->ReadAt(offset, out, size)
-               : ReadOrTell({file, offset, static_cast<uint32_t>(size)}, out, *lacking);
+               : ReadOrTell({file, offset, static_cast<uint32_t>(size)}, out, lacking->slice);
   }
   // Reads what is in memory; kWouldWait, and what is missing to `lacking`, when not all of it is.
   static Result<size_t> ReadOrTell(const FileSlice& wanted, char* out, FileSlice& lacking) {
@@ -53,7 +53,7 @@ class MayWait {
 
  private:
   SegmentHome& home_;
-  FileSlice* const lacking_;
+  Lacking* const lacking_;
 };
 
 }  // namespace sluice::storage

@@ -9,6 +9,7 @@
 #include "storage/remedy.h"
 #include "storage/segment.h"
 #include "storage/segment_origin.h"
+#include "storage/segment_rebuild.h"
 #include "storage/segment_scan.h"
 
 namespace sluice::storage {
@@ -56,10 +57,18 @@ OffsetIndex::Entry Segment::Damage::Floor(Offset offset) const {
 }
 
 Status Segment::CheckAgainst(const Expected& expected, Damage& damage) {
-  SLUICE_ASSIGN_OR_RETURN(const bool sound, Load(expected.index_interval_bytes));
-  if (!sound) {
-    LOG(WARNING) << path() << ": its indexes do not fit; they are built again";
-    SLUICE_RETURN_IF_ERROR(Rebuild(expected.end, true, expected.index_interval_bytes, &damage));
+  if (rebuild_ == nullptr) {
+    SLUICE_ASSIGN_OR_RETURN(const bool sound, Load(expected.index_interval_bytes));
+    // A reader that may not wait does not sync either.
+    const bool incomplete =
+        home_.lacking != nullptr && expected.sealed && has_unwritten_index_entries();
+    if (!sound || incomplete) {
+      LOG(WARNING) << path() << ": its indexes do not fit; they are built again";
+      rebuild_ = std::make_shared<SegmentRebuild>(home_, base_, expected);
+    }
+  }
+  if (rebuild_ != nullptr) {
+    SLUICE_RETURN_IF_ERROR(TakeRebuild(damage));
   } else {
     SLUICE_RETURN_IF_ERROR(CheckOrigin(expected.end, true));
     if (expected.sealed && has_unwritten_index_entries()) SLUICE_RETURN_IF_ERROR(SyncIndexes());
@@ -122,7 +131,7 @@ Status Segment::CheckOrigin(Offset end, bool complete) const {
 }
 
 Status Segment::Rebuild(Offset end_max, bool complete, int32_t index_interval_bytes,
-                        Damage* damage) {
+                        IndexFiles where, Damage* damage) {
   // Loading may have added what it found in the log.
   SLUICE_RETURN_IF_ERROR(ReadFiles().status());
   // One past the newest record that the old indexes tell of, if they are not just zeros.
@@ -165,6 +174,7 @@ Status Segment::Rebuild(Offset end_max, bool complete, int32_t index_interval_by
     return Foreign(path(), "both its indexes, whole as they are, " + indexes_->offsets.file_path() +
                                " and " + indexes_->times.file_path() + ", tell of another log");
   }
+  if (where == IndexFiles::kAside) indexes_ = std::make_unique<Indexes>(home_, base_, where);
   SLUICE_RETURN_IF_ERROR(BeginRebuild().status());
   SLUICE_ASSIGN_OR_RETURN(auto file, OpenFile());
   BatchScanner headers(std::move(file), 0, found.end_position);

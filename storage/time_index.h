@@ -22,10 +22,11 @@ class TimeIndex {
   };
 
   static constexpr EntryFile::Kind kKind{kTimeIndexSuffix, kEntryBytes};
+  static constexpr EntryFile::Kind kAside{".timeindex.tmp", kEntryBytes};  // being built
 
   // `home` outlives it.
-  TimeIndex(const SegmentHome& home, Offset base)
-      : file_(home, base, kKind), last_(Entry{kNoTimestamp, base}) {}
+  TimeIndex(const SegmentHome& home, Offset base, const EntryFile::Kind& kind = kKind)
+      : file_(home, base, kind), last_(Entry{kNoTimestamp, base}) {}
 
   // False when the file is missing or cannot be a time index: rebuild it then.
   Result<bool> Load();

@@ -23,13 +23,15 @@ constexpr int kBatches = 700;  // so many that their index entries are in files
 
 class ColdFetchTest : public ::testing::Test {
  protected:
-  void Build(int nodes = 1, int partitions = 1, int64_t lag_ms_max = 2000) {
+  void Build(int nodes = 1, int partitions = 1, int64_t lag_ms_max = 2000,
+             metadata::ConfigMap configs = {}) {
     FLAGS_minloglevel = google::GLOG_FATAL;
     cluster_ = std::make_unique<SimCluster>(
         testing::SimClusterOptions{.nodes = nodes, .replica_lag_ms_max = lag_ms_max});
     // Each batch is in the index, and no look-up ends in the few that are remembered.
-    const TopicId topic = cluster_->CreateTopic(
-        "orders", {.partitions = partitions, .configs = {{"index.interval.bytes", "0"}}});
+    configs["index.interval.bytes"] = "0";
+    const TopicId topic =
+        cluster_->CreateTopic("orders", {.partitions = partitions, .configs = std::move(configs)});
     key_ = {topic, PartitionIndex(0)};
     for (int i = 0; i < partitions; ++i) {
       const PartitionKey key{topic, PartitionIndex(i)};
@@ -231,6 +233,50 @@ TEST_F(ColdFetchTest, LookUpsByTimeWaitElsewhere) {
   const auto failed = List(start_ms_ + 1500);
   ASSERT_TRUE(cluster_->RunUntil([&] { return !failed->empty(); }));
   EXPECT_EQ(failed->front().error, ErrorCode::kKafkaStorageError);
+}
+
+// A sealed segment's indexes are built again from all of it, while others use the partition.
+TEST_F(ColdFetchTest, AnIndexThatIsGoneIsBuiltAgainUnderNoLock) {
+  Build(1, 1, 2000, {{"segment.bytes", "100000"}});
+  cluster_->Kill(kOne);
+  int removed = 0;
+  const std::string directory = "/data/orders-0/";
+  const auto names = disk().List(directory);
+  ASSERT_TRUE(names.ok());
+  for (const std::string& name : *names) {
+    if (name.ends_with(".index") && disk().Remove(directory + name).ok()) ++removed;
+  }
+  ASSERT_GT(removed, 2);
+  cluster_->Start(kOne);
+  ASSERT_TRUE(cluster_->RunUntil([&] {
+    const auto status = cluster_->StatusOf(kOne, key_);
+    return status && status->is_leader && status->high_watermark == status->log_end_offset;
+  }));
+  MakeCold();
+  std::vector<std::thread> askers;
+  int waits = 0, blocked = 0;
+  disk().set_on_wait([&](const std::string&) {
+    ++waits;
+    if (blocked > 0) return;
+    std::packaged_task<void()> ask([this] { leader().Status(); });
+    const std::future<void> asked = ask.get_future();
+    askers.emplace_back(std::move(ask));
+    if (asked.wait_for(std::chrono::seconds(5)) != std::future_status::ready) ++blocked;
+  });
+  const auto answer = Fetch(At(100));
+  const auto listed = List(start_ms_ + 1500);
+  EXPECT_EQ(answer->count, 0);
+  const auto meanwhile = cluster_->Produce(kOne, key_, "meanwhile");
+  EXPECT_TRUE(cluster_->RunUntil(
+      [&] { return answer->count > 0 && !listed->empty() && meanwhile->acknowledged(); }));
+  disk().set_on_wait(nullptr);
+  for (std::thread& asker : askers) asker.join();
+  EXPECT_EQ(blocked, 0) << "of " << waits << " waits for the disk";
+  EXPECT_GT(waits, 0);
+  EXPECT_EQ(answer->result.error, ErrorCode::kNone);
+  EXPECT_GT(answer->result.size_bytes, 500u * 100);
+  EXPECT_EQ(listed->front().error, ErrorCode::kNone);
+  EXPECT_GE(listed->front().found.timestamp_ms, start_ms_ + 1500);
 }
 
 TEST_F(ColdFetchTest, AFollowerFarBehindInOnePartitionDelaysNoOther) {

@@ -95,7 +95,7 @@ void FetchOperation::EvaluateUntilSettled() {
 bool FetchOperation::ReadElsewhere(std::vector<FetchEntryResult>& results) {
   std::vector<size_t> cold;
   for (size_t i = 0; i < results.size(); ++i) {
-    if (results[i].lacking.file != nullptr) cold.push_back(i);
+    if (results[i].lacking.any()) cold.push_back(i);
   }
   if (cold.empty()) {
     // Whoever evaluates next is not to wait again.
@@ -116,20 +116,23 @@ bool FetchOperation::ReadElsewhere(std::vector<FetchEntryResult>& results) {
     pieces_out_ = cold.size();
   }
   for (const size_t i : cold) {
+    // An index is built again once.
+    const int rounds = results[i].lacking.mending == nullptr ? 1 : 0;
     environment_.cold_reads->BringIn(
         std::move(results[i].lacking), [self] { return !self->finished(); },
-        [self, i](const Status& read) { self->BroughtIn(i, read); });
+        [self, i, rounds](const Status& read) { self->BroughtIn(i, read, rounds); });
   }
   return true;
 }
 
-void FetchOperation::BroughtIn(size_t target, const Status& read) {
+void FetchOperation::BroughtIn(size_t target, const Status& read, int rounds) {
   {
     std::lock_guard lock(mutex_);
     if (abandoned_) return;
     LookUp& look_up = look_ups_[target];
     // The disk's error is met once more, and told, by the look-up itself.
-    if (!read.ok() || ++look_up.rounds > kColdRoundsMax) look_up.may_wait = true;
+    look_up.rounds += rounds;
+    if (!read.ok() || look_up.rounds > kColdRoundsMax) look_up.may_wait = true;
     if (--pieces_out_ > 0) return;
   }
   EvaluateUntilSettled();
@@ -157,7 +160,7 @@ std::vector<FetchEntryResult> FetchOperation::ReadAll() {
         environment_.cold_reads == nullptr || (!look_ups_.empty() && look_ups_[i].may_wait);
     request.read_committed = params_.read_committed && params_.replica_id == kNoNode;
     results[i] = targets_[i].partition->Read(request, marks_[i], effects);
-    if (results[i].lacking.file != nullptr) {
+    if (results[i].lacking.any()) {
       // The others are seen to all the same: what a follower has of them is news that somebody may
       // wait for. This one will give as much as it may, as far as is known.
       one_at_least = false;

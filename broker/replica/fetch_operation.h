@@ -53,7 +53,7 @@ class FetchOperation final : public FetchWaiter,
   // What is not in memory is brought there by workers, the last of which evaluates on. False when
   // nothing is lacking.
   bool ReadElsewhere(std::vector<FetchEntryResult>& results);
-  void BroughtIn(size_t target, const Status& read);
+  void BroughtIn(size_t target, const Status& read, int rounds);
   std::vector<FetchEntryResult> ReadAll();
   bool Satisfied(const std::vector<FetchEntryResult>& results) const;
   bool ParkAll();

@@ -17,7 +17,7 @@ void ListOffsetsOperation::Start(ParkedRequests* client) {
 
 void ListOffsetsOperation::Run() {
   PartitionEffects effects;
-  FileSlice lacking;
+  storage::Lacking lacking;
   results_.reserve(targets_.size());
   while (results_.size() < targets_.size()) {
     const Target& target = targets_[results_.size()];
@@ -26,18 +26,18 @@ void ListOffsetsOperation::Run() {
     if (target.partition != nullptr) {
       const bool may_wait = cold_reads_ == nullptr || may_wait_;
       result = target.partition->FindOffset(target.entry, may_wait ? nullptr : &lacking, effects);
-      if (lacking.file != nullptr) break;
+      if (lacking.any()) break;
     }
     results_.push_back(result);
     cold_rounds_ = 0;
     may_wait_ = false;
   }
   effects.Run(*context_);
-  if (lacking.file != nullptr) return ReadElsewhere(std::move(lacking));
+  if (lacking.any()) return ReadElsewhere(std::move(lacking));
   Finish();
 }
 
-void ListOffsetsOperation::ReadElsewhere(FileSlice lacking) {
+void ListOffsetsOperation::ReadElsewhere(storage::Lacking lacking) {
   bool abandoned;
   {
     std::lock_guard lock(mutex_);
@@ -45,19 +45,22 @@ void ListOffsetsOperation::ReadElsewhere(FileSlice lacking) {
     reading_ = !abandoned;
   }
   if (abandoned) return Finish();
+  // An index is built again once.
+  const int rounds = lacking.mending == nullptr ? 1 : 0;
   cold_reads_->BringIn(
       std::move(lacking), [self = shared_from_this()] { return !self->finished(); },
-      [self = shared_from_this()](const Status& read) { self->BroughtIn(read); });
+      [self = shared_from_this(), rounds](const Status& read) { self->BroughtIn(read, rounds); });
 }
 
-void ListOffsetsOperation::BroughtIn(const Status& read) {
+void ListOffsetsOperation::BroughtIn(const Status& read, int rounds) {
   {
     std::lock_guard lock(mutex_);
     if (abandoned_) return;
     reading_ = false;
   }
   // The disk's error is met once more, and told, by the look-up itself.
-  may_wait_ = !read.ok() || ++cold_rounds_ > kColdRoundsMax;
+  cold_rounds_ += rounds;
+  may_wait_ = !read.ok() || cold_rounds_ > kColdRoundsMax;
   Run();
 }
 

@@ -42,8 +42,8 @@ class ListOffsetsOperation final : public ParkedRequest,
 
  private:
   void Run();
-  void ReadElsewhere(FileSlice lacking);
-  void BroughtIn(const Status& read);
+  void ReadElsewhere(storage::Lacking lacking);
+  void BroughtIn(const Status& read, int rounds);
   // What was not looked up has failed.
   void Finish();
 

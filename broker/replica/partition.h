@@ -152,7 +152,7 @@ class Partition final : public storage::CompactionTarget,
   };
   WatchResult Watch(const std::shared_ptr<FetchWaiter>& waiter, NodeId replica_id, ReadMark& mark);
   // With `lacking` it does not wait for the disk: if it is set, the result does not count.
-  ListOffsetsResult FindOffset(const ListOffsetsEntry& entry, FileSlice* lacking,
+  ListOffsetsResult FindOffset(const ListOffsetsEntry& entry, storage::Lacking* lacking,
                                PartitionEffects& effects);
   EpochEndResult FindEpochEnd(const EpochEndEntry& entry) const;
   // For the observer: in any role, and of records only what is below the high watermark.

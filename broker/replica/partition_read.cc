@@ -38,7 +38,7 @@ FetchEntryResult Partition::Read(const ReadRequest& request, ReadMark& mark,
       // does not wait for what the answer lacks: a high watermark may.
       if (follower && result.error == ErrorCode::kNone)
         RecordFollower(request, mark, result, effects);
-      if (result.lacking.file != nullptr) return result;
+      if (result.lacking.any()) return result;
     }
   }
   // A follower that has to truncate or start over first does not take it over; had its fetch
@@ -136,7 +136,7 @@ void Partition::RecordFollower(const ReadRequest& request, ReadMark& mark, Fetch
     CompleteDeletes(effects);
   }
   // What finds no data at its first read parks, and has not been answered yet.
-  if (result.lacking.file != nullptr || (result.size_bytes == 0 && first)) return;
+  if (result.lacking.any() || (result.size_bytes == 0 && first)) return;
   remote.sent_high_watermark = high_watermark_;
   remote.sent_log_start = log_->log_start_offset();
 }
@@ -180,7 +180,7 @@ LeaderEpoch Partition::EpochAt(Offset offset) const {
   return LeaderEpoch(low);
 }
 
-ListOffsetsResult Partition::FindOffset(const ListOffsetsEntry& entry, FileSlice* lacking,
+ListOffsetsResult Partition::FindOffset(const ListOffsetsEntry& entry, storage::Lacking* lacking,
                                         PartitionEffects& effects) {
   constexpr int64_t kLatest = -1, kEarliest = -2, kMaxTimestamp = -3, kEarliestLocal = -4,
                     kLatestTiered = -5;

@@ -15,6 +15,7 @@
 #include "base/ids.h"
 #include "base/output_chain.h"
 #include "kafka/error_code.h"
+#include "storage/lacking.h"
 
 namespace sluice::broker {
 
@@ -42,7 +43,7 @@ struct LocalRead {
   kafka::ErrorCode error = kafka::ErrorCode::kNone;
   std::vector<FileSlice> records;  // whole batches, from the one that holds the offset on
   size_t size_bytes = 0;
-  FileSlice lacking;  // as FetchEntryResult's
+  storage::Lacking lacking;  // as FetchEntryResult's
 };
 
 class PartitionWatch {

@@ -102,8 +102,8 @@ struct FetchEntryResult {
   std::vector<storage::AbortedTransaction> aborted;
   std::optional<storage::EpochEndOffset> diverging;
   LeaderHint leader;
-  // Not null until the answer is complete: to be brought into memory before the log is asked again.
-  FileSlice lacking;
+  // Nothing once the answer is complete: to be brought in before the log is asked again.
+  storage::Lacking lacking;
   // Nothing is readable at the offset, yet: this leader's high watermark may still be lower than
   // what the last one told, so that this is not known to be the end.
   bool end_unknown = false;

@@ -207,10 +207,14 @@ LocalRead ReplicaManagerImpl::ReadLocal(const PartitionKey& key, Offset from,
   // cache so short of room that it keeps nothing ends that.
   for (int i = 0; i <= kLackingMax; ++i) {
     result = partition->ReadLocal(from, size_bytes_max, /*may_wait=*/i == kLackingMax, effects);
-    const FileSlice& lacking = result.lacking;
-    if (lacking.file == nullptr) break;
-    bytes.resize(lacking.size_bytes);
-    if (!lacking.file->ReadAt(lacking.offset, bytes.data(), bytes.size()).ok()) {
+    if (!result.lacking.any()) break;
+    if (result.lacking.mending != nullptr) {
+      result.lacking.mending->Run();
+      continue;
+    }
+    const FileSlice& slice = result.lacking.slice;
+    bytes.resize(slice.size_bytes);
+    if (!slice.file->ReadAt(slice.offset, bytes.data(), bytes.size()).ok()) {
       result.error = ErrorCode::kKafkaStorageError;
       break;
     }

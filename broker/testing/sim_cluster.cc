@@ -565,11 +565,16 @@ std::vector<SimRecord> SimCluster::Consume(NodeId at, const PartitionKey& key, O
   FetchRequestParams params;
   params.size_bytes_max = 1 << 20;
   params.entries.push_back({.key = key, .fetch_offset = from, .size_bytes_max = 1 << 20});
-  std::vector<SimRecord> records;
-  replicas(at)->Fetch(std::move(params), [&](std::vector<FetchEntryResult> results) {
-    if (error != nullptr) *error = results[0].error;
-    AppendRecords(BytesOf(results[0].records), records);
+  auto answers = std::make_shared<std::vector<FetchEntryResult>>();
+  replicas(at)->Fetch(std::move(params), [answers](std::vector<FetchEntryResult> results) {
+    *answers = std::move(results);
   });
+  // At once, or after a worker has had its turn.
+  CHECK(RunUntil([&] { return !answers->empty(); }, 1000));
+  const FetchEntryResult& answer = answers->front();
+  if (error != nullptr) *error = answer.error;
+  std::vector<SimRecord> records;
+  AppendRecords(BytesOf(answer.records), records);
   std::erase_if(records, [&](const SimRecord& record) { return record.offset < from.value(); });
   return records;
 }
