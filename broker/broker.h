@@ -23,6 +23,7 @@
 #include "broker/controller_client.h"
 #include "broker/metadata_cache.h"
 #include "broker/net/net_metrics.h"
+#include "broker/offset_look_up.h"
 #include "broker/replica/replica_manager.h"
 #include "metadata/server_config.h"
 #include "storage/flusher.h"
@@ -86,6 +87,11 @@ class Broker {
                      std::function<void(std::vector<DeleteRecordsResult>)> done) {
     replicas_->DeleteRecords(std::move(params), std::move(done));
   }
+  // Where partitions that this broker leads begin and end, and what stands where in them.
+  void LookUpOffsets(std::vector<OffsetQuestion> questions, OffsetAnswers done) {
+    broker::LookUpOffsets(*replicas_, *background_loop_, std::move(questions), std::move(done));
+  }
+  GroupCoordinator& groups() { return *groups_; }
   const std::vector<storage::DirectoryPtr>& LogDirectories() const { return logs_->directories(); }
   int port(const std::string& listener) const;
 
