@@ -1,6 +1,7 @@
 #pragma once
 // Backend: what the node's front door knows of the node behind it: the cluster's image, the way to
-// the active controller, and the node's own partitions. The composition root gives NodeBackend
+// the active controller, the brokers that coordinate groups and lead partitions, and the node's own
+// partitions. The composition root gives NodeBackend
 // (admin/node_backend.h) for both kinds of node; tests give their own.
 //
 // Thread rule: call from any thread; `done` runs once, on an unspecified thread that must not be
@@ -11,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/config.h"
 #include "base/status.h"
 #include "metadata/image.h"
@@ -66,6 +68,8 @@ class Backend {
   virtual ~Backend() = default;
 
   virtual NodeId node_id() const = 0;
+  virtual const Clock& clock() const = 0;
+  virtual void RunAfter(int64_t delay_ms, std::function<void()> task) = 0;
   virtual const ConfigValues& config() const = 0;  // of the server's file
   virtual metadata::ImagePtr Image() const = 0;
   // False while the node starts: its image may lack what the cluster has had for long.
@@ -93,6 +97,25 @@ class Backend {
                              Done<DeleteRecordsResponse> done) = 0;
   virtual void DescribeQuorum(controller::DescribeQuorumRequest request, int64_t timeout_ms,
                               Done<controller::DescribeQuorumResponse> done) = 0;
+
+  // Which node coordinates a group: kNotFound while the cluster keeps no groups at all,
+  // kUnavailable while there is none.
+  virtual Result<NodeId> CoordinatorOf(const std::string& group) const = 0;
+  // To the admin service of `node`, which may be this one, about what that node itself coordinates
+  // or leads.
+  virtual void ListOffsets(NodeId node, ListOffsetsRequest request, int64_t timeout_ms,
+                           Done<ListOffsetsResponse> done) = 0;
+  virtual void ListGroups(NodeId node, ListGroupsRequest request, int64_t timeout_ms,
+                          Done<ListGroupsResponse> done) = 0;
+  virtual void DescribeGroup(NodeId node, DescribeGroupRequest request, int64_t timeout_ms,
+                             Done<DescribeGroupResponse> done) = 0;
+  virtual void DeleteGroup(NodeId node, DeleteGroupRequest request, int64_t timeout_ms,
+                           Done<DeleteGroupResponse> done) = 0;
+  virtual void GetGroupOffsets(NodeId node, GetGroupOffsetsRequest request, int64_t timeout_ms,
+                               Done<GetGroupOffsetsResponse> done) = 0;
+  // Only what `offsets` says, and only with `execute`.
+  virtual void ResetGroupOffsets(NodeId node, ResetGroupOffsetsRequest request, int64_t timeout_ms,
+                                 Done<ResetGroupOffsetsResponse> done) = 0;
 };
 
 }  // namespace sluice::admin

@@ -11,12 +11,14 @@ StatusCode CodeFromKafka(ErrorCode code) {
   switch (code) {
     case ErrorCode::kTopicAlreadyExists: return StatusCode::kAlreadyExists;
     case ErrorCode::kUnknownTopicOrPartition:
-    case ErrorCode::kUnknownTopicId: return StatusCode::kNotFound;
+    case ErrorCode::kUnknownTopicId:
+    case ErrorCode::kGroupIdNotFound: return StatusCode::kNotFound;
     case ErrorCode::kInvalidTopicException:
     case ErrorCode::kInvalidPartitions:
     case ErrorCode::kInvalidReplicationFactor:
     case ErrorCode::kInvalidReplicaAssignment:
     case ErrorCode::kInvalidConfig:
+    case ErrorCode::kInvalidGroupId:
     case ErrorCode::kInvalidRequest:
     case ErrorCode::kPolicyViolation: return StatusCode::kInvalidArgument;
     case ErrorCode::kTopicDeletionDisabled:
@@ -24,6 +26,8 @@ StatusCode CodeFromKafka(ErrorCode code) {
     case ErrorCode::kThrottlingQuotaExceeded: return StatusCode::kResourceExhausted;
     case ErrorCode::kRequestTimedOut: return StatusCode::kTimeout;
     case ErrorCode::kOffsetOutOfRange: return StatusCode::kOutOfRange;
+    case ErrorCode::kNonEmptyGroup:
+    case ErrorCode::kGroupSubscribedToTopic: return StatusCode::kFenced;
     default:
       return kafka::ErrorIsRetriable(code) ? StatusCode::kUnavailable : StatusCode::kInternal;
   }
@@ -64,7 +68,8 @@ Status FromGrpc(const grpc::Status& status) {
   if (status.ok()) return Status::Ok();
   for (const StatusCode code :
        {StatusCode::kInvalidArgument, StatusCode::kNotFound, StatusCode::kOutOfRange,
-        StatusCode::kUnavailable, StatusCode::kTimeout, StatusCode::kUnsupported}) {
+        StatusCode::kUnavailable, StatusCode::kTimeout, StatusCode::kUnsupported,
+        StatusCode::kFenced}) {
     if (ToGrpcCode(code) == status.error_code()) return Status(code, status.error_message());
   }
   return Status::Internal(status.error_message());

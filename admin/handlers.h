@@ -38,6 +38,21 @@ class Handlers {
   void ClusterHealth(ClusterHealthRequest request, int64_t timeout_ms,
                      Done<ClusterHealthResponse> done);
 
+  // --- Groups and offsets (admin/group_handlers.cc): by the coordinators and leaders, wherever
+  // they are ---
+  void ListOffsets(ListOffsetsRequest request, int64_t timeout_ms, Done<ListOffsetsResponse> done);
+  void ListGroups(ListGroupsRequest request, int64_t timeout_ms, Done<ListGroupsResponse> done);
+  void DescribeGroup(DescribeGroupRequest request, int64_t timeout_ms,
+                     Done<DescribeGroupResponse> done);
+  void GroupLag(GroupLagRequest request, int64_t timeout_ms, Done<GroupLagResponse> done);
+  void ExplainGroup(ExplainGroupRequest request, int64_t timeout_ms,
+                    Done<ExplainGroupResponse> done);
+  void DeleteGroup(DeleteGroupRequest request, int64_t timeout_ms, Done<DeleteGroupResponse> done);
+  void GetGroupOffsets(GetGroupOffsetsRequest request, int64_t timeout_ms,
+                       Done<GetGroupOffsetsResponse> done);
+  void ResetGroupOffsets(ResetGroupOffsetsRequest request, int64_t timeout_ms,
+                         Done<ResetGroupOffsetsResponse> done);
+
  private:
   // kUnavailable while it may lack what the cluster has: it would deny topics that exist.
   Result<metadata::ImagePtr> KnownImage() const;

@@ -66,12 +66,25 @@ const std::map<std::string_view, Method>& Methods() {
 #define SLUICE_ADMIN_ROW(name) \
   { #name, &Run < name##Request, name##Response, &Handlers::name> }
   static const auto& methods = *new std::map<std::string_view, Method>{
-      SLUICE_ADMIN_ROW(CreateTopic),         SLUICE_ADMIN_ROW(DeleteTopic),
-      SLUICE_ADMIN_ROW(ListTopics),          SLUICE_ADMIN_ROW(DescribeTopic),
-      SLUICE_ADMIN_ROW(AddPartitions),       SLUICE_ADMIN_ROW(AlterTopicConfig),
-      SLUICE_ADMIN_ROW(DescribeCluster),     SLUICE_ADMIN_ROW(ListPartitions),
-      SLUICE_ADMIN_ROW(ClusterHealth),       SLUICE_ADMIN_ROW(DeleteRecords),
+      SLUICE_ADMIN_ROW(CreateTopic),
+      SLUICE_ADMIN_ROW(DeleteTopic),
+      SLUICE_ADMIN_ROW(ListTopics),
+      SLUICE_ADMIN_ROW(DescribeTopic),
+      SLUICE_ADMIN_ROW(AddPartitions),
+      SLUICE_ADMIN_ROW(AlterTopicConfig),
+      SLUICE_ADMIN_ROW(DescribeCluster),
+      SLUICE_ADMIN_ROW(ListPartitions),
+      SLUICE_ADMIN_ROW(ClusterHealth),
+      SLUICE_ADMIN_ROW(DeleteRecords),
       SLUICE_ADMIN_ROW(DescribeTopicConfig),
+      SLUICE_ADMIN_ROW(ListOffsets),
+      SLUICE_ADMIN_ROW(ListGroups),
+      SLUICE_ADMIN_ROW(DescribeGroup),
+      SLUICE_ADMIN_ROW(GroupLag),
+      SLUICE_ADMIN_ROW(ExplainGroup),
+      SLUICE_ADMIN_ROW(DeleteGroup),
+      SLUICE_ADMIN_ROW(GetGroupOffsets),
+      SLUICE_ADMIN_ROW(ResetGroupOffsets),
   };
 #undef SLUICE_ADMIN_ROW
   return methods;

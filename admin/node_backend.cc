@@ -5,7 +5,6 @@
 
 #include "admin/errors.h"
 #include "base/uuid.h"
-#include "proto/admin.grpc.pb.h"
 #include "rpc/channel.h"
 
 namespace sluice::admin {
@@ -28,6 +27,10 @@ void NodeBackend::WhenApplied(LogIndex index, int64_t timeout_ms, std::function<
   };
   options_.when_applied(index, rpc::Guarded(gate_, [tell] { tell(true); }));
   if (!*told) options_.loop->RunAfter(timeout_ms, rpc::Guarded(gate_, [tell] { tell(false); }));
+}
+
+void NodeBackend::RunAfter(int64_t delay_ms, std::function<void()> task) {
+  options_.loop->RunAfter(delay_ms, rpc::Guarded(gate_, std::move(task)));
 }
 
 std::vector<LocalPartition> NodeBackend::Partitions() const {
@@ -89,31 +92,65 @@ void NodeBackend::DeleteRecords(NodeId leader, DeleteRecordsRequest request, int
     if (!options_.delete_records) return done(Status::Unavailable("this node has no broker"));
     return options_.delete_records(request, timeout_ms, std::move(done));
   }
+  Forward<DeleteRecordsRequest, DeleteRecordsResponse>(
+      leader, &AdminStub::DeleteRecords, std::move(request), timeout_ms, std::move(done));
+}
+
+template <typename Request, typename Response>
+void NodeBackend::Forward(NodeId node, RemoteMethod<Request, Response> method, Request request,
+                          int64_t timeout_ms, Done<Response> done) {
   const metadata::ImagePtr image = Image();
-  const metadata::BrokerImage* broker = image->FindBroker(leader);
+  const metadata::BrokerImage* broker = image->FindBroker(node);
   if (broker == nullptr || broker->grpc_address.empty()) {
-    return done(Status::Unavailable("the address of node " + std::to_string(leader.value()) +
+    return done(Status::Unavailable("the address of node " + std::to_string(node.value()) +
                                     " is not known"));
   }
   // Rare calls: a connection for each is cheaper than keeping them.
   struct Forwarded {
     std::unique_ptr<Admin::Stub> stub;
     grpc::ClientContext context;
-    DeleteRecordsRequest request;
-    DeleteRecordsResponse response;
+    Request request;
+    Response response;
   };
   auto call = std::make_shared<Forwarded>();
   call->stub = Admin::NewStub(rpc::MakeChannel(broker->grpc_address));
   call->request = std::move(request);
   rpc::SetTimeout(call->context, timeout_ms);
-  auto answer = rpc::Guarded(gate_, [call, done](const grpc::Status& status) {
-    if (!status.ok()) return done(FromGrpc(status));
-    done(call->response);
+  auto answer = rpc::Guarded(gate_, [call, node, done](const grpc::Status& status) {
+    if (status.ok()) return done(std::move(call->response));
+    const Status told = FromGrpc(status);
+    const bool silent =
+        told.code() == StatusCode::kTimeout || told.code() == StatusCode::kUnavailable;
+    const std::string who = silent ? "node " + std::to_string(node.value()) + ": " : "";
+    done(Status(told.code(), who + told.message()));
   });
-  call->stub->async()->DeleteRecords(
-      &call->context, &call->request, &call->response,
-      [answer](const grpc::Status& status) mutable { answer(status); });
+  AdminStub* async = call->stub->async();
+  (async->*method)(&call->context, &call->request, &call->response,
+                   [answer](const grpc::Status& status) mutable { answer(status); });
 }
+
+template <typename Request, typename Response>
+void NodeBackend::Pass(NodeId node, Route<Request, Response> route, Request request,
+                       int64_t timeout_ms, Done<Response> done) {
+  if (node != options_.node_id)
+    return Forward(node, route.remote, std::move(request), timeout_ms, std::move(done));
+  if (options_.broker == nullptr) return done(Status::Unavailable("this node has no broker"));
+  (options_.broker->*route.local)(std::move(request), timeout_ms, std::move(done));
+}
+
+#define SLUICE_ADMIN_ROUTE(name)                                                          \
+  void NodeBackend::name(NodeId node, name##Request request, int64_t timeout_ms,          \
+                         Done<name##Response> done) {                                     \
+    Pass<name##Request, name##Response>(node, {&LocalBroker::name, &AdminStub::name},     \
+                                        std::move(request), timeout_ms, std::move(done)); \
+  }
+SLUICE_ADMIN_ROUTE(ListOffsets)
+SLUICE_ADMIN_ROUTE(ListGroups)
+SLUICE_ADMIN_ROUTE(DescribeGroup)
+SLUICE_ADMIN_ROUTE(DeleteGroup)
+SLUICE_ADMIN_ROUTE(GetGroupOffsets)
+SLUICE_ADMIN_ROUTE(ResetGroupOffsets)
+#undef SLUICE_ADMIN_ROUTE
 
 void NodeBackend::DescribeQuorum(controller::DescribeQuorumRequest request, int64_t timeout_ms,
                                  Done<controller::DescribeQuorumResponse> done) {

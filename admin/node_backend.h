@@ -11,8 +11,10 @@
 #include <vector>
 
 #include "admin/backend.h"
+#include "admin/local_broker.h"
 #include "base/event_loop.h"
 #include "base/random.h"
+#include "proto/admin.grpc.pb.h"
 #include "rpc/gate.h"
 #include "rpc/leader_client.h"
 
@@ -32,7 +34,10 @@ struct NodeBackendOptions {
   std::function<std::vector<LocalPartition>()> partitions;   // empty on a node without a broker
   std::function<std::vector<LocalDirectory>()> directories;  // likewise
   std::function<void(const DeleteRecordsRequest&, int64_t timeout_ms, Done<DeleteRecordsResponse>)>
-      delete_records;  // likewise; of a partition that this node leads
+      delete_records;             // likewise; of a partition that this node leads
+  LocalBroker* broker = nullptr;  // likewise null
+  // As Backend::CoordinatorOf, by the image.
+  std::function<Result<NodeId>(const std::string& group)> coordinator_of;
   std::function<std::optional<LocalController>()>
       controller;  // empty on a node without a controller
 };
@@ -43,6 +48,8 @@ class NodeBackend final : public Backend {
   ~NodeBackend() override;
 
   NodeId node_id() const override { return options_.node_id; }
+  const Clock& clock() const override { return options_.loop->clock(); }
+  void RunAfter(int64_t delay_ms, std::function<void()> task) override;
   const ConfigValues& config() const override { return *options_.config; }
   metadata::ImagePtr Image() const override { return options_.image(); }
   bool KnowsCluster() const override { return options_.knows_cluster(); }
@@ -65,6 +72,22 @@ class NodeBackend final : public Backend {
   void DescribeQuorum(controller::DescribeQuorumRequest request, int64_t timeout_ms,
                       Done<controller::DescribeQuorumResponse> done) override;
 
+  Result<NodeId> CoordinatorOf(const std::string& group) const override {
+    return options_.coordinator_of(group);
+  }
+  void ListOffsets(NodeId node, ListOffsetsRequest request, int64_t timeout_ms,
+                   Done<ListOffsetsResponse> done) override;
+  void ListGroups(NodeId node, ListGroupsRequest request, int64_t timeout_ms,
+                  Done<ListGroupsResponse> done) override;
+  void DescribeGroup(NodeId node, DescribeGroupRequest request, int64_t timeout_ms,
+                     Done<DescribeGroupResponse> done) override;
+  void DeleteGroup(NodeId node, DeleteGroupRequest request, int64_t timeout_ms,
+                   Done<DeleteGroupResponse> done) override;
+  void GetGroupOffsets(NodeId node, GetGroupOffsetsRequest request, int64_t timeout_ms,
+                       Done<GetGroupOffsetsResponse> done) override;
+  void ResetGroupOffsets(NodeId node, ResetGroupOffsetsRequest request, int64_t timeout_ms,
+                         Done<ResetGroupOffsetsResponse> done) override;
+
   void Stop();
 
  private:
@@ -72,6 +95,25 @@ class NodeBackend final : public Backend {
   void Send(rpc::LeaderClient::Method<Request, Response> method, Request request,
             int64_t timeout_ms, Done<Response> done);
   std::string NewRequestId();
+  using AdminStub = Admin::StubInterface::async_interface;
+  template <typename Request, typename Response>
+  using RemoteMethod = void (AdminStub::*)(grpc::ClientContext*, const Request*, Response*,
+                                           std::function<void(grpc::Status)>);
+  template <typename Request, typename Response>
+  using LocalMethod = void (LocalBroker::*)(Request, int64_t, Done<Response>);
+  // To the admin service of another node.
+  template <typename Request, typename Response>
+  void Forward(NodeId node, RemoteMethod<Request, Response> method, Request request,
+               int64_t timeout_ms, Done<Response> done);
+  // To the own broker, or to another node.
+  template <typename Request, typename Response>
+  struct Route {
+    LocalMethod<Request, Response> local;
+    RemoteMethod<Request, Response> remote;
+  };
+  template <typename Request, typename Response>
+  void Pass(NodeId node, Route<Request, Response> route, Request request, int64_t timeout_ms,
+            Done<Response> done);
 
   NodeBackendOptions options_;
   std::shared_ptr<rpc::Gate> gate_ = std::make_shared<rpc::Gate>();

@@ -41,6 +41,16 @@ class AdminService final : public Admin::CallbackService {
                            DescribeClusterResponse*) override;
   Reactor* ListPartitions(Context*, const ListPartitionsRequest*, ListPartitionsResponse*) override;
   Reactor* ClusterHealth(Context*, const ClusterHealthRequest*, ClusterHealthResponse*) override;
+  Reactor* ListOffsets(Context*, const ListOffsetsRequest*, ListOffsetsResponse*) override;
+  Reactor* ListGroups(Context*, const ListGroupsRequest*, ListGroupsResponse*) override;
+  Reactor* DescribeGroup(Context*, const DescribeGroupRequest*, DescribeGroupResponse*) override;
+  Reactor* GroupLag(Context*, const GroupLagRequest*, GroupLagResponse*) override;
+  Reactor* ExplainGroup(Context*, const ExplainGroupRequest*, ExplainGroupResponse*) override;
+  Reactor* DeleteGroup(Context*, const DeleteGroupRequest*, DeleteGroupResponse*) override;
+  Reactor* GetGroupOffsets(Context*, const GetGroupOffsetsRequest*,
+                           GetGroupOffsetsResponse*) override;
+  Reactor* ResetGroupOffsets(Context*, const ResetGroupOffsetsRequest*,
+                             ResetGroupOffsetsResponse*) override;
 
  private:
   // One call under way; whoever takes it out of the set finishes it.

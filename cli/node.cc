@@ -183,7 +183,13 @@ admin::NodeBackendOptions Node::BackendOptions() {
                                     admin::Done<admin::DeleteRecordsResponse> done) {
       DeleteLocalRecords(broker_in_service_.load(), request, timeout_ms, std::move(done));
     };
+    groups_ =
+        std::make_unique<NodeGroups>(config_.node_id, [this] { return broker_in_service_.load(); });
+    options.broker = groups_.get();
   }
+  options.coordinator_of = [image = options.image](const std::string& group) {
+    return CoordinatorOf(*image(), group);
+  };
   if (config_.is_controller) options.controller = [this] { return LocalController(); };
   return options;
 }

@@ -22,6 +22,7 @@
 #include "base/file_system.h"
 #include "base/metrics.h"
 #include "broker/broker.h"
+#include "cli/node_groups.h"
 #include "controller/controller_node.h"
 #include "metadata/server_config.h"
 #include "rpc/server.h"
@@ -69,6 +70,7 @@ class Node {
   std::unique_ptr<broker::Broker> broker_;
   // The admin service answers before the broker is there, and sees it only once it is whole.
   std::atomic<broker::Broker*> broker_in_service_ = nullptr;
+  std::unique_ptr<NodeGroups> groups_;
   std::unique_ptr<admin::NodeBackend> backend_;
   std::unique_ptr<admin::Handlers> handlers_;
   std::unique_ptr<admin::MetricsCollector> collector_;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "admin/backend.h"
+#include "base/testing/sim_clock.h"
 #include "metadata/replay.h"
 #include "metadata/server_config.h"
 
@@ -60,6 +61,12 @@ inline metadata::ImagePtr ThreeBrokers(bool all_up) {
 class FakeBackend final : public Backend {
  public:
   NodeId node_id() const override { return NodeId(1); }
+  const Clock& clock() const override { return sim_clock; }
+  // Time passes at once.
+  void RunAfter(int64_t delay_ms, std::function<void()> task) override {
+    sim_clock.AdvanceMs(delay_ms);
+    task();
+  }
   const ConfigValues& config() const override { return values; }
   metadata::ImagePtr Image() const override { return image; }
   bool KnowsCluster() const override { return knows_cluster; }
@@ -115,6 +122,27 @@ class FakeBackend final : public Backend {
     if (!unreachable.ok()) return done(unreachable);
     done(quorum);
   }
+
+  Result<NodeId> CoordinatorOf(const std::string& group) const override {
+    return group_coordinator(group);
+  }
+#define SLUICE_FAKE_GROUP_CALL(name, hook)                                                     \
+  void name(NodeId node, name##Request request, int64_t, Done<name##Response> done) override { \
+    done(hook(node, request));                                                                 \
+  }                                                                                            \
+  std::function<Result<name##Response>(NodeId, const name##Request&)> hook =                   \
+      [](NodeId, const name##Request&) { return name##Response(); };
+  SLUICE_FAKE_GROUP_CALL(ListOffsets, list_offsets)
+  SLUICE_FAKE_GROUP_CALL(ListGroups, list_groups)
+  SLUICE_FAKE_GROUP_CALL(DescribeGroup, describe_group)
+  SLUICE_FAKE_GROUP_CALL(DeleteGroup, delete_group)
+  SLUICE_FAKE_GROUP_CALL(GetGroupOffsets, get_group_offsets)
+  SLUICE_FAKE_GROUP_CALL(ResetGroupOffsets, reset_group_offsets)
+#undef SLUICE_FAKE_GROUP_CALL
+  std::function<Result<NodeId>(const std::string&)> group_coordinator = [](const std::string&) {
+    return NodeId(2);
+  };
+  sluice::testing::SimClock sim_clock;
 
   ConfigValues values{metadata::ServerConfigKeys()};
   metadata::ImagePtr image = ThreeBrokers(true);

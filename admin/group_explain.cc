@@ -1,0 +1,285 @@
+#include "admin/group_explain.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "admin/group_routes.h"
+
+namespace sluice::admin {
+namespace {
+
+// Slower than this is no rate that a person would speak of.
+constexpr double kRateMin = 0.05;
+
+std::string Count(int64_t count, const std::string& noun) {
+  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
+}
+
+std::string RateInWords(double per_second) {
+  char text[32];
+  snprintf(text, sizeof text, per_second < 10 ? "%.1f/s" : "%.0f/s", per_second);
+  return text;
+}
+
+void Add(ExplainGroupResponse& response, std::string what, std::string why,
+         std::string next_step = "") {
+  Finding& finding = *response.add_findings();
+  finding.set_what(std::move(what));
+  finding.set_why(std::move(why));
+  finding.set_next_step(std::move(next_step));
+}
+
+const GroupMember* FindMember(const Group& group, const std::string& member_id) {
+  for (const GroupMember& member : group.members()) {
+    if (member.member_id() == member_id) return &member;
+  }
+  return nullptr;
+}
+
+std::string SinceInWords(const Group& group, int64_t wall_ms) {
+  if (group.state_since_ms() < 0) return "";
+  return " for " + DurationInWords(wall_ms - group.state_since_ms());
+}
+
+std::string SilenceInWords(const GroupMember& member) {
+  if (member.heard_ms_ago() < 0) return "";
+  std::string words = ", last heard of " + DurationInWords(member.heard_ms_ago()) + " ago";
+  const int64_t left_ms = member.session_timeout_ms() - member.heard_ms_ago();
+  if (member.session_timeout_ms() > 0 && left_ms > 0)
+    words += "; without a sign of life it is out in " + DurationInWords(left_ms);
+  return words;
+}
+
+bool IsRebalancing(const Group& group) {
+  return group.state() == "PreparingRebalance" || group.state() == "CompletingRebalance" ||
+         group.state() == "Assigning" || group.state() == "Reconciling";
+}
+
+void ExplainWaiting(const Group& group, ExplainGroupResponse& response) {
+  for (const GroupMember& member : group.members()) {
+    if (member.awaited() == "join") {
+      Add(response, "it waits for member " + MemberInWords(member) + " to join again",
+          "the member has not sent JoinGroup since the rebalance began" + SilenceInWords(member),
+          "look whether that process hangs or works on a batch for longer than its "
+          "max.poll.interval.ms");
+    } else if (member.awaited() == "sync") {
+      Add(response, "it waits for member " + MemberInWords(member) + " to take its assignment",
+          "the member has joined and has not sent SyncGroup" + SilenceInWords(member));
+    } else if (member.awaited() == "assignment") {
+      Add(response, "it waits for member " + MemberInWords(member) + " to hand out the partitions",
+          "that member leads the group and has not sent the assignment" + SilenceInWords(member),
+          "look whether that process hangs");
+    }
+  }
+  for (const GroupMember& member : group.members()) {
+    if (member.awaited() != "revocation") continue;
+    Add(response, "it waits for member " + MemberInWords(member) + " to give up partitions",
+        "they are another member's next, and this one has not said that it let go of them" +
+            SilenceInWords(member),
+        "look whether that process hangs or works on a batch for longer than its "
+        "max.poll.interval.ms");
+  }
+  for (const std::string& pending : group.pending_members()) {
+    Add(response, "it waits for a client that was given the member id " + pending,
+        "the client has not come back with it; after its session timeout the group goes on");
+  }
+}
+
+void ExplainLastRebalance(const Group& group, int64_t wall_ms, ExplainGroupResponse& response) {
+  if (!group.has_last_rebalance()) return;
+  const LastRebalance& last = group.last_rebalance();
+  std::string why = last.reason();
+  if (!last.member_id().empty()) {
+    const GroupMember* member = FindMember(group, last.member_id());
+    why += " (member " + (member != nullptr ? MemberInWords(*member) : last.member_id()) + ")";
+  }
+  const bool over = !IsRebalancing(group);
+  Add(response,
+      (over ? "its last rebalance began " : "the rebalance began ") +
+          DurationInWords(wall_ms - last.time_ms()) + " ago",
+      why);
+}
+
+void ExplainSilence(const Group& group, ExplainGroupResponse& response) {
+  for (const GroupMember& member : group.members()) {
+    if (!member.awaited().empty() || member.heard_ms_ago() < 0) continue;
+    if (member.session_timeout_ms() <= 0) continue;
+    // Clients send heartbeats three times in a session or more often.
+    if (member.heard_ms_ago() * 2 < member.session_timeout_ms()) continue;
+    const int64_t left_ms =
+        std::max<int64_t>(member.session_timeout_ms() - member.heard_ms_ago(), 0);
+    Add(response, "member " + MemberInWords(member) + " is silent",
+        "it was last heard of " + DurationInWords(member.heard_ms_ago()) +
+            " ago; its session timeout is " + DurationInWords(member.session_timeout_ms()),
+        "look whether that process lives; in " + DurationInWords(left_ms) +
+            " its partitions go to the others");
+  }
+}
+
+// What is known of the lag of one member's partitions; of nobody's under the empty id.
+struct Share {
+  const PartitionLag* sample = nullptr;
+  int partitions = 0;
+  int growing = 0;
+  int64_t lag = 0;
+  double committed = 0, arriving = 0;
+  std::string worst;
+  int64_t worst_lag = -1;
+};
+
+std::map<std::string, Share> SharesOf(const GroupLagResponse& lag) {
+  std::map<std::string, Share> shares;
+  for (const PartitionLag& partition : lag.partitions()) {
+    Share& share = shares[partition.member_id()];
+    share.sample = &partition;
+    ++share.partitions;
+    share.lag += partition.lag();
+    share.committed += partition.committed_per_second();
+    share.arriving += partition.arriving_per_second();
+    if (partition.arriving_per_second() > partition.committed_per_second() + kRateMin)
+      ++share.growing;
+    if (partition.has_lag() && partition.lag() > share.worst_lag) {
+      share.worst_lag = partition.lag();
+      share.worst = PartitionName(partition.topic(), partition.partition());
+    }
+  }
+  return shares;
+}
+
+std::string HasPartitions(const std::string& who, const Share& share, int all) {
+  return who + " has " + std::to_string(share.partitions) + " of " + Count(all, "partition");
+}
+
+void ExplainShare(const Group& group, const std::string& member_id, const Share& share, int all,
+                  ExplainGroupResponse& response) {
+  if (share.lag == 0) return;
+  const std::string behind = Count(share.lag, "record") + " behind, most of them in " + share.worst;
+  if (member_id.empty()) {
+    if (group.members().empty()) return;  // said by the state
+    return Add(response, "nobody reads " + Count(share.partitions, "partition"),
+               "no member has them; " + behind,
+               "look whether the members subscribe to all topics that the group has read");
+  }
+  const GroupMember* member = FindMember(group, member_id);
+  const std::string who = "member " + (member != nullptr ? MemberInWords(*member) : member_id);
+  const std::string has = HasPartitions(who, share, all);
+  const std::string rates = "; it commits " + RateInWords(share.committed) + " while " +
+                            RateInWords(share.arriving) + " arrive";
+  if (!share.sample->has_committed_per_second() && !share.sample->has_arriving_per_second()) {
+    return Add(response, who + " is " + behind,
+               has + "; one look does not tell whether that grows");
+  }
+  if (share.arriving > share.committed + kRateMin) {
+    const bool stuck = share.committed < kRateMin;
+    return Add(response, "lag grows: " + has + rates, behind,
+               stuck ? "look whether that process still works, or fails on the record at its "
+                       "committed offset"
+                     : "make it faster, or start more members while there are partitions to share");
+  }
+  if (share.committed > share.arriving + kRateMin) {
+    const double seconds = static_cast<double>(share.lag) / (share.committed - share.arriving);
+    return Add(response,
+               "lag shrinks: " + has + ", gone in about " +
+                   DurationInWords(static_cast<int64_t>(seconds * 1000)),
+               behind + rates);
+  }
+  Add(response, "lag stays: " + has + rates, behind,
+      share.committed < kRateMin ? "look whether that process still commits" : "");
+}
+
+void ExplainIdle(const Group& group, ExplainGroupResponse& response) {
+  if (group.state() != "Stable" || group.protocol_type() != "consumer") return;
+  int idle = 0;
+  for (const GroupMember& member : group.members()) idle += member.assignment().empty() ? 1 : 0;
+  if (idle == 0) return;
+  Add(response,
+      Count(idle, "member") + " of " + std::to_string(group.members_size()) +
+          (idle == 1 ? " has" : " have") + " no partition",
+      "there are no more partitions to share than the other members have",
+      "add partitions to the topic, or stop members that have nothing to do");
+}
+
+void ExplainLost(const GroupLagResponse& lag, ExplainGroupResponse& response) {
+  for (const PartitionLag& partition : lag.partitions()) {
+    if (!partition.has_committed() || partition.log_start() <= partition.committed()) continue;
+    Add(response,
+        PartitionName(partition.topic(), partition.partition()) +
+            " lost records unread: " + partition.note(),
+        "retention, or sluice topic trim, deleted them before the group committed them",
+        "a longer retention.ms keeps them for longer; the group goes on by its auto.offset.reset");
+  }
+}
+
+std::string Summary(const Group& group, const GroupLagResponse& lag, int64_t wall_ms) {
+  const std::string since = SinceInWords(group, wall_ms);
+  std::string behind = lag.lag() == 0 ? "no lag" : Count(lag.lag(), "record") + " behind";
+  if (lag.lag() > 0 && lag.has_lag_seconds()) {
+    behind += ", the oldest " +
+              DurationInWords(static_cast<int64_t>(std::llround(lag.lag_seconds() * 1000))) +
+              " old";
+  }
+  if (lag.incomplete_size() > 0)
+    behind += " (of " + Count(lag.incomplete_size(), "partition") + " it is not known)";
+  const std::string members = Count(group.members_size(), "member");
+  if (IsRebalancing(group)) return "rebalancing" + since + " with " + members + "; " + behind;
+  if (group.members().empty()) return "no members" + since + "; " + behind;
+  std::string state = group.state();
+  std::transform(state.begin(), state.end(), state.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
+  return state + since + " with " + members + "; " + behind;
+}
+
+}  // namespace
+
+std::string DurationInWords(int64_t duration_ms) {
+  const int64_t ms = std::max<int64_t>(duration_ms, 0);
+  char text[32];
+  if (ms < 60'000) {
+    snprintf(text, sizeof text, "%.1f s", static_cast<double>(ms) / 1000);
+    return text;
+  }
+  if (ms < 2 * 3'600'000LL) return std::to_string(ms / 60'000) + " min";
+  if (ms < 2 * 86'400'000LL) return std::to_string(ms / 3'600'000) + " h";
+  return std::to_string(ms / 86'400'000) + " d";
+}
+
+std::string MemberInWords(const GroupMember& member) {
+  std::string name = "'" + member.client_id() + "'";
+  if (!member.instance_id().empty()) name += ", instance '" + member.instance_id() + "',";
+  return name + " at " + member.client_host() + " (" + member.member_id() + ")";
+}
+
+ExplainGroupResponse ExplainInWords(const GroupAndLag& found, int64_t wall_ms) {
+  const Group& group = found.group;
+  ExplainGroupResponse response;
+  *response.mutable_group() = group;
+  response.set_measured(found.lag.measured());
+  response.set_summary(Summary(group, found.lag, wall_ms));
+  if (IsRebalancing(group)) ExplainWaiting(group, response);
+  if (group.members().empty() && !IsRebalancing(group)) {
+    Add(response, "nobody reads: the group has no members" + SinceInWords(group, wall_ms),
+        group.protocol_type().empty() ? "offsets were committed for it, and no member ever joined"
+                                      : "the last one has left or was out",
+        "start a consumer: its positions are kept until offsets.retention.minutes is over");
+  }
+  ExplainSilence(group, response);
+  ExplainLost(found.lag, response);
+  std::vector<std::pair<std::string, Share>> shares;
+  int all = found.lag.partitions_size();
+  for (auto& entry : SharesOf(found.lag)) shares.push_back(entry);
+  std::stable_sort(shares.begin(), shares.end(),
+                   [](const auto& a, const auto& b) { return a.second.lag > b.second.lag; });
+  for (const auto& [member_id, share] : shares)
+    ExplainShare(group, member_id, share, all, response);
+  ExplainIdle(group, response);
+  ExplainLastRebalance(group, wall_ms, response);
+  for (const std::string& unknown : found.lag.incomplete())
+    Add(response, "not all is known", unknown, "sluice cluster health tells more");
+  return response;
+}
+
+}  // namespace sluice::admin

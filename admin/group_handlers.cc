@@ -1,0 +1,181 @@
+// Handlers of the admin service for groups and offsets (declared in admin/handlers.h).
+
+#include <algorithm>
+#include <utility>
+
+#include "admin/group_explain.h"
+#include "admin/group_lag.h"
+#include "admin/group_reset.h"
+#include "admin/group_routes.h"
+#include "admin/handlers.h"
+
+namespace sluice::admin {
+namespace {
+
+constexpr int32_t kPageSizeDefault = 1000;
+constexpr int32_t kPageSizeMax = 10000;
+constexpr int kQueriesMax = 100000;
+
+Status CheckName(const std::string& name) {
+  if (!name.empty()) return Status::Ok();
+  return Status::InvalidArgument("name is empty; name the group");
+}
+
+// The groups behind the page token, as many as a page holds. `all` is by name.
+ListGroupsResponse Page(ListGroupsResponse all, const ListGroupsRequest& request) {
+  const int32_t size = request.page_size() == 0 ? kPageSizeDefault : request.page_size();
+  ListGroupsResponse page;
+  *page.mutable_incomplete() = all.incomplete();
+  for (GroupSummary& group : *all.mutable_groups()) {
+    if (group.name() <= request.page_token() && !request.page_token().empty()) continue;
+    if (page.groups_size() == size) {
+      page.set_next_page_token(page.groups().rbegin()->name());
+      break;
+    }
+    *page.add_groups() = std::move(group);
+  }
+  return page;
+}
+
+Status CheckReset(const ResetGroupOffsetsRequest& request) {
+  SLUICE_RETURN_IF_ERROR(CheckName(request.name()));
+  using Reset = ResetGroupOffsetsRequest;
+  switch (request.to_case()) {
+    case Reset::TO_NOT_SET:
+      return Status::InvalidArgument(
+          "no place is given; one of earliest, latest, offset, time_ms, shift_by, group, offsets");
+    case Reset::kOffset:
+      if (request.offset() >= 0) return Status::Ok();
+      return Status::InvalidArgument("offset is " + std::to_string(request.offset()) +
+                                     "; 0 or more is possible");
+    case Reset::kTimeMs:
+      if (request.time_ms() >= 0) return Status::Ok();
+      return Status::InvalidArgument("time_ms is " + std::to_string(request.time_ms()) +
+                                     "; 0 or more is possible");
+    case Reset::kGroup:
+      if (!request.group().empty() && request.group() != request.name()) return Status::Ok();
+      return Status::InvalidArgument("group is '" + request.group() + "'; name another group");
+    case Reset::kOffsets:
+      for (const GroupOffset& offset : request.offsets().offsets()) {
+        if (offset.has_offset() && offset.offset() < 0) {
+          return Status::InvalidArgument(
+              "the offset of " + PartitionName(offset.topic(), offset.partition()) + " is " +
+              std::to_string(offset.offset()) + "; 0 or more is possible");
+        }
+      }
+      return Status::Ok();
+    default: return Status::Ok();
+  }
+}
+
+}  // namespace
+
+void Handlers::ListOffsets(ListOffsetsRequest request, int64_t timeout_ms,
+                           Done<ListOffsetsResponse> done) {
+  if (request.queries_size() > kQueriesMax) {
+    return done(Status::InvalidArgument(std::to_string(request.queries_size()) +
+                                        " queries; at most " + std::to_string(kQueriesMax) +
+                                        " in one call"));
+  }
+  if (request.at_leader())
+    return backend_.ListOffsets(backend_.node_id(), std::move(request), timeout_ms,
+                                std::move(done));
+  const Result<metadata::ImagePtr> image = KnownImage();
+  if (!image.ok()) return done(image.status());
+  AskLeaders(backend_, std::move(request), Deadline(backend_.clock(), timeout_ms),
+             [done](ListOffsetsResponse response) { done(std::move(response)); });
+}
+
+void Handlers::ListGroups(ListGroupsRequest request, int64_t timeout_ms,
+                          Done<ListGroupsResponse> done) {
+  if (request.page_size() < 0 || request.page_size() > kPageSizeMax) {
+    return done(Status::InvalidArgument("page_size is " + std::to_string(request.page_size()) +
+                                        "; 0 to " + std::to_string(kPageSizeMax) +
+                                        " are possible, 0 for the default"));
+  }
+  const auto finish = [request, done](Result<ListGroupsResponse> listed) {
+    if (!listed.ok()) return done(listed.status());
+    auto& groups = *listed->mutable_groups();
+    groups.erase(std::remove_if(groups.begin(), groups.end(),
+                                [&](const GroupSummary& group) {
+                                  return !request.pattern().empty() &&
+                                         !MatchesPattern(group.name(), request.pattern());
+                                }),
+                 groups.end());
+    done(request.at_node() ? std::move(*listed) : Page(std::move(*listed), request));
+  };
+  if (request.at_node())
+    return backend_.ListGroups(backend_.node_id(), std::move(request), timeout_ms, finish);
+  const Result<metadata::ImagePtr> image = KnownImage();
+  if (!image.ok()) return done(image.status());
+  AskAllCoordinators(backend_, std::move(request), Deadline(backend_.clock(), timeout_ms), finish);
+}
+
+void Handlers::DescribeGroup(DescribeGroupRequest request, int64_t timeout_ms,
+                             Done<DescribeGroupResponse> done) {
+  if (const Status named = CheckName(request.name()); !named.ok()) return done(named);
+  if (request.at_coordinator())
+    return backend_.DescribeGroup(backend_.node_id(), std::move(request), timeout_ms,
+                                  std::move(done));
+  AskCoordinator<DescribeGroupRequest, DescribeGroupResponse>(
+      backend_, &Backend::DescribeGroup, std::move(request), Deadline(backend_.clock(), timeout_ms),
+      std::move(done));
+}
+
+void Handlers::GroupLag(GroupLagRequest request, int64_t timeout_ms, Done<GroupLagResponse> done) {
+  if (const Status named = CheckName(request.name()); !named.ok()) return done(named);
+  MeasureGroupLag(backend_, request, timeout_ms, [done](Result<GroupAndLag> found) {
+    if (!found.ok()) return done(found.status());
+    done(std::move(found->lag));
+  });
+}
+
+void Handlers::ExplainGroup(ExplainGroupRequest request, int64_t timeout_ms,
+                            Done<ExplainGroupResponse> done) {
+  if (const Status named = CheckName(request.name()); !named.ok()) return done(named);
+  GroupLagRequest lag;
+  lag.set_name(request.name());
+  lag.set_sample_ms(request.sample_ms());
+  MeasureGroupLag(backend_, lag, timeout_ms, [this, done](Result<GroupAndLag> found) {
+    if (!found.ok()) return done(found.status());
+    done(ExplainInWords(*found, backend_.clock().WallMs()));
+  });
+}
+
+// Once: after an attempt whose outcome is not known the next one would find no group.
+void Handlers::DeleteGroup(DeleteGroupRequest request, int64_t timeout_ms,
+                           Done<DeleteGroupResponse> done) {
+  if (const Status named = CheckName(request.name()); !named.ok()) return done(named);
+  if (request.at_coordinator())
+    return backend_.DeleteGroup(backend_.node_id(), std::move(request), timeout_ms,
+                                std::move(done));
+  const Result<NodeId> coordinator = backend_.CoordinatorOf(request.name());
+  if (!coordinator.ok()) return done(coordinator.status());
+  request.set_at_coordinator(true);
+  backend_.DeleteGroup(*coordinator, std::move(request), timeout_ms, std::move(done));
+}
+
+void Handlers::GetGroupOffsets(GetGroupOffsetsRequest request, int64_t timeout_ms,
+                               Done<GetGroupOffsetsResponse> done) {
+  if (const Status named = CheckName(request.name()); !named.ok()) return done(named);
+  if (request.at_coordinator())
+    return backend_.GetGroupOffsets(backend_.node_id(), std::move(request), timeout_ms,
+                                    std::move(done));
+  AskCoordinator<GetGroupOffsetsRequest, GetGroupOffsetsResponse>(
+      backend_, &Backend::GetGroupOffsets, std::move(request),
+      Deadline(backend_.clock(), timeout_ms), std::move(done));
+}
+
+void Handlers::ResetGroupOffsets(ResetGroupOffsetsRequest request, int64_t timeout_ms,
+                                 Done<ResetGroupOffsetsResponse> done) {
+  if (const Status sound = CheckReset(request); !sound.ok()) return done(sound);
+  if (!request.at_coordinator())
+    return ResetOffsets(backend_, std::move(request), timeout_ms, std::move(done));
+  if (request.to_case() != ResetGroupOffsetsRequest::kOffsets || !request.execute()) {
+    return done(Status::InvalidArgument(
+        "at_coordinator is set: the coordinator itself only executes what `offsets` says"));
+  }
+  backend_.ResetGroupOffsets(backend_.node_id(), std::move(request), timeout_ms, std::move(done));
+}
+
+}  // namespace sluice::admin
