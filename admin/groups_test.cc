@@ -408,7 +408,8 @@ TEST_F(GroupsTest, AGroupWithMembersIsRefused) {
   request.set_latest(true);
   const auto refused = Call(&Handlers::ResetGroupOffsets, request);
   EXPECT_EQ(refused.status().code(), StatusCode::kFenced);
-  EXPECT_TRUE(Has(refused.status().message(), "is Stable with 2 members")) << refused.status().message();
+  EXPECT_TRUE(Has(refused.status().message(), "is Stable with 2 members"))
+      << refused.status().message();
   EXPECT_EQ(written_.name(), "");
   request.set_execute(false);
   const auto plan = Call(&Handlers::ResetGroupOffsets, request);

@@ -20,6 +20,7 @@ Status AdminClient::ToStatus(const grpc::Status& status) {
     case grpc::StatusCode::OUT_OF_RANGE: return Status::InvalidArgument(status.error_message());
     case grpc::StatusCode::NOT_FOUND: return Status::NotFound(status.error_message());
     case grpc::StatusCode::ALREADY_EXISTS: return Status::AlreadyExists(status.error_message());
+    case grpc::StatusCode::FAILED_PRECONDITION: return Status::Fenced(status.error_message());
     case grpc::StatusCode::UNAVAILABLE: return Status::Unavailable(status.error_message());
     case grpc::StatusCode::DEADLINE_EXCEEDED:
       return Status::Timeout("no answer in time; the change may still happen");

@@ -1,7 +1,9 @@
-// `sluice consume`: records of a topic to stdout, read partition by partition without a group.
+// `sluice consume`: records of a topic to stdout, read partition by partition without a group, or
+// as a member of one.
 
 #include <CLI/CLI.hpp>
 #include <charconv>
+#include <csignal>
 #include <ctime>
 #include <iostream>
 #include <set>
@@ -15,6 +17,13 @@ namespace {
 
 constexpr int kPollMs = 200;
 
+// The signal that ended a member: it leaves its group first, which would wait for it otherwise.
+volatile std::sig_atomic_t ended_by = 0;
+
+void LeaveOn(int signal_number) {
+  std::signal(signal_number, [](int which) { ended_by = which; });
+}
+
 struct ConsumeOptions {
   std::string topic;
   std::string from = "end";
@@ -22,6 +31,7 @@ struct ConsumeOptions {
   bool until_end = false;
   std::string key_delimiter;
   int32_t partition = -1;
+  std::string group;
   std::vector<std::string> extra;
 };
 
@@ -76,10 +86,14 @@ class ConsumeRun {
 
   ExitCode Run() {
     Status status = Connect();
-    if (status.ok()) status = Assign();
+    if (status.ok()) status = options_.group.empty() ? Assign() : Join();
     if (status.ok()) status = ReadAll();
     std::cout << std::flush;
     if (consumer_) consumer_->close();
+    if (ended_by != 0) {
+      std::signal(ended_by, SIG_DFL);
+      std::raise(ended_by);
+    }
     if (status.ok()) return ExitCode::kOk;
     return ReportKafkaError(context_, "cannot consume " + options_.topic, log_.Explained(status));
   }
@@ -88,18 +102,21 @@ class ConsumeRun {
   Status Connect() {
     SLUICE_ASSIGN_OR_RETURN(auto conf, KafkaConf(context_, options_.extra, log_));
     std::string error;
+    const bool in_group = !options_.group.empty();
     // librdkafka wants one; nothing is committed and no group is joined.
-    conf->set("group.id", "sluice-cli-unused", error);
-    conf->set("enable.auto.commit", "false", error);
+    conf->set("group.id", in_group ? options_.group : "sluice-cli-unused", error);
+    conf->set("enable.auto.commit", in_group ? "true" : "false", error);
     conf->set("enable.partition.eof", "true", error);
     conf->set("allow.auto.create.topics", "false", error);
-    conf->set("auto.offset.reset", "error", error);
+    const char* const reset = options_.from == "start" ? "earliest" : "latest";
+    conf->set("auto.offset.reset", in_group ? reset : "error", error);
     conf->set("check.crcs", "true", error);  // damage must not pass for values
     consumer_.reset(RdKafka::KafkaConsumer::create(conf.get(), error));
     return consumer_ ? Status::Ok() : Status::InvalidArgument(error);
   }
 
-  Status Assign() {
+  // The topic's partitions; fails when there is no such topic.
+  Result<std::unique_ptr<RdKafka::Metadata>> Find() {
     std::string error;
     std::unique_ptr<RdKafka::Topic> topic(
         RdKafka::Topic::create(consumer_.get(), options_.topic, nullptr, error));
@@ -107,8 +124,28 @@ class ConsumeRun {
     SLUICE_RETURN_IF_ERROR(KafkaStatus(
         consumer_->metadata(false, topic.get(), &raw, static_cast<int>(context_.timeout_ms)), ""));
     std::unique_ptr<RdKafka::Metadata> metadata(raw);
+    SLUICE_RETURN_IF_ERROR(
+        KafkaStatus(metadata->topics()->front()->err(), "topic " + options_.topic));
+    return metadata;
+  }
+
+  // The group's other members have some of the partitions, and it remembers where it is.
+  Status Join() {
+    if (options_.partition >= 0 || (options_.from != "start" && options_.from != "end")) {
+      return Status::InvalidArgument(
+          "cannot consume " + options_.topic +
+          " as a member of a group\na group shares all partitions among its members, and begins "
+          "where it has committed\nleave out -p, and give --from start or end, for what the group "
+          "has not read yet; sluice group offsets reset moves a group");
+    }
+    SLUICE_RETURN_IF_ERROR(Find().status());
+    for (const int ends : {SIGINT, SIGTERM}) LeaveOn(ends);
+    return KafkaStatus(consumer_->subscribe({options_.topic}), "");
+  }
+
+  Status Assign() {
+    SLUICE_ASSIGN_OR_RETURN(const std::unique_ptr<RdKafka::Metadata> metadata, Find());
     const RdKafka::TopicMetadata& found = *metadata->topics()->front();
-    SLUICE_RETURN_IF_ERROR(KafkaStatus(found.err(), "topic " + options_.topic));
     for (const RdKafka::PartitionMetadata* partition : *found.partitions()) {
       if (options_.partition >= 0 && partition->id() != options_.partition) continue;
       partitions_.emplace_back(RdKafka::TopicPartition::create(options_.topic, partition->id()));
@@ -161,22 +198,20 @@ class ConsumeRun {
     int64_t printed = 0;
     const SystemClock clock;
     int64_t heard_ms = clock.SteadyMs();
-    while (options_.count < 0 || printed < options_.count) {
+    while (ended_by == 0 && (options_.count < 0 || printed < options_.count)) {
       std::unique_ptr<RdKafka::Message> message(consumer_->consume(kPollMs));
       const bool silent = message->err() == RdKafka::ERR__TIMED_OUT ||
                           message->err() == RdKafka::ERR__TRANSPORT ||
                           message->err() == RdKafka::ERR__ALL_BROKERS_DOWN;
       if (!silent) heard_ms = clock.SteadyMs();
       if (options_.until_end && clock.SteadyMs() - heard_ms >= context_.timeout_ms) {
-        return Status::Unavailable("the end of " +
-                                   std::to_string(partitions_.size() - at_end.size()) +
-                                   " partitions was not reached: nothing came for " +
+        return Status::Unavailable("the end of some partitions was not reached: nothing came for " +
                                    std::to_string(context_.timeout_ms) + " ms");
       }
       if (silent) continue;  // it reconnects
       if (message->err() == RdKafka::ERR__PARTITION_EOF) {
         at_end.insert(message->partition());
-        if (options_.until_end && at_end.size() == partitions_.size()) return Status::Ok();
+        if (options_.until_end && AreAllAtEnd(at_end)) return Status::Ok();
         std::cout << std::flush;
         continue;
       }
@@ -186,6 +221,17 @@ class ConsumeRun {
       ++printed;
     }
     return Status::Ok();
+  }
+
+  // All that this consumer has now; a group may give it more, or take some away.
+  bool AreAllAtEnd(const std::set<int32_t>& at_end) const {
+    std::vector<RdKafka::TopicPartition*> assigned;
+    if (consumer_->assignment(assigned) != RdKafka::ERR_NO_ERROR || assigned.empty()) return false;
+    bool all = true;
+    for (const RdKafka::TopicPartition* partition : assigned)
+      all = all && at_end.count(partition->partition()) != 0;
+    RdKafka::TopicPartition::destroy(assigned);
+    return all;
   }
 
   void Print(RdKafka::Message& message) const {
@@ -231,6 +277,8 @@ void AddConsumeCommand(CLI::App& app, Context& context) {
   verb->add_option("-K,--key-delimiter", options->key_delimiter, "print KEY<delimiter>VALUE");
   verb->add_option("-p,--partition", options->partition, "only this partition")
       ->check(CLI::Range(0, 1000000));
+  verb->add_option("-g,--group", options->group,
+                   "as a member of this group, from where it has committed");
   verb->add_option("-X", options->extra, "setting of librdkafka, key=value");
   verb->footer(
       "Examples:\n  sluice consume orders --from start -n 10\n  sluice consume orders --from start "

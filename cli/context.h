@@ -64,6 +64,8 @@ void AddServerCommand(CLI::App& app, Context& context);
 void AddDevCommands(CLI::App& app, Context& context);
 void AddTopicCommands(CLI::App& app, Context& context);
 void AddClusterCommands(CLI::App& app, Context& context);
+void AddGroupCommands(CLI::App& app, Context& context);
+void AddGroupOffsetsCommands(CLI::App& group, Context& context);  // of AddGroupCommands
 void AddProduceCommand(CLI::App& app, Context& context);
 void AddConsumeCommand(CLI::App& app, Context& context);
 void AddLogCommands(CLI::App& app, Context& context);
