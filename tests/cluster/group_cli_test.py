@@ -53,7 +53,8 @@ class GroupCliTest(unittest.TestCase):
     def read_all(self, group, topic):
         """A member that reads all there is, commits and leaves."""
         run(SLUICE, 'consume', topic, '-g', group, '--from', 'start', '-e', '--bootstrap', self.cluster.bootstrap(), '--timeout-ms', '30000')
-        self.assertEqual(self.group('describe', group)['members'], [])
+        # The client does not wait for the answer to its LeaveGroup.
+        wait_until(lambda: self.group('describe', group)['members'] == [], 'the reader has left', 30)
 
     def lag_of(self, group):
         return self.group('lag', group)['lag']
@@ -112,7 +113,7 @@ class GroupCliTest(unittest.TestCase):
         for node in (1, 2, 3):
             lag = self.group('lag', 'lagging', node=node)
             self.assertEqual((lag['lag'], lag['partitions'][0]['log_end']), (3, 13))
-            self.assertAlmostEqual(lag['lag_seconds'], time.time() - produced, delta=1)
+            self.assertTrue(1 <= lag['lag_seconds'] <= time.time() - produced, lag)
         lag = self.group('lag', 'lagging', '--sample', '1')
         self.assertEqual((lag['partitions'][0]['arriving_per_second'], lag['partitions'][0]['eta_seconds']), (0, None))
         self.assertIn('1.0 s apart', lag['measured'])
