@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "kafka/record_batch.h"
 #include "storage/file_cache.h"
 #include "storage/testing/log_fixture.h"
 
@@ -202,6 +203,30 @@ TEST_F(LogTest, FindsTheFirstRecordByTime) {
   EXPECT_FALSE(find(2490, Offset(149)));
   EXPECT_EQ(log_->MaxTimestamp(Offset(150)).value()->offset, Offset(149));
   EXPECT_EQ(log_->MaxTimestamp(Offset(30)).value()->timestamp_ms, 1290);
+}
+
+// Compressed batches are stored unopened, so a client can send one that nobody can open.
+TEST_F(LogTest, ABatchThatItsProducerSentUnreadableIsFoundByItsHeaderAndIsNoDamage) {
+  Open();
+  Append({.records = 2, .timestamp_ms = 1000});
+  std::string unreadable = testing::MakeBatch({.records = 3, .timestamp_ms = 2000});
+  unreadable[kafka::batch_layout::kAttributes + 1] = static_cast<char>(kafka::Codec::kZstd);
+  kafka::SetMaxTimestampAndType(unreadable.data(), unreadable.size(), 2000,
+                                kafka::TimestampType::kCreateTime);
+  ASSERT_TRUE(log_->AppendAsLeader(unreadable, LeaderEpoch(0)).ok());
+  Append({.timestamp_ms = 3000});
+  const auto found = log_->FindTimestamp(1500, Offset(6));
+  ASSERT_TRUE(found.ok()) << found.status().message();
+  EXPECT_EQ((*found)->offset, Offset(2));
+  EXPECT_EQ((*found)->timestamp_ms, 2000);
+  EXPECT_EQ(log_->FindTimestamp(2001, Offset(6)).value()->offset, Offset(5));
+  EXPECT_EQ(log_->MaxTimestamp(Offset(5)).value()->offset, Offset(2));
+  // Bytes that have rotted since are damage.
+  const std::string path = std::string(testing::kLogDirectory) + "/00000000000000000000.log";
+  const auto file = fs_.Open(path, OpenMode::kReadWrite);
+  const auto place = static_cast<uint64_t>(FileBytes("00000000000000000000.log").find("vvv", 150));
+  ASSERT_TRUE(file.ok() && (*file)->WriteAt(place, "w").ok());
+  EXPECT_EQ(log_->FindTimestamp(1500, Offset(6)).status().code(), StatusCode::kCorruption);
 }
 
 TEST_F(LogTest, TruncationTakesIndexesEpochsAndProducersWithIt) {

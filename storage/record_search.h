@@ -19,7 +19,9 @@ struct RecordPlace {
 };
 
 // The first record of `batch` (whole, as stored) at or above `from` whose timestamp is at least
-// `timestamp_ms`; nullopt when there is none.
+// `timestamp_ms`; nullopt when there is none. Of a batch that was stored as it is, but whose
+// records cannot be read, the header tells: its first offset and largest timestamp. kCorruption
+// when the checksum does not fit.
 Result<std::optional<RecordPlace>> FirstRecordAtOrAfter(std::string_view batch,
                                                         int64_t timestamp_ms, Offset from);
 
