@@ -136,7 +136,11 @@ Result<std::optional<TimestampOffset>> LogImpl::FindTimestamp(int64_t timestamp_
     if (segment.max_timestamp_ms() < timestamp_ms) continue;
     SLUICE_ASSIGN_OR_RETURN(const auto found, FindInSegment(segment, timestamp_ms, upto));
     if (!found) continue;
-    return found->offset < upto ? found : std::optional<TimestampOffset>();
+    if (found->offset >= upto) return std::optional<TimestampOffset>();
+    // Before the first record of a segment there may have been one that is lost.
+    if (found->offset == segment.base_offset())
+      SLUICE_RETURN_IF_ERROR(i > 0 ? CheckSeam(i - 1) : CheckFirst(log_start_offset()));
+    return found;
   }
   return std::optional<TimestampOffset>();
 }

@@ -122,6 +122,24 @@ TEST_F(LostRecordsTest, ASegmentThatIsGoneIsNoGap) {
   EXPECT_EQ(Fetch(8).size(), 6u);
 }
 
+TEST_F(LostRecordsTest, ALookUpByTimeDoesNotPassOverWhatIsGone) {
+  const int64_t began_ms = clock_.WallMs();
+  const auto find = [&](int64_t record) {
+    const auto found = log_->FindTimestamp(began_ms + record, Offset(14));
+    return found.ok() ? (*found)->offset.value() : -1;
+  };
+  Restart([&] { Remove(4, {kLogSuffix, kIndexSuffix, kTimeIndexSuffix}); });
+  EXPECT_EQ(find(3), 3);
+  EXPECT_EQ(find(5), -1) << "its first record may be lost";
+  EXPECT_EQ(find(9), 9);
+  EXPECT_EQ(find(12), 12);
+  ASSERT_TRUE(log_->AdvanceLogStart(Offset(8)).ok());
+  EXPECT_EQ(find(5), 8);
+  Restart([&] { Remove(8, {kLogSuffix, kIndexSuffix, kTimeIndexSuffix}); });
+  EXPECT_EQ(find(5), -1);
+  EXPECT_EQ(find(13), 13);
+}
+
 TEST_F(LostRecordsTest, WhereCompactionWentByAGapIsLegal) {
   cleaned_upto_ = Offset(8);
   Restart([&] { Remove(4, {kLogSuffix, kIndexSuffix, kTimeIndexSuffix}); });
