@@ -64,7 +64,7 @@ class GroupCliTest(unittest.TestCase):
         members = [self.member('billing', 'orders', f'app-{i}') for i in range(2)]
         wait_until(lambda: (self.group('describe', 'billing', check=False) or {}).get('state') == 'Stable'
                    and len(self.group('describe', 'billing')['members']) == 2, 'two members', 30)
-        wait_until(lambda: self.lag_of('billing') == 0, 'all is read', 30)
+        wait_until(lambda: [p['lag'] for p in self.group('lag', 'billing')['partitions']] == [0, 0], 'all is read and committed', 30)
         for node in (1, 2, 3):
             described = self.group('describe', 'billing', node=node)
             self.assertEqual(sorted(member['client_id'] for member in described['members']), ['app-0', 'app-1'])
