@@ -153,6 +153,23 @@ TEST_F(HttpDoorTest, JsonTwin) {
   EXPECT_TRUE(Has(Post("ListTopics", ""), "\"orders\""));
 }
 
+TEST_F(HttpDoorTest, GroupsAsJson) {
+  backend_.describe_group = [](NodeId, const DescribeGroupRequest& request) {
+    DescribeGroupResponse response;
+    response.mutable_group()->set_name(request.name());
+    response.mutable_group()->set_state("Empty");
+    response.mutable_group()->set_state_since_ms(-1);
+    return response;
+  };
+  EXPECT_TRUE(Has(Post("ListGroups", "{}"), R"({"groups":[],"nextPageToken":"","incomplete":[]})"));
+  const std::string explained = Post("ExplainGroup", R"({"name":"g"})");
+  EXPECT_TRUE(Has(explained, "HTTP/1.1 200")) << explained;
+  EXPECT_TRUE(Has(explained, R"("summary":"no members; no lag")")) << explained;
+  const std::string refused = Post("ResetGroupOffsets", R"({"name":"g"})");
+  EXPECT_TRUE(Has(refused, "HTTP/1.1 400")) << refused;
+  EXPECT_TRUE(Has(refused, "no place is given")) << refused;
+}
+
 TEST_F(HttpDoorTest, JsonErrors) {
   EXPECT_TRUE(Has(Post("DescribeTopic", R"({"name":"no\"thing"})"),
                   R"({"code":"not_found","message":"topic 'no\"thing' does not exist"})"));
