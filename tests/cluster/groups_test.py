@@ -9,18 +9,9 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
-from cluster import Cluster, SteadyProducer, wait_until  # noqa: E402
+from cluster import OFFSETS_TOPIC, Cluster, SteadyProducer, partition_of_group, wait_until  # noqa: E402
 
-OFFSETS_TOPIC = '__consumer_offsets'
 STOPPED_S_MAX = 10  # for tests; the figure is measured elsewhere
-
-
-def partition_of(group, partitions):
-    """Java's String.hashCode of the id, as every client and broker spreads groups."""
-    code = 0
-    for character in group:
-        code = (code * 31 + ord(character)) & 0xFFFFFFFF
-    return (code & 0x7FFFFFFF) % partitions
 
 
 class Member:
@@ -65,7 +56,7 @@ class GroupsTest(unittest.TestCase):
 
     def coordinator(self, cluster, group):
         partitions = cluster.partitions(OFFSETS_TOPIC)
-        return partitions[partition_of(group, len(partitions))]['leader']
+        return partitions[partition_of_group(group, len(partitions))]['leader']
 
     def test_a_group_outlives_its_coordinator(self):
         group, topic = 'the-group', 'orders'

@@ -16,6 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get('SLUICE_BUILD', ROOT / 'build/release'))
 SLUICE = str(BUILD / 'sluice')
 STEADY_PRODUCER = str(BUILD / 'steady_producer')
+OFFSETS_TOPIC = '__consumer_offsets'
 HTTP_PORT_OFFSET, GRPC_PORT_OFFSET, NODE_PORT_STEP = 8080 - 9092, 3, 100
 
 
@@ -57,6 +58,14 @@ def free_base_port(nodes):
         if all(map(port_is_free, family)):
             return base
     raise AssertionError('no free ports')
+
+
+def partition_of_group(group, partitions):
+    """Java's String.hashCode of the id, as every client and broker spreads groups."""
+    code = 0
+    for character in group:
+        code = (code * 31 + ord(character)) & 0xFFFFFFFF
+    return (code & 0x7FFFFFFF) % partitions
 
 
 class Cluster:

@@ -51,7 +51,7 @@ def kafka_tool(main_class, *arguments, check=True, stdin=None, timeout=120):
 
 
 def python_with_clients():
-    """A Python of its own that has confluent-kafka and kafka-python."""
+    """A Python of its own that has the clients of requirements.txt."""
     requirements, stamp, venv = COMPAT / 'requirements.txt', CACHE / 'python.stamp', CACHE / 'venv'
     if not fetched(stamp, requirements):
         CACHE.mkdir(parents=True, exist_ok=True)
