@@ -222,6 +222,11 @@ std::string Summary(const Group& group, const GroupLagResponse& lag, int64_t wal
               DurationInWords(static_cast<int64_t>(std::llround(lag.lag_seconds() * 1000))) +
               " old";
   }
+  const auto uncommitted =
+      std::count_if(lag.partitions().begin(), lag.partitions().end(),
+                    [](const PartitionLag& partition) { return !partition.has_committed(); });
+  // Of these nobody can say how far behind it is.
+  if (uncommitted > 0) behind += "; nothing is committed of " + Count(uncommitted, "partition");
   if (lag.incomplete_size() > 0)
     behind += " (of " + Count(lag.incomplete_size(), "partition") + " it is not known)";
   const std::string members = Count(group.members_size(), "member");

@@ -372,6 +372,14 @@ TEST_F(GroupsTest, ExplainsAGroupWithoutMembers) {
   EXPECT_TRUE(Has(words, "nobody reads: the group has no members for 10 min")) << words;
 }
 
+TEST_F(GroupsTest, NothingCommittedIsNotNoLag) {
+  committed_["g"].clear();
+  ExplainGroupRequest request;
+  request.set_name("g");
+  EXPECT_EQ(Call(&Handlers::ExplainGroup, request)->summary(),
+            "stable with 2 members; no lag; nothing is committed of 2 partitions");
+}
+
 // --- Reset ---
 
 TEST_F(GroupsTest, APlanChangesNothing) {
