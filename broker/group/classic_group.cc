@@ -12,6 +12,8 @@ namespace {
 using kafka::ErrorCode;
 using kafka::WireError;
 
+constexpr char kFromConsumerProtocol[] = "the last member of the consumer protocol left";
+
 // As the request names it; it outlives the view.
 std::optional<std::string_view> View(const std::optional<std::string>& text) {
   if (!text.has_value()) return std::nullopt;
@@ -38,8 +40,32 @@ Result<std::unique_ptr<ClassicGroup>> ClassicGroup::Load(std::string id, std::st
   }
   if (group->members_.size() > context.config.members_max) {
     group->PrepareRebalance({"the group has more members than group.max.size", ""}, context);
+  } else if (group->members_.leader().empty()) {
+    group->PrepareRebalance({kFromConsumerProtocol, ""}, context);
   }
   return group;
+}
+
+std::unique_ptr<ClassicGroup> ClassicGroup::FromConsumer(std::string id, int32_t generation,
+                                                         ClassicMembers members) {
+  auto group = std::make_unique<ClassicGroup>(std::move(id));
+  group->members_ = std::move(members);
+  group->facts_.protocol_type = kafka::kConsumerProtocolType;
+  group->facts_.protocol = group->members_.SelectProtocol();
+  group->facts_.generation = generation;
+  group->state_ = ClassicGroupState::kStable;
+  group->ReadSubscriptions();
+  return group;
+}
+
+void ClassicGroup::Start(GroupContext& context) {
+  // The record tells by this that a rebalance is still due: the members share out what the one
+  // that left has owned.
+  members_.set_leader("");
+  facts_.state_since_ms = context.moment.wall_ms;
+  WriteRecord(context);
+  for (const auto& [member_id, member] : members_.all()) RenewSession(*member, context);
+  PrepareRebalance({kFromConsumerProtocol, ""}, context);
 }
 
 void ClassicGroup::Unload(ErrorCode error, GroupContext& context) {

@@ -52,6 +52,11 @@ class ClassicGroup final : public Group {
   static Result<std::unique_ptr<ClassicGroup>> Load(std::string id, std::string_view value,
                                                     GroupContext& context);
 
+  // Of a consumer group's members, at its epoch: Start writes the record and begins a rebalance.
+  static std::unique_ptr<ClassicGroup> FromConsumer(std::string id, int32_t generation,
+                                                    ClassicMembers members);
+  void Start(GroupContext& context);
+
   const std::string& id() const override { return id_; }
   Protocol protocol() const override { return Protocol::kClassic; }
 
@@ -85,6 +90,8 @@ class ClassicGroup final : public Group {
 
   ClassicGroupState state() const { return state_; }
   int32_t generation() const { return facts_.generation; }
+  // That the members agreed on, if they have.
+  const std::optional<std::string>& agreed_protocol() const { return facts_.protocol; }
   const ClassicMembers& members() const { return members_; }
   const RebalanceCause& last_rebalance() const { return last_rebalance_; }
 

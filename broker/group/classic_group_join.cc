@@ -4,7 +4,6 @@
 // the id that it was given before it counts (KIP-394), 5 has static members (KIP-345), 8 has a
 // reason (KIP-800), 9 lets a leader that comes back skip the assignment (KIP-814).
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "base/uuid.h"
@@ -44,13 +43,7 @@ ClassicTerms TermsOf(const GroupCaller& caller, const kafka::JoinGroupRequest& r
   terms.session_ms = request.session_timeout_ms;
   terms.rebalance_ms =
       caller.version == 0 ? request.session_timeout_ms : std::max(request.rebalance_timeout_ms, 0);
-  std::set<std::string_view> names;
-  terms.protocols.reserve(request.protocols.size());
-  for (const auto& protocol : request.protocols) {
-    if (names.insert(protocol.name).second) {
-      terms.protocols.push_back({protocol.name, protocol.metadata});
-    }
-  }
+  terms.protocols = ProtocolsOf(request);
   return terms;
 }
 

@@ -80,7 +80,9 @@ Status ParseClassicGroup(std::string_view value, ClassicGroupFacts& facts,
     member.assignment = std::move(kept.assignment);
     members.Add(std::move(member));
   }
-  if (parsed.leader.has_value() && members.Find(*parsed.leader) != nullptr) {
+  if (!parsed.leader.has_value()) {
+    members.set_leader("");
+  } else if (members.Find(*parsed.leader) != nullptr) {
     members.set_leader(*std::move(parsed.leader));
   }
   return Status::Ok();

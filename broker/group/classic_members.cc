@@ -3,9 +3,20 @@
 #include <glog/logging.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 namespace sluice::broker {
+
+std::vector<ClassicProtocol> ProtocolsOf(const kafka::JoinGroupRequest& request) {
+  std::set<std::string_view> names;
+  std::vector<ClassicProtocol> protocols;
+  protocols.reserve(request.protocols.size());
+  for (const auto& protocol : request.protocols) {
+    if (names.insert(protocol.name).second) protocols.push_back({protocol.name, protocol.metadata});
+  }
+  return protocols;
+}
 
 std::string_view ClassicMember::MetadataOf(std::string_view protocol) const {
   for (const ClassicProtocol& offered : terms.protocols) {

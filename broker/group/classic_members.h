@@ -7,7 +7,8 @@
 //   1. joins_parked() counts the members with a parked JoinGroup.
 //   2. An instance id leads to a member that has it, and each member's instance id leads to it.
 //   3. supporters_ counts, for each protocol, the members that offer it.
-//   4. There is a leader exactly while there are members, and it is one of them.
+//   4. There is a leader exactly while there are members, and it is one of them; but a group that
+//      has come from the consumer protocol has none before its next generation.
 //
 // Thread rule: as the group's.
 
@@ -30,6 +31,9 @@ struct ClassicProtocol {
   std::string metadata;
   friend bool operator==(const ClassicProtocol&, const ClassicProtocol&) = default;
 };
+
+// Each name once.
+std::vector<ClassicProtocol> ProtocolsOf(const kafka::JoinGroupRequest& request);
 
 // What a member says of itself with each JoinGroup.
 struct ClassicTerms {

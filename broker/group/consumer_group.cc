@@ -56,8 +56,8 @@ void ConsumerGroup::ConsumerHeartbeat(const GroupCaller& caller, const Request& 
 
   const bool is_nameless = request.member_id.empty();
   ConsumerMember& member =
-      Admit(is_nameless ? Uuid::Generate(context.random).ToString() : request.member_id, request,
-            context);
+      Admit(is_nameless ? Uuid::Generate(context.random).ToString() : request.member_id,
+            request.instance_id, context);
   Advance(UpdateMember(member, caller, request, context), context);
   const ReportedPartitions* const owned =
       request.topic_partitions.has_value() ? &*request.topic_partitions : nullptr;
@@ -106,8 +106,11 @@ std::optional<GroupRefusal> ConsumerGroup::CheckStatic(const Request& request,
   const ConsumerMember* const holder = FindStatic(*request.instance_id);
   if (request.member_epoch > 0) return CheckIdentity(request);
   // Who joins again under its own id has lost track; another one has to wait for its leave.
-  if (holder == nullptr || holder == member || holder->current.epoch == kStaticLeaveEpoch)
+  // One of the classic protocol never says that it leaves: its process was started again.
+  if (holder == nullptr || holder == member || holder->classic.has_value() ||
+      holder->current.epoch == kStaticLeaveEpoch) {
     return std::nullopt;
+  }
   return GroupRefusal{
       ErrorCode::kUnreleasedInstanceId,
       "Static member " + request.member_id + " with instance id " + *request.instance_id +
@@ -142,10 +145,11 @@ std::optional<GroupRefusal> ConsumerGroup::CheckMemberEpoch(const ConsumerMember
                 ") than the one known by the group coordinator (" + std::to_string(epoch) + ").");
 }
 
-ConsumerMember& ConsumerGroup::Admit(const std::string& member_id, const Request& request,
+ConsumerMember& ConsumerGroup::Admit(const std::string& member_id,
+                                     const std::optional<std::string>& instance_id,
                                      GroupContext& context) {
-  if (request.instance_id.has_value()) {
-    const ConsumerMember* const holder = FindStatic(*request.instance_id);
+  if (instance_id.has_value()) {
+    const ConsumerMember* const holder = FindStatic(*instance_id);
     if (holder != nullptr && holder->id != member_id)
       return ReplaceStatic(std::string(holder->id), member_id, context);
   }
@@ -167,6 +171,7 @@ ConsumerMember& ConsumerGroup::ReplaceStatic(const std::string& old_id, const st
   member.id = new_id;
   member.current.epoch = 0;
   member.current.previous_epoch = 0;
+  member.join_deadline_ms = 0;
   static_members_[member.instance_id] = new_id;
   Own(member.current.assigned);
   Own(member.current.revoking);
@@ -200,6 +205,11 @@ bool ConsumerGroup::UpdateMember(ConsumerMember& member, const GroupCaller& call
   if (request.server_assignor.has_value()) set(member.server_assignor, *request.server_assignor);
   set(member.client_id, caller.client_id);
   set(member.client_host, caller.client_host);
+  if (set(member.classic, std::optional<ClassicMembership>())) {
+    member.join_deadline_ms = 0;
+    context.timers.Cancel(TimerKey(Timer::kJoin, member.id));
+    context.timers.Cancel(TimerKey(Timer::kSync, member.id));
+  }
   bool subscription_changed = false;
   if (request.subscribed_topic_names.has_value())
     subscription_changed |= set(member.topic_names, Sorted(*request.subscribed_topic_names));
@@ -290,10 +300,21 @@ void ConsumerGroup::Leave(const GroupCaller& caller, const Request& request,
 }
 
 void ConsumerGroup::Fence(const std::string& member_id, GroupContext& context) {
+  Remove(member_id, context);
+  NoteRemoved(context);
+}
+
+void ConsumerGroup::Remove(const std::string& member_id, GroupContext& context) {
   const std::string regex = members_.at(member_id).regex;
   Erase(member_id, context);
   WriteMemberGone(member_id, context);
   ForgetRegex(regex, context);
+}
+
+void ConsumerGroup::NoteRemoved(GroupContext& context) {
+  // The classic group goes on from the epoch that its members know: of another generation they
+  // would have to give up all that they own.
+  if (ShallDowngrade(context)) return;
   // The target follows with the next heartbeat of a member: many may leave at once.
   RaiseEpoch(HashTopics(*context.moment.image), context);
 }
@@ -305,8 +326,8 @@ void ConsumerGroup::Erase(const std::string& member_id, GroupContext& context) {
   const auto instance = static_members_.find(member->second.instance_id);
   if (instance != static_members_.end() && instance->second == member_id)
     static_members_.erase(instance);
-  context.timers.Cancel(TimerKey(Timer::kSession, member_id));
-  context.timers.Cancel(TimerKey(Timer::kRebalance, member_id));
+  for (const Timer timer : {Timer::kSession, Timer::kRebalance, Timer::kJoin, Timer::kSync})
+    context.timers.Cancel(TimerKey(timer, member_id));
   targets_.erase(member_id);
   members_.erase(member);
 }
@@ -318,16 +339,20 @@ void ConsumerGroup::OnTimer(const GroupTimerKey& timer, GroupContext& context) {
   if (timer.kind == static_cast<int32_t>(Timer::kSession)) {
     if (member.session_deadline_ms > context.now_ms())
       return context.timers.Set(timer, member.session_deadline_ms);
-  } else if (member.current.state != ConsumerMemberState::kUnrevoked) {
+  } else if (timer.kind == static_cast<int32_t>(Timer::kRebalance) &&
+             member.current.state != ConsumerMemberState::kUnrevoked) {
     return;
   }
   Fence(timer.member_id, context);
 }
 
 void ConsumerGroup::RenewSession(ConsumerMember& member, GroupContext& context) {
-  const bool is_new = member.session_deadline_ms == 0;
-  member.session_deadline_ms = context.now_ms() + config_.session_ms;
-  if (is_new) context.timers.Set(TimerKey(Timer::kSession, member.id), member.session_deadline_ms);
+  const int64_t before_ms = member.session_deadline_ms;
+  member.session_deadline_ms = context.now_ms() + SessionMs(member);
+  // Shorter than before when the member has changed its protocol.
+  const bool is_earlier = before_ms == 0 || member.session_deadline_ms < before_ms;
+  if (is_earlier)
+    context.timers.Set(TimerKey(Timer::kSession, member.id), member.session_deadline_ms);
 }
 
 int32_t ConsumerGroup::HeartbeatMs(const ConsumerMember& member,

@@ -10,6 +10,12 @@
 //   topics, epoch and target    consumer_group_target.cc
 //   records: written and read   consumer_group_records.cc
 //   offsets and admin           consumer_group_admin.cc
+//   members of the classic one  consumer_group_classic.cc
+//
+// Members of the classic protocol may be among the others, while an application moves from one to
+// the other (group_migration.h). Their generation is their epoch. Where another member would hear
+// of a change in its heartbeat they are told REBALANCE_IN_PROGRESS; with JoinGroup they say what
+// they own, and SyncGroup tells what they shall.
 //
 // Invariants (asserted by consumer_group_model_test.cc after each step):
 //   1. A partition is in the current assignment of at most one member: assigned, or being revoked.
@@ -42,7 +48,12 @@ namespace sluice::broker {
 
 class ConsumerGroup final : public Group {
  public:
-  enum class Timer : int32_t { kSession, kRebalance };
+  enum class Timer : int32_t {
+    kSession,
+    kRebalance,  // by when a member must have given up what it was told to
+    kJoin,       // by when a classic member must have joined again
+    kSync,       // by when it must have asked for its assignment
+  };
 
   // A new one, which no record tells of. The configuration outlives it.
   ConsumerGroup(std::string id, const ConsumerGroupConfig& config)
@@ -52,6 +63,20 @@ class ConsumerGroup final : public Group {
                                                      const ConsumerGroupConfig& config,
                                                      GroupContext& context);
 
+  // Of a classic group's members, at its generation. Nothing is written, no session runs before
+  // Start.
+  static std::unique_ptr<ConsumerGroup> FromClassic(std::string id,
+                                                    const ConsumerGroupConfig& config,
+                                                    int32_t generation,
+                                                    std::vector<ConsumerMember> members);
+  void Start(GroupContext& context);
+  // Whether it shall be a classic group from now on: its last member of the consumer protocol has
+  // gone, and others are left.
+  bool ShallDowngrade(const GroupContext& context) const;
+
+  // Why a heartbeat that is no leave would be refused.
+  std::optional<GroupRefusal> CheckRegular(
+      const kafka::ConsumerGroupHeartbeatRequest& request) const;
   // The request has passed CheckConsumerHeartbeat.
   void ConsumerHeartbeat(const GroupCaller& caller,
                          const kafka::ConsumerGroupHeartbeatRequest& request,
@@ -60,7 +85,7 @@ class ConsumerGroup final : public Group {
   const std::string& id() const override { return id_; }
   Protocol protocol() const override { return Protocol::kConsumer; }
 
-  // Of the classic protocol, whose members this group does not take.
+  // Of members of the classic protocol.
   void Join(const GroupCaller& caller, const kafka::JoinGroupRequest& request,
             GroupContext& context) override;
   void Sync(const GroupCaller& caller, const kafka::SyncGroupRequest& request,
@@ -111,13 +136,12 @@ class ConsumerGroup final : public Group {
 
   // --- consumer_group.cc ---
   void Leave(const GroupCaller& caller, const Request& request, GroupContext& context);
-  std::optional<GroupRefusal> CheckRegular(const Request& request) const;
   std::optional<GroupRefusal> CheckStatic(const Request& request,
                                           const ConsumerMember* member) const;
   std::optional<GroupRefusal> CheckMemberEpoch(const ConsumerMember& member,
                                                const Request& request) const;
   std::optional<GroupRefusal> CheckIdentity(const Request& request) const;
-  ConsumerMember& Admit(const std::string& member_id, const Request& request,
+  ConsumerMember& Admit(const std::string& member_id, const std::optional<std::string>& instance_id,
                         GroupContext& context);
   ConsumerMember& ReplaceStatic(const std::string& old_id, const std::string& new_id,
                                 GroupContext& context);
@@ -129,7 +153,13 @@ class ConsumerGroup final : public Group {
                        GroupContext& context);
   // Out of the group, without its consent or with it.
   void Fence(const std::string& member_id, GroupContext& context);
+  void Remove(const std::string& member_id, GroupContext& context);
+  // What follows, once for all that were removed.
+  void NoteRemoved(GroupContext& context);
   void SetCurrent(ConsumerMember& member, ConsumerAssignment next, GroupContext& context);
+  int32_t SessionMs(const ConsumerMember& member) const {
+    return member.classic.has_value() ? member.classic->session_ms : config_.session_ms;
+  }
   void RenewSession(ConsumerMember& member, GroupContext& context);
   int32_t HeartbeatMs(const ConsumerMember& member, const GroupContext& context) const;
   GroupTimerKey TimerKey(Timer timer, const std::string& member_id) const {
@@ -142,6 +172,25 @@ class ConsumerGroup final : public Group {
   void Disown(const OwnedPartitions& partitions);
   // Takes it out of all but the records.
   void Erase(const std::string& member_id, GroupContext& context);
+
+  // --- consumer_group_classic.cc ---
+  kafka::ErrorCode CheckJoin(const kafka::JoinGroupRequest& request) const;
+  // Whether a protocol is among `protocols` that all classic members offer, but for `except`.
+  bool HasCommonProtocol(const std::set<std::string_view>& protocols,
+                         const ConsumerMember* except) const;
+  // As UpdateMember.
+  bool UpdateClassicMember(ConsumerMember& member, const GroupCaller& caller,
+                           const kafka::JoinGroupRequest& request, GroupContext& context);
+  // Null, and `error` says why, when it is no classic member of this generation.
+  ConsumerMember* FindClassic(const std::string& member_id,
+                              const std::optional<std::string>& instance_id, int32_t generation,
+                              kafka::ErrorCode& error);
+  bool HasToJoinAgain(const ConsumerMember& member) const;
+  void ExpectJoin(ConsumerMember& member, GroupContext& context);
+  kafka::ErrorCode CheckSync(const ConsumerMember& member,
+                             const kafka::SyncGroupRequest& request) const;
+  kafka::ErrorCode LeaveOne(const kafka::LeaveGroupRequest::MemberIdentity& who,
+                            GroupContext& context);
 
   // --- consumer_group_target.cc ---
   // The group epoch rises if `changed`, or if the topics have changed since it last did; then there

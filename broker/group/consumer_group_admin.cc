@@ -1,5 +1,4 @@
-// The part of ConsumerGroup that admits commits, describes the group, and turns the classic
-// protocol away.
+// The part of ConsumerGroup that admits commits and describes the group.
 #include <algorithm>
 
 #include "broker/group/consumer_group.h"
@@ -11,7 +10,8 @@ using kafka::ErrorCode;
 using kafka::WireError;
 using Described = kafka::ConsumerGroupDescribeResponse;
 
-constexpr int8_t kMemberOfConsumerProtocol = 1;
+// As ConsumerGroupDescribe tells which protocol a member speaks.
+constexpr int8_t kClassicProtocolMember = 0, kConsumerProtocolMember = 1;
 constexpr int16_t kCommitVersionMin = 9;  // the first whose clients know STALE_MEMBER_EPOCH
 
 // With the topics that still exist.
@@ -47,6 +47,10 @@ ErrorCode ConsumerGroup::CheckCommit(const OffsetClaim& claim, GroupContext&) {
   if (claim.generation_or_epoch < 0 && members_.empty()) return ErrorCode::kNone;
   const ConsumerMember* const member = Find(claim.member_id);
   if (member == nullptr) return ErrorCode::kUnknownMemberId;
+  if (member->classic.has_value()) {
+    return claim.generation_or_epoch == member->current.epoch ? ErrorCode::kNone
+                                                              : ErrorCode::kIllegalGeneration;
+  }
   if (claim.version < kCommitVersionMin) return ErrorCode::kUnsupportedVersion;
   if (claim.generation_or_epoch > member->current.epoch) return ErrorCode::kStaleMemberEpoch;
   return ErrorCode::kNone;
@@ -74,8 +78,8 @@ ErrorCode ConsumerGroup::CheckFetch(const OffsetClaim& claim) const {
   if (claim.member_id.empty() && claim.generation_or_epoch < 0) return ErrorCode::kNone;
   const ConsumerMember* const member = Find(claim.member_id);
   if (member == nullptr) return ErrorCode::kUnknownMemberId;
-  if (claim.generation_or_epoch != member->current.epoch) return ErrorCode::kStaleMemberEpoch;
-  return ErrorCode::kNone;
+  if (claim.generation_or_epoch == member->current.epoch) return ErrorCode::kNone;
+  return member->classic.has_value() ? ErrorCode::kIllegalGeneration : ErrorCode::kStaleMemberEpoch;
 }
 
 bool ConsumerGroup::IsSubscribedTo(std::string_view topic) const {
@@ -126,11 +130,13 @@ GroupStanding ConsumerGroup::Explain(const GroupMoment& moment) const {
   standing.group_id = id_;
   standing.generation = epoch_;
   for (const auto& [member_id, member] : members_) {
-    const int64_t heard_ms_ago =
-        config_.session_ms - (member.session_deadline_ms - moment.steady_ms);
+    const int32_t session_ms = SessionMs(member);
+    const int64_t heard_ms_ago = session_ms - (member.session_deadline_ms - moment.steady_ms);
     const bool revokes = member.current.state == ConsumerMemberState::kUnrevoked;
-    standing.members.push_back({member_id, config_.session_ms, std::max<int64_t>(heard_ms_ago, 0),
-                                revokes ? kRevocation : kNothing});
+    standing.members.push_back({member_id, session_ms, std::max<int64_t>(heard_ms_ago, 0),
+                                member.join_deadline_ms != 0 ? kJoin
+                                : revokes                    ? kRevocation
+                                                             : kNothing});
   }
   return standing;
 }
@@ -146,47 +152,13 @@ Described::Member ConsumerGroup::DescribeMember(const ConsumerMember& member,
   described.client_host = member.client_host;
   described.subscribed_topic_names = member.topic_names;
   described.subscribed_topic_regex = member.regex;
-  described.member_type = kMemberOfConsumerProtocol;
+  described.member_type =
+      member.classic.has_value() ? kClassicProtocolMember : kConsumerProtocolMember;
   broker::Describe(member.current.assigned, image, described.assignment);
   broker::Describe(member.current.revoking, image, described.assignment);
   for (const auto& [topic, partitions] : TargetOf(member.id))
     broker::Describe(topic, partitions, image, described.target_assignment);
   return described;
-}
-
-void ConsumerGroup::Join(const GroupCaller& caller, const kafka::JoinGroupRequest& request,
-                         GroupContext& context) {
-  kafka::JoinGroupResponse response;
-  response.error_code = WireError(ErrorCode::kInconsistentGroupProtocol);
-  response.member_id = request.member_id;
-  context.effects.Answer(caller, std::move(response));
-}
-
-void ConsumerGroup::Sync(const GroupCaller& caller, const kafka::SyncGroupRequest&,
-                         GroupContext& context) {
-  kafka::SyncGroupResponse response;
-  response.error_code = WireError(ErrorCode::kUnknownMemberId);
-  context.effects.Answer(caller, std::move(response));
-}
-
-void ConsumerGroup::Heartbeat(const GroupCaller& caller, const kafka::HeartbeatRequest&,
-                              GroupContext& context) {
-  kafka::HeartbeatResponse response;
-  response.error_code = WireError(ErrorCode::kUnknownMemberId);
-  context.effects.Answer(caller, std::move(response));
-}
-
-// Whoever is named is no member of the classic protocol.
-void ConsumerGroup::Leave(const GroupCaller& caller, const kafka::LeaveGroupRequest& request,
-                          GroupContext& context) {
-  kafka::LeaveGroupResponse response;
-  for (const auto& identity : request.members) {
-    auto& member = response.members.emplace_back();
-    member.member_id = identity.member_id;
-    member.group_instance_id = identity.group_instance_id;
-    member.error_code = WireError(ErrorCode::kUnknownMemberId);
-  }
-  context.effects.Answer(caller, std::move(response));
 }
 
 }  // namespace sluice::broker

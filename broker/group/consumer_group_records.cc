@@ -198,6 +198,36 @@ Result<std::unique_ptr<ConsumerGroup>> ConsumerGroup::Load(std::string id,
   return group;
 }
 
+std::unique_ptr<ConsumerGroup> ConsumerGroup::FromClassic(std::string id,
+                                                          const ConsumerGroupConfig& config,
+                                                          int32_t generation,
+                                                          std::vector<ConsumerMember> members) {
+  auto group = std::make_unique<ConsumerGroup>(std::move(id), config);
+  group->epoch_ = generation;
+  group->target_epoch_ = generation;
+  for (ConsumerMember& member : members) {
+    if (!member.instance_id.empty()) group->static_members_[member.instance_id] = member.id;
+    PartitionsByTopic& target = group->targets_[member.id];
+    for (const auto& [topic, owned] : member.current.assigned) {
+      for (const auto& [partition, epoch] : owned) target[topic].push_back(partition);
+    }
+    group->Own(member.current.assigned);
+    group->members_.emplace(member.id, std::move(member));
+  }
+  return group;
+}
+
+void ConsumerGroup::Start(GroupContext& context) {
+  for (const auto& [member_id, member] : members_) WriteMember(member, context);
+  WriteEpoch(context);
+  for (const auto& [member_id, target] : targets_) WriteTarget(member_id, context);
+  WriteTargetEpoch(context);
+  for (auto& [member_id, member] : members_) {
+    WriteCurrent(member, context);
+    RenewSession(member, context);
+  }
+}
+
 Status ConsumerGroup::LoadMembers(const GroupView& view) {
   SLUICE_RETURN_IF_ERROR(
       (ForEachOf<ConsumerGroupMemberMetadataKey, ConsumerGroupMemberMetadataValue>(

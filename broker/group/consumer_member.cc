@@ -133,6 +133,15 @@ kafka::ConsumerGroupMemberMetadataValue MetadataValueOf(const ConsumerMember& me
   value.rebalance_timeout_ms = member.rebalance_timeout_ms;
   value.server_assignor = NullIfEmpty(member.server_assignor);
   value.classic_member_metadata = std::nullopt;
+  if (member.classic.has_value()) {
+    auto& classic = value.classic_member_metadata.emplace();
+    classic.session_timeout_ms = member.classic->session_ms;
+    for (const ClassicProtocol& protocol : member.classic->protocols) {
+      auto& kept = classic.supported_protocols.emplace_back();
+      kept.name = protocol.name;
+      kept.metadata = protocol.metadata;
+    }
+  }
   return value;
 }
 
@@ -146,6 +155,16 @@ void TakeMetadata(kafka::ConsumerGroupMemberMetadataValue value, ConsumerMember&
   member.regex = value.subscribed_topic_regex.value_or("");
   member.rebalance_timeout_ms = value.rebalance_timeout_ms;
   member.server_assignor = value.server_assignor.value_or("");
+  member.classic = std::nullopt;
+  // One that offers no protocol cannot be: it is taken for a member that has to join anew.
+  if (!value.classic_member_metadata.has_value() ||
+      value.classic_member_metadata->supported_protocols.empty()) {
+    return;
+  }
+  ClassicMembership& classic = member.classic.emplace();
+  classic.session_ms = value.classic_member_metadata->session_timeout_ms;
+  for (auto& protocol : value.classic_member_metadata->supported_protocols)
+    classic.protocols.push_back({std::move(protocol.name), std::move(protocol.metadata)});
 }
 
 CurrentAssignment AssignmentValueOf(const ConsumerAssignment& assignment) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "broker/group/assignor.h"
+#include "broker/group/classic_members.h"
 #include "kafka/messages/consumer_group_current_member_assignment_record.h"
 #include "kafka/messages/consumer_group_heartbeat.h"
 #include "kafka/messages/consumer_group_member_metadata_record.h"
@@ -51,6 +52,13 @@ struct ConsumerAssignment {
   }
 };
 
+// What a member that speaks the classic protocol has joined with.
+struct ClassicMembership {
+  int32_t session_ms = 0;
+  std::vector<ClassicProtocol> protocols;  // each name once, the most wanted first; there is one
+  bool operator==(const ClassicMembership&) const = default;
+};
+
 struct ConsumerMember {
   std::string id;
   std::string instance_id;  // empty: none; so for the others
@@ -61,9 +69,12 @@ struct ConsumerMember {
   std::string regex;
   int32_t rebalance_timeout_ms = -1;
   std::string server_assignor;
+  std::optional<ClassicMembership> classic;  // nullopt: speaks the consumer protocol
   ConsumerAssignment current;
   // In no record: each coordinator counts anew.
   int64_t session_deadline_ms = 0;
+  int64_t join_deadline_ms = 0;  // a classic member was told to join again; 0: it was not
+  bool operator==(const ConsumerMember&) const = default;
 };
 
 using ReportedPartitions = std::vector<kafka::ConsumerGroupHeartbeatRequest::TopicPartitions>;

@@ -133,6 +133,7 @@ void GroupShard::Handle(const GroupCaller& caller, GroupRequest request, const G
     return effects.Answer(caller, ErrorResponse(request, ErrorCode::kCoordinatorNotAvailable));
   }
   Dispatch(caller, request, *group, context);
+  MaybeDowngrade(group_id, context);
   NoteIdle(group_id);
   Finish(effects);
 }
@@ -308,6 +309,7 @@ void GroupShard::RunTimers(const GroupMoment& moment, GroupEffects& effects) {
     const auto at = groups_.find(due->group_id);
     if (at == groups_.end() || at->second == nullptr) continue;
     at->second->OnTimer(*due, context);
+    MaybeDowngrade(due->group_id, context);
     NoteIdle(due->group_id);
   }
   if (next_sweep_ms_.has_value() && *next_sweep_ms_ <= moment.steady_ms) Sweep(context);

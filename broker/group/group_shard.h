@@ -28,6 +28,8 @@ struct GroupShardOptions {
   Random random{0};
 };
 
+class ClassicGroup;
+
 class GroupShard {
  public:
   explicit GroupShard(GroupShardOptions options);
@@ -92,6 +94,11 @@ class GroupShard {
   // A group that nobody is in gives way to one of the other protocol; its offsets stay.
   static bool IsReplaceable(const Group& group);
   void Replace(const std::string& group_id, std::unique_ptr<Group> fresh, GroupContext& context);
+  // The classic group becomes one of the consumer protocol, if the request is taken then.
+  void Upgrade(const GroupCaller& caller, const kafka::ConsumerGroupHeartbeatRequest& request,
+               ClassicGroup& group, GroupContext& context);
+  // After each call that may have taken a member out.
+  void MaybeDowngrade(const std::string& group_id, GroupContext& context);
   void Describe(const GroupCaller& caller, const std::string& group_id, const Group* group,
                 GroupContext& context);
   void DescribeNoConsumer(const GroupCaller& caller, const std::string& group_id,

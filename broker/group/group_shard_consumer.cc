@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "broker/group/consumer_group.h"
+#include "broker/group/group_migration.h"
 #include "broker/group/group_records.h"
 #include "broker/group/group_shard.h"
 
@@ -22,15 +23,54 @@ void GroupShard::ConsumerHeartbeat(const GroupCaller& caller,
   if (group != nullptr && group->protocol() == Group::Protocol::kConsumer)
     return static_cast<ConsumerGroup*>(group)->ConsumerHeartbeat(caller, request, context);
   const std::string& group_id = request.group_id;
-  if (group != nullptr && !IsReplaceable(*group)) {
-    return refuse({ErrorCode::kGroupIdNotFound, "Group " + group_id + " is not a consumer group."});
-  }
   if (request.member_epoch != 0)
     return refuse({ErrorCode::kGroupIdNotFound, "Consumer group " + group_id + " not found."});
+  if (group != nullptr && !IsReplaceable(*group))
+    return Upgrade(caller, request, static_cast<ClassicGroup&>(*group), context);
   auto fresh = std::make_unique<ConsumerGroup>(group_id, config_.consumer);
   fresh->ConsumerHeartbeat(caller, request, context);
   // A member that was refused leaves no group behind.
   if (!fresh->CanBeForgotten()) Replace(group_id, std::move(fresh), context);
+}
+
+void GroupShard::Upgrade(const GroupCaller& caller,
+                         const kafka::ConsumerGroupHeartbeatRequest& request, ClassicGroup& group,
+                         GroupContext& context) {
+  const std::string& group_id = request.group_id;
+  const auto refuse = [&](const GroupRefusal& refusal) {
+    context.effects.Answer(caller, RefusedHeartbeat(refusal));
+  };
+  Result<std::vector<ConsumerMember>> members =
+      ConsumerMembersOf(group, config_.consumer, *context.moment.image);
+  if (!members.ok()) {
+    return refuse({ErrorCode::kGroupIdNotFound,
+                   "Classic group " + group_id +
+                       " cannot become a consumer group: " + members.status().message() + "."});
+  }
+  auto fresh = ConsumerGroup::FromClassic(group_id, config_.consumer, group.generation(),
+                                          *std::move(members));
+  if (const auto refusal = fresh->CheckRegular(request)) return refuse(*refusal);
+  // Those that wait here join again, and find the group that it is now.
+  group.Unload(ErrorCode::kRebalanceInProgress, context);
+  timers_.CancelAll(group_id);
+  ConsumerGroup& upgraded = *fresh;
+  Replace(group_id, std::move(fresh), context);
+  upgraded.Start(context);
+  upgraded.ConsumerHeartbeat(caller, request, context);
+}
+
+void GroupShard::MaybeDowngrade(const std::string& group_id, GroupContext& context) {
+  const auto at = groups_.find(group_id);
+  if (at == groups_.end() || at->second == nullptr) return;
+  if (at->second->protocol() != Group::Protocol::kConsumer) return;
+  const auto& group = static_cast<const ConsumerGroup&>(*at->second);
+  if (!group.ShallDowngrade(context)) return;
+  auto fresh = ClassicGroup::FromConsumer(group_id, group.epoch(),
+                                          ClassicMembersOf(group, *context.moment.image));
+  timers_.CancelAll(group_id);
+  ClassicGroup& downgraded = *fresh;
+  Replace(group_id, std::move(fresh), context);
+  downgraded.Start(context);
 }
 
 bool GroupShard::IsReplaceable(const Group& group) {

@@ -32,6 +32,7 @@ class ShardDriver {
   const GroupShard& shard() const { return *shard_; }
   int64_t now_ms() const { return now_ms_; }
 
+  void SetImage(metadata::ImagePtr image) { image_ = std::move(image); }
   void Handle(const GroupCaller& caller, GroupRequest request);
   // From timer to timer.
   void Advance(int64_t ms);
@@ -53,7 +54,7 @@ class ShardDriver {
   GroupMoment Now() const { return {now_ms_, now_ms_, image_}; }
 
   const Listener listener_;
-  const metadata::ImagePtr image_ = metadata::EmptyImage();
+  metadata::ImagePtr image_ = metadata::EmptyImage();
   Random random_;
   GroupConfig config_;
   MapGroupView view_;
