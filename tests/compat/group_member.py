@@ -1,5 +1,6 @@
-"""group_member.py CLIENT BOOTSTRAP GROUP TOPIC [INSTANCE]: one member of a classic group, until it is killed or gets SIGTERM. It prints "partition offset value" for each
-record and commits only what it has printed; "committed partition offset" once that is acknowledged, where it learns so. CLIENT: confluent-range, confluent-cooperative, confluent-static (librdkafka), kafka-python, aiokafka."""
+"""group_member.py CLIENT BOOTSTRAP GROUP TOPIC [INSTANCE]: one member of a classic group, until it is killed or gets SIGTERM. It prints "partition offset value"
+for each record and commits only what it has printed; "committed partition offset" once that is acknowledged, where it learns so. CLIENT: confluent-range,
+confluent-cooperative, confluent-static (librdkafka), kafka-python, aiokafka."""
 import asyncio
 import signal
 import sys

@@ -72,6 +72,15 @@ def node_directory():
     return directory
 
 
+def go_member():
+    """The program of tests/compat/go_member, with segmentio/kafka-go and IBM/sarama."""
+    sources, program = COMPAT / 'go_member', CACHE / 'go/go_member'
+    if not fetched(program, sources / 'main.go', sources / 'go.mod', sources / 'go.sum'):
+        program.parent.mkdir(parents=True, exist_ok=True)
+        fetch('segmentio/kafka-go and IBM/sarama', 'go', 'build', '-o', str(program), '.', cwd=sources)
+    return str(program)
+
+
 def grpcurl():
     program = CACHE / 'bin/grpcurl'
     if not program.exists():
