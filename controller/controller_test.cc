@@ -29,7 +29,7 @@ TEST_F(ControllerTest, ActivationWritesWhatANewClusterNeeds) {
   EXPECT_EQ(image->cluster_id, "cluster");
   EXPECT_EQ(image->features.at("metadata.version"), 30);
   EXPECT_EQ(image->features.at("eligible.leader.replicas.version"), 1);
-  EXPECT_FALSE(image->features.contains("group.version"));
+  EXPECT_EQ(image->features.at("group.version"), 1);
   EXPECT_EQ(image->broker_configs->at("").at("min.insync.replicas"), "1");
   const size_t entries = quorum_.log().size();
   quorum_.Lose(NodeId(2));

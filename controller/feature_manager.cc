@@ -22,6 +22,7 @@ Records BootstrapRecords(const metadata::Image& image, const std::string& cluste
   records.push_back(std::move(cluster));
   records.push_back(Feature("metadata.version", kMetadataVersionLevel));
   records.push_back(Feature("eligible.leader.replicas.version", 1));
+  records.push_back(Feature("group.version", 1));  // the consumer protocol (KIP-848)
   // Elections depend on it, so all controllers and brokers must read one value: from here on it is
   // metadata.
   metadata::MetadataRecord min_isr;

@@ -1,7 +1,7 @@
 #pragma once
 // FeatureManager: what a new cluster starts with: its id, the finalised feature levels, and the
-// cluster-wide min.insync.replicas. A feature is finalised only when all of it works: group.version
-// and transaction.version wait for their parts.
+// cluster-wide min.insync.replicas. A feature is finalised only when all of it works:
+// transaction.version waits for its parts.
 //
 // Thread rule: pure.
 

@@ -28,8 +28,9 @@ struct Feature {
 };
 // Only what is complete: a client takes a finalised feature at its word. metadata.version 7 is
 // Kafka's 3.3-IV3.
-constexpr std::array<Feature, 2> kFeatures{
-    {{"eligible.leader.replicas.version", 0, 1}, {"metadata.version", 7, 30}}};
+constexpr std::array<Feature, 3> kFeatures{{{"eligible.leader.replicas.version", 0, 1},
+                                            {"group.version", 0, 1},
+                                            {"metadata.version", 7, 30}}};
 
 // Kafka's pattern for both texts: [a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?
 bool IsSoftwareText(std::string_view text) {

@@ -13,7 +13,7 @@ namespace sluice::broker {
 
 namespace {
 
-constexpr std::array<const ApiHandler*, 27> kServed{
+constexpr std::array<const ApiHandler*, 29> kServed{
     &kProduceApi,
     &kFetchApi,
     &kListOffsetsApi,
@@ -40,6 +40,8 @@ constexpr std::array<const ApiHandler*, 27> kServed{
     &kListPartitionReassignmentsApi,
     &kOffsetDeleteApi,
     &kDescribeClusterApi,
+    &kConsumerGroupHeartbeatApi,
+    &kConsumerGroupDescribeApi,
     &kDescribeTopicPartitionsApi,
 };
 

@@ -121,13 +121,15 @@ TEST(DispatchTest, TellsTheVersionsOfKafka431AndNothingElse) {
       told,
       "0:0-13 1:4-18 2:1-11 3:0-13 8:2-10 9:1-10 10:0-6 11:0-9 12:0-4 13:0-5 14:0-5 15:0-6 16:0-5 "
       "18:0-4 19:2-7 20:1-6 21:0-2 22:0-5 23:2-4 32:1-4 37:0-3 42:0-2 44:0-1 46:0-0 47:0-0 60:0-2 "
+      "68:0-1 69:0-1 "
       "75:0-0 ");
 }
 
 TEST(DispatchTest, TellsOnlyCompleteFeatures) {
   ApiTestBed bed;
   bed.Edit([](metadata::Image& image) {
-    image.features = {{"metadata.version", 30}, {"eligible.leader.replicas.version", 1}};
+    image.features = {
+        {"metadata.version", 30}, {"eligible.leader.replicas.version", 1}, {"group.version", 1}};
   });
   kafka::ApiVersionsRequest request;
   request.client_software_name = "a.b-c";
@@ -137,8 +139,8 @@ TEST(DispatchTest, TellsOnlyCompleteFeatures) {
             1u);  // those with minimum 0 are left out before version 4
   EXPECT_EQ(v3.supported_features[0].name, "metadata.version");
   const auto v4 = bed.Call<kafka::ApiVersionsResponse>(request, 4);
-  EXPECT_EQ(v4.supported_features.size(), 2u);
-  ASSERT_EQ(v4.finalized_features.size(), 2u);
+  EXPECT_EQ(v4.supported_features.size(), 3u);
+  ASSERT_EQ(v4.finalized_features.size(), 3u);
   EXPECT_EQ(v4.finalized_features_epoch, bed.metadata.Current()->last_index.value());
 }
 

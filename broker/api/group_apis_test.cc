@@ -267,6 +267,37 @@ TEST_F(GroupApisTest, GroupsAreDescribedInTheOrderAskedFor) {
       bed_.Call<kafka::DescribeGroupsResponse>(kafka::DescribeGroupsRequest(), 5).groups.empty());
 }
 
+TEST_F(GroupApisTest, GroupsOfTheConsumerProtocolAreDescribedInTheOrderAskedFor) {
+  for (int16_t version = 0; version <= 1; ++version) {
+    kafka::ConsumerGroupDescribeRequest request;
+    request.group_ids = {"b", "a"};
+    request.include_authorized_operations = version == 1;
+    const auto response = bed_.Call<kafka::ConsumerGroupDescribeResponse>(request, version);
+    ASSERT_EQ(response.groups.size(), 2u);
+    EXPECT_EQ(response.groups[0].group_id, "b");
+    EXPECT_EQ(response.groups[1].group_id, "a");
+    EXPECT_EQ(response.groups[0].authorized_operations, version < 1 ? INT32_MIN : 0b110101001000);
+  }
+}
+
+TEST_F(GroupApisTest, AHeartbeatOfTheConsumerProtocolGoesToTheGroup) {
+  groups_.answer = [](const GroupRequest& request) -> GroupResponse {
+    kafka::ConsumerGroupHeartbeatResponse response;
+    response.member_id = std::get<kafka::ConsumerGroupHeartbeatRequest>(request).member_id;
+    response.member_epoch = 7;
+    return response;
+  };
+  for (int16_t version = 0; version <= 1; ++version) {
+    kafka::ConsumerGroupHeartbeatRequest request;
+    request.group_id = "g";
+    request.member_id = "m";
+    const auto response = bed_.Call<kafka::ConsumerGroupHeartbeatResponse>(request, version);
+    EXPECT_EQ(response.member_id, "m");
+    EXPECT_EQ(response.member_epoch, 7);
+    EXPECT_EQ(groups_.callers.back().version, version);
+  }
+}
+
 TEST_F(GroupApisTest, AGroupNamedTwiceIsDeletedOnce) {
   kafka::DeleteGroupsRequest request;
   request.groups_names = {"b", "a", "b"};

@@ -22,6 +22,8 @@ extern const ApiHandler kDescribeGroupsApi;              // describe_groups.cc
 extern const ApiHandler kListGroupsApi;                  // list_groups.cc
 extern const ApiHandler kDeleteGroupsApi;                // delete_groups.cc
 extern const ApiHandler kOffsetDeleteApi;                // offset_delete.cc
+extern const ApiHandler kConsumerGroupHeartbeatApi;      // consumer_group_heartbeat.cc
+extern const ApiHandler kConsumerGroupDescribeApi;       // consumer_group_describe.cc
 extern const ApiHandler kApiVersionsApi;                 // api_versions.cc
 extern const ApiHandler kCreateTopicsApi;                // create_topics.cc
 extern const ApiHandler kDeleteTopicsApi;                // delete_topics.cc

@@ -205,6 +205,16 @@ GroupConfig ReadGroupConfig(const ConfigValues& values) {
   config.metadata_bytes_max = static_cast<size_t>(values.GetInt("offset.metadata.max.bytes"));
   config.offsets_retention_ms = values.GetInt("offsets.retention.minutes") * 60000;
   config.offsets_check_interval_ms = values.GetInt("offsets.retention.check.interval.ms");
+  ConsumerGroupConfig& consumer = config.consumer;
+  consumer.session_ms = ms("group.consumer.session.timeout.ms");
+  consumer.heartbeat_ms = ms("group.consumer.heartbeat.interval.ms");
+  consumer.members_max = static_cast<size_t>(values.GetInt("group.consumer.max.size"));
+  consumer.assignors = values.GetList("group.consumer.assignors");
+  if (consumer.assignors.empty()) consumer.assignors = ConsumerGroupConfig().assignors;
+  consumer.regex_refresh_ms = values.GetInt("group.consumer.regex.refresh.interval.ms");
+  const std::string policy = values.GetString("group.consumer.migration.policy");
+  consumer.may_upgrade = policy == "bidirectional" || policy == "upgrade";
+  consumer.may_downgrade = policy == "bidirectional" || policy == "downgrade";
   return config;
 }
 

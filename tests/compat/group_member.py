@@ -33,8 +33,9 @@ def confluent(bootstrap, group, topic, settings):
     """With synchronous commits, one at a time: librdkafka's own repetition of one that was in flight when its coordinator died comes after later ones."""
     from confluent_kafka import Consumer, KafkaException, TopicPartition
     ended = Ended()
-    consumer = Consumer({'bootstrap.servers': bootstrap, 'group.id': group, 'auto.offset.reset': 'earliest', 'session.timeout.ms': SESSION_MS,
-                         'heartbeat.interval.ms': HEARTBEAT_MS, 'enable.auto.commit': False, **settings})
+    if settings.get('group.protocol') != 'consumer':  # there the broker says them
+        settings = {'session.timeout.ms': SESSION_MS, 'heartbeat.interval.ms': HEARTBEAT_MS, **settings}
+    consumer = Consumer({'bootstrap.servers': bootstrap, 'group.id': group, 'auto.offset.reset': 'earliest', 'enable.auto.commit': False, **settings})
     consumer.subscribe([topic])
     while not ended.come:
         positions = {}
@@ -104,6 +105,7 @@ def main():
         'confluent-range': (confluent, {'partition.assignment.strategy': 'range'}),
         'confluent-cooperative': (confluent, {'partition.assignment.strategy': 'cooperative-sticky'}),
         'confluent-static': (confluent, {'group.instance.id': ''.join(instance)}),
+        'confluent-consumer': (confluent, {'group.protocol': 'consumer'}),  # no member of a classic group
         'kafka-python': (kafka_python, {}),
         'aiokafka': (aiokafka, {}),
     }[client]

@@ -1,0 +1,44 @@
+// ConsumerGroupDescribe (key 69): state, members and assignments of groups of the consumer
+// protocol.
+//   v1 tells which protocol a member speaks.
+
+#include "kafka/messages/consumer_group_describe.h"
+
+#include "broker/api/group_call_support.h"
+#include "broker/api/handlers.h"
+
+namespace sluice::broker {
+
+namespace {
+
+using Request = kafka::ConsumerGroupDescribeRequest;
+using Response = kafka::ConsumerGroupDescribeResponse;
+using Described = Response::DescribedGroup;
+
+void HandleConsumerGroupDescribe(BrokerServices& services, const RequestContext& context,
+                                 Request request, const Responder<Response>& responder) {
+  std::vector<GroupRequest> groups;
+  for (std::string& group : request.group_ids)
+    groups.push_back(DescribeConsumerGroup{std::move(group)});
+  const bool operations = request.include_authorized_operations;
+  AskGroups<Described>(services, context, std::move(groups),
+                       [&services, responder, operations](std::vector<Described> described) {
+                         Response response;
+                         response.groups = std::move(described);
+                         bool failed = false;
+                         for (Described& group : response.groups) {
+                           failed = failed || group.error_code != 0;
+                           if (operations && group.error_code == 0)
+                             group.authorized_operations = kAllGroupOperations;
+                         }
+                         if (failed) services.metrics->CountError(Request::kApiKey);
+                         responder.Send(response);
+                       });
+}
+
+}  // namespace
+
+const ApiHandler kConsumerGroupDescribeApi =
+    Serve<Request, Response, &HandleConsumerGroupDescribe>(0, 1);
+
+}  // namespace sluice::broker
