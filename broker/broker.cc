@@ -330,6 +330,15 @@ Status Broker::JoinCluster() {
   for (const auto& [partition, why] : logs_->DamagedLogs()) {
     if (why.code() != StatusCode::kDiskFull) options.damaged.push_back(partition);
   }
+  // Without its records a replica must not lead those that have them.
+  for (const storage::TopicPartition& partition : logs_->MissingLogs()) {
+    LOG(WARNING) << "partition " << partition.ToString()
+                 << ": its directory is gone, though the checkpoints know of records in it. If the "
+                    "partition still exists, this replica is copied anew from its leader; where it "
+                    "was the only one, the records are lost unless the directory comes back before "
+                    "this node starts";
+    options.damaged.push_back(partition);
+  }
   // Nobody uses these before the registration.
   for (const storage::TopicPartition& partition : logs_->Partitions()) {
     const auto log = logs_->Find(partition);

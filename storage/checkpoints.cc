@@ -45,6 +45,17 @@ std::optional<Offset> Checkpoints::LogStart(const TopicPartition& partition) con
   return Lookup(stored_.log_starts, partition);
 }
 
+std::set<TopicPartition> Checkpoints::WithRecords() const {
+  std::lock_guard lock(mutex_);
+  std::set<TopicPartition> partitions;
+  for (const OffsetCheckpoint* offsets : {&stored_.recovery_points, &stored_.high_watermarks}) {
+    for (const auto& [partition, offset] : *offsets) {
+      if (offset > Offset(0)) partitions.insert(partition);
+    }
+  }
+  return partitions;
+}
+
 std::optional<Offset> Checkpoints::Cleaned(const TopicPartition& partition) const {
   std::lock_guard lock(mutex_);
   return Lookup(stored_.cleaned, partition);

@@ -8,6 +8,7 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "base/file_system.h"
@@ -34,6 +35,8 @@ class Checkpoints {
   std::optional<Offset> RecoveryPoint(const TopicPartition& partition) const;
   std::optional<Offset> HighWatermark(const TopicPartition& partition) const;
   std::optional<Offset> LogStart(const TopicPartition& partition) const;
+  // Partitions that held records, or had held some, when the files were written.
+  std::set<TopicPartition> WithRecords() const;
 
   std::optional<Offset> Cleaned(const TopicPartition& partition) const;
   Status SetCleaned(const TopicPartition& partition, Offset offset);

@@ -183,6 +183,19 @@ std::map<TopicPartition, Status> LogDirectories::DamagedLogs() const {
   return damaged;
 }
 
+std::set<TopicPartition> LogDirectories::MissingLogs() const {
+  std::set<TopicPartition> missing;
+  for (const Directory& directory : directories_) {
+    if (Online(directory)) missing.merge(std::set(directory.manager->MissingLogs()));
+  }
+  std::erase_if(missing, [this](const TopicPartition& partition) {
+    return std::any_of(directories_.begin(), directories_.end(), [&](const Directory& directory) {
+      return Online(directory) && directory.manager->Holds(partition);
+    });
+  });
+  return missing;
+}
+
 std::vector<TopicPartition> LogDirectories::Partitions() const {
   std::set<TopicPartition> partitions;
   for (const Directory& directory : directories_) {

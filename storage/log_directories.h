@@ -21,6 +21,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -77,6 +78,8 @@ class LogDirectories {
   std::vector<Uuid> OnlineIds() const;
 
   std::map<TopicPartition, Status> DamagedLogs() const;
+  // As LogManager::MissingLogs, but for those that another directory has.
+  std::set<TopicPartition> MissingLogs() const;
   std::vector<TopicPartition> Partitions() const;
   std::shared_ptr<Log> Find(const TopicPartition& partition) const;
   // Null when no directory online has it.

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -83,6 +84,10 @@ class LogManager {
   // Logs that could not be opened, and why: GetOrCreate gives that status for them until they are
   // Deleted. The others work.
   virtual std::map<TopicPartition, Status> DamagedLogs() const = 0;
+  // Logs with records that the checkpoints tell of and that were not found at opening: somebody has
+  // removed their directories, or they are of partitions deleted since the checkpoints were
+  // written.
+  virtual const std::set<TopicPartition>& MissingLogs() const = 0;
   virtual const DirectoryIdentity& identity() const = 0;
   virtual const ShutdownState& last_shutdown() const = 0;
   virtual std::vector<TopicPartition> Partitions() const = 0;

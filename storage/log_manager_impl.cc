@@ -87,6 +87,9 @@ Status LogManagerImpl::OpenLogs() {
     const auto partition = ParseDirectoryName(name);
     if (partition && partition->topic != kMetadataTopic) found.push_back(*partition);
   }
+  missing_ = checkpoints_.WithRecords();
+  std::erase_if(missing_, [](const auto& log) { return log.topic == kMetadataTopic; });
+  for (const TopicPartition& partition : found) missing_.erase(partition);
   OpenAll(found);
   return Status::Ok();
 }

@@ -29,6 +29,7 @@ class LogManagerImpl final : public LogManager {
   Status OpenLogs();
 
   std::map<TopicPartition, Status> DamagedLogs() const override;
+  const std::set<TopicPartition>& MissingLogs() const override { return missing_; }
   const DirectoryIdentity& identity() const override { return identity_; }
   const ShutdownState& last_shutdown() const override { return last_shutdown_; }
   std::vector<TopicPartition> Partitions() const override;
@@ -96,6 +97,7 @@ class LogManagerImpl final : public LogManager {
   std::unique_ptr<WholeFileSystem> whole_;
   Checkpoints checkpoints_;
   ShutdownState last_shutdown_;
+  std::set<TopicPartition> missing_;  // settled at opening
   mutable std::mutex mutex_;
   std::map<TopicPartition, Hosted> logs_;     // guarded by mutex_
   std::map<TopicPartition, Status> damaged_;  // guarded by mutex_

@@ -252,6 +252,29 @@ TEST_F(LogManagerTest, AWrongLogStartIsRefusedUntilItIsMended) {
   EXPECT_EQ(manager_->Find(kOrders)->log_end_offset(), Offset(5));
 }
 
+TEST_F(LogManagerTest, ALogWhoseDirectoryWasRemovedIsMissed) {
+  Open();
+  Append(*Create(kOrders), 2);
+  Append(*Create(kDashed), 2);
+  const TopicPartition empty{"empty", PartitionIndex(0)};
+  Create(empty);
+  ASSERT_TRUE(manager_
+                  ->CloseCleanly({{kOrders, Offset(4)}, {kDashed, Offset(4)}, {empty, Offset(0)}},
+                                 BrokerEpoch(1))
+                  .ok());
+  ASSERT_TRUE(fs_.RemoveAll("/data/orders-0").ok());
+  ASSERT_TRUE(fs_.RemoveAll("/data/empty-0").ok());
+  Open();
+  EXPECT_THAT(manager_->MissingLogs(), ElementsAre(kOrders));
+  // Made anew it is like any other; one that is deleted is soon forgotten.
+  Create(kOrders);
+  ASSERT_TRUE(manager_->Delete(kDashed).ok());
+  ASSERT_TRUE(manager_->WriteCheckpoints({{kOrders, Offset(0)}}).ok());
+  Kill();
+  Open();
+  EXPECT_THAT(manager_->MissingLogs(), IsEmpty());
+}
+
 TEST_F(LogManagerTest, AnUnreadableCheckpointCountsAsAbsent) {
   Open();
   Append(*Create(kOrders), 3);

@@ -81,6 +81,21 @@ class DamageTest(unittest.TestCase):
         self.cluster.start(victim)
         self.wait_in_sync([topic])
 
+    def test_a_replica_whose_directory_was_removed_leads_nobody_who_has_the_records(self):
+        self.cluster.create_topic('gone')
+        run('kcat', '-P', '-b', self.cluster.bootstrap(), '-t', 'gone', stdin=''.join(f'{n}\n' for n in range(1000)))
+        self.wait_in_sync(['gone'])
+        # The last one to stop leads, and is in sync, to the end.
+        *_, last = nodes = sorted(self.cluster.live_nodes())
+        for node in nodes:
+            self.stop(node)
+        directory, = pathlib.Path(self.cluster.directory).glob(f'node-{last}/**/gone-0')
+        run('rm', '-r', str(directory))
+        self.cluster.start_all()
+        self.wait_in_sync(['gone'])
+        values = self.cluster.read_all('gone', '%s\n').split()
+        self.assertEqual(values, [str(n).encode() for n in range(1000)])
+
 
 if __name__ == '__main__':
     unittest.main()
