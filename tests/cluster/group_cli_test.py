@@ -108,7 +108,7 @@ class GroupCliTest(unittest.TestCase):
         self.assertEqual((lag['lag'], lag['lag_seconds'], lag['partitions'][0]['committed']), (0, 0, 10))
         produced = time.time()
         run('kcat', '-P', '-b', self.cluster.bootstrap(), '-t', 'clicks', '-z', 'zstd', stdin='a\nb\nc\n')
-        time.sleep(1)
+        wait_until(lambda: self.group('lag', 'lagging')['lag_seconds'] >= 1, 'a lag of a second', 10)
         # From any node: the leader of the partition has the records' times.
         for node in (1, 2, 3):
             lag = self.group('lag', 'lagging', node=node)
