@@ -41,10 +41,14 @@ def java_classpath():
     return f'{jars}/*'
 
 
+def java_command(main_class, *arguments, heap='128m'):
+    """A JVM that starts quickly."""
+    return ['java', f'-Xmx{heap}', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', java_classpath(), main_class, *arguments]
+
+
 def kafka_tool(main_class, *arguments, check=True, stdin=None, timeout=120):
     """Runs a command line tool of Apache Kafka by its main class."""
-    command = ['java', '-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', java_classpath(), main_class, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, input=stdin, timeout=timeout)
+    done = subprocess.run(java_command(main_class, *arguments, heap='256m'), capture_output=True, text=True, input=stdin, timeout=timeout)
     if check and done.returncode != 0:
         raise AssertionError(f'{main_class} {" ".join(arguments)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}')
     return done
