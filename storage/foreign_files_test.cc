@@ -129,15 +129,7 @@ class ForeignFilesTest : public testing::InspectFixture, public ::testing::WithP
   }
 
   Result<std::shared_ptr<Log>> OpenLog() {
-    manager_.reset();
-    auto manager = LogManager::Open({.directory = testing::kDataDirectory,
-                                     .file_system = &fs_,
-                                     .clock = &clock_,
-                                     .config = config_,
-                                     .recovery_threads = 1,
-                                     .run_later = [](std::function<void()> task) { task(); }});
-    CHECK(manager.ok()) << manager.status().ToString();
-    manager_ = *std::move(manager);
+    OpenManager();
     return manager_->GetOrCreate({"orders", PartitionIndex(0)}, ids_.at("orders"), config_);
   }
   // All that its users can ask of a log.

@@ -19,6 +19,11 @@ InspectFixture::InspectFixture() {
                              .node_id = NodeId(1),
                              .directory_id = Uuid::Generate(random_)};
   CHECK(LogManager::Format(fs_, kDataDirectory, identity).ok());
+  OpenManager();
+}
+
+void InspectFixture::OpenManager() {
+  manager_.reset();
   auto manager = LogManager::Open({.directory = kDataDirectory,
                                    .file_system = &fs_,
                                    .clock = &clock_,

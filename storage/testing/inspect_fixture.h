@@ -25,6 +25,8 @@ class InspectFixture : public ::testing::Test {
  protected:
   InspectFixture();
 
+  // As a server's start does, after whatever the last stop left.
+  void OpenManager();
   // A partition of several segments, three leader epochs and one producer, of records that differ
   // with `seed`. Its directory's name.
   std::string Fill(const std::string& topic, int32_t partition, uint64_t seed);
