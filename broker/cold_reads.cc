@@ -53,6 +53,10 @@ void ColdReads::BringIn(storage::Lacking lacking, Wanted wanted,
         });
     return;
   }
+  if (lacking.passing) {
+    return BringInPassing(std::move(lacking.slice), kAheadBytes, std::move(wanted),
+                          [then = std::move(then)](const Status& read, const Pin&) { then(read); });
+  }
   FileSlice& slice = lacking.slice;
   EventLoop& loop = LoopFor(slice);
   loop.Post([slice = std::move(slice), wanted = std::move(wanted), then = std::move(then)] {

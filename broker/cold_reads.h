@@ -28,6 +28,8 @@ class ColdReads {
 
   // What stays in memory of all that was brought in for readers in passing.
   static constexpr uint64_t kKeptBytes = uint64_t{64} << 20;
+  // What a reader of old records is sent next, most likely.
+  static constexpr uint64_t kAheadBytes = uint64_t{512} << 10;
 
   // One loop for each worker; none is owned. Of several the last does what takes long.
   explicit ColdReads(std::vector<EventLoop*> loops, uint64_t kept_bytes = kKeptBytes);
@@ -36,6 +38,7 @@ class ColdReads {
   using Wanted = std::function<bool()>;
 
   // For a look-up: a few bytes, which stay as long as the system likes, or what its log wants done.
+  // What is to be sent next comes as for a reader in passing.
   // `then` gets the read's outcome.
   void BringIn(storage::Lacking lacking, Wanted wanted, std::function<void(const Status&)> then);
   // For a reader on its way through old records: the slice, which stays while the pin is held, and

@@ -22,6 +22,7 @@ class Mending {
 
 struct Lacking {
   FileSlice slice;                   // to be read into memory
+  bool passing = false;              // the slice is of what its reader is sent next
   std::shared_ptr<Mending> mending;  // or to be run
   bool any() const { return slice.file != nullptr || mending != nullptr; }
 };

@@ -85,11 +85,14 @@ Result<bool> LogImpl::ReadSegment(size_t i, Reading& reading, ReadResult& result
   }
   const auto size = static_cast<uint32_t>(
       std::min<uint64_t>(end - position, reading.size_bytes_max - result.size_bytes));
-  if (size > 0) {
+  SLUICE_ASSIGN_OR_RETURN(const uint32_t whole_end, segment.WholeUpto(position, position + size));
+  const uint32_t whole = whole_end - position;
+  if (whole > 0) {
     SLUICE_ASSIGN_OR_RETURN(auto file, segment.OpenFile());
-    result.slices.push_back({std::move(file), position, size, reading.hot});
-    result.size_bytes += size;
+    result.slices.push_back({std::move(file), position, whole, reading.hot});
+    result.size_bytes += whole;
   }
+  if (whole < size) return segment.NoBatchAt(whole_end, "one is due");
   if (position + size < segment.readable_bytes()) return false;
   // The damage, if there is one.
   SLUICE_RETURN_IF_ERROR(segment.EnsureLoaded());
@@ -155,6 +158,7 @@ Result<std::optional<TimestampOffset>> LogImpl::FindInSegment(const Segment& seg
                           segment.ScanFrom(std::max(before.offset, start), BatchScanner::kByPages));
   while (true) {
     SLUICE_ASSIGN_OR_RETURN(const bool more, scanner.Next());
+    if (scanner.damaged()) return segment.NoBatchAt(scanner.next_position(), "one is due");
     if (!more || scanner.header().base_offset >= upto) return std::optional<TimestampOffset>();
     const BatchHeader batch = scanner.header();
     SLUICE_RETURN_IF_ERROR(segment.CheckEntry(before, batch));
@@ -185,6 +189,7 @@ Result<std::optional<TimestampOffset>> LogImpl::MaxTimestamp(Offset upto) const 
                                                known ? BatchScanner::kByPages : 65536));
       while (true) {
         SLUICE_ASSIGN_OR_RETURN(const bool more, scanner.Next());
+        if (scanner.damaged()) return segment.NoBatchAt(scanner.next_position(), "one is due");
         if (!more || scanner.header().base_offset >= upto) break;
         const BatchHeader batch = scanner.header();
         if (batch.last_offset < start || (best && batch.max_timestamp_ms <= best->timestamp_ms))

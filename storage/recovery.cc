@@ -227,7 +227,8 @@ class Recovery {
           SLUICE_RETURN_IF_ERROR(segment.CheckOrigin(end_max, options_.clean));
           continue;
         }
-        LOG(WARNING) << segment.path() << ": its indexes do not fit; they are built again";
+        LOG(WARNING) << segment.path()
+                     << ": its indexes do not fit; its batches are checked, to build them again";
         SLUICE_RETURN_IF_ERROR(
             segment.Rebuild(end_max, options_.clean, options_.config.index_interval_bytes));
         continue;

@@ -72,7 +72,7 @@ Result<bool> Segment::Load(int32_t index_interval_bytes) {
   const TimeIndex::Entry newest = max_timestamp_ = indexes_->times.last();
   const bool places_told = indexes_->offsets.count() > 0, times_told = indexes_->times.count() > 0;
   std::optional<bool> times_hold;  // once the batch of the newest entry was seen
-  size_ = indexes_->offsets.last().position;
+  size_ = unwalked_upto_ = indexes_->offsets.last().position;
   // An index that has lost so much is as good as none.
   if (home_.lacking != nullptr && files.log_bytes - size_ > kTailBytesMax) return false;
   BatchScanner tail = Scan(files.log, size_, files.log_bytes, BatchScanner::kByPages);
@@ -133,6 +133,8 @@ Result<uint64_t> Segment::BeginRebuild() {
 
 void Segment::Reset() {
   size_ = 0;
+  unwalked_upto_ = 0;
+  walked_.reset();
   end_ = base_;
   max_timestamp_ = {TimeIndex::kNoTimestamp, base_};
   first_timestamp_ms_.reset();
@@ -299,9 +301,8 @@ Result<std::optional<BatchPlace>> Segment::LocateByIndex(Offset offset) const {
     }
   }
   if (!scanner.damaged()) return std::optional<BatchPlace>();
-  return Status::Corruption(path() + ": no batch begins at position " +
-                            std::to_string(scanner.next_position()) + " where offset " +
-                            std::to_string(offset.value()) + " was looked for");
+  return NoBatchAt(scanner.next_position(),
+                   "offset " + std::to_string(offset.value()) + " was looked for");
 }
 
 Status Segment::TruncateTo(Offset offset, int32_t index_interval_bytes) {

@@ -31,6 +31,7 @@
 #include "storage/offset_index.h"
 #include "storage/segment_home.h"
 #include "storage/time_index.h"
+#include "storage/walked_ranges.h"
 
 namespace sluice::storage {
 
@@ -133,6 +134,12 @@ class Segment {
   // The first batch whose last offset is at least `offset`; nullopt when there is none. The damage
   // where that may have been lost.
   Result<std::optional<BatchPlace>> Locate(Offset offset) const;
+  // How far whole batches lie one behind another from `position` on, where one begins: at least
+  // `upto`, or where none begins. What this process wrote it knows; the rest is read once.
+  // REQUIRES: `upto` is at most readable_bytes().
+  Result<uint32_t> WholeUpto(uint32_t position, uint32_t upto);
+  // kCorruption: none begins at `position`, where `where` says that one must.
+  Status NoBatchAt(uint64_t position, const std::string& where) const;
   // A scanner that starts at or before the batch holding `offset`.
   Result<BatchScanner> ScanFrom(Offset offset, size_t chunk_bytes) const;
   // The newest known batch before `timestamp_ms`: no record up to there has that timestamp or a
@@ -245,6 +252,9 @@ class Segment {
   std::unique_ptr<Indexes> indexes_;     // null until it is loaded: most segments never are
   uint64_t size_ = 0;                    // noted bytes
   uint64_t written_ = 0;  // bytes in the file; ahead of size_ only between Write and Note
+  // Below it nobody has looked at the batches, but for the walked ranges.
+  uint32_t unwalked_upto_ = 0;
+  std::unique_ptr<WalkedRanges> walked_;
   Offset end_ = base_;
   TimeIndex::Entry max_timestamp_{TimeIndex::kNoTimestamp, base_};
   std::optional<int64_t> first_timestamp_ms_;

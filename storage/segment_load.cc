@@ -63,7 +63,8 @@ Status Segment::CheckAgainst(const Expected& expected, Damage& damage) {
     const bool incomplete =
         home_.lacking != nullptr && expected.sealed && has_unwritten_index_entries();
     if (!sound || incomplete) {
-      LOG(WARNING) << path() << ": its indexes do not fit; they are built again";
+      LOG(WARNING) << path()
+                   << ": its indexes do not fit; its batches are checked, to build them again";
       rebuild_ = std::make_shared<SegmentRebuild>(home_, base_, expected);
     }
   }
@@ -93,12 +94,7 @@ Status Segment::CheckAgainst(const Expected& expected, Damage& damage) {
 namespace {
 
 Status Foreign(const std::string& path, const std::string& why) {
-  return Status::Corruption(
-      path + " seems to be another partition's: " + why +
-      ". Nothing was changed. If the .log is the wrong one, put the right one "
-      "back from a backup; or, where another replica has the records, remove "
-      "the partition's directory while the broker is stopped, and it is copied "
-      "again. If it is the other file, remove that: it is made again");
+  return Status::Corruption(path + " seems to be another partition's: " + why + kForeignRemedy);
 }
 
 }  // namespace
@@ -217,6 +213,7 @@ Result<bool> Segment::TakeOverIndexes() {
   first_timestamp_ms_ = first.header().max_timestamp_ms;
   max_timestamp_ = indexes_->times.last();
   end_ = last.offset + 1;
+  unwalked_upto_ = last.position;
   size_ = at_entry.next_position();
   bytes_since_index_ = at_entry.header().size_bytes;
   return true;

@@ -160,9 +160,7 @@ Status ForEachBatch(const std::vector<std::unique_ptr<Segment>>& segments, Offse
       SLUICE_RETURN_IF_ERROR(visit(batch, scanner));
     }
     if (scanner.damaged()) {
-      return Status::Corruption(segment->path() + ": no batch begins at position " +
-                                std::to_string(scanner.next_position()) +
-                                ", where one is due. Nothing was changed");
+      return segment->NoBatchAt(scanner.next_position(), "one is due");
     }
   }
   return Status::Ok();

@@ -258,11 +258,9 @@ void Connection::WaitWritable() {
 }
 
 void Connection::ReadElsewhere() {
-  // What a reader of old records is sent next, most likely.
-  constexpr uint64_t kAheadBytes = uint64_t{512} << 10;
   waiting_to_write_ = true;
   reactor_.shared().options.cold_reads->BringInPassing(
-      writer_.cold(), kAheadBytes, [weak = weak_from_this()] { return !weak.expired(); },
+      writer_.cold(), ColdReads::kAheadBytes, [weak = weak_from_this()] { return !weak.expired(); },
       [mailbox = reactor_.mailbox(), id = id_](const Status& read, ColdReads::Pin pin) {
         mailbox->Send(id, [read, pin = std::move(pin)](Connection& connection) mutable {
           connection.waiting_to_write_ = false;

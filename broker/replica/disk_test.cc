@@ -206,7 +206,7 @@ TEST_F(DamageTest, WhoeverMeetsDamageHandsTheLeadershipOver) {
   EXPECT_EQ(cluster_->IsrSize(Key(0)), 2U) << "it does not come back into the ISR";
   EXPECT_EQ(ConsumeFrom(cluster_->LeaderOf(Key(0))).size(), 12U);
   EXPECT_EQ(Send(0, "more"), ErrorCode::kNone);
-  EXPECT_NE(cluster_->StatusOf(kOne, Key(0))->error.find("damaged"), std::string::npos);
+  EXPECT_NE(cluster_->StatusOf(kOne, Key(0))->error.find(".log"), std::string::npos);
 }
 
 TEST_F(DamageTest, WhoeverIsAloneServesWhatIsWhole) {
@@ -214,6 +214,7 @@ TEST_F(DamageTest, WhoeverIsAloneServesWhatIsWhole) {
   ASSERT_TRUE(cluster_->RunUntil([&] { return cluster_->LeaderOf(Key(0)) == kOne; }, 5000));
   cluster_->RunFor(300);
   EXPECT_FALSE(ConsumeFrom(kOne).empty());
+  EXPECT_EQ(refusal_, ErrorCode::kCorruptMessage) << "nobody else will have it";
   cluster_->RunFor(2000);
   EXPECT_EQ(cluster_->LeaderOf(Key(0)), kOne);
   EXPECT_EQ(Send(0, "more"), ErrorCode::kNone);

@@ -45,6 +45,7 @@ Partition::Partition(Identity identity, Home home, std::shared_ptr<const Partiti
       flusher_(home.flusher),
       awaits_room_(home.awaits_room),
       error_(std::move(home.error)),
+      damage_(home.damaged ? error_ : ""),
       config_(DefaultConfig()) {
   if (!context_->observed_topic.empty() && name().topic == context_->observed_topic)
     watch_.Start(&context_->observer, &identity_.key);
@@ -221,7 +222,10 @@ void Partition::NoteStorage(const sluice::Status& status, PartitionEffects& effe
   LOG(ERROR) << name().ToString() << ": the log has failed and is offline: " << status.message();
   GoOffline(status.message(), effects);
   // Damaged bytes are this log's alone; what a failed disk did to the others is unknown.
-  if (cause == StatusCode::kCorruption) effects.damaged.push_back(key());
+  if (cause == StatusCode::kCorruption) {
+    damage_ = status.message();
+    effects.damaged.push_back(key());
+  }
   if (cause != StatusCode::kCorruption) effects.storage_failures.push_back({directory_, status});
 }
 
@@ -241,9 +245,9 @@ void Partition::DirectoryFailed(const StorageFailure& failure, PartitionEffects&
 void Partition::NoteRead(const sluice::Status& status, PartitionEffects& effects) {
   if (status.code() != StatusCode::kCorruption) return NoteStorage(status, effects);
   if (!damage_.empty()) return;
-  damage_ = "damaged at " + status.message();
-  LOG(ERROR) << name().ToString() << ": " << damage_
-             << "; reads of these records are refused, all others go on";
+  damage_ = status.message();
+  LOG(ERROR) << name().ToString()
+             << " is damaged; reads of what is lost are refused, all others go on: " << damage_;
   effects.damaged.push_back(key());
 }
 

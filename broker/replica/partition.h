@@ -59,6 +59,7 @@ class Partition final : public storage::CompactionTarget,
     storage::DirectoryPtr directory;  // null when it was not placed, as the flusher
     storage::Flusher* flusher = nullptr;
     bool awaits_room = false;  // it could not be made for lack of room
+    bool damaged = false;      // it could not be opened for what was found in it
   };
   Partition(Identity identity, Home home, std::shared_ptr<const PartitionContext> context);
 
@@ -216,6 +217,8 @@ class Partition final : public storage::CompactionTarget,
   // follows no more; a leader leads until another can.
   void NoteRead(const sluice::Status& status, PartitionEffects& effects);
   kafka::ErrorCode CheckLeader(LeaderEpoch asked_epoch) const;
+  // What a reader is told whom the log has nothing for.
+  kafka::ErrorCode ReadError(bool follower) const;
   LeaderHint HintLocked() const { return {leader_, leader_epoch_}; }
 
   size_t MinIsr() const;
@@ -272,7 +275,7 @@ class Partition final : public storage::CompactionTarget,
   storage::Flusher* flusher_;
   bool awaits_room_;
   std::string error_;   // not empty: the log has failed and stays so
-  std::string damage_;  // not empty: some of its bytes cannot be read; the others can
+  std::string damage_;  // not empty: some of its bytes cannot be read; the others can, if usable()
   TopicConfigPtr config_;
   Role role_ = Role::kNone;
   NodeId leader_ = kNoNode;

@@ -15,6 +15,7 @@ FetchEntryResult Partition::Read(const ReadRequest& request, ReadMark& mark,
   FetchEntryResult result;
   std::lock_guard lock(mutex_);
   result.error = CheckLeader(entry.current_leader_epoch);
+  if (result.error == ErrorCode::kKafkaStorageError) result.error = ReadError(follower);
   if (result.error != ErrorCode::kNone) {
     result.leader = HintLocked();
     return result;
@@ -25,6 +26,7 @@ FetchEntryResult Partition::Read(const ReadRequest& request, ReadMark& mark,
   }
   const Offset end = log_->log_end_offset();
   const Offset stable_end = follower ? high_watermark_ : StableEnd(result.error, effects);
+  if (result.error != ErrorCode::kNone) result.error = ReadError(follower);
   result.log_start_offset = log_->log_start_offset();
   if (result.error == ErrorCode::kNone) result.diverging = DivergenceOf(entry, result.error);
   if (result.error == ErrorCode::kNone && !result.diverging.has_value()) {
@@ -83,7 +85,7 @@ void Partition::ReadLog(const ReadRequest& request, Offset readable_end, FetchEn
   if (read.status().code() == StatusCode::kWouldWait) return;
   if (!read.ok()) {
     NoteRead(read.status(), effects);
-    result.error = ErrorCode::kKafkaStorageError;
+    result.error = ReadError(request.replica_id != kNoNode);
     return;
   }
   result.records = std::move(read->slices);
@@ -104,7 +106,15 @@ void Partition::ReadAborted(const ReadRequest& request, FetchEntryResult& result
   result.size_bytes = 0;
   if (aborted.status().code() == StatusCode::kWouldWait) return;
   NoteRead(aborted.status(), effects);
-  result.error = ErrorCode::kKafkaStorageError;
+  result.error = ReadError(/*follower=*/false);
+}
+
+// Clients take KAFKA_STORAGE_ERROR for a leader on its way to another broker: they ask again and
+// show nothing. So it is while others are in sync. Damage where nobody else is stays until somebody
+// mends it, and their user has to know.
+ErrorCode Partition::ReadError(bool follower) const {
+  const bool stays = !damage_.empty() && role_ == Role::kLeader && replicas_.isr().size() <= 1;
+  return stays && !follower ? ErrorCode::kCorruptMessage : ErrorCode::kKafkaStorageError;
 }
 
 Offset Partition::StableEnd(ErrorCode& error, PartitionEffects& effects) {
@@ -187,9 +197,11 @@ ListOffsetsResult Partition::FindOffset(const ListOffsetsEntry& entry, storage::
   ListOffsetsResult result;
   std::lock_guard lock(mutex_);
   result.error = CheckLeader(entry.current_leader_epoch);
+  if (result.error == ErrorCode::kKafkaStorageError) result.error = ReadError(/*follower=*/false);
   if (result.error != ErrorCode::kNone) return result;
   const Offset readable_end =
       entry.read_committed ? StableEnd(result.error, effects) : high_watermark_;
+  if (result.error != ErrorCode::kNone) result.error = ReadError(/*follower=*/false);
   if (result.error != ErrorCode::kNone) return result;
   if (entry.timestamp_ms == kLatest) {
     result.found = {-1, readable_end, log_->latest_epoch()};
@@ -212,7 +224,7 @@ ListOffsetsResult Partition::FindOffset(const ListOffsetsEntry& entry, storage::
   if (found.status().code() == StatusCode::kWouldWait) return result;
   if (!found.ok()) {
     NoteRead(found.status(), effects);
-    result.error = ErrorCode::kKafkaStorageError;
+    result.error = ReadError(/*follower=*/false);
   } else if (found->has_value()) {
     result.found = **found;
   } else if (!Settled()) {

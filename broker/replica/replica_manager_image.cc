@@ -161,6 +161,7 @@ ReplicaManagerImpl::PartitionPtr ReplicaManagerImpl::CreateReplica(
     LOG(ERROR) << "opening " << name.ToString() << ": " << why.ToString();
     home.error = why.message();
     home.awaits_room = why.code() == StatusCode::kDiskFull;
+    home.damaged = why.code() == StatusCode::kCorruption;
     if (home.awaits_room) ++unopened_;
   }
   auto partition =

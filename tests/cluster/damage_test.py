@@ -97,5 +97,59 @@ class DamageTest(unittest.TestCase):
         self.assertEqual(values, [str(n).encode() for n in range(1000)])
 
 
+class AloneTest(unittest.TestCase):
+    """Damage that no other replica stands in for: clients get what is whole, and then an error that they show."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = cls.enterClassContext(Cluster(1))
+
+    def damage(self, kind):
+        directory, = pathlib.Path(self.cluster.directory).glob(f'node-1/**/{kind}-0')
+        logs = sorted(directory.glob('*.log'))
+        if kind == 'newest':
+            logs[-1].write_bytes(logs[-1].read_bytes()[:30000])
+            return
+        data = bytearray(logs[1].read_bytes())
+        if kind == 'short':
+            del data[30000:]
+        else:
+            data[:10000] = bytes(10000)  # the header and half of the first batch
+        logs[1].write_bytes(data)
+        if kind == 'crash':
+            # As after a crash: what was synced is looked at in the start.
+            (directory.parent / '.kafka_cleanshutdown').unlink()
+            logs[-1].write_bytes(logs[-1].read_bytes()[:30000])
+
+    def test_clients_show_it(self):
+        kinds = ('zeroed', 'short', 'newest', 'crash')
+        for kind in kinds:
+            self.cluster.create_topic(kind, replication_factor=1, configs=('segment.bytes=1048576',))
+            run('kcat', '-P', '-b', self.cluster.bootstrap(), '-t', kind, '-X', 'batch.num.messages=20',
+                stdin=''.join(f'{n}-{"v" * 1000}\n' for n in range(RECORDS)))
+        run(SLUICE, 'dev', 'stop', '--dir', self.cluster.directory)
+        for kind in kinds:
+            self.damage(kind)
+        self.cluster.start_all()
+        for kind in kinds:
+            with self.subTest(kind):
+                self.check(kind)
+
+    def check(self, topic):
+        read = run('kcat', '-C', '-q', '-b', self.cluster.bootstrap(), '-t', topic, '-o', 'beginning', '-e', '-f', '%s\n',
+                   check=False, timeout=30)
+        self.assertEqual(read.returncode, 1, read.stderr)
+        self.assertIn('Invalid message', read.stderr)
+        ours = run(SLUICE, 'consume', topic, '--from', 'start', '--until-end', '--bootstrap', self.cluster.bootstrap(), check=False, timeout=30)
+        self.assertEqual(ours.returncode, 1, ours.stderr)
+        self.assertIn('Invalid message', ours.stderr)
+        for output in (read.stdout, ours.stdout):
+            values = [line.split('-')[0] for line in output.splitlines()]
+            self.assertEqual(values, [str(n) for n in range(len(values))])
+            self.assertLess(len(values), RECORDS)
+            if topic in ('zeroed', 'short'):
+                self.assertGreater(len(values), 1000, (read.stderr, ours.stderr))
+
+
 if __name__ == '__main__':
     unittest.main()
