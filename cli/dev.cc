@@ -62,7 +62,7 @@ void PrintStatus(const Context& context, const DevCluster& cluster) {
 }
 
 ExitCode Fail(const std::string& what, const Status& status, const std::string& next) {
-  PrintError(what, status.message(), next);
+  PrintError(what, status, next);
   return ExitCodeOf(status);
 }
 
@@ -72,13 +72,26 @@ void WaitForInterrupt(const sigset_t& signals) {
   sigwait(&signals, &signal);
 }
 
-// Starts the nodes that do not run, and adds them to `started`.
-Status StartAll(DevCluster& cluster, std::vector<int>& started) {
+// Starts the nodes that do not run, and adds them to `started`. Gives those that are not ready, and
+// why.
+Result<std::map<int, Status>> StartAll(DevCluster& cluster, std::vector<int>& started) {
   for (const DevNode& node : cluster.nodes()) {
     if (!cluster.PidOf(node)) started.push_back(node.id);
     SLUICE_RETURN_IF_ERROR(cluster.Start(node));
   }
   return cluster.WaitReady(cluster.Ids(), kReadyTimeoutMs);
+}
+
+// The nodes that are not ready, when others are.
+void ReportMissing(const DevCluster& cluster, const std::map<int, Status>& missing) {
+  for (const auto& [id, why] : missing) {
+    PrintError("node " + std::to_string(id) + " is not ready", why,
+               "mend what is named above; its log is " + cluster.NodeDirectory(*cluster.Find(id)) +
+                   "/server.log");
+  }
+  std::cerr << cluster.nodes().size() - missing.size() << " of " << cluster.nodes().size()
+            << " nodes are ready; sluice dev start NODE starts another once it is mended"
+            << std::endl;
 }
 
 ExitCode StopNodes(const Context& context, DevCluster& cluster, const std::vector<int>& ids) {
@@ -107,12 +120,16 @@ ExitCode RunUp(const Context& context, const DevArguments& arguments) {
     return ExitCodeOf(cluster.status());
   }
   std::vector<int> started;
-  if (const Status status = StartAll(*cluster, started); !status.ok()) {
+  const Result<std::map<int, Status>> missing = StartAll(*cluster, started);
+  if (!missing.ok() || missing->size() == cluster->nodes().size()) {
     (void)cluster->Stop(started, kStopTimeoutMs);
-    return Fail("cannot start the cluster in " + arguments.options.directory, status,
+    return Fail("cannot start the cluster in " + arguments.options.directory,
+                missing.ok() ? missing->begin()->second : missing.status(),
                 "mend what is named above and start it again; the nodes that ran before still do");
   }
   PrintStatus(context, *cluster);
+  const ExitCode outcome = missing->empty() ? ExitCode::kOk : ExitCode::kPartlyDone;
+  if (!missing->empty()) ReportMissing(*cluster, *missing);
   std::cerr << "Ready in " << (clock.SteadyMs() - start_ms) << " ms; data in "
             << arguments.options.directory << std::endl;
   const DevNode& first = cluster->nodes().front();
@@ -120,10 +137,10 @@ ExitCode RunUp(const Context& context, const DevArguments& arguments) {
     std::cerr << "For sluice's other verbs:  export SLUICE_SERVER=" << Local(first.grpc_port)
               << " SLUICE_BOOTSTRAP=" << Local(first.kafka_port) << std::endl;
   }
-  if (arguments.detach) return ExitCode::kOk;
+  if (arguments.detach) return outcome;
   if (started.empty()) {
     std::cerr << "It ran already, in the background; sluice dev stop stops it." << std::endl;
-    return ExitCode::kOk;
+    return outcome;
   }
   std::cerr << "Ctrl-C stops it." << std::endl;
   WaitForInterrupt(signals);
@@ -201,7 +218,8 @@ Status StopNode(DevCluster& cluster, const DevNode& node) {
 }
 Status StartNode(DevCluster& cluster, const DevNode& node) {
   SLUICE_RETURN_IF_ERROR(cluster.Start(node));
-  return cluster.WaitReady({node.id}, kReadyTimeoutMs);
+  const std::map<int, Status> missing = cluster.WaitReady({node.id}, kReadyTimeoutMs);
+  return missing.empty() ? Status::Ok() : missing.begin()->second;
 }
 
 }  // namespace

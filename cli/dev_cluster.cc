@@ -275,30 +275,50 @@ std::string DevCluster::LogTail(const DevNode& node) const {
   return text.substr(std::min(text.find('\n', text.size() - kLogTailBytes), text.size() - 1) + 1);
 }
 
-Status DevCluster::WaitReady(const std::vector<int>& ids, int64_t timeout_ms) {
+// In the three lines of its own error, when it left some.
+Status DevCluster::WhyEnded(const DevNode& node) const {
+  const std::string tail = LogTail(node);
+  const auto cut = [&tail](size_t from, std::string_view mark) {
+    const size_t begin = from + mark.size();
+    return tail.substr(begin, tail.find('\n', begin) - begin);
+  };
+  constexpr std::string_view kWhat = "sluice: ", kWhy = "\n  why: ", kDo = "\n  do:  ";
+  const size_t why = tail.rfind(kWhy), fix = tail.rfind(kDo);
+  const size_t what = why == std::string::npos ? why : tail.rfind(kWhat, why);
+  const bool told = what != std::string::npos && fix != std::string::npos && fix > why;
+  const std::string ended = "node " + std::to_string(node.id) + " ended while starting";
+  if (!told) return Status::Unavailable(ended + "; the end of its log:\n" + tail);
+  return Status::Unavailable(ended + ": " + cut(what, kWhat) + "\n" + cut(why, kWhy) + "\n" +
+                             cut(fix, kDo));
+}
+
+std::map<int, Status> DevCluster::WaitReady(const std::vector<int>& ids, int64_t timeout_ms) {
+  std::map<int, Status> missing;
   int64_t waited_ms = 0;
   for (const int id : ids) {
     const DevNode* node = Find(id);
-    while (true) {
-      const DevNodeState state = StateOf(*node);
-      if (state == DevNodeState::kReady) break;
+    for (DevNodeState state; (state = StateOf(*node)) != DevNodeState::kReady;) {
       if (state == DevNodeState::kStopped && !log_start_bytes_.contains(id)) {
         // It was on its way out, and taken for running.
-        SLUICE_RETURN_IF_ERROR(Start(*node));
-        continue;
+        const Status started = Start(*node);
+        if (started.ok()) continue;
+        missing[id] = started;
+        break;
       }
       if (state == DevNodeState::kStopped) {
-        return Status::Unavailable("node " + std::to_string(id) +
-                                   " ended while starting; the end of its log:\n" + LogTail(*node));
+        missing[id] = WhyEnded(*node);
+        break;
       }
-      if (waited_ms >= timeout_ms)
-        return Status::Timeout("node " + std::to_string(id) + " is not ready after " +
-                               std::to_string(timeout_ms) + " ms");
+      if (waited_ms >= timeout_ms) {
+        missing[id] = Status::Timeout("node " + std::to_string(id) + " is not ready after " +
+                                      std::to_string(timeout_ms) + " ms");
+        break;
+      }
       SleepMs(kPollMs);
       waited_ms += kPollMs;
     }
   }
-  return Status::Ok();
+  return missing;
 }
 
 }  // namespace sluice::cli

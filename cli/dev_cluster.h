@@ -64,9 +64,9 @@ class DevCluster {
   // when they are gone.
   Status Stop(const std::vector<int>& ids, int64_t timeout_ms);
   std::vector<int> Ids() const;
-  // Waits until each node in `ids` answers /ready. kUnavailable with the end of its log when one
-  // exits before.
-  Status WaitReady(const std::vector<int>& ids, int64_t timeout_ms);
+  // Waits until each node in `ids` answers /ready; gives those that do not, and why. One that exits
+  // before tells by its own error, or else by the end of its log: kUnavailable.
+  std::map<int, Status> WaitReady(const std::vector<int>& ids, int64_t timeout_ms);
 
  private:
   DevCluster(FileSystem& fs, std::string directory, std::vector<DevNode> nodes)
@@ -77,6 +77,7 @@ class DevCluster {
   Status CheckSame(const DevOptions& options) const;
   Status Spawn(const DevNode& node);
   std::string LogTail(const DevNode& node) const;
+  Status WhyEnded(const DevNode& node) const;
 
   FileSystem* fs_;
   std::string directory_;

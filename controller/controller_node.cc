@@ -118,12 +118,43 @@ struct ControllerNode::Impl {
   ControllerMetrics last_metrics;
 };
 
+namespace {
+
+// A voter whose log or votes are lost may have promised what it does not know any more: under its
+// old disk id it must not vote again, and cannot be formatted anew.
+std::string RemedyForLostLog(const metadata::ServerConfig& config) {
+  const std::string back = "Put the directory back as it was at this node's last stop";
+  if (config.voters.size() == 1) {
+    return back +
+           ". Without that the cluster's topics and settings are lost, and only its records are "
+           "left: sluice log dump --records reads them";
+  }
+  const std::string meanwhile = "The cluster goes on while a majority of its voters runs. ";
+  if (!config.is_broker) return meanwhile + back + ", or leave this controller stopped";
+  std::string others;
+  for (const auto& voter : config.voters) {
+    if (voter.id == config.node_id) continue;
+    others += (others.empty() ? "" : ",") + std::to_string(voter.id.value()) + "@" +
+              voter.address.ToString();
+  }
+  return meanwhile + back +
+         "; or let it serve its partitions as a broker alone: in its server.properties "
+         "process.roles=broker and controller.quorum.voters=" +
+         others;
+}
+
+}  // namespace
+
 Status ControllerNode::Impl::OpenLog() {
   const std::string directory = options.config->metadata_directory + "/" + kQuorumLogDirectory;
+  const std::string voter =
+      "the metadata log of controller " + std::to_string(options.config->node_id.value());
   if (!IsControllerFormatted(*options.file_system, options.config->metadata_directory)) {
-    return ThreeLines(StatusCode::kNotFound, "the metadata log is missing",
-                      directory + " holds no voter's log",
-                      "format the node with `sluice cluster init`");
+    return ThreeLines(StatusCode::kNotFound, voter + " is missing",
+                      directory + " holds none, although the node was formatted (" +
+                          options.config->log_directory + "/meta.properties)",
+                      "if metadata.log.dir was changed, or its disk is not mounted, mend that. " +
+                          RemedyForLostLog(*options.config));
   }
   Result<std::unique_ptr<FileLock>> locked = options.file_system->Lock(directory + "/.lock");
   if (!locked.ok()) {
@@ -138,9 +169,15 @@ Status ControllerNode::Impl::OpenLog() {
                                                                .loop = &loop,
                                                                .io_loop = &io_loop});
   if (!opened.ok()) {
-    return ThreeLines(opened.status().code(), "the metadata log cannot be opened",
-                      directory + ": " + opened.status().message(),
-                      "restore the directory; if that cannot be, this voter has to be replaced");
+    const bool damaged = opened.status().code() == StatusCode::kCorruption;
+    std::string why = opened.status().message();
+    // What helps a partition does not help a voter.
+    why.resize(std::min(why.size(), why.find(". Nothing was ")));
+    if (!why.starts_with(directory)) why.insert(0, directory + ": ");
+    return ThreeLines(opened.status().code(),
+                      voter + (damaged ? " is damaged" : " cannot be opened"), why,
+                      damaged ? RemedyForLostLog(*options.config)
+                              : "mend what is named above, then start the node again");
   }
   log = *std::move(opened);
   if (!log->recovery_message().empty()) LOG(WARNING) << "metadata log: " << log->recovery_message();

@@ -330,6 +330,47 @@ TEST_F(ControllerNodeTest, AMetadataLogOfAnotherClusterOrDiskIsRefusedInThreeLin
   }
 }
 
+TEST_F(ControllerNodeTest, ADamagedMetadataLogIsRefusedWithWhatHelpsAVoter) {
+  StartQuorum(3);
+  Voter& voter = *voters_[1];
+  voter.Stop();
+  const std::string directory = "/data/__cluster_metadata-0";
+  const std::string log = directory + "/00000000000000000000.log";
+  const auto open = [&] {
+    const auto opened = ControllerNode::Open({.config = &voter.config,
+                                              .file_system = &voter.fs,
+                                              .clock = &clock_,
+                                              .cluster_id = "cluster",
+                                              .directory_id = Disk(2)});
+    CHECK(!opened.ok());
+    return opened.status().message();
+  };
+  const auto check = [](const std::string& text, const std::string& what, bool broker) {
+    EXPECT_TRUE(text.starts_with("the metadata log of controller 2 is " + what)) << text;
+    EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2) << text;
+    EXPECT_NE(text.find("The cluster goes on while a majority"), std::string::npos) << text;
+    EXPECT_EQ(text.find("process.roles=broker and controller.quorum.voters=1@127.0.0.1:") !=
+                  std::string::npos,
+              broker)
+        << text;
+    // A partition's remedy, and a formatting that would be refused.
+    EXPECT_EQ(text.find("another replica"), std::string::npos) << text;
+    EXPECT_EQ(text.find("cluster init"), std::string::npos) << text;
+  };
+  voter.fs.FlipBit(log, 100, 3);
+  check(open(), "damaged", false);
+  voter.config.is_broker = true;
+  check(open(), "damaged", true);
+  voter.fs.FlipBit(log, 100, 3);
+  const auto file = voter.fs.Open(log, OpenMode::kReadWrite);
+  ASSERT_TRUE(file.ok() && (*file)->Truncate(150).ok());
+  check(open(), "damaged", true);
+  const std::string text = open();
+  EXPECT_EQ(text.find(directory), text.rfind(directory)) << "named once: " << text;
+  ASSERT_TRUE(voter.fs.RemoveAll(directory).ok());
+  check(open(), "missing", true);
+}
+
 TEST_F(ControllerNodeTest, AnUnformattedDirectoryIsRefusedInThreeLines) {
   StartQuorum(1);
   Voter other;

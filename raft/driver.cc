@@ -348,7 +348,7 @@ void Driver::PublishStatus() {
       peer.last_heard_ms = 0;
     } else if (progress != core_->progress().end()) {
       peer.match = progress->second.match;
-      if (progress->second.heard) peer.last_heard_ms = NowMs() - progress->second.heard_ms;
+      peer.last_heard_ms = NowMs() - progress->second.heard_ms;
     }
     status.voters.push_back(peer);
   }

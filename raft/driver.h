@@ -56,8 +56,9 @@ struct DriverParts {
 
 struct PeerStatus {
   VoterId voter;
-  LogIndex match = kNoIndex;   // known durable there; meaningful on the leader only
-  int64_t last_heard_ms = -1;  // since it last answered this leader; -1 = never
+  LogIndex match = kNoIndex;  // known durable there; meaningful on the leader only
+  // Since it last answered this leader, or since that leads; -1 = this node does not lead.
+  int64_t last_heard_ms = -1;
 };
 
 struct DriverStatus {

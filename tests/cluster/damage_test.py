@@ -1,6 +1,7 @@
 """Sealed segments that were cut or removed while their broker was stopped cleanly: whoever reads gets every record from another replica, the
 damaged one leads no more, and its node's health says what to do."""
 import pathlib
+import re
 import sys
 import unittest
 
@@ -149,6 +150,52 @@ class AloneTest(unittest.TestCase):
             self.assertLess(len(values), RECORDS)
             if topic in ('zeroed', 'short'):
                 self.assertGreater(len(values), 1000, (read.stderr, ours.stderr))
+
+
+class ControllerTest(unittest.TestCase):
+    """A controller whose metadata log is damaged: its node says so once and in three lines, and the others go on without it."""
+
+    def test_the_others_start_and_its_node_can_be_a_broker(self):
+        with Cluster(3) as cluster:
+            cluster.create_topic('stays')
+            run(SLUICE, 'dev', 'stop', '--dir', cluster.directory)
+            node = pathlib.Path(cluster.directory) / 'node-2'
+            metadata = node / 'data/__cluster_metadata-0'
+            log = metadata / '00000000000000000000.log'
+            sound = log.read_bytes()
+            middle = len(sound) // 2
+            damages = {'a flipped byte': sound[:middle] + bytes([sound[middle] ^ 0x41]) + sound[middle + 1:], 'a cut': sound[:middle]}
+            for what, data in damages.items():
+                with self.subTest(what):
+                    log.write_bytes(data)
+                    self.start_without(cluster, 'damaged', str(metadata))
+                    run(SLUICE, 'dev', 'stop', '--dir', cluster.directory)
+            metadata.rename(node / 'away')
+            self.start_without(cluster, 'missing', str(metadata))
+            # What the message says.
+            properties = node / 'server.properties'
+            voters = ','.join(f'{n}@{cluster.addresses[n]["grpc"]}' for n in (1, 3))
+            text = re.sub('(?m)^process.roles=.*', 'process.roles=broker', properties.read_text())
+            properties.write_text(re.sub('(?m)^controller.quorum.voters=.*', f'controller.quorum.voters={voters}', text))
+            cluster.start(2)
+            wait_until(lambda: len(cluster.partitions('stays', node=1)[0]['isr']) == 3, 'its replica in sync', 30)
+            wait_until(lambda: self.names_controller_2(cluster), 'the silent controller named', 30)
+
+    def names_controller_2(self, cluster):
+        health = cluster.admin('cluster', 'health', node=1, check=False)
+        return any('controller 2' in problem['what'] for problem in health['problems'])
+
+    def start_without(self, cluster, what, directory):
+        done = run(SLUICE, 'dev', '--detach', '--dir', cluster.directory, check=False)
+        self.assertEqual(done.returncode, 7, done.stderr)
+        self.assertEqual([node['state'] for node in cluster.status()], ['ready', 'stopped', 'ready'])
+        lines = done.stderr.splitlines()
+        why, = [n for n, line in enumerate(lines) if line.startswith('  why: ')]
+        self.assertIn(f'the metadata log of controller 2 is {what}', lines[why - 1])
+        self.assertEqual(lines[why].count(directory), 1, lines[why])
+        self.assertIn('process.roles=broker', lines[why + 1])
+        self.assertNotIn('cluster init', done.stderr)
+        self.assertIn('2 of 3 nodes are ready', done.stderr)
 
 
 if __name__ == '__main__':
