@@ -343,18 +343,21 @@ TEST_F(HandlersTest, HealthNamesTheNodesOfflineReplicas) {
   EXPECT_EQ(health->summary(), "all 3 brokers in service; 1 replica damaged on this node");
   ASSERT_EQ(health->problems_size(), 1);
   EXPECT_EQ(health->problems(0).what(),
-            "1 replica on node 1 has a damaged log (orders-1): the file is short");
+            "1 replica on node 1 has a damaged log: orders-1: the file is short");
   EXPECT_NE(health->problems(0).next_step().find("remove that partition's directory"),
             std::string::npos);
 
   for (int32_t i = 2; i < 9; ++i)
-    backend_.partitions.push_back(
-        {.topic = "orders", .partition = PartitionIndex(i), .offline = true});
+    backend_.partitions.push_back({.topic = "orders",
+                                   .partition = PartitionIndex(i),
+                                   .offline = true,
+                                   .damage = "file " + std::to_string(i) + " is gone"});
   health = Call(&Handlers::ClusterHealth, ClusterHealthRequest());
   EXPECT_EQ(
       health->problems(0).what(),
-      "8 replicas on node 1 have a damaged log (orders-1, orders-2, orders-3, orders-4, orders-5, "
-      "...): the file is short");
+      "8 replicas on node 1 have a damaged log: orders-1: the file is short; orders-2: file 2 "
+      "is gone; orders-3: file 3 is gone; orders-4: file 4 is gone; orders-5: file 5 is "
+      "gone; and 3 more, named in its log");
 }
 
 TEST_F(HandlersTest, HealthNamesASilentController) {

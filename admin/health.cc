@@ -87,8 +87,11 @@ void AddQuorumProblems(const QuorumAnswer* quorum, ClusterHealthResponse* respon
 void AddDataProblems(const Counts& counts, ClusterHealthResponse* response) {
   const std::string bring_back =
       counts.down.empty() && counts.damaged_here > 0
-          ? "rebuild the damaged replicas of this node, as said below; any others catch up by "
-            "themselves"
+          ? "rebuild the " +
+                (counts.damaged_here == 1 ? "damaged replica"
+                                          : Plural(counts.damaged_here, "damaged replica")) +
+                " of this node, as said below; others catch up by themselves, unless the health of "
+                "their own nodes names them"
       : counts.down.empty()
           ? "wait until the replicas have caught up; sluice topic describe shows a topic's. One "
             "that does not may be damaged: ask its own node for its health"
@@ -122,21 +125,21 @@ void AddDataProblems(const Counts& counts, ClusterHealthResponse* response) {
 void AddOfflineReplicas(const Counts& counts, const LocalReplicas& local,
                         ClusterHealthResponse* response) {
   const int count = counts.damaged_here;
+  if (count == 0) return;
   int named = 0;
-  std::string names;
-  std::string first;  // how the first of them is damaged
+  std::string each;  // and how it is damaged
   for (const LocalPartition& partition : local.partitions) {
     if (!partition.offline || ++named > kReplicasNamedMax) continue;
-    if (named == 1) first = partition.damage.substr(0, partition.damage.find(". Nothing was"));
-    names += (names.empty() ? "" : ", ") + partition.topic + "-" +
-             std::to_string(partition.partition.value());
+    const std::string how = partition.damage.substr(0, partition.damage.find(". Nothing was"));
+    each += (named == 1 ? "" : "; ") + partition.topic + "-" +
+            std::to_string(partition.partition.value()) + (how.empty() ? "" : ": " + how);
   }
-  if (count == 0) return;
-  if (count > kReplicasNamedMax) names += ", ...";
+  if (count > kReplicasNamedMax)
+    each += "; and " + std::to_string(count - kReplicasNamedMax) + " more, named in its log";
   const std::string node = std::to_string(local.node_id.value());
   AddProblem(response,
              Plural(count, "replica") + " on node " + node + (count == 1 ? " has" : " have") +
-                 " a damaged log (" + names + ")" + (first.empty() ? "" : ": " + first),
+                 " a damaged log: " + each,
              "where another replica is in sync: stop node " + node +
                  ", remove that partition's directory and start it, and it is copied again; where "
                  "none is, put the damaged file back, or see with sluice log verify what is whole");

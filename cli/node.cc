@@ -99,13 +99,17 @@ Status Node::CheckFormatted() {
     const ClusterPlan plan =
         ClusterPlan::Generate({{config_.node_id, config_.voters[0].address.ToString()}}, random_);
     SLUICE_RETURN_IF_ERROR(FormatNode(*fs_, random_, config_, plan));
+    LOG(WARNING) << config_.log_directory << " was empty: a new cluster, " << plan.cluster_id
+                 << ", begins in it. If this node had one before, stop it now: the disk that "
+                    "belongs there may not be mounted";
     SLUICE_ASSIGN_OR_RETURN(identity,
                             storage::LogManager::ReadIdentity(*fs_, config_.log_directory));
   }
   if (!identity) {
     return Status::NotFound("node " + std::to_string(config_.node_id.value()) + " cannot start\n" +
                             config_.log_directory + " is not formatted for a cluster\n" +
-                            "format it first: sluice cluster init --help shows how");
+                            "if it ran before, mount the disk that belongs there; a new node is "
+                            "formatted first: sluice cluster init --help shows how");
   }
   if (identity->node_id != config_.node_id) {
     return Status::InvalidArgument(

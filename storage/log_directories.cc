@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <set>
 #include <thread>
+#include <utility>
 
 #include "storage/boot_id.h"
+#include "storage/checkpoint_file.h"
 #include "storage/meta_properties.h"
 
 namespace sluice::storage {
@@ -19,6 +21,31 @@ Status Misplaced(const std::string& directory, const TopicPartition& partition,
                             stored.ToString() +
                             ", a topic of another name; nothing was removed. Stop the node and "
                             "give the directory its own name back");
+}
+
+// That a directory's level went from `before` to `now`.
+std::string MeaningOf(SpaceLevel before, SpaceLevel now, const SpaceMarks::Bytes& marks) {
+  const std::string hard =
+      "the hard mark of " + std::to_string(marks.hard) + " (disk.free.hard.bytes): ";
+  const std::string soft =
+      "the soft mark of " + std::to_string(marks.soft) + " (disk.free.soft.bytes): ";
+  switch (now) {
+    case SpaceLevel::kAmple: return "again above " + soft + "producers are slowed down no more";
+    case SpaceLevel::kLow:
+      return before == SpaceLevel::kFull
+                 ? "again above " + hard +
+                       "producers are served, and slowed down up to the soft mark of " +
+                       std::to_string(marks.soft)
+                 : "below " + soft +
+                       "producers are slowed down, all else goes on. Give it room, or shorten the "
+                       "retention of the topics in it";
+    case SpaceLevel::kFull:
+      return "below " + hard +
+             "producers are refused with KAFKA_STORAGE_ERROR, which they retry, and its followers "
+             "copy nothing; reads, retention and deletions go on. Give it room, or shorten the "
+             "retention of the topics in it; no restart is needed";
+  }
+  return "";
 }
 
 bool Same(const TopicId& stored, const TopicId& wanted) {
@@ -82,8 +109,21 @@ Result<DirectoryIdentity> LogDirectories::Identify(const std::string& path, bool
   DirectoryIdentity identity = identity_;
   identity.directory_id = Uuid::Generate(*options_.random);
   SLUICE_RETURN_IF_ERROR(LogManager::Format(*options_.file_system, path, identity));
-  LOG(INFO) << "new log directory " << path << " formatted with id "
-            << identity.directory_id.ToString();
+  const std::string made = "log directory " + path + " was empty and is now formatted with id " +
+                           identity.directory_id.ToString();
+  const bool has_run = options_.file_system->Exists(options_.directories.front() + "/" +
+                                                    kRecoveryPointCheckpointName);
+  if (!has_run) {
+    LOG(INFO) << made;
+    return identity;
+  }
+  // A disk that is not mounted looks just so.
+  LOG(WARNING)
+      << made << ", although this node has run before. If it is new in log.dirs all is "
+      << "well. If a disk belongs there that is not mounted: stop the node now, remove " << path
+      << "/" << kMetaPropertiesName
+      << ", mount the disk and start the node; otherwise its replicas are copied again from "
+         "the others, and begin empty where there are none";
   return identity;
 }
 
@@ -318,7 +358,7 @@ bool LogDirectories::AnyOnline() const {
 }
 
 void LogDirectories::RefreshSpace() {
-  for (const Directory& directory : directories_) {
+  for (Directory& directory : directories_) {
     if (!Online(directory)) continue;
     DirectoryState& state = *directory.state;
     const auto space = options_.file_system->Space(state.path());
@@ -327,15 +367,12 @@ void LogDirectories::RefreshSpace() {
       LOG(WARNING) << "free space: " << space.status().message();
       continue;
     }
-    const SpaceLevel before = state.level();
     state.SetSpace(*space, options_.marks);
-    if (state.level() == before) continue;
-    const char* meaning = state.level() == SpaceLevel::kAmple ? "there is room again"
-                          : state.level() == SpaceLevel::kLow
-                              ? "producers are slowed down"
-                              : "nothing is appended to it any more";
+    const SpaceLevel before = std::exchange(directory.told_level, state.level());
+    if (directory.told_level == before) continue;
     LOG(WARNING) << "log directory " << state.path() << " has " << space->free_bytes
-                 << " bytes free: " << meaning;
+                 << " bytes free, "
+                 << MeaningOf(before, directory.told_level, options_.marks.Of(space->total_bytes));
   }
 }
 

@@ -117,7 +117,8 @@ class LogDirectories {
  private:
   struct Directory {
     std::shared_ptr<DirectoryState> state;
-    std::unique_ptr<LogManager> manager;  // null when it could not be opened
+    std::unique_ptr<LogManager> manager;         // null when it could not be opened
+    SpaceLevel told_level = SpaceLevel::kAmple;  // appends change the level between two looks
   };
 
   explicit LogDirectories(LogDirectoriesOptions options);

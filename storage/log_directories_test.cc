@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 
+#include "base/testing/log_catcher.h"
 #include "storage/boot_id.h"
 #include "storage/testing/log_fixture.h"
 
@@ -275,6 +276,48 @@ TEST_F(LogDirectoriesTest, TheRoomLeftIsKnownByLevels) {
   EXPECT_EQ(state->pressure(), 1);
   EXPECT_EQ(level(5000), SpaceLevel::kAmple);
   EXPECT_EQ(State(kFirst)->level(), SpaceLevel::kAmple);
+}
+
+TEST_F(LogDirectoriesTest, EachMarkIsToldOnceThatAppendsReachOrTheDiskLeaves) {
+  fs_.set_capacity_bytes(100'000, "/disk2");
+  Open();
+  const DirectoryPtr state = State(kSecond);
+  const uint64_t used = state->total_bytes() - state->free_bytes();
+  const auto told = [&](uint64_t free, const std::string& text) {
+    const ::sluice::testing::LogCatcher log;
+    for (int i = 0; i < 2; ++i) {
+      // What is appended counts at once, so that the level is known before the next look.
+      if (state->free_bytes() > free) state->NoteWritten(state->free_bytes() - free);
+      fs_.set_capacity_bytes(used + free, "/disk2");
+      logs_->RefreshSpace();
+    }
+    return log.Count(std::string(kSecond) + " has ") == 1 &&
+           log.Saw(std::to_string(free) + " bytes free, " + text);
+  };
+  EXPECT_TRUE(told(300, "below the soft mark of 400 (disk.free.soft.bytes): producers are slowed"));
+  EXPECT_TRUE(
+      told(100, "below the hard mark of 200 (disk.free.hard.bytes): producers are refused"));
+  EXPECT_TRUE(told(250, "again above the hard mark of 200"));
+  EXPECT_TRUE(told(500, "again above the soft mark of 400"));
+  EXPECT_TRUE(told(150, "below the hard mark"));
+  EXPECT_TRUE(told(500, "again above the soft mark"));
+}
+
+TEST_F(LogDirectoriesTest, AnEmptyDirectoryOfANodeThatRanBeforeMayBeADiskThatIsNotMounted) {
+  {
+    const ::sluice::testing::LogCatcher log;
+    Open();
+    EXPECT_FALSE(log.Saw("not mounted")) << "a new node's are all empty";
+  }
+  Place(Spec(0));
+  Place(Spec(1));
+  ASSERT_TRUE(logs_->WriteCheckpoints({}).empty());
+  logs_.reset();
+  ASSERT_TRUE(fs_.RemoveAll(kSecond).ok());
+  const ::sluice::testing::LogCatcher log;
+  Open();
+  EXPECT_TRUE(log.Saw("log directory " + std::string(kSecond) + " was empty"));
+  EXPECT_TRUE(log.Saw("remove " + std::string(kSecond) + "/meta.properties, mount the disk"));
 }
 
 TEST_F(LogDirectoriesTest, ADirectoryThatWasMovedByHandIsNotRemoved) {

@@ -18,7 +18,13 @@ class LogCatcher final : public google::LogSink {
             const char* message, size_t size) override {
     text_.append(message, size).append("\n");
   }
-  bool Saw(std::string_view part) const { return text_.find(part) != std::string::npos; }
+  bool Saw(std::string_view part) const { return Count(part) > 0; }
+  int Count(std::string_view part) const {
+    int count = 0;
+    for (size_t at = text_.find(part); at != std::string::npos; at = text_.find(part, at + 1))
+      ++count;
+    return count;
+  }
 
  private:
   std::string text_;
