@@ -147,6 +147,7 @@ bool IsDumpable(std::string_view name) {
 
 Status DumpFile(FileSystem& fs, const std::string& path, const DumpOptions& options,
                 const DumpTo& to) {
+  if (!fs.Exists(path)) return Status::NotFound(path + " does not exist");
   const std::string name = NameOf(path);
   if (ParseOffsetFileName(name, kLogSuffix)) return DumpLog(fs, path, options, to);
   if (const auto base = ParseOffsetFileName(name, kIndexSuffix))

@@ -89,6 +89,8 @@ TEST_F(DumpTest, EveryFileOfADirectory) {
 TEST_F(DumpTest, FilesThatCannotBeRead) {
   FillTwo();
   const DumpTo ignore = [](const DumpRow&) {};
+  EXPECT_EQ(DumpFile(fs_, "/data/notes.txt", {}, ignore).code(), StatusCode::kNotFound);
+  Write("/data/notes.txt", "none of ours");
   EXPECT_EQ(DumpFile(fs_, "/data/notes.txt", {}, ignore).code(), StatusCode::kUnsupported);
   EXPECT_EQ(DumpFile(fs_, "/data/x-0/00000000000000000000.log", {}, ignore).code(),
             StatusCode::kNotFound);

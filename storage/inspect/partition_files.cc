@@ -1,6 +1,8 @@
 #include "storage/inspect/partition_files.h"
 
 #include <algorithm>
+#include <iterator>
+#include <set>
 
 #include "storage/file_names.h"
 
@@ -32,7 +34,7 @@ Result<PartitionFiles> ListPartition(FileSystem& fs, const std::string& director
   SLUICE_ASSIGN_OR_RETURN(const auto names, fs.List(directory));
   PartitionFiles files;
   files.directory = directory;
-  std::vector<std::pair<Offset, std::string>> indexes;
+  std::set<Offset> indexed;
   for (const std::string& name : names) {
     Offset base;
     if (const auto log = ParseOffsetFileName(name, kLogSuffix)) {
@@ -40,7 +42,7 @@ Result<PartitionFiles> ListPartition(FileSystem& fs, const std::string& director
     } else if (const auto snapshot = ParseOffsetFileName(name, kSnapshotSuffix)) {
       files.snapshots.push_back(*snapshot);
     } else if (IsIndexName(name, base)) {
-      indexes.emplace_back(base, name);
+      indexed.insert(base);
     } else if (name == kEpochCheckpointName) {
       files.has_epochs = true;
     } else if (name == kPartitionMetadataName) {
@@ -55,10 +57,8 @@ Result<PartitionFiles> ListPartition(FileSystem& fs, const std::string& director
   }
   std::sort(files.segments.begin(), files.segments.end());
   std::sort(files.snapshots.begin(), files.snapshots.end());
-  for (auto& [base, name] : indexes) {
-    if (!std::binary_search(files.segments.begin(), files.segments.end(), base))
-      files.orphans.push_back(std::move(name));
-  }
+  std::set_difference(indexed.begin(), indexed.end(), files.segments.begin(), files.segments.end(),
+                      std::back_inserter(files.lost));
   return files;
 }
 

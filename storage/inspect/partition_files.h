@@ -17,7 +17,7 @@ struct PartitionFiles {
   std::string directory;
   std::vector<Offset> segments;         // base offsets, ascending
   std::vector<Offset> snapshots;        // ascending
-  std::vector<std::string> orphans;     // indexes without a .log
+  std::vector<Offset> lost;             // base offsets of indexes without a .log, ascending
   std::vector<std::string> unfinished;  // .cleaned and .swap
   std::vector<std::string> discarded;   // .deleted and .tmp
   std::vector<std::string> unknown;     // no file of a partition

@@ -15,6 +15,7 @@ std::string ChecksumProblem(const BatchHeader& batch);
 // when its place is right.
 std::optional<std::string> PlaceProblem(const BatchHeader& batch, Offset base, Offset expected);
 
+inline constexpr char kLogIsGone[] = "missing, while its index files are there";
 inline constexpr char kNoIndexFits[] =
     "neither of its indexes fits it: this file may be another partition's";
 

@@ -85,17 +85,17 @@ class Repair {
     ++totals.partitions;
     OpenTransactions transactions;
     SLUICE_RETURN_IF_ERROR(SeedTransactions(files, transactions));
-    Offset expected = files.segments.empty() ? Offset(0) : files.segments.front();
+    for (const Offset lost : files.lost)
+      Damaged({.file = files.PathOf(lost, kLogSuffix), .problem = kLogIsGone, .foreign = true});
     bool renamed = false;
     for (size_t i = 0; i < files.segments.size(); ++i) {
       const Offset base = files.segments[i];
       const std::string log = files.PathOf(base, kLogSuffix);
       const bool newest = i + 1 == files.segments.size();
-      expected = std::max(expected, base);
       SLUICE_ASSIGN_OR_RETURN(
           SegmentWork work,
           Begin(directory, base, newest ? NewestEnd(files) : files.segments[i + 1]));
-      SLUICE_RETURN_IF_ERROR(Walk(log, base, expected, transactions, work));
+      SLUICE_RETURN_IF_ERROR(Walk(log, base, transactions, work));
       ++totals.segments;
       if (const std::string why = work.WhyForeign(); !why.empty()) {
         Damaged({.file = log, .position = 0, .problem = why, .foreign = true});
@@ -144,9 +144,11 @@ class Repair {
     return Status::Ok();
   }
 
-  // Batches up to the first damage.
-  Status Walk(const std::string& path, Offset base, Offset& expected,
-              OpenTransactions& transactions, SegmentWork& work) {
+  // Batches up to the first damage. Where the segment before it ended is no matter: that may be the
+  // wrong one.
+  Status Walk(const std::string& path, Offset base, OpenTransactions& transactions,
+              SegmentWork& work) {
+    Offset expected = base;
     IndexBuilder& builder = work.builder;
     SLUICE_ASSIGN_OR_RETURN(SegmentWalk walk, SegmentWalk::Open(fs_, path));
     while (true) {

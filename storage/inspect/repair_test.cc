@@ -35,6 +35,22 @@ TEST_F(RepairTest, WhatIsWholeStaysUnchanged) {
   EXPECT_EQ(Everything(), before);
 }
 
+TEST_F(RepairTest, ALogThatIsGoneIsToldAndItsIndexesStay) {
+  FillTwo();
+  ASSERT_TRUE(fs_.Remove(Path("orders-0", kLogSuffix, 1)).ok());
+  const auto before = Everything();
+  EXPECT_EQ(Repair("/data").damaged_logs, 1);
+  EXPECT_EQ(Everything(), before);
+}
+
+TEST_F(RepairTest, AWrongSegmentCostsTheNextOneNoIndex) {
+  FillTwo();
+  Write(Path("orders-0", kLogSuffix, 1), Bytes(Path("orders-0", kLogSuffix, 2)));
+  const auto before = Everything();
+  EXPECT_EQ(Repair("/data").damaged_logs, 1);
+  EXPECT_EQ(Everything(), before);
+}
+
 TEST_F(RepairTest, AnyDamageOfAnIndexIsMended) {
   FillTwo();
   const auto sound = Everything();

@@ -18,6 +18,9 @@ constexpr char kRestore[] =
     "all there is";
 constexpr char kRepair[] =
     "with the server stopped: sluice log repair --indexes on the partition's directory";
+constexpr char kLookFirst[] =
+    "none yet: look first whether the .log is the right one; if it is, with the server stopped, "
+    "remove both indexes: they are made again";
 
 std::string Text(Offset offset) { return std::to_string(offset.value()); }
 
@@ -274,9 +277,9 @@ Result<bool> SegmentVerifier::OnDamage() {
   return false;
 }
 
-void SegmentVerifier::ReportIndex(const IndexCheck& check) {
+void SegmentVerifier::ReportIndex(const IndexCheck& check, const char* remedy) {
   if (check.fault())
-    pass_.Fault(check.path(), check.fault()->position, check.fault()->problem, kRepair);
+    pass_.Fault(check.path(), check.fault()->position, check.fault()->problem, remedy);
 }
 
 void SegmentVerifier::ReportMissing() {
@@ -301,11 +304,15 @@ Status SegmentVerifier::FinishIndexes() {
   }
   // While a server writes, an index may be ahead of the .log whose size was read before.
   if (role_ == SegmentRole::kNewest && pass_.context->live) return Status::Ok();
-  if (offset_index_) ReportIndex(*offset_index_);
-  if (time_index_) ReportIndex(*time_index_);
-  if (txn_index_) ReportIndex(*txn_index_);
+  // Built again from another partition's .log they would hide it: the repair leaves them alone.
+  const bool none_fits =
+      offset_index_ && time_index_ && offset_index_->fault() && time_index_->fault();
+  const char* const remedy = none_fits ? kLookFirst : kRepair;
+  if (offset_index_) ReportIndex(*offset_index_, remedy);
+  if (time_index_) ReportIndex(*time_index_, remedy);
+  if (txn_index_) ReportIndex(*txn_index_, kRepair);
   ReportMissing();
-  if (offset_index_ && time_index_ && offset_index_->fault() && time_index_->fault()) {
+  if (none_fits) {
     pass_.Note(path_, std::nullopt,
                std::string(kNoIndexFits) + ", and a repair of the indexes would hide it");
   }

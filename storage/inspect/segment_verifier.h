@@ -75,7 +75,7 @@ class SegmentVerifier {
   Result<bool> OnDamage();
   Status FinishIndexes();
   void ReportMissing();
-  void ReportIndex(const IndexCheck& check);
+  void ReportIndex(const IndexCheck& check, const char* remedy);
   // A fault of this segment's .log; only the first few of each are told one by one.
   void BatchFault(std::string problem);
 

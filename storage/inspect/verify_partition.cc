@@ -1,8 +1,10 @@
 #include "storage/inspect/verify_partition.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "storage/file_names.h"
+#include "storage/inspect/problems.h"
 #include "storage/inspect/segment_verifier.h"
 #include "storage/log_directory.h"
 #include "storage/partition_metadata.h"
@@ -39,12 +41,12 @@ class PartitionVerifier {
     const std::string name = files_.directory.substr(files_.directory.rfind('/') + 1);
     if (!ParseDirectoryName(name))
       pass_.Note(files_.directory, std::nullopt, "its name is not <topic>-<partition>");
-    for (const std::string& orphan : files_.orphans) {
-      pass_.Fault(
-          files_.PathOf(orphan), std::nullopt,
-          "an index without its .log: the segment is missing, or the file belongs elsewhere",
-          "bring back the .log if it was moved; otherwise the server removes the index at "
-          "its start");
+    for (const Offset base : files_.lost) {
+      pass_.Fault(files_.PathOf(base, kLogSuffix), std::nullopt, kLogIsGone,
+                  "bring it back, from where it was moved to or from a backup; or, with the server "
+                  "stopped, move the partition's directory away: at its start the replica is "
+                  "fetched anew from the leader. The server keeps the index files and refuses "
+                  "reads of what is lost; if they belong elsewhere, remove them");
     }
     for (const std::string& file : files_.unfinished)
       pass_.Note(files_.PathOf(file), std::nullopt,
@@ -109,7 +111,24 @@ class PartitionVerifier {
         pass_.transactions.Seed(*state);
       CheckSnapshot(path, offset, *state);
     }
+    NoteMissingSnapshots();
     return Status::Ok();
+  }
+
+  // Each roll leaves one at the new segment's base.
+  void NoteMissingSnapshots() {
+    if (files_.snapshots.empty() || files_.segments.empty() || context_.live) return;
+    std::vector<Offset> missing;
+    std::set_difference(files_.segments.begin() + 1, files_.segments.end(),
+                        files_.snapshots.begin(), files_.snapshots.end(),
+                        std::back_inserter(missing));
+    if (missing.empty()) return;
+    const size_t others = missing.size() - 1;
+    pass_.Note(files_.PathOf(missing.front(), kSnapshotSuffix), std::nullopt,
+               (others == 0 ? std::string("missing")
+                            : "missing, and " + std::to_string(others) + " more of them") +
+                   ", while other segments have theirs; a start that needs it reads more batches "
+                   "instead");
   }
 
   void CheckSnapshot(const std::string& path, Offset offset, const ProducerState& state) {
@@ -149,10 +168,16 @@ class PartitionVerifier {
                       std::to_string(pass_.expected.value() - 1) + ", into this one",
                   "one of the two files is not of this partition, or not of this time: restore the "
                   "directory from another replica");
-    } else if (pass_.expected < next_base) {
+    } else if (pass_.expected < next_base && !IsLost(pass_.expected, next_base)) {
       pass_.Gap(next, std::nullopt, next_base);
     }
-    pass_.expected = std::max(pass_.expected, next_base);
+    pass_.expected = next_base;
+  }
+
+  // Whether a .log is known to be missing that began there.
+  bool IsLost(Offset from, Offset upto) const {
+    const auto lost = std::lower_bound(files_.lost.begin(), files_.lost.end(), from);
+    return lost != files_.lost.end() && *lost < upto;
   }
 
   void Finish() {
@@ -167,12 +192,14 @@ class PartitionVerifier {
     }
     // With damage in the log its end is not known.
     if (pass_.damaged || files_.segments.empty() || context_.live) return;
+    if (IsLost(summary.end, Offset(INT64_MAX))) return;
+    // A crash may take records of the tail that had been acknowledged elsewhere.
+    const bool whole = CheckOffset("recovery point", context_.recovery_point) &&
+                       (!context_.clean || CheckOffset("high watermark", context_.high_watermark));
+    if (!whole) return;
     CheckEpochsEnd();
     CheckLastBatches();
     CheckSnapshotsEnd();
-    CheckOffset("recovery point", context_.recovery_point);
-    // A crash may take records of the tail that had been acknowledged elsewhere.
-    if (context_.clean) CheckOffset("high watermark", context_.high_watermark);
   }
 
   void CheckEpochsEnd() {
@@ -188,7 +215,8 @@ class PartitionVerifier {
 
   // Producers of the snapshots whose batches are not there.
   void CheckLastBatches() {
-    if (context_.compacted) return;
+    // What is told to be missing took its batches along.
+    if (context_.compacted || !files_.lost.empty() || pass_.gaps > 0) return;
     for (const auto& [offset, told] : pass_.claims) {
       const bool judged = offset >= files_.segments.front() && offset < pass_.summary.end;
       if (!judged || !pass_.snapshots_told.insert(told.snapshot).second) continue;
@@ -209,14 +237,16 @@ class PartitionVerifier {
         "nothing: the server removes it at its start");
   }
 
-  void CheckOffset(const char* what, std::optional<Offset> offset) {
-    if (!offset || *offset <= pass_.summary.end) return;
+  // False when the log ends below it.
+  bool CheckOffset(const char* what, std::optional<Offset> offset) {
+    if (!offset || *offset <= pass_.summary.end) return true;
     pass_.Fault(files_.directory, std::nullopt,
                 "the log ends at offset " + std::to_string(pass_.summary.end.value()) +
                     ", below its " + what + " " + std::to_string(offset->value()) +
                     ": records are missing at its end",
                 "with the server stopped, move the partition's directory away; at its start the "
                 "replica is fetched anew from the leader");
+    return false;
   }
 
   FileSystem& fs_;

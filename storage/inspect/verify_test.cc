@@ -74,13 +74,60 @@ TEST_F(VerifyTest, LogsOfOtherPlaces) {
 
 TEST_F(VerifyTest, ASegmentThatIsGone) {
   FillTwo();
+  const std::string log = Path("orders-0", kLogSuffix, 1);
   const std::string next = Path("orders-0", kLogSuffix, 2);
-  const std::string index = Path("orders-0", kIndexSuffix, 1);
-  ASSERT_TRUE(fs_.Remove(Path("orders-0", kLogSuffix, 1)).ok());
+  const std::string indexes[] = {Path("orders-0", kIndexSuffix, 1),
+                                 Path("orders-0", kTimeIndexSuffix, 1)};
+  ASSERT_TRUE(fs_.Remove(log).ok());
+  for (const bool compacted : {false, true}) {
+    const auto findings = Verify("/data", {.compacted = compacted});
+    ASSERT_EQ(findings.size(), 1u) << "told once";
+    EXPECT_EQ(findings[0].file, log);
+    EXPECT_THAT(findings[0].problem, HasSubstr("missing, while its index files are there"));
+    EXPECT_THAT(findings[0].remedy, HasSubstr("refuses reads of what is lost"));
+  }
+  for (const std::string& index : indexes) ASSERT_TRUE(fs_.Remove(index).ok());
+  EXPECT_THAT(Faults(), SizeIs(1));
   ExpectFault(next, "are missing before this");
-  ExpectFault(index, "without its .log");
-  for (const Finding& finding : Verify("/data", {.compacted = true}))
-    EXPECT_THAT(finding.problem, Not(HasSubstr("missing before")));
+  EXPECT_THAT(Verify("/data", {.compacted = true}), IsEmpty());
+}
+
+TEST_F(VerifyTest, TheNewestOrTheFirstSegmentThatIsGoneIsToldOnce) {
+  FillTwo();
+  for (const int n : {0, -1}) {
+    const std::string log = Path("orders-0", kLogSuffix, n);
+    const std::string sound = Bytes(log);
+    ASSERT_TRUE(fs_.Remove(log).ok());
+    EXPECT_THAT(Faults(), SizeIs(1));
+    ExpectFault(log, "missing, while its index files are there");
+    Write(log, sound);
+  }
+  // Without its indexes the newest is missed by the numbers that the stop left, once.
+  for (const std::string_view suffix : {kLogSuffix, kIndexSuffix, kTimeIndexSuffix})
+    ASSERT_TRUE(fs_.Remove(Path("orders-0", suffix, -1)).ok());
+  EXPECT_THAT(Faults(), SizeIs(1));
+  ExpectFault("/data/orders-0", "below its recovery point");
+}
+
+TEST_F(VerifyTest, ASegmentInTheNextOnesPlaceIsNotBlamedOnThat) {
+  FillTwo();
+  const std::string second = Path("orders-0", kLogSuffix, 1);
+  const std::string third = Path("orders-0", kLogSuffix, 2);
+  Write(second, Bytes(third));
+  ExpectFault(third, "the segment before it reaches to offset");
+  for (const std::string& fault : Faults())
+    EXPECT_THAT(fault, Not(HasSubstr("or more is due"))) << fault;
+}
+
+TEST_F(VerifyTest, WhereNoIndexFitsARepairIsNotTheFirstAdvice) {
+  FillTwo();
+  Write(Path("orders-0", kLogSuffix, 1), "");
+  int of_indexes = 0;
+  for (const Finding& finding : Verify()) {
+    of_indexes += finding.file.ends_with("index") ? 1 : 0;
+    EXPECT_THAT(finding.remedy, Not(HasSubstr("repair --indexes"))) << finding.file;
+  }
+  EXPECT_EQ(of_indexes, 2);
 }
 
 TEST_F(VerifyTest, IndexesOfAnyDamage) {
@@ -132,6 +179,17 @@ TEST_F(VerifyTest, TheNewestIndexesMayLagAndEndInZerosAsKafkaLeavesThem) {
     EXPECT_THAT(Faults(), IsEmpty());
     Write(index, sound);
   }
+}
+
+TEST_F(VerifyTest, ASnapshotThatIsMissingBesideOthersIsNoted) {
+  FillTwo();
+  const std::string snapshot = Path("orders-0", kSnapshotSuffix, 1);
+  ASSERT_TRUE(fs_.Remove(snapshot).ok());
+  const auto findings = Verify();
+  ASSERT_EQ(findings.size(), 1u);
+  EXPECT_EQ(findings[0].kind, Finding::Kind::kNote);
+  EXPECT_EQ(findings[0].file, snapshot);
+  EXPECT_THAT(findings[0].problem, HasSubstr("missing, while other segments have theirs"));
 }
 
 TEST_F(VerifyTest, SnapshotsOfAnyDamage) {
