@@ -17,7 +17,7 @@ class ClientsTest(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.classpath = foreign.java_classpath()
+        foreign.java_classpath()
         cls.python = foreign.python_with_clients()
         cls.node = foreign.node_directory()
         cls.cluster = cls.enterClassContext(Cluster(3))

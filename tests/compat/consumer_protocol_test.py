@@ -8,7 +8,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
 import foreign  # noqa: E402
 from cluster import OFFSETS_TOPIC, Cluster, SteadyProducer, partition_of_group, wait_until  # noqa: E402
-from groups_test import STEP_S_MAX, Group  # noqa: E402
+from groups_test import STEP_S_MAX, Group, verifiable_consumer  # noqa: E402
 
 TOPIC, PARTITIONS, RATE, NAME = 'orders', 6, 200, 'moving'
 
@@ -17,15 +17,13 @@ class ConsumerProtocolTest(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.classpath = foreign.java_classpath()
+        foreign.java_classpath()
         cls.python = foreign.python_with_clients()
 
     def member_command(self, group, instance):
         bootstrap = self.cluster.bootstrap()
         if group.client == 'verifiable-consumer':
-            return (['java', '-Xmx128m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', self.classpath, 'org.apache.kafka.tools.VerifiableConsumer',
-                     '--bootstrap-server', bootstrap, '--topic', TOPIC, '--group-id', group.name, '--group-protocol', 'consumer', '--verbose',
-                     '--reset-policy', 'earliest'], {})
+            return verifiable_consumer(bootstrap, group.name, 'consumer'), {}
         return [self.python, str(foreign.COMPAT / 'group_member.py'), group.client, bootstrap, group.name, TOPIC, instance], {}
 
     def group_type(self):

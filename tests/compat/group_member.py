@@ -1,6 +1,6 @@
-"""group_member.py CLIENT BOOTSTRAP GROUP TOPIC [INSTANCE]: one member of a classic group, until it is killed or gets SIGTERM. It prints "partition offset value"
+"""group_member.py CLIENT BOOTSTRAP GROUP TOPIC [INSTANCE]: one member of a group, until it is killed or gets SIGTERM. It prints "partition offset value"
 for each record and commits only what it has printed; "committed partition offset" once that is acknowledged, where it learns so. CLIENT: confluent-range,
-confluent-cooperative, confluent-static (librdkafka), kafka-python, aiokafka."""
+confluent-cooperative, confluent-static, confluent-consumer and what begins with it (librdkafka), kafka-python, aiokafka."""
 import asyncio
 import signal
 import sys
@@ -105,7 +105,10 @@ def main():
         'confluent-range': (confluent, {'partition.assignment.strategy': 'range'}),
         'confluent-cooperative': (confluent, {'partition.assignment.strategy': 'cooperative-sticky'}),
         'confluent-static': (confluent, {'group.instance.id': ''.join(instance)}),
-        'confluent-consumer': (confluent, {'group.protocol': 'consumer'}),  # no member of a classic group
+        # Not of a classic group.
+        'confluent-consumer': (confluent, {'group.protocol': 'consumer'}),
+        'confluent-consumer-range': (confluent, {'group.protocol': 'consumer', 'group.remote.assignor': 'range'}),
+        'confluent-consumer-static': (confluent, {'group.protocol': 'consumer', 'group.instance.id': ''.join(instance)}),
         'kafka-python': (kafka_python, {}),
         'aiokafka': (aiokafka, {}),
     }[client]
