@@ -132,9 +132,11 @@ kafka::ConsumerGroupMemberMetadataValue MetadataValueOf(const ConsumerMember& me
   value.subscribed_topic_regex = member.regex;
   value.rebalance_timeout_ms = member.rebalance_timeout_ms;
   value.server_assignor = NullIfEmpty(member.server_assignor);
-  value.classic_member_metadata = std::nullopt;
+  value.classic_member_metadata.reset();
   if (member.classic.has_value()) {
-    auto& classic = value.classic_member_metadata.emplace();
+    value.classic_member_metadata =
+        kafka::ConsumerGroupMemberMetadataValue::ClassicMemberMetadata();
+    auto& classic = *value.classic_member_metadata;
     classic.session_timeout_ms = member.classic->session_ms;
     for (const ClassicProtocol& protocol : member.classic->protocols) {
       auto& kept = classic.supported_protocols.emplace_back();

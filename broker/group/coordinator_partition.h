@@ -55,6 +55,9 @@ using GroupCallPtr = std::shared_ptr<GroupCall>;
 
 // Shared by all parts of a coordinator.
 struct GroupEnvironment : GroupCoordinatorOptions {
+  explicit GroupEnvironment(GroupCoordinatorOptions options)
+      : GroupCoordinatorOptions(std::move(options)) {}
+
   // What a batch in kOffsetsTopic may have.
   std::atomic<size_t> batch_bytes_max{1048588};
 };

@@ -167,7 +167,7 @@ TEST_F(GroupRecordsTest, MembersOfBothProtocolsAreKafkas) {
   ExpectGolden("member", key, value);
   value.instance_id = "instance-1";
   value.subscribed_topic_regex = "a.*";
-  value.classic_member_metadata.emplace();
+  value.classic_member_metadata = kafka::ConsumerGroupMemberMetadataValue::ClassicMemberMetadata();
   value.classic_member_metadata->session_timeout_ms = 45000;
   value.classic_member_metadata->supported_protocols.push_back(
       {.name = "range", .metadata = "\1\2\3"});
