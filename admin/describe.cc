@@ -12,6 +12,7 @@ std::string_view SourceName(metadata::ConfigSource source) {
     case metadata::ConfigSource::kDynamicBroker: return "broker";
     case metadata::ConfigSource::kDynamicDefaultBroker: return "cluster";
     case metadata::ConfigSource::kStaticBroker: return "static";
+    case metadata::ConfigSource::kGroup: return "group";
     case metadata::ConfigSource::kDefault: return "default";
   }
   return "default";

@@ -112,11 +112,11 @@ void AddTo(admin::Group& group, const broker::GroupStanding& standing) {
   group.set_generation(standing.generation);
   group.set_state_since_ms(standing.state_since_ms);
   for (const std::string& pending : standing.pending_members) group.add_pending_members(pending);
-  if (standing.rebalanced_ms >= 0) {
+  if (const broker::RebalanceCause& cause = standing.last_rebalance; !cause.reason.empty()) {
     admin::LastRebalance& last = *group.mutable_last_rebalance();
-    last.set_time_ms(standing.rebalanced_ms);
-    last.set_reason(standing.rebalance_reason);
-    last.set_member_id(standing.rebalance_member_id);
+    last.set_time_ms(cause.wall_ms);
+    last.set_reason(cause.reason);
+    last.set_member_id(cause.member_id);
   }
   std::map<std::string, const broker::GroupStanding::Member*> by_id;
   for (const auto& member : standing.members) by_id[member.member_id] = &member;

@@ -6,6 +6,7 @@
 
 #include "controller/assignment.h"
 #include "controller/partition_manager.h"
+#include "metadata/group_config.h"
 #include "metadata/replay.h"
 #include "metadata/server_config.h"
 #include "metadata/topic_config.h"
@@ -36,14 +37,26 @@ std::string Join(const std::vector<std::string>& words) {
   return text;
 }
 
-// The changes asked of one topic or broker.
+// What there is of one kind of resource.
+struct Kind {
+  std::string_view name;  // in messages
+  ConfigTable keys;
+};
+
+Kind KindOf(metadata::ConfigResourceType type) {
+  if (type == metadata::CONFIG_RESOURCE_TYPE_TOPIC) return {"topic", metadata::TopicConfigKeys()};
+  if (type == metadata::CONFIG_RESOURCE_TYPE_GROUP) return {"group", metadata::GroupConfigKeys()};
+  return {"broker", metadata::ServerConfigKeys()};
+}
+
+// The changes asked of one topic, broker or group.
 class Alteration {
  public:
   Alteration(const HandleContext& context, const AlterConfigsRequest::Resource& resource)
       : context_(context),
         image_(*context.image),
         resource_(resource),
-        of_topic_(resource.type() == metadata::CONFIG_RESOURCE_TYPE_TOPIC) {}
+        kind_(KindOf(resource.type())) {}
 
   Failure Run(Records& records) {
     if (Failure failure = FindResource()) return failure;
@@ -53,10 +66,8 @@ class Alteration {
         return {ErrorCode::kInvalidRequest, entry.key() + " comes more than once"};
       if (Failure failure = AlterEntry(entry)) return failure;
     }
-    if (of_topic_) {
-      if (const Status together = metadata::CheckTopicConfigs(values_); !together.ok()) {
-        return {ErrorCode::kInvalidConfig, together.message()};
-      }
+    if (const Status together = CheckTogether(); !together.ok()) {
+      return {ErrorCode::kInvalidConfig, together.message()};
     }
     for (auto& record : records_) records.push_back(std::move(record));
     return {};
@@ -64,18 +75,26 @@ class Alteration {
 
  private:
   Failure FindResource() {
-    if (of_topic_) {
-      if (image_.FindTopic(resource_.name()) == nullptr) {
-        return {ErrorCode::kUnknownTopicOrPartition,
-                "topic '" + resource_.name() + "' does not exist"};
-      }
-      values_ = image_.TopicConfigs(resource_.name());
-      return {};
+    switch (resource_.type()) {
+      case metadata::CONFIG_RESOURCE_TYPE_TOPIC: return FindTopic();
+      case metadata::CONFIG_RESOURCE_TYPE_BROKER: return FindBroker();
+      case metadata::CONFIG_RESOURCE_TYPE_GROUP: return FindGroup();
+      default:
+        return {ErrorCode::kInvalidRequest,
+                "only topics, brokers and groups have dynamic configuration here"};
     }
-    if (resource_.type() != metadata::CONFIG_RESOURCE_TYPE_BROKER) {
-      return {ErrorCode::kInvalidRequest,
-              "only topics and brokers have dynamic configuration here"};
+  }
+
+  Failure FindTopic() {
+    if (image_.FindTopic(resource_.name()) == nullptr) {
+      return {ErrorCode::kUnknownTopicOrPartition,
+              "topic '" + resource_.name() + "' does not exist"};
     }
+    values_ = image_.TopicConfigs(resource_.name());
+    return {};
+  }
+
+  Failure FindBroker() {
     if (!resource_.name().empty()) {
       int32_t id = -1;
       const std::string& name = resource_.name();
@@ -87,6 +106,23 @@ class Alteration {
     const auto found = image_.broker_configs->find(resource_.name());
     if (found != image_.broker_configs->end()) values_ = found->second;
     return {};
+  }
+
+  // A group may be configured before it exists.
+  Failure FindGroup() {
+    if (resource_.name().empty())
+      return {ErrorCode::kInvalidRequest, "the group whose configuration changes is not named"};
+    values_ = image_.GroupConfigs(resource_.name());
+    return {};
+  }
+
+  Status CheckTogether() const {
+    switch (resource_.type()) {
+      case metadata::CONFIG_RESOURCE_TYPE_TOPIC: return metadata::CheckTopicConfigs(values_);
+      case metadata::CONFIG_RESOURCE_TYPE_GROUP:
+        return metadata::CheckGroupConfigs(values_, context_.server);
+      default: return Status::Ok();
+    }
   }
 
   Failure AlterEntry(const AlterConfigsRequest::Entry& entry) {
@@ -103,8 +139,8 @@ class Alteration {
       }
       wanted = AlterList(entry);
     }
-    Result<std::string> checked = of_topic_ ? metadata::CheckTopicConfig(entry.key(), wanted)
-                                            : CheckConfigValue(Row(entry.key()), wanted);
+    Result<std::string> checked = of_topic() ? metadata::CheckTopicConfig(entry.key(), wanted)
+                                             : CheckConfigValue(Row(entry.key()), wanted);
     if (!checked.ok()) return {ErrorCode::kInvalidConfig, checked.status().message()};
     const auto present = values_.find(entry.key());
     if (present != values_.end() && present->second == *checked) return {};
@@ -114,13 +150,11 @@ class Alteration {
   }
 
   Failure CheckKey(const std::string& key) const {
-    const ConfigTable table = Table();
-    const ConfigKey* row = FindConfigKey(table, key);
-    const std::string kind = of_topic_ ? "topic" : "broker";
+    const ConfigKey* row = FindConfigKey(kind_.keys, key);
     if (row == nullptr) {
-      return {ErrorCode::kInvalidConfig, "unknown " + kind + " config '" + key +
+      return {ErrorCode::kInvalidConfig, "unknown " + std::string(kind_.name) + " config '" + key +
                                              "'; the nearest known one is '" +
-                                             std::string(NearestConfigName(table, key)) + "'"};
+                                             std::string(NearestConfigName(kind_.keys, key)) + "'"};
     }
     if (!row->dynamic) {
       return {ErrorCode::kInvalidConfig, "the broker config '" + key +
@@ -128,7 +162,7 @@ class Alteration {
                                              "the server's file and restart"};
     }
     // The controller elects by it, so it cannot differ from broker to broker.
-    if (!of_topic_ && !resource_.name().empty() && key == kMinIsr) {
+    if (!of_topic() && !resource_.name().empty() && key == kMinIsr) {
       return {ErrorCode::kInvalidConfig,
               "min.insync.replicas can be set for a topic or for all brokers, not for one"};
     }
@@ -140,8 +174,8 @@ class Alteration {
     const auto present = values_.find(entry.key());
     std::vector<std::string> words =
         Split(present != values_.end() ? present->second
-              : of_topic_ ? metadata::EffectiveTopicConfig(scope, values_, entry.key()).value
-                          : metadata::EffectiveServerConfig(scope, entry.key()).value);
+              : of_topic() ? metadata::EffectiveTopicConfig(scope, values_, entry.key()).value
+                           : metadata::EffectiveServerConfig(scope, entry.key()).value);
     for (const std::string& word : Split(entry.value())) {
       const auto found = std::find(words.begin(), words.end(), word);
       if (entry.operation() == AlterConfigsRequest::APPEND && found == words.end())
@@ -161,15 +195,13 @@ class Alteration {
     records_.push_back(std::move(record));
   }
 
-  ConfigTable Table() const {
-    return of_topic_ ? metadata::TopicConfigKeys() : metadata::ServerConfigKeys();
-  }
-  const ConfigKey& Row(const std::string& key) const { return *FindConfigKey(Table(), key); }
+  bool of_topic() const { return resource_.type() == metadata::CONFIG_RESOURCE_TYPE_TOPIC; }
+  const ConfigKey& Row(const std::string& key) const { return *FindConfigKey(kind_.keys, key); }
 
   const HandleContext& context_;
   const Image& image_;
   const AlterConfigsRequest::Resource& resource_;
-  const bool of_topic_;
+  const Kind kind_;
   ConfigMap values_;  // explicit ones, with the changes so far
   Records records_;
 };

@@ -1,6 +1,7 @@
 #pragma once
-// ConfigManager: dynamic configuration of topics and brokers (KIP-339). A resource succeeds or
-// fails as a whole; a changed min.insync.replicas takes its elections along in the same entry.
+// ConfigManager: dynamic configuration of topics, brokers and groups (KIP-339, KIP-848). A resource
+// succeeds or fails as a whole; a changed min.insync.replicas takes its elections along in the same
+// entry.
 //
 // Thread rule: pure.
 

@@ -14,6 +14,7 @@ namespace {
 
 using kafka::ErrorCode;
 using metadata::CONFIG_RESOURCE_TYPE_BROKER;
+using metadata::CONFIG_RESOURCE_TYPE_GROUP;
 using metadata::CONFIG_RESOURCE_TYPE_TOPIC;
 
 class ControllerTest : public testing::ClusterFixture {
@@ -407,6 +408,29 @@ TEST_F(ControllerTest, Configs) {
   EXPECT_EQ(code(CONFIG_RESOURCE_TYPE_BROKER, "9", "log.retention.ms", "2"),
             Code(ErrorCode::kInvalidRequest));
   EXPECT_EQ(code(CONFIG_RESOURCE_TYPE_BROKER, "1", "log.retention.ms", "2"), 0);
+}
+
+TEST_F(ControllerTest, ConfigsOfGroups) {
+  const auto set = [&](const std::string& group, const std::string& key, const std::string& value) {
+    return AlterConfig(CONFIG_RESOURCE_TYPE_GROUP, group, key, value);
+  };
+  EXPECT_EQ(set("g", "consumer.session.timeout.ms", "50000").error_code(), 0);
+  EXPECT_EQ(controller_->committed()->GroupConfigs("g").at("consumer.session.timeout.ms"), "50000");
+  EXPECT_TRUE(controller_->committed()->GroupConfigs("h").empty());
+  const auto low = set("g", "consumer.session.timeout.ms", "44999");
+  EXPECT_EQ(low.error_code(), Code(ErrorCode::kInvalidConfig));
+  EXPECT_EQ(low.message(),
+            "consumer.session.timeout.ms=44999 is below "
+            "group.consumer.min.session.timeout.ms=45000");
+  EXPECT_EQ(set("g", "consumer.session.timeout.ms", "60001").error_code(),
+            Code(ErrorCode::kInvalidConfig));
+  EXPECT_EQ(set("g", "retention.ms", "5").error_code(), Code(ErrorCode::kInvalidConfig));
+  EXPECT_EQ(set("", "consumer.session.timeout.ms", "50000").error_code(),
+            Code(ErrorCode::kInvalidRequest));
+  EXPECT_EQ(controller_->committed()->GroupConfigs("g").at("consumer.session.timeout.ms"), "50000");
+  AlterConfig(CONFIG_RESOURCE_TYPE_GROUP, "g", "consumer.session.timeout.ms", std::nullopt,
+              AlterConfigsRequest::DELETE);
+  EXPECT_TRUE(controller_->committed()->group_configs->empty());
 }
 
 TEST_F(ControllerTest, ProducerIdsAreNeverGivenTwice) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "metadata/group_config.h"
 #include "metadata/server_config.h"
 #include "metadata/topic_config.h"
 #include "metadata/topic_rules.h"
@@ -23,7 +24,7 @@ ConfigSources File(const std::string& extra = "") {
 }
 
 TEST(ConfigTablesTest, DefaultsAndSynonymsAreConsistent) {
-  for (const ConfigTable table : {TopicConfigKeys(), ServerConfigKeys()}) {
+  for (const ConfigTable table : {TopicConfigKeys(), GroupConfigKeys(), ServerConfigKeys()}) {
     for (const ConfigKey& key : table) {
       EXPECT_FALSE(key.doc.empty()) << key.name;
       if (!key.has_default) continue;
@@ -56,6 +57,10 @@ TEST(ConfigTablesTest, DefaultsAndSynonymsAreConsistent) {
       EXPECT_EQ(std::stoll(std::string(topic->default_value)),
                 server.GetInt(synonym.server_key) * synonym.factor);
     }
+  }
+  for (const ConfigKey& key : GroupConfigKeys()) {
+    EXPECT_EQ(key.default_value,
+              FindConfigKey(ServerConfigKeys(), ServerKeyOfGroupKey(key.name))->default_value);
   }
   for (const ConfigKey& key : ServerConfigKeys())
     EXPECT_FALSE(IsIgnoredKafkaKey(key.name)) << key.name;
@@ -194,6 +199,13 @@ TEST(ServerConfigTest, ErrorsAreThreeLinesWithTheRealValues) {
   EXPECT_THAT(error("", {"controller.quorum.voters=1@a"}), HasSubstr("'1@a'"));
   EXPECT_THAT(error("", {"broker.session.timeout.ms=150"}),
               HasSubstr("broker.heartbeat.interval.ms=100"));
+  EXPECT_THAT(error("", {"group.consumer.session.timeout.ms=44000"}),
+              HasSubstr("group.consumer.session.timeout.ms=44000 is below "
+                        "group.consumer.min.session.timeout.ms=45000"));
+  EXPECT_THAT(error("", {"group.consumer.min.session.timeout.ms=1000",
+                         "group.consumer.session.timeout.ms=5000"}),
+              HasSubstr("group.consumer.heartbeat.interval.ms=5000 is not below "
+                        "group.consumer.session.timeout.ms=5000"));
   EXPECT_THAT(error("", {"http.listener=127.0.0.1:9092"}), HasSubstr("port 9092"));
   EXPECT_THAT(error("", {"listeners=SSL://:9092,CONTROLLER://:9093",
                          "listener.security.protocol.map=SSL:SSL,CONTROLLER:PLAINTEXT"}),

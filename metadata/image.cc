@@ -47,10 +47,23 @@ const PartitionImage* Image::FindPartition(TopicId id, PartitionIndex partition)
   return index < partitions.size() ? &partitions[index] : nullptr;
 }
 
-const ConfigMap& Image::TopicConfigs(const std::string& name) const {
+namespace {
+
+const ConfigMap& ValuesOf(const std::map<std::string, ConfigMap>& configs,
+                          const std::string& name) {
   static const ConfigMap kNone;
-  const auto found = topic_configs->find(name);
-  return found == topic_configs->end() ? kNone : found->second;
+  const auto found = configs.find(name);
+  return found == configs.end() ? kNone : found->second;
+}
+
+}  // namespace
+
+const ConfigMap& Image::TopicConfigs(const std::string& name) const {
+  return ValuesOf(*topic_configs, name);
+}
+
+const ConfigMap& Image::GroupConfigs(const std::string& id) const {
+  return ValuesOf(*group_configs, id);
 }
 
 ImagePtr EmptyImage() {
@@ -61,6 +74,7 @@ ImagePtr EmptyImage() {
     image->topics_by_id = std::make_shared<std::map<TopicId, std::shared_ptr<const TopicImage>>>();
     image->topic_configs = std::make_shared<std::map<std::string, ConfigMap>>();
     image->broker_configs = std::make_shared<std::map<std::string, ConfigMap>>();
+    image->group_configs = std::make_shared<std::map<std::string, ConfigMap>>();
     image->requests = std::make_shared<RequestMap>();
     return image;
   }();

@@ -99,6 +99,8 @@ struct Image {
       topic_configs;  // explicitly set ones, by topic name
   std::shared_ptr<const std::map<std::string, ConfigMap>>
       broker_configs;  // dynamic ones, by id or "" for all
+  std::shared_ptr<const std::map<std::string, ConfigMap>>
+      group_configs;  // of consumer groups, by group id
   std::map<std::string, int32_t> features;
   int64_t next_producer_id = 0;
   std::shared_ptr<const RequestMap>
@@ -111,6 +113,7 @@ struct Image {
   const PartitionImage* FindPartition(TopicId id, PartitionIndex partition) const;
   // What is set explicitly on the topic; empty when nothing is.
   const ConfigMap& TopicConfigs(const std::string& name) const;
+  const ConfigMap& GroupConfigs(const std::string& id) const;
 };
 
 bool InIsr(const PartitionImage& partition, NodeId replica);

@@ -1,6 +1,7 @@
 #include "metadata/replay.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace sluice::metadata {
 
@@ -255,11 +256,21 @@ Status ImageBuilder::ApplyPartitionChange(const PartitionChangeRecord& record) {
 }
 
 Status ImageBuilder::ApplyConfig(const ConfigRecord& record) {
-  const bool of_topic = record.type() == CONFIG_RESOURCE_TYPE_TOPIC;
-  if (!of_topic && record.type() != CONFIG_RESOURCE_TYPE_BROKER)
-    return Contradiction("config of an unknown kind");
-  auto& shared = of_topic ? next_.topic_configs : next_.broker_configs;
-  auto configs = std::make_shared<std::map<std::string, ConfigMap>>(*shared);
+  std::shared_ptr<const std::map<std::string, ConfigMap>>* shared = nullptr;
+  std::set<std::string>* changed = nullptr;
+  switch (record.type()) {
+    case CONFIG_RESOURCE_TYPE_TOPIC:
+      std::tie(shared, changed) = std::tuple(&next_.topic_configs, &delta_.topic_configs);
+      break;
+    case CONFIG_RESOURCE_TYPE_BROKER:
+      std::tie(shared, changed) = std::tuple(&next_.broker_configs, &delta_.broker_configs);
+      break;
+    case CONFIG_RESOURCE_TYPE_GROUP:
+      std::tie(shared, changed) = std::tuple(&next_.group_configs, &delta_.group_configs);
+      break;
+    default: return Contradiction("config of an unknown kind");
+  }
+  auto configs = std::make_shared<std::map<std::string, ConfigMap>>(**shared);
   ConfigMap& values = (*configs)[record.name()];
   if (record.has_value()) {
     values[record.key()] = record.value();
@@ -267,8 +278,8 @@ Status ImageBuilder::ApplyConfig(const ConfigRecord& record) {
     values.erase(record.key());
   }
   if (values.empty()) configs->erase(record.name());
-  shared = std::move(configs);
-  (of_topic ? delta_.topic_configs : delta_.broker_configs).insert(record.name());
+  *shared = std::move(configs);
+  changed->insert(record.name());
   return Status::Ok();
 }
 

@@ -36,6 +36,7 @@ struct Delta {
   std::set<NodeId> brokers;
   std::set<std::string> topic_configs;   // topic names
   std::set<std::string> broker_configs;  // broker ids, "" for all
+  std::set<std::string> group_configs;   // group ids
   bool features = false;
 };
 

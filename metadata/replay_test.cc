@@ -164,7 +164,7 @@ TEST_F(ReplayTest, SnapshotsRoundTrip) {
   ASSERT_TRUE(Apply({Register(0), Register(1), Register(2)}).ok());
   std::map<uint64_t, LogIndex> hashes;
   for (int step = 0; step < 300; ++step) {
-    switch (random.Below(5)) {
+    switch (random.Below(6)) {
       case 0: {
         const int id = ++topics;
         ASSERT_TRUE(Apply({Topic("t" + std::to_string(id), id),
@@ -183,6 +183,12 @@ TEST_F(ReplayTest, SnapshotsRoundTrip) {
       case 2:
         ASSERT_TRUE(Apply({Config(CONFIG_RESOURCE_TYPE_BROKER, "", "log.retention.ms",
                                   std::to_string(step + 1))})
+                        .ok());
+        break;
+      case 4:
+        ASSERT_TRUE(Apply({Config(CONFIG_RESOURCE_TYPE_GROUP, "g" + std::to_string(step % 7),
+                                  "consumer.session.timeout.ms",
+                                  random.Chance(1, 3) ? "" : std::to_string(step))})
                         .ok());
         break;
       case 3: ASSERT_TRUE(Apply({RequestId(step, random.Between(0, 900'000))}).ok()); break;

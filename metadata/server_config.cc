@@ -4,6 +4,8 @@
 #include <charconv>
 #include <set>
 
+#include "metadata/group_config.h"
+
 namespace sluice::metadata {
 
 namespace {
@@ -265,6 +267,10 @@ Status ReadTimers(const ConfigValues& values, ServerConfig& config) {
                       "keep the timeout at twice the interval or more");
   };
   SLUICE_RETURN_IF_ERROR(check("broker.heartbeat.interval.ms", "broker.session.timeout.ms"));
+  if (const Status groups = CheckGroupConfigs({}, values); !groups.ok()) {
+    return ThreeLines("the timers of consumer groups contradict each other or their limits",
+                      groups.message(), "change one of the two");
+  }
   return check("controller.quorum.heartbeat.interval.ms", "controller.quorum.election.timeout.ms");
 }
 

@@ -108,6 +108,7 @@ void EmitRecords(const Image& image, Emit emit) {
   EmitTopics(image, emit);
   EmitConfigs(*image.topic_configs, CONFIG_RESOURCE_TYPE_TOPIC, emit);
   EmitConfigs(*image.broker_configs, CONFIG_RESOURCE_TYPE_BROKER, emit);
+  EmitConfigs(*image.group_configs, CONFIG_RESOURCE_TYPE_GROUP, emit);
   MetadataRecord producer_ids;
   producer_ids.mutable_producer_ids()->set_next_producer_id(image.next_producer_id);
   emit(std::move(producer_ids));

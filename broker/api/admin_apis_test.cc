@@ -9,6 +9,8 @@
 #include "kafka/messages/delete_topics.h"
 #include "kafka/messages/describe_configs.h"
 #include "kafka/messages/incremental_alter_configs.h"
+#include "kafka/messages/list_config_resources.h"
+#include "metadata/group_config.h"
 #include "metadata/topic_config.h"
 
 namespace sluice::broker {
@@ -276,6 +278,51 @@ TEST(DescribeConfigsTest, TellsTheBrokersOwnKeysAndRefusesOthers) {
   const auto response = bed.Call<kafka::DescribeConfigsResponse>(request, 1);
   for (size_t i = 0; i < refused.size(); ++i)
     EXPECT_EQ(response.results[i].error_code, std::get<2>(refused[i])) << i;
+}
+
+TEST(DescribeConfigsTest, TellsAGroupsOwnValuesAndTheServersForTheRest) {
+  ApiTestBed bed;
+  bed.Edit([](metadata::Image& image) {
+    image.group_configs = std::make_shared<std::map<std::string, metadata::ConfigMap>>(
+        std::map<std::string, metadata::ConfigMap>{
+            {"g", {{"consumer.session.timeout.ms", "50000"}}}});
+  });
+  ASSERT_TRUE(bed.config.values.Set("group.consumer.heartbeat.interval.ms", "6000", "--set").ok());
+  auto entries = Described(bed, 32, "g");
+  EXPECT_EQ(entries.size(), metadata::GroupConfigKeys().size());
+  EXPECT_EQ(entries["consumer.session.timeout.ms"].value, "50000");
+  EXPECT_EQ(entries["consumer.session.timeout.ms"].config_source, 8);
+  ASSERT_EQ(entries["consumer.session.timeout.ms"].synonyms.size(), 2U);
+  EXPECT_EQ(entries["consumer.session.timeout.ms"].synonyms[1].name,
+            "group.consumer.session.timeout.ms");
+  EXPECT_EQ(entries["consumer.heartbeat.interval.ms"].value, "6000");
+  EXPECT_EQ(entries["consumer.heartbeat.interval.ms"].config_source, 4);
+}
+
+TEST(ListConfigResourcesTest, NamesWhatHasConfiguration) {
+  ApiTestBed bed;
+  bed.AddTopic("orders", 1);
+  bed.Edit([](metadata::Image& image) {
+    image.group_configs = std::make_shared<std::map<std::string, metadata::ConfigMap>>(
+        std::map<std::string, metadata::ConfigMap>{
+            {"g", {{"consumer.session.timeout.ms", "50000"}}}});
+  });
+  kafka::ListConfigResourcesRequest request;
+  const auto names = [&](int16_t version, std::vector<int8_t> types) {
+    request.resource_types = std::move(types);
+    std::vector<std::pair<int, std::string>> found;
+    const auto response = bed.Call<kafka::ListConfigResourcesResponse>(request, version);
+    if (response.error_code != 0) found.emplace_back(-1, std::to_string(response.error_code));
+    for (const auto& resource : response.config_resources)
+      found.emplace_back(resource.resource_type, resource.resource_name);
+    return found;
+  };
+  using Names = std::vector<std::pair<int, std::string>>;
+  EXPECT_EQ(names(1, {}), (Names{{2, "orders"}, {4, "1"}, {4, "2"}, {4, "3"}, {32, "g"}}));
+  EXPECT_EQ(names(1, {32}), (Names{{32, "g"}}));
+  EXPECT_EQ(names(1, {16}), Names());
+  EXPECT_EQ(names(1, {99}), (Names{{-1, "35"}}));
+  EXPECT_EQ(names(0, {}), Names()) << "client metrics only";
 }
 
 TEST(DescribeConfigsTest, TellsOnlyTheKeysAskedFor) {

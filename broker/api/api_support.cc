@@ -48,6 +48,16 @@ Refusal CheckConfigText(std::string_view name, const std::optional<std::string>&
           "the value of config " + std::string(name) + " is not UTF-8 text"};
 }
 
+bool HasConfiguration(int8_t resource_type) {
+  return resource_type == kTopicResource || resource_type == kBrokerResource ||
+         resource_type == kGroupResource;
+}
+
+std::string NoConfiguration(int8_t resource_type) {
+  return "resource type " + std::to_string(resource_type) +
+         " has no configuration here; allowed are 2 (topic), 4 (broker) and 32 (group)";
+}
+
 const metadata::EndpointImage* FindEndpoint(const metadata::Image& image, NodeId broker,
                                             const std::string& listener) {
   const metadata::BrokerImage* found = image.FindBroker(broker);

@@ -36,6 +36,16 @@ struct Refusal {
 Refusal CheckTopicText(std::string_view topic);
 Refusal CheckConfigText(std::string_view name, const std::optional<std::string>& value);
 
+// Kafka's codes for the kinds of resources that have configuration.
+inline constexpr int8_t kTopicResource = 2;
+inline constexpr int8_t kBrokerResource = 4;
+inline constexpr int8_t kClientMetricsResource = 16;  // known to clients; there are none here
+inline constexpr int8_t kGroupResource = 32;
+// Whether that kind can be described and altered here.
+bool HasConfiguration(int8_t resource_type);
+// The message when it cannot.
+std::string NoConfiguration(int8_t resource_type);
+
 // The broker's address on the listener, or null when it has none there.
 const metadata::EndpointImage* FindEndpoint(const metadata::Image& image, NodeId broker,
                                             const std::string& listener);

@@ -1,9 +1,9 @@
-// DescribeConfigs (key 32): every configuration entry of topics and of this broker, with value,
-// source and synonyms.
+// DescribeConfigs (key 32): every configuration entry of topics, of groups and of this broker,
+// with value, source and synonyms.
 //   v1 source and synonyms.  v3 types and documentation.  v4 flexible.
 // Tools print what differs from the default by the source's number, so the sources must be Kafka's:
 // 1 topic, 2 this broker's dynamic value, 3 the cluster's dynamic default, 4 the server's file, 5
-// the default.
+// the default, 8 group.
 
 #include "kafka/messages/describe_configs.h"
 
@@ -16,6 +16,7 @@
 
 #include "broker/api/api_support.h"
 #include "broker/api/handlers.h"
+#include "metadata/group_config.h"
 #include "metadata/topic_config.h"
 
 namespace sluice::broker {
@@ -29,9 +30,6 @@ using Request = kafka::DescribeConfigsRequest;
 using Response = kafka::DescribeConfigsResponse;
 using Entry = Response::DescribeConfigsResourceResult;
 using ResourceResult = Response::DescribeConfigsResult;
-
-constexpr int8_t kTopicResource = 2;
-constexpr int8_t kBrokerResource = 4;
 
 // Kafka's codes.
 int8_t TypeCode(ConfigType type) {
@@ -58,6 +56,7 @@ class Description {
 
  private:
   void DescribeTopic(const Request::DescribeConfigsResource& resource, ResourceResult& out) const;
+  void DescribeGroup(const Request::DescribeConfigsResource& resource, ResourceResult& out) const;
   void DescribeBroker(const Request::DescribeConfigsResource& resource, ResourceResult& out) const;
   void DescribeClusterDefaults(const Request::DescribeConfigsResource& resource,
                                ResourceResult& out) const;
@@ -73,9 +72,9 @@ class Description {
   const Request& request_;
 };
 
-void Fail(ErrorCode error, std::string message, ResourceResult& out) {
+void Fail(ErrorCode error, const std::string& message, ResourceResult& out) {
   out.error_code = WireError(error);
-  out.error_message = std::move(message);
+  out.error_message = message;
 }
 
 bool Wanted(const Request::DescribeConfigsResource& resource, std::string_view key) {
@@ -91,11 +90,10 @@ void Description::Describe(const Request::DescribeConfigsResource& resource,
   out.error_message.reset();
   if (resource.resource_type == kTopicResource) {
     DescribeTopic(resource, out);
+  } else if (resource.resource_type == kGroupResource) {
+    DescribeGroup(resource, out);
   } else if (resource.resource_type != kBrokerResource) {
-    Fail(ErrorCode::kInvalidRequest,
-         "resource type " + std::to_string(resource.resource_type) +
-             " has no configuration here; allowed are 2 (topic) and 4 (broker)",
-         out);
+    Fail(ErrorCode::kInvalidRequest, NoConfiguration(resource.resource_type), out);
   } else if (resource.resource_name.empty()) {
     DescribeClusterDefaults(resource, out);
   } else if (resource.resource_name != std::to_string(scope_.self.value())) {
@@ -135,6 +133,22 @@ void Description::DescribeTopic(const Request::DescribeConfigsResource& resource
     }
     if (!has_server_key)
       AddSynonym(key.name, std::string(key.default_value), ConfigSource::kDefault, entry);
+  }
+}
+
+void Description::DescribeGroup(const Request::DescribeConfigsResource& resource,
+                                ResourceResult& out) const {
+  const std::string& group = resource.resource_name;
+  if (group.empty())
+    return Fail(ErrorCode::kInvalidRequest, "the group to be described is not named", out);
+  for (const ConfigKey& key : metadata::GroupConfigKeys()) {
+    if (!Wanted(resource, key.name)) continue;
+    metadata::EffectiveConfig effective = metadata::EffectiveGroupConfig(scope_, group, key.name);
+    Entry& entry = Add(key, effective.value, effective.source, out);
+    if (!request_.include_synonyms) continue;
+    if (effective.source == ConfigSource::kGroup)
+      AddSynonym(key.name, std::move(effective.value), ConfigSource::kGroup, entry);
+    AddServerSynonyms(metadata::ServerKeyOfGroupKey(key.name), entry);
   }
 }
 

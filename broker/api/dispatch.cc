@@ -13,7 +13,7 @@ namespace sluice::broker {
 
 namespace {
 
-constexpr std::array<const ApiHandler*, 29> kServed{
+constexpr std::array<const ApiHandler*, 30> kServed{
     &kProduceApi,
     &kFetchApi,
     &kListOffsetsApi,
@@ -42,6 +42,7 @@ constexpr std::array<const ApiHandler*, 29> kServed{
     &kDescribeClusterApi,
     &kConsumerGroupHeartbeatApi,
     &kConsumerGroupDescribeApi,
+    &kListConfigResourcesApi,
     &kDescribeTopicPartitionsApi,
 };
 

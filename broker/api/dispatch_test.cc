@@ -15,6 +15,7 @@
 #include "kafka/messages/fetch.h"
 #include "kafka/messages/incremental_alter_configs.h"
 #include "kafka/messages/init_producer_id.h"
+#include "kafka/messages/list_config_resources.h"
 #include "kafka/messages/list_offsets.h"
 #include "kafka/messages/list_partition_reassignments.h"
 #include "kafka/messages/metadata.h"
@@ -121,7 +122,7 @@ TEST(DispatchTest, TellsTheVersionsOfKafka431AndNothingElse) {
       told,
       "0:0-13 1:4-18 2:1-11 3:0-13 8:2-10 9:1-10 10:0-6 11:0-9 12:0-4 13:0-5 14:0-5 15:0-6 16:0-5 "
       "18:0-4 19:2-7 20:1-6 21:0-2 22:0-5 23:2-4 32:1-4 37:0-3 42:0-2 44:0-1 46:0-0 47:0-0 60:0-2 "
-      "68:0-1 69:0-1 "
+      "68:0-1 69:0-1 74:0-1 "
       "75:0-0 ");
 }
 
@@ -182,6 +183,7 @@ TEST(DispatchTest, AnswersEmptyRequestsInEveryVersion) {
   AnswersEveryVersion<kafka::FetchRequest, kafka::FetchResponse>(bed);
   AnswersEveryVersion<kafka::IncrementalAlterConfigsRequest,
                       kafka::IncrementalAlterConfigsResponse>(bed);
+  AnswersEveryVersion<kafka::ListConfigResourcesRequest, kafka::ListConfigResourcesResponse>(bed);
   AnswersEveryVersion<kafka::ListOffsetsRequest, kafka::ListOffsetsResponse>(bed);
   AnswersEveryVersion<kafka::ListPartitionReassignmentsRequest,
                       kafka::ListPartitionReassignmentsResponse>(bed);

@@ -33,6 +33,7 @@ extern const ApiHandler kOffsetForLeaderEpochApi;        // offset_for_leader_ep
 extern const ApiHandler kDescribeConfigsApi;             // describe_configs.cc
 extern const ApiHandler kCreatePartitionsApi;            // create_partitions.cc
 extern const ApiHandler kIncrementalAlterConfigsApi;     // incremental_alter_configs.cc
+extern const ApiHandler kListConfigResourcesApi;         // list_config_resources.cc
 extern const ApiHandler kListPartitionReassignmentsApi;  // list_partition_reassignments.cc
 extern const ApiHandler kDescribeClusterApi;             // describe_cluster.cc
 extern const ApiHandler kDescribeTopicPartitionsApi;     // describe_topic_partitions.cc

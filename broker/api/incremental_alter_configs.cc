@@ -1,6 +1,6 @@
 // IncrementalAlterConfigs (key 44): sets, removes, appends to or subtracts from configuration
-// values of topics and brokers. Passed on to the controller; answered when this broker has applied
-// the change.
+// values of topics, brokers and groups. Passed on to the controller; answered when this broker has
+// applied the change.
 //   v1 flexible.
 
 #include "kafka/messages/incremental_alter_configs.h"
@@ -27,8 +27,6 @@ using Response = kafka::IncrementalAlterConfigsResponse;
 using ResourceResult = Response::AlterConfigsResourceResponse;
 using ResourceName = std::pair<int, std::string>;  // type, name
 
-constexpr int8_t kTopicResource = 2;
-constexpr int8_t kBrokerResource = 4;
 constexpr int8_t kDeleteOperation = 1;
 constexpr int8_t kOperationMax = 3;
 
@@ -51,11 +49,8 @@ Refusal Check(const Request::AlterConfigsResource& resource, const std::set<Reso
   if (twice.contains({resource.resource_type, resource.resource_name})) {
     return {ErrorCode::kInvalidRequest, "resource " + resource.resource_name + " is named twice"};
   }
-  if (resource.resource_type != kTopicResource && resource.resource_type != kBrokerResource) {
-    return {ErrorCode::kInvalidRequest,
-            "resource type " + std::to_string(resource.resource_type) +
-                " has no configuration here; allowed are 2 (topic) and 4 (broker)"};
-  }
+  if (!HasConfiguration(resource.resource_type))
+    return {ErrorCode::kInvalidRequest, NoConfiguration(resource.resource_type)};
   std::set<std::string> keys;
   for (const auto& config : resource.configs) {
     if (Refusal text = CheckConfigText(config.name, config.value); text.error != ErrorCode::kNone)

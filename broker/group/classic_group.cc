@@ -300,11 +300,7 @@ GroupStanding ClassicGroup::Explain(const GroupMoment& moment) const {
   standing.group_id = id_;
   standing.generation = facts_.generation;
   standing.state_since_ms = facts_.state_since_ms;
-  if (!last_rebalance_.reason.empty()) {
-    standing.rebalanced_ms = last_rebalance_.wall_ms;
-    standing.rebalance_reason = last_rebalance_.reason;
-    standing.rebalance_member_id = last_rebalance_.member_id;
-  }
+  standing.last_rebalance = last_rebalance_;
   for (const auto& [id, member] : members_.all()) {
     const int32_t session_ms = member->terms.session_ms;
     // One whose request is parked here has nothing else to say.

@@ -35,13 +35,6 @@
 
 namespace sluice::broker {
 
-// Why the group last began to rebalance, for a person who asks.
-struct RebalanceCause {
-  std::string reason;     // empty: it has not, here
-  std::string member_id;  // empty: no single one
-  int64_t wall_ms = 0;
-};
-
 class ClassicGroup final : public Group {
  public:
   enum class Timer : int32_t { kJoin, kSync, kSession };

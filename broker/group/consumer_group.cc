@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "broker/group/topic_regex.h"
+#include "metadata/group_config.h"
 
 namespace sluice::broker {
 namespace {
@@ -58,7 +59,8 @@ void ConsumerGroup::ConsumerHeartbeat(const GroupCaller& caller, const Request& 
   ConsumerMember& member =
       Admit(is_nameless ? Uuid::Generate(context.random).ToString() : request.member_id,
             request.instance_id, context);
-  Advance(UpdateMember(member, caller, request, context), context);
+  const std::string_view why = UpdateMember(member, caller, request, context);
+  Advance({std::string(why), member.id}, context);
   const ReportedPartitions* const owned =
       request.topic_partitions.has_value() ? &*request.topic_partitions : nullptr;
   const bool changed = ReconcileMember(member, owned, context);
@@ -184,8 +186,8 @@ ConsumerMember& ConsumerGroup::ReplaceStatic(const std::string& old_id, const st
   return placed;
 }
 
-bool ConsumerGroup::UpdateMember(ConsumerMember& member, const GroupCaller& caller,
-                                 const Request& request, GroupContext& context) {
+std::string_view ConsumerGroup::UpdateMember(ConsumerMember& member, const GroupCaller& caller,
+                                             const Request& request, GroupContext& context) {
   bool changed = false;
   const auto set = [&changed](auto& field, auto value) {
     if (field == value) return false;
@@ -221,7 +223,8 @@ bool ConsumerGroup::UpdateMember(ConsumerMember& member, const GroupCaller& call
     ForgetRegex(regex_before, context);
     if (!member.regex.empty()) regexes_.try_emplace(member.regex);
   }
-  return subscription_changed || is_new;
+  if (is_new) return kJoined;
+  return subscription_changed ? kSubscribedAnew : "";
 }
 
 bool ConsumerGroup::ReconcileMember(ConsumerMember& member, const ReportedPartitions* owned,
@@ -291,7 +294,7 @@ void ConsumerGroup::Leave(const GroupCaller& caller, const Request& request,
     SetCurrent(member, std::move(next), context);
     context.timers.Cancel(TimerKey(Timer::kRebalance, member.id));
   } else {
-    Fence(request.member_id, context);
+    Fence(request.member_id, kLeft, context);
   }
   Response response;
   response.member_id = request.member_id;
@@ -299,9 +302,11 @@ void ConsumerGroup::Leave(const GroupCaller& caller, const Request& request,
   context.effects.AnswerWhenDurable(caller, std::move(response));
 }
 
-void ConsumerGroup::Fence(const std::string& member_id, GroupContext& context) {
-  Remove(member_id, context);
-  NoteRemoved(context);
+void ConsumerGroup::Fence(const std::string& member_id, std::string_view why,
+                          GroupContext& context) {
+  const std::string id = member_id;  // which may be the member's own
+  Remove(id, context);
+  NoteRemoved({std::string(why), id}, context);
 }
 
 void ConsumerGroup::Remove(const std::string& member_id, GroupContext& context) {
@@ -311,12 +316,12 @@ void ConsumerGroup::Remove(const std::string& member_id, GroupContext& context) 
   ForgetRegex(regex, context);
 }
 
-void ConsumerGroup::NoteRemoved(GroupContext& context) {
+void ConsumerGroup::NoteRemoved(RebalanceCause cause, GroupContext& context) {
   // The classic group goes on from the epoch that its members know: of another generation they
   // would have to give up all that they own.
   if (ShallDowngrade(context)) return;
   // The target follows with the next heartbeat of a member: many may leave at once.
-  RaiseEpoch(HashTopics(*context.moment.image), context);
+  RaiseEpoch(std::move(cause), HashTopics(*context.moment.image), context);
 }
 
 void ConsumerGroup::Erase(const std::string& member_id, GroupContext& context) {
@@ -332,6 +337,16 @@ void ConsumerGroup::Erase(const std::string& member_id, GroupContext& context) {
   members_.erase(member);
 }
 
+std::string_view ConsumerGroup::ReasonOf(Timer timer) {
+  switch (timer) {
+    case Timer::kSession: return "a member was silent for its session timeout";
+    case Timer::kRebalance: return "a member did not give up its partitions in time";
+    case Timer::kJoin: return "a member did not join again in time";
+    case Timer::kSync: return "a member did not ask for its assignment in time";
+  }
+  return "";
+}
+
 void ConsumerGroup::OnTimer(const GroupTimerKey& timer, GroupContext& context) {
   const auto found = members_.find(timer.member_id);
   if (found == members_.end()) return;
@@ -343,13 +358,26 @@ void ConsumerGroup::OnTimer(const GroupTimerKey& timer, GroupContext& context) {
              member.current.state != ConsumerMemberState::kUnrevoked) {
     return;
   }
-  Fence(timer.member_id, context);
+  Fence(timer.member_id, ReasonOf(static_cast<Timer>(timer.kind)), context);
+}
+
+int32_t ConsumerGroup::SessionMs(const ConsumerMember& member, const GroupContext& context) const {
+  if (member.classic.has_value()) return member.classic->session_ms;
+  return metadata::GroupConfigNumber(*context.moment.image, id_, metadata::kGroupSessionTimeoutKey)
+      .value_or(config_.session_ms);
+}
+
+int32_t ConsumerGroup::SettledHeartbeatMs(const GroupContext& context) const {
+  return metadata::GroupConfigNumber(*context.moment.image, id_,
+                                     metadata::kGroupHeartbeatIntervalKey)
+      .value_or(config_.heartbeat_ms);
 }
 
 void ConsumerGroup::RenewSession(ConsumerMember& member, GroupContext& context) {
   const int64_t before_ms = member.session_deadline_ms;
-  member.session_deadline_ms = context.now_ms() + SessionMs(member);
-  // Shorter than before when the member has changed its protocol.
+  member.session_ms = SessionMs(member, context);
+  member.session_deadline_ms = context.now_ms() + member.session_ms;
+  // Shorter than before when the member has changed its protocol, or somebody the group's timeout.
   const bool is_earlier = before_ms == 0 || member.session_deadline_ms < before_ms;
   if (is_earlier)
     context.timers.Set(TimerKey(Timer::kSession, member.id), member.session_deadline_ms);
@@ -359,8 +387,8 @@ int32_t ConsumerGroup::HeartbeatMs(const ConsumerMember& member,
                                    const GroupContext& context) const {
   const bool settled =
       member.current.HasReached(target_epoch_) && context.now_ms() >= unsettled_until_ms_;
-  if (settled) return config_.heartbeat_ms;
-  return std::min(config_.heartbeat_ms, config_.reconcile_heartbeat_ms);
+  const int32_t settled_ms = SettledHeartbeatMs(context);
+  return settled ? settled_ms : std::min(settled_ms, config_.reconcile_heartbeat_ms);
 }
 
 const ConsumerMember* ConsumerGroup::Find(std::string_view member_id) const {

@@ -127,6 +127,11 @@ class ConsumerGroup final : public Group {
  private:
   using Request = kafka::ConsumerGroupHeartbeatRequest;
 
+  // Reasons of rebalances.
+  static constexpr std::string_view kJoined = "a member joined";
+  static constexpr std::string_view kSubscribedAnew = "a member subscribed to other topics";
+  static constexpr std::string_view kLeft = "a member left";
+
   // The topics that a regular expression matched.
   struct MatchedTopics {
     std::vector<std::string> topics;
@@ -145,21 +150,23 @@ class ConsumerGroup final : public Group {
                         GroupContext& context);
   ConsumerMember& ReplaceStatic(const std::string& old_id, const std::string& new_id,
                                 GroupContext& context);
-  // Whether the group epoch has to rise for it.
-  bool UpdateMember(ConsumerMember& member, const GroupCaller& caller, const Request& request,
-                    GroupContext& context);
+  // Why the group epoch has to rise for it; empty: it need not.
+  std::string_view UpdateMember(ConsumerMember& member, const GroupCaller& caller,
+                                const Request& request, GroupContext& context);
   // Whether what it owns has changed.
   bool ReconcileMember(ConsumerMember& member, const ReportedPartitions* owned,
                        GroupContext& context);
+  // For a member that let it run out.
+  static std::string_view ReasonOf(Timer timer);
   // Out of the group, without its consent or with it.
-  void Fence(const std::string& member_id, GroupContext& context);
+  void Fence(const std::string& member_id, std::string_view why, GroupContext& context);
   void Remove(const std::string& member_id, GroupContext& context);
   // What follows, once for all that were removed.
-  void NoteRemoved(GroupContext& context);
+  void NoteRemoved(RebalanceCause cause, GroupContext& context);
   void SetCurrent(ConsumerMember& member, ConsumerAssignment next, GroupContext& context);
-  int32_t SessionMs(const ConsumerMember& member) const {
-    return member.classic.has_value() ? member.classic->session_ms : config_.session_ms;
-  }
+  // As set for this group, else for all.
+  int32_t SessionMs(const ConsumerMember& member, const GroupContext& context) const;
+  int32_t SettledHeartbeatMs(const GroupContext& context) const;
   void RenewSession(ConsumerMember& member, GroupContext& context);
   int32_t HeartbeatMs(const ConsumerMember& member, const GroupContext& context) const;
   GroupTimerKey TimerKey(Timer timer, const std::string& member_id) const {
@@ -179,8 +186,9 @@ class ConsumerGroup final : public Group {
   bool HasCommonProtocol(const std::set<std::string_view>& protocols,
                          const ConsumerMember* except) const;
   // As UpdateMember.
-  bool UpdateClassicMember(ConsumerMember& member, const GroupCaller& caller,
-                           const kafka::JoinGroupRequest& request, GroupContext& context);
+  std::string_view UpdateClassicMember(ConsumerMember& member, const GroupCaller& caller,
+                                       const kafka::JoinGroupRequest& request,
+                                       GroupContext& context);
   // Null, and `error` says why, when it is no classic member of this generation.
   ConsumerMember* FindClassic(const std::string& member_id,
                               const std::optional<std::string>& instance_id, int32_t generation,
@@ -189,17 +197,18 @@ class ConsumerGroup final : public Group {
   void ExpectJoin(ConsumerMember& member, GroupContext& context);
   kafka::ErrorCode CheckSync(const ConsumerMember& member,
                              const kafka::SyncGroupRequest& request) const;
+  // `cause` is of the last one that left.
   kafka::ErrorCode LeaveOne(const kafka::LeaveGroupRequest::MemberIdentity& who,
-                            GroupContext& context);
+                            RebalanceCause& cause, GroupContext& context);
 
   // --- consumer_group_target.cc ---
-  // The group epoch rises if `changed`, or if the topics have changed since it last did; then there
-  // is a new target.
-  void Advance(bool changed, GroupContext& context);
+  // The group epoch rises if `cause` has a reason, or if the topics have changed since it last did;
+  // then there is a new target.
+  void Advance(RebalanceCause cause, GroupContext& context);
   bool RefreshRegexes(GroupContext& context);
   // Drops it when nobody subscribes with it any more.
   void ForgetRegex(const std::string& regex, GroupContext& context);
-  void RaiseEpoch(int64_t topics_hash, GroupContext& context);
+  void RaiseEpoch(RebalanceCause cause, int64_t topics_hash, GroupContext& context);
   void UpdateTarget(GroupContext& context);
   std::set<std::string_view> SubscribedNames() const;
   int64_t HashTopics(const metadata::Image& image) const;
@@ -242,6 +251,7 @@ class ConsumerGroup final : public Group {
   LogIndex regexes_image_{-1};  // all regular expressions were matched, at that one
   int64_t regexes_checked_ms_ = 0;
   int64_t unsettled_until_ms_ = 0;  // not all members have heard of the last change
+  RebalanceCause last_rebalance_;
 };
 
 }  // namespace sluice::broker

@@ -129,11 +129,12 @@ GroupStanding ConsumerGroup::Explain(const GroupMoment& moment) const {
   GroupStanding standing;
   standing.group_id = id_;
   standing.generation = epoch_;
+  standing.last_rebalance = last_rebalance_;
   for (const auto& [member_id, member] : members_) {
-    const int32_t session_ms = SessionMs(member);
-    const int64_t heard_ms_ago = session_ms - (member.session_deadline_ms - moment.steady_ms);
+    const int64_t heard_ms_ago =
+        member.session_ms - (member.session_deadline_ms - moment.steady_ms);
     const bool revokes = member.current.state == ConsumerMemberState::kUnrevoked;
-    standing.members.push_back({member_id, session_ms, std::max<int64_t>(heard_ms_ago, 0),
+    standing.members.push_back({member_id, member.session_ms, std::max<int64_t>(heard_ms_ago, 0),
                                 member.join_deadline_ms != 0 ? kJoin
                                 : revokes                    ? kRevocation
                                                              : kNothing});

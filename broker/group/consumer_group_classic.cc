@@ -91,7 +91,8 @@ void ConsumerGroup::Join(const GroupCaller& caller, const kafka::JoinGroupReques
     return Refuse(caller, ErrorCode::kMemberIdRequired, member_id, context);
   }
   ConsumerMember& member = Admit(member_id, request.group_instance_id, context);
-  Advance(UpdateClassicMember(member, caller, request, context), context);
+  const std::string_view why = UpdateClassicMember(member, caller, request, context);
+  Advance({std::string(why), member.id}, context);
   const auto subscription = kafka::DecodeConsumerSubscription(request.protocols.front().metadata);
   const ReportedPartitions owned = OwnedOf(*subscription, *context.moment.image);
   ReconcileMember(member, &owned, context);
@@ -109,9 +110,10 @@ void ConsumerGroup::Join(const GroupCaller& caller, const kafka::JoinGroupReques
   context.effects.AnswerWhenDurable(caller, std::move(response));
 }
 
-bool ConsumerGroup::UpdateClassicMember(ConsumerMember& member, const GroupCaller& caller,
-                                        const kafka::JoinGroupRequest& request,
-                                        GroupContext& context) {
+std::string_view ConsumerGroup::UpdateClassicMember(ConsumerMember& member,
+                                                    const GroupCaller& caller,
+                                                    const kafka::JoinGroupRequest& request,
+                                                    GroupContext& context) {
   auto subscription = kafka::DecodeConsumerSubscription(request.protocols.front().metadata);
   ConsumerMember next = member;
   if (request.group_instance_id.has_value()) next.instance_id = *request.group_instance_id;
@@ -128,16 +130,16 @@ bool ConsumerGroup::UpdateClassicMember(ConsumerMember& member, const GroupCalle
   next.classic = {request.session_timeout_ms, ProtocolsOf(request)};
 
   const bool is_new = member.session_deadline_ms == 0;
-  if (next == member && !is_new) return false;
-  const bool subscribes_anew =
-      is_new || next.topic_names != member.topic_names || next.regex != member.regex;
+  if (next == member && !is_new) return "";
+  const bool subscribes_anew = next.topic_names != member.topic_names || next.regex != member.regex;
   if (next.instance_id != member.instance_id) static_members_.erase(member.instance_id);
   if (!next.instance_id.empty()) static_members_[next.instance_id] = next.id;
   const std::string regex_before = member.regex;
   member = std::move(next);
   WriteMember(member, context);
   ForgetRegex(regex_before, context);
-  return subscribes_anew;
+  if (is_new) return kJoined;
+  return subscribes_anew ? kSubscribedAnew : "";
 }
 
 // --- Heartbeat and SyncGroup ---
@@ -193,7 +195,7 @@ void ConsumerGroup::Heartbeat(const GroupCaller& caller, const kafka::HeartbeatR
       FindClassic(request.member_id, request.group_instance_id, request.generation_id, error);
   if (member != nullptr) {
     RenewSession(*member, context);
-    Advance(false, context);
+    Advance({}, context);
     if (HasToJoinAgain(*member)) {
       ExpectJoin(*member, context);
       error = ErrorCode::kRebalanceInProgress;
@@ -238,7 +240,7 @@ void ConsumerGroup::Sync(const GroupCaller& caller, const kafka::SyncGroupReques
 // --- LeaveGroup ---
 
 ErrorCode ConsumerGroup::LeaveOne(const kafka::LeaveGroupRequest::MemberIdentity& who,
-                                  GroupContext& context) {
+                                  RebalanceCause& cause, GroupContext& context) {
   const ConsumerMember* member = Find(who.member_id);
   if (who.group_instance_id.has_value()) {
     member = FindStatic(*who.group_instance_id);
@@ -247,28 +249,31 @@ ErrorCode ConsumerGroup::LeaveOne(const kafka::LeaveGroupRequest::MemberIdentity
       return ErrorCode::kFencedInstanceId;
   }
   if (member == nullptr || !member->classic.has_value()) return ErrorCode::kUnknownMemberId;
-  Remove(std::string(member->id), context);
+  cause = {std::string(kLeft), member->id};
+  if (who.reason.has_value()) cause.reason += "; client reason: " + *who.reason;
+  Remove(cause.member_id, context);
   return ErrorCode::kNone;
 }
 
 void ConsumerGroup::Leave(const GroupCaller& caller, const kafka::LeaveGroupRequest& request,
                           GroupContext& context) {
   const size_t members_before = members_.size();
+  RebalanceCause cause;
   kafka::LeaveGroupResponse response;
   if (caller.version < kLeaveVersionOfMany) {
     kafka::LeaveGroupRequest::MemberIdentity only;
     only.member_id = request.member_id;
-    response.error_code = WireError(LeaveOne(only, context));
+    response.error_code = WireError(LeaveOne(only, cause, context));
   } else {
     for (const auto& identity : request.members) {
       auto& outcome = response.members.emplace_back();
       outcome.member_id = identity.member_id;
       outcome.group_instance_id = identity.group_instance_id;
-      outcome.error_code = WireError(LeaveOne(identity, context));
+      outcome.error_code = WireError(LeaveOne(identity, cause, context));
     }
   }
   if (members_.size() == members_before) return context.effects.Answer(caller, std::move(response));
-  NoteRemoved(context);
+  NoteRemoved(std::move(cause), context);
   context.effects.AnswerWhenDurable(caller, std::move(response));
 }
 

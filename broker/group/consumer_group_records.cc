@@ -186,7 +186,7 @@ Result<std::unique_ptr<ConsumerGroup>> ConsumerGroup::Load(std::string id,
   SLUICE_RETURN_IF_ERROR(group->LoadMembers(context.view));
   SLUICE_RETURN_IF_ERROR(group->LoadTargets(context.view));
   SLUICE_RETURN_IF_ERROR(group->LoadRegexes(context.view));
-  group->unsettled_until_ms_ = context.now_ms() + 2 * int64_t{config.heartbeat_ms};
+  group->unsettled_until_ms_ = context.now_ms() + 2 * int64_t{group->SettledHeartbeatMs(context)};
   for (auto& [member_id, member] : group->members_) {
     group->RenewSession(member, context);
     if (!member.regex.empty()) group->regexes_.try_emplace(member.regex);

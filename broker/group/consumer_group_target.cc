@@ -42,22 +42,28 @@ std::vector<std::vector<std::string>> RacksOf(const metadata::TopicImage& topic,
 
 }  // namespace
 
-void ConsumerGroup::Advance(bool changed, GroupContext& context) {
-  changed |= RefreshRegexes(context);
+void ConsumerGroup::Advance(RebalanceCause cause, GroupContext& context) {
+  if (RefreshRegexes(context) && cause.reason.empty())
+    cause.reason = "a regular expression of the members matches other topics";
+  const bool changed = !cause.reason.empty();
   if (changed || checked_image_ != context.moment.image->last_index) {
     const int64_t topics_hash = HashTopics(*context.moment.image);
-    if (changed || topics_hash != topics_hash_) RaiseEpoch(topics_hash, context);
+    if (!changed && topics_hash != topics_hash_)
+      cause.reason = "a topic that the members read was created, deleted or given more partitions";
+    if (!cause.reason.empty()) RaiseEpoch(std::move(cause), topics_hash, context);
     checked_image_ = context.moment.image->last_index;
   }
   if (epoch_ > target_epoch_) UpdateTarget(context);
 }
 
-void ConsumerGroup::RaiseEpoch(int64_t topics_hash, GroupContext& context) {
+void ConsumerGroup::RaiseEpoch(RebalanceCause cause, int64_t topics_hash, GroupContext& context) {
   ++epoch_;
+  last_rebalance_ = std::move(cause);
+  last_rebalance_.wall_ms = context.moment.wall_ms;
   topics_hash_ = topics_hash;
   checked_image_ = context.moment.image->last_index;
   // By then each member has sent a heartbeat, learnt of the change, and sent another one.
-  unsettled_until_ms_ = context.now_ms() + 2 * int64_t{config_.heartbeat_ms};
+  unsettled_until_ms_ = context.now_ms() + 2 * int64_t{SettledHeartbeatMs(context)};
   WriteEpoch(context);
 }
 

@@ -65,6 +65,45 @@ TEST_F(ConsumerGroupTest, AHeartbeatWithoutNewsWritesNothingAndTellsNoAssignment
   EXPECT_TRUE(bed_.records().empty());
 }
 
+TEST_F(ConsumerGroupTest, TheTimesAreTheGroupsOwnFromTheNextHeartbeatOn) {
+  ConsumerClient a = Client("a");
+  a.Beat();
+  bed_.Advance(10000);
+  a.Beat();
+  bed_.SetGroupConfig("consumer.heartbeat.interval.ms", "7000");
+  bed_.SetGroupConfig("consumer.session.timeout.ms", "50000");
+  bed_.Advance(10000);
+  EXPECT_EQ(a.Beat().heartbeat_interval_ms, 7000);
+  bed_.Advance(49999);
+  EXPECT_EQ(bed_.group().Explain(bed_.moment()).members[0].heard_ms_ago, 49999);
+  EXPECT_EQ(a.Beat().error_code, 0);
+  bed_.SetGroupConfig("consumer.session.timeout.ms", "8000");
+  a.Beat();
+  bed_.Advance(8001);
+  EXPECT_TRUE(bed_.group().members().empty()) << "a shorter timeout";
+}
+
+TEST_F(ConsumerGroupTest, ItTellsWhyItLastRebalanced) {
+  const auto why = [&] { return bed_.group().Explain(bed_.moment()).last_rebalance; };
+  EXPECT_TRUE(why().reason.empty());
+  ConsumerClient a = Client("a");
+  a.Beat();
+  ConsumerClient b = Client("b");
+  b.Beat();
+  EXPECT_EQ(why().reason, "a member joined");
+  EXPECT_EQ(why().member_id, "b");
+  bed_.SetTopic("t", 6);
+  bed_.Advance(3000);
+  a.Beat();
+  EXPECT_THAT(why().reason, ::testing::HasSubstr("given more partitions"));
+  EXPECT_EQ(why().wall_ms, bed_.moment().wall_ms);
+  bed_.Advance(43000);
+  a.Beat();
+  bed_.Advance(2001);
+  EXPECT_EQ(why().reason, "a member was silent for its session timeout");
+  EXPECT_EQ(why().member_id, "b");
+}
+
 TEST_F(ConsumerGroupTest, AFullRequestIsToldTheAssignmentAgain) {
   ConsumerClient a = Client("a");
   a.Beat();

@@ -72,6 +72,7 @@ struct ConsumerMember {
   std::optional<ClassicMembership> classic;  // nullopt: speaks the consumer protocol
   ConsumerAssignment current;
   // In no record: each coordinator counts anew.
+  int32_t session_ms = 0;  // what the deadline was last set by
   int64_t session_deadline_ms = 0;
   int64_t join_deadline_ms = 0;  // a classic member was told to join again; 0: it was not
   bool operator==(const ConsumerMember&) const = default;

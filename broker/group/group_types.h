@@ -64,6 +64,13 @@ struct FetchOffsets {
   bool require_stable = false;
 };
 
+// Why the group last began to rebalance, for a person who asks.
+struct RebalanceCause {
+  std::string reason;     // empty: it has not, here
+  std::string member_id;  // empty: no single one
+  int64_t wall_ms = 0;
+};
+
 // The answer to ExplainGroup: what only the coordinator's memory knows.
 struct GroupStanding {
   // What the group waits for a member to do.
@@ -76,12 +83,10 @@ struct GroupStanding {
   };
   int16_t error_code = 0;
   std::string group_id;
-  int32_t generation = -1;          // or the group epoch
-  int64_t state_since_ms = -1;      // wall time; -1: not known
-  int64_t rebalanced_ms = -1;       // when the last rebalance began, wall time; -1: none, here
-  std::string rebalance_reason;     // its
-  std::string rebalance_member_id;  // empty: no single one
-  std::vector<Member> members;      // in the order of DescribeGroup
+  int32_t generation = -1;      // or the group epoch
+  int64_t state_since_ms = -1;  // wall time; -1: not known
+  RebalanceCause last_rebalance;
+  std::vector<Member> members;               // in the order of DescribeGroup
   std::vector<std::string> pending_members;  // told their id, not come back with it
 };
 

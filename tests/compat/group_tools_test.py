@@ -34,8 +34,9 @@ class Side:
         self.name, self.bootstrap, self.consumer = name, bootstrap, None
 
     def tool(self, name, *arguments):
-        main_class = {'groups': 'consumer.group.ConsumerGroupCommand', 'all-groups': 'GroupsCommand', 'topics': 'TopicCommand'}[name]
-        return foreign.kafka_tool(f'org.apache.kafka.tools.{main_class}', '--bootstrap-server', self.bootstrap, *arguments, check=False)
+        main_class = {'groups': 'org.apache.kafka.tools.consumer.group.ConsumerGroupCommand', 'all-groups': 'org.apache.kafka.tools.GroupsCommand',
+                      'topics': 'org.apache.kafka.tools.TopicCommand', 'configs': 'kafka.admin.ConfigCommand'}[name]
+        return foreign.kafka_tool(main_class, '--bootstrap-server', self.bootstrap, *arguments, check=False)
 
     def produce(self):
         for topic, counts in COUNTS.items():
@@ -106,6 +107,7 @@ class GroupToolsTest(unittest.TestCase):
         self.check_a_group_without_members()
         self.check_a_group_with_a_member()
         self.check_deletions()
+        self.check_configs()
 
     def check_without_the_group(self):
         self.same('--list', expect=r'^$')
@@ -173,6 +175,14 @@ class GroupToolsTest(unittest.TestCase):
         self.same('--describe', '--all-groups', '--offsets', expect=fr'{TOPIC} +1 ')
         self.same('--delete', '--all-groups', expect='was successful')
         self.same('--list', expect=r'^$')
+
+    def check_configs(self):
+        """Of a group, which need not exist."""
+        entity = ('--entity-type', 'groups', '--entity-name', GROUP)
+        self.same('--alter', *entity, '--add-config', 'consumer.session.timeout.ms=50000,consumer.heartbeat.interval.ms=6000', tool='configs', expect='Completed')
+        self.same('--describe', *entity, tool='configs', expect=r'consumer.session.timeout.ms=50000 .*DEFAULT_CONFIG:group.consumer.session.timeout.ms=45000')
+        self.same('--alter', *entity, '--delete-config', 'consumer.session.timeout.ms', tool='configs', expect='Completed')
+        self.same('--describe', '--entity-type', 'groups', tool='configs', expect=r'^ *consumer.heartbeat.interval.ms=6000 ')
 
 
 if __name__ == '__main__':

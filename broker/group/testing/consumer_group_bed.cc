@@ -80,6 +80,15 @@ void ConsumerGroupBed::DeleteTopic(const std::string& name) {
   EditTopics([&](std::map<std::string, metadata::TopicImage>& topics) { topics.erase(name); });
 }
 
+void ConsumerGroupBed::SetGroupConfig(const std::string& key, const std::string& value) {
+  auto image = std::make_shared<metadata::Image>(*moment_.image);
+  auto configs =
+      std::make_shared<std::map<std::string, metadata::ConfigMap>>(*image->group_configs);
+  (*configs)["g"][key] = value;
+  image->group_configs = std::move(configs);
+  moment_.image = std::move(image);
+}
+
 void ConsumerGroupBed::SetRacks(const std::string& name, const std::vector<std::string>& racks) {
   EditTopics([&](std::map<std::string, metadata::TopicImage>& topics) {
     for (size_t i = 0; i < racks.size(); ++i)

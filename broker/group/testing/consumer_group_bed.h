@@ -38,6 +38,8 @@ class ConsumerGroupBed {
   // From its version 1 on, or with more partitions than it has.
   void SetTopic(const std::string& name, int32_t partitions);
   void DeleteTopic(const std::string& name);
+  // A value of the group's own configuration.
+  void SetGroupConfig(const std::string& key, const std::string& value);
   void SetRacks(const std::string& topic, const std::vector<std::string>& rack_of_partition);
 
   Response Heartbeat(const Request& request, Fate fate = Fate::kCommitted, int16_t version = 1);

@@ -56,9 +56,8 @@ std::string TellStanding(const GroupStanding& standing) {
   std::ostringstream out;
   out << ErrorText(standing.error_code) << " gen=" << standing.generation
       << " since=" << standing.state_since_ms;
-  if (standing.rebalanced_ms >= 0) {
-    out << " rebalanced=" << standing.rebalanced_ms << " '" << standing.rebalance_reason << "' "
-        << standing.rebalance_member_id;
+  if (const RebalanceCause& last = standing.last_rebalance; !last.reason.empty()) {
+    out << " rebalanced=" << last.wall_ms << " '" << last.reason << "' " << last.member_id;
   }
   for (const GroupStanding::Member& member : standing.members) {
     out << " " << member.member_id << ":" << member.heard_ms_ago << "/" << member.session_ms
