@@ -38,10 +38,6 @@ constexpr std::array<Limits, 2> kLimits{
     Limits{kGroupSessionTimeoutKey, "group.consumer.session.timeout.ms",
            "group.consumer.min.session.timeout.ms", "group.consumer.max.session.timeout.ms"}};
 
-std::string Assignment(std::string_view key, int64_t value) {
-  return std::string(key) + "=" + std::to_string(value);
-}
-
 // The value of each of kLimits that a group would have, and what a message calls it.
 struct Setting {
   std::string_view name;
