@@ -30,6 +30,7 @@ ErrorCode GroupErrorOf(ErrorCode error) {
     case ErrorCode::kUnknownTopicId: return ErrorCode::kCoordinatorNotAvailable;
     case ErrorCode::kNotLeaderOrFollower:
     case ErrorCode::kFencedLeaderEpoch:
+    case ErrorCode::kUnknownLeaderEpoch:
     case ErrorCode::kKafkaStorageError: return ErrorCode::kNotCoordinator;
     default: return ErrorCode::kUnknownServerError;
   }
@@ -154,7 +155,9 @@ ErrorCode CoordinatorPartition::Append(std::vector<GroupRecord> records, size_t 
   ProduceRequestParams params;
   params.api_version = kProduceVersion;
   params.timeout_ms = static_cast<int32_t>(options_->write_timeout_ms);
-  params.entries.push_back({key_, kafka::Records::View({batch, *batch})});
+  // While this thread stood still another may have led, and this broker lead again: what was
+  // decided upon an epoch that is over must not be written in a later one.
+  params.entries.push_back({key_, kafka::Records::View({batch, *batch}), lead_->epoch});
   // A refusal that came late would find decisions that were made upon these records.
   params.slowed_by_disk = false;
   options_->replicas->Produce(std::move(params),

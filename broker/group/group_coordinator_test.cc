@@ -6,6 +6,7 @@
 
 #include <map>
 
+#include "base/testing/pausable_loop.h"
 #include "broker/testing/sim_cluster.h"
 #include "storage/testing/sim_kv.h"
 
@@ -13,7 +14,7 @@ namespace sluice::broker {
 namespace {
 
 using kafka::ErrorCode;
-using ::sluice::testing::SimEventLoop;
+using ::sluice::testing::PausableLoop;
 using testing::SimCluster;
 using testing::SimClusterOptions;
 using testing::SimTopicOptions;
@@ -49,13 +50,13 @@ class GroupCoordinatorTest : public ::testing::Test {
   struct Node {
     storage::testing::SimKvDisk disk;
     std::unique_ptr<storage::Kv> kv;
-    std::unique_ptr<SimEventLoop> loop;
+    std::unique_ptr<PausableLoop> loop;
     std::unique_ptr<GroupCoordinator> coordinator;
   };
   void StartCoordinator(NodeId id) {
     Node& node = nodes_[id];
     node.kv = *node.disk.Open({.directory = "/kv", .families = {"groups", "views"}});
-    node.loop = std::make_unique<SimEventLoop>(cluster_->scheduler());
+    node.loop = std::make_unique<PausableLoop>(cluster_->scheduler());
     node.coordinator = GroupCoordinator::Create(OptionsOf(id));
   }
   GroupCoordinatorOptions OptionsOf(NodeId id) {
@@ -262,6 +263,25 @@ TEST_F(GroupCoordinatorTest, WhoWaitsWhenTheLeaderMovesIsSentAway) {
   cluster_->controller().MoveLeader(kOffsetsTopic, PartitionIndex(0), kTwo);
   EXPECT_EQ(Settle(sent)->error, ErrorCode::kNotCoordinator);
   EXPECT_EQ(FetchSomehow("g"), -1);
+}
+
+// The thread of the groups stood still while another broker led.
+TEST_F(GroupCoordinatorTest, WhatAnEndedEpochDecidesIsNotWrittenInALaterOne) {
+  Build({.min_isr = 2});
+  EXPECT_TRUE(Settle(Commit(kOne, "g", 1))->acknowledged());
+  cluster_->RunFor(100);
+  nodes_[kOne].loop->Pause();
+  const auto sent = Commit(kOne, "g", 2);
+  cluster_->RunFor(10);
+  cluster_->controller().MoveLeader(kOffsetsTopic, PartitionIndex(0), kTwo);
+  EXPECT_EQ(FetchSomehow("g"), 1);
+  EXPECT_TRUE(Settle(Commit(kTwo, "g", 3))->acknowledged());
+  cluster_->controller().MoveLeader(kOffsetsTopic, PartitionIndex(0), kOne);
+  ASSERT_TRUE(cluster_->RunUntil([&] { return cluster_->StatusOf(kOne, key_)->is_leader; }));
+  nodes_[kOne].loop->Resume();
+  EXPECT_EQ(Settle(sent)->error, ErrorCode::kNotCoordinator);
+  cluster_->RunFor(1000);
+  EXPECT_EQ(FetchSomehow("g"), 3);
 }
 
 TEST_F(GroupCoordinatorTest, WhoHasLostTouchAnswersNobody) {

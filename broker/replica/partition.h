@@ -106,6 +106,7 @@ class Partition final : public storage::CompactionTarget,
     int64_t deadline_ms = 0;  // steady
     std::shared_ptr<ProduceOperation> operation;
     size_t entry = 0;
+    LeaderEpoch leader_epoch = kNoEpoch;  // refused in another one; kNoEpoch: in none
   };
   // Fills the entry's result; with acks=all the operation waits for the high watermark where it
   // must.

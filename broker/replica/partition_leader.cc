@@ -38,7 +38,7 @@ ErrorCode Partition::CheckLeader(LeaderEpoch asked_epoch) const {
 void Partition::Append(const AppendRequest& request, PartitionEffects& effects) {
   ProduceEntryResult& result = request.operation->result(request.entry);
   std::lock_guard lock(mutex_);
-  result.error = CheckLeader(kNoEpoch);
+  result.error = CheckLeader(request.leader_epoch);
   if (result.error != ErrorCode::kNone) {
     result.leader = HintLocked();
     return;

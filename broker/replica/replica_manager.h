@@ -54,6 +54,7 @@ struct RecordErrorDetail {
 struct ProduceEntry {
   PartitionKey key;
   kafka::Records records;
+  LeaderEpoch leader_epoch = kNoEpoch;  // the only one to append in; kNoEpoch: whatever it is
 };
 struct ProduceRequestParams {
   int16_t acks = -1;  // 0, 1 or -1

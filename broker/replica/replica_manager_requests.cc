@@ -129,6 +129,7 @@ void ReplicaManagerImpl::AppendEntry(const ProduceRequestParams& params,
   }
   Partition::AppendRequest append = request;
   append.batch = rewritten.empty() ? bytes : rewritten;
+  append.leader_epoch = entry.leader_epoch;
   if (append.batch.size() > static_cast<uint64_t>(config->segment_bytes)) {
     result.error = ErrorCode::kRecordListTooLarge;
     result.message = "the batch has " + std::to_string(append.batch.size()) +
