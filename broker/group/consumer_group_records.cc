@@ -212,6 +212,7 @@ std::unique_ptr<ConsumerGroup> ConsumerGroup::FromClassic(std::string id,
       for (const auto& [partition, epoch] : owned) target[topic].push_back(partition);
     }
     group->Own(member.current.assigned);
+    group->Own(member.current.revoking);
     group->members_.emplace(member.id, std::move(member));
   }
   return group;

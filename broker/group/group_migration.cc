@@ -12,19 +12,56 @@ namespace {
 
 using NamedPartitions = std::vector<kafka::ConsumerProtocolAssignment::TopicPartition>;
 
-// Of topics and partitions that exist; false when somebody owns one of them already.
-bool Take(const NamedPartitions& named, const metadata::Image& image, ConsumerMember& member,
-          OwnedPartitions& taken) {
+using Partitions = std::vector<std::pair<TopicId, int32_t>>;
+
+// Of topics and partitions that exist. Subscriptions and assignments name them alike.
+template <typename Named>
+Partitions Existing(const Named& named, const metadata::Image& image) {
+  Partitions existing;
   for (const auto& each : named) {
     const auto topic = image.FindTopic(each.topic);
     if (topic == nullptr) continue;
     for (const int32_t partition : each.partitions) {
-      if (partition < 0 || static_cast<size_t>(partition) >= topic->partitions.size()) continue;
-      if (!taken[topic->id].emplace(partition, member.current.epoch).second) return false;
-      member.current.assigned[topic->id].emplace(partition, member.current.epoch);
+      if (partition >= 0 && static_cast<size_t>(partition) < topic->partitions.size())
+        existing.emplace_back(topic->id, partition);
     }
   }
-  return true;
+  return existing;
+}
+
+// Those that nobody has taken become part of what the member has; false when there are others.
+bool Take(const Partitions& wanted, int32_t epoch, OwnedPartitions& taken, OwnedPartitions& part) {
+  bool all = true;
+  for (const auto& [topic, partition] : wanted) {
+    const bool is_free = taken[topic].emplace(partition, epoch).second;
+    if (is_free) part[topic].emplace(partition, epoch);
+    all &= is_free;
+  }
+  return all;
+}
+
+// What a cooperative member said that it owned when it joined, and has not been assigned again: it
+// may be giving it up just now, and will join again when it has. Where there is no assignment,
+// because the generation ended before it, the member still has all of it.
+struct Claim {
+  int32_t generation;
+  size_t member;  // its place among all
+  Partitions owned;
+};
+
+void TakeClaims(std::vector<Claim> claims, bool all_are_assigned, OwnedPartitions& taken,
+                std::vector<ConsumerMember>& members) {
+  // Two may say that they own the same: the later generation knows better.
+  std::stable_sort(claims.begin(), claims.end(),
+                   [](const Claim& a, const Claim& b) { return a.generation > b.generation; });
+  for (const Claim& claim : claims) {
+    ConsumerAssignment& current = members[claim.member].current;
+    const bool gives_up = all_are_assigned || !current.assigned.empty();
+    Take(claim.owned, current.epoch, taken, gives_up ? current.revoking : current.assigned);
+  }
+  for (ConsumerMember& member : members) {
+    if (!member.current.revoking.empty()) member.current.state = ConsumerMemberState::kUnrevoked;
+  }
 }
 
 // What it was assigned until now, if it was.
@@ -36,11 +73,16 @@ Result<NamedPartitions> AssignedTo(const ClassicMember& member) {
   return std::move(assignment.assigned_partitions);
 }
 
-Result<ConsumerMember> ConsumerMemberOf(const ClassicMember& member, const ClassicGroup& group) {
+Result<kafka::ConsumerProtocolSubscription> SubscriptionOf(const ClassicMember& member,
+                                                           const ClassicGroup& group) {
   if (member.terms.protocols.empty()) return Status::InvalidArgument("a member offers no protocol");
   std::string_view metadata = member.MetadataOf(group.agreed_protocol().value_or(""));
   if (metadata.empty()) metadata = member.terms.protocols.front().metadata;
-  SLUICE_ASSIGN_OR_RETURN(auto subscription, kafka::DecodeConsumerSubscription(metadata));
+  return kafka::DecodeConsumerSubscription(metadata);
+}
+
+ConsumerMember ConsumerMemberOf(const ClassicMember& member, const ClassicGroup& group,
+                                kafka::ConsumerProtocolSubscription subscription) {
   ConsumerMember converted;
   converted.id = member.id;
   converted.instance_id = member.instance_id.value_or("");
@@ -72,13 +114,18 @@ Result<std::vector<ConsumerMember>> ConsumerMembersOf(const ClassicGroup& group,
     return Status::InvalidArgument("it has too many members");
   std::vector<ConsumerMember> members;
   OwnedPartitions taken;
+  std::vector<Claim> claims;
   for (const auto& [member_id, member] : group.members().all()) {
-    SLUICE_ASSIGN_OR_RETURN(ConsumerMember converted, ConsumerMemberOf(*member, group));
+    SLUICE_ASSIGN_OR_RETURN(auto subscription, SubscriptionOf(*member, group));
     SLUICE_ASSIGN_OR_RETURN(const NamedPartitions assigned, AssignedTo(*member));
-    if (!Take(assigned, image, converted, taken))
+    claims.push_back({subscription.generation_id, members.size(),
+                      Existing(subscription.owned_partitions, image)});
+    ConsumerMember& converted =
+        members.emplace_back(ConsumerMemberOf(*member, group, std::move(subscription)));
+    if (!Take(Existing(assigned, image), group.generation(), taken, converted.current.assigned))
       return Status::InvalidArgument("its members' assignments overlap");
-    members.push_back(std::move(converted));
   }
+  TakeClaims(std::move(claims), group.state() == ClassicGroupState::kStable, taken, members);
   return members;
 }
 

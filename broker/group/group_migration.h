@@ -4,7 +4,8 @@
 // one batch of records: the group of one protocol goes and the other one comes.
 //
 //   upgrade     with the first heartbeat of a member of the consumer protocol. Each classic member
-//               keeps what it was assigned, and its generation as its epoch.
+//               keeps what it was assigned, and its generation as its epoch. What a cooperative one
+//               is giving up is its own until it joins again.
 //   downgrade   when the last member of the consumer protocol leaves, at the group's epoch. The
 //               members rebalance at once.
 //

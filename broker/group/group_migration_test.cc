@@ -137,6 +137,43 @@ TEST_F(GroupMigrationTest, WhoWaitsInTheClassicGroupJoinsAgain) {
   EXPECT_THAT(consumer_.owned(), SizeIs(2));
 }
 
+// Real ones commit before they give something up, which takes its time.
+TEST_F(GroupMigrationTest, WhatACooperativeMemberIsGivingUpIsNotFreeYet) {
+  ClassicClient first{bed_, Kind::kCooperative}, second{bed_, Kind::kCooperative};
+  Run({&first});
+  ASSERT_THAT(first.owned(), SizeIs(4));
+  for (int i = 0; i < 2; ++i) second.Step();
+  for (int i = 0; i < 3; ++i) first.Step();
+  ASSERT_THAT(first.owned(), SizeIs(2)) << "it is told to, and has not said that it has";
+  ASSERT_EQ(bed_.State(), "classic/Stable");
+  consumer_.Step();
+  EXPECT_EQ(bed_.State(), "consumer/Reconciling");
+  EXPECT_THAT(consumer_.owned(), IsEmpty());
+  Run({&first, &second, &consumer_});
+  EXPECT_EQ(bed_.State(), "consumer/Stable");
+  EXPECT_EQ(first.owned().size() + second.owned().size() + consumer_.owned().size(), 4u);
+  EXPECT_EQ(first.losses() + second.losses(), 0);
+}
+
+TEST_F(GroupMigrationTest, CooperativeMembersKeepWhatTheyHaveThroughAnAbandonedRebalance) {
+  ClassicClient first{bed_, Kind::kCooperative}, second{bed_, Kind::kCooperative},
+      third{bed_, Kind::kCooperative};
+  Run({&first});
+  for (int i = 0; i < 2; ++i) second.Step();
+  for (int i = 0; i < 2; ++i) first.Step();
+  ASSERT_EQ(bed_.State(), "classic/CompletingRebalance");
+  for (int i = 0; i < 2; ++i) third.Step();
+  ASSERT_EQ(bed_.State(), "classic/PreparingRebalance") << "nobody has an assignment";
+  consumer_.Step();
+  EXPECT_THAT(consumer_.owned(), IsEmpty());
+  EXPECT_THAT(first.owned(), SizeIs(4));
+  Run({&first, &second, &third, &consumer_});
+  EXPECT_EQ(bed_.State(), "consumer/Stable");
+  for (const MixedClient* client : std::vector<MixedClient*>{&first, &second, &third, &consumer_})
+    EXPECT_THAT(client->owned(), SizeIs(1));
+  EXPECT_EQ(first.losses() + second.losses() + third.losses(), 0);
+}
+
 TEST_F(GroupMigrationTest, ThePolicyForbidsEitherWay) {
   bed_.driver().config().consumer.may_upgrade = false;
   Run({&eager_});
