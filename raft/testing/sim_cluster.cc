@@ -94,7 +94,7 @@ void SimCluster::Start(NodeId id) {
   CHECK(node.driver == nullptr);
   invariants_.Restarted(id);
   node.unanswered = 0;
-  node.loop = std::make_unique<PausableLoop>(scheduler_);
+  node.loop = std::make_unique<sluice::testing::PausableLoop>(scheduler_);
   node.log = std::make_unique<SimLogStore>(node.disk, *node.loop, random_.Fork(), disk_latency_);
   node.log->set_on_append([this, id](Term prev_term, const std::vector<Entry>& entries) {
     invariants_.Appended(id, prev_term, entries);

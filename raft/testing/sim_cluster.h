@@ -12,10 +12,10 @@
 #include <vector>
 
 #include "base/random.h"
+#include "base/testing/pausable_loop.h"
 #include "base/testing/sim_event_loop.h"
 #include "raft/driver.h"
 #include "raft/testing/invariants.h"
-#include "raft/testing/pausable_loop.h"
 #include "raft/testing/sim_log_store.h"
 #include "raft/testing/sim_network.h"
 
@@ -109,7 +109,7 @@ class SimCluster {
     SimCluster* cluster = nullptr;
     VoterId voter;
     SimDisk disk;
-    std::unique_ptr<PausableLoop> loop;
+    std::unique_ptr<sluice::testing::PausableLoop> loop;
     std::unique_ptr<SimLogStore> log;
     std::unique_ptr<SimStateMachine> state_machine;
     std::unique_ptr<Driver> driver;
