@@ -186,8 +186,10 @@ class LogImpl final : public Log {
   Status CheckFirst(Offset from) const;
   size_t SegmentIndexOf(Offset offset) const;
   bool IsHot(Offset from) const;
-  Result<std::optional<TimestampOffset>> FindInSegment(const Segment& segment, int64_t timestamp_ms,
+  Result<std::optional<TimestampOffset>> FindInSegment(Segment& segment, int64_t timestamp_ms,
                                                        Offset upto) const;
+  Result<std::optional<TimestampOffset>> FindByIndex(Segment& segment, int64_t timestamp_ms,
+                                                     Offset upto, std::string& misled) const;
 
   // log_transactions.cc
   Result<Offset> EndOfRead(Offset from, size_t size_bytes) const;

@@ -10,7 +10,7 @@ namespace sluice::storage {
 namespace {
 
 // Where the batches of `segment` that lie wholly below `upto` end.
-Result<uint32_t> EndPosition(const Segment& segment, Offset upto) {
+Result<uint32_t> EndPosition(Segment& segment, Offset upto) {
   if (upto >= segment.readable_end()) return segment.readable_bytes();
   SLUICE_ASSIGN_OR_RETURN(const auto place, segment.Locate(upto));
   return place ? place->position : segment.readable_bytes();
@@ -111,8 +111,7 @@ Result<ReadResult> LogImpl::Read(Offset from, size_t size_bytes_max, Offset upto
   }
   SLUICE_RETURN_IF_ERROR(CheckFirst(from));
   const bool hot = IsHot(from);
-  std::optional<MayWait> may_wait;
-  if (hot) may_wait.emplace(*home_);
+  const HotReads hot_reads(*home_, hot);
   Reading reading{from, upto, size_bytes_max, one_at_least, hot};
   ReadResult result;
   for (size_t i = SegmentIndexOf(from); i < segments_.size(); ++i) {
@@ -149,19 +148,42 @@ Result<std::optional<TimestampOffset>> LogImpl::FindTimestamp(int64_t timestamp_
 }
 
 // The first record of the segment that is not too old; perhaps one above `upto`.
-Result<std::optional<TimestampOffset>> LogImpl::FindInSegment(const Segment& segment,
+Result<std::optional<TimestampOffset>> LogImpl::FindInSegment(Segment& segment,
                                                               int64_t timestamp_ms,
                                                               Offset upto) const {
+  std::string misled;
+  for (bool again = false;; again = true) {
+    auto found = FindByIndex(segment, timestamp_ms, upto, misled);
+    if (misled.empty()) return found;
+    if (again) return Status::Corruption(misled + ", though it has just been built again");
+    SLUICE_RETURN_IF_ERROR(segment.Mend(misled));
+    misled.clear();
+  }
+}
+
+// The same; `misled` tells when the index is not to be believed.
+Result<std::optional<TimestampOffset>> LogImpl::FindByIndex(Segment& segment, int64_t timestamp_ms,
+                                                            Offset upto,
+                                                            std::string& misled) const {
   const Offset start = log_start_offset();
   SLUICE_ASSIGN_OR_RETURN(const TimeIndex::Entry before, segment.EntryBefore(timestamp_ms));
   SLUICE_ASSIGN_OR_RETURN(BatchScanner scanner,
                           segment.ScanFrom(std::max(before.offset, start), BatchScanner::kByPages));
+  const std::optional<TimestampOffset> none;
+  // From the start on nothing can be passed over.
+  bool told = before.timestamp_ms != TimeIndex::kNoTimestamp && before.offset >= start;
   while (true) {
     SLUICE_ASSIGN_OR_RETURN(const bool more, scanner.Next());
     if (scanner.damaged()) return segment.NoBatchAt(scanner.next_position(), "one is due");
-    if (!more || scanner.header().base_offset >= upto) return std::optional<TimestampOffset>();
+    // Nor does one before it hold what is looked for.
+    if (told && (!more || scanner.header().last_offset >= before.offset ||
+                 scanner.header().max_timestamp_ms >= timestamp_ms)) {
+      misled = segment.Contradiction(before, more ? &scanner.header() : nullptr);
+      if (!misled.empty()) return none;
+      told = false;
+    }
+    if (!more || scanner.header().base_offset >= upto) return none;
     const BatchHeader batch = scanner.header();
-    SLUICE_RETURN_IF_ERROR(segment.CheckEntry(before, batch));
     if (batch.max_timestamp_ms < timestamp_ms || batch.last_offset < start) continue;
     SLUICE_ASSIGN_OR_RETURN(const std::string_view bytes, scanner.Bytes());
     SLUICE_ASSIGN_OR_RETURN(const auto record, FirstRecordAtOrAfter(bytes, timestamp_ms, start));

@@ -34,15 +34,21 @@ Result<OffsetIndex::Entry> OffsetIndex::Floor(Offset target) const {
   return At(below - 1);
 }
 
-Result<std::optional<OffsetIndex::Entry>> OffsetIndex::AtOrAfter(uint64_t position) const {
-  if (count() == 0 || position > last_.position) return std::optional<Entry>();
+Result<std::optional<Offset>> OffsetIndex::OffsetAbove(uint64_t position) const {
+  const std::optional<Offset> unknown;
+  if (count() == 0 || position > last_.position) return unknown;
   const auto key = [](const char* e) { return int64_t{LoadBigEndian<uint32_t>(e + 4)}; };
   const EntryFile::Scale<decltype(key)> scale{key, 0, int64_t{last_.position}};
   SLUICE_ASSIGN_OR_RETURN(const size_t below,
                           file_.CountUpTo(static_cast<int64_t>(position) - 1, scale));
-  if (below == count()) return std::optional<Entry>();
-  SLUICE_ASSIGN_OR_RETURN(const Entry entry, At(below));
-  return std::optional<Entry>(entry);
+  char bytes[2 * kEntryBytes];
+  SLUICE_ASSIGN_OR_RETURN(const size_t got, file_.ReadEntries(below, 2, bytes));
+  if (got < 2) return unknown;
+  // Were one of them wrong, the other is too high at worst. Nobody compares them with the log.
+  const Entry at = Decode(bytes), next = Decode(bytes + kEntryBytes);
+  const bool agree =
+      at.position >= position && next.position > at.position && next.offset > at.offset;
+  return agree ? std::optional(next.offset + 1) : unknown;
 }
 
 Result<bool> OffsetIndex::Ascends() const {

@@ -37,8 +37,9 @@ class OffsetIndex {
   Status Append(const Entry& entry);
   // The last entry with offset <= `target`; the segment's start when there is none.
   Result<Entry> Floor(Offset target) const;
-  // The first entry at or after `position` in the .log file.
-  Result<std::optional<Entry>> AtOrAfter(uint64_t position) const;
+  // An offset above those of all batches that begin below `position` in the .log file, as two
+  // entries tell that bear each other out; nullopt where they do not, or are not there.
+  Result<std::optional<Offset>> OffsetAbove(uint64_t position) const;
   // The last entry, or the segment's start.
   const Entry& last() const { return last_; }
   // REQUIRES: index < count().

@@ -1,6 +1,7 @@
 #include "storage/segment.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace sluice::storage {
 
@@ -60,6 +61,7 @@ Result<Segment::Files> Segment::ReadFiles() {
 }
 
 Result<bool> Segment::Load(int32_t index_interval_bytes) {
+  index_interval_bytes_ = index_interval_bytes;
   SLUICE_ASSIGN_OR_RETURN(const Files files, ReadFiles());
   // An empty one may have no index files yet, but no entries either.
   if (files.log_bytes == 0) return indexes_->offsets.count() == 0 && indexes_->times.count() == 0;
@@ -166,6 +168,7 @@ Status Segment::Note(const BatchHeader& batch, int32_t index_interval_bytes) {
   CHECK_GE(batch.base_offset, end_) << path();
   CHECK_LE(size_ + batch.size_bytes, kBytesMax) << path();
   const auto position = static_cast<uint32_t>(size_);
+  index_interval_bytes_ = index_interval_bytes;
   if (!first_timestamp_ms_) first_timestamp_ms_ = batch.max_timestamp_ms;
   if (batch.max_timestamp_ms > max_timestamp_.timestamp_ms)
     max_timestamp_ = {batch.max_timestamp_ms, batch.last_offset};
@@ -215,61 +218,68 @@ std::optional<BatchPlace> Segment::Recent::Find(Offset offset) const {
 BatchScanner Segment::Scan(std::shared_ptr<File> file, uint64_t position, uint64_t end,
                            size_t chunk_bytes) const {
   BatchScanner scanner(std::move(file), position, end, chunk_bytes);
-  scanner.set_lacking(home_.lacking == nullptr ? nullptr : &home_.lacking->slice);
+  scanner.set_lacking(home_.lacking_slice());
   return scanner;
 }
 
 namespace {
 
-// Loading has looked only at the last entry; one of another segment would hide batches.
-Status Misleading(const std::string& path, const std::string& entry, const std::string& directory) {
-  return Status::Corruption(path + ": its entry for " + entry +
-                            ": the index is damaged, or another segment's. Nothing was changed. "
-                            "Stop the broker and run sluice log repair --indexes " +
-                            directory);
-}
-
 std::string Text(int64_t number) { return std::to_string(number); }
+
+// Not the log, but what tells of it, cannot be read: the file was cut or removed while it was used.
+bool Unreadable(const Status& status, std::string& misled) {
+  if (status.code() != StatusCode::kCorruption && status.code() != StatusCode::kNotFound)
+    return false;
+  misled = status.message();
+  return true;
+}
 
 }  // namespace
 
-Status Segment::CheckEntry(const OffsetIndex::Entry& entry, const BatchHeader& batch) const {
-  if (entry.position == 0 || batch.last_offset == entry.offset) return Status::Ok();
-  return Misleading(indexes_->offsets.file_path(),
-                    "offset " + Text(entry.offset.value()) + " points to position " +
-                        Text(entry.position) + " of the log, where a batch ends at " +
-                        Text(batch.last_offset.value()),
-                    home_.directory);
+std::string Segment::Contradiction(const OffsetIndex::Entry& entry,
+                                   const BatchHeader* batch) const {
+  if (batch != nullptr && batch->last_offset == entry.offset) return "";
+  return indexes_->offsets.file_path() + ": its entry for offset " + Text(entry.offset.value()) +
+         " points to position " + Text(entry.position) + " of the log, where " +
+         (batch == nullptr ? "no batch begins"
+                           : "a batch ends at " + Text(batch->last_offset.value()));
 }
 
-Status Segment::CheckEntry(const TimeIndex::Entry& entry, const BatchHeader& batch) const {
-  const bool named = entry.timestamp_ms != TimeIndex::kNoTimestamp &&
-                     batch.base_offset <= entry.offset && batch.last_offset >= entry.offset;
-  if (!named || batch.max_timestamp_ms == entry.timestamp_ms) return Status::Ok();
-  return Misleading(indexes_->times.file_path(),
-                    "time " + Text(entry.timestamp_ms) + " names offset " +
-                        Text(entry.offset.value()) + " of the log, where a batch has the time " +
-                        Text(batch.max_timestamp_ms),
-                    home_.directory);
+std::string Segment::Contradiction(const TimeIndex::Entry& entry, const BatchHeader* batch) const {
+  const bool named = batch != nullptr && batch->base_offset <= entry.offset;
+  if (named && batch->max_timestamp_ms == entry.timestamp_ms) return "";
+  return indexes_->times.file_path() + ": its entry for time " + Text(entry.timestamp_ms) +
+         " names offset " + Text(entry.offset.value()) + " of the log, where " +
+         (named ? "a batch has the time " + Text(batch->max_timestamp_ms) : "there is no batch");
 }
 
-Result<BatchScanner> Segment::ScanFrom(Offset offset, size_t chunk_bytes) const {
+Result<BatchScanner> Segment::ScanFrom(Offset offset, size_t chunk_bytes) {
   CHECK(loaded()) << path();
-  SLUICE_ASSIGN_OR_RETURN(const OffsetIndex::Entry entry, indexes_->offsets.Floor(offset));
   SLUICE_ASSIGN_OR_RETURN(auto file, OpenFile());
-  if (entry.position > 0) {
-    BatchScanner there = Scan(file, entry.position, size_, BatchHeader::kBytes);
-    SLUICE_ASSIGN_OR_RETURN(const bool any, there.Next());
-    SLUICE_RETURN_IF_ERROR(CheckEntry(entry, any ? there.header() : BatchHeader()));
-  }
-  return Scan(std::move(file), entry.position, size_, chunk_bytes);
+  const auto place = [&](std::string& misled) -> Result<uint32_t> {
+    const auto entry = indexes_->offsets.Floor(offset);
+    if (Unreadable(entry.status(), misled)) return 0;
+    SLUICE_RETURN_IF_ERROR(entry.status());
+    if (entry->position > 0) {
+      BatchScanner there = Scan(file, entry->position, size_, BatchHeader::kBytes);
+      SLUICE_ASSIGN_OR_RETURN(const bool any, there.Next());
+      misled = Contradiction(*entry, any ? &there.header() : nullptr);
+    }
+    return entry->position;
+  };
+  SLUICE_ASSIGN_OR_RETURN(const uint32_t position, Trusting(place));
+  return Scan(std::move(file), position, size_, chunk_bytes);
 }
 
-Result<TimeIndex::Entry> Segment::EntryBefore(int64_t timestamp_ms) const {
-  return indexes_->times.Floor(timestamp_ms, first_timestamp_ms_.value_or(-1));
+Result<TimeIndex::Entry> Segment::EntryBefore(int64_t timestamp_ms) {
+  return Trusting([&](std::string& misled) -> Result<TimeIndex::Entry> {
+    const auto entry = indexes_->times.Floor(timestamp_ms, first_timestamp_ms_.value_or(-1));
+    (void)Unreadable(entry.status(), misled);
+    return entry;
+  });
 }
 
-Result<std::optional<BatchPlace>> Segment::Locate(Offset offset) const {
+Result<std::optional<BatchPlace>> Segment::Locate(Offset offset) {
   if (damage_ != nullptr)
     return offset < damage_->whole_end ? LocateByIndex(offset)
                                        : Result<std::optional<BatchPlace>>(damage_->why);
@@ -286,28 +296,45 @@ Result<OffsetIndex::Entry> Segment::FloorOf(Offset offset) const {
   return indexes_->offsets.Floor(offset);
 }
 
-Result<std::optional<BatchPlace>> Segment::LocateByIndex(Offset offset) const {
-  SLUICE_ASSIGN_OR_RETURN(const OffsetIndex::Entry entry, FloorOf(offset));
+Result<std::optional<BatchPlace>> Segment::LocateByIndex(Offset offset) {
+  return Trusting([&](std::string& misled) { return LookUp(offset, misled); });
+}
+
+Result<std::optional<BatchPlace>> Segment::LookUp(Offset offset, std::string& misled) const {
+  const auto floor = FloorOf(offset);
+  if (Unreadable(floor.status(), misled)) return std::optional<BatchPlace>();
+  SLUICE_RETURN_IF_ERROR(floor.status());
+  const OffsetIndex::Entry entry = *floor;
   SLUICE_ASSIGN_OR_RETURN(auto file, OpenFile());
   BatchScanner scanner = Scan(std::move(file), entry.position, readable_bytes(), kLookupChunkBytes);
+  bool told = damage_ == nullptr && entry.position > 0;
   while (true) {
     SLUICE_ASSIGN_OR_RETURN(const bool more, scanner.Next());
-    if (!more) break;
+    if (std::exchange(told, false))
+      misled = Contradiction(entry, more ? &scanner.header() : nullptr);
+    if (!more || !misled.empty()) break;
     const BatchHeader& batch = scanner.header();
-    if (scanner.position() == entry.position) SLUICE_RETURN_IF_ERROR(CheckEntry(entry, batch));
     if (batch.last_offset >= offset) {
       return std::optional(BatchPlace{batch.base_offset, batch.last_offset,
                                       static_cast<uint32_t>(scanner.position()), batch.size_bytes});
     }
+    // A wrong entry led the search astray, and to a right one that is far off.
+    const uint64_t passed_bytes = scanner.position() - entry.position;
+    if (home_.lacking != nullptr && damage_ == nullptr &&
+        passed_bytes > kTailBytesMax + static_cast<uint64_t>(index_interval_bytes_)) {
+      misled = indexes_->offsets.file_path() + ": it has no entry for offset " +
+               Text(offset.value()) + ", nor for the " + Text(static_cast<int64_t>(passed_bytes)) +
+               " bytes before position " + Text(static_cast<int64_t>(scanner.position()));
+    }
   }
-  if (!scanner.damaged()) return std::optional<BatchPlace>();
-  return NoBatchAt(scanner.next_position(),
-                   "offset " + std::to_string(offset.value()) + " was looked for");
+  if (!misled.empty() || !scanner.damaged()) return std::optional<BatchPlace>();
+  return NoBatchAt(scanner.next_position(), "offset " + Text(offset.value()) + " was looked for");
 }
 
 Status Segment::TruncateTo(Offset offset, int32_t index_interval_bytes) {
   SLUICE_ASSIGN_OR_RETURN(const auto cut, Locate(offset));
   if (!cut) return Status::Ok();
+  DropRebuild();
   SLUICE_RETURN_IF_ERROR(indexes_->offsets.TruncateTo(cut->base_offset));
   SLUICE_RETURN_IF_ERROR(indexes_->times.TruncateTo(cut->base_offset));
   // Load reads the files; and were one index behind the other in it, the largest timestamp would
@@ -317,9 +344,10 @@ Status Segment::TruncateTo(Offset offset, int32_t index_interval_bytes) {
   SLUICE_ASSIGN_OR_RETURN(const auto file, OpenFile());
   SLUICE_RETURN_IF_ERROR(file->Truncate(cut->position));
   SLUICE_ASSIGN_OR_RETURN(const bool sound, Load(index_interval_bytes));
-  if (!sound)
-    return Status::Corruption(path() + ": damaged before position " +
-                              std::to_string(cut->position));
+  if (!sound) {
+    LOG(WARNING) << path() << ": its indexes do not fit; they are built again";
+    SLUICE_RETURN_IF_ERROR(Rebuild(cut->base_offset, false, index_interval_bytes));
+  }
   return file->Sync();
 }
 
@@ -354,8 +382,11 @@ std::vector<std::string> Segment::FilePaths() const {
 
 Result<Offset> Segment::OffsetAbove(uint64_t position) const {
   if (position >= readable_bytes() || damage_ != nullptr) return readable_end();
-  SLUICE_ASSIGN_OR_RETURN(const auto entry, indexes_->offsets.AtOrAfter(position));
-  return entry ? entry->offset + 1 : end_;
+  const auto above = indexes_->offsets.OffsetAbove(position);
+  std::string unreadable;
+  if (Unreadable(above.status(), unreadable)) return end_;
+  SLUICE_RETURN_IF_ERROR(above.status());
+  return above->value_or(end_);
 }
 
 }  // namespace sluice::storage

@@ -15,6 +15,10 @@
 // its log calls before it looks inside. One that is damaged stays unloaded; the batches before the
 // damage can be read after EnsureReadable.
 //
+// Loading looks at an index's last entry only. Any other is compared with the batch that it tells
+// of when it is used; where they differ both indexes are built again from the log (Mend), while
+// those that are there serve whom they do not mislead.
+//
 // Thread rule: guarded by the log's owner; a file that OpenFile gave may be read by anyone up to a
 // size seen under the guard.
 
@@ -24,6 +28,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "storage/batch_header.h"
@@ -103,8 +108,8 @@ class Segment {
 
   // kCorruption when the files beside it tell that the .log is another partition's, as far as a few
   // of its batches show; `end` and `complete` as in SegmentOrigin::Read. REQUIRES: its indexes
-  // are sound.
-  Status CheckOrigin(Offset end, bool complete) const;
+  // were found sound.
+  Status CheckOrigin(Offset end, bool complete);
 
   // Trusts the indexes and walks only the batches after the last entry. False when they do not fit
   // the log, or the tail is damaged: Rebuild then. `index_interval_bytes` as in Note.
@@ -122,7 +127,8 @@ class Segment {
   // when the old indexes know of records below `end_max` that the log no longer holds, or when what
   // lies beside it tells that the .log is another partition's.
   Status Rebuild(Offset end_max, bool complete, int32_t index_interval_bytes) {
-    return Rebuild(end_max, complete, index_interval_bytes, IndexFiles::kInPlace, nullptr);
+    return Rebuild(
+        {.end_max = end_max, .complete = complete, .index_interval_bytes = index_interval_bytes});
   }
 
   // Writes bytes of whole batches at the end. Follow with Note for each of them.
@@ -133,7 +139,7 @@ class Segment {
 
   // The first batch whose last offset is at least `offset`; nullopt when there is none. The damage
   // where that may have been lost.
-  Result<std::optional<BatchPlace>> Locate(Offset offset) const;
+  Result<std::optional<BatchPlace>> Locate(Offset offset);
   // How far whole batches lie one behind another from `position` on, where one begins: at least
   // `upto`, or where none begins. What this process wrote it knows; the rest is read once.
   // REQUIRES: `upto` is at most readable_bytes().
@@ -141,15 +147,19 @@ class Segment {
   // kCorruption: none begins at `position`, where `where` says that one must.
   Status NoBatchAt(uint64_t position, const std::string& where) const;
   // A scanner that starts at or before the batch holding `offset`.
-  Result<BatchScanner> ScanFrom(Offset offset, size_t chunk_bytes) const;
+  Result<BatchScanner> ScanFrom(Offset offset, size_t chunk_bytes);
   // The newest known batch before `timestamp_ms`: no record up to there has that timestamp or a
-  // later one.
-  Result<TimeIndex::Entry> EntryBefore(int64_t timestamp_ms) const;
-  // kCorruption when `batch` is the one that `entry`, of the time index, names, and tells another
-  // time.
-  Status CheckEntry(const TimeIndex::Entry& entry, const BatchHeader& batch) const;
+  // later one, if the entry holds (Contradiction).
+  Result<TimeIndex::Entry> EntryBefore(int64_t timestamp_ms);
+  // How the first batch that ends at or above `entry`'s offset, null when there is none, gives that
+  // entry of the time index the lie; empty when it does not.
+  std::string Contradiction(const TimeIndex::Entry& entry, const BatchHeader* batch) const;
   // An offset above those of all batches that begin below `position`; not far above.
   Result<Offset> OffsetAbove(uint64_t position) const;
+  // An index has misled its reader, as `why` says: ok once both are built again and he can look
+  // again. Where its log may not wait, that is left to others, as in EnsureLoaded. kCorruption when
+  // it is the log that is damaged; the indexes stay then. In segment_rebuild.cc.
+  Status Mend(const std::string& why);
 
   // Removes the batches that hold `offset` or more, and syncs the file.
   Status TruncateTo(Offset offset, int32_t index_interval_bytes);
@@ -176,6 +186,7 @@ class Segment {
  private:
   friend class SegmentRebuild;
 
+  struct Damage;
   // Where Rebuild writes. kAside: under names with kTempSuffix; the old files stay.
   enum class IndexFiles : uint8_t { kInPlace, kAside };
 
@@ -211,6 +222,16 @@ class Segment {
     bool times_fit = false;
   };
 
+  // What Rebuild makes of the .log.
+  struct RebuildRequest {
+    Offset end_max;
+    bool complete = false;
+    int32_t index_interval_bytes = 0;
+    uint64_t bytes_max = kBytesMax;  // what lies behind is being appended, and not looked at
+    IndexFiles where = IndexFiles::kInPlace;
+    Damage* damage = nullptr;
+  };
+
   // Why it cannot be loaded, and what is whole all the same.
   struct Damage {
     Status why;
@@ -232,16 +253,33 @@ class Segment {
   Result<Files> ReadFiles();
   Result<bool> HoldsTime(const std::shared_ptr<File>& file, const TimeIndex::Entry& entry) const;
   Result<OffsetIndex::Entry> FloorOf(Offset offset) const;
-  Result<std::optional<BatchPlace>> LocateByIndex(Offset offset) const;
-  Status CheckEntry(const OffsetIndex::Entry& entry, const BatchHeader& batch) const;
+  Result<std::optional<BatchPlace>> LocateByIndex(Offset offset);
+  // The same; nullopt, and how in `misled`, when the index says what is not so.
+  Result<std::optional<BatchPlace>> LookUp(Offset offset, std::string& misled) const;
+  std::string Contradiction(const OffsetIndex::Entry& entry, const BatchHeader* batch) const;
+  // `look(misled)`, and once more with indexes built again when these have misled it.
+  template <typename Look>
+  auto Trusting(Look look) -> decltype(look(std::declval<std::string&>())) {
+    std::string misled;
+    auto found = look(misled);
+    if (misled.empty()) return found;
+    if (Status mended = Mend(misled); !mended.ok()) return mended;
+    misled.clear();
+    found = look(misled);
+    if (misled.empty()) return found;
+    return Status::Corruption(misled + ", though it has just been built again");
+  }
   Result<bool> TakeOverIndexes();
   Status LoadExpected();
   // Leaves in `damage` what is whole before it.
   Status CheckAgainst(const Expected& expected, Damage& damage);
-  Status Rebuild(Offset end_max, bool complete, int32_t index_interval_bytes, IndexFiles where,
-                 Damage* damage);
-  // Puts what rebuild_ has built in place, when it has: in segment_rebuild.cc.
-  Status TakeRebuild(Damage& damage);
+  Status Rebuild(const RebuildRequest& request);
+  // Puts what rebuild_ has built in place, when it has; tells `damage`, if not null, what is whole
+  // otherwise. Both in segment_rebuild.cc.
+  Status TakeRebuild(Damage* damage);
+  Status Adopt(SegmentRebuild& rebuild);
+  Status NoteGrowth(uint64_t upto);
+  void DropRebuild();
   void Reset();
   void Remember(const BatchHeader& batch, uint32_t position);
 
@@ -259,10 +297,12 @@ class Segment {
   TimeIndex::Entry max_timestamp_{TimeIndex::kNoTimestamp, base_};
   std::optional<int64_t> first_timestamp_ms_;
   uint64_t bytes_since_index_ = 0;
-  std::unique_ptr<Expected> expected_;       // until it is loaded
-  std::unique_ptr<Damage> damage_;           // why it cannot be
-  std::shared_ptr<SegmentRebuild> rebuild_;  // of indexes that do not fit, until it is loaded
-  std::unique_ptr<Recent> recent_;           // of one that grew since it was opened
+  int32_t index_interval_bytes_ = 0;    // as it was last told
+  std::unique_ptr<Expected> expected_;  // until it is loaded
+  std::unique_ptr<Damage> damage_;      // why it cannot be
+  // Of indexes that do not fit, until it is loaded; or that mislead, until it has taken it over.
+  std::shared_ptr<SegmentRebuild> rebuild_;
+  std::unique_ptr<Recent> recent_;  // of one that grew since it was opened
 };
 
 }  // namespace sluice::storage

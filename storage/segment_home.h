@@ -3,7 +3,7 @@
 // it for itself: the directory, and the cache through which its files are
 // opened.
 //
-// Thread rule: immutable but for `lacking`, which is the log's owner's.
+// Thread rule: immutable but for `lacking` and `reads_hot`, which are the log's owner's.
 
 #include <memory>
 #include <string>
@@ -20,13 +20,19 @@ struct SegmentHome {
   std::shared_ptr<FileCache> cache;
   // See Log::set_lacking.
   Lacking* lacking = nullptr;
+  // What the operation reads was written moments ago: it is not asked about. See HotReads.
+  bool reads_hot = false;
 
+  // Where reads tell what is not in memory; null: they wait for the disk.
+  FileSlice* lacking_slice() const {
+    return lacking == nullptr || reads_hot ? nullptr : &lacking->slice;
+  }
   // Reads for an operation of the log, which may be one that does not wait.
   Result<size_t> ReadAt(const std::shared_ptr<File>& file, uint64_t offset, char* out,
                         size_t size) const {
-    return lacking == nullptr
-               ? file->ReadAt(offset, out, size)
-               : ReadOrTell({file, offset, static_cast<uint32_t>(size)}, out, lacking->slice);
+    FileSlice* const slice = lacking_slice();
+    return slice == nullptr ? file->ReadAt(offset, out, size)
+                            : ReadOrTell({file, offset, static_cast<uint32_t>(size)}, out, *slice);
   }
   // Reads what is in memory; kWouldWait, and what is missing to `lacking`, when not all of it is.
   static Result<size_t> ReadOrTell(const FileSlice& wanted, char* out, FileSlice& lacking) {
@@ -54,6 +60,19 @@ class MayWait {
  private:
   SegmentHome& home_;
   Lacking* const lacking_;
+};
+
+// While it lives, reads of the log ask for nothing that is not in memory, if `hot`; but an index
+// that has to be built again is still left to others.
+class HotReads {
+ public:
+  HotReads(SegmentHome& home, bool hot) : home_(home) { home_.reads_hot = hot; }
+  ~HotReads() { home_.reads_hot = false; }
+  HotReads(const HotReads&) = delete;
+  HotReads& operator=(const HotReads&) = delete;
+
+ private:
+  SegmentHome& home_;
 };
 
 }  // namespace sluice::storage

@@ -65,13 +65,16 @@ Status Segment::CheckAgainst(const Expected& expected, Damage& damage) {
     if (!sound || incomplete) {
       LOG(WARNING) << path()
                    << ": its indexes do not fit; its batches are checked, to build them again";
-      rebuild_ = std::make_shared<SegmentRebuild>(home_, base_, expected);
+      rebuild_ = std::make_shared<SegmentRebuild>(home_, base_, expected, kBytesMax);
+    } else {
+      // This may find that they mislead.
+      const Status origin = CheckOrigin(expected.end, true);
+      if (rebuild_ == nullptr) SLUICE_RETURN_IF_ERROR(origin);
     }
   }
   if (rebuild_ != nullptr) {
-    SLUICE_RETURN_IF_ERROR(TakeRebuild(damage));
+    SLUICE_RETURN_IF_ERROR(TakeRebuild(&damage));
   } else {
-    SLUICE_RETURN_IF_ERROR(CheckOrigin(expected.end, true));
     if (expected.sealed && has_unwritten_index_entries()) SLUICE_RETURN_IF_ERROR(SyncIndexes());
   }
   const bool fits = expected.sealed ? end_ <= expected.end : end_ == expected.end;
@@ -99,7 +102,7 @@ Status Foreign(const std::string& path, const std::string& why) {
 
 }  // namespace
 
-Status Segment::CheckOrigin(Offset end, bool complete) const {
+Status Segment::CheckOrigin(Offset end, bool complete) {
   if (size_ == 0) return Status::Ok();
   SLUICE_ASSIGN_OR_RETURN(SegmentOrigin origin, SegmentOrigin::Read(home_, end, complete));
   SLUICE_ASSIGN_OR_RETURN(const auto file, OpenFile());
@@ -126,8 +129,9 @@ Status Segment::CheckOrigin(Offset end, bool complete) const {
   return origin.contradiction().empty() ? Status::Ok() : Foreign(path(), origin.contradiction());
 }
 
-Status Segment::Rebuild(Offset end_max, bool complete, int32_t index_interval_bytes,
-                        IndexFiles where, Damage* damage) {
+Status Segment::Rebuild(const RebuildRequest& request) {
+  const Offset end_max = request.end_max;
+  Damage* const damage = request.damage;
   // Loading may have added what it found in the log.
   SLUICE_RETURN_IF_ERROR(ReadFiles().status());
   // One past the newest record that the old indexes tell of, if they are not just zeros.
@@ -139,13 +143,13 @@ Status Segment::Rebuild(Offset end_max, bool complete, int32_t index_interval_by
   if (indexes_->times.last().timestamp_ms > 0) heed(indexes_->times.last().offset);
   SLUICE_ASSIGN_OR_RETURN(auto testimony,
                           IndexTestimony::Take(indexes_->offsets, indexes_->times, end_max));
-  SLUICE_ASSIGN_OR_RETURN(auto origin, SegmentOrigin::Read(home_, end_max, complete));
-  SLUICE_ASSIGN_OR_RETURN(const ScanOutcome found,
-                          CheckBatches(*this, [&](const BatchHeader& batch, uint64_t position) {
-                            testimony.OnBatch(batch, position);
-                            origin.OnBatch(batch);
-                            if (damage != nullptr) damage->OnBatch(batch, position);
-                          }));
+  SLUICE_ASSIGN_OR_RETURN(auto origin, SegmentOrigin::Read(home_, end_max, request.complete));
+  const auto visit = [&](const BatchHeader& batch, uint64_t position) {
+    testimony.OnBatch(batch, position);
+    origin.OnBatch(batch);
+    if (damage != nullptr) damage->OnBatch(batch, position);
+  };
+  SLUICE_ASSIGN_OR_RETURN(const ScanOutcome found, CheckBatches(*this, visit, request.bytes_max));
   if (damage != nullptr && origin.contradiction().empty() && !testimony.BothDeny(found.end)) {
     damage->whole_end = found.end;
     damage->whole_bytes = static_cast<uint32_t>(found.end_position);
@@ -170,14 +174,15 @@ Status Segment::Rebuild(Offset end_max, bool complete, int32_t index_interval_by
     return Foreign(path(), "both its indexes, whole as they are, " + indexes_->offsets.file_path() +
                                " and " + indexes_->times.file_path() + ", tell of another log");
   }
-  if (where == IndexFiles::kAside) indexes_ = std::make_unique<Indexes>(home_, base_, where);
+  if (request.where == IndexFiles::kAside)
+    indexes_ = std::make_unique<Indexes>(home_, base_, request.where);
   SLUICE_RETURN_IF_ERROR(BeginRebuild().status());
   SLUICE_ASSIGN_OR_RETURN(auto file, OpenFile());
   BatchScanner headers(std::move(file), 0, found.end_position);
   while (true) {
     SLUICE_ASSIGN_OR_RETURN(const bool more, headers.Next());
     if (!more) break;
-    SLUICE_RETURN_IF_ERROR(Note(headers.header(), index_interval_bytes));
+    SLUICE_RETURN_IF_ERROR(Note(headers.header(), request.index_interval_bytes));
   }
   return SyncIndexes();
 }

@@ -104,10 +104,12 @@ Status WalkBatches(const std::shared_ptr<File>& file, Offset base, ScanOutcome& 
 }  // namespace
 
 Result<ScanOutcome> CheckBatches(const Segment& segment,
-                                 const std::function<void(const BatchHeader&, uint64_t)>& visit) {
+                                 const std::function<void(const BatchHeader&, uint64_t)>& visit,
+                                 uint64_t bytes_max) {
   ScanOutcome outcome;
   SLUICE_ASSIGN_OR_RETURN(const auto file, segment.OpenFile());
-  SLUICE_ASSIGN_OR_RETURN(outcome.file_size_bytes, file->Size());
+  SLUICE_ASSIGN_OR_RETURN(const uint64_t size, file->Size());
+  outcome.file_size_bytes = std::min(size, bytes_max);
   outcome.end = segment.base_offset();
   SLUICE_RETURN_IF_ERROR(
       WalkBatches(file, segment.base_offset(), outcome, [&](const BatchHeader& batch) {

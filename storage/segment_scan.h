@@ -24,10 +24,11 @@ struct ScanOutcome {
   uint64_t checked_bytes = 0;
 };
 
-// Reads the file from its beginning and checks every batch; changes nothing. `visit` is told of
-// each good one, and where it begins.
+// Reads the file from its beginning, `bytes_max` at most, and checks every batch; changes nothing.
+// `visit` is told of each good one, and where it begins.
 Result<ScanOutcome> CheckBatches(const Segment& segment,
-                                 const std::function<void(const BatchHeader&, uint64_t)>& visit);
+                                 const std::function<void(const BatchHeader&, uint64_t)>& visit,
+                                 uint64_t bytes_max = UINT64_MAX);
 
 struct ScanStart {
   Offset synced_upto;
