@@ -14,6 +14,10 @@ bool HostRestarted(FileSystem& fs, const std::string& directory, const std::stri
   return !kept.ok() || *kept != boot_id;
 }
 
+bool TakenOver(FileSystem& fs, const std::string& directory) {
+  return !fs.Exists(directory + kBootIdFile);
+}
+
 void KeepBootId(FileSystem& fs, const std::string& directory, const std::string& boot_id) {
   if (!HostRestarted(fs, directory, boot_id)) return;
   const Status written = WriteFileAtomically(fs, directory + kBootIdFile, boot_id);

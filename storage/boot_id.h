@@ -17,6 +17,10 @@ namespace sluice::storage {
 // now; a host that does not tell ("") counts as restarted each time.
 bool HostRestarted(FileSystem& fs, const std::string& directory, const std::string& boot_id);
 
+// Whether no start of this software has come to its end with all logs of `directory`: what wrote
+// them may have been another.
+bool TakenOver(FileSystem& fs, const std::string& directory);
+
 // Once the logs are recovered: what the last boot left half written is gone then.
 void KeepBootId(FileSystem& fs, const std::string& directory, const std::string& boot_id);
 

@@ -139,6 +139,9 @@ struct LogOptions {
   // persist unsynced pages in any order. For owners who know that nothing above the recovery point
   // counts (another copy has it, or it was never acknowledged).
   bool cut_unsynced_damage = false;
+  // This software has not kept all logs of the directory once: others may have written last. What
+  // it knows of its own ways to write is not true of these files: see recovery.h.
+  bool taken_over = false;
   // Only the process died since the files were written, not the host: the page cache kept all that
   // was written, whole but for the last write to each file. So indexes are taken over where they
   // fit, and only the last bytes of the log are read and checked: these, and its last batch. After
@@ -161,6 +164,7 @@ struct LogOptions {
 struct RecoveryReport {
   uint64_t truncated_bytes = 0;
   uint64_t checked_bytes = 0;  // that were read and checked
+  bool gaps_left = false;      // between segments that are not known to be synced
   std::string message;         // empty when nothing was cut
 };
 

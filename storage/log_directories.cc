@@ -175,11 +175,11 @@ Status LogDirectories::OpenOne(Directory& directory) {
   options.recovery_threads = options_.recovery_threads;
   options.logs_to_recover = options_.logs_to_recover;
   options.host_restarted = HostRestarted(*options_.file_system, path, options_.boot_id);
+  options.taken_over = TakenOver(*options_.file_system, path);
   options.run_later = options_.run_later;
   SLUICE_ASSIGN_OR_RETURN(directory.manager, LogManager::Open(std::move(options)));
   // A log that did not open, for want of room too, was not read since the power was cut.
-  if (directory.manager->DamagedLogs().empty())
-    KeepBootId(*options_.file_system, path, options_.boot_id);
+  if (directory.manager->read_whole()) KeepBootId(*options_.file_system, path, options_.boot_id);
   directory.state->PutOnline(directory.manager->last_shutdown());
   return Status::Ok();
 }

@@ -385,5 +385,52 @@ TEST_F(LogDirectoriesTest, ADirectoryThatIsAwayDoesNotLearnTheBoot) {
   EXPECT_TRUE(HostRestarted(fs_, kFirst, ""));
 }
 
+// Kafka was killed, and told neither that it stopped nor on which boot. Its follower's segments
+// have gaps between them; what it flushed must outlive this start, and a power cut after it.
+TEST_F(LogDirectoriesTest, GapsOfADirectoryThatWasTakenOverOutliveAPowerCut) {
+  paths_ = {kFirst};
+  const std::string log = std::string(kFirst) + "/t-0";
+  ASSERT_TRUE(fs_.CreateDirectories(log).ok());
+  for (const int64_t base : {0, 10}) {
+    auto file =
+        fs_.Open(log + "/" + (base == 0 ? "00000000000000000000" : "00000000000000000010") + ".log",
+                 OpenMode::kCreateTruncate);
+    ASSERT_TRUE(file.ok());
+    const std::string bytes = MakeBatch({.base_offset = base, .leader_epoch = 1}) +
+                              MakeBatch({.base_offset = base + 2, .leader_epoch = 1});
+    ASSERT_TRUE((*file)->WriteAt(0, bytes).ok());
+  }
+  ASSERT_TRUE(fs_.SyncFileSystem("/").ok());
+  Random random(1);
+  for (int start = 1; start <= 3; ++start) {
+    boot_id_ = "boot " + std::to_string(start);
+    Open();
+    const auto found = logs_->Find(Name(0));
+    ASSERT_NE(found, nullptr);
+    EXPECT_EQ(found->log_end_offset(), Offset(13)) << start;
+    EXPECT_FALSE(HostRestarted(fs_, kFirst, boot_id_));
+    logs_.reset();
+    fs_.Crash(random);
+  }
+}
+
+TEST_F(LogDirectoriesTest, WhereGapsCannotBeSettledTheBootIdIsNotKept) {
+  paths_ = {kFirst};
+  const std::string log = std::string(kFirst) + "/t-0";
+  ASSERT_TRUE(fs_.CreateDirectories(log).ok());
+  for (const char* name : {"/00000000000000000000.log", "/00000000000000000010.log"}) {
+    auto file = fs_.Open(log + name, OpenMode::kCreateTruncate);
+    ASSERT_TRUE(file.ok());
+    const int64_t base = name[19] == '1' ? 10 : 0;
+    ASSERT_TRUE((*file)->WriteAt(0, MakeBatch({.base_offset = base, .leader_epoch = 1})).ok());
+  }
+  fs_.InjectFault({.operation = ::sluice::testing::FileOperation::kSync,
+                   .path_part = "recovery-point",
+                   .status = Status::DiskFull("ENOSPC")});
+  Open();
+  EXPECT_TRUE(TakenOver(fs_, kFirst));
+  EXPECT_EQ(logs_->Find(Name(0))->log_end_offset(), Offset(11));
+}
+
 }  // namespace
 }  // namespace sluice::storage

@@ -182,6 +182,7 @@ class LogImpl final : public Log {
   Result<bool> ReadSegment(size_t i, Reading& reading, ReadResult& result) const;
   // kCorruption when records between loaded segment `i` and the next one have been lost.
   Status CheckSeam(size_t i) const;
+  Result<bool> SkipsOffsets(size_t i) const;
   // kCorruption when `from`, at or above the log's start, lies before its first segment.
   Status CheckFirst(Offset from) const;
   size_t SegmentIndexOf(Offset offset) const;
@@ -251,6 +252,7 @@ class LogImpl final : public Log {
   const Offset opened_end_;  // where the log ended when it was opened
   const std::unique_ptr<TxnIndexes> txn_indexes_;
   std::set<Offset> lost_;
+  mutable bool skips_offsets_ = false;  // once it was seen to
   std::atomic<int64_t> log_start_;
   std::atomic<int64_t> log_end_;
   std::atomic<int64_t> flushed_;

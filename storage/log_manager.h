@@ -45,6 +45,7 @@ struct LogManagerOptions {
   // follow it. Without a restart the page cache lost nothing, and such damage is bad memory or a
   // bad disk.
   bool host_restarted = false;
+  bool taken_over = false;  // see LogOptions
   // How much of a killed process's last writes is read and checked (LogOptions); tests take little.
   uint64_t checked_tail_bytes = LogOptions().checked_tail_bytes;
   // Handles that may stay open for later use (FileCache).
@@ -84,6 +85,9 @@ class LogManager {
   // Logs that could not be opened, and why: GetOrCreate gives that status for them until they are
   // Deleted. The others work.
   virtual std::map<TopicPartition, Status> DamagedLogs() const = 0;
+  // All that the last stop left was read, and what is believed of it would be at the next start:
+  // the boot id may be kept.
+  virtual bool read_whole() const = 0;
   // Logs with records that the checkpoints tell of and that were not found at opening: somebody has
   // removed their directories, or they are of partitions deleted since the checkpoints were
   // written.

@@ -91,7 +91,31 @@ Status LogManagerImpl::OpenLogs() {
   std::erase_if(missing_, [](const auto& log) { return log.topic == kMetadataTopic; });
   for (const TopicPartition& partition : found) missing_.erase(partition);
   OpenAll(found);
+  if (const Status settled = SettleGaps(); !settled.ok()) {
+    LOG(WARNING) << options_.directory << ": " << settled.ToString();
+    gaps_settled_ = false;
+  }
   return Status::Ok();
+}
+
+// A gap that was believed is one for good once it lies below a recovery point. Left above it, the
+// next start, of a directory that is no longer new, would take it for a torn tail of ours.
+Status LogManagerImpl::SettleGaps() {
+  bool any = false;
+  for (const auto& [partition, hosted] : logs_) {
+    if (!hosted.log->recovery().gaps_left) continue;
+    const FlushTarget target = hosted.log->PrepareFlush();
+    const Status outcome = target.Run();
+    hosted.log->OnFlushed(target.upto, outcome);
+    SLUICE_RETURN_IF_ERROR(outcome);
+    any = true;
+  }
+  return any ? WriteCheckpoints({}) : Status::Ok();
+}
+
+bool LogManagerImpl::read_whole() const {
+  std::lock_guard lock(mutex_);
+  return damaged_.empty() && gaps_settled_;
 }
 
 void LogManagerImpl::OpenAll(const std::vector<TopicPartition>& found) {
@@ -148,6 +172,7 @@ LogOptions LogManagerImpl::OptionsFor(const TopicPartition& partition, TopicId t
   options.files = files_;
   options.cut_unsynced_damage = options_.host_restarted;
   options.host_stayed_up = !options_.host_restarted;
+  options.taken_over = options_.taken_over;
   options.checked_tail_bytes = options_.checked_tail_bytes;
   options.lower_recovery_point = [this, partition](Offset offset) {
     return checkpoints_.Lower(partition, offset);

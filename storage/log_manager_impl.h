@@ -29,6 +29,7 @@ class LogManagerImpl final : public LogManager {
   Status OpenLogs();
 
   std::map<TopicPartition, Status> DamagedLogs() const override;
+  bool read_whole() const override;
   const std::set<TopicPartition>& MissingLogs() const override { return missing_; }
   const DirectoryIdentity& identity() const override { return identity_; }
   const ShutdownState& last_shutdown() const override { return last_shutdown_; }
@@ -77,6 +78,7 @@ class LogManagerImpl final : public LogManager {
   Status AdoptTopicId(const TopicPartition& partition, TopicId topic_id);
   Result<TopicId> StoredTopicId(const TopicPartition& partition) const;
   Result<Hosted> OpenFound(const TopicPartition& partition);
+  Status SettleGaps();
   void OpenAll(const std::vector<TopicPartition>& found);
   struct OpeningProgress {
     size_t total = 0;
@@ -98,6 +100,7 @@ class LogManagerImpl final : public LogManager {
   Checkpoints checkpoints_;
   ShutdownState last_shutdown_;
   std::set<TopicPartition> missing_;  // settled at opening
+  bool gaps_settled_ = true;          // the same
   mutable std::mutex mutex_;
   std::map<TopicPartition, Hosted> logs_;     // guarded by mutex_
   std::map<TopicPartition, Status> damaged_;  // guarded by mutex_

@@ -49,10 +49,35 @@ Status LogImpl::CheckSeam(size_t i) const {
   // In a log that is compacted a gap may also come from elsewhere, be it from another replica that
   // was compacted earlier.
   if (!known && (config().cleanup_compact || next <= options_.cleaned_upto)) return Status::Ok();
+  if (!known) {
+    SLUICE_ASSIGN_OR_RETURN(const bool was_compacted, SkipsOffsets(i));
+    if (was_compacted) return Status::Ok();
+  }
   return Status::Corruption(
       segment.path() + " ends at offset " + std::to_string(segment.end_offset().value()) +
       ", position " + std::to_string(segment.size_bytes()) + ", and " + segments_[i + 1]->path() +
       " comes next: what was between them is missing" + kFileRemedy);
+}
+
+// Whether what lies at the beginning of segment `i`, or of the next, has gaps between its batches.
+// No loss leaves these in a file: so the log was compacted once, here or where it was copied from,
+// whatever is its topic's policy now, and a gap between two files may be of that kind too.
+Result<bool> LogImpl::SkipsOffsets(size_t i) const {
+  constexpr uint64_t kLookedAtBytes = 512 << 10;
+  for (size_t at = i; at < i + 2 && !skips_offsets_; ++at) {
+    const Segment& segment = *segments_[at];
+    SLUICE_ASSIGN_OR_RETURN(auto file, segment.OpenFile());
+    BatchScanner batches(std::move(file), 0,
+                         std::min<uint64_t>(segment.readable_bytes(), kLookedAtBytes));
+    batches.set_lacking(home_->lacking_slice());
+    for (Offset due = segment.base_offset(); !skips_offsets_;) {
+      SLUICE_ASSIGN_OR_RETURN(const bool more, batches.Next());
+      if (!more) break;
+      skips_offsets_ = batches.header().base_offset > due;
+      due = batches.header().last_offset + 1;
+    }
+  }
+  return skips_offsets_;
 }
 
 Status LogImpl::CheckFirst(Offset from) const {

@@ -157,6 +157,32 @@ TEST_F(LogTest, AFollowerTakesTheGapsThatCompactionLeft) {
   EXPECT_EQ(log_->log_end_offset(), Offset(6));
 }
 
+TEST_F(LogTest, ATruncationToTheBatchBehindAGapEndsTheLogBeforeIt) {
+  for (const bool clean : {true, false}) {
+    Open();
+    for (const int64_t offset : {0, 1, 20}) {
+      ASSERT_TRUE(log_->AppendAsFollower(MakeBatch({.base_offset = offset, .leader_epoch = 1}),
+                                         LeaderEpoch(1))
+                      .ok());
+    }
+    ASSERT_TRUE(log_->TruncateTo(Offset(20)).ok());
+    EXPECT_EQ(log_->log_end_offset(), Offset(2)) << "nothing tells the next start of more";
+    if (clean)
+      CloseAndReopen();
+    else
+      Kill(log_->flushed_offset());
+    EXPECT_EQ(log_->log_end_offset(), Offset(2));
+    EXPECT_EQ(ReadAll(Offset(0)).size(), 2u);
+    ASSERT_TRUE(
+        log_->AppendAsFollower(MakeBatch({.base_offset = 20, .leader_epoch = 2}), LeaderEpoch(2))
+            .ok());
+    EXPECT_EQ(ReadAll(Offset(2)).front().base, 20);
+    log_.reset();
+    for (const std::string& name : Files())
+      ASSERT_TRUE(fs_.Remove(std::string(testing::kLogDirectory) + "/" + name).ok());
+  }
+}
+
 TEST_F(LogTest, ResendsAreStoredOnce) {
   Open();
   const testing::BatchSpec first{

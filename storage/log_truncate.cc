@@ -29,6 +29,11 @@ Status LogImpl::TruncateTo(Offset offset) {
   SLUICE_RETURN_IF_ERROR(EnsureProducers());  // and with them the newest transaction index
   VoidPlans();
   size_t holder = SegmentIndexOf(offset);
+  // An empty segment behind a gap would tell the next start of records that it lacks.
+  if (holder > 0 && segments_[holder]->base_offset() == offset) {
+    Segment& before = *segments_[holder - 1];
+    if (before.EnsureLoaded().ok() && before.end_offset() < offset) --holder;
+  }
   SLUICE_RETURN_IF_ERROR(Checked(segments_[holder]->EnsureLoaded()));
   SLUICE_ASSIGN_OR_RETURN(const auto cut, segments_[holder]->Locate(offset));
   // A batch that holds the offset in its middle goes whole.
@@ -39,7 +44,11 @@ Status LogImpl::TruncateTo(Offset offset) {
   lost_.erase(lost_.lower_bound(end), lost_.end());
   // Where compaction left no batch that ends there, the log will end below; how far, only the scan
   // of the segment tells.
-  const bool in_gap = cut ? cut->base_offset > offset : segments_[holder]->end_offset() < offset;
+  bool in_gap = cut ? cut->base_offset > offset : segments_[holder]->end_offset() < offset;
+  if (cut && !in_gap && end > segments_[holder]->base_offset()) {
+    SLUICE_ASSIGN_OR_RETURN(const auto before, segments_[holder]->Locate(end - 1));
+    in_gap = before && before->base_offset >= end;
+  }
   SLUICE_RETURN_IF_ERROR(
       Checked(LowerRecoveryPoint(in_gap ? segments_[holder]->base_offset() : end)));
   SLUICE_RETURN_IF_ERROR(Checked(RemoveSegmentsFrom(holder + 1)));

@@ -242,9 +242,11 @@ class Recovery {
                                            options_.config.index_interval_bytes));
       state_.report.checked_bytes += outcome.checked_bytes;
       // A tail torn off exactly between two batches shows only in what follows.
-      const bool hole = !outcome.damaged && i + 1 < bases_.size() &&
-                        segment.end_offset() < bases_[i + 1] &&
-                        bases_[i + 1] > options_.cleaned_upto;
+      const bool gap = !outcome.damaged && i + 1 < bases_.size() &&
+                       segment.end_offset() < bases_[i + 1] &&
+                       bases_[i + 1] > options_.cleaned_upto;
+      const bool hole = gap && !options_.taken_over;
+      if (gap && !hole) state_.report.gaps_left = true;
       if (hole)
         outcome.reason =
             "the records up to offset " + std::to_string(bases_[i + 1].value()) + " are missing";

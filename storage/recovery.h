@@ -9,6 +9,18 @@
 // later one, and it lies at or above the recovery point. Anything else is damage: kCorruption names
 // the file and the position, and the log's bytes are left as they are.
 //
+// A segment that ends, whole, before the next begins lacks records, or never had them: compaction
+// takes batches away, and a follower copies the gaps. The files look alike in both cases: the
+// batches behind are whole, offsets and epochs ascend, a file has the name that it had. Who wrote
+// tells them apart. Our roll names a segment after the end of the one before, and our cleaner keeps
+// each segment's last batch: above the recovery point a gap of ours is a tail that a power cut tore
+// off between two batches, nothing behind it was acknowledged as durable, and a log that kept it
+// would claim records that it lacks. Kafka's roll names it after the first batch that comes into
+// it, so in a directory that was taken over a gap lies wherever a batch was compacted away before a
+// roll, and what is behind it may be acknowledged. There it cuts nothing: the segments stay, are
+// synced at once so that they lie below the recovery point of the next start, and the reader who
+// comes to the gap, who knows the topic's policy, judges it (LogImpl::CheckSeam).
+//
 // After a clean stop nothing is read: names and sizes must fit the checkpoints, and what the files
 // hold is looked at when it is first used.
 //

@@ -443,6 +443,101 @@ TEST_F(RecoveryTest, AFlushHoldsTheEndOfALogWhoseRecordsWereAllDeletedUnsynced) 
   }
 }
 
+// A follower of Kafka's had such files: its roll names a segment after the first batch in it.
+class TakenOverTest : public RecoveryTest {
+ protected:
+  static constexpr char kSecondLog[] = "00000000000000000010.log";
+  static constexpr char kThirdLog[] = "00000000000000000020.log";
+
+  void Put(const std::string& name, const std::vector<int64_t>& offsets) {
+    ASSERT_TRUE(fs_.CreateDirectories(kLogDirectory).ok());
+    std::string bytes;
+    for (const int64_t offset : offsets)
+      bytes += MakeBatch({.base_offset = offset, .leader_epoch = 1});
+    auto file = fs_.Open(Path(name), OpenMode::kCreateTruncate);
+    ASSERT_TRUE(file.ok() && (*file)->WriteAt(0, bytes).ok());
+  }
+  LogOptions After(Offset recovery_point) {
+    LogOptions options = Options();
+    options.recovery_point = recovery_point;
+    options.cut_unsynced_damage = true;
+    options.taken_over = true;
+    return options;
+  }
+  std::vector<int64_t> Offsets() {
+    std::vector<int64_t> offsets;
+    for (const auto& batch : ReadAll(Offset(0))) offsets.push_back(batch.base);
+    return offsets;
+  }
+};
+
+TEST_F(TakenOverTest, AGapOfACompactedLogCutsNothing) {
+  for (const bool compacts : {true, false}) {
+    config_.cleanup_compact = compacts;
+    config_.cleanup_delete = !compacts;
+    for (const int64_t recovery_point : {0, 2, 7, 10, 15}) {
+      SCOPED_TRACE(std::to_string(compacts) + ", " + std::to_string(recovery_point));
+      Put(kFirstLog, {0, 1, 4, 5});
+      Put(kSecondLog, {10, 11, 13});
+      Put(kThirdLog, {20, 21});
+      Open(After(Offset(recovery_point)));
+      EXPECT_EQ(log_->log_end_offset(), Offset(22));
+      EXPECT_EQ(log_->recovery().truncated_bytes, 0u);
+      EXPECT_TRUE(log_->recovery().gaps_left);
+      // With the policy delete, too: within the files there are gaps that nothing else explains.
+      EXPECT_EQ(Offsets(), (std::vector<int64_t>{0, 1, 4, 5, 10, 11, 13, 20, 21}));
+      Stop();
+    }
+  }
+}
+
+TEST_F(TakenOverTest, AGapThatNoCompactionExplainsIsToldWhoReadsThere) {
+  Put(kFirstLog, {0, 1, 2, 3});
+  Put(kSecondLog, {10, 11, 12});
+  Open(After(Offset(0)));
+  EXPECT_EQ(log_->log_end_offset(), Offset(13));
+  EXPECT_EQ(ReadAll(Offset(0), Offset(3)).size(), 3u);
+  const auto read = log_->Read(Offset(4), 1, Offset(13), true);
+  EXPECT_EQ(read.status().code(), StatusCode::kCorruption);
+  EXPECT_THAT(read.status().message(), HasSubstr("what was between them is missing"));
+  EXPECT_EQ(ReadAll(Offset(10)).size(), 3u);
+}
+
+TEST_F(TakenOverTest, ATruncationToASegmentBehindAGapEndsTheLogBeforeIt) {
+  Put(kFirstLog, {0, 1, 4, 5});
+  Put(kSecondLog, {10, 11, 13});
+  Put(kThirdLog, {20, 21});
+  Open(After(Offset(0)));
+  Flush();
+  ASSERT_TRUE(log_->TruncateTo(Offset(20)).ok());
+  EXPECT_EQ(log_->log_end_offset(), Offset(14));
+  Kill(log_->flushed_offset());
+  EXPECT_EQ(log_->log_end_offset(), Offset(14)) << "what the next start finds";
+  ASSERT_TRUE(
+      log_->AppendAsFollower(MakeBatch({.base_offset = 20, .leader_epoch = 1}), LeaderEpoch(1))
+          .ok());
+  EXPECT_EQ(Offsets(), (std::vector<int64_t>{0, 1, 4, 5, 10, 11, 13, 20}));
+}
+
+TEST_F(TakenOverTest, ATornTailBeforeNothingIsCutAsEver) {
+  Put(kFirstLog, {0, 1, 4, 5});
+  Put(kSecondLog, {10, 11});
+  const uint64_t batch = FileSize(kSecondLog) / 2;
+  Cut(kSecondLog, batch + 20);
+  Open(After(Offset(0)));
+  EXPECT_EQ(log_->log_end_offset(), Offset(11));
+  EXPECT_EQ(log_->recovery().truncated_bytes, 20u);
+}
+
+TEST_F(TakenOverTest, WhatThisSoftwareRolledHasNoGaps) {
+  Put(kFirstLog, {0, 1, 4, 5});
+  Put(kSecondLog, {10, 11});
+  LogOptions options = After(Offset(2));
+  options.taken_over = false;
+  Open(std::move(options));
+  EXPECT_EQ(log_->log_end_offset(), Offset(6)) << "a tail that a power cut tore off";
+}
+
 TEST_F(RecoveryTest, AStartAboveTheEndOfALogThatLostNothingIsRefused) {
   Open();
   for (int i = 0; i < 5; ++i) Append();
