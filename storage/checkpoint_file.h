@@ -22,6 +22,7 @@ inline constexpr char kRecoveryPointCheckpointName[] = "recovery-point-offset-ch
 inline constexpr char kHighWatermarkCheckpointName[] = "replication-offset-checkpoint";
 inline constexpr char kLogStartCheckpointName[] = "log-start-offset-checkpoint";
 inline constexpr char kCleanerCheckpointName[] = "cleaner-offset-checkpoint";
+inline constexpr char kDamageCheckpointName[] = "damage-offset-checkpoint";
 inline constexpr int kOffsetCheckpointVersion = 0;
 inline constexpr int kEpochCheckpointVersion = 0;
 

@@ -15,6 +15,7 @@ Status Checkpoints::Read() {
   SLUICE_RETURN_IF_ERROR(ReadInto(stored_.recovery_points, kRecoveryPointCheckpointName));
   SLUICE_RETURN_IF_ERROR(ReadInto(stored_.high_watermarks, kHighWatermarkCheckpointName));
   SLUICE_RETURN_IF_ERROR(ReadInto(stored_.log_starts, kLogStartCheckpointName));
+  SLUICE_RETURN_IF_ERROR(ReadInto(stored_.damaged, kDamageCheckpointName));
   return ReadInto(stored_.cleaned, kCleanerCheckpointName);
 }
 
@@ -43,6 +44,11 @@ std::optional<Offset> Checkpoints::HighWatermark(const TopicPartition& partition
 std::optional<Offset> Checkpoints::LogStart(const TopicPartition& partition) const {
   std::lock_guard lock(mutex_);
   return Lookup(stored_.log_starts, partition);
+}
+
+std::optional<Offset> Checkpoints::DamagedAt(const TopicPartition& partition) const {
+  std::lock_guard lock(mutex_);
+  return Lookup(stored_.damaged, partition);
 }
 
 std::set<TopicPartition> Checkpoints::WithRecords() const {
@@ -76,6 +82,7 @@ Status Checkpoints::Write(const std::function<Content()>& collect) {
       Store(kLogStartCheckpointName, stored_.log_starts, std::move(wanted.log_starts)));
   SLUICE_RETURN_IF_ERROR(Store(kRecoveryPointCheckpointName, stored_.recovery_points,
                                std::move(wanted.recovery_points)));
+  SLUICE_RETURN_IF_ERROR(Store(kDamageCheckpointName, stored_.damaged, std::move(wanted.damaged)));
   return Store(kHighWatermarkCheckpointName, stored_.high_watermarks,
                std::move(wanted.high_watermarks));
 }
@@ -107,6 +114,7 @@ Status Checkpoints::Forget(const TopicPartition& partition) {
   SLUICE_RETURN_IF_ERROR(forget(kRecoveryPointCheckpointName, stored_.recovery_points));
   SLUICE_RETURN_IF_ERROR(forget(kLogStartCheckpointName, stored_.log_starts));
   SLUICE_RETURN_IF_ERROR(forget(kCleanerCheckpointName, stored_.cleaned));
+  SLUICE_RETURN_IF_ERROR(forget(kDamageCheckpointName, stored_.damaged));
   return forget(kHighWatermarkCheckpointName, stored_.high_watermarks);
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// Checkpoints: the four offset checkpoint files of a log directory as they are on disk and as they
+// Checkpoints: the offset checkpoint files of a log directory as they are on disk and as they
 // should be. A file is written only when its content changes.
 //
 // Thread rule: thread-safe; holds its mutex while it writes. It is taken last: under a log's guard
@@ -22,6 +22,7 @@ class Checkpoints {
     OffsetCheckpoint recovery_points;
     OffsetCheckpoint high_watermarks;
     OffsetCheckpoint log_starts;
+    OffsetCheckpoint damaged;  // where reads found damage; Kafka has no such file
     OffsetCheckpoint cleaned;  // how far the cleaner came; Write leaves it alone
   };
 
@@ -35,6 +36,7 @@ class Checkpoints {
   std::optional<Offset> RecoveryPoint(const TopicPartition& partition) const;
   std::optional<Offset> HighWatermark(const TopicPartition& partition) const;
   std::optional<Offset> LogStart(const TopicPartition& partition) const;
+  std::optional<Offset> DamagedAt(const TopicPartition& partition) const;
   // Partitions that held records, or had held some, when the files were written.
   std::set<TopicPartition> WithRecords() const;
 

@@ -139,6 +139,29 @@ TEST_F(DamagedFramingTest, ALookUpByTimeDoesNotPassOverIt) {
   EXPECT_EQ((*log_->FindTimestamp(began_ms + 100, Offset(kBatches)))->offset, Offset(100));
 }
 
+TEST_F(DamagedFramingTest, WhereItLiesIsRememberedOnceAndFoundAgainByTheNextStart) {
+  const int64_t began_ms = clock_.WallMs() - 60'000;
+  CloseAndReopen();
+  Zero(50, 500);
+  EXPECT_FALSE(log_->FindTimestamp(began_ms + 51, Offset(kBatches)).ok());
+  EXPECT_EQ(log_->damaged_at(), Offset(50));
+  EXPECT_TRUE(Fetch(50).empty());
+  EXPECT_TRUE(Fetch(51).empty()) << "no entry leads behind it";
+  EXPECT_EQ(log_->damaged_at(), Offset(50));
+  ASSERT_TRUE(log_->Close().ok());
+  LogOptions options = Options();
+  options.recovery_point = log_->log_end_offset();
+  options.clean = true;
+  options.damaged_at = log_->damaged_at();
+  log_.reset();
+  Open(std::move(options));
+  EXPECT_EQ(log_->damaged_at(), Offset(50));
+  EXPECT_THAT(log_->known_damage().message(), HasSubstr("position"));
+  ASSERT_TRUE(log_->AdvanceLogStart(Offset(LastBase())).ok());
+  EXPECT_TRUE(log_->known_damage().ok());
+  EXPECT_EQ(log_->damaged_at(), std::nullopt);
+}
+
 TEST_F(DamagedFramingTest, WhatThisProcessWroteOrReadBeforeIsNotWalked) {
   const uint64_t hot = Looks(0, 150'000);
   CloseAndReopen();

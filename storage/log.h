@@ -142,6 +142,8 @@ struct LogOptions {
   // This software has not kept all logs of the directory once: others may have written last. What
   // it knows of its own ways to write is not true of these files: see recovery.h.
   bool taken_over = false;
+  // Where a read found damage before the last stop: it is looked at again, as by that read.
+  std::optional<Offset> damaged_at;
   // Only the process died since the files were written, not the host: the page cache kept all that
   // was written, whole but for the last write to each file. So indexes are taken over where they
   // fit, and only the last bytes of the log are read and checked: these, and its last batch. After
@@ -241,8 +243,11 @@ class Log {
   // Why the log is offline, with the code of what failed; OK while it is not.
   virtual Status failure() const = 0;
 
-  // What opening found to be missing, although the rest can be used; reads tell more.
+  // What opening found to be missing, or reads found damaged since, as far as it still lies within
+  // the log. The rest can be used.
   virtual Status known_damage() const = 0;
+  // Where the first damage is that reads have found. Thread-safe.
+  virtual std::optional<Offset> damaged_at() const = 0;
 
   // Durability: capture, run the target elsewhere, report. OnFlushed(error) puts the log offline;
   // a target whose status is an error is reported as failed, and no flush is to be tried again.

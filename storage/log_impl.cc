@@ -1,5 +1,7 @@
 #include "storage/log_impl.h"
 
+#include <algorithm>
+
 #include "storage/file_names.h"
 #include "storage/partition_metadata.h"
 #include "storage/recovery.h"
@@ -13,6 +15,7 @@ Result<std::unique_ptr<Log>> Log::Open(LogOptions options) {
   const LogImpl::Opened opened{state.unsynced_from, state.epochs_changed, state.directory_created};
   auto log = std::make_unique<LogImpl>(std::move(options), std::move(state));
   SLUICE_RETURN_IF_ERROR(log->FinishOpening(opened));
+  log->LookAgain();
   return std::unique_ptr<Log>(std::move(log));
 }
 
@@ -70,12 +73,26 @@ Status LogImpl::FinishOpening(const Opened& opened) {
   return WriteUnsynced({Beside::Kind::kTopicId}, FormatPartitionMetadata(options_.topic_id));
 }
 
+void LogImpl::LookAgain() {
+  if (!options_.damaged_at) return;
+  const Offset from = std::clamp(*options_.damaged_at, log_start_offset(), log_end_offset());
+  const Status read = Read(from, 1, Offset(INT64_MAX), true).status();
+  LOG_IF(WARNING, !read.ok()) << options_.directory
+                              << ": found damaged before the last stop, and now: "
+                              << read.message();
+}
+
 Status LogImpl::known_damage() const {
   SLUICE_RETURN_IF_ERROR(CheckFirst(log_start_offset()));
   const auto lost = lost_.lower_bound(log_start_offset());
-  if (lost == lost_.end()) return Status::Ok();
-  return Status::Corruption(home_->PathOf(*lost, kLogSuffix) +
-                            " is missing: its indexes are there" + kFileRemedy);
+  if (lost != lost_.end()) {
+    return Status::Corruption(home_->PathOf(*lost, kLogSuffix) +
+                              " is missing: its indexes are there" + kFileRemedy);
+  }
+  for (const FoundDamage& found : found_) {
+    if (Holds(found)) return found.why;
+  }
+  return Status::Ok();
 }
 
 Status LogImpl::Checked(Status status) const {

@@ -83,6 +83,10 @@ class LogImpl final : public Log {
     return offline_.ok() ? Status::Ok() : Status(offline_code_, offline_.message());
   }
   Status known_damage() const override;
+  std::optional<Offset> damaged_at() const override {
+    const Offset at(damaged_at_.load(std::memory_order_relaxed));
+    return at < Offset(0) ? std::nullopt : std::optional(at);
+  }
   FlushTarget PrepareFlush() override;
   void OnFlushed(Offset upto, const Status& outcome) override;
   bool has_unsynced_rolled_segment() const override { return !sealed_unsynced_.empty(); }
@@ -104,6 +108,7 @@ class LogImpl final : public Log {
     bool directory_created;
   };
   Status FinishOpening(const Opened& opened);
+  void LookAgain();  // where damage was found before the last stop
 
  private:
   // What was appended so long ago may still be a hot tail; after four times that it is asked about.
@@ -134,6 +139,12 @@ class LogImpl final : public Log {
     Offset upto;
     Offset cap;  // a truncation meanwhile took away what lies above
     uint64_t sequence = 0;
+  };
+  // Damage that a read has met, in [from, upto).
+  struct FoundDamage {
+    Offset from;
+    Offset upto;
+    Status why;
   };
   // Batches of one AppendAsFollower that go to the active segment in one write.
   struct Run {
@@ -183,14 +194,20 @@ class LogImpl final : public Log {
   // kCorruption when records between loaded segment `i` and the next one have been lost.
   Status CheckSeam(size_t i) const;
   Result<bool> SkipsOffsets(size_t i) const;
+  // Passes `status` on; remembers damage that a read at `from` has met in segment `i`, or behind
+  // it.
+  Status Noted(size_t i, Offset from, Status status) const;
+  Status NotedAtEnd(size_t i, Status status) const;
+  bool Holds(const FoundDamage& found) const;
+  void SettleDamagedAt() const;
   // kCorruption when `from`, at or above the log's start, lies before its first segment.
   Status CheckFirst(Offset from) const;
   size_t SegmentIndexOf(Offset offset) const;
   bool IsHot(Offset from) const;
-  Result<std::optional<TimestampOffset>> FindInSegment(Segment& segment, int64_t timestamp_ms,
+  Result<std::optional<TimestampOffset>> FindInSegment(size_t i, int64_t timestamp_ms,
                                                        Offset upto) const;
-  Result<std::optional<TimestampOffset>> FindByIndex(Segment& segment, int64_t timestamp_ms,
-                                                     Offset upto, std::string& misled) const;
+  Result<std::optional<TimestampOffset>> FindByIndex(size_t i, int64_t timestamp_ms, Offset upto,
+                                                     std::string& misled) const;
 
   // log_transactions.cc
   Result<Offset> EndOfRead(Offset from, size_t size_bytes) const;
@@ -201,6 +218,7 @@ class LogImpl final : public Log {
   Status SealTxnIndex(Offset base, std::vector<std::shared_ptr<File>>& files);
 
   // log_truncate.cc
+  bool Expired(size_t i, int64_t now_ms) const;
   Status LowerRecoveryPoint(Offset offset);
   Status RemoveSegmentsFrom(size_t first);
   void SetStart(Offset start);
@@ -252,6 +270,8 @@ class LogImpl final : public Log {
   const Offset opened_end_;  // where the log ended when it was opened
   const std::unique_ptr<TxnIndexes> txn_indexes_;
   std::set<Offset> lost_;
+  mutable std::vector<FoundDamage> found_;
+  mutable std::atomic<int64_t> damaged_at_{-1};
   mutable bool skips_offsets_ = false;  // once it was seen to
   std::atomic<int64_t> log_start_;
   std::atomic<int64_t> log_end_;

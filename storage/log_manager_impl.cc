@@ -195,6 +195,7 @@ Result<LogManagerImpl::Hosted> LogManagerImpl::OpenFound(const TopicPartition& p
   options.recovery_point = checkpoints_.RecoveryPoint(partition).value_or(Offset(0));
   options.log_start_offset = checkpoints_.LogStart(partition);
   options.cleaned_upto = checkpoints_.Cleaned(partition).value_or(Offset(0));
+  options.damaged_at = checkpoints_.DamagedAt(partition);
   options.clean = last_shutdown_.clean;
   SLUICE_ASSIGN_OR_RETURN(options.topic_id, StoredTopicId(partition));
   const TopicId topic_id = options.topic_id;
@@ -368,19 +369,22 @@ Status LogManagerImpl::WriteCheckpoints(const std::map<TopicPartition, Offset>& 
   // A damaged log keeps its recovery point: without it the damage would pass for a torn tail at the
   // next start. And its start, without which deleted records would come back, and a recovery point
   // that was taken along would vouch for what was never synced.
-  std::map<TopicPartition, Offset> damaged_points, damaged_starts;
+  std::map<TopicPartition, Offset> damaged_points, damaged_starts, damaged_at;
   for (const auto& [partition, status] : damaged) {
     if (auto point = checkpoints_.RecoveryPoint(partition)) damaged_points[partition] = *point;
     if (auto start = checkpoints_.LogStart(partition)) damaged_starts[partition] = *start;
+    if (auto at = checkpoints_.DamagedAt(partition)) damaged_at[partition] = *at;
   }
   return checkpoints_.Write([&] {
     Checkpoints::Content content;
     content.recovery_points = damaged_points;
     content.log_starts = damaged_starts;
+    content.damaged = damaged_at;
     for (const auto& [partition, hosted] : logs) {
       content.recovery_points[partition] = hosted.log->flushed_offset();
       const Offset start = hosted.log->log_start_offset();
       if (start > Offset(0)) content.log_starts[partition] = start;
+      if (const auto at = hosted.log->damaged_at()) content.damaged[partition] = *at;
       if (const auto given = high_watermarks.find(partition); given != high_watermarks.end()) {
         content.high_watermarks[partition] = given->second;
       } else if (const auto old = old_high_watermarks.find(partition);

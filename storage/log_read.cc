@@ -90,14 +90,17 @@ Status LogImpl::CheckFirst(Offset from) const {
 
 Result<bool> LogImpl::ReadSegment(size_t i, Reading& reading, ReadResult& result) const {
   Segment& segment = *segments_[i];
-  SLUICE_RETURN_IF_ERROR(segment.EnsureReadable());
+  const Offset asked = std::max(reading.from, segment.base_offset());
+  SLUICE_RETURN_IF_ERROR(Noted(i, asked, segment.EnsureReadable()));
   uint32_t position = 0;
   SLUICE_ASSIGN_OR_RETURN(const uint32_t end, EndPosition(segment, reading.upto));
   if (reading.first_batch) {
-    SLUICE_ASSIGN_OR_RETURN(const auto place, segment.Locate(reading.from));
+    const auto located = segment.Locate(reading.from);
+    SLUICE_RETURN_IF_ERROR(Noted(i, asked, located.status()));
+    const std::optional<BatchPlace>& place = *located;
     if (!place) {
       // Compaction took the segment's last batches: the next one begins the answer.
-      SLUICE_RETURN_IF_ERROR(CheckSeam(i));
+      SLUICE_RETURN_IF_ERROR(NotedAtEnd(i, CheckSeam(i)));
       return true;
     }
     if (place->position >= end) return false;
@@ -117,11 +120,15 @@ Result<bool> LogImpl::ReadSegment(size_t i, Reading& reading, ReadResult& result
     result.slices.push_back({std::move(file), position, whole, reading.hot});
     result.size_bytes += whole;
   }
-  if (whole < size) return segment.NoBatchAt(whole_end, "one is due");
+  if (whole < size) {
+    // Of which offset, only a read that begins there knows.
+    Status damaged = segment.NoBatchAt(whole_end, "one is due");
+    return whole > 0 ? damaged : Noted(i, asked, std::move(damaged));
+  }
   if (position + size < segment.readable_bytes()) return false;
   // The damage, if there is one.
-  SLUICE_RETURN_IF_ERROR(segment.EnsureLoaded());
-  SLUICE_RETURN_IF_ERROR(CheckSeam(i));
+  SLUICE_RETURN_IF_ERROR(NotedAtEnd(i, segment.EnsureLoaded()));
+  SLUICE_RETURN_IF_ERROR(NotedAtEnd(i, CheckSeam(i)));
   return true;
 }
 
@@ -153,53 +160,100 @@ Result<ReadResult> LogImpl::Read(Offset from, size_t size_bytes_max, Offset upto
   return result;
 }
 
+Status LogImpl::NotedAtEnd(size_t i, Status status) const {
+  return Noted(i, segments_[i]->readable_end(), std::move(status));
+}
+
+Status LogImpl::Noted(size_t i, Offset from, Status status) const {
+  if (status.code() != StatusCode::kCorruption) return status;
+  const Offset base = segments_[i]->base_offset(), upto = EndOfSegment(i);
+  // However many reads meet it, one for each segment.
+  const auto known = std::find_if(found_.begin(), found_.end(), [&](const FoundDamage& found) {
+    return found.from >= base && found.from < upto;
+  });
+  if (known == found_.end()) {
+    found_.push_back({from, upto, status});
+  } else {
+    known->from = std::min(known->from, from);
+    known->upto = upto;
+  }
+  SettleDamagedAt();
+  return status;
+}
+
+bool LogImpl::Holds(const FoundDamage& found) const {
+  return found.upto > log_start_offset() && found.from < log_end_offset();
+}
+
+void LogImpl::SettleDamagedAt() const {
+  int64_t at = -1;
+  for (const FoundDamage& found : found_) {
+    if (Holds(found) && (at < 0 || found.from < Offset(at))) at = found.from.value();
+  }
+  damaged_at_.store(at, std::memory_order_relaxed);
+}
+
+// With what is whole of a damaged segment. The rest is missed where the answer would lie right
+// behind it, or nothing whole follows: records further on are younger, as records go.
 Result<std::optional<TimestampOffset>> LogImpl::FindTimestamp(int64_t timestamp_ms,
                                                               Offset upto) const {
   SLUICE_RETURN_IF_ERROR(CheckOnline());
-  for (size_t i = SegmentIndexOf(log_start_offset()); i < segments_.size(); ++i) {
+  const size_t first = SegmentIndexOf(log_start_offset());
+  Status before = CheckFirst(log_start_offset());
+  for (size_t i = first; i < segments_.size(); ++i) {
     Segment& segment = *segments_[i];
     if (segment.base_offset() >= upto) break;
-    SLUICE_RETURN_IF_ERROR(segment.EnsureLoaded());
-    if (segment.max_timestamp_ms() < timestamp_ms) continue;
-    SLUICE_ASSIGN_OR_RETURN(const auto found, FindInSegment(segment, timestamp_ms, upto));
-    if (!found) continue;
-    if (found->offset >= upto) return std::optional<TimestampOffset>();
-    // Before the first record of a segment there may have been one that is lost.
-    if (found->offset == segment.base_offset())
-      SLUICE_RETURN_IF_ERROR(i > 0 ? CheckSeam(i - 1) : CheckFirst(log_start_offset()));
-    return found;
+    const Status loaded = NotedAtEnd(i, segment.EnsureLoaded());
+    if (!loaded.ok() && loaded.code() != StatusCode::kCorruption) return loaded;
+    const bool any = segment.EnsureReadable().ok() && segment.readable_bytes() > 0;
+    if (any && segment.max_timestamp_ms() >= timestamp_ms) {
+      const auto looked = FindInSegment(i, timestamp_ms, upto);
+      // Somewhere in it, if nothing better is known.
+      SLUICE_RETURN_IF_ERROR(Noted(i, segment.end_offset() - 1, looked.status()));
+      const std::optional<TimestampOffset>& found = *looked;
+      if (found && found->offset >= upto) return std::optional<TimestampOffset>();
+      // Before the first record of a segment there may have been one that is lost.
+      if (found && found->offset == segment.base_offset()) SLUICE_RETURN_IF_ERROR(before);
+      if (found) return found;
+    }
+    if (loaded.ok() && any) before = NotedAtEnd(i, CheckSeam(i));
+    if (before.code() == StatusCode::kWouldWait) return before;
+    if (!loaded.ok()) before = loaded;
   }
-  return std::optional<TimestampOffset>();
+  return before.ok() ? Result<std::optional<TimestampOffset>>(std::optional<TimestampOffset>())
+                     : before;
 }
 
 // The first record of the segment that is not too old; perhaps one above `upto`.
-Result<std::optional<TimestampOffset>> LogImpl::FindInSegment(Segment& segment,
-                                                              int64_t timestamp_ms,
+Result<std::optional<TimestampOffset>> LogImpl::FindInSegment(size_t i, int64_t timestamp_ms,
                                                               Offset upto) const {
   std::string misled;
   for (bool again = false;; again = true) {
-    auto found = FindByIndex(segment, timestamp_ms, upto, misled);
+    auto found = FindByIndex(i, timestamp_ms, upto, misled);
     if (misled.empty()) return found;
     if (again) return Status::Corruption(misled + ", though it has just been built again");
-    SLUICE_RETURN_IF_ERROR(segment.Mend(misled));
+    SLUICE_RETURN_IF_ERROR(segments_[i]->Mend(misled));
     misled.clear();
   }
 }
 
 // The same; `misled` tells when the index is not to be believed.
-Result<std::optional<TimestampOffset>> LogImpl::FindByIndex(Segment& segment, int64_t timestamp_ms,
+Result<std::optional<TimestampOffset>> LogImpl::FindByIndex(size_t i, int64_t timestamp_ms,
                                                             Offset upto,
                                                             std::string& misled) const {
+  Segment& segment = *segments_[i];
   const Offset start = log_start_offset();
   SLUICE_ASSIGN_OR_RETURN(const TimeIndex::Entry before, segment.EntryBefore(timestamp_ms));
   SLUICE_ASSIGN_OR_RETURN(BatchScanner scanner,
                           segment.ScanFrom(std::max(before.offset, start), BatchScanner::kByPages));
   const std::optional<TimestampOffset> none;
+  Offset due = segment.base_offset();
   // From the start on nothing can be passed over.
   bool told = before.timestamp_ms != TimeIndex::kNoTimestamp && before.offset >= start;
   while (true) {
     SLUICE_ASSIGN_OR_RETURN(const bool more, scanner.Next());
-    if (scanner.damaged()) return segment.NoBatchAt(scanner.next_position(), "one is due");
+    if (scanner.damaged())
+      return Noted(i, due, segment.NoBatchAt(scanner.next_position(), "one is due"));
     // Nor does one before it hold what is looked for.
     if (told && (!more || scanner.header().last_offset >= before.offset ||
                  scanner.header().max_timestamp_ms >= timestamp_ms)) {
@@ -209,6 +263,7 @@ Result<std::optional<TimestampOffset>> LogImpl::FindByIndex(Segment& segment, in
     }
     if (!more || scanner.header().base_offset >= upto) return none;
     const BatchHeader batch = scanner.header();
+    due = batch.last_offset + 1;
     if (batch.max_timestamp_ms < timestamp_ms || batch.last_offset < start) continue;
     SLUICE_ASSIGN_OR_RETURN(const std::string_view bytes, scanner.Bytes());
     SLUICE_ASSIGN_OR_RETURN(const auto record, FirstRecordAtOrAfter(bytes, timestamp_ms, start));
@@ -223,8 +278,10 @@ Result<std::optional<TimestampOffset>> LogImpl::MaxTimestamp(Offset upto) const 
   for (size_t i = SegmentIndexOf(start); i < segments_.size(); ++i) {
     Segment& segment = *segments_[i];
     if (segment.base_offset() >= upto) break;
-    SLUICE_RETURN_IF_ERROR(segment.EnsureLoaded());
-    if (segment.size_bytes() == 0 || (best && segment.max_timestamp_ms() <= best->timestamp_ms))
+    const Status readable = NotedAtEnd(i, segment.EnsureReadable());
+    if (readable.code() == StatusCode::kCorruption) continue;
+    SLUICE_RETURN_IF_ERROR(readable);
+    if (segment.readable_bytes() == 0 || (best && segment.max_timestamp_ms() <= best->timestamp_ms))
       continue;
     // The batch that set the maximum is known; only when it lies outside [start, upto), or
     // compaction has left no more than its header, must all headers be looked at.
@@ -234,11 +291,14 @@ Result<std::optional<TimestampOffset>> LogImpl::MaxTimestamp(Offset upto) const 
       SLUICE_ASSIGN_OR_RETURN(BatchScanner scanner,
                               segment.ScanFrom(known ? segment.max_timestamp_offset() : start,
                                                known ? BatchScanner::kByPages : 65536));
+      Offset due = segment.base_offset();
       while (true) {
         SLUICE_ASSIGN_OR_RETURN(const bool more, scanner.Next());
-        if (scanner.damaged()) return segment.NoBatchAt(scanner.next_position(), "one is due");
+        if (scanner.damaged())
+          return Noted(i, due, segment.NoBatchAt(scanner.next_position(), "one is due"));
         if (!more || scanner.header().base_offset >= upto) break;
         const BatchHeader batch = scanner.header();
+        due = batch.last_offset + 1;
         if (batch.last_offset < start || (best && batch.max_timestamp_ms <= best->timestamp_ms))
           continue;
         SLUICE_ASSIGN_OR_RETURN(const std::string_view bytes, scanner.Bytes());

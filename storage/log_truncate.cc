@@ -42,6 +42,8 @@ Status LogImpl::TruncateTo(Offset offset) {
   if (end < log_start_offset()) return TruncateFullyAndStartAt(log_start_offset());
   epochs_.TruncateFromEnd(end);
   lost_.erase(lost_.lower_bound(end), lost_.end());
+  std::erase_if(found_, [&](const FoundDamage& found) { return found.from >= end; });
+  SettleDamagedAt();
   // Where compaction left no batch that ends there, the log will end below; how far, only the scan
   // of the segment tells.
   bool in_gap = cut ? cut->base_offset > offset : segments_[holder]->end_offset() < offset;
@@ -72,6 +74,8 @@ Status LogImpl::TruncateFullyAndStartAt(Offset offset) {
   SLUICE_RETURN_IF_ERROR(CheckOnline());
   VoidPlans();
   lost_.clear();
+  found_.clear();
+  SettleDamagedAt();
   SLUICE_RETURN_IF_ERROR(Checked(LowerRecoveryPoint(Offset(0))));
   SLUICE_RETURN_IF_ERROR(Checked(RemoveSegmentsFrom(0)));
   sealed_unsynced_.clear();
@@ -137,6 +141,7 @@ void LogImpl::SetStart(Offset start) {
   // Nothing below the start can be lost any more. Recovery knows: a recovery point that is no
   // higher than the start vouches for nothing.
   if (start > flushed_offset()) flushed_.store(start.value(), std::memory_order_relaxed);
+  SettleDamagedAt();
 }
 
 Status LogImpl::AdvanceLogStart(Offset offset) {
@@ -221,6 +226,27 @@ Result<size_t> LogImpl::DeleteOldSegments(size_t count) {
   return gone;
 }
 
+// All its records are too old. One that compaction emptied must not keep those behind it. What is
+// damaged of one is taken to be no younger than what is whole of it and what comes behind it: else
+// one bad segment would keep all that follows for ever. The newest one stays then.
+bool LogImpl::Expired(size_t i, int64_t now_ms) const {
+  if (segments_[i]->size_bytes() == 0) return true;
+  int64_t newest_ms = TimeIndex::kNoTimestamp;
+  for (size_t at = i; at < segments_.size(); ++at) {
+    Segment& segment = *segments_[at];
+    if (segment.size_bytes() == 0) continue;
+    const Status loaded = NotedAtEnd(at, segment.EnsureLoaded());
+    const bool readable = segment.EnsureReadable().ok();
+    if (at > i && readable && segment.first_timestamp_ms())
+      newest_ms = std::max(newest_ms, *segment.first_timestamp_ms());
+    if (at == i && readable) newest_ms = std::max(newest_ms, segment.max_timestamp_ms());
+    const bool told = at == i ? loaded.ok() : readable;
+    if (told) return newest_ms >= 0 && now_ms - newest_ms > config().retention_ms;
+    if (loaded.code() != StatusCode::kCorruption) return false;
+  }
+  return false;
+}
+
 Result<int> LogImpl::ApplyRetention(Offset high_watermark) {
   SLUICE_RETURN_IF_ERROR(CheckOnline());
   const int64_t now_ms = options_.clock->WallMs();
@@ -235,13 +261,8 @@ Result<int> LogImpl::ApplyRetention(Offset high_watermark) {
     const Offset end = last ? log_end_offset() : segments_[count + 1]->base_offset();
     if (end > high_watermark || (last && segment.size_bytes() == 0)) break;
     const bool below_start = end <= log_start_offset();
-    // One that compaction emptied must not keep those behind it; one that cannot be read has no
-    // known age, and its reads are told why.
-    const bool aged = config().cleanup_delete && config().retention_ms >= 0 &&
-                      (segment.size_bytes() == 0 || segment.EnsureLoaded().ok());
-    const bool expired = aged && (segment.size_bytes() == 0 ||
-                                  (segment.max_timestamp_ms() >= 0 &&
-                                   now_ms - segment.max_timestamp_ms() > config().retention_ms));
+    const bool expired =
+        config().cleanup_delete && config().retention_ms >= 0 && Expired(count, now_ms);
     const bool surplus = config().cleanup_delete && excess_bytes >= 0 &&
                          excess_bytes - int64_t{segment.size_bytes()} >= 0;
     if (!below_start && !expired && !surplus) break;

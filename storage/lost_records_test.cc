@@ -37,6 +37,7 @@ class LostRecordsTest : public testing::LogFixture {
     if (log_->log_start_offset() > Offset(0)) options_.log_start_offset = log_->log_start_offset();
     options_.clean = true;
     options_.cleaned_upto = cleaned_upto_;
+    options_.damaged_at = log_->damaged_at();
     log_.reset();
     tamper();
     Open(options_);
@@ -242,6 +243,80 @@ TEST_F(LostRecordsTest, BelowTheLogsStartNothingIsMissed) {
   EXPECT_TRUE(log_->known_damage().ok());
   EXPECT_EQ(log_->log_start_offset(), Offset(8));
   EXPECT_EQ(Fetch(8).size(), 6u);
+}
+
+TEST_F(LostRecordsTest, LookUpsByTimeTakeWhatIsWhole) {
+  const int64_t began_ms = clock_.WallMs();
+  const auto find = [&](int64_t record) {
+    const auto found = log_->FindTimestamp(began_ms + record, Offset(14));
+    return !found.ok() ? -1 : found->has_value() ? (*found)->offset.value() : -2;
+  };
+  const auto cut = [](std::string bytes) { return bytes.substr(0, bytes.size() - 10); };
+  std::string whole;
+  Restart([&] {
+    whole = FileBytes(OffsetFileName(Offset(4), kLogSuffix));
+    Replace(4, cut);
+  });
+  for (const int64_t record : {0, 3, 4, 6, 9, 10, 12, 13}) EXPECT_EQ(find(record), record);
+  EXPECT_EQ(find(7), -1) << "it may be what is damaged";
+  EXPECT_EQ(find(14), -2);
+  EXPECT_EQ(log_->MaxTimestamp(Offset(14)).value()->offset, Offset(13));
+  Restart([&] {
+    Replace(4, [&](std::string) { return whole; });
+    Replace(12, cut);
+  });
+  for (const int64_t record : {0, 7, 12}) EXPECT_EQ(find(record), record);
+  EXPECT_EQ(find(13), -1);
+  EXPECT_EQ(find(14), -1) << "nothing whole tells that it is not there";
+  EXPECT_EQ(log_->MaxTimestamp(Offset(14)).value()->offset, Offset(12));
+}
+
+TEST_F(LostRecordsTest, RetentionByTimeIsNotHeldUpByADamagedSegment) {
+  config_.retention_ms = 1000;
+  Restart(
+      [&] { Replace(0, [](std::string bytes) { return bytes.substr(0, bytes.size() - 10); }); });
+  clock_.AdvanceMs(1004);
+  EXPECT_EQ(log_->ApplyRetention(Offset(14)).value(), 0) << "what comes next is not too old";
+  EXPECT_FALSE(log_->known_damage().ok());
+  EXPECT_EQ(log_->damaged_at(), Offset(3));
+  clock_.AdvanceMs(1);
+  EXPECT_EQ(log_->ApplyRetention(Offset(14)).value(), 1);
+  EXPECT_EQ(log_->log_start_offset(), Offset(4));
+  EXPECT_TRUE(log_->known_damage().ok()) << "it went with the segment";
+  EXPECT_EQ(log_->damaged_at(), std::nullopt);
+  clock_.AdvanceMs(100'000);
+  EXPECT_EQ(log_->ApplyRetention(Offset(14)).value(), 3);
+}
+
+TEST_F(LostRecordsTest, OfADamagedNewestSegmentTheAgeIsNotKnown) {
+  config_.retention_ms = 1000;
+  Restart(
+      [&] { Replace(12, [](std::string bytes) { return bytes.substr(0, bytes.size() - 10); }); });
+  clock_.AdvanceMs(100'000);
+  EXPECT_EQ(log_->ApplyRetention(Offset(14)).value(), 3);
+  EXPECT_EQ(Fetch(12), Offsets{12});
+}
+
+TEST_F(LostRecordsTest, WhatAReadFoundIsFoundAgainByTheNextStart) {
+  std::string whole;
+  Restart([&] {
+    whole = FileBytes(OffsetFileName(Offset(4), kLogSuffix));
+    Replace(4, [](std::string bytes) { return bytes.substr(0, bytes.size() - 10); });
+  });
+  EXPECT_TRUE(log_->known_damage().ok()) << "a clean start reads nothing";
+  EXPECT_EQ(Fetch(7), Offsets());
+  EXPECT_EQ(log_->damaged_at(), Offset(7));
+  for (int round = 0; round < 2; ++round) {
+    Restart([] {});
+    EXPECT_THAT(log_->known_damage().message(), HasSubstr(PathOf(4, kLogSuffix)));
+    EXPECT_EQ(log_->damaged_at(), Offset(7));
+  }
+  ASSERT_TRUE(log_->AdvanceLogStart(Offset(7)).ok());
+  EXPECT_FALSE(log_->known_damage().ok()) << "the last record of it is not deleted yet";
+  Restart([&] { Replace(4, [&](std::string) { return whole; }); });
+  EXPECT_TRUE(log_->known_damage().ok());
+  EXPECT_EQ(log_->damaged_at(), std::nullopt);
+  EXPECT_EQ(Fetch(7).size(), 7u);
 }
 
 }  // namespace

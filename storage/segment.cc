@@ -254,8 +254,10 @@ std::string Segment::Contradiction(const TimeIndex::Entry& entry, const BatchHea
 }
 
 Result<BatchScanner> Segment::ScanFrom(Offset offset, size_t chunk_bytes) {
-  CHECK(loaded()) << path();
   SLUICE_ASSIGN_OR_RETURN(auto file, OpenFile());
+  if (damage_ != nullptr)
+    return Scan(std::move(file), damage_->Floor(offset).position, readable_bytes(), chunk_bytes);
+  CHECK(loaded()) << path();
   const auto place = [&](std::string& misled) -> Result<uint32_t> {
     const auto entry = indexes_->offsets.Floor(offset);
     if (Unreadable(entry.status(), misled)) return 0;
@@ -272,6 +274,8 @@ Result<BatchScanner> Segment::ScanFrom(Offset offset, size_t chunk_bytes) {
 }
 
 Result<TimeIndex::Entry> Segment::EntryBefore(int64_t timestamp_ms) {
+  if (damage_ != nullptr)
+    return TimeIndex::Entry{TimeIndex::kNoTimestamp, damage_->FloorOfTime(timestamp_ms, base_)};
   return Trusting([&](std::string& misled) -> Result<TimeIndex::Entry> {
     const auto entry = indexes_->times.Floor(timestamp_ms, first_timestamp_ms_.value_or(-1));
     (void)Unreadable(entry.status(), misled);

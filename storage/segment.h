@@ -15,9 +15,8 @@
 // its log calls before it looks inside. One that is damaged stays unloaded; the batches before the
 // damage can be read after EnsureReadable.
 //
-// Loading looks at an index's last entry only. Any other is compared with the batch that it tells
-// of when it is used; where they differ both indexes are built again from the log (Mend), while
-// those that are there serve whom they do not mislead.
+// Loading looks at an index's last entry only. Any other is compared with its batch when it is
+// used; where they differ both are built again (Mend), and serve whom they do not mislead.
 //
 // Thread rule: guarded by the log's owner; a file that OpenFile gave may be read by anyone up to a
 // size seen under the guard.
@@ -34,6 +33,7 @@
 #include "storage/batch_header.h"
 #include "storage/batch_scanner.h"
 #include "storage/offset_index.h"
+#include "storage/segment_damage.h"
 #include "storage/segment_home.h"
 #include "storage/time_index.h"
 #include "storage/walked_ranges.h"
@@ -99,7 +99,7 @@ class Segment {
   Status EnsureLoaded() { return loaded() ? Status::Ok() : LoadExpected(); }
   // Content with less: of a damaged one, with the whole batches before the damage, if they are
   // known to be its own. These lie below readable_end(), in the first readable_bytes(); Locate
-  // gives the damage for what comes behind.
+  // gives the damage for what comes behind, and timestamps are theirs.
   Status EnsureReadable();
   Offset readable_end() const { return damage_ == nullptr ? end_ : damage_->whole_end; }
   uint32_t readable_bytes() const {
@@ -148,17 +148,14 @@ class Segment {
   Status NoBatchAt(uint64_t position, const std::string& where) const;
   // A scanner that starts at or before the batch holding `offset`.
   Result<BatchScanner> ScanFrom(Offset offset, size_t chunk_bytes);
-  // The newest known batch before `timestamp_ms`: no record up to there has that timestamp or a
-  // later one, if the entry holds (Contradiction).
+  // The newest known batch before `timestamp_ms`: no record up to there is as young, if it is true.
   Result<TimeIndex::Entry> EntryBefore(int64_t timestamp_ms);
-  // How the first batch that ends at or above `entry`'s offset, null when there is none, gives that
-  // entry of the time index the lie; empty when it does not.
+  // How `batch`, the first that ends at or above its offset, if any, belies an entry; or empty.
   std::string Contradiction(const TimeIndex::Entry& entry, const BatchHeader* batch) const;
   // An offset above those of all batches that begin below `position`; not far above.
   Result<Offset> OffsetAbove(uint64_t position) const;
-  // An index has misled its reader, as `why` says: ok once both are built again and he can look
-  // again. Where its log may not wait, that is left to others, as in EnsureLoaded. kCorruption when
-  // it is the log that is damaged; the indexes stay then. In segment_rebuild.cc.
+  // An index has misled its reader, as `why` says: ok once both are built again, and he can look
+  // again. Waits as EnsureLoaded does. kCorruption when it is the log that is damaged.
   Status Mend(const std::string& why);
 
   // Removes the batches that hold `offset` or more, and syncs the file.
@@ -186,7 +183,7 @@ class Segment {
  private:
   friend class SegmentRebuild;
 
-  struct Damage;
+  using Damage = SegmentDamage;
   // Where Rebuild writes. kAside: under names with kTempSuffix; the old files stay.
   enum class IndexFiles : uint8_t { kInPlace, kAside };
 
@@ -222,7 +219,6 @@ class Segment {
     bool times_fit = false;
   };
 
-  // What Rebuild makes of the .log.
   struct RebuildRequest {
     Offset end_max;
     bool complete = false;
@@ -230,18 +226,6 @@ class Segment {
     uint64_t bytes_max = kBytesMax;  // what lies behind is being appended, and not looked at
     IndexFiles where = IndexFiles::kInPlace;
     Damage* damage = nullptr;
-  };
-
-  // Why it cannot be loaded, and what is whole all the same.
-  struct Damage {
-    Status why;
-    Offset whole_end;
-    uint32_t whole_bytes = 0;
-    std::vector<OffsetIndex::Entry> places;  // of some whole batches, from the first on
-
-    // Batches in order; remembers one here and there.
-    void OnBatch(const BatchHeader& batch, uint64_t position);
-    OffsetIndex::Entry Floor(Offset offset) const;
   };
 
   Segment(const SegmentHome& home, Offset base) : home_(home), base_(base) {}
@@ -274,8 +258,8 @@ class Segment {
   // Leaves in `damage` what is whole before it.
   Status CheckAgainst(const Expected& expected, Damage& damage);
   Status Rebuild(const RebuildRequest& request);
-  // Puts what rebuild_ has built in place, when it has; tells `damage`, if not null, what is whole
-  // otherwise. Both in segment_rebuild.cc.
+  // segment_rebuild.cc. Puts what rebuild_ has built in place, when it has; tells `damage`, if not
+  // null, what is whole otherwise.
   Status TakeRebuild(Damage* damage);
   Status Adopt(SegmentRebuild& rebuild);
   Status NoteGrowth(uint64_t upto);
@@ -300,7 +284,7 @@ class Segment {
   int32_t index_interval_bytes_ = 0;    // as it was last told
   std::unique_ptr<Expected> expected_;  // until it is loaded
   std::unique_ptr<Damage> damage_;      // why it cannot be
-  // Of indexes that do not fit, until it is loaded; or that mislead, until it has taken it over.
+  // Of indexes that do not fit, or mislead.
   std::shared_ptr<SegmentRebuild> rebuild_;
   std::unique_ptr<Recent> recent_;  // of one that grew since it was opened
 };

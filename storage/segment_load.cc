@@ -34,6 +34,10 @@ Status Segment::LoadExpected() {
   end_ = expected.end;
   if (loaded.code() != StatusCode::kCorruption) return loaded;
   damage.why = loaded;
+  if (damage.whole_bytes > 0) {
+    max_timestamp_ = damage.newest;
+    first_timestamp_ms_ = damage.first_timestamp_ms;
+  }
   damage_ = std::make_unique<Damage>(std::move(damage));
   return loaded;
 }
@@ -41,19 +45,6 @@ Status Segment::LoadExpected() {
 Status Segment::EnsureReadable() {
   Status loaded = EnsureLoaded();
   return damage_ != nullptr && damage_->whole_bytes > 0 ? Status::Ok() : loaded;
-}
-
-void Segment::Damage::OnBatch(const BatchHeader& batch, uint64_t position) {
-  constexpr uint64_t kStepBytes = 1 << 20;
-  if (places.empty() || position >= places.back().position + kStepBytes)
-    places.push_back({batch.last_offset, static_cast<uint32_t>(position)});
-}
-
-OffsetIndex::Entry Segment::Damage::Floor(Offset offset) const {
-  const auto after =
-      std::upper_bound(places.begin(), places.end(), offset,
-                       [](Offset o, const OffsetIndex::Entry& entry) { return o < entry.offset; });
-  return after == places.begin() ? OffsetIndex::Entry{offset, 0} : *std::prev(after);
 }
 
 Status Segment::CheckAgainst(const Expected& expected, Damage& damage) {

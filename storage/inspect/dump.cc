@@ -17,7 +17,7 @@ namespace {
 
 constexpr const char* kCheckpointNames[] = {kRecoveryPointCheckpointName,
                                             kHighWatermarkCheckpointName, kLogStartCheckpointName,
-                                            kCleanerCheckpointName};
+                                            kCleanerCheckpointName, kDamageCheckpointName};
 
 // Of an index file: hands each entry to `print`, then tells of what stands behind the entries.
 template <typename Print>
