@@ -22,7 +22,7 @@ class DamagedLogs {
     std::lock_guard lock(mutex_);
     replicas_.insert(replica);
   }
-  // The replica was removed from this broker.
+  // The replica was removed from this broker, or what was damaged has been deleted.
   void Remove(const Replica& replica) {
     std::lock_guard lock(mutex_);
     replicas_.erase(replica);

@@ -221,6 +221,47 @@ TEST_F(DamageTest, WhoeverIsAloneServesWhatIsWhole) {
   EXPECT_FALSE(cluster_->Consume(kOne, Key(0), Offset(10)).empty()) << "and what lies behind it";
 }
 
+TEST_F(DamageTest, WhatAReadFoundIsKnownAfterAStartAndForgottenOnceItIsDeleted) {
+  CutASealedFileOf(kOne, {kOne});
+  const auto leads = [&] {
+    const auto status = cluster_->StatusOf(kOne, Key(0));
+    return status.has_value() && status->is_leader;
+  };
+  const auto damage = [&] { return cluster_->StatusOf(kOne, Key(0))->error; };
+  ASSERT_TRUE(cluster_->RunUntil(leads, 5000));
+  EXPECT_EQ(damage(), "");
+  ConsumeFrom(kOne);
+  EXPECT_THAT(damage(), ::testing::HasSubstr(".log"));
+  cluster_->RunFor(6000);
+  cluster_->Kill(kOne);
+  cluster_->Start(kOne);
+  ASSERT_TRUE(cluster_->RunUntil(leads, 5000));
+  EXPECT_THAT(damage(), ::testing::HasSubstr(".log")) << "before anybody reads";
+  cluster_->replicas(kOne)->DeleteRecords({.timeout_ms = 1000, .entries = {{Key(0), Offset(10)}}},
+                                          [](std::vector<DeleteRecordsResult> results) {
+                                            EXPECT_EQ(results[0].error, ErrorCode::kNone);
+                                          });
+  cluster_->RunFor(1000);
+  EXPECT_EQ(damage(), "");
+  EXPECT_EQ(Send(0, "more"), ErrorCode::kNone);
+  EXPECT_EQ(cluster_->Consume(kOne, Key(0), Offset(10)).size(), 3U);
+}
+
+TEST_F(DamageTest, AFollowerWhoseDamageWasDeletedComesBack) {
+  CutASealedFileOf(kOne, {kOne, kTwo, kThree});
+  ASSERT_TRUE(InSync(0, 3));
+  cluster_->controller().MoveLeader("orders", PartitionIndex(0), kOne);
+  cluster_->RunFor(300);
+  ConsumeFrom(kOne);
+  ASSERT_TRUE(cluster_->RunUntil([&] { return cluster_->IsrSize(Key(0)) == 2U; }, 2000));
+  cluster_->RunFor(2000);
+  ASSERT_EQ(cluster_->IsrSize(Key(0)), 2U);
+  // Each replica deletes for itself, also one that is damaged.
+  cluster_->controller().SetTopicConfig("orders", "retention.bytes", "300");
+  ASSERT_TRUE(cluster_->RunUntil([&] { return cluster_->IsrSize(Key(0)) == 3U; }, 400000));
+  EXPECT_EQ(cluster_->StatusOf(kOne, Key(0))->error, "");
+}
+
 TEST_F(DiskTest, TheDirectoryOfTheMetadataTakesTheNodeAlong) {
   Build({.partitions = 2, .replicas = {kOne}}, kTwoDirectories);
   const int there = DirectoryOf(kOne, 0)->path() == "/data" ? 0 : 1;

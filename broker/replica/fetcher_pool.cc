@@ -8,13 +8,38 @@ void FetcherPool::Assign(std::vector<Assignment> assignments) {
     const auto self = weak.lock();
     if (self == nullptr || self->stopped_) return;
     for (const Assignment& assignment : assignments) self->Apply(assignment);
-    self->DropEmptyFetchers();
-    for (const auto& [key, fetcher] : self->fetchers_) {
-      if (self->hurried_.contains(key)) fetcher->Hurry();
-      fetcher->Step();
-    }
-    self->hurried_.clear();
+    self->GoOn();
   });
+}
+
+void FetcherPool::Refresh(std::shared_ptr<Partition> partition) {
+  environment_.options->loop->Post([weak = weak_from_this(), partition = std::move(partition)] {
+    const auto self = weak.lock();
+    if (self == nullptr || self->stopped_) return;
+    // What it says now: an assignment of a later role is behind this in the queue.
+    const Partition::FollowTarget target = partition->follow_target();
+    if (target.leader == kNoNode) return;
+    self->Forget(partition->key());
+    self->Apply({partition, target});
+    self->GoOn();
+  });
+}
+
+void FetcherPool::GoOn() {
+  DropEmptyFetchers();
+  for (const auto& [key, fetcher] : fetchers_) {
+    if (hurried_.contains(key)) fetcher->Hurry();
+    fetcher->Step();
+  }
+  hurried_.clear();
+}
+
+void FetcherPool::Forget(const PartitionKey& key) {
+  const auto found = current_.find(key);
+  if (found == current_.end()) return;
+  const Partition::FollowTarget& target = found->second.target;
+  fetchers_.at({target.leader, target.fsync})->Remove(key);
+  current_.erase(found);
 }
 
 void FetcherPool::Apply(const Assignment& assignment) {
@@ -23,8 +48,7 @@ void FetcherPool::Apply(const Assignment& assignment) {
   if (const auto found = current_.find(key); found != current_.end()) {
     const Current& current = found->second;
     if (current.target == target && current.partition == assignment.partition) return;
-    fetchers_.at({current.target.leader, current.target.fsync})->Remove(key);
-    current_.erase(found);
+    Forget(key);
   }
   if (target.leader == kNoNode) return;
   auto& fetcher = fetchers_[{target.leader, target.fsync}];

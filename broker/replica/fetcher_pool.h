@@ -2,8 +2,8 @@
 // FetcherPool: which fetcher pulls which partition: one for each leader and durability mode, made
 // when first needed and dropped when it has no partition left. Owned by ReplicaManager.
 //
-// Thread rule: Assign and Stop from any thread; the rest on the replica loop. Assignments are
-// applied in the order of the calls.
+// Thread rule: Assign, Refresh and Stop from any thread; the rest on the replica loop. Assignments
+// are applied in the order of the calls.
 
 #include <map>
 #include <memory>
@@ -25,6 +25,8 @@ class FetcherPool : public std::enable_shared_from_this<FetcherPool> {
   explicit FetcherPool(FetcherEnvironment environment) : environment_(std::move(environment)) {}
 
   void Assign(std::vector<Assignment> assignments);
+  // A follower whose damage is gone fetches again.
+  void Refresh(std::shared_ptr<Partition> partition);
   void Stop();
 
  private:
@@ -35,6 +37,8 @@ class FetcherPool : public std::enable_shared_from_this<FetcherPool> {
   };
 
   void Apply(const Assignment& assignment);
+  void Forget(const PartitionKey& key);
+  void GoOn();
   void DropEmptyFetchers();
 
   const FetcherEnvironment environment_;

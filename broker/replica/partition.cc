@@ -207,6 +207,7 @@ void Partition::ApplyRetention(PartitionEffects& effects) {
   // every member of the ISR, or was.
   const Result<int> deleted = log_->ApplyRetention(high_watermark_);
   if (!deleted.ok()) NoteStorage(deleted.status(), effects);
+  ForgetPassedDamage(effects);
   // Whatever the durability: else a replicated log's recovery point never moves, and a start after
   // a kill reads all of it.
   if (log_->has_unsynced_rolled_segment()) RequestFlush(effects);
@@ -224,7 +225,7 @@ void Partition::NoteStorage(const sluice::Status& status, PartitionEffects& effe
   // Damaged bytes are this log's alone; what a failed disk did to the others is unknown.
   if (cause == StatusCode::kCorruption) {
     damage_ = status.message();
-    effects.damaged.push_back(key());
+    context_->note_damage(key(), true);
   }
   if (cause != StatusCode::kCorruption) effects.storage_failures.push_back({directory_, status});
 }
@@ -244,11 +245,23 @@ void Partition::DirectoryFailed(const StorageFailure& failure, PartitionEffects&
 
 void Partition::NoteRead(const sluice::Status& status, PartitionEffects& effects) {
   if (status.code() != StatusCode::kCorruption) return NoteStorage(status, effects);
-  if (!damage_.empty()) return;
+  // Of one that was removed from this broker nothing is told any more.
+  if (!damage_.empty() || !error_.empty()) return;
   damage_ = status.message();
+  damage_placed_ = !log_->known_damage().ok();
   LOG(ERROR) << name().ToString()
              << " is damaged; reads of what is lost are refused, all others go on: " << damage_;
-  effects.damaged.push_back(key());
+  context_->note_damage(key(), true);
+}
+
+void Partition::ForgetPassedDamage(PartitionEffects& effects) {
+  if (damage_.empty() || !damage_placed_ || !usable() || !log_->known_damage().ok()) return;
+  LOG(INFO) << name().ToString() << ": what was damaged has been deleted since: " << damage_;
+  damage_.clear();
+  context_->note_damage(key(), false);
+  if (role_ != Role::kFollower) return;
+  effects.callbacks.push_back(
+      [context = context_, self = shared_from_this()] { context->follow_again(self); });
 }
 
 PartitionStatus Partition::Status() const {

@@ -217,6 +217,7 @@ class Partition final : public storage::CompactionTarget,
   // After one that only reads: damaged bytes refuse the reads that hit them, and this replica
   // follows no more; a leader leads until another can.
   void NoteRead(const sluice::Status& status, PartitionEffects& effects);
+  void ForgetPassedDamage(PartitionEffects& effects);  // after a deletion
   kafka::ErrorCode CheckLeader(LeaderEpoch asked_epoch) const;
   // What a reader is told whom the log has nothing for.
   kafka::ErrorCode ReadError(bool follower) const;
@@ -277,6 +278,7 @@ class Partition final : public storage::CompactionTarget,
   bool awaits_room_;
   std::string error_;   // not empty: the log has failed and stays so
   std::string damage_;  // not empty: some of its bytes cannot be read; the others can, if usable()
+  bool damage_placed_ = false;  // the log knows where
   TopicConfigPtr config_;
   Role role_ = Role::kNone;
   NodeId leader_ = kNoNode;

@@ -29,6 +29,7 @@ void Partition::DeleteRecords(const DeleteRequest& request, PartitionEffects& ef
       result.error = ErrorCode::kKafkaStorageError;
       return;
     }
+    ForgetPassedDamage(effects);
     NudgeFollowers(effects);
   }
   result.low_watermark = LowWatermark();

@@ -25,7 +25,6 @@ void PartitionEffects::Run(const PartitionContext& context) {
     context.propose_isr(std::move(proposal));
   for (const StorageFailure& failure : std::exchange(storage_failures, {}))
     context.report_storage_failure(failure);
-  for (const PartitionKey& replica : std::exchange(damaged, {})) context.report_damage(replica);
 }
 
 void PartitionWatch::Tell(PartitionEffects& effects) {

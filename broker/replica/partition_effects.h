@@ -64,8 +64,11 @@ struct PartitionContext {
   int64_t replica_lag_ms_max = 0;
   std::function<void(IsrProposal)> propose_isr;                       // thread-safe
   std::function<void(const StorageFailure&)> report_storage_failure;  // thread-safe
-  std::function<void(const PartitionKey&)> report_damage;             // thread-safe
-  std::string observed_topic;                                         // empty: none
+  // That a replica is damaged, or no more. Thread-safe; called under its mutex, so that nothing
+  // comes after its removal.
+  std::function<void(const PartitionKey&, bool)> note_damage;
+  std::function<void(const std::shared_ptr<Partition>&)> follow_again;  // thread-safe
+  std::string observed_topic;                                           // empty: none
   PartitionObserver observer;
 };
 
@@ -88,7 +91,6 @@ struct PartitionEffects {
   std::vector<std::function<void()>> callbacks;
   std::vector<IsrProposal> proposals;
   std::vector<StorageFailure> storage_failures;
-  std::vector<PartitionKey> damaged;
 
   void AddFlush(storage::Flusher& flusher, storage::FlushablePtr partition);
   // Does it all and is empty afterwards. Flushes go first: the disk is the slowest.

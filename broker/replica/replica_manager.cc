@@ -91,8 +91,12 @@ void ReplicaManagerImpl::Start() {
   context_->report_storage_failure = [weak](const StorageFailure& failure) {
     if (const auto self = weak.lock()) self->ReportStorageFailure(failure);
   };
-  context_->report_damage = [state = options_->state](const PartitionKey& replica) {
-    state->damaged.Add({replica.topic_id, replica.partition});
+  context_->note_damage = [state = options_->state](const PartitionKey& replica, bool damaged) {
+    const DamagedLogs::Replica which{replica.topic_id, replica.partition};
+    damaged ? state->damaged.Add(which) : state->damaged.Remove(which);
+  };
+  context_->follow_again = [pool = std::weak_ptr(fetchers_)](const PartitionPtr& partition) {
+    if (const auto to = pool.lock()) to->Refresh(partition);
   };
   options_->metadata->AddListener(
       [weak](const metadata::ImagePtr& before, const metadata::ImagePtr& after) {

@@ -170,6 +170,8 @@ ReplicaManagerImpl::PartitionPtr ReplicaManagerImpl::CreateReplica(
     partition->RestoreHighWatermark(*checkpointed);
   }
   partition->SetConfig(config, change.effects);
+  // Whatever was told of a former life of it.
+  options_->state->damaged.Remove({key.topic_id, key.partition});
   std::unique_lock lock(mutex_);
   partitions_[partition->key()] = partition;
   return partition;
