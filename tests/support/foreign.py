@@ -1,5 +1,6 @@
 """Clients that nobody here wrote, brought by their own package managers into build/compat, versions pinned. A registry that does not answer ends the test
 with a line `NOT RUN`, which ctest reports as skipped: it says nothing about Sluice."""
+import base64
 import os
 import pathlib
 import shutil
@@ -52,6 +53,25 @@ def kafka_tool(main_class, *arguments, check=True, stdin=None, timeout=120):
     if check and done.returncode != 0:
         raise AssertionError(f'{main_class} {" ".join(arguments)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}')
     return done
+
+
+class ToolBox:
+    """Kafka's command line tools in one JVM; `with ToolBox() as tools: tools.run(main_class, *arguments)`."""
+
+    def __enter__(self):
+        command = java_command(str(COMPAT / 'ToolBox.java'), heap='256m')
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        return self
+
+    def run(self, *command):
+        self.process.stdin.write(b' '.join(base64.b64encode(word.encode()) for word in command) + b'\n')
+        self.process.stdin.flush()
+        code, *sizes = map(int, self.process.stdout.readline().split())
+        return subprocess.CompletedProcess(command, code, *(self.process.stdout.read(size).decode() for size in sizes))
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
 
 
 def python_with_clients():
