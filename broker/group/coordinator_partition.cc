@@ -109,6 +109,10 @@ void CoordinatorPartition::Resign(ErrorCode error) {
   pending_bytes_ = 0;
   gathering_ = {};
   view_.DropAppended();
+  // A start then reads little of the log again.
+  const Status stored = view_.Store();
+  LOG_IF(WARNING, !stored.ok()) << kOffsetsTopic << '-' << key_.partition << ": "
+                                << stored.ToString();
   if (timer_ != 0) loop_.Cancel(std::exchange(timer_, 0));
   if (ended.shard == nullptr) return;
   GroupEffects effects;

@@ -17,6 +17,9 @@ using Upto = GroupView::Upto;
 
 // Groups that LoadNext looks at in one call.
 constexpr size_t kLoadAtOnce = 64;
+// Absent groups that are remembered, and how long an id of one may be.
+constexpr size_t kAbsentMax = 1000;
+constexpr size_t kAbsentIdBytesMax = 256;
 // Between two slices of a sweep, so that it takes little of anybody's time.
 constexpr int64_t kSweepPauseMs = 100;
 
@@ -358,6 +361,7 @@ void GroupShard::Unload(ErrorCode error, const GroupMoment& moment, GroupEffects
     if (group != nullptr) group->Unload(error, context);
   }
   groups_.clear();
+  absent_.clear();
   idle_.clear();
   load_from_ = std::nullopt;
   next_sweep_ms_ = std::nullopt;
@@ -368,9 +372,17 @@ void GroupShard::Unload(ErrorCode error, const GroupMoment& moment, GroupEffects
 Result<Group*> GroupShard::Find(const std::string& group_id, GroupContext& context) {
   const auto at = groups_.find(group_id);
   if (at != groups_.end()) return at->second.get();
+  if (absent_.contains(group_id)) return nullptr;
   SLUICE_ASSIGN_OR_RETURN(const std::optional<std::string> value,
                           view_.Get(Upto::kLogEnd, ClassicGroupKey(group_id)));
-  if (!value.has_value()) return LoadConsumer(group_id, context);
+  if (!value.has_value()) {
+    SLUICE_ASSIGN_OR_RETURN(Group* const consumer, LoadConsumer(group_id, context));
+    if (consumer == nullptr && group_id.size() <= kAbsentIdBytesMax) {
+      if (absent_.size() >= kAbsentMax) absent_.clear();
+      absent_.insert(group_id);
+    }
+    return consumer;
+  }
   std::unique_ptr<Group> group = Load(group_id, *value, context);
   if (group == nullptr) return nullptr;
   return groups_.emplace(group_id, std::move(group)).first->second.get();
@@ -453,9 +465,14 @@ void GroupShard::ForgetIdle() {
     if (at == groups_.end()) continue;
     if (at->second != nullptr && !at->second->CanBeForgotten()) continue;
     timers_.CancelAll(group_id);
-    groups_.erase(at);
+    Forget(at);
   }
   idle_.clear();
+}
+
+void GroupShard::Forget(Groups::iterator at) {
+  absent_.erase(at->first);
+  groups_.erase(at);
 }
 
 void GroupShard::Discard(const std::string& group_id, ErrorCode error, const GroupMoment& moment,
@@ -464,7 +481,7 @@ void GroupShard::Discard(const std::string& group_id, ErrorCode error, const Gro
   const auto at = groups_.find(group_id);
   if (at != groups_.end()) {
     if (at->second != nullptr) at->second->Unload(error, context);
-    groups_.erase(at);
+    Forget(at);
   }
   timers_.CancelAll(group_id);
   idle_.erase(group_id);

@@ -76,6 +76,8 @@ class GroupShard {
   // Has the group leave memory as soon as the view says all of it, if there is no use for it.
   void NoteIdle(const std::string& group_id);
   void ForgetIdle();
+  // The group leaves memory; the view may have it from now on.
+  void Forget(Groups::iterator at);
   // At the end of every call that may have written.
   void Finish(const GroupEffects& effects);
   void Sweep(GroupContext& context);
@@ -118,6 +120,9 @@ class GroupShard {
   GroupTimers timers_;
   OffsetStore offsets_;
   Groups groups_;
+  // Groups that neither memory nor the view has: those of consumers that only commit offsets are
+  // asked for with each commit.
+  std::set<std::string, std::less<>> absent_;
   std::set<std::string> idle_;
   bool unappended_ = false;               // there are records that the view does not have yet
   std::optional<int64_t> next_sweep_ms_;  // once all is loaded

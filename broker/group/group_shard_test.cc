@@ -84,6 +84,24 @@ TEST_F(GroupShardTest, AGroupMayHaveOffsetsOnly) {
   EXPECT_EQ(Delete("a"), WireError(ErrorCode::kGroupIdNotFound));
 }
 
+TEST_F(GroupShardTest, AGroupThatWasKnownToBeAbsentIsFoundOnceTheViewHasIt) {
+  EXPECT_EQ(Commit("g", "t"), 0);
+  kafka::ConsumerGroupHeartbeatRequest heartbeat;
+  heartbeat.group_id = "g";
+  heartbeat.member_id = "m";
+  heartbeat.rebalance_timeout_ms = 1000;
+  heartbeat.subscribed_topic_names = {"t"};
+  heartbeat.topic_partitions.emplace();
+  EXPECT_EQ(Ask<kafka::ConsumerGroupHeartbeatResponse>(heartbeat, 1).error_code, 0);
+  heartbeat.member_epoch = -1;
+  EXPECT_EQ(Ask<kafka::ConsumerGroupHeartbeatResponse>(heartbeat, 1).error_code, 0);
+  EXPECT_EQ(driver_.shard().loaded_groups(), 0u);
+  const auto described =
+      Ask<kafka::ConsumerGroupDescribeResponse::DescribedGroup>(DescribeConsumerGroup{"g"}, 1);
+  EXPECT_EQ(described.error_code, 0);
+  EXPECT_EQ(described.group_state, "Empty");
+}
+
 TEST_F(GroupShardTest, WhatIsNotCommittedIsNotListed) {
   driver_.Hold();
   GroupCaller caller;

@@ -15,6 +15,10 @@ namespace {
 // one that says more is not believed.
 constexpr size_t kInflatedBytesMax = size_t{256} << 20;
 
+// What gathers in memory at most before it goes into the store.
+constexpr size_t kUnstoredRecordsMax = 1024;
+constexpr size_t kUnstoredBytesMax = size_t{1} << 20;
+
 std::string StreamOf(PartitionIndex partition) {
   return storage::TopicPartition{kOffsetsTopic, partition}.ToString();
 }
@@ -70,6 +74,10 @@ Status OffsetsStore::Forget(PartitionIndex partition) const {
   return kv->Write(batch);
 }
 
+bool OffsetsView::Unstored::full() const {
+  return records >= kUnstoredRecordsMax || size_bytes >= kUnstoredBytesMax;
+}
+
 OffsetsView::OffsetsView(OffsetsStore store, TopicId topic_id, PartitionIndex partition)
     : store_(store),
       topic_id_(topic_id),
@@ -79,6 +87,7 @@ OffsetsView::OffsetsView(OffsetsStore store, TopicId topic_id, PartitionIndex pa
 
 Status OffsetsView::Open() {
   applied_.reset();
+  unstored_ = {};
   SLUICE_ASSIGN_OR_RETURN(const std::optional<std::string> source,
                           store_.kv->Get(store_.sources, stream_));
   if (!source.has_value() || *source != topic_id_.view()) return Status::Ok();
@@ -88,6 +97,7 @@ Status OffsetsView::Open() {
 
 Status OffsetsView::Forget() {
   applied_.reset();
+  unstored_ = {};
   SLUICE_ASSIGN_OR_RETURN(const std::optional<std::string> source,
                           store_.kv->Get(store_.sources, stream_));
   // It may be of a newer topic already.
@@ -96,22 +106,47 @@ Status OffsetsView::Forget() {
 }
 
 Status OffsetsView::Restart(Offset from) {
+  unstored_ = {};
   storage::KvBatch batch;
   batch.DeleteRange(store_.entries, prefix_, EndOf(prefix_));
   batch.Put(store_.sources, stream_, topic_id_.view());
   return Commit(batch, from);
 }
 
+void OffsetsView::Add(std::string_view key, const std::optional<std::string>& value,
+                      storage::KvBatch& changes) const {
+  if (value.has_value())
+    changes.Put(store_.entries, StoredKey(key), *value);
+  else
+    changes.Delete(store_.entries, StoredKey(key));
+}
+
+storage::KvBatch OffsetsView::BeginChanges() const {
+  storage::KvBatch changes;
+  for (const auto& [key, value] : unstored_.values) Add(key, value, changes);
+  return changes;
+}
+
 Status OffsetsView::Commit(storage::KvBatch& changes, Offset applied) {
   changes.SetApplied(stream_, applied);
   SLUICE_RETURN_IF_ERROR(store_.kv->Write(changes));
   applied_ = applied;
+  unstored_ = {};
+  return Status::Ok();
+}
+
+Status OffsetsView::Store() const {
+  if (unstored_.records == 0) return Status::Ok();
+  storage::KvBatch changes = BeginChanges();
+  changes.SetApplied(stream_, *applied_);
+  SLUICE_RETURN_IF_ERROR(store_.kv->Write(changes));
+  unstored_ = {};
   return Status::Ok();
 }
 
 Status OffsetsView::Apply(std::string_view batches, Offset upto) {
   CHECK(applied_.has_value()) << stream_;
-  storage::KvBatch changes;
+  storage::KvBatch changes = BeginChanges();
   Offset end = *applied_;
   kafka::BatchIterator iterator(batches);
   for (;;) {
@@ -144,8 +179,8 @@ Status OffsetsView::AddBatch(const kafka::RecordBatchView& batch, storage::KvBat
 }
 
 Status OffsetsView::SkipTo(Offset upto) {
-  storage::KvBatch nothing;
-  return Commit(nothing, upto);
+  storage::KvBatch changes = BeginChanges();
+  return Commit(changes, upto);
 }
 
 void OffsetsView::AddAppended(AppendId id, std::vector<GroupRecord> records) {
@@ -169,32 +204,28 @@ std::optional<Offset> OffsetsView::first_appended() const {
 
 Status OffsetsView::ApplyAppended(Offset upto) {
   CHECK(applied_.has_value()) << stream_;
-  storage::KvBatch changes;
-  Offset end = *applied_;
-  size_t count = 0;
-  for (const Appended& appended : appended_) {
-    if (!appended.base_offset.has_value() || appended.end() > upto) break;
-    if (*appended.base_offset > end) break;  // others have written in between
-    ++count;
-    if (appended.end() <= end) continue;
-    for (const GroupRecord& record : appended.records) {
-      if (record.value.has_value())
-        changes.Put(store_.entries, StoredKey(record.key), *record.value);
-      else
-        changes.Delete(store_.entries, StoredKey(record.key));
-    }
-    end = appended.end();
+  while (!appended_.empty()) {
+    const Appended& first = appended_.front();
+    if (!first.base_offset.has_value() || first.end() > upto) break;
+    if (*first.base_offset > *applied_) break;  // others have written in between
+    if (unstored_.full()) SLUICE_RETURN_IF_ERROR(Store());
+    TakeAppended();
   }
-  if (end > *applied_) SLUICE_RETURN_IF_ERROR(Commit(changes, end));
-  for (; count > 0; --count) PopAppended();
   return Status::Ok();
 }
 
-void OffsetsView::PopAppended() {
-  for (const GroupRecord& record : appended_.front().records) {
+void OffsetsView::TakeAppended() {
+  Appended& first = appended_.front();
+  const bool is_new = first.end() > *applied_;
+  for (GroupRecord& record : first.records) {
     const auto found = overlay_.find(record.key);
     if (found != overlay_.end() && found->second == &record) overlay_.erase(found);
+    if (!is_new) continue;
+    ++unstored_.records;
+    unstored_.size_bytes += record.key.size() + record.value.value_or("").size();
+    unstored_.values.insert_or_assign(std::move(record.key), std::move(record.value));
   }
+  if (is_new) applied_ = first.end();
   appended_.pop_front();
 }
 
@@ -207,10 +238,13 @@ Result<std::optional<std::string>> OffsetsView::Get(Upto upto, std::string_view 
   if (upto == Upto::kLogEnd) {
     if (const auto found = overlay_.find(key); found != overlay_.end()) return found->second->value;
   }
+  if (const auto found = unstored_.values.find(key); found != unstored_.values.end())
+    return found->second;
   return store_.kv->Get(store_.entries, StoredKey(key));
 }
 
 Status OffsetsView::ForEach(Upto upto, const Range& range, const Visitor& visit) const {
+  SLUICE_RETURN_IF_ERROR(Store());
   const std::string_view from = std::max(range.prefix, range.from);
   auto above = upto == Upto::kLogEnd ? overlay_.lower_bound(from) : overlay_.end();
   const auto begins = [&](std::string_view key) {

@@ -7,7 +7,11 @@
 //   family `sources`:  "__consumer_offsets-N" -> the id of the topic that the entries are from
 //
 // So the committed part equals a replay of the log, and every batch carries the offset up to which
-// that is so. Control batches hold nothing. Records of transactional batches are passed over:
+// that is so. What a leader appended itself gathers in memory for a while after it is committed:
+// busy groups write their offsets over and over, and a crash has them read from the log again
+// anyway.
+//
+// Control batches hold nothing. Records of transactional batches are passed over:
 // nobody can write one before this broker serves transactions, and they then count from their
 // commit marker on.
 //
@@ -53,7 +57,7 @@ class OffsetsView final : public GroupView {
 
   // Finds what is there; a view of another topic by that name is none.
   Status Open();
-  // All records below are applied; nullopt: there is no view.
+  // All records below are applied, in the store or in memory; nullopt: there is no view.
   std::optional<Offset> applied() const { return applied_; }
   // The replica is no longer kept here.
   Status Forget();
@@ -76,6 +80,8 @@ class OffsetsView final : public GroupView {
   Status ApplyAppended(Offset upto);
   // The partition is no longer led: they may never be committed.
   void DropAppended();
+  // What is applied in memory goes into the store.
+  Status Store() const;
 
   // --- GroupView ---
   Result<std::optional<std::string>> Get(Upto upto, std::string_view key) const override;
@@ -90,10 +96,24 @@ class OffsetsView final : public GroupView {
     Offset end() const { return *base_offset + static_cast<int64_t>(records.size()); }
   };
 
+  // Committed, and not in the store yet: the last value of each key. The size is that of all that
+  // has gone into it.
+  struct Unstored {
+    std::map<std::string, std::optional<std::string>, std::less<>> values;
+    size_t records = 0;
+    size_t size_bytes = 0;
+
+    bool full() const;
+  };
+
   std::string StoredKey(std::string_view key) const { return prefix_ + std::string(key); }
+  void Add(std::string_view key, const std::optional<std::string>& value,
+           storage::KvBatch& changes) const;
   Status AddBatch(const kafka::RecordBatchView& batch, storage::KvBatch& changes) const;
+  // The batch that begins with what is in memory only.
+  storage::KvBatch BeginChanges() const;
   Status Commit(storage::KvBatch& changes, Offset applied);
-  void PopAppended();
+  void TakeAppended();
 
   const OffsetsStore store_;
   const TopicId topic_id_;
@@ -101,6 +121,7 @@ class OffsetsView final : public GroupView {
   const std::string stream_;
   const std::string prefix_;
   std::optional<Offset> applied_;
+  mutable Unstored unstored_;
   std::deque<Appended> appended_;
   // The last record of each key; points into appended_.
   std::map<std::string_view, const GroupRecord*> overlay_;

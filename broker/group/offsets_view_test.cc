@@ -1,0 +1,131 @@
+// What a leader appends itself, on its way into the store; the rest is offsets_applier_test.cc's.
+#include "broker/group/offsets_view.h"
+
+#include <gtest/gtest.h>
+
+#include "base/random.h"
+#include "storage/testing/sim_kv.h"
+
+namespace sluice::broker {
+namespace {
+
+using Upto = GroupView::Upto;
+
+constexpr int kMany = 1024;  // what goes into the store together
+
+class OffsetsViewTest : public ::testing::Test {
+ protected:
+  OffsetsViewTest() {
+    Open();
+    EXPECT_TRUE(view_->Restart(Offset(0)).ok());
+    EXPECT_TRUE(kv_->Flush().ok());
+  }
+
+  void Open() {
+    view_.reset();
+    kv_.reset();
+    kv_ = *disk_.Open({.directory = "kv", .families = {"entries", "sources"}});
+    view_.emplace(OffsetsStore{kv_.get(), 0, 1}, topic_, PartitionIndex(0));
+    EXPECT_TRUE(view_->Open().ok());
+  }
+  void Append(const std::string& key, std::optional<std::string> value) {
+    view_->AddAppended(++appends_, {{key, std::move(value)}});
+    view_->SetOffset(appends_, Offset(end_++));
+  }
+  Status Commit() { return view_->ApplyAppended(Offset(end_)); }
+  std::optional<std::string> Get(Upto upto, const std::string& key) {
+    return *view_->Get(upto, key);
+  }
+  std::string All() {
+    std::string all;
+    EXPECT_TRUE(view_
+                    ->ForEach(Upto::kHighWatermark, {},
+                              [&](std::string_view key, std::string_view value) {
+                                all += std::string(key) + "=" + std::string(value) + " ";
+                                return true;
+                              })
+                    .ok());
+    return all;
+  }
+  std::optional<Offset> Stored() { return *kv_->Applied("__consumer_offsets-0"); }
+
+  Random random_{1};
+  const TopicId topic_{Uuid::Generate(random_)};
+  storage::testing::SimKvDisk disk_;
+  std::unique_ptr<storage::Kv> kv_;
+  std::optional<OffsetsView> view_;
+  OffsetsView::AppendId appends_ = 0;
+  int64_t end_ = 0;
+};
+
+TEST_F(OffsetsViewTest, WhatIsCommittedIsReadBeforeItIsInTheStore) {
+  Append("a", "1");
+  EXPECT_EQ(Get(Upto::kHighWatermark, "a"), std::nullopt);
+  EXPECT_EQ(Get(Upto::kLogEnd, "a"), "1");
+  EXPECT_TRUE(Commit().ok());
+  Append("a", "2");
+  EXPECT_EQ(Get(Upto::kHighWatermark, "a"), "1");
+  EXPECT_EQ(Get(Upto::kLogEnd, "a"), "2");
+  EXPECT_EQ(view_->applied(), Offset(1));
+  EXPECT_EQ(Stored(), Offset(0));
+  // A walk goes over the store.
+  EXPECT_EQ(All(), "a=1 ");
+  EXPECT_EQ(Stored(), Offset(1));
+  EXPECT_EQ(Get(Upto::kLogEnd, "a"), "2");
+}
+
+TEST_F(OffsetsViewTest, ATombstoneHidesWhatTheStoreHas) {
+  Append("a", "1");
+  EXPECT_TRUE(Commit().ok());
+  EXPECT_TRUE(view_->Store().ok());
+  Append("a", std::nullopt);
+  EXPECT_TRUE(Commit().ok());
+  EXPECT_EQ(Get(Upto::kHighWatermark, "a"), std::nullopt);
+  EXPECT_EQ(All(), "");
+}
+
+TEST_F(OffsetsViewTest, ManyRecordsOfOneKeyAreOneInTheStore) {
+  for (int i = 1; i <= kMany; ++i) Append("a", std::to_string(i));
+  EXPECT_TRUE(Commit().ok());
+  EXPECT_EQ(Stored(), Offset(0));
+  Append("b", "1");
+  EXPECT_TRUE(Commit().ok());
+  EXPECT_EQ(Stored(), Offset(kMany));
+  EXPECT_EQ(All(), "a=" + std::to_string(kMany) + " b=1 ");
+}
+
+TEST_F(OffsetsViewTest, ACrashLosesWhatTheLogHas) {
+  Append("a", "1");
+  EXPECT_TRUE(Commit().ok());
+  EXPECT_TRUE(view_->Store().ok());
+  EXPECT_TRUE(kv_->Flush().ok());
+  Append("a", "2");
+  EXPECT_TRUE(Commit().ok());
+  Open();
+  EXPECT_EQ(view_->applied(), Offset(1));
+  EXPECT_EQ(All(), "a=1 ");
+}
+
+TEST_F(OffsetsViewTest, RecordsOfOthersComeBehindWhatIsInMemory) {
+  Append("a", "1");
+  EXPECT_TRUE(Commit().ok());
+  view_->DropAppended();
+  EXPECT_TRUE(view_->SkipTo(Offset(5)).ok());
+  EXPECT_EQ(Stored(), Offset(5));
+  EXPECT_EQ(All(), "a=1 ");
+}
+
+TEST_F(OffsetsViewTest, AStoreThatFailsHoldsTheRecordsUp) {
+  disk_.FailFlushes(Status::IoError("broken"));
+  (void)kv_->Flush();
+  for (int i = 0; i < kMany; ++i) Append("a", std::to_string(i));
+  EXPECT_TRUE(Commit().ok());
+  Append("b", "1");
+  EXPECT_FALSE(Commit().ok());
+  EXPECT_EQ(view_->applied(), Offset(kMany));
+  EXPECT_EQ(Get(Upto::kHighWatermark, "b"), std::nullopt);
+  EXPECT_EQ(Get(Upto::kLogEnd, "b"), "1");
+}
+
+}  // namespace
+}  // namespace sluice::broker
