@@ -33,7 +33,7 @@ def main():
     options.add_argument('--members', type=int, default=100)
     options.add_argument('--partitions', type=int, default=1000)
     options.add_argument('--rounds', type=int, default=3)
-    options.add_argument('--quiet', type=int, default=16, help='seconds before one leaves, and before one joins')
+    options.add_argument('--quiet', type=int, default=18, help='seconds before one leaves, and before one joins')
     given = options.parse_args()
     with KafkaNode(settings={'offsets.topic.replication.factor': 1}, java=OWN_JAVA) as kafka, Cluster(1) as sluice:
         foreign.kafka_tool('org.apache.kafka.tools.TopicCommand', '--bootstrap-server', kafka.bootstrap, '--create', '--topic', TOPIC,

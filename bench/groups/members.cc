@@ -167,20 +167,18 @@ class Members {
   }
 
   // Members that joined at one time are spread over their interval, as they are after a while.
-  // Gives the heartbeats in a second, of the second half.
+  // Gives the heartbeats in a second from then on.
   double StayQuiet() {
     const SteadyTime start = Now();
-    const auto half = std::chrono::milliseconds(load_.quiet_seconds * 500);
-    RunUntil(start + half);
-    for (Member& member : members_)
-      member.due = std::min(
-          member.due,
-          Now() + std::chrono::milliseconds(static_cast<int64_t>(
-                      random_() % static_cast<uint32_t>(std::max(1, member.interval_ms)))));
-    RunUntil(Now() + std::chrono::milliseconds(500));
+    const auto third = std::chrono::milliseconds(load_.quiet_seconds * 1000 / 3);
+    RunUntil(start + 2 * third);
+    for (Member& member : members_) {
+      const auto interval_ms = static_cast<uint32_t>(std::max(1, member.interval_ms));
+      member.due = Now() + std::chrono::milliseconds(random_() % interval_ms);
+    }
     const SteadyTime counted = Now();
     const int64_t before = heartbeats_;
-    RunUntil(start + 2 * half);
+    RunUntil(start + 3 * third);
     return static_cast<double>(heartbeats_ - before) * 1000 / MsBetween(counted, Now());
   }
 

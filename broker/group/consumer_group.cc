@@ -39,6 +39,13 @@ bool SamePartitions(const OwnedPartitions& a, const OwnedPartitions& b) {
       });
 }
 
+// A member learns of a rebalance, and that others have given up what it waits for, with its next
+// heartbeat only. So it is told to send them more often than configured, as long as all members of
+// its coordinator's partition together then send no more than that in a second.
+constexpr int32_t kUnsettledPerSecondMax = 1000;
+constexpr int32_t kSettledPerSecondMax = 200;
+constexpr int32_t kSettledMsMin = 1000;
+
 // A client sends all of it when it joins, and after an answer that it did not get.
 bool IsFull(const Request& request) {
   return request.member_epoch == 0 ||
@@ -387,8 +394,16 @@ int32_t ConsumerGroup::HeartbeatMs(const ConsumerMember& member,
                                    const GroupContext& context) const {
   const bool settled =
       member.current.HasReached(target_epoch_) && context.now_ms() >= unsettled_until_ms_;
-  const int32_t settled_ms = SettledHeartbeatMs(context);
-  return settled ? settled_ms : std::min(settled_ms, config_.reconcile_heartbeat_ms);
+  const auto own_ms =
+      metadata::GroupConfigNumber(*context.moment.image, id_, metadata::kGroupHeartbeatIntervalKey);
+  if (settled && own_ms.has_value()) return *own_ms;
+  // Each member has a timer, of its session.
+  const auto members = static_cast<int64_t>(context.timers.size());
+  const int64_t shared_ms =
+      settled ? std::max<int64_t>(kSettledMsMin, members * 1000 / kSettledPerSecondMax)
+              : std::max<int64_t>(config_.reconcile_heartbeat_ms,
+                                  members * 1000 / kUnsettledPerSecondMax);
+  return static_cast<int32_t>(std::min<int64_t>(SettledHeartbeatMs(context), shared_ms));
 }
 
 const ConsumerMember* ConsumerGroup::Find(std::string_view member_id) const {

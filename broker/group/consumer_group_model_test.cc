@@ -193,7 +193,7 @@ class Model {
     PartitionSet all;
     for (const auto& client : clients_) {
       EXPECT_EQ(client->owned(), SetOf(group.TargetOf(client->id()))) << client->id();
-      EXPECT_EQ(client->interval_ms(), 5000) << client->id();
+      EXPECT_EQ(client->interval_ms(), 1000) << client->id();
       for (const auto& partition : client->owned()) EXPECT_TRUE(all.insert(partition).second);
     }
     PartitionSet expected;

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "broker/group/testing/consumer_group_bed.h"
 
 namespace sluice::broker {
@@ -61,8 +63,32 @@ TEST_F(ConsumerGroupTest, AHeartbeatWithoutNewsWritesNothingAndTellsNoAssignment
   bed_.Advance(10000);
   const auto response = a.Beat();
   EXPECT_FALSE(response.assignment.has_value());
-  EXPECT_EQ(response.heartbeat_interval_ms, 5000);
   EXPECT_TRUE(bed_.records().empty());
+}
+
+TEST_F(ConsumerGroupTest, HeartbeatsAreAskedForAsOftenAsTheCoordinatorsPartitionCanBear) {
+  ConsumerClient a = Client("a");
+  const auto of_members = [&](int count) {
+    for (int i = 1; i < count; ++i)
+      bed_.timers().Set({"another", 0, std::to_string(i)}, std::numeric_limits<int64_t>::max());
+    return a.Beat().heartbeat_interval_ms;
+  };
+  EXPECT_EQ(of_members(1), 500);
+  EXPECT_EQ(of_members(600), 600);
+  bed_.Advance(10000);
+  EXPECT_EQ(of_members(600), 3000);
+  bed_.timers().CancelAll("another");
+  EXPECT_EQ(of_members(1), 1000);
+  EXPECT_EQ(of_members(7000), 5000);
+  ConsumerClient b = Client("b");
+  EXPECT_EQ(b.Beat().heartbeat_interval_ms, 5000);
+  bed_.timers().CancelAll("another");
+  bed_.SetGroupConfig("consumer.heartbeat.interval.ms", "3000");
+  EXPECT_EQ(b.Beat().heartbeat_interval_ms, 500);
+  bed_.Advance(10000);
+  EXPECT_EQ(a.Beat().heartbeat_interval_ms, 500);
+  b.Beat();
+  EXPECT_EQ(a.Beat().heartbeat_interval_ms, 3000);
 }
 
 TEST_F(ConsumerGroupTest, TheTimesAreTheGroupsOwnFromTheNextHeartbeatOn) {
