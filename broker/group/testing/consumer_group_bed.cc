@@ -9,31 +9,6 @@ namespace sluice::broker::testing {
 using kafka::ErrorCode;
 using kafka::WireError;
 
-PartitionSet SetOf(
-    const std::vector<kafka::ConsumerGroupHeartbeatResponse::TopicPartitions>& partitions) {
-  PartitionSet set;
-  for (const auto& topic : partitions) {
-    for (const int32_t partition : topic.partitions) set.emplace(topic.topic_id, partition);
-  }
-  return set;
-}
-
-PartitionSet SetOf(const OwnedPartitions& partitions) {
-  PartitionSet set;
-  for (const auto& [id, owned] : partitions) {
-    for (const auto& [partition, epoch] : owned) set.emplace(id, partition);
-  }
-  return set;
-}
-
-PartitionSet SetOf(const PartitionsByTopic& partitions) {
-  PartitionSet set;
-  for (const auto& [id, indexes] : partitions) {
-    for (const int32_t partition : indexes) set.emplace(id, partition);
-  }
-  return set;
-}
-
 ConsumerGroupBed::ConsumerGroupBed(uint64_t seed) : random_(seed) {
   moment_ = {1000, 1700000000000, metadata::EmptyImage()};
   group_ = std::make_unique<ConsumerGroup>("g", config_);
@@ -43,41 +18,16 @@ GroupContext ConsumerGroupBed::Context(GroupEffects& effects) {
   return {moment_, group_config_, view_, timers_, random_, effects};
 }
 
-void ConsumerGroupBed::EditTopics(
-    const std::function<void(std::map<std::string, metadata::TopicImage>&)>& edit) {
-  std::map<std::string, metadata::TopicImage> topics;
-  for (const auto& [name, topic] : *moment_.image->topics_by_name) topics[name] = *topic;
-  edit(topics);
-  auto by_name =
-      std::make_shared<std::map<std::string, std::shared_ptr<const metadata::TopicImage>>>();
-  auto by_id = std::make_shared<std::map<TopicId, std::shared_ptr<const metadata::TopicImage>>>();
-  for (const auto& [name, topic] : topics) {
-    (*by_name)[name] = std::make_shared<const metadata::TopicImage>(topic);
-    (*by_id)[topic.id] = (*by_name)[name];
-  }
-  auto image = std::make_shared<metadata::Image>(*moment_.image);
-  image->last_index = image->last_index + 1;
-  image->topics_by_name = std::move(by_name);
-  image->topics_by_id = std::move(by_id);
-  moment_.image = std::move(image);
-}
+// --- Topics ---
 
 void ConsumerGroupBed::SetTopic(const std::string& name, int32_t partitions) {
-  EditTopics([&](std::map<std::string, metadata::TopicImage>& topics) {
-    metadata::TopicImage& topic = topics[name];
-    if (topic.name.empty()) {
-      topic.name = name;
-      std::string id(16, '\0');
-      id[14] = static_cast<char>(next_topic_ >> 8);
-      id[15] = static_cast<char>(next_topic_++);
-      topic.id = Uuid::FromBytes(id);
-    }
-    topic.partitions.resize(static_cast<size_t>(partitions));
-  });
+  topics_.Set(name, partitions);
+  moment_.image = topics_.image();
 }
 
 void ConsumerGroupBed::DeleteTopic(const std::string& name) {
-  EditTopics([&](std::map<std::string, metadata::TopicImage>& topics) { topics.erase(name); });
+  topics_.Delete(name);
+  moment_.image = topics_.image();
 }
 
 void ConsumerGroupBed::SetGroupConfig(const std::string& key, const std::string& value) {
@@ -90,18 +40,8 @@ void ConsumerGroupBed::SetGroupConfig(const std::string& key, const std::string&
 }
 
 void ConsumerGroupBed::SetRacks(const std::string& name, const std::vector<std::string>& racks) {
-  EditTopics([&](std::map<std::string, metadata::TopicImage>& topics) {
-    for (size_t i = 0; i < racks.size(); ++i)
-      topics.at(name).partitions[i].replicas = {NodeId(static_cast<int32_t>(i))};
-  });
-  auto image = std::make_shared<metadata::Image>(*moment_.image);
-  for (size_t i = 0; i < racks.size(); ++i) {
-    metadata::BrokerImage broker;
-    broker.id = NodeId(static_cast<int32_t>(i));
-    broker.rack = racks[i];
-    image->brokers[broker.id] = std::make_shared<const metadata::BrokerImage>(broker);
-  }
-  moment_.image = std::move(image);
+  topics_.SetRacks(name, racks);
+  moment_.image = topics_.image();
 }
 
 ConsumerGroupBed::Response ConsumerGroupBed::Heartbeat(const Request& request, Fate fate,

@@ -12,15 +12,9 @@
 
 #include "broker/group/consumer_group.h"
 #include "broker/group/testing/map_group_view.h"
+#include "broker/group/testing/topic_table.h"
 
 namespace sluice::broker::testing {
-
-using PartitionSet = std::set<std::pair<TopicId, int32_t>>;
-
-PartitionSet SetOf(
-    const std::vector<kafka::ConsumerGroupHeartbeatResponse::TopicPartitions>& partitions);
-PartitionSet SetOf(const OwnedPartitions& partitions);
-PartitionSet SetOf(const PartitionsByTopic& partitions);
 
 class ConsumerGroupBed {
  public:
@@ -64,7 +58,6 @@ class ConsumerGroupBed {
 
  private:
   GroupContext Context(GroupEffects& effects);
-  void EditTopics(const std::function<void(std::map<std::string, metadata::TopicImage>&)>& edit);
 
   ConsumerGroupConfig config_;
   GroupConfig group_config_;
@@ -74,7 +67,7 @@ class ConsumerGroupBed {
   GroupMoment moment_;
   std::unique_ptr<ConsumerGroup> group_;
   std::vector<GroupRecord> records_;
-  int next_topic_ = 1;
+  TopicTable topics_;
 };
 
 // A consumer: it owns what it was given, until it has given it up.
