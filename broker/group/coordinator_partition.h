@@ -69,6 +69,10 @@ class CoordinatorPartition final : public std::enable_shared_from_this<Coordinat
 
   const PartitionKey& key() const { return key_; }
   bool leads() const { return lead_.has_value(); }
+  // Null while it does not lead, or loads.
+  const GroupShard* shard() const { return lead_.has_value() ? lead_->shard.get() : nullptr; }
+  // Those that are not answered yet.
+  size_t requests() const { return calls_.size(); }
   // The replica has changed, or more is to be done; false when it is no longer here.
   bool Advance();
   // Write is to be called when all that is queued has been handled.

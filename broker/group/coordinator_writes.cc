@@ -218,8 +218,9 @@ void CoordinatorPartition::OnAppended(WriteId id, const ProduceEntryResult& resu
     LOG(WARNING) << kOffsetsTopic << '-' << key_.partition << ": " << applied.ToString();
   }
   Complete();
-  // Records of others come before these, or the store has failed.
-  if (*view_.applied() < end) AdvanceSoon(0);
+  // Records of others come before them, or the store has failed; or the outcome of a later write
+  // has overtaken this one's, and nothing else would have it looked at again.
+  if (!pending_.empty() && pending_.front().end.has_value()) AdvanceSoon(0);
 }
 
 void CoordinatorPartition::Complete() {

@@ -89,6 +89,11 @@ void GroupLoop::PostForgetOthers(std::vector<PartitionIndex> mine,
   });
 }
 
+const CoordinatorPartition* GroupLoop::Find(const PartitionKey& key) const {
+  const auto found = partitions_.find(key);
+  return found == partitions_.end() ? nullptr : found->second.get();
+}
+
 void GroupLoop::PostStop() {
   Post([](GroupLoop& self) {
     self.stopped_ = true;

@@ -29,6 +29,8 @@ class GroupLoop final : public std::enable_shared_from_this<GroupLoop> {
   void PostForgetOthers(std::vector<PartitionIndex> mine, std::vector<PartitionIndex> held);
   // Answers all that waits.
   void PostStop();
+  // Null when it is not here.
+  const CoordinatorPartition* Find(const PartitionKey& key) const;
 
  private:
   struct Queued {
