@@ -231,8 +231,7 @@ class Partition final : public storage::CompactionTarget,
   void RequestFlush(PartitionEffects& effects);
   // What the durability, or flush.messages, asks for after an append.
   void RequestDueFlush(PartitionEffects& effects);
-  // flush.ms.
-  void FlushOld(int64_t now_ms, PartitionEffects& effects);
+  void FlushOld(int64_t now_ms, PartitionEffects& effects);  // flush.ms
   void AdvanceHighWatermark(PartitionEffects& effects);
   void SetHighWatermark(Offset offset, PartitionEffects& effects);
   void Acknowledge(PartitionEffects& effects);
