@@ -108,8 +108,7 @@ class Partition final : public storage::CompactionTarget,
     size_t entry = 0;
     LeaderEpoch leader_epoch = kNoEpoch;  // refused in another one; kNoEpoch: in none
   };
-  // Fills the entry's result; with acks=all the operation waits for the high watermark where it
-  // must.
+  // Fills the entry's result; with acks=all the operation waits for the high watermark if it must.
   void Append(const AppendRequest& request, PartitionEffects& effects);
   struct DeleteRequest {
     Offset before;            // the log's new start; -1 = the high watermark
