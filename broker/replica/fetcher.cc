@@ -181,11 +181,13 @@ Status Fetcher::Apply(Followed& followed, const Data& data, PartitionEffects& ef
         effects);
   }
   const std::string_view batches = data.records.bytes();
-  SLUICE_RETURN_IF_ERROR(followed.partition->AppendFetched(
+  const Status appended = followed.partition->AppendFetched(
       {followed.epoch, batches, Offset(data.high_watermark), Offset(data.log_start_offset)},
-      effects));
+      effects);
+  // Whatever became of it: what was appended up to a roll for which there was no room is in the
+  // log, and the next fetch offset, its end, tells the leader that it is durable.
   if (fsync_ && !batches.empty()) AwaitFlush(followed, effects);
-  return Status::Ok();
+  return appended;
 }
 
 Status Fetcher::HandleError(Followed& followed, const Data& data, PartitionEffects& effects) {

@@ -1,11 +1,13 @@
 // What becomes of a partition's flushes when its log, its directory or the replica itself is gone
 // by the time they are captured: they end, whoever waits for them goes on, and nothing is asked for
-// again.
+// again. And what a follower's next request waits for.
 
 #include <gtest/gtest.h>
 
 #include <deque>
 
+#include "base/testing/sim_event_loop.h"
+#include "broker/replica/fetcher.h"
 #include "broker/replica/partition.h"
 #include "storage/file_cache.h"
 #include "storage/testing/log_fixture.h"
@@ -214,6 +216,85 @@ TEST_F(PartitionFlushTest, WhatWaitsWhenItsDirectoryFailsIsNotTouched) {
   ExpectDrained();
   EXPECT_EQ(fs_.counts().file_syncs, before.file_syncs);
   EXPECT_EQ(fs_.counts().directory_syncs, before.directory_syncs);
+}
+
+// A leader that keeps the follower's requests until the test answers them.
+class HeldLeader final : public PeerClient {
+ public:
+  void Fetch(const kafka::FetchRequest& request, int64_t,
+             std::function<void(Result<kafka::FetchResponse>)> done) override {
+    asked.push_back(request.topics.at(0).partitions.at(0).fetch_offset);
+    done_ = std::move(done);
+  }
+  void Answer(const std::string& batches) {
+    kafka::FetchResponse response;
+    auto& data = response.responses.emplace_back().partitions.emplace_back();
+    const auto owned = std::make_shared<std::string>(batches);
+    data.records = kafka::Records::View({owned, *owned});
+    std::exchange(done_, nullptr)(std::move(response));
+  }
+
+  std::vector<int64_t> asked;  // the offset of each request
+
+ private:
+  std::function<void(Result<kafka::FetchResponse>)> done_;
+};
+
+class FetcherFlushTest : public PartitionFlushTest, public PeerConnector {
+ protected:
+  std::shared_ptr<PeerClient> Connect(const std::string&, int, EventLoop&) override {
+    return leader_;
+  }
+  // In fsync mode, of node 2.
+  void Follow() {
+    Open();
+    Start(NodeId(2));
+    auto image = std::make_shared<metadata::Image>();
+    image->brokers[NodeId(2)] = std::make_shared<metadata::BrokerImage>(
+        metadata::BrokerImage{.id = NodeId(2), .endpoints = {{.host = "two", .port = 2}}});
+    cache_.Publish(std::move(image));
+    auto options = std::make_shared<ReplicaManagerOptions>();
+    options->state = &state_;
+    options->metadata = &cache_;
+    options->peers = this;
+    options->loop = &loop_;
+    fetcher_ = std::make_shared<Fetcher>(FetcherEnvironment{std::move(options), context_},
+                                         NodeId(2), /*fsync=*/true);
+    fetcher_->Add(partition_, kEpoch);
+    fetcher_->Step();
+    scheduler_.RunForMs(10);
+  }
+
+  ::sluice::testing::SimScheduler scheduler_;
+  ::sluice::testing::SimEventLoop loop_{scheduler_};
+  const std::shared_ptr<HeldLeader> leader_ = std::make_shared<HeldLeader>();
+  std::shared_ptr<Fetcher> fetcher_;
+};
+
+// The fetch offset is the durable offset, also of an answer that was appended in part.
+TEST_F(FetcherFlushTest, WhatCameBeforeARollWithoutRoomIsFlushedBeforeTheNextRequest) {
+  Follow();
+  ASSERT_EQ(leader_->asked, std::vector<int64_t>{0});
+  fs_.InjectFault({.operation = FileOperation::kOpen,
+                   .path_part = "00000000000000000001.log",
+                   .status = Status::DiskFull("no room"),
+                   .times = -1});
+  std::string batches;
+  for (int i = 0; i < 4; ++i)
+    batches += MakeBatch({.value_bytes = 200, .base_offset = i, .leader_epoch = 3});
+  leader_->Answer(batches);
+  ASSERT_EQ(partition_->Status().log_end_offset, Offset(1));
+  ASSERT_EQ(partition_->Status().error, "");
+  scheduler_.RunForMs(5000);
+  EXPECT_EQ(leader_->asked.size(), 1u) << "the pause is over, and nothing is durable yet";
+  EXPECT_EQ(fs_.counts().file_syncs, 0u);
+  flusher_.Drain();
+  EXPECT_GT(fs_.counts().file_syncs, 0u);
+  fs_.ClearFaults();
+  scheduler_.RunForMs(5000);
+  ASSERT_EQ(leader_->asked, (std::vector<int64_t>{0, 1}));
+  leader_->Answer(batches.substr(batches.size() / 4));
+  EXPECT_EQ(partition_->Status().log_end_offset, Offset(4));
 }
 
 }  // namespace
