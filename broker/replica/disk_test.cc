@@ -229,6 +229,7 @@ TEST_F(DamageTest, WhatAReadFoundIsKnownAfterAStartAndForgottenOnceItIsDeleted) 
   };
   const auto damage = [&] { return cluster_->StatusOf(kOne, Key(0))->error; };
   ASSERT_TRUE(cluster_->RunUntil(leads, 5000));
+  cluster_->RunFor(300);  // until the high watermark is known again
   EXPECT_EQ(damage(), "");
   ConsumeFrom(kOne);
   EXPECT_THAT(damage(), ::testing::HasSubstr(".log"));
