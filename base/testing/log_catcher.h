@@ -7,13 +7,20 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace sluice::testing {
 
 class LogCatcher final : public google::LogSink {
  public:
-  LogCatcher() { google::AddLogSink(this); }
-  ~LogCatcher() override { google::RemoveLogSink(this); }
+  // Whatever was silenced, by an earlier test too.
+  LogCatcher() : silenced_below_(std::exchange(FLAGS_minloglevel, google::GLOG_INFO)) {
+    google::AddLogSink(this);
+  }
+  ~LogCatcher() override {
+    google::RemoveLogSink(this);
+    FLAGS_minloglevel = silenced_below_;
+  }
   void send(google::LogSeverity, const char*, const char*, int, const google::LogMessageTime&,
             const char* message, size_t size) override {
     text_.append(message, size).append("\n");
@@ -27,6 +34,7 @@ class LogCatcher final : public google::LogSink {
   }
 
  private:
+  const int silenced_below_;
   std::string text_;
 };
 
