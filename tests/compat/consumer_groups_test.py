@@ -13,7 +13,8 @@ class ConsumerGroupsTest(groups_test.GroupsTest):
     PROTOCOL = 'consumer'
     TELLING = ('confluent-consumer', 'confluent-consumer-range', 'confluent-consumer-static', 'verifiable-consumer')
     SILENT = ('console-consumer',)
-    SETTINGS = ('group.consumer.session.timeout.ms=6000', 'group.consumer.heartbeat.interval.ms=1000')
+    SETTINGS = ('group.consumer.min.session.timeout.ms=6000', 'group.consumer.session.timeout.ms=6000',
+                'group.consumer.min.heartbeat.interval.ms=1000', 'group.consumer.heartbeat.interval.ms=1000')
 
     @classmethod
     def setUpClass(cls):
