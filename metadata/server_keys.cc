@@ -115,7 +115,8 @@ constexpr ConfigKey kKeys[] = {
      .unit = ConfigUnit::kMs,
      .default_value = "5000",
      .min = 1,
-     .doc = "How often members of the consumer protocol are told to send heartbeats."},
+     .doc = "The longest interval of heartbeats that members of the consumer protocol are told: "
+            "it is shorter, down to 1 s and 500 ms in a rebalance, while they are few."},
     {.name = "group.consumer.max.heartbeat.interval.ms",
      .type = ConfigType::kInt,
      .unit = ConfigUnit::kMs,
