@@ -87,11 +87,15 @@ TEST(LogDirectoryTest, Names) {
                           "orders-0.0123-delete", "orders-0.0123-future", "orders-0.0123-stray"}) {
     EXPECT_EQ(ParseDirectoryName(bad), std::nullopt) << bad;
   }
-  const std::string deleted =
-      DeletedDirectoryName({std::string(249, 't'), PartitionIndex(1)}, 5, 6);
-  EXPECT_LE(deleted.size(), 255u);
-  EXPECT_TRUE(IsDeletedDirectoryName(deleted));
-  EXPECT_FALSE(IsDeletedDirectoryName("to-delete"));
+  for (const std::string& topic : {std::string("a"), std::string(249, 't')}) {
+    const TopicPartition name{topic, PartitionIndex(1)};
+    const std::string deleted = RetiredDirectoryName(name, kDeleteSuffix, 5, 6);
+    EXPECT_LE(deleted.size(), 255u);
+    EXPECT_TRUE(IsDeletedDirectoryName(deleted));
+    const std::string stray = RetiredDirectoryName(name, kStraySuffix, 5, 6);
+    EXPECT_FALSE(IsDeletedDirectoryName(stray));
+    EXPECT_EQ(ParseDirectoryName(stray), std::nullopt);
+  }
 }
 
 }  // namespace

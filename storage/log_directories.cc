@@ -263,24 +263,37 @@ DirectoryPtr LogDirectories::DirectoryOf(const TopicPartition& partition) const 
   return holder == nullptr ? nullptr : holder->state;
 }
 
-Status LogDirectories::DeleteOtherTopics(const ReplicaSpec& spec) {
+Status LogDirectories::SetAside(const Directory& directory, const TopicPartition& partition,
+                                const std::string& why) {
+  const TopicId stored = directory.manager->TopicIdOf(partition);
+  SLUICE_ASSIGN_OR_RETURN(const std::string renamed, directory.manager->SetAside(partition));
+  LOG(WARNING) << directory.state->path() << "/" << partition.ToString() << " of topic id "
+               << stored << " is set aside as " << renamed << ": " << why
+               << ". Nobody reads or removes it. Remove it by hand where its records are not "
+                  "wanted; to have them served, stop the node and give it the old name back once "
+                  "the metadata has that topic, with that id, on this node";
+  return Status::Ok();
+}
+
+Status LogDirectories::SetOtherTopicsAside(const ReplicaSpec& spec) {
   for (const Directory& directory : directories_) {
     if (!Online(directory) || !directory.manager->Holds(spec.partition)) continue;
     const TopicId stored = directory.manager->TopicIdOf(spec.partition);
     if (Same(stored, spec.topic_id)) continue;
     if (!spec.may_remove(stored)) return Misplaced(directory.state->path(), spec.partition, stored);
-    LOG(INFO) << directory.state->path() << "/" << spec.partition.ToString()
-              << " belongs to the deleted topic " << stored << " of that name: removing its log";
-    if (const Status deleted = directory.manager->Delete(spec.partition); !deleted.ok())
-      LOG(ERROR) << "removing " << spec.partition.ToString() << ": " << deleted.ToString();
+    const Status renamed =
+        SetAside(directory, spec.partition,
+                 "the topic of that name has another id, " + spec.topic_id.ToString());
+    LOG_IF(ERROR, !renamed.ok()) << "setting " << spec.partition.ToString()
+                                 << " aside: " << renamed.ToString();
   }
   return Status::Ok();
 }
 
 PlacedLog LogDirectories::GetOrCreate(const ReplicaSpec& spec) {
-  const Status removed = DeleteOtherTopics(spec);
+  const Status others = SetOtherTopicsAside(spec);
   const Directory* directory = Holder(spec.partition);
-  if (!removed.ok()) return {directory->state, removed};
+  if (!others.ok()) return {directory->state, others};
   if (directory == nullptr) {
     const Result<const Directory*> chosen = Choose(spec);
     if (!chosen.ok()) return {nullptr, chosen.status()};
@@ -336,6 +349,18 @@ Status LogDirectories::Delete(const TopicPartition& partition, const MayRemove& 
     if (!Online(directory) || !directory.manager->Holds(partition)) continue;
     const TopicId stored = directory.manager->TopicIdOf(partition);
     outcome = may_remove(stored) ? directory.manager->Delete(partition)
+                                 : Misplaced(directory.state->path(), partition, stored);
+  }
+  return outcome;
+}
+
+Status LogDirectories::SetAside(const TopicPartition& partition, const MayRemove& may_remove,
+                                const std::string& why) {
+  Status outcome = Status::NotFound("no log directory online has " + partition.ToString());
+  for (const Directory& directory : directories_) {
+    if (!Online(directory) || !directory.manager->Holds(partition)) continue;
+    const TopicId stored = directory.manager->TopicIdOf(partition);
+    outcome = may_remove(stored) ? SetAside(directory, partition, why)
                                  : Misplaced(directory.state->path(), partition, stored);
   }
   return outcome;

@@ -86,12 +86,16 @@ class LogDirectories {
   DirectoryPtr DirectoryOf(const TopicPartition& partition) const;
   // The log where it is; else a new one in the directory with the most free space (within a
   // hundredth of it: the one with the fewest logs). A log of that name that belongs to another
-  // topic id is removed first, or kCorruption. kUnavailable when a directory is offline that may
+  // topic id is set aside first, or kCorruption. kUnavailable when a directory is offline that may
   // hold it.
   PlacedLog GetOrCreate(const ReplicaSpec& spec);
   // From all directories online; kNotFound when none has it, kCorruption where it may not be
   // removed.
   Status Delete(const TopicPartition& partition, const MayRemove& may_remove);
+  // Of a log that nobody here has seen deleted: its directory gets a name that is not opened and
+  // not removed, with a warning that says `why` and what to do. Otherwise as Delete.
+  Status SetAside(const TopicPartition& partition, const MayRemove& may_remove,
+                  const std::string& why);
 
   // The directory has failed: its logs stay open and unused until the end. True when it was online.
   bool PutOffline(const DirectoryPtr& directory, const Status& why);
@@ -133,7 +137,9 @@ class LogDirectories {
   }
   // The manager online that has the partition.
   const Directory* Holder(const TopicPartition& partition) const;
-  Status DeleteOtherTopics(const ReplicaSpec& spec);
+  Status SetOtherTopicsAside(const ReplicaSpec& spec);
+  static Status SetAside(const Directory& directory, const TopicPartition& partition,
+                         const std::string& why);
   Result<const Directory*> Choose(const ReplicaSpec& spec) const;
   Result<const Directory*> DirectoryWithMostSpace() const;
 

@@ -11,10 +11,12 @@
 namespace sluice::storage {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::MakeBatch;
+using ::testing::MatchesRegex;
 using ::testing::SizeIs;
 
 constexpr char kFirst[] = "/disk1/data";
@@ -178,7 +180,7 @@ TEST_F(LogDirectoriesTest, TwoDirectoriesWithOnePartitionAreRefusedWithBothPaths
   EXPECT_THAT(refused.status().message(), HasSubstr(std::string(kSecond) + "/t-0"));
 }
 
-TEST_F(LogDirectoriesTest, TheLogOfADeletedTopicMakesWayForTheNewOne) {
+TEST_F(LogDirectoriesTest, TheLogOfATopicThatIsGoneIsSetAsideForTheNewOne) {
   Open();
   Place(Spec(0));
   logs_->PutOffline(State(kFirst), Status::IoError("gone"));
@@ -187,8 +189,15 @@ TEST_F(LogDirectoriesTest, TheLogOfADeletedTopicMakesWayForTheNewOne) {
   again.is_new = true;
   ASSERT_EQ(Place(again), kSecond);
   Restart();
+  const ::sluice::testing::LogCatcher log;
   EXPECT_EQ(Place(again), kSecond);
   EXPECT_FALSE(fs_.Exists(std::string(kFirst) + "/t-0"));
+  // Whoever put it there may want it.
+  EXPECT_THAT(fs_.List(kFirst).value(), Contains(MatchesRegex("t-0\\.[0-9a-f]+-stray")));
+  EXPECT_EQ(log.Count(std::string(kFirst) + "/t-0 of topic id " + topic_id_.ToString() +
+                      " is set aside as"),
+            1);
+  EXPECT_TRUE(log.Saw("give it the old name back"));
 }
 
 TEST_F(LogDirectoriesTest, AFailedDirectoryTakesOnlyItsLogsAway) {

@@ -28,14 +28,14 @@ bool IsDeletedDirectoryName(std::string_view name) {
          name.find('.') != std::string_view::npos;
 }
 
-std::string DeletedDirectoryName(const TopicPartition& partition, int64_t time_ms,
-                                 uint64_t number) {
+std::string RetiredDirectoryName(const TopicPartition& partition, std::string_view suffix,
+                                 int64_t time_ms, uint64_t number) {
   constexpr size_t kNameBytesMax = 255;
   char unique[33];
   std::snprintf(unique, sizeof unique, "%016llx%016llx", static_cast<unsigned long long>(time_ms),
                 static_cast<unsigned long long>(number));
-  const std::string suffix = "." + std::string(unique) + std::string(kDeleteSuffix);
-  return partition.ToString().substr(0, kNameBytesMax - suffix.size()) + suffix;
+  const std::string ending = "." + std::string(unique) + std::string(suffix);
+  return partition.ToString().substr(0, kNameBytesMax - ending.size()) + ending;
 }
 
 }  // namespace sluice::storage

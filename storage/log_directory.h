@@ -1,6 +1,6 @@
 #pragma once
-// The names of partition directories: "<topic>-<partition>", and "<topic>-<partition>.<32 hex
-// digits>-delete" on the way out.
+// The names of partition directories: "<topic>-<partition>"; "<topic>-<partition>.<32 hex
+// digits>-delete" on the way out, and with "-stray" at the end where it is set aside.
 //
 // Thread rule: pure functions.
 
@@ -14,13 +14,15 @@
 namespace sluice::storage {
 
 inline constexpr std::string_view kDeleteSuffix = "-delete";
+inline constexpr std::string_view kStraySuffix = "-stray";
 inline constexpr char kMetadataTopic[] = "__cluster_metadata";
 
 // The partition whose directory has this name; nullopt for every other name (among them those of
 // Kafka's moves and strays).
 std::optional<TopicPartition> ParseDirectoryName(std::string_view name);
 bool IsDeletedDirectoryName(std::string_view name);
-// `number`: makes the name unique.
-std::string DeletedDirectoryName(const TopicPartition& partition, int64_t time_ms, uint64_t number);
+// `suffix`: kDeleteSuffix or kStraySuffix. `number`: makes the name unique.
+std::string RetiredDirectoryName(const TopicPartition& partition, std::string_view suffix,
+                                 int64_t time_ms, uint64_t number);
 
 }  // namespace sluice::storage

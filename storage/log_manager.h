@@ -99,7 +99,7 @@ class LogManager {
   virtual size_t LogCount() const = 0;
   virtual bool Holds(const TopicPartition& partition) const = 0;
   // The log of `partition`, opened at start or now, with `config` set. kFenced when the directory
-  // belongs to another topic id (an older topic of that name): the caller then Deletes it first.
+  // belongs to another topic id (an older topic of that name): the caller sets it aside first.
   virtual Result<std::shared_ptr<Log>> GetOrCreate(const TopicPartition& partition,
                                                    TopicId topic_id, const LogConfig& config) = 0;
   virtual std::shared_ptr<Log> Find(const TopicPartition& partition) const = 0;
@@ -108,6 +108,9 @@ class LogManager {
   // Renames the directory to <t>-<p>.<uuid>-delete at once and removes it in the background (or at
   // the next start).
   virtual Status Delete(const TopicPartition& partition) = 0;
+  // Renames the directory to <t>-<p>.<uuid>-stray, which nobody opens or removes, and tells the
+  // new path.
+  virtual Result<std::string> SetAside(const TopicPartition& partition) = 0;
 
   // Checkpoints. High watermarks come from the replicas; recovery points and log starts from the
   // logs.

@@ -314,24 +314,32 @@ TopicId LogManagerImpl::TopicIdOf(const TopicPartition& partition) const {
   return stored.ok() ? *stored : TopicId();
 }
 
-Status LogManagerImpl::Delete(const TopicPartition& partition) {
+Result<std::string> LogManagerImpl::RenameAway(const TopicPartition& partition,
+                                               std::string_view suffix) {
   const Claim claim(*this, partition);
   if (!Holds(partition))
     return Status::NotFound(options_.directory + " has no partition " + partition.ToString());
   std::string target;
   do {
     target = options_.directory + "/" +
-             DeletedDirectoryName(partition, options_.clock->WallMs(), next_deletion_++);
+             RetiredDirectoryName(partition, suffix, options_.clock->WallMs(), next_deletion_++);
   } while (fs().Exists(target));
   // While the rename can fail the log stays known, and can be deleted again.
   SLUICE_RETURN_IF_ERROR(fs().Rename(PathOf(partition), target));
-  {
-    std::lock_guard lock(mutex_);
-    logs_.erase(partition);
-    damaged_.erase(partition);
-  }
-  RemoveDirectoryLater(target);
+  std::lock_guard lock(mutex_);
+  logs_.erase(partition);
+  damaged_.erase(partition);
+  return target;
+}
+
+Status LogManagerImpl::Delete(const TopicPartition& partition) {
+  SLUICE_ASSIGN_OR_RETURN(const std::string renamed, RenameAway(partition, kDeleteSuffix));
+  RemoveDirectoryLater(renamed);
   return Status::Ok();
+}
+
+Result<std::string> LogManagerImpl::SetAside(const TopicPartition& partition) {
+  return RenameAway(partition, kStraySuffix);
 }
 
 void LogManagerImpl::RunLater(std::function<void()> task) {

@@ -41,6 +41,7 @@ class LogManagerImpl final : public LogManager {
   std::shared_ptr<Log> Find(const TopicPartition& partition) const override;
   TopicId TopicIdOf(const TopicPartition& partition) const override;
   Status Delete(const TopicPartition& partition) override;
+  Result<std::string> SetAside(const TopicPartition& partition) override;
   std::optional<Offset> CheckpointedHighWatermark(const TopicPartition& partition) const override;
   Status WriteCheckpoints(const std::map<TopicPartition, Offset>& high_watermarks) override;
   std::optional<Offset> CleanedUpto(const TopicPartition& partition) const override {
@@ -90,6 +91,8 @@ class LogManagerImpl final : public LogManager {
                   OpeningProgress& progress);
   Status CloseLogs(const std::map<TopicPartition, Hosted>& logs);
   void RunLater(std::function<void()> task);
+  // From its name; the path that the directory has then.
+  Result<std::string> RenameAway(const TopicPartition& partition, std::string_view suffix);
   void RemoveDirectoryLater(const std::string& path);
 
   const LogManagerOptions options_;

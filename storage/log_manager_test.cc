@@ -147,13 +147,34 @@ TEST_F(LogManagerTest, ANewTopicOfTheSameNameStartsAfresh) {
   EXPECT_EQ(manager_->Find(kOrders)->log_end_offset(), Offset(1));
 }
 
+TEST_F(LogManagerTest, ALogThatIsSetAsideIsNoLogUntilItHasItsNameBack) {
+  Open();
+  Append(*Create(kOrders), 5);
+  Append(*Create(kDashed), 2);
+  const auto renamed = manager_->SetAside(kOrders);
+  ASSERT_TRUE(renamed.ok()) << renamed.status().ToString();
+  EXPECT_TRUE(renamed->starts_with("/data/orders-0.") && renamed->ends_with("-stray")) << *renamed;
+  EXPECT_FALSE(manager_->Holds(kOrders));
+  EXPECT_EQ(manager_->SetAside(kOrders).status().code(), StatusCode::kNotFound);
+  ASSERT_TRUE(manager_->CloseCleanly({{kDashed, Offset(2)}}, BrokerEpoch(1)).ok());
+  EXPECT_EQ(Text("recovery-point-offset-checkpoint"), "0\n1\na-b.c_d 12 2\n");
+  Open();
+  EXPECT_THAT(manager_->Partitions(), ElementsAre(kDashed));
+  EXPECT_THAT(manager_->MissingLogs(), IsEmpty());
+  EXPECT_TRUE(fs_.Exists(*renamed));
+  manager_.reset();
+  ASSERT_TRUE(fs_.Rename(*renamed, "/data/orders-0").ok());
+  Open();
+  EXPECT_EQ(manager_->Find(kOrders)->log_end_offset(), Offset(5));
+}
+
 TEST_F(LogManagerTest, HalfDoneDeletionsEndAtTheNextStart) {
   ASSERT_TRUE(fs_.CreateDirectories("/data/gone-0.0123456789abcdef0123456789abcdef-delete").ok());
   ASSERT_TRUE(fs_.CreateDirectories("/data/not a partition").ok());
   ASSERT_TRUE(fs_.CreateDirectories("/data/__cluster_metadata-0").ok());
   Open();
   EXPECT_THAT(manager_->Partitions(), IsEmpty());
-  EXPECT_THAT(fs_.List("/data").value(), Not(Contains(HasSubstr("-delete"))));
+  EXPECT_THAT(fs_.List("/data").value(), Not(Contains(HasSubstr("gone"))));
 }
 
 TEST_F(LogManagerTest, ADamagedLogStaysAsItIsAndTheOthersServe) {

@@ -30,7 +30,7 @@ void ReplicaManagerImpl::OnImage(const metadata::ImagePtr& before,
     registered_ = true;
     change.first = true;
     change.before = metadata::EmptyImage();
-    DeleteStrayLogs(after);
+    SetStrayLogsAside(after);
   }
   if (change.before->topics_by_id != after->topics_by_id) {
     // First what is gone: a topic made anew under an old name needs the directory's name.
@@ -53,9 +53,10 @@ storage::MayRemove ReplicaManagerImpl::RemovableIn(metadata::ImagePtr image,
   };
 }
 
-void ReplicaManagerImpl::DeleteStrayLogs(const metadata::ImagePtr& image) {
-  // The image is past our registration, and our directories were made from images before it: what
-  // it lacks was deleted while we were away.
+void ReplicaManagerImpl::SetStrayLogsAside(const metadata::ImagePtr& image) {
+  // The image is past our registration. What it lacks was deleted or moved while we were away, or
+  // brought here before its topic, or the controllers' metadata was set back: as Kafka does, the
+  // operator is asked.
   std::vector<storage::TopicPartition> found = options_->logs->Partitions();
   for (const auto& [name, damage] : options_->logs->DamagedLogs()) found.push_back(name);
   for (const storage::TopicPartition& name : found) {
@@ -63,11 +64,12 @@ void ReplicaManagerImpl::DeleteStrayLogs(const metadata::ImagePtr& image) {
     const metadata::PartitionImage* partition =
         topic == nullptr ? nullptr : image->FindPartition(topic->id, name.partition);
     if (partition != nullptr && Holds(*partition, options_->state->node_id)) continue;
-    LOG(INFO) << name.ToString()
-              << " was deleted or moved while this broker was away: removing its log";
-    if (const Status deleted = options_->logs->Delete(name, RemovableIn(image, name.topic));
-        !deleted.ok()) {
-      LOG(ERROR) << "removing " << name.ToString() << ": " << deleted.ToString();
+    const char* const why =
+        topic == nullptr ? "the cluster's metadata has no topic of that name"
+                         : "the cluster's metadata does not have that partition on this node";
+    if (const Status aside = options_->logs->SetAside(name, RemovableIn(image, name.topic), why);
+        !aside.ok()) {
+      LOG(ERROR) << "setting " << name.ToString() << " aside: " << aside.ToString();
     }
   }
 }

@@ -82,7 +82,7 @@ class ReplicaManagerImpl : public std::enable_shared_from_this<ReplicaManagerImp
   // Images.
   void OnImage(const metadata::ImagePtr& before, const metadata::ImagePtr& after);
   bool HoldsOurRegistration(const metadata::Image& image) const;
-  void DeleteStrayLogs(const metadata::ImagePtr& image);
+  void SetStrayLogsAside(const metadata::ImagePtr& image);
   // Which logs may go that lie in a directory of `topic`.
   storage::MayRemove RemovableIn(metadata::ImagePtr image, std::string topic) const;
   void RemoveGone(ImageChange& change);

@@ -58,6 +58,12 @@ class ReplicationTest : public ::testing::Test {
   int64_t HighWatermark(NodeId id) { return cluster_->StatusOf(id, key_)->high_watermark.value(); }
   int64_t LogEnd(NodeId id) { return cluster_->StatusOf(id, key_)->log_end_offset.value(); }
   using List = std::vector<std::string>;
+  // The directories that the node has set aside.
+  List Strays(NodeId id) {
+    List names = cluster_->disk(id).List("/data").value();
+    std::erase_if(names, [](const std::string& name) { return !name.ends_with("-stray"); });
+    return names;
+  }
 
   std::unique_ptr<SimCluster> cluster_;
   PartitionKey key_;
@@ -320,6 +326,34 @@ TEST_F(ReplicationTest, ADeletedTopicIsGoneAndOneMadeAnewUnderItsNameStartsEmpty
   cluster_->Start(kThree);
   cluster_->RunFor(1000);
   EXPECT_FALSE(cluster_->disk(kThree).Exists("/data/orders-0")) << "deleted while node 3 was away";
+  EXPECT_EQ(Strays(kThree).size(), 1u) << "which node 3 has not seen: the operator is asked";
+  EXPECT_TRUE(Strays(kOne).empty() && Strays(kTwo).empty());
+}
+
+TEST_F(ReplicationTest, ALogThatTheMetadataDoesNotKnowIsKeptAsideAndCanComeBack) {
+  Build({.replicas = {kOne}});
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(SendAndWait(kOne, "a"), ErrorCode::kNone);
+  auto& disk = cluster_->disk(kOne);
+  // As if it were restored from a backup before its topic: under another name.
+  cluster_->Kill(kOne);
+  ASSERT_TRUE(disk.Rename("/data/orders-0", "/data/restored-0").ok());
+  cluster_->Start(kOne);
+  cluster_->RunFor(8000);  // checkpoints, retention and all
+  EXPECT_TRUE(Strays(kOne).empty()) << "another topic's: told, and left alone";
+  cluster_->Kill(kOne);
+  ASSERT_TRUE(disk.Remove("/data/restored-0/partition.metadata").ok());
+  for (int start = 0; start < 2; ++start) {
+    cluster_->Start(kOne);
+    cluster_->RunFor(8000);
+    cluster_->Kill(kOne);
+  }
+  ASSERT_EQ(Strays(kOne).size(), 1u);
+  EXPECT_FALSE(disk.Exists("/data/restored-0"));
+  ASSERT_TRUE(disk.RemoveAll("/data/orders-0").ok());
+  ASSERT_TRUE(disk.Rename("/data/" + Strays(kOne)[0], "/data/orders-0").ok());
+  cluster_->Start(kOne);
+  cluster_->RunFor(2000);
+  EXPECT_EQ(Values(kOne), (List{"a", "a", "a"}));
 }
 
 class DeletedWhileAwayTest : public ReplicationTest {
@@ -338,12 +372,13 @@ class DeletedWhileAwayTest : public ReplicationTest {
   }
 };
 
-TEST_F(DeletedWhileAwayTest, ADamagedLogGoesWithItsTopic) {
+TEST_F(DeletedWhileAwayTest, ADamagedLogIsSetAside) {
   LoseOnNodeThree();
   ASSERT_TRUE(cluster_->disk(kThree).Exists("/data/orders-0"));
   cluster_->Start(kThree);
   cluster_->RunFor(1000);
   EXPECT_FALSE(cluster_->disk(kThree).Exists("/data/orders-0"));
+  EXPECT_EQ(Strays(kThree).size(), 1u);
 }
 
 TEST_F(DeletedWhileAwayTest, ADamagedLogIsNotTakenForTheNewTopicOfItsName) {

@@ -13,7 +13,6 @@ namespace sluice::storage {
 namespace {
 
 constexpr std::string_view kFutureSuffix = "-future";
-constexpr std::string_view kStraySuffix = "-stray";
 
 class DirectoryVerifier {
  public:
@@ -97,8 +96,12 @@ class DirectoryVerifier {
   void OtherDirectory(const std::string& path) const {
     if (IsDeletedDirectoryName(NameOf(path)))
       Note(path, "a deleted partition; the server's start removes what is left of it");
-    else if (path.ends_with(kFutureSuffix) || path.ends_with(kStraySuffix))
-      Note(path, "a move or a stray of Apache Kafka; nobody reads or removes it");
+    else if (path.ends_with(kFutureSuffix))
+      Note(path, "a move of Apache Kafka; nobody reads or removes it");
+    else if (path.ends_with(kStraySuffix))
+      Note(path,
+           "set aside: at some start the cluster's metadata did not have it on this node; "
+           "nobody reads or removes it");
   }
 
   // A directory that was swapped or left over shows in its topic id.
