@@ -96,6 +96,16 @@ TEST(LogDirectoryTest, Names) {
     EXPECT_FALSE(IsDeletedDirectoryName(stray));
     EXPECT_EQ(ParseDirectoryName(stray), std::nullopt);
   }
+  const std::string digits = "0123456789abcdef0123456789abcdef";
+  EXPECT_TRUE(IsDeletedDirectoryName("orders-0." + digits + "-delete"));
+  const std::vector<std::string> others = {"to-delete",
+                                           "backup.old-delete",
+                                           "." + digits + "-delete",
+                                           "orders-0-" + digits + "-delete",
+                                           "orders-0.0123-delete",
+                                           "orders-0." + digits.substr(1) + "g-delete",
+                                           "orders-0." + digits + "-delete2"};
+  for (const std::string& own : others) EXPECT_FALSE(IsDeletedDirectoryName(own)) << own;
 }
 
 }  // namespace

@@ -22,10 +22,15 @@ std::optional<TopicPartition> ParseDirectoryName(std::string_view name) {
   return TopicPartition{std::string(name.substr(0, dash)), PartitionIndex(partition)};
 }
 
+// What is called otherwise is somebody's own, however it ends.
 bool IsDeletedDirectoryName(std::string_view name) {
-  return name.size() > kDeleteSuffix.size() &&
-         name.substr(name.size() - kDeleteSuffix.size()) == kDeleteSuffix &&
-         name.find('.') != std::string_view::npos;
+  constexpr size_t kDigits = 32;
+  if (name.size() <= kDeleteSuffix.size() + kDigits + 1 || !name.ends_with(kDeleteSuffix))
+    return false;
+  const std::string_view before = name.substr(0, name.size() - kDeleteSuffix.size());
+  const std::string_view digits = before.substr(before.size() - kDigits);
+  return before[before.size() - kDigits - 1] == '.' &&
+         digits.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
 std::string RetiredDirectoryName(const TopicPartition& partition, std::string_view suffix,

@@ -170,11 +170,13 @@ TEST_F(LogManagerTest, ALogThatIsSetAsideIsNoLogUntilItHasItsNameBack) {
 
 TEST_F(LogManagerTest, HalfDoneDeletionsEndAtTheNextStart) {
   ASSERT_TRUE(fs_.CreateDirectories("/data/gone-0.0123456789abcdef0123456789abcdef-delete").ok());
+  ASSERT_TRUE(fs_.CreateDirectories("/data/backup.old-delete").ok());
   ASSERT_TRUE(fs_.CreateDirectories("/data/not a partition").ok());
   ASSERT_TRUE(fs_.CreateDirectories("/data/__cluster_metadata-0").ok());
   Open();
   EXPECT_THAT(manager_->Partitions(), IsEmpty());
   EXPECT_THAT(fs_.List("/data").value(), Not(Contains(HasSubstr("gone"))));
+  EXPECT_TRUE(fs_.Exists("/data/backup.old-delete")) << "no deletion of ours";
 }
 
 TEST_F(LogManagerTest, ADamagedLogStaysAsItIsAndTheOthersServe) {
