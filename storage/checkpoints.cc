@@ -74,9 +74,9 @@ Status Checkpoints::SetCleaned(const TopicPartition& partition, Offset offset) {
   return Store(kCleanerCheckpointName, stored_.cleaned, std::move(wanted));
 }
 
-Status Checkpoints::Write(const std::function<Content()>& collect) {
+Status Checkpoints::Write(const std::function<Content(const Content& stored)>& collect) {
   std::lock_guard lock(mutex_);
-  Content wanted = collect();
+  Content wanted = collect(stored_);
   // The starts first: a recovery point must not pass a start that the file does not tell yet.
   SLUICE_RETURN_IF_ERROR(
       Store(kLogStartCheckpointName, stored_.log_starts, std::move(wanted.log_starts)));

@@ -2,8 +2,8 @@
 // Checkpoints: the offset checkpoint files of a log directory as they are on disk and as they
 // should be. A file is written only when its content changes.
 //
-// Thread rule: thread-safe; holds its mutex while it writes. It is taken last: under a log's guard
-// or the manager's mutex.
+// Thread rule: thread-safe; holds its mutex while it writes. It is taken under a log's guard, and
+// the manager's mutex under it.
 
 #include <functional>
 #include <mutex>
@@ -43,9 +43,9 @@ class Checkpoints {
   std::optional<Offset> Cleaned(const TopicPartition& partition) const;
   Status SetCleaned(const TopicPartition& partition, Offset offset);
 
-  // Writes what `collect` gives. It is called under the mutex, so that no value it read can
-  // overwrite a later Lower.
-  Status Write(const std::function<Content()>& collect);
+  // Writes what `collect` makes of what is stored. It is called under the mutex, so that no value
+  // it read can overwrite a later Lower, and no log it saw can come back after a later Forget.
+  Status Write(const std::function<Content(const Content& stored)>& collect);
   // Makes durable that the recovery point, the log start and the cleaner's point of `partition` are
   // no higher than `offset`.
   Status Lower(const TopicPartition& partition, Offset offset);

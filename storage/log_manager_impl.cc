@@ -329,6 +329,7 @@ Result<std::string> LogManagerImpl::RenameAway(const TopicPartition& partition,
   std::lock_guard lock(mutex_);
   logs_.erase(partition);
   damaged_.erase(partition);
+  deleted_.insert(partition);
   return target;
 }
 
@@ -363,42 +364,30 @@ std::optional<Offset> LogManagerImpl::CheckpointedHighWatermark(
 }
 
 Status LogManagerImpl::WriteCheckpoints(const std::map<TopicPartition, Offset>& high_watermarks) {
-  std::map<TopicPartition, Hosted> logs;
-  std::map<TopicPartition, Status> damaged;
-  {
-    std::lock_guard lock(mutex_);
-    logs = logs_;
-    damaged = damaged_;
-  }
-  std::map<TopicPartition, Offset> old_high_watermarks;
-  for (const auto& [partition, hosted] : logs) {
-    if (auto old = checkpoints_.HighWatermark(partition)) old_high_watermarks[partition] = *old;
-  }
-  // A damaged log keeps its recovery point: without it the damage would pass for a torn tail at the
-  // next start. And its start, without which deleted records would come back, and a recovery point
-  // that was taken along would vouch for what was never synced.
-  std::map<TopicPartition, Offset> damaged_points, damaged_starts, damaged_at;
-  for (const auto& [partition, status] : damaged) {
-    if (auto point = checkpoints_.RecoveryPoint(partition)) damaged_points[partition] = *point;
-    if (auto start = checkpoints_.LogStart(partition)) damaged_starts[partition] = *start;
-    if (auto at = checkpoints_.DamagedAt(partition)) damaged_at[partition] = *at;
-  }
-  return checkpoints_.Write([&] {
+  return checkpoints_.Write([&](const Checkpoints::Content& stored) {
     Checkpoints::Content content;
-    content.recovery_points = damaged_points;
-    content.log_starts = damaged_starts;
-    content.damaged = damaged_at;
-    for (const auto& [partition, hosted] : logs) {
+    const auto keep = [](const TopicPartition& partition, const OffsetCheckpoint& from,
+                         OffsetCheckpoint& to) {
+      if (const auto found = from.find(partition); found != from.end()) to.insert(*found);
+    };
+    std::lock_guard lock(mutex_);
+    // What is given for a name deleted meanwhile may be the old partition's.
+    const std::set<TopicPartition> deleted = std::exchange(deleted_, {});
+    for (const auto& [partition, hosted] : logs_) {
       content.recovery_points[partition] = hosted.log->flushed_offset();
       const Offset start = hosted.log->log_start_offset();
       if (start > Offset(0)) content.log_starts[partition] = start;
       if (const auto at = hosted.log->damaged_at()) content.damaged[partition] = *at;
-      if (const auto given = high_watermarks.find(partition); given != high_watermarks.end()) {
-        content.high_watermarks[partition] = given->second;
-      } else if (const auto old = old_high_watermarks.find(partition);
-                 old != old_high_watermarks.end()) {
-        content.high_watermarks[partition] = old->second;
-      }
+      const bool given = high_watermarks.contains(partition) && !deleted.contains(partition);
+      keep(partition, given ? high_watermarks : stored.high_watermarks, content.high_watermarks);
+    }
+    // A damaged log keeps its recovery point: without it the damage would pass for a torn tail at
+    // the next start. And its start, without which deleted records would come back, and a recovery
+    // point that was taken along would vouch for what was never synced.
+    for (const auto& [partition, status] : damaged_) {
+      keep(partition, stored.recovery_points, content.recovery_points);
+      keep(partition, stored.log_starts, content.log_starts);
+      keep(partition, stored.damaged, content.damaged);
     }
     return content;
   });

@@ -107,6 +107,7 @@ class LogManagerImpl final : public LogManager {
   mutable std::mutex mutex_;
   std::map<TopicPartition, Hosted> logs_;     // guarded by mutex_
   std::map<TopicPartition, Status> damaged_;  // guarded by mutex_
+  std::set<TopicPartition> deleted_;          // since checkpoints were written; guarded by mutex_
   std::set<TopicPartition> busy_;             // guarded by mutex_
   std::condition_variable idle_;              // of a partition that was busy
   std::atomic<uint64_t> next_deletion_ = 1;

@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include <thread>
+
 #include "storage/checkpoint_file.h"
 #include "storage/testing/log_fixture.h"
 
@@ -145,6 +147,36 @@ TEST_F(LogManagerTest, ANewTopicOfTheSameNameStartsAfresh) {
   EXPECT_THAT(manager_->DamagedLogs(), IsEmpty())
       << "the old checkpoint must not count against the new log";
   EXPECT_EQ(manager_->Find(kOrders)->log_end_offset(), Offset(1));
+}
+
+// The new log would look as if it had lost what the old one held.
+TEST_F(LogManagerTest, CheckpointsWrittenBesideADeletionTellNothingOfIt) {
+  Open();
+  for (int i = 0; i < 100; ++i) Create({"other", PartitionIndex(i)});
+  for (int round = 0; round < 50; ++round) {
+    auto old = Create(kOrders);
+    Append(*old, 3);
+    Flush(*old);
+    old.reset();
+    std::thread writer([this] { CHECK(manager_->WriteCheckpoints({}).ok()); });
+    ASSERT_TRUE(manager_->Delete(kOrders).ok());
+    Create(kOrders);
+    writer.join();
+    ASSERT_THAT(Text("recovery-point-offset-checkpoint"), Not(HasSubstr("orders 0 3"))) << round;
+    ASSERT_TRUE(manager_->Delete(kOrders).ok());
+  }
+}
+
+TEST_F(LogManagerTest, AHighWatermarkGivenForADeletedLogIsNotTheNewOnes) {
+  Open();
+  Append(*Create(kOrders), 5);
+  const std::map<TopicPartition, Offset> given = {{kOrders, Offset(5)}};
+  ASSERT_TRUE(manager_->Delete(kOrders).ok());
+  Append(*Create(kOrders), 5);
+  ASSERT_TRUE(manager_->WriteCheckpoints(given).ok());
+  EXPECT_EQ(manager_->CheckpointedHighWatermark(kOrders), std::nullopt);
+  ASSERT_TRUE(manager_->WriteCheckpoints({{kOrders, Offset(2)}}).ok());
+  EXPECT_EQ(manager_->CheckpointedHighWatermark(kOrders), Offset(2));
 }
 
 TEST_F(LogManagerTest, ALogThatIsSetAsideIsNoLogUntilItHasItsNameBack) {
