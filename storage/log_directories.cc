@@ -293,7 +293,8 @@ Status LogDirectories::SetOtherTopicsAside(const ReplicaSpec& spec) {
 PlacedLog LogDirectories::GetOrCreate(const ReplicaSpec& spec) {
   const Status others = SetOtherTopicsAside(spec);
   const Directory* directory = Holder(spec.partition);
-  if (!others.ok()) return {directory->state, others};
+  // The directory may have failed just now.
+  if (!others.ok()) return {directory == nullptr ? nullptr : directory->state, others};
   if (directory == nullptr) {
     const Result<const Directory*> chosen = Choose(spec);
     if (!chosen.ok()) return {nullptr, chosen.status()};

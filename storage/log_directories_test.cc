@@ -200,6 +200,20 @@ TEST_F(LogDirectoriesTest, TheLogOfATopicThatIsGoneIsSetAsideForTheNewOne) {
   EXPECT_TRUE(log.Saw("give it the old name back"));
 }
 
+TEST_F(LogDirectoriesTest, ADirectoryThatFailsWhileItIsAskedPlacesNothing) {
+  Open();
+  ASSERT_EQ(Place(Spec(0)), kFirst);
+  ReplicaSpec other = Spec(0);
+  other.topic_id = Uuid::FromBytes("fedcba9876543210");
+  other.may_remove = [this](const TopicId&) {
+    logs_->PutOffline(State(kFirst), Status::IoError("EIO"));
+    return false;
+  };
+  const PlacedLog placed = logs_->GetOrCreate(other);
+  EXPECT_EQ(placed.directory, nullptr);
+  EXPECT_EQ(placed.log.status().code(), StatusCode::kCorruption);
+}
+
 TEST_F(LogDirectoriesTest, AFailedDirectoryTakesOnlyItsLogsAway) {
   Open();
   Place(Spec(0));

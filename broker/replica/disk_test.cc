@@ -381,6 +381,52 @@ TEST_F(DiskTest, AReplicaThatCouldNotBeMadeComesWhenThereIsRoom) {
   EXPECT_EQ(sent->error, ErrorCode::kNone);
 }
 
+TEST_F(DiskTest, AnImageThatComesWhileALateReplicaIsOpenedCounts) {
+  bool armed = false;
+  const std::function<void(NodeId, const storage::DirectoryState&)> placing =
+      [&](NodeId id, const storage::DirectoryState&) {
+        if (!std::exchange(armed, false)) return;
+        cluster_->controller().ForceLeader("late", PartitionIndex(0), id);
+        cluster_->cache(id).Publish(cluster_->controller().image());
+      };
+  Build({.replicas = {kOne}}, {.marks = {.soft_bytes = 0, .hard_bytes = 0}, .placing = &placing});
+  SetFree(kOne, "/data", 0);
+  const PartitionKey key{
+      cluster_->controller().CreateTopic("late", {{kOne}},
+                                         {{"min.insync.replicas", "1"}, {"durability", "fsync"}}),
+      PartitionIndex(0)};
+  cluster_->RunFor(1000);
+  armed = true;
+  SetFree(kOne, "/data", 1000000);
+  ASSERT_TRUE(cluster_->RunUntil([&] { return cluster_->StatusOf(kOne, key)->error.empty(); }));
+  EXPECT_FALSE(armed);
+  EXPECT_TRUE(cluster_->StatusOf(kOne, key)->is_leader);
+  const auto sent = cluster_->Produce(kOne, key, "a");
+  ASSERT_TRUE(cluster_->RunUntil([&] { return sent->answered; }));
+  EXPECT_EQ(sent->error, ErrorCode::kNone);
+  cluster_.reset();  // before `placing`
+}
+
+TEST_F(DiskTest, ADirectoryThatFailsWhileAReplicaIsMadeTakesItAlong) {
+  bool armed = false;
+  const std::function<void(NodeId, const storage::DirectoryState&)> placing =
+      [&](NodeId id, const storage::DirectoryState& directory) {
+        if (!armed || directory.path() != "/data2") return;
+        armed = false;
+        cluster_->logs(id).PutOffline(cluster_->directory(id, 1), Status::IoError("EIO"));
+      };
+  Build({.replicas = {kOne}}, {.directories = 2, .placing = &placing});
+  armed = true;
+  const TopicId topic = cluster_->CreateTopic("more", {.partitions = 3, .replicas = {kOne}});
+  cluster_->RunFor(1000);
+  ASSERT_FALSE(armed);
+  int failed = 0;
+  for (int p = 0; p < 3; ++p)
+    failed += cluster_->StatusOf(kOne, {topic, PartitionIndex(p)})->error.empty() ? 0 : 1;
+  EXPECT_EQ(failed, 1) << "it was in /data2; the others were made where there is a disk";
+  cluster_.reset();  // before `placing`
+}
+
 TEST_F(DiskTest, DirectoriesSwappedByHandLoseNothing) {
   Build({.replicas = {kOne}}, {.nodes = 1});
   const PartitionKey orders = Key(0);

@@ -62,8 +62,15 @@ void ReplicaManagerImpl::RetryUnopened() {
   fetchers_->Assign(std::move(assignments));
 }
 
+void ReplicaManagerImpl::NoteIfOffline(const PartitionPtr& partition,
+                                       const storage::DirectoryPtr& directory,
+                                       PartitionEffects& effects) {
+  if (directory == nullptr || directory->online()) return;
+  partition->DirectoryFailed({directory, Status::IoError(directory->failure())}, effects);
+}
+
 bool ReplicaManagerImpl::TryOpen(const PartitionPtr& partition, PartitionEffects& effects) {
-  const metadata::ImagePtr image = options_->metadata->Current();
+  metadata::ImagePtr image = options_->metadata->Current();
   const PartitionKey& key = partition->key();
   const metadata::PartitionImage* now = image->FindPartition(key.topic_id, key.partition);
   if (now == nullptr) return false;
@@ -86,7 +93,12 @@ bool ReplicaManagerImpl::TryOpen(const PartitionPtr& partition, PartitionEffects
   partition->Attach(
       {.log = *std::move(placed.log), .directory = placed.directory, .flusher = &flusher},
       checkpointed.value_or(Offset(0)));
-  partition->ApplyImage(*now, effects);
+  NoteIfOffline(partition, placed.directory, effects);
+  // An image that came while the log was opened was applied to a replica without one, and an older
+  // one would be refused. Where the partition is gone, whoever removes it waits for us.
+  image = options_->metadata->Current();
+  now = image->FindPartition(key.topic_id, key.partition);
+  if (now != nullptr) partition->ApplyImage(*now, effects);
   return true;
 }
 

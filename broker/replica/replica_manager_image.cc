@@ -174,8 +174,11 @@ ReplicaManagerImpl::PartitionPtr ReplicaManagerImpl::CreateReplica(
   partition->SetConfig(config, change.effects);
   // Whatever was told of a former life of it.
   options_->state->damaged.Remove({key.topic_id, key.partition});
-  std::unique_lock lock(mutex_);
-  partitions_[partition->key()] = partition;
+  {
+    std::unique_lock lock(mutex_);
+    partitions_[partition->key()] = partition;
+  }
+  NoteIfOffline(partition, placed.directory, change.effects);
   return partition;
 }
 

@@ -75,6 +75,9 @@ class ReplicaManagerImpl : public std::enable_shared_from_this<ReplicaManagerImp
   void ReportStorageFailure(const StorageFailure& failure);
   void CheckSpace();
   void RetryUnopened();
+  // A directory that failed before the partition could be found with its log did not tell it.
+  static void NoteIfOffline(const PartitionPtr& partition, const storage::DirectoryPtr& directory,
+                            PartitionEffects& effects);
   bool TryOpen(const PartitionPtr& partition, PartitionEffects& effects);
   int64_t DiskDelayMs(const ProduceRequestParams& params) const;
   void AssignDirectory(const PartitionKey& key, const Uuid& assigned, const Uuid& actual);

@@ -254,7 +254,9 @@ SimCluster::Process::Process(SimCluster& owner, NodeId id)
   options.state = &state;
   options.metadata = &cache;
   options.logs = logs.get();
-  options.flusher_of = [this](const storage::DirectoryState& directory) -> storage::Flusher& {
+  options.flusher_of = [this, &owner,
+                        id](const storage::DirectoryState& directory) -> storage::Flusher& {
+    if (owner.options_.placing != nullptr) (*owner.options_.placing)(id, directory);
     return *flushers.at(&directory);
   };
   options.vital_directory = kDirectory;

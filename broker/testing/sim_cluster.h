@@ -42,6 +42,9 @@ struct SimClusterOptions {
   // As CompactionOptions has it, for each node; not owned.
   const std::function<std::optional<Offset>(NodeId, const storage::TopicPartition&)>*
       tombstones_stay_from = nullptr;
+  // Called between the opening of a replica's log and its appearance: by then much may have
+  // happened. Not owned.
+  const std::function<void(NodeId, const storage::DirectoryState&)>* placing = nullptr;
   // Whose replicas `observer` follows, which is told at which node; empty: none. Not owned.
   std::string_view observed_topic;
   const std::function<void(NodeId, const PartitionKey&)>* observer = nullptr;
