@@ -114,13 +114,23 @@ Status LogImpl::RenameCleaned(const CleanedSegment& cleaned, std::string_view fr
   return Status::Ok();
 }
 
+Status LogImpl::RemoveSwap(const CleanedSegment& cleaned) {
+  for (const std::string_view suffix : kCleanedFiles) {
+    const std::string path = home_->PathOf(cleaned.base(), suffix) + std::string(kSwapSuffix);
+    if (fs().Exists(path)) SLUICE_RETURN_IF_ERROR(fs().Remove(path));
+  }
+  return Status::Ok();
+}
+
 Status LogImpl::CommitCompaction(const CleanedSegment& cleaned) {
   SLUICE_RETURN_IF_ERROR(CheckOnline());
   SLUICE_ASSIGN_OR_RETURN(const size_t first, FindSources(cleaned));
   // A crash among these is undone, one after them completed (compaction/swap_recovery.h). Names
   // reach the disk in the order in which they were changed; the files under them did before.
   if (Status renamed = RenameCleaned(cleaned, kCleanedSuffix, kSwapSuffix); !renamed.ok()) {
-    return Checked(Status::IoError(renamed.message()));
+    // For want of room for a name nothing has happened yet.
+    const bool undone = renamed.code() == StatusCode::kDiskFull && RemoveSwap(cleaned).ok();
+    return undone ? renamed : Checked(Status::IoError(renamed.message()));
   }
   Status swapped = SwapIn(cleaned, first);
   // The sources' names are gone or going: without their successor the log cannot go on.

@@ -236,12 +236,12 @@ class LogImpl final : public Log {
   Status RemoveSnapshots(Offset from, Offset below);
   void ForgetSnapshot(Offset offset);
 
-  // log_compact.cc
-  // Plans made before are void.
+  // log_compact.cc; VoidPlans: those made before count no more
   void VoidPlans() { generation_->fetch_add(1, std::memory_order_relaxed); }
   CompactionView ViewForCompaction(std::optional<Offset> cleaned_upto, Offset stable_end) const;
   Result<size_t> FindSources(const CleanedSegment& cleaned) const;
   Status RenameCleaned(const CleanedSegment& cleaned, std::string_view from, std::string_view to);
+  Status RemoveSwap(const CleanedSegment& cleaned);
   Status SwapIn(const CleanedSegment& cleaned, size_t first);
 
   // log_flush.cc

@@ -325,6 +325,27 @@ TEST_F(LogCompactTest, ARunThatIsDroppedLeavesNothing) {
   EXPECT_EQ(Files(), files);
 }
 
+TEST_F(LogCompactTest, ACommitWithoutRoomForANameLeavesNothingAndIsTriedAgain) {
+  for (int skip = 0; skip < 3; ++skip) {
+    ASSERT_TRUE(fs_.RemoveAll(kLogDirectory).ok());
+    Open();
+    for (int i = 0; i < 60; ++i) Put({{"k", std::to_string(i)}});
+    Flush();
+    const auto files = Files();
+    fs_.InjectFault({.operation = ::sluice::testing::FileOperation::kRename,
+                     .path_part = ".cleaned",
+                     .status = Status::DiskFull("no room"),
+                     .skip = skip});
+    cleaned_upto_.reset();
+    EXPECT_EQ(Compact().code(), StatusCode::kDiskFull) << skip;
+    EXPECT_TRUE(log_->failure().ok()) << skip;
+    EXPECT_EQ(Files(), files) << skip;
+    ASSERT_TRUE(Compact().ok()) << skip;
+    EXPECT_LT(SegmentCount(), files.size() / 3);
+    EXPECT_EQ(Contents().back().offset, 59);
+  }
+}
+
 TEST_F(LogCompactTest, RetentionGoesOnBesideIt) {
   config_.cleanup_delete = true;
   config_.retention_ms = 1000;
