@@ -76,6 +76,16 @@ TEST_F(LogSpaceTest, EveryStepMayFindNoRoom) {
   EXPECT_GT(refused_in_all, 20);
 }
 
+// The disk may have told of the room only when it was to write; what it wrote nobody knows.
+TEST_F(LogSpaceTest, ACutThatCouldNotBeSyncedIsTheEnd) {
+  auto log = Open();
+  ASSERT_TRUE(log.ok());
+  for (int i = 0; i < 8; ++i) ASSERT_TRUE((*log)->AppendAsLeader(MakeBatch(), LeaderEpoch(0)).ok());
+  FailNext(FileOperation::kSync, 0, ".log");
+  EXPECT_EQ((*log)->TruncateTo(Offset(7)).code(), StatusCode::kIoError);
+  EXPECT_EQ((*log)->failure().code(), StatusCode::kIoError);
+}
+
 // The roll's file was made, and then there was no room: the old segment goes on past it.
 TEST_F(LogSpaceTest, ARollThatFindsNoRoomLeavesNoSegmentBehind) {
   auto log = Open();

@@ -335,6 +335,17 @@ Result<std::optional<BatchPlace>> Segment::LookUp(Offset offset, std::string& mi
   return NoBatchAt(scanner.next_position(), "offset " + Text(offset.value()) + " was looked for");
 }
 
+namespace {
+
+// What a failed sync leaves of a file nobody knows, whatever its reason: not even one for want of
+// room is a refusal that changed nothing.
+Status SyncCut(File& file) {
+  const Status synced = file.Sync();
+  return synced.ok() ? synced : Status::IoError(synced.message());
+}
+
+}  // namespace
+
 Status Segment::TruncateTo(Offset offset, int32_t index_interval_bytes) {
   SLUICE_ASSIGN_OR_RETURN(const auto cut, Locate(offset));
   if (!cut) return Status::Ok();
@@ -352,14 +363,14 @@ Status Segment::TruncateTo(Offset offset, int32_t index_interval_bytes) {
     LOG(WARNING) << path() << ": its indexes do not fit; they are built again";
     SLUICE_RETURN_IF_ERROR(Rebuild(cut->base_offset, false, index_interval_bytes));
   }
-  return file->Sync();
+  return SyncCut(*file);
 }
 
 Status Segment::CutTail() {
   SLUICE_ASSIGN_OR_RETURN(const auto file, OpenFile());
   SLUICE_RETURN_IF_ERROR(file->Truncate(size_));
   written_ = size_;
-  return file->Sync();
+  return SyncCut(*file);
 }
 
 Status Segment::Seal() {
