@@ -139,6 +139,21 @@ TEST_F(CompactionTest, EveryReplicaCleansItsOwnLog) {
   CheckAll();
 }
 
+TEST_F(CompactionTest, ACommitWhoseNamesCannotBeSyncedTakesTheDirectoryOffline) {
+  Build();
+  PutMany(60, 10);
+  cluster_->RunFor(50);  // all is flushed
+  // The names of the new files are synced first, and then what they replaced.
+  cluster_->disk(kThree).InjectFault({.operation = ::sluice::testing::FileOperation::kSyncDirectory,
+                                      .path_part = "latest-0",
+                                      .status = Status::IoError("EIO"),
+                                      .skip = 1});
+  ASSERT_TRUE(cluster_->RunUntil([&] { return cluster_->storage_failures(kThree) > 0; }, 60000));
+  EXPECT_EQ(cluster_->StatusOf(kThree, key_)->error.find("its log directory has failed: "), 0U)
+      << "no flush has failed";
+  EXPECT_FALSE(cluster_->directory(kThree, 0)->online());
+}
+
 TEST_F(CompactionTest, AFollowerThatWasAwayReadsOverTheGapsAndCanLead) {
   Build();
   PutMany(20, 10);

@@ -132,6 +132,12 @@ void ReplicaManagerImpl::StartCompactor() {
                                                      Offset offset) {
     return logs->SetCleanedUpto(partition, offset);
   };
+  options.sync_failed = [weak = weak_from_this()](const storage::TopicPartition& partition,
+                                                  const Status& why) {
+    const auto self = weak.lock();
+    if (self != nullptr)
+      self->ReportStorageFailure({self->options_->logs->DirectoryOf(partition), why});
+  };
   options.tombstones_stay_from = wanted.tombstones_stay_from;
   options.random = wanted.random.Fork();
   options.dedupe_buffer_bytes = wanted.dedupe_buffer_bytes;

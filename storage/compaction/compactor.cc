@@ -171,10 +171,19 @@ class Cleaner : public std::enable_shared_from_this<Cleaner> {
       SLUICE_RETURN_IF_ERROR(active.target->CommitCompaction(run.ready()));
       run.OnCommitted();
       // Before the checkpoint can say that this part is clean.
-      SLUICE_RETURN_IF_ERROR(options_.file_system->SyncDirectory(active.directory));
+      SLUICE_RETURN_IF_ERROR(SyncNames(active));
       return true;
     }
     return Finished(active);
+  }
+
+  Status SyncNames(const ActiveRun& active) {
+    const Status synced = options_.file_system->SyncDirectory(active.directory);
+    if (synced.ok()) return synced;
+    if (synced.code() == StatusCode::kNotFound) return Status::Unavailable("it was deleted");
+    const Status failure = Status::IoError(synced.message());
+    if (options_.sync_failed) options_.sync_failed(active.target->name(), failure);
+    return failure;
   }
 
   Result<bool> Finished(ActiveRun& active) {

@@ -49,6 +49,9 @@ struct CompactorOptions {
   // cleaner-offset-checkpoint.
   std::function<std::optional<Offset>(const TopicPartition&)> cleaned_upto;
   std::function<Status(const TopicPartition&, Offset)> set_cleaned_upto;
+  // A failed sync of the log's directory: as every failed sync, it is the end of the whole log
+  // directory (docs/decisions/0001). Called with no lock held; empty: nobody is told.
+  std::function<void(const TopicPartition&, const Status&)> sync_failed;
   // CompactionPlan::tombstones_stay_from; nullopt: no view is made of the log. Asked for each run,
   // with no lock held. Empty: of none.
   std::function<std::optional<Offset>(const TopicPartition&)> tombstones_stay_from;

@@ -226,6 +226,23 @@ TEST_F(CompactorTest, AFullDiskIsTriedAgain) {
   EXPECT_EQ(order_, std::vector<std::string>{"full"});
 }
 
+TEST_F(CompactorTest, AFailedSyncOfTheNamesIsTold) {
+  const auto target = Add("names", 60, 3);
+  fs_.InjectFault({.operation = ::sluice::testing::FileOperation::kSyncDirectory,
+                   .path_part = target->directory(),
+                   .status = Status::DiskFull("no room"),
+                   .skip = 1});
+  CompactorOptions options = Options();
+  std::vector<std::pair<std::string, StatusCode>> told;
+  options.sync_failed = [&](const TopicPartition& name, const Status& why) {
+    told.emplace_back(name.topic, why.code());
+  };
+  const auto compactor = Compactor::Start(std::move(options));
+  scheduler_.RunForMs(1000);
+  EXPECT_EQ(told, (std::vector{std::pair(std::string("names"), StatusCode::kIoError)}));
+  EXPECT_TRUE(order_.empty());
+}
+
 TEST(IoBudget, DelaysBySizeAndSavesNothingUp) {
   IoBudget budget(1000);
   EXPECT_EQ(budget.Spend(500, 0), 500);
