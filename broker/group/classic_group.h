@@ -62,7 +62,6 @@ class ClassicGroup final : public Group {
   void Leave(const GroupCaller& caller, const kafka::LeaveGroupRequest& request,
              GroupContext& context) override;
   void OnTimer(const GroupTimerKey& timer, GroupContext& context) override;
-  void OnImage(GroupContext&) override {}  // its leader, a client, watches the topics
   void Unload(kafka::ErrorCode error, GroupContext& context) override;
   bool CanBeForgotten() const override;
 

@@ -96,7 +96,6 @@ class ConsumerGroup final : public Group {
              GroupContext& context) override;
 
   void OnTimer(const GroupTimerKey& timer, GroupContext& context) override;
-  void OnImage(GroupContext&) override {}                   // with the next heartbeat
   void Unload(kafka::ErrorCode, GroupContext&) override {}  // no request is ever parked
   bool CanBeForgotten() const override { return members_.empty(); }
 

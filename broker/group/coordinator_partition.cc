@@ -147,12 +147,10 @@ void CoordinatorPartition::Handle(GroupCallPtr call, GroupRequest request) {
   Take(std::move(effects));
 }
 
-void CoordinatorPartition::OnTopicsChanged() {
+void CoordinatorPartition::OnTopicsDeleted() {
   if (!lead_.has_value() || lead_->shard == nullptr) return;
-  GroupEffects effects;
-  lead_->shard->OnImage(Moment(), effects);
-  Take(std::move(effects));
-  Write();
+  lead_->shard->OnTopicsDeleted(Moment());
+  ArmTimer();
 }
 
 void CoordinatorPartition::RunTimers() {

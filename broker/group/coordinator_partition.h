@@ -78,7 +78,7 @@ class CoordinatorPartition final : public std::enable_shared_from_this<Coordinat
   // Write is to be called when all that is queued has been handled.
   void Handle(GroupCallPtr call, GroupRequest request);
   void Write();
-  void OnTopicsChanged();
+  void OnTopicsDeleted();
   // Answers all, with `error`; a leader that stays one loads again.
   void Resign(kafka::ErrorCode error);
 

@@ -58,8 +58,6 @@ class Group {
   virtual void Leave(const GroupCaller& caller, const kafka::LeaveGroupRequest& request,
                      GroupContext& context) = 0;
   virtual void OnTimer(const GroupTimerKey& timer, GroupContext& context) = 0;
-  // The topics of the cluster have changed.
-  virtual void OnImage(GroupContext& context) = 0;
   // Every parked request is answered with `error`; the object goes.
   virtual void Unload(kafka::ErrorCode error, GroupContext& context) = 0;
   // Whether memory holds nothing that the view does not say, once its records are in it.

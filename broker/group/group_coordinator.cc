@@ -123,8 +123,15 @@ class GroupCoordinatorImpl final : public std::enable_shared_from_this<GroupCoor
       options_->batch_bytes_max =
           static_cast<size_t>(std::min<int64_t>(config.message_bytes_max, config.segment_bytes));
     }
-    if (before->topics_by_id == after->topics_by_id) return;
-    for (const auto& loop : loops_) loop->PostTopicsChanged();
+    if (!LacksTopicsOf(*after, *before)) return;
+    for (const auto& loop : loops_) loop->PostTopicsDeleted();
+  }
+
+  static bool LacksTopicsOf(const metadata::Image& after, const metadata::Image& before) {
+    if (after.topics_by_id == before.topics_by_id) return false;
+    return !std::includes(after.topics_by_id->begin(), after.topics_by_id->end(),
+                          before.topics_by_id->begin(), before.topics_by_id->end(),
+                          [](const auto& a, const auto& b) { return a.first < b.first; });
   }
 
   bool HoldsOurRegistration(const metadata::Image& image) const {

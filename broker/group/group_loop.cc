@@ -71,9 +71,9 @@ void GroupLoop::PostReplicaChanged(const PartitionKey& key) {
   });
 }
 
-void GroupLoop::PostTopicsChanged() {
+void GroupLoop::PostTopicsDeleted() {
   Post([](GroupLoop& self) {
-    for (const auto& [key, partition] : self.partitions_) partition->OnTopicsChanged();
+    for (const auto& [key, partition] : self.partitions_) partition->OnTopicsDeleted();
   });
 }
 

@@ -24,7 +24,7 @@ class GroupLoop final : public std::enable_shared_from_this<GroupLoop> {
   using MakeCall = std::function<GroupCallPtr()>;
   void EnqueueForAll(GroupRequest request, MakeCall make, std::function<void()> then);
   void PostReplicaChanged(const PartitionKey& key);
-  void PostTopicsChanged();
+  void PostTopicsDeleted();
   // Views of partitions that are not among `held` are from before this process: forgets them.
   void PostForgetOthers(std::vector<PartitionIndex> mine, std::vector<PartitionIndex> held);
   // Answers all that waits.

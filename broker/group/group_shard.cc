@@ -340,19 +340,19 @@ void GroupShard::Sweep(GroupContext& context) {
   hooks.remove = [&](const std::string& group_id) {
     Remove(group_id, FindLoaded(group_id), context);
   };
-  if (!offsets_.sweeping()) offsets_.BeginSweep();
-  offsets_.SweepNext(hooks, context);
   if (!offsets_.sweeping()) {
+    offsets_.BeginSweep();
+    sweep_again_ = false;
+  }
+  offsets_.SweepNext(hooks, context);
+  if (!offsets_.sweeping() && !sweep_again_) {
     next_sweep_ms_ = context.now_ms() + config_.offsets_check_interval_ms;
   }
 }
 
-void GroupShard::OnImage(const GroupMoment& moment, GroupEffects& effects) {
-  GroupContext context = ContextOf(moment, effects);
-  for (const auto& [group_id, group] : groups_) {
-    if (group != nullptr) group->OnImage(context);
-  }
-  Finish(effects);
+void GroupShard::OnTopicsDeleted(const GroupMoment& moment) {
+  sweep_again_ = true;
+  if (next_sweep_ms_.has_value() && !offsets_.sweeping()) next_sweep_ms_ = moment.steady_ms;
 }
 
 void GroupShard::Unload(ErrorCode error, const GroupMoment& moment, GroupEffects& effects) {
@@ -437,7 +437,7 @@ bool GroupShard::LoadNext(const GroupMoment& moment, GroupEffects& effects) {
   load_from_ = found.size() < kLoadAtOnce ? std::nullopt
                                           : std::optional(found.back().first + std::string(1, 0));
   if (!load_from_.has_value()) {
-    next_sweep_ms_ = moment.steady_ms + config_.offsets_check_interval_ms;
+    next_sweep_ms_ = moment.steady_ms + (sweep_again_ ? 0 : config_.offsets_check_interval_ms);
   }
   Finish(effects);
   return load_from_.has_value();

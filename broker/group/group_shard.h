@@ -40,7 +40,8 @@ class GroupShard {
   // All that is due. Call it at next_deadline_ms, or later. Any call may change that.
   void RunTimers(const GroupMoment& moment, GroupEffects& effects);
   std::optional<int64_t> next_deadline_ms() const;
-  void OnImage(const GroupMoment& moment, GroupEffects& effects);
+  // What is committed in them goes with the next sweep, which is due by now.
+  void OnTopicsDeleted(const GroupMoment& moment);
   // Loads a few more of the groups that the view holds; false when all are loaded.
   bool LoadNext(const GroupMoment& moment, GroupEffects& effects);
 
@@ -126,6 +127,7 @@ class GroupShard {
   std::set<std::string> idle_;
   bool unappended_ = false;               // there are records that the view does not have yet
   std::optional<int64_t> next_sweep_ms_;  // once all is loaded
+  bool sweep_again_ = false;  // topics were deleted, and what has been swept may be theirs
   std::optional<std::string> load_from_ = std::string();  // a key; nullopt: all are loaded
 };
 

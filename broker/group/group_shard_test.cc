@@ -146,6 +146,34 @@ TEST_F(GroupShardTest, TheSweepForgetsWhatNobodyNeeds) {
   EXPECT_EQ(List(), (std::vector<std::string>{}));
 }
 
+TEST_F(GroupShardTest, TheSweepIsDueWhenTopicsAreDeleted) {
+  EXPECT_EQ(Commit("g", "t"), 0);
+  driver_.TellOfDeletedTopics();
+  driver_.Advance(1000);
+  EXPECT_EQ(List().size(), 1u) << "nothing is swept before all groups are loaded";
+  driver_.LoadAll();
+  driver_.Advance(0);
+  EXPECT_EQ(List(), (std::vector<std::string>{}));
+  EXPECT_EQ(Commit("g", "t"), 0);
+  driver_.Advance(1000);
+  EXPECT_EQ(List().size(), 1u);
+  driver_.TellOfDeletedTopics();
+  driver_.Advance(0);
+  EXPECT_EQ(List(), (std::vector<std::string>{}));
+}
+
+TEST_F(GroupShardTest, ADeletionInTheMiddleOfASweepMakesAnother) {
+  for (int i = 0; i < 1500; ++i) EXPECT_EQ(Commit("g" + std::to_string(i), "t"), 0);
+  driver_.LoadAll();
+  driver_.TellOfDeletedTopics();
+  driver_.Advance(0);
+  EXPECT_EQ(List().size(), 500u) << "a slice of a sweep";
+  EXPECT_EQ(Commit("g0", "t"), 0);  // the sweep is past it
+  driver_.TellOfDeletedTopics();
+  driver_.Advance(1000);
+  EXPECT_EQ(List(), (std::vector<std::string>{}));
+}
+
 TEST_F(GroupShardTest, AMemberOfTheConsumerProtocolFindsNoSuchGroup) {
   kafka::ConsumerGroupHeartbeatRequest heartbeat;
   heartbeat.group_id = "g";

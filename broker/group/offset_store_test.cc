@@ -35,7 +35,6 @@ class ScriptedGroup final : public Group {
   void Heartbeat(const GroupCaller&, const kafka::HeartbeatRequest&, GroupContext&) override {}
   void Leave(const GroupCaller&, const kafka::LeaveGroupRequest&, GroupContext&) override {}
   void OnTimer(const GroupTimerKey&, GroupContext&) override {}
-  void OnImage(GroupContext&) override {}
   void Unload(ErrorCode, GroupContext&) override {}
   bool CanBeForgotten() const override { return true; }
   ErrorCode CheckCommit(const OffsetClaim&, GroupContext&) override { return commit_error; }

@@ -33,6 +33,7 @@ class ShardDriver {
   int64_t now_ms() const { return now_ms_; }
 
   void SetImage(metadata::ImagePtr image) { image_ = std::move(image); }
+  void TellOfDeletedTopics() { shard_->OnTopicsDeleted(Now()); }
   void Handle(const GroupCaller& caller, GroupRequest request);
   // From timer to timer.
   void Advance(int64_t ms);
