@@ -235,7 +235,7 @@ class ConsumerGroup final : public Group {
 
   const std::string id_;
   const ConsumerGroupConfig& config_;
-  int32_t epoch_ = 0;
+  int32_t epoch_ = 1;  // as Kafka counts: its first rebalance makes it 2
   int64_t topics_hash_ = 0;
   int32_t target_epoch_ = 0;
   std::map<std::string, ConsumerMember> members_;

@@ -49,7 +49,7 @@ TEST_F(ConsumerGroupTest, TheFirstMemberGetsAllAtOnce) {
   ConsumerClient a = Client("a");
   const auto response = a.Beat();
   EXPECT_EQ(response.member_id, "a");
-  EXPECT_EQ(response.member_epoch, 1);
+  EXPECT_EQ(response.member_epoch, 2);
   EXPECT_EQ(response.heartbeat_interval_ms, 500);
   EXPECT_EQ(a.owned(), Partitions("t", {0, 1, 2, 3}));
   EXPECT_EQ(bed_.group().state_name(), "Stable");
@@ -143,10 +143,10 @@ TEST_F(ConsumerGroupTest, ASecondMemberWaitsForWhatTheFirstGivesUp) {
   ConsumerClient b = Client("b");
   a.Beat();
   EXPECT_TRUE(b.Beat().assignment->topic_partitions.empty());
-  EXPECT_EQ(b.epoch(), 2);
+  EXPECT_EQ(b.epoch(), 3);
   EXPECT_EQ(bed_.group().state_name(), "Reconciling");
   a.HoldBack(true);
-  EXPECT_EQ(a.Beat().member_epoch, 1);
+  EXPECT_EQ(a.Beat().member_epoch, 2);
   EXPECT_EQ(a.owned().size(), 4u);
   EXPECT_FALSE(b.Beat().assignment.has_value());
   // Long after the change the one that waits still asks often.
@@ -156,7 +156,7 @@ TEST_F(ConsumerGroupTest, ASecondMemberWaitsForWhatTheFirstGivesUp) {
   bed_.Advance(900);
   EXPECT_EQ(b.Beat().heartbeat_interval_ms, 500);
   a.Release();
-  EXPECT_EQ(a.Beat().member_epoch, 2);
+  EXPECT_EQ(a.Beat().member_epoch, 3);
   EXPECT_TRUE(b.Beat().assignment.has_value());
   EXPECT_EQ(a.owned(), Partitions("t", {0, 1}));
   EXPECT_EQ(b.owned(), Partitions("t", {2, 3}));
@@ -169,11 +169,11 @@ TEST_F(ConsumerGroupTest, AnAnswerThatGotLostIsRepeated) {
   a.Beat();
   b.BeatUnheard();
   a.Beat();
-  a.BeatUnheard();  // it has risen to epoch 2, and does not know
-  EXPECT_EQ(a.epoch(), 1);
-  EXPECT_EQ(Code(a.Beat()), ErrorCode::kNone);
+  a.BeatUnheard();  // it has risen to epoch 3, and does not know
   EXPECT_EQ(a.epoch(), 2);
-  EXPECT_EQ(b.Beat().member_epoch, 2);
+  EXPECT_EQ(Code(a.Beat()), ErrorCode::kNone);
+  EXPECT_EQ(a.epoch(), 3);
+  EXPECT_EQ(b.Beat().member_epoch, 3);
   EXPECT_EQ(b.owned(), Partitions("t", {2, 3}));
 }
 
@@ -183,14 +183,14 @@ TEST_F(ConsumerGroupTest, FencesEpochsThatItDidNotGive) {
   ConsumerGroupBed::Request request;
   request.group_id = "g";
   request.member_id = "a";
-  request.member_epoch = 2;
+  request.member_epoch = 3;
   EXPECT_EQ(Code(bed_.Heartbeat(request)), ErrorCode::kFencedMemberEpoch);
   ConsumerClient b = Client("b");
   b.Beat();
   a.Beat();
   a.Beat();
   // The epoch before, without saying what it owns, or owning what is no longer its own.
-  request.member_epoch = 1;
+  request.member_epoch = 2;
   EXPECT_EQ(Code(bed_.Heartbeat(request)), ErrorCode::kFencedMemberEpoch);
   request.topic_partitions.emplace().emplace_back().topic_id = bed_.IdOf("t");
   request.topic_partitions->back().partitions = {3};
@@ -483,14 +483,14 @@ TEST_F(ConsumerGroupTest, CommitsAreOfAMemberAndItsEpoch) {
   ConsumerClient a = Client("a");
   a.Beat();
   EXPECT_EQ(check("", -1, 9), ErrorCode::kUnknownMemberId);
-  EXPECT_EQ(check("b", 1, 9), ErrorCode::kUnknownMemberId);
-  EXPECT_EQ(check("a", 1, 9), ErrorCode::kNone);
-  EXPECT_EQ(check("a", 2, 9), ErrorCode::kStaleMemberEpoch);
-  EXPECT_EQ(check("a", 1, 8), ErrorCode::kUnsupportedVersion);
+  EXPECT_EQ(check("b", 2, 9), ErrorCode::kUnknownMemberId);
+  EXPECT_EQ(check("a", 2, 9), ErrorCode::kNone);
+  EXPECT_EQ(check("a", 3, 9), ErrorCode::kStaleMemberEpoch);
+  EXPECT_EQ(check("a", 2, 8), ErrorCode::kUnsupportedVersion);
   EXPECT_EQ(bed_.group().CheckFetch({"", "", -1, 9}), ErrorCode::kNone);
-  EXPECT_EQ(bed_.group().CheckFetch({"a", "", 1, 9}), ErrorCode::kNone);
-  EXPECT_EQ(bed_.group().CheckFetch({"a", "", 2, 9}), ErrorCode::kStaleMemberEpoch);
-  EXPECT_EQ(bed_.group().CheckFetch({"b", "", 1, 9}), ErrorCode::kUnknownMemberId);
+  EXPECT_EQ(bed_.group().CheckFetch({"a", "", 2, 9}), ErrorCode::kNone);
+  EXPECT_EQ(bed_.group().CheckFetch({"a", "", 3, 9}), ErrorCode::kStaleMemberEpoch);
+  EXPECT_EQ(bed_.group().CheckFetch({"b", "", 2, 9}), ErrorCode::kUnknownMemberId);
 }
 
 TEST_F(ConsumerGroupTest, AnEarlierEpochCommitsWhatItHasHadSinceThen) {
@@ -506,18 +506,18 @@ TEST_F(ConsumerGroupTest, AnEarlierEpochCommitsWhatItHasHadSinceThen) {
   const auto check = [this](int32_t epoch, const std::string& topic, int32_t partition) {
     return bed_.CheckCommitOf({"a", "", epoch, 9}, topic, partition);
   };
-  ASSERT_EQ(a.epoch(), 2);
+  ASSERT_EQ(a.epoch(), 3);
+  EXPECT_EQ(check(3, "t", 0), ErrorCode::kNone);
   EXPECT_EQ(check(2, "t", 0), ErrorCode::kNone);
-  EXPECT_EQ(check(1, "t", 0), ErrorCode::kNone);
-  EXPECT_EQ(check(1, "t", 3), ErrorCode::kNone) << "it is asked to give it up, and has not yet";
-  EXPECT_EQ(check(1, "u", 0), ErrorCode::kStaleMemberEpoch) << "that came with epoch 2";
+  EXPECT_EQ(check(2, "t", 3), ErrorCode::kNone) << "it is asked to give it up, and has not yet";
+  EXPECT_EQ(check(2, "u", 0), ErrorCode::kStaleMemberEpoch) << "that came with epoch 3";
   EXPECT_EQ(check(0, "t", 0), ErrorCode::kStaleMemberEpoch);
-  EXPECT_EQ(check(1, "gone", 0), ErrorCode::kStaleMemberEpoch);
+  EXPECT_EQ(check(2, "gone", 0), ErrorCode::kStaleMemberEpoch);
   a.Release();
   a.Beat();
-  EXPECT_EQ(a.epoch(), 3);
-  EXPECT_EQ(check(2, "t", 0), ErrorCode::kNone);
-  EXPECT_EQ(check(2, "t", 3), ErrorCode::kStaleMemberEpoch) << "that is another's by now";
+  EXPECT_EQ(a.epoch(), 4);
+  EXPECT_EQ(check(3, "t", 0), ErrorCode::kNone);
+  EXPECT_EQ(check(3, "t", 3), ErrorCode::kStaleMemberEpoch) << "that is another's by now";
 }
 
 TEST_F(ConsumerGroupTest, DescribesItsMembers) {
@@ -530,12 +530,12 @@ TEST_F(ConsumerGroupTest, DescribesItsMembers) {
   a.Beat();
   const auto group = bed_.group().DescribeConsumer(bed_.moment());
   EXPECT_EQ(group.group_state, "Reconciling");
-  EXPECT_EQ(group.group_epoch, 2);
-  EXPECT_EQ(group.assignment_epoch, 2);
+  EXPECT_EQ(group.group_epoch, 3);
+  EXPECT_EQ(group.assignment_epoch, 3);
   EXPECT_EQ(group.assignor_name, "uniform");
   ASSERT_EQ(group.members.size(), 2u);
   EXPECT_EQ(group.members[0].rack_id, "r");
-  EXPECT_EQ(group.members[0].member_epoch, 1);
+  EXPECT_EQ(group.members[0].member_epoch, 2);
   EXPECT_EQ(group.members[0].client_host, "/127.0.0.1");
   EXPECT_EQ(group.members[0].member_type, 1);
   ASSERT_EQ(group.members[0].assignment.topic_partitions.size(), 1u);

@@ -235,7 +235,7 @@ TEST_F(GroupMigrationTest, AMemberThatDoesNotAskForItsAssignmentIsPutOut) {
   consumer_.Step();
   eager_.Step();
   eager_.Step();
-  EXPECT_EQ(eager_.generation(), 2);
+  EXPECT_EQ(eager_.generation(), 3);
   for (int i = 0; i < 10; ++i) {
     consumer_.Step();
     bed_.driver().Advance(1000);
