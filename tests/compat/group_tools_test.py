@@ -188,9 +188,9 @@ class GroupToolsTest(unittest.TestCase):
 
     def check_a_group_of_the_consumer_protocol(self):
         self.on_both(lambda side: side.start_consumer(MODERN))
-        for words in ([], ['--offsets', '--verbose'], ['--members'], ['--state']):
+        for words in ([], ['--offsets', '--verbose'], ['--members'], ['--members', '--verbose'], ['--state'], ['--state', '--verbose']):
             self.same('--describe', '--group', MODERN, *words, expect=MODERN)
-        for words in (['--members'], ['--state']):
+        for words in (['--members', '--verbose'], ['--state']):
             self.same('--describe', '--group', MODERN, '--group', GROUP, *words, expect='the-instance|localhost|ADDRESS')
             self.same('--describe', '--all-groups', *words)
         self.same('--list', '--type', expect=f'{MODERN} +Consumer')
@@ -203,7 +203,7 @@ class GroupToolsTest(unittest.TestCase):
         self.same('--delete', '--group', MODERN, expect='GroupNotEmptyException')
         self.same('--delete-offsets', '--group', MODERN, '--topic', TOPIC, expect='GroupSubscribedToTopic|subscribed')
         self.on_both(lambda side: side.stop_consumer(MODERN))
-        for words in (['--state'], ['--members'], ['--offsets']):
+        for words in (['--state', '--verbose'], ['--members', '--verbose'], ['--offsets']):
             self.same('--describe', '--group', MODERN, *words)
         self.reset('--topic', TOPIC, '--shift-by', '2', '--execute', group=MODERN, expect=fr'{TOPIC} +1 +7\b')
         self.same('--delete-offsets', '--group', MODERN, '--topic', f'{TOPIC}:1', expect=fr'{TOPIC} +1 +Successful')
