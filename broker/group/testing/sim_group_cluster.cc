@@ -204,7 +204,7 @@ void SimGroupCluster::OnMetadata(NodeId id) {
   Node& node = *nodes_.at(id);
   if (node.cache->Current() == topics_.image()) return;
   node.cache->Publish(topics_.image());
-  node.groups->PostTopicsChanged();
+  node.groups->PostTopicsDeleted();
 }
 
 // --- Clients ---
