@@ -56,9 +56,16 @@ ErrorCode ConsumerGroup::CheckJoin(const kafka::JoinGroupRequest& request) const
     return ErrorCode::kGroupMaxSizeReached;
   std::set<std::string_view> names;
   for (const auto& protocol : request.protocols) names.insert(protocol.name);
-  if (request.protocol_type != kafka::kConsumerProtocolType || !HasCommonProtocol(names, member) ||
-      !kafka::DecodeConsumerSubscription(request.protocols.front().metadata).ok()) {
+  if (request.protocol_type != kafka::kConsumerProtocolType || !HasCommonProtocol(names, member))
     return ErrorCode::kInconsistentGroupProtocol;
+  const auto subscription = kafka::DecodeConsumerSubscription(request.protocols.front().metadata);
+  if (!subscription.ok()) return ErrorCode::kInconsistentGroupProtocol;
+  // Nobody remembers the ids that were given out before a first JoinGroup. But one that owns
+  // partitions was put out: it has to hear that they are lost, or it commits what it read of them
+  // as soon as it is a member again, though their new owners have gone on.
+  if (!has_instance && !request.member_id.empty() && member == nullptr &&
+      !subscription->owned_partitions.empty()) {
+    return ErrorCode::kUnknownMemberId;
   }
   if (!has_instance || request.member_id.empty()) return ErrorCode::kNone;
   if (holder == nullptr) return ErrorCode::kUnknownMemberId;

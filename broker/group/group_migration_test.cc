@@ -230,6 +230,25 @@ TEST_F(GroupMigrationTest, AMemberThatDoesNotComeBackIsPutOut) {
   EXPECT_THAT(consumer_.owned(), SizeIs(4));
 }
 
+// Else it would commit, in the name of a member again, what others have read on since.
+TEST_F(GroupMigrationTest, AMemberThatWasPutOutLosesItsPartitionsBeforeItJoinsAgain) {
+  ClassicClient cooperative(bed_, Kind::kCooperative);
+  Run({&cooperative});
+  EXPECT_THAT(cooperative.owned(), SizeIs(4));
+  consumer_.Step();
+  cooperative.Step();  // hears of the rebalance
+  for (int i = 0; i < 11; ++i) {
+    consumer_.Step();
+    bed_.driver().Advance(1000);
+  }
+  EXPECT_THAT(consumer_.owned(), SizeIs(4));
+  cooperative.Step();
+  EXPECT_EQ(cooperative.last_error(), ErrorCode::kUnknownMemberId);
+  EXPECT_EQ(cooperative.losses(), 1);
+  Run({&cooperative, &consumer_});
+  EXPECT_THAT(cooperative.owned(), SizeIs(2));
+}
+
 TEST_F(GroupMigrationTest, AMemberThatDoesNotAskForItsAssignmentIsPutOut) {
   bed_.driver().config().session_ms_max = 100000;
   consumer_.Step();
