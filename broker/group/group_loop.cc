@@ -17,11 +17,14 @@ void GroupLoop::Post(Task task) {
 }
 
 void GroupLoop::Enqueue(const PartitionKey& key, GroupCallPtr call, GroupRequest request) {
+  const metadata::ImagePtr image = options_->metadata->Current();
+  const metadata::PartitionImage* known = image->FindPartition(key.topic_id, key.partition);
+  const LeaderEpoch epoch = known != nullptr ? known->leader_epoch : kNoEpoch;
   {
     std::lock_guard lock(mutex_);
     if (queue_.size() < options_->limits.queued_requests_max) {
       if (queue_.empty()) Post([](GroupLoop& self) { self.Drain(); });
-      queue_.push_back({key, std::move(call), std::move(request)});
+      queue_.push_back({key, std::move(call), std::move(request), epoch});
       return;
     }
   }
@@ -37,7 +40,7 @@ void GroupLoop::Drain() {
   std::vector<CoordinatorPartition*> touched;
   for (Queued& item : queued) {
     const auto partition = partitions_.find(item.key);
-    if (stopped_ || partition == partitions_.end()) {
+    if (stopped_ || partition == partitions_.end() || partition->second->LeadsAfter(item.epoch)) {
       item.call->Answer(ErrorResponse(item.request, ErrorCode::kNotCoordinator));
       continue;
     }

@@ -37,6 +37,9 @@ class GroupLoop final : public std::enable_shared_from_this<GroupLoop> {
     PartitionKey key;
     GroupCallPtr call;
     GroupRequest request;
+    // Of the leader, as the metadata said when it came. While this loop stood still another broker
+    // may have led, and this one lead again: the client has asked there and gone on.
+    LeaderEpoch epoch;
   };
 
   void Drain();

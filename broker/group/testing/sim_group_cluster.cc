@@ -106,6 +106,7 @@ void SimGroupCluster::Start(NodeId id) {
   node.state->node_id = id;
   node.state->session_timeout_ms = options_.log.session_ms;
   node.cache = std::make_unique<MetadataCache>();
+  node.known_topics = nullptr;
   node.loop = std::make_unique<::sluice::testing::PausableLoop>(scheduler_);
   node.paused = false;
   GroupCoordinatorOptions options;
@@ -202,8 +203,17 @@ const CoordinatorPartition* SimGroupCluster::CoordinatorOf(NodeId id) const {
 void SimGroupCluster::OnMetadata(NodeId id) {
   if (!alive(id)) return;
   Node& node = *nodes_.at(id);
-  if (node.cache->Current() == topics_.image()) return;
-  node.cache->Publish(topics_.image());
+  if (node.known_topics == topics_.image() && node.known_epoch == log_->epoch()) return;
+  node.known_topics = topics_.image();
+  node.known_epoch = log_->epoch();
+  metadata::TopicImage offsets;
+  offsets.name = kOffsetsTopic;
+  offsets.id = key_.topic_id;
+  offsets.partitions.resize(1);
+  offsets.partitions[0].replicas = ids();
+  offsets.partitions[0].leader = log_->leader();
+  offsets.partitions[0].leader_epoch = log_->epoch();
+  node.cache->Publish(topics_.ImageWith(offsets));
   node.groups->PostTopicsDeleted();
 }
 

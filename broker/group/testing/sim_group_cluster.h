@@ -116,6 +116,9 @@ class SimGroupCluster {
     std::unique_ptr<MetadataCache> cache;
     std::unique_ptr<::sluice::testing::PausableLoop> loop;
     std::shared_ptr<GroupLoop> groups;  // null: dead
+    // Of the image in `cache`.
+    metadata::ImagePtr known_topics;
+    LeaderEpoch known_epoch = kNoEpoch;
     bool paused = false;
     int boots = 0;
     std::vector<std::weak_ptr<SimConnection>> connections;

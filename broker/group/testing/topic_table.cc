@@ -27,7 +27,7 @@ PartitionSet SetOf(const PartitionsByTopic& partitions) {
   return set;
 }
 
-void TopicTable::Edit(const std::function<void(Topics&)>& edit) {
+metadata::ImagePtr TopicTable::Edited(const std::function<void(Topics&)>& edit) const {
   std::map<std::string, metadata::TopicImage> topics;
   for (const auto& [name, topic] : *image_->topics_by_name) topics[name] = *topic;
   edit(topics);
@@ -42,11 +42,15 @@ void TopicTable::Edit(const std::function<void(Topics&)>& edit) {
   image->last_index = image->last_index + 1;
   image->topics_by_name = std::move(by_name);
   image->topics_by_id = std::move(by_id);
-  image_ = std::move(image);
+  return image;
+}
+
+metadata::ImagePtr TopicTable::ImageWith(const metadata::TopicImage& topic) const {
+  return Edited([&](Topics& topics) { topics[topic.name] = topic; });
 }
 
 void TopicTable::Set(const std::string& name, int32_t partitions) {
-  Edit([&](Topics& topics) {
+  image_ = Edited([&](Topics& topics) {
     metadata::TopicImage& topic = topics[name];
     if (topic.name.empty()) {
       topic.name = name;
@@ -60,11 +64,11 @@ void TopicTable::Set(const std::string& name, int32_t partitions) {
 }
 
 void TopicTable::Delete(const std::string& name) {
-  Edit([&](Topics& topics) { topics.erase(name); });
+  image_ = Edited([&](Topics& topics) { topics.erase(name); });
 }
 
 void TopicTable::SetRacks(const std::string& name, const std::vector<std::string>& racks) {
-  Edit([&](Topics& topics) {
+  image_ = Edited([&](Topics& topics) {
     for (size_t i = 0; i < racks.size(); ++i)
       topics.at(name).partitions[i].replicas = {NodeId(static_cast<int32_t>(i))};
   });

@@ -27,6 +27,8 @@ class TopicTable {
  public:
   // Of the newest change.
   const metadata::ImagePtr& image() const { return image_; }
+  // The same and `topic`, which is none of its own.
+  metadata::ImagePtr ImageWith(const metadata::TopicImage& topic) const;
   TopicId IdOf(const std::string& name) const { return image_->FindTopic(name)->id; }
 
   // A new one, or with more partitions than it has.
@@ -36,7 +38,7 @@ class TopicTable {
 
  private:
   using Topics = std::map<std::string, metadata::TopicImage>;
-  void Edit(const std::function<void(Topics&)>& edit);
+  metadata::ImagePtr Edited(const std::function<void(Topics&)>& edit) const;
 
   metadata::ImagePtr image_ = metadata::EmptyImage();
   int next_topic_ = 1;
