@@ -21,7 +21,7 @@ namespace {
 #if defined(__SANITIZE_ADDRESS__)
 constexpr uint64_t kSeedsDefault = 20;  // each takes ten times as long
 #else
-constexpr uint64_t kSeedsDefault = 20;
+constexpr uint64_t kSeedsDefault = 1000;
 #endif
 
 constexpr int kTopics = 4;
