@@ -138,6 +138,18 @@ TEST_F(ClassicGroupTest, CommitsGoOnWhileTheNextGenerationGathers) {
       ErrorCode::kNone);
 }
 
+TEST_F(ClassicGroupTest, ARebalanceThatEndsEarlyLeavesNoTimer) {
+  Join("", Subscription({"t"}));
+  Advance(3000);
+  SyncLeader();
+  EXPECT_EQ(timers_.size(), 1u) << "of the sessions";
+  Join("", Subscription({"t"}));
+  EXPECT_EQ(timers_.size(), 2u);
+  Join(group_.members().leader(), Subscription({"t"}));
+  ASSERT_EQ(group_.state(), kCompletingRebalance);
+  EXPECT_EQ(timers_.size(), 2u) << "that of the next SyncGroup in place of the JoinGroup's";
+}
+
 TEST_F(ClassicGroupTest, ACommitRenewsTheSession) {
   Join("", Subscription({"t"}));
   Advance(3000);

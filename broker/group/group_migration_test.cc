@@ -84,6 +84,7 @@ TEST_F(GroupMigrationTest, TheLastOneThatLeavesDowngradesTheGroup) {
   const std::vector<int> types = TypesSince(before);
   EXPECT_THAT(types, ElementsAre(-8, -7, -5, -8, -7, -6, -5, -3, 2));
   EXPECT_EQ(bed_.State(), "classic/PreparingRebalance");
+  EXPECT_EQ(bed_.driver().shard().timers(), 2u) << "of its sessions and of the rebalance";
   EXPECT_EQ(eager_.generation(), epoch);
   eager_.Step();
   EXPECT_EQ(eager_.last_error(), ErrorCode::kRebalanceInProgress) << "and not another generation";
@@ -124,6 +125,22 @@ TEST_F(GroupMigrationTest, AnotherCoordinatorGoesOnWithBothKinds) {
   EXPECT_THAT(cooperative.owned(), SizeIs(2));
   EXPECT_THAT(consumer_.owned(), SizeIs(2));
   EXPECT_EQ(cooperative.losses(), 0);
+}
+
+TEST_F(GroupMigrationTest, SessionsOfBothKindsBeginAnewWithAnotherCoordinator) {
+  Run({&eager_});
+  Run({&eager_, &consumer_});
+  bed_.driver().Advance(8000);
+  bed_.driver().FailOver(true);
+  bed_.driver().LoadAll();
+  EXPECT_EQ(bed_.driver().shard().timers(), 2u);
+  bed_.driver().Advance(9999);
+  EXPECT_THAT(Describe().members, SizeIs(2));
+  bed_.driver().Advance(1);
+  EXPECT_THAT(Describe().members, SizeIs(1)) << "the classic one has said nothing for 10 s";
+  bed_.driver().Advance(35000);
+  EXPECT_EQ(bed_.driver().shard().loaded_groups(), 0u);
+  EXPECT_EQ(bed_.driver().shard().timers(), 0u);
 }
 
 TEST_F(GroupMigrationTest, WhoWaitsInTheClassicGroupJoinsAgain) {
@@ -298,6 +315,20 @@ TEST_F(GroupMigrationTest, ClassicMembersAreRefusedAsInAClassicGroup) {
   beat.member_id = eager_.id();
   beat.group_instance_id = "nobody's";
   EXPECT_EQ(code(beat), ErrorCode::kUnknownMemberId);
+
+  kafka::OffsetCommitRequest commit;
+  commit.group_id = "g";
+  commit.member_id = eager_.id();
+  commit.topics.emplace_back().name = "t";
+  commit.topics.front().partitions.resize(1);
+  const auto committed = [&](int32_t generation) {
+    commit.generation_id_or_member_epoch = generation;
+    const auto response = bed_.Call<kafka::OffsetCommitResponse>(commit, 8);
+    return static_cast<ErrorCode>(response.topics.at(0).partitions.at(0).error_code);
+  };
+  EXPECT_EQ(committed(eager_.generation() - 1), ErrorCode::kIllegalGeneration);
+  EXPECT_EQ(committed(eager_.generation() + 1), ErrorCode::kIllegalGeneration);
+  EXPECT_EQ(committed(eager_.generation()), ErrorCode::kNone);
 
   kafka::JoinGroupRequest join;
   join.group_id = "g";

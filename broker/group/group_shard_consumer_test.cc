@@ -26,8 +26,8 @@ class GroupShardConsumerTest : public ::testing::Test {
     return std::get<Response>(answer_->response);
   }
 
-  kafka::ConsumerGroupHeartbeatResponse Beat(const std::string& member, int32_t epoch,
-                                             const std::string& group = "g") {
+  static kafka::ConsumerGroupHeartbeatRequest BeatOf(const std::string& member, int32_t epoch,
+                                                     const std::string& group = "g") {
     kafka::ConsumerGroupHeartbeatRequest request;
     request.group_id = group;
     request.member_id = member;
@@ -37,7 +37,11 @@ class GroupShardConsumerTest : public ::testing::Test {
       request.subscribed_topic_names = {"t"};
       request.topic_partitions.emplace();
     }
-    return Ask<kafka::ConsumerGroupHeartbeatResponse>(request, 1);
+    return request;
+  }
+  kafka::ConsumerGroupHeartbeatResponse Beat(const std::string& member, int32_t epoch,
+                                             const std::string& group = "g") {
+    return Ask<kafka::ConsumerGroupHeartbeatResponse>(BeatOf(member, epoch, group), 1);
   }
   kafka::JoinGroupResponse Join(const std::string& member_id = "", int16_t version = 9) {
     kafka::JoinGroupRequest request;
@@ -111,6 +115,33 @@ TEST_F(GroupShardConsumerTest, ARefusedMemberIsNotThere) {
   EXPECT_THAT(Listed(), ::testing::IsEmpty());
   EXPECT_EQ(driver_.shard().timers(), 0u);
   EXPECT_EQ(Beat("a", 0).error_code, 0);
+}
+
+TEST_F(GroupShardConsumerTest, AnEmptyOneDoesNotStayInMemory) {
+  Beat("a", 0);
+  Beat("a", -1);
+  EXPECT_EQ(driver_.shard().loaded_groups(), 0u);
+  driver_.FailOver(true);
+  driver_.LoadAll();
+  EXPECT_EQ(driver_.shard().loaded_groups(), 0u);
+  driver_.RefuseNext(ErrorCode::kCoordinatorNotAvailable);
+  EXPECT_EQ(Beat("b", 0).error_code, WireError(ErrorCode::kCoordinatorNotAvailable));
+  EXPECT_EQ(driver_.shard().loaded_groups(), 0u);
+  EXPECT_EQ(driver_.shard().timers(), 0u);
+}
+
+TEST_F(GroupShardConsumerTest, AGroupIsFoundAgainAsTheLogHasItCommittedOrNot) {
+  EXPECT_EQ(Beat("a", 0).member_epoch, 2);
+  driver_.Hold();
+  driver_.Handle({++token_, 1, "client", "/127.0.0.1"}, BeatOf("a", -1));
+  EXPECT_EQ(driver_.shard().loaded_groups(), 0u);
+  driver_.Handle({++token_, 1, "client", "/127.0.0.1"}, BeatOf("b", 0));
+  driver_.Commit();
+  ASSERT_TRUE(answer_.has_value());
+  const auto& joined = std::get<kafka::ConsumerGroupHeartbeatResponse>(answer_->response);
+  EXPECT_EQ(joined.member_id, "b");
+  EXPECT_EQ(joined.member_epoch, 4) << "behind the one of the leave";
+  EXPECT_EQ(Beat("a", 2).error_code, WireError(ErrorCode::kUnknownMemberId));
 }
 
 TEST_F(GroupShardConsumerTest, DescribesOneAndNoOther) {

@@ -6,6 +6,7 @@
 
 #include "broker/group/classic_group_record.h"
 #include "broker/group/testing/shard_driver.h"
+#include "broker/group/testing/topic_table.h"
 
 namespace sluice::broker::testing {
 namespace {
@@ -36,13 +37,32 @@ class GroupShardTest : public ::testing::Test {
   }
 
   int16_t Commit(const std::string& group_id, const std::string& topic) {
+    const auto response = Ask<kafka::OffsetCommitResponse>(CommitOf(group_id, topic));
+    return response.topics[0].partitions[0].error_code;
+  }
+
+  static kafka::OffsetCommitRequest CommitOf(const std::string& group_id,
+                                             const std::string& topic) {
     kafka::OffsetCommitRequest request;
     request.group_id = group_id;
     request.topics.resize(1);
     request.topics[0].name = topic;
     request.topics[0].partitions.resize(1);
     request.topics[0].partitions[0].committed_offset = 7;
-    return Ask<kafka::OffsetCommitResponse>(request).topics[0].partitions[0].error_code;
+    return request;
+  }
+
+  // A member that never speaks again.
+  void JoinAndExpire(const std::string& group_id) {
+    kafka::JoinGroupRequest join;
+    join.group_id = group_id;
+    join.session_timeout_ms = 6000;
+    join.rebalance_timeout_ms = 6000;
+    join.protocol_type = "consumer";
+    join.protocols.resize(1);
+    join.protocols[0].name = "range";
+    driver_.Handle({.token = ++tokens_, .version = 3, .client_id = "c", .client_host = {}}, join);
+    driver_.Advance(20000);
   }
 
   kafka::DescribeGroupsResponse::DescribedGroup Describe(const std::string& group_id) {
@@ -106,12 +126,7 @@ TEST_F(GroupShardTest, WhatIsNotCommittedIsNotListed) {
   driver_.Hold();
   GroupCaller caller;
   caller.token = ++tokens_;
-  kafka::OffsetCommitRequest request;
-  request.group_id = "g";
-  request.topics.resize(1);
-  request.topics[0].name = "t";
-  request.topics[0].partitions.resize(1);
-  driver_.Handle(caller, request);
+  driver_.Handle(caller, CommitOf("g", "t"));
   EXPECT_EQ(List(), (std::vector<std::string>{}));
   driver_.Commit();
   EXPECT_EQ(List(), (std::vector<std::string>{"g/Empty"}));
@@ -119,15 +134,7 @@ TEST_F(GroupShardTest, WhatIsNotCommittedIsNotListed) {
 
 // Offsets of topics that are no more go, and with the last one the group.
 TEST_F(GroupShardTest, TheSweepForgetsWhatNobodyNeeds) {
-  kafka::JoinGroupRequest join;
-  join.group_id = "g";
-  join.session_timeout_ms = 6000;
-  join.rebalance_timeout_ms = 6000;
-  join.protocol_type = "consumer";
-  join.protocols.resize(1);
-  join.protocols[0].name = "range";
-  driver_.Handle({.token = ++tokens_, .version = 3, .client_id = "c", .client_host = {}}, join);
-  driver_.Advance(20000);
+  JoinAndExpire("g");
   EXPECT_EQ(Commit("g", "t"), 0);
   EXPECT_EQ(Commit("h", "t"), 0);
   EXPECT_EQ(List(), (std::vector<std::string>{"g/Empty", "h/Empty"}));
@@ -144,6 +151,30 @@ TEST_F(GroupShardTest, TheSweepForgetsWhatNobodyNeeds) {
   EXPECT_EQ(Commit("h", "t"), 0);
   driver_.Advance(driver_.config().offsets_check_interval_ms);
   EXPECT_EQ(List(), (std::vector<std::string>{}));
+}
+
+TEST_F(GroupShardTest, WhatASweepCouldNotRemoveGoesWithTheNext) {
+  EXPECT_EQ(Commit("g", "t"), 0);
+  driver_.LoadAll();
+  driver_.RefuseNext(ErrorCode::kCoordinatorNotAvailable);
+  driver_.Advance(driver_.config().offsets_check_interval_ms);
+  EXPECT_FALSE(driver_.refuses_next());
+  driver_.Advance(1000);
+  EXPECT_EQ(List(), (std::vector<std::string>{"g/Empty"}));
+  driver_.Advance(driver_.config().offsets_check_interval_ms);
+  EXPECT_EQ(List(), (std::vector<std::string>{}));
+}
+
+TEST_F(GroupShardTest, TheSweepLeavesNoGroupInMemory) {
+  TopicTable topics;
+  topics.Set("t", 1);
+  driver_.SetImage(topics.image());
+  JoinAndExpire("g");
+  EXPECT_EQ(Commit("g", "t"), 0);
+  driver_.LoadAll();
+  driver_.Advance(driver_.config().offsets_check_interval_ms + 1000);
+  EXPECT_EQ(List(), (std::vector<std::string>{"g/Empty"}));
+  EXPECT_EQ(driver_.shard().loaded_groups(), 0u);
 }
 
 TEST_F(GroupShardTest, TheSweepIsDueWhenTopicsAreDeleted) {
@@ -184,6 +215,46 @@ TEST_F(GroupShardTest, AMemberOfTheConsumerProtocolFindsNoSuchGroup) {
   EXPECT_EQ(Ask<kafka::ConsumerGroupDescribeResponse::DescribedGroup>(DescribeConsumerGroup{"g"})
                 .error_code,
             WireError(ErrorCode::kGroupIdNotFound));
+}
+
+// The tombstone would come behind it in the log.
+TEST_F(GroupShardTest, ACommitOnItsWayIsNotSweptAwayWithTheOneBeforeIt) {
+  TopicTable topics;
+  topics.Set("t", 1);
+  MapGroupView view;
+  GroupConfig config;
+  GroupShard shard({&config, &view, Random(1)});
+  GroupMoment moment{0, 0, topics.image()};
+  // Gives what the log has then; `calls` is what happens before anything is appended.
+  const auto append = [&](const auto&... calls) {
+    GroupEffects effects;
+    (calls(effects), ...);
+    view.Append(effects.records);
+    view.CommitAll();
+    shard.OnAppended();
+    return effects.records;
+  };
+  const auto commit = [&](GroupEffects& effects) {
+    shard.Handle({.token = ++tokens_, .version = 9, .client_id = {}, .client_host = {}},
+                 CommitOf("g", "t"), moment, effects);
+  };
+  const auto sweep = [&](GroupEffects& effects) {
+    GroupEffects swept;  // of a call of its own
+    shard.RunTimers(moment, swept);
+    std::move(swept.records.begin(), swept.records.end(), std::back_inserter(effects.records));
+  };
+  append([&](GroupEffects& effects) { EXPECT_FALSE(shard.LoadNext(moment, effects)); }, commit);
+  moment.steady_ms = moment.wall_ms = config.offsets_retention_ms;
+  EXPECT_EQ(append(commit, sweep).size(), 1u);
+  moment.steady_ms += 1000;
+  EXPECT_EQ(append(sweep).size(), 0u);
+  moment.wall_ms = 2 * config.offsets_retention_ms;
+  size_t removed = 0;
+  for (int i = 0; i < 10; ++i) {
+    moment.steady_ms += config.offsets_check_interval_ms;
+    removed += append(sweep).size();
+  }
+  EXPECT_EQ(removed, 1u) << "nobody has committed since";
 }
 
 TEST(GroupShardLoadTest, ManyGroupsAreLoadedInSlicesAndDamagedOnesStartAnew) {

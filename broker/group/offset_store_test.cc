@@ -193,7 +193,9 @@ TEST_F(OffsetStoreTest, CommitIsReadOnceItIsCommitted) {
   EXPECT_EQ(ErrorOf(effects), 0);
   EXPECT_EQ(Fetch({{{"orders", orders_}}}, nullptr).topics.at(0).partitions.at(0).committed_offset,
             -1);
+  EXPECT_THAT(Committed(), IsEmpty()) << "nor when all are asked for";
   view_.CommitAll();
+  EXPECT_THAT(Committed(), ElementsAre(Pair("orders", 42)));
   const auto fetched = Fetch({{{"orders", orders_}}}, nullptr).topics.at(0).partitions.at(0);
   EXPECT_EQ(fetched.partition_index, 3);
   EXPECT_EQ(fetched.committed_offset, 42);
@@ -271,6 +273,15 @@ TEST_F(OffsetStoreTest, OffsetsWithoutGroupExpireByTheirAge) {
   moment_.wall_ms += kRetentionMs - 1000;
   Sweep(nullptr);
   EXPECT_THAT(Committed(), ElementsAre(Pair("payments", 2)));
+}
+
+TEST_F(OffsetStoreTest, ACommitIsNotSweptAwayWithTheOneBeforeIt) {
+  Commit("orders", 1, nullptr);
+  view_.CommitAll();
+  moment_.wall_ms += kRetentionMs;
+  Commit("orders", 2, nullptr);  // in the log, and not committed yet
+  Sweep(nullptr);
+  EXPECT_THAT(Committed(), ElementsAre(Pair("orders", 2)));
 }
 
 TEST_F(OffsetStoreTest, OffsetsOfAnEmptyGroupExpireByItsEmptiness) {

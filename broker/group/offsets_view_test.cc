@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
 #include "base/random.h"
+#include "kafka/record_batch_builder.h"
 #include "storage/testing/sim_kv.h"
 
 namespace sluice::broker {
@@ -31,6 +33,16 @@ class OffsetsViewTest : public ::testing::Test {
   void Append(const std::string& key, std::optional<std::string> value) {
     view_->AddAppended(++appends_, {{key, std::move(value)}});
     view_->SetOffset(appends_, Offset(end_++));
+  }
+  // By somebody else, as the log has it.
+  std::string Foreign(const std::vector<GroupRecord>& records) {
+    kafka::RecordBatchBuilder builder({});
+    for (const GroupRecord& record : records)
+      builder.Append({.timestamp_ms = 1, .key = record.key, .value = record.value, .headers = {}});
+    std::string batch = *builder.Build();
+    StoreBigEndian<int64_t>(batch.data() + kafka::batch_layout::kBaseOffset, end_);
+    end_ += static_cast<int64_t>(records.size());
+    return batch;
   }
   Status Commit() { return view_->ApplyAppended(Offset(end_)); }
   std::optional<std::string> Get(Upto upto, const std::string& key) {
@@ -64,14 +76,18 @@ TEST_F(OffsetsViewTest, WhatIsCommittedIsReadBeforeItIsInTheStore) {
   EXPECT_EQ(Get(Upto::kLogEnd, "a"), "1");
   EXPECT_TRUE(Commit().ok());
   Append("a", "2");
+  Append("a", "3");
   EXPECT_EQ(Get(Upto::kHighWatermark, "a"), "1");
-  EXPECT_EQ(Get(Upto::kLogEnd, "a"), "2");
+  EXPECT_EQ(Get(Upto::kLogEnd, "a"), "3");
   EXPECT_EQ(view_->applied(), Offset(1));
   EXPECT_EQ(Stored(), Offset(0));
   // A walk goes over the store.
   EXPECT_EQ(All(), "a=1 ");
   EXPECT_EQ(Stored(), Offset(1));
-  EXPECT_EQ(Get(Upto::kLogEnd, "a"), "2");
+  EXPECT_EQ(Get(Upto::kLogEnd, "a"), "3");
+  EXPECT_TRUE(view_->ApplyAppended(Offset(2)).ok());
+  EXPECT_EQ(Get(Upto::kHighWatermark, "a"), "2");
+  EXPECT_EQ(Get(Upto::kLogEnd, "a"), "3");
 }
 
 TEST_F(OffsetsViewTest, ATombstoneHidesWhatTheStoreHas) {
@@ -113,6 +129,44 @@ TEST_F(OffsetsViewTest, RecordsOfOthersComeBehindWhatIsInMemory) {
   EXPECT_TRUE(view_->SkipTo(Offset(5)).ok());
   EXPECT_EQ(Stored(), Offset(5));
   EXPECT_EQ(All(), "a=1 ");
+}
+
+TEST_F(OffsetsViewTest, RecordsAreAppliedInTheLogsOrderWhoeverWroteThem) {
+  Append("a", "1");
+  const std::string foreign = Foreign({{"a", "2"}, {"b", "2"}});
+  Append("b", "3");
+  EXPECT_TRUE(Commit().ok());
+  EXPECT_EQ(view_->applied(), Offset(1)) << "what others wrote comes first";
+  EXPECT_TRUE(view_->Apply(foreign, Offset(3)).ok());
+  EXPECT_EQ(All(), "a=2 b=2 ");
+  EXPECT_TRUE(Commit().ok());
+  EXPECT_EQ(view_->applied(), Offset(4));
+  EXPECT_EQ(All(), "a=2 b=3 ");
+}
+
+TEST_F(OffsetsViewTest, NothingIsAppliedTwice) {
+  const std::string first = Foreign({{"a", "1"}, {"b", "1"}});
+  Append("a", "2");
+  const std::string last = Foreign({{"a", "3"}});
+  // From the log, which has what was appended here as well.
+  end_ = 2;
+  const std::string ours = Foreign({{"a", "2"}});
+  end_ = 4;
+  EXPECT_TRUE(view_->Apply(first + ours + last, Offset(4)).ok());
+  EXPECT_EQ(All(), "a=3 b=1 ");
+  EXPECT_TRUE(Commit().ok());
+  EXPECT_TRUE(view_->Apply(first, Offset(4)).ok());
+  EXPECT_EQ(view_->applied(), Offset(4));
+  EXPECT_EQ(All(), "a=3 b=1 ");
+  EXPECT_FALSE(view_->has_appended());
+}
+
+TEST_F(OffsetsViewTest, ALogMayBeginWithinABatch) {
+  const std::string batch = Foreign({{"a", "1"}, {"b", "2"}, {"c", "3"}});
+  EXPECT_TRUE(view_->Restart(Offset(2)).ok());
+  EXPECT_TRUE(view_->Apply(batch, Offset(3)).ok());
+  EXPECT_EQ(view_->applied(), Offset(3));
+  EXPECT_EQ(All(), "c=3 ");
 }
 
 TEST_F(OffsetsViewTest, AStoreThatFailsHoldsTheRecordsUp) {
