@@ -164,7 +164,7 @@ TEST(CrashPointsTest, EveryStartFindsWhatWasAcknowledged) {
 }
 
 // The n-th call of each kind fails, once: with EIO, after which the process ends, or for want of
-// room. False: the script makes no such call.
+// room, after which it lives on where the log does. False: the script makes no such call.
 bool FailAt(uint64_t seed, const FileFault& fault, bool power_cut) {
   SimFileSystem fs;
   CrashScript script(seed, fs);

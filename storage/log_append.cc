@@ -87,10 +87,12 @@ Status LogImpl::Roll() {
   // The new file first: when the disk is full the old segment simply goes on.
   SLUICE_ASSIGN_OR_RETURN(auto next, Segment::Create(*home_, base));
   if (const Status sealed = SealActive(); !sealed.ok()) {
-    // An empty segment in the midst of the one that goes on would pass for damage at a start.
+    // An empty segment in the midst of the one that goes on would pass for damage at a start, also
+    // at one after a power cut: it is gone for good before a record comes in.
     const std::string path = next->path();
     next.reset();
     SLUICE_RETURN_IF_ERROR(fs().Remove(path));
+    SLUICE_RETURN_IF_ERROR(fs().SyncDirectory(options_.directory));
     return sealed;
   }
   segments_.push_back(std::move(next));

@@ -136,7 +136,13 @@ void LogImpl::MarkUnsynced(const Beside& what) {
     unsynced_.push_back({what, sequence});
 }
 
-Status LogImpl::SaveEpochs() { return WriteUnsynced({Beside::Kind::kEpochs}, epochs_.ToText()); }
+Status LogImpl::SaveEpochs() {
+  // A start would believe the old file: no record may come in before this one is there.
+  epochs_unsaved_ = true;
+  SLUICE_RETURN_IF_ERROR(WriteUnsynced({Beside::Kind::kEpochs}, epochs_.ToText()));
+  epochs_unsaved_ = false;
+  return Status::Ok();
+}
 
 Status LogImpl::SaveSnapshot() {
   return WriteUnsynced({Beside::Kind::kSnapshot, log_end_offset()}, producers_.EncodeSnapshot());
@@ -165,6 +171,7 @@ Result<FlushTarget> LogImpl::BeginClose() {
     SLUICE_RETURN_IF_ERROR(EnsureProducers());
     SLUICE_RETURN_IF_ERROR(Checked(SaveSnapshot()));
   }
+  if (epochs_unsaved_) SLUICE_RETURN_IF_ERROR(Checked(SaveEpochs()));
   FlushTarget target = PrepareFlush();
   SLUICE_RETURN_IF_ERROR(target.status);
   return target;

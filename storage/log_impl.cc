@@ -126,11 +126,8 @@ void LogImpl::NoteHot(Offset first) {
 
 Status LogImpl::NoteEpoch(LeaderEpoch epoch, Offset start) {
   SLUICE_RETURN_IF_ERROR(EnsureEpochs());
-  if (epochs_.Assign(epoch, start)) epochs_unsaved_ = true;
-  if (!epochs_unsaved_) return Status::Ok();
-  SLUICE_RETURN_IF_ERROR(SaveEpochs());
-  epochs_unsaved_ = false;
-  return Status::Ok();
+  const bool changed = epochs_.Assign(epoch, start);
+  return changed || epochs_unsaved_ ? SaveEpochs() : Status::Ok();
 }
 
 Status LogImpl::AssignEpochStart(LeaderEpoch epoch, Offset start) {

@@ -220,10 +220,10 @@ class LogImpl final : public Log {
   // log_truncate.cc
   bool Expired(size_t i, int64_t now_ms) const;
   Status LowerRecoveryPoint(Offset offset);
+  Status EndTruncation();
   Status RemoveSegmentsFrom(size_t first);
   void SetStart(Offset start);
-  // The first `count` at most; how many went.
-  Result<size_t> DeleteOldSegments(size_t count);
+  Result<size_t> DeleteOldSegments(size_t count);  // the first, at most; how many went
   // Files on their way out. Those that were open are closed outside the guard: the last close of a
   // removed file frees its blocks.
   struct Doomed {

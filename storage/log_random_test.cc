@@ -6,7 +6,9 @@
 #include <cstdlib>
 
 #include "base/random.h"
+#include "storage/compaction/compaction_run.h"
 #include "storage/testing/naive_log.h"
+#include "storage/testing/run_compaction.h"
 
 namespace sluice::storage {
 namespace {
@@ -72,6 +74,8 @@ class LogRandomTest : public testing::LogFixture {
     spec.value_bytes = random_.Below(random_.Chance(1, 20) ? 3000 : 120);
     spec.codec = random_.Chance(1, 5) ? kafka::Codec::kLz4 : kafka::Codec::kNone;
     spec.fill = static_cast<char>('a' + random_.Below(26));
+    spec.keys_from = next_key_;
+    next_key_ += spec.records;
     return spec;
   }
   NaiveBatch Naive(const BatchSpec& spec, int64_t base, int32_t epoch, uint64_t bytes) {
@@ -127,6 +131,43 @@ class LogRandomTest : public testing::LogFixture {
     naive_.AdvanceStart(offset);
   }
 
+  // What goes is the log's choice: whole segments. That it had to go is known.
+  void Retain() {
+    const bool by_size = random_.Chance(1, 2);
+    const int64_t upto = random_.Between(naive_.start(), naive_.end());
+    const int64_t oldest_ms = time_ms_ - random_.Between(0, 3000);
+    LogConfig config = config_;
+    config.retention_bytes = by_size ? static_cast<int64_t>(random_.Below(20000)) : -1;
+    config.retention_ms = by_size ? -1 : 1'000'000;
+    log_->set_config(config);
+    clock_.AdvanceMs(std::max<int64_t>(oldest_ms + config.retention_ms - clock_.WallMs(), 0));
+    const int64_t now_ms = clock_.WallMs();
+    const Result<int> deleted = log_->ApplyRetention(Offset(upto));
+    log_->set_config(config_);
+    ASSERT_TRUE(deleted.ok()) << deleted.status().ToString();
+    const int64_t start = log_->log_start_offset().value();
+    ASSERT_LE(start, upto);
+    if (by_size && start > naive_.start()) {
+      ASSERT_GE(log_->size_bytes(), static_cast<uint64_t>(config.retention_bytes));
+    }
+    for (const NaiveBatch& batch : naive_.batches()) {
+      if (by_size || batch.seen.last < naive_.start() || batch.seen.last >= start) continue;
+      const int64_t newest_ms =
+          batch.timestamp_ms + (batch.seen.last - batch.seen.base) * batch.timestamp_step_ms;
+      ASSERT_LT(newest_ms, now_ms - config.retention_ms) << batch.seen;
+    }
+    naive_.AdvanceStart(start);
+  }
+
+  // Each key is there once: segments are put together, and nothing goes.
+  void Compact() {
+    auto plan = log_->PlanCompaction(std::nullopt, log_->log_end_offset());
+    ASSERT_TRUE(plan.ok()) << plan.status().ToString();
+    CompactionRun run(*std::move(plan), {.file_system = &fs_, .map_bytes_max = 1 << 20});
+    const Status compacted = testing::RunCompaction(run, *log_, fs_, testing::kLogDirectory);
+    ASSERT_TRUE(compacted.ok()) << compacted.ToString();
+  }
+
   void Restart() {
     const int kind = static_cast<int>(random_.Below(2));
     if (kind == 0) {
@@ -165,7 +206,11 @@ class LogRandomTest : public testing::LogFixture {
     } else if (dice < 83) {
       ASSERT_TRUE(log_->TruncateFullyAndStartAt(Offset(naive_.end() + 7)).ok());
       naive_.StartAgainAt(naive_.end() + 7);
-    } else
+    } else if (dice < 85)
+      Retain();
+    else if (dice < 87)
+      Compact();
+    else
       CheckReads();
   }
 
@@ -241,6 +286,7 @@ class LogRandomTest : public testing::LogFixture {
   NaiveLog naive_;
   int32_t epoch_ = 0;
   int64_t time_ms_ = 0;
+  int64_t next_key_ = 0;
   Offset checkpoint_;
 };
 

@@ -21,6 +21,8 @@ class LogSpaceTest : public ::testing::Test {
     options.config.index_interval_bytes = 0;
     options.file_system = &fs_;
     options.clock = &clock_;
+    options.config.retention_bytes = retention_bytes_;
+    options.lower_recovery_point = [this](Offset) { return lowered_; };
     return Log::Open(std::move(options));
   }
   void FailNext(FileOperation operation, int skip, const std::string& path_part = "") {
@@ -30,6 +32,23 @@ class LogSpaceTest : public ::testing::Test {
                      .skip = skip});
   }
 
+  void Fill(Log& log) {
+    for (int i = 0; i < 24; ++i)
+      ASSERT_TRUE(log.AppendAsLeader(MakeBatch(), LeaderEpoch(i / 5)).ok());
+    const FlushTarget target = log.PrepareFlush();
+    log.OnFlushed(target.upto, target.Run());
+  }
+  // The log of Fill, or the first seven batches of it, and nothing between the two.
+  static void ExpectWholeOrCut(const Log& log) {
+    ASSERT_TRUE(log.failure().ok()) << log.failure().ToString();
+    const bool whole = log.log_end_offset() == Offset(24);
+    EXPECT_EQ(log.log_end_offset(), Offset(whole ? 24 : 7));
+    EXPECT_EQ(log.latest_epoch(), LeaderEpoch(whole ? 4 : 1));
+    EXPECT_EQ(log.EndOffsetFor(LeaderEpoch(1)).end_offset, Offset(whole ? 10 : 7));
+  }
+
+  int64_t retention_bytes_ = -1;
+  Status lowered_;
   ::sluice::testing::SimFileSystem fs_;
   ::sluice::testing::SimClock clock_;
 };
@@ -84,6 +103,78 @@ TEST_F(LogSpaceTest, ACutThatCouldNotBeSyncedIsTheEnd) {
   FailNext(FileOperation::kSync, 0, ".log");
   EXPECT_EQ((*log)->TruncateTo(Offset(7)).code(), StatusCode::kIoError);
   EXPECT_EQ((*log)->failure().code(), StatusCode::kIoError);
+}
+
+TEST_F(LogSpaceTest, ATruncationThatFindsNoRoomHasChangedNothingOrIsDone) {
+  int refused = 0;
+  const auto cut = [&](const std::function<void(Log&)>& fill_the_disk) {
+    ASSERT_TRUE(fs_.RemoveAll("/data").ok());
+    auto log = Open();
+    ASSERT_TRUE(log.ok());
+    Fill(**log);
+    fill_the_disk(**log);
+    const Status truncated = (*log)->TruncateTo(Offset(7));
+    ExpectWholeOrCut(**log);
+    refused += truncated.ok() ? 0 : 1;
+    EXPECT_EQ(truncated.code(), truncated.ok() ? StatusCode::kOk : StatusCode::kDiskFull);
+    fs_.ClearFaults();
+    lowered_ = Status::Ok();
+    // Epoch 1 goes on where the others were cut off, and a kill forgets nothing of that.
+    ASSERT_TRUE(truncated.ok() || (*log)->TruncateTo(Offset(7)).ok());
+    ASSERT_TRUE((*log)->AppendAsLeader(MakeBatch(), LeaderEpoch(1)).ok());
+    log->reset();
+    fs_.KillProcess();
+    log = Open();
+    ASSERT_TRUE(log.ok()) << log.status().ToString();
+    EXPECT_EQ((*log)->log_end_offset(), Offset(8));
+    EXPECT_EQ((*log)->latest_epoch(), LeaderEpoch(1));
+  };
+  cut([this](Log&) { lowered_ = Status::DiskFull("no room for the checkpoint"); });
+  EXPECT_EQ(refused, 1);
+  for (int skip = 0; skip < 12; ++skip) {
+    SCOPED_TRACE(skip);
+    cut([&](Log&) { FailNext(FileOperation::kWrite, skip); });
+    cut([&](Log&) { FailNext(FileOperation::kOpen, skip, ".tmp"); });
+  }
+  EXPECT_GE(refused, 3);
+}
+
+// The epochs of the cut records are in the file that could not be written anew.
+TEST_F(LogSpaceTest, EpochsThatCouldNotBeSavedAreSavedBeforeTheNextRecord) {
+  auto log = Open();
+  ASSERT_TRUE(log.ok());
+  Fill(**log);
+  FailNext(FileOperation::kOpen, 0, "leader-epoch-checkpoint");
+  EXPECT_EQ((*log)->TruncateTo(Offset(7)).code(), StatusCode::kDiskFull);
+  EXPECT_EQ((*log)->log_end_offset(), Offset(7));
+  ASSERT_TRUE((*log)->AppendAsLeader(MakeBatch(), LeaderEpoch(1)).ok());
+  ASSERT_TRUE((*log)->AppendAsLeader(MakeBatch(), LeaderEpoch(7)).ok());
+  log->reset();
+  fs_.KillProcess();
+  log = Open();
+  ASSERT_TRUE(log.ok()) << log.status().ToString();
+  EXPECT_EQ((*log)->EndOffsetFor(LeaderEpoch(2)).epoch, LeaderEpoch(1));
+  EXPECT_EQ((*log)->EndOffsetFor(LeaderEpoch(1)).end_offset, Offset(8));
+}
+
+TEST_F(LogSpaceTest, WithoutRoomToRollAnExpiredLogFreesAllButItsNewestSegment) {
+  retention_bytes_ = 0;
+  auto log = Open();
+  ASSERT_TRUE(log.ok());
+  Fill(**log);
+  fs_.InjectFault({.operation = FileOperation::kOpen,
+                   .path_part = ".snapshot",
+                   .status = Status::DiskFull("no room"),
+                   .times = -1});
+  const Result<int> deleted = (*log)->ApplyRetention(Offset(24));
+  ASSERT_TRUE(deleted.ok()) << deleted.status().ToString();
+  EXPECT_GT(*deleted, 3);
+  EXPECT_LE((*log)->size_bytes(), 400u);
+  EXPECT_EQ((*log)->ApplyRetention(Offset(24)).status().code(), StatusCode::kDiskFull);
+  EXPECT_TRUE((*log)->failure().ok());
+  fs_.ClearFaults();
+  EXPECT_EQ(*(*log)->ApplyRetention(Offset(24)), 1);
+  EXPECT_EQ((*log)->log_start_offset(), Offset(24));
 }
 
 // The roll's file was made, and then there was no room: the old segment goes on past it.

@@ -8,6 +8,16 @@
 
 namespace sluice::storage {
 
+namespace {
+
+// Of a step in whose midst the log is neither what it was nor what it is to be: no failure of it is
+// a refusal that changed nothing.
+Status HalfDone(const Status& status) {
+  return status.code() == StatusCode::kDiskFull ? Status::IoError(status.message()) : status;
+}
+
+}  // namespace
+
 Status LogImpl::LowerRecoveryPoint(Offset offset) {
   for (Captured& capture : captures_) capture.cap = std::min(capture.cap, offset);
   if (offset >= flushed_offset()) return Status::Ok();
@@ -17,15 +27,23 @@ Status LogImpl::LowerRecoveryPoint(Offset offset) {
   return options_.lower_recovery_point ? options_.lower_recovery_point(offset) : Status::Ok();
 }
 
+// Without room for the epochs the log goes on: they are saved before the next record comes in.
+Status LogImpl::EndTruncation() {
+  const Status saved = SaveEpochs();
+  SLUICE_RETURN_IF_ERROR(Checked(FlushNow()));
+  return Checked(saved);
+}
+
 Status LogImpl::TruncateTo(Offset offset) {
   SLUICE_RETURN_IF_ERROR(CheckOnline());
   if (offset < log_start_offset()) return TruncateFullyAndStartAt(offset);
   SLUICE_RETURN_IF_ERROR(EnsureEpochs());
-  // Even when no record goes: an epoch that this node only heard of may conflict with the leader's
-  // history.
-  const bool epochs_cut = epochs_.TruncateFromEnd(offset);
-  if (offset >= log_end_offset()) return epochs_cut ? Checked(SaveEpochs()) : Status::Ok();
-
+  if (offset >= log_end_offset()) {
+    // Even when no record goes: an epoch that this node only heard of may conflict with the
+    // leader's history.
+    const bool cut = epochs_.TruncateFromEnd(offset);
+    return cut || epochs_unsaved_ ? Checked(SaveEpochs()) : Status::Ok();
+  }
   SLUICE_RETURN_IF_ERROR(EnsureProducers());  // and with them the newest transaction index
   VoidPlans();
   size_t holder = SegmentIndexOf(offset);
@@ -40,10 +58,6 @@ Status LogImpl::TruncateTo(Offset offset) {
   const Offset end = cut ? std::min(offset, cut->base_offset) : offset;
   // It may begin below the log's start: then nothing is left.
   if (end < log_start_offset()) return TruncateFullyAndStartAt(log_start_offset());
-  epochs_.TruncateFromEnd(end);
-  lost_.erase(lost_.lower_bound(end), lost_.end());
-  std::erase_if(found_, [&](const FoundDamage& found) { return found.from >= end; });
-  SettleDamagedAt();
   // Where compaction left no batch that ends there, the log will end below; how far, only the scan
   // of the segment tells.
   bool in_gap = cut ? cut->base_offset > offset : segments_[holder]->end_offset() < offset;
@@ -51,35 +65,41 @@ Status LogImpl::TruncateTo(Offset offset) {
     SLUICE_ASSIGN_OR_RETURN(const auto before, segments_[holder]->Locate(end - 1));
     in_gap = before && before->base_offset >= end;
   }
+  // First what needs room: up to here nothing was changed.
+  SLUICE_RETURN_IF_ERROR(Checked(segments_[holder]->SpillIndexes()));
   SLUICE_RETURN_IF_ERROR(
       Checked(LowerRecoveryPoint(in_gap ? segments_[holder]->base_offset() : end)));
-  SLUICE_RETURN_IF_ERROR(Checked(RemoveSegmentsFrom(holder + 1)));
+  epochs_.TruncateFromEnd(end);
+  lost_.erase(lost_.lower_bound(end), lost_.end());
+  std::erase_if(found_, [&](const FoundDamage& found) { return found.from >= end; });
+  SettleDamagedAt();
+  SLUICE_RETURN_IF_ERROR(Checked(HalfDone(RemoveSegmentsFrom(holder + 1))));
   std::erase_if(sealed_unsynced_,
                 [&](const SealedFiles& sealed) { return sealed.end > active().base_offset(); });
-  SLUICE_RETURN_IF_ERROR(Checked(active().TruncateTo(end, config().index_interval_bytes)));
+  SLUICE_RETURN_IF_ERROR(
+      Checked(HalfDone(active().TruncateTo(end, config().index_interval_bytes))));
   if (in_gap && active().end_offset() < log_start_offset())
-    return TruncateFullyAndStartAt(log_start_offset());
+    return Checked(HalfDone(TruncateFullyAndStartAt(log_start_offset())));
   SetEnd(in_gap ? active().end_offset() : end);
   uint64_t size = 0;
   for (const auto& segment : segments_) size += segment->size_bytes();
   size_bytes_.store(size, std::memory_order_relaxed);
-  SLUICE_RETURN_IF_ERROR(Checked(RemoveSnapshots(end + 1, Offset(INT64_MAX))));
-  SLUICE_RETURN_IF_ERROR(Checked(TruncateTxnIndex(end)));
-  SLUICE_RETURN_IF_ERROR(Checked(ReloadProducers()));
-  SLUICE_RETURN_IF_ERROR(Checked(SaveEpochs()));
-  return Checked(FlushNow());
+  SLUICE_RETURN_IF_ERROR(Checked(HalfDone(RemoveSnapshots(end + 1, Offset(INT64_MAX)))));
+  SLUICE_RETURN_IF_ERROR(Checked(HalfDone(TruncateTxnIndex(end))));
+  SLUICE_RETURN_IF_ERROR(Checked(HalfDone(ReloadProducers())));
+  return EndTruncation();
 }
 
 Status LogImpl::TruncateFullyAndStartAt(Offset offset) {
   SLUICE_RETURN_IF_ERROR(CheckOnline());
   VoidPlans();
+  SLUICE_RETURN_IF_ERROR(Checked(LowerRecoveryPoint(Offset(0))));
   lost_.clear();
   found_.clear();
   SettleDamagedAt();
-  SLUICE_RETURN_IF_ERROR(Checked(LowerRecoveryPoint(Offset(0))));
-  SLUICE_RETURN_IF_ERROR(Checked(RemoveSegmentsFrom(0)));
+  SLUICE_RETURN_IF_ERROR(Checked(HalfDone(RemoveSegmentsFrom(0))));
   sealed_unsynced_.clear();
-  SLUICE_RETURN_IF_ERROR(Checked(RemoveSnapshots(Offset(0), Offset(INT64_MAX))));
+  SLUICE_RETURN_IF_ERROR(Checked(HalfDone(RemoveSnapshots(Offset(0), Offset(INT64_MAX)))));
   auto first = Segment::Create(*home_, offset);
   if (!first.ok()) {
     // No segment is left to fall back on: the log cannot go on without being opened again.
@@ -95,8 +115,7 @@ Status LogImpl::TruncateFullyAndStartAt(Offset offset) {
   flushed_.store(offset.value(), std::memory_order_relaxed);
   size_bytes_.store(0, std::memory_order_relaxed);
   SetEnd(offset);
-  SLUICE_RETURN_IF_ERROR(Checked(SaveEpochs()));
-  return Checked(FlushNow());
+  return EndTruncation();
 }
 
 Status LogImpl::RemoveSegmentsFrom(size_t first) {
@@ -272,7 +291,12 @@ Result<int> LogImpl::ApplyRetention(Offset high_watermark) {
   SLUICE_RETURN_IF_ERROR(EnsureEpochs());
   if (count == segments_.size()) {
     SLUICE_RETURN_IF_ERROR(EnsureActive());
-    SLUICE_RETURN_IF_ERROR(Checked(Roll()));
+    const Status rolled = Checked(Roll());
+    // What the others leave is the room that this one waits for.
+    if (rolled.code() == StatusCode::kDiskFull && count > 1)
+      --count;
+    else
+      SLUICE_RETURN_IF_ERROR(rolled);
   }
   SLUICE_ASSIGN_OR_RETURN(const size_t deleted, DeleteOldSegments(count));
   if (epochs_.TruncateFromStart(log_start_offset())) SLUICE_RETURN_IF_ERROR(Checked(SaveEpochs()));

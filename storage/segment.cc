@@ -373,12 +373,16 @@ Status Segment::CutTail() {
   return SyncCut(*file);
 }
 
+Status Segment::SpillIndexes() {
+  SLUICE_RETURN_IF_ERROR(indexes_->offsets.file().Spill());
+  return indexes_->times.file().Spill();
+}
+
 Status Segment::Seal() {
   // Forced, so that the last entry tells the segment's largest timestamp to retention and to the
   // next start.
   if (size_ > 0) SLUICE_RETURN_IF_ERROR(indexes_->times.MaybeAppend(max_timestamp_));
-  SLUICE_RETURN_IF_ERROR(indexes_->offsets.file().Spill());
-  return indexes_->times.file().Spill();
+  return SpillIndexes();
 }
 
 Result<std::vector<std::shared_ptr<File>>> Segment::SealedFiles() {

@@ -162,6 +162,8 @@ class Segment {
   Status TruncateTo(Offset offset, int32_t index_interval_bytes);
   // Cuts the file behind what was noted.
   Status CutTail();
+  // Writes what the indexes hold back: what is cut off afterwards needs no room.
+  Status SpillIndexes();
   // Forces the last time index entry, writes both indexes out: the segment will not grow again (or
   // the log closes).
   Status Seal();

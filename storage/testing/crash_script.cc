@@ -62,10 +62,29 @@ void CrashScript::Run(const Ending& ending) {
   if (!Open(false).ok()) return;
   Settle();
   for (int i = 0; i < (compacts_ ? kCompactingSteps : kSteps); ++i) {
-    if (!(compacts_ ? CompactingStep() : Step()).ok()) return;
+    const Status done = compacts_ ? CompactingStep() : Step();
+    if (!done.ok()) {
+      // A process lives on where its disk was full for a moment, but for one that stops or starts.
+      if (done.code() != StatusCode::kDiskFull || log_ == nullptr || !log_->failure().ok()) return;
+      Resume();
+    }
     Settle();
     clock_.AdvanceMs(1);
   }
+}
+
+// After a refusal for want of room: the log tells whether its operation was done.
+void CrashScript::Resume() {
+  const int64_t end = log_->log_end_offset().value();
+  model_.start = log_->log_start_offset().value();
+  if (end > model_.end) {
+    model_.batches = allowed_.batches;
+    model_.end = end;
+  }
+  if (end == model_.end) return;
+  model_.TruncateTo(end);
+  if (model_.end == model_.start) model_.start_kept = 0;
+  ++epoch_;
 }
 
 void CrashScript::Die() {
@@ -257,7 +276,9 @@ Status CrashScript::WriteCheckpoints() {
 }
 
 Status CrashScript::StopAndStart() {
-  SLUICE_RETURN_IF_ERROR(logs_->CloseCleanly({{kName, Offset(model_.end)}}, BrokerEpoch(1)));
+  const Status closed = logs_->CloseCleanly({{kName, Offset(model_.end)}}, BrokerEpoch(1));
+  log_.reset();
+  SLUICE_RETURN_IF_ERROR(closed);
   model_.synced = model_.end;
   Settle();
   return Open(false);

@@ -91,6 +91,7 @@ class CrashScript {
 
  private:
   LogConfig Config() const;
+  void Resume();
   Status Step();
   Status CompactingStep();
   // The operation is done: only what is asked of it from now on is left to chance.

@@ -12,7 +12,7 @@ std::string MakeBatch(const BatchSpec& spec) {
   const std::string value(spec.value_bytes, spec.fill);
   for (int i = 0; i < spec.records; ++i) {
     builder.Append({.timestamp_ms = spec.timestamp_ms + i * spec.timestamp_step_ms,
-                    .key = "k",
+                    .key = spec.keys_from < 0 ? "k" : "k" + std::to_string(spec.keys_from + i),
                     .value = value});
   }
   auto batch = builder.Build();

@@ -24,6 +24,7 @@ struct BatchSpec {
   int32_t leader_epoch = -1;
   kafka::Codec codec = kafka::Codec::kNone;
   char fill = 'v';
+  int64_t keys_from = -1;  // then each record has a key of its own: of this number, the next...
 };
 
 std::string MakeBatch(const BatchSpec& spec = {});
