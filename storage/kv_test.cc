@@ -8,6 +8,7 @@
 
 #include <filesystem>
 
+#include "storage/testing/copy_as_killed.h"
 #include "storage/testing/sim_kv.h"
 
 namespace sluice::storage {
@@ -89,15 +90,8 @@ class KvTest : public ::testing::TestWithParam<Which> {
   // What a start would find if the process were killed now.
   void Kill(const std::string& name) {
     if (GetParam() == Which::kSim) return ReopenSmall();
-    // The manifest first: what it names stays, for so few files are never compacted.
-    const std::filesystem::path from = directory_ + "/" + name, to = from.string() + "-killed";
-    std::filesystem::create_directories(to);
-    for (const bool tables : {false, true}) {
-      for (const auto& entry : std::filesystem::directory_iterator(from)) {
-        if ((entry.path().extension() == ".sst") == tables)
-          std::filesystem::copy(entry.path(), to / entry.path().filename());
-      }
-    }
+    const std::string from = directory_ + "/" + name;
+    testing::CopyAsKilled(from, from + "-killed");
     auto kv = OpenRocksKv(Options(name + "-killed"));
     CHECK(kv.ok()) << kv.status().ToString();
     kv_ = std::move(*kv);
