@@ -142,17 +142,28 @@ void Handlers::ExplainGroup(ExplainGroupRequest request, int64_t timeout_ms,
   });
 }
 
-// Once: after an attempt whose outcome is not known the next one would find no group.
 void Handlers::DeleteGroup(DeleteGroupRequest request, int64_t timeout_ms,
                            Done<DeleteGroupResponse> done) {
   if (const Status named = CheckName(request.name()); !named.ok()) return done(named);
   if (request.at_coordinator())
     return backend_.DeleteGroup(backend_.node_id(), std::move(request), timeout_ms,
                                 std::move(done));
-  const Result<NodeId> coordinator = backend_.CoordinatorOf(request.name());
-  if (!coordinator.ok()) return done(coordinator.status());
-  request.set_at_coordinator(true);
-  backend_.DeleteGroup(*coordinator, std::move(request), timeout_ms, std::move(done));
+  const Deadline deadline(backend_.clock(), timeout_ms);
+  // An attempt may have done it and been answered with an error, as the coordinator moved. So it is
+  // known first that the group is there: one that is not, later, has been deleted.
+  const auto finish = [done](Result<DeleteGroupResponse> deleted) {
+    const bool is_gone = deleted.status().code() == StatusCode::kNotFound;
+    done(is_gone ? DeleteGroupResponse() : std::move(deleted));
+  };
+  DescribeGroupRequest describe;
+  describe.set_name(request.name());
+  AskCoordinator<DescribeGroupRequest, DescribeGroupResponse>(
+      backend_, &Backend::DescribeGroup, std::move(describe), deadline,
+      [this, request, deadline, finish, done](const Result<DescribeGroupResponse>& described) {
+        if (!described.ok()) return done(described.status());
+        AskCoordinator<DeleteGroupRequest, DeleteGroupResponse>(backend_, &Backend::DeleteGroup,
+                                                                request, deadline, finish);
+      });
 }
 
 void Handlers::GetGroupOffsets(GetGroupOffsetsRequest request, int64_t timeout_ms,

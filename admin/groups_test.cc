@@ -186,6 +186,52 @@ TEST_F(GroupsTest, AGroupThatIsNotThereIsNotAskedForAgain) {
   EXPECT_EQ(attempts, 1);
 }
 
+// What two attempts to delete a group are answered with, and what the caller hears.
+struct DeletionCase {
+  const char* name;
+  Status described, first, second;
+  StatusCode heard;
+  int attempts;
+};
+
+const DeletionCase kDeletionCases[] = {
+    {"at once", Status::Ok(), Status::Ok(), Status::Ok(), StatusCode::kOk, 1},
+    {"the coordinator moves", Status::Ok(), Status::Unavailable("moves"), Status::Ok(),
+     StatusCode::kOk, 2},
+    {"the first attempt did it", Status::Ok(), Status::Unavailable("moves"),
+     Status::NotFound("gone"), StatusCode::kOk, 2},
+    {"a member came", Status::Ok(), Status::Unavailable("moves"), Status::Fenced("members"),
+     StatusCode::kFenced, 2},
+    {"it was never there", Status::NotFound("none"), Status::Ok(), Status::Ok(),
+     StatusCode::kNotFound, 0},
+    {"the coordinator stays away", Status::Ok(), Status::Unavailable("away"),
+     Status::Timeout("silent"), StatusCode::kTimeout, 2},
+};
+
+TEST_F(GroupsTest, AGroupIsDeletedAlsoWhileItsCoordinatorMoves) {
+  for (const DeletionCase& expected : kDeletionCases) {
+    int attempts = 0;
+    backend_.describe_group = [&](NodeId,
+                                  const DescribeGroupRequest&) -> Result<DescribeGroupResponse> {
+      if (!expected.described.ok()) return expected.described;
+      return DescribeGroupResponse();
+    };
+    backend_.delete_group = [&](NodeId,
+                                const DeleteGroupRequest& request) -> Result<DeleteGroupResponse> {
+      EXPECT_TRUE(request.at_coordinator());
+      EXPECT_EQ(request.name(), "g");
+      const Status& outcome = ++attempts == 1 ? expected.first : expected.second;
+      if (!outcome.ok()) return outcome;
+      return DeleteGroupResponse();
+    };
+    DeleteGroupRequest request;
+    request.set_name("g");
+    EXPECT_EQ(Call(&Handlers::DeleteGroup, request).status().code(), expected.heard)
+        << expected.name;
+    EXPECT_EQ(attempts, expected.attempts) << expected.name;
+  }
+}
+
 TEST_F(GroupsTest, GroupsOfAllBrokersAreOneListByNameInPages) {
   backend_.list_groups = [](NodeId node, const ListGroupsRequest& request) {
     EXPECT_TRUE(request.at_node());
