@@ -18,20 +18,22 @@ Status Damaged(const kafka::RecordBatchView& batch, const std::string& what) {
 
 }  // namespace
 
-EncodedEntry EncodeEntry(const raft::Entry& entry, uint32_t previous_chain, int64_t timestamp_ms) {
+EncodedEntry EncodeEntry(const raft::Entry& entry, const EntryContext& context) {
   CHECK_LE(entry.term.value(), INT32_MAX) << "a leader epoch has 32 bits";
   ByteWriter value;
   value.Reserve(entry.data.size() + 32);
   value.PutInt64(entry.index.value());
   value.PutInt32(static_cast<int32_t>(entry.term.value()));
-  value.PutUint32(previous_chain);
+  value.PutUint32(context.previous_chain);
   value.PutInt8(kFormat);
   value.PutInt8(static_cast<int8_t>(entry.type));
   value.PutBytes(entry.data);
   kafka::RecordBatchBuilder builder(
       {.base_offset = Offset(entry.index.value()),
        .partition_leader_epoch = LeaderEpoch(static_cast<int32_t>(entry.term.value()))});
-  builder.Append({.timestamp_ms = timestamp_ms, .value = value.view()});
+  ByteWriter key;
+  key.PutInt64(context.synced_end.value());
+  builder.Append({.timestamp_ms = context.timestamp_ms, .key = key.view(), .value = value.view()});
   Result<std::string> batch = builder.Build();
   CHECK(batch.ok()) << batch.status().ToString();  // only a codec can fail, and there is none
   return {*std::move(batch), Crc32c(value.view())};
@@ -63,6 +65,10 @@ Result<DecodedEntry> DecodeEntry(const kafka::RecordBatchView& batch) {
                               std::to_string(batch.partition_leader_epoch().value()));
   }
   decoded.chain = Crc32c(*record.value);
+  if (record.key.has_value()) {
+    if (record.key->size() != sizeof(int64_t)) return Damaged(batch, "the key is no index");
+    decoded.synced_end = LogIndex(LoadBigEndian<int64_t>(record.key->data()));
+  }
   return decoded;
 }
 

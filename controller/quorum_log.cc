@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "controller/tail_evidence.h"
+
 namespace sluice::controller {
 namespace {
 
@@ -26,6 +28,7 @@ storage::LogOptions LogOptionsFor(const QuorumLogOptions& options, LogIndex sync
   log.file_system = options.file_system;
   log.clock = options.clock;
   log.recovery_point = Offset(synced_end.value());
+  log.cut_unsynced_damage = true;  // EvidenceOf found no synced entry behind it
   return log;
 }
 
@@ -43,7 +46,8 @@ Status QuorumLog::Format(FileSystem& fs, const Clock& clock, const std::string& 
   // A formatting that was interrupted is begun anew: without the vote file nobody has used it.
   if (log->log_end_offset() > Offset(0))
     SLUICE_RETURN_IF_ERROR(log->TruncateFullyAndStartAt(Offset(0)));
-  const EncodedEntry entry = EncodeEntry(raft::BootstrapEntry(bootstrap), kNoChain, clock.WallMs());
+  const EncodedEntry entry =
+      EncodeEntry(raft::BootstrapEntry(bootstrap), {.timestamp_ms = clock.WallMs()});
   SLUICE_RETURN_IF_ERROR(log->AppendAsFollower(entry.batch, LeaderEpoch(0)));
   SLUICE_RETURN_IF_ERROR(log->Close());
   SLUICE_RETURN_IF_ERROR(fs.SyncDirectory(directory));
@@ -68,6 +72,7 @@ Result<std::unique_ptr<QuorumLog>> QuorumLog::Open(const QuorumLogOptions& optio
   // What the last process wrote and did not sync may be in the page cache only; from here on it
   // counts as durable.
   SLUICE_RETURN_IF_ERROR(log->Flush());
+  SLUICE_RETURN_IF_ERROR(log->slots_->SyncHint());
   return log;
 }
 
@@ -77,7 +82,10 @@ QuorumLog::QuorumLog(const QuorumLogOptions& options)
 Status QuorumLog::OpenFiles() {
   SLUICE_ASSIGN_OR_RETURN(slots_, VoteSlots::Open(fs_, VotePath(options_.directory)));
   opened_.hard_state = slots_->state().hard_state;
-  storage::LogOptions log_options = LogOptionsFor(options_, slots_->state().synced_end);
+  Tail tail{fs_, options_.directory, slots_->state().synced_end};
+  SLUICE_ASSIGN_OR_RETURN(tail.synced_end, EvidenceOf(tail));
+  SLUICE_RETURN_IF_ERROR(RewriteTail(tail));
+  storage::LogOptions log_options = LogOptionsFor(options_, tail.synced_end);
   log_options.lower_recovery_point = [this](Offset offset) {
     if (ToIndex(offset) >= slots_->state().synced_end) return Status::Ok();
     return slots_->WriteSynced({slots_->state().hard_state, ToIndex(offset)});

@@ -7,8 +7,8 @@
 // and synced, then the entries, then one flush for all of them. A vote that survives without the
 // entries promised nothing; entries of a term without its vote would.
 //
-// Damage: a torn tail above what was synced is cut (storage::Log decides); anything else stops the
-// opening, nothing is cut.
+// Damage: what lies above all that is known to have been synced (tail_evidence.h) was reported to
+// nobody, and is cut where it is torn. Anything else stops the opening, nothing is cut.
 //
 // Thread rule: LogStore's methods on `loop`; the disk is written on `io_loop`. Both loops are
 // stopped, or simulated ones gone, before the QuorumLog is destroyed.
@@ -82,6 +82,7 @@ class QuorumLog final : public raft::LogStore {
 
   // On io_loop
   void WriteGroup();
+  void SyncMarkerWhenIdle();
   Status Execute(const std::vector<Waiting>& group);
   Status WriteVote(const std::vector<Waiting>& group);
   Status ExecuteOne(const raft::PersistRequest& request);
@@ -108,6 +109,7 @@ class QuorumLog final : public raft::LogStore {
   // Of the IO thread
   uint32_t chain_ = kNoChain;  // of the last entry in the log
   Status failure_;             // the first one: terminal
+  bool marker_sync_due_ = false;
   std::atomic<uint64_t> groups_{0};
 };
 

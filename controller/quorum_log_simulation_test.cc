@@ -161,6 +161,11 @@ class Cluster {
     if (node.driver == nullptr) {
       Start(node);
     } else if (random_.Chance(1, 3)) {
+      // It may end in the middle of a group.
+      if (random_.Chance(1, 3)) {
+        node.fs->StopAfter(static_cast<int64_t>(random_.Below(8)));
+        RunForMs(random_.Between(1, 50));
+      }
       Drop(node);
       random_.Chance(2, 3) ? node.fs->Crash(random_) : node.fs->KillProcess();
       if (random_.Chance(1, 2)) Start(node);

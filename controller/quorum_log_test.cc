@@ -2,89 +2,17 @@
 
 #include <gtest/gtest.h>
 
-#include "base/testing/sim_event_loop.h"
-#include "base/testing/sim_file_system.h"
+#include "controller/testing/log_on_sim_disk.h"
 
 namespace sluice::controller {
 namespace {
 
 using raft::Entry;
-using raft::EntryType;
 using raft::HardState;
 using raft::PersistRequest;
 using sluice::testing::FileOperation;
-using sluice::testing::SimEventLoop;
-using sluice::testing::SimFileSystem;
-using sluice::testing::SimScheduler;
 
-constexpr char kDirectory[] = "/data/__cluster_metadata-0";
-
-raft::Bootstrap FirstVoters() {
-  raft::Bootstrap bootstrap{.cluster_id = "c", .payload = "p"};
-  for (int i = 1; i <= 3; ++i) {
-    bootstrap.voters.push_back({NodeId(i), Uuid::FromBytes(std::string(16, static_cast<char>(i)))});
-  }
-  return bootstrap;
-}
-
-Entry At(int64_t index, int64_t term, std::string data = "d") {
-  return {LogIndex(index), Term(term), EntryType::kNormal, data + std::to_string(index)};
-}
-
-class QuorumLogTest : public ::testing::Test {
- protected:
-  QuorumLogTest() {
-    EXPECT_TRUE(fs_.CreateDirectories("/data").ok());
-    EXPECT_TRUE(QuorumLog::Format(fs_, scheduler_.clock(), kDirectory, FirstVoters()).ok());
-    EXPECT_TRUE(fs_.SyncFileSystem("/").ok());
-  }
-
-  Result<std::unique_ptr<QuorumLog>> TryOpen() {
-    return QuorumLog::Open({.directory = kDirectory,
-                            .file_system = &fs_,
-                            .clock = &scheduler_.clock(),
-                            .loop = loop_.get(),
-                            .io_loop = io_loop_.get(),
-                            .segment_bytes = segment_bytes_});
-  }
-  void Open() {
-    log_.reset();
-    Result<std::unique_ptr<QuorumLog>> log = TryOpen();
-    ASSERT_TRUE(log.ok()) << log.status().ToString();
-    log_ = *std::move(log);
-  }
-  // The machine loses power, or only the process ends.
-  void Stop(Random* power_cut) {
-    io_loop_ = std::make_unique<SimEventLoop>(scheduler_);
-    loop_ = std::make_unique<SimEventLoop>(scheduler_);
-    log_.reset();
-    power_cut != nullptr ? fs_.Crash(*power_cut) : fs_.KillProcess();
-  }
-  Status Persist(PersistRequest request) {
-    std::optional<Status> outcome;
-    log_->Persist(std::move(request), [&outcome](Status status) { outcome = std::move(status); });
-    EXPECT_FALSE(outcome.has_value()) << "reported from inside Persist";
-    EXPECT_TRUE(scheduler_.RunUntil([&outcome] { return outcome.has_value(); }, 1000));
-    return *outcome;
-  }
-  void Append(int64_t from, int64_t to, int64_t term) {
-    PersistRequest request;
-    for (int64_t i = from; i <= to; ++i) request.entries.push_back(At(i, term));
-    ASSERT_TRUE(
-        Persist({.hard_state = HardState{Term(term), NodeId(1)}, .entries = request.entries}).ok());
-  }
-  raft::Snapshot SnapshotAt(int64_t index, int64_t term) {
-    return {{LogIndex(index), Term(term), FirstVoters().voters},
-            std::make_shared<const std::string>("state at " + std::to_string(index))};
-  }
-
-  SimScheduler scheduler_;
-  SimFileSystem fs_;
-  std::unique_ptr<SimEventLoop> loop_ = std::make_unique<SimEventLoop>(scheduler_);
-  std::unique_ptr<SimEventLoop> io_loop_ = std::make_unique<SimEventLoop>(scheduler_);
-  int64_t segment_bytes_ = 1 << 20;
-  std::unique_ptr<QuorumLog> log_;
-};
+class QuorumLogTest : public ::testing::Test, protected testing::LogOnSimDisk {};
 
 TEST_F(QuorumLogTest, AFreshLogHoldsTheBootstrapEntry) {
   Open();

@@ -7,6 +7,8 @@
 namespace sluice::controller {
 namespace {
 
+constexpr int64_t kIdleMs = 1000;
+
 Offset ToOffset(LogIndex index) { return Offset(index.value()); }
 LogIndex ToIndex(Offset offset) { return LogIndex(offset.value()); }
 
@@ -29,12 +31,26 @@ void QuorumLog::WriteGroup() {
   }
   if (failure_.ok()) failure_ = Execute(group);
   groups_.fetch_add(1, std::memory_order_relaxed);
+  if (failure_.ok()) SyncMarkerWhenIdle();
   for (Waiting& waiting : group) {
     options_.loop->Post([done = std::move(waiting.done), status = failure_] { done(status); });
   }
   std::lock_guard lock(queue_mutex_);
   writing_ = !queue_.empty();
   if (writing_) options_.io_loop->Post([this] { WriteGroup(); });
+}
+
+// The marker follows each group without a sync of its own. The next group's entries vouch for this
+// one, but when none comes the marker has to.
+void QuorumLog::SyncMarkerWhenIdle() {
+  if (marker_sync_due_) return;
+  marker_sync_due_ = true;
+  options_.io_loop->RunAfter(kIdleMs, [this, groups_before = groups()] {
+    marker_sync_due_ = false;
+    if (!failure_.ok()) return;
+    if (groups() != groups_before) return SyncMarkerWhenIdle();
+    failure_ = slots_->SyncHint();
+  });
 }
 
 Status QuorumLog::Execute(const std::vector<Waiting>& group) {
@@ -92,11 +108,13 @@ Status QuorumLog::Truncate(LogIndex from) {
 
 Status QuorumLog::Append(const std::vector<raft::Entry>& entries) {
   std::string batches;
-  const int64_t now_ms = options_.clock->WallMs();
+  EntryContext context{.previous_chain = chain_,
+                       .timestamp_ms = options_.clock->WallMs(),
+                       .synced_end = ToIndex(log_->flushed_offset())};
   for (const raft::Entry& entry : entries) {
-    EncodedEntry encoded = EncodeEntry(entry, chain_, now_ms);
+    EncodedEntry encoded = EncodeEntry(entry, context);
     batches += encoded.batch;
-    chain_ = encoded.chain;
+    context.previous_chain = chain_ = encoded.chain;
   }
   std::lock_guard lock(log_mutex_);
   return log_->AppendAsFollower(batches,

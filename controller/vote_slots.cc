@@ -97,13 +97,20 @@ Status VoteSlots::Write(const State& state) {
   SLUICE_RETURN_IF_ERROR(file_->WriteAt(at, EncodeSlot({version_ + 1, state})));
   ++version_;
   state_ = state;
+  unsynced_ = true;
   return Status::Ok();
 }
 
 Status VoteSlots::WriteSynced(const State& state) {
   SLUICE_RETURN_IF_ERROR(Write(state));
+  return SyncNewest();
+}
+
+// The newest version lies in the slot that did not hold the newest synced one.
+Status VoteSlots::SyncNewest() {
   SLUICE_RETURN_IF_ERROR(file_->Sync());
   synced_slot_ = 1 - synced_slot_;
+  unsynced_ = false;
   return Status::Ok();
 }
 
@@ -111,5 +118,7 @@ Status VoteSlots::WriteHint(LogIndex synced_end) {
   if (synced_end == state_.synced_end) return Status::Ok();
   return Write({state_.hard_state, synced_end});
 }
+
+Status VoteSlots::SyncHint() { return unsynced_ ? SyncNewest() : Status::Ok(); }
 
 }  // namespace sluice::controller

@@ -36,18 +36,22 @@ class VoteSlots {
   Status WriteSynced(const State& state);
   // A hint, durable some time or never: only `synced_end` may differ from state().
   Status WriteHint(LogIndex synced_end);
+  // Makes the last hint durable, if it is not.
+  Status SyncHint();
 
  private:
   VoteSlots(std::shared_ptr<File> file, std::string path)
       : file_(std::move(file)), path_(std::move(path)) {}
   Status Load();
   Status Write(const State& state);
+  Status SyncNewest();
 
   std::shared_ptr<File> file_;
   const std::string path_;
   State state_;
   uint64_t version_ = 0;
-  int synced_slot_ = 0;  // holds the newest version that is surely on the device
+  bool unsynced_ = false;  // the newest version may not be on the device yet
+  int synced_slot_ = 0;    // holds the newest version that is surely on the device
 };
 
 }  // namespace sluice::controller
