@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <future>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "base/memory_limit.h"
@@ -35,6 +36,8 @@ constexpr int64_t kStopGraceMs = 2000;
 // Two that read, each of which keeps the disk busy: it asks for half a MiB before it waits for the
 // first page. One that builds indexes again.
 constexpr int kColdReadThreads = 3;
+
+constexpr int64_t kGroupThreadsMax = 4;  // unless it is set otherwise
 
 // The first word of a small file, which may be one of /proc: those say that they are empty. "" when
 // it cannot be read.
@@ -221,7 +224,12 @@ void Broker::MakeGroups() {
   options.state = &state_;
   options.metadata = &metadata_;
   options.replicas = replicas_.get();
-  for (int64_t i = 0; i < values.GetInt("group.coordinator.threads"); ++i) {
+  // More than there are cores would wake each other for fewer commits at a time.
+  const int64_t threads =
+      values.IsSet("group.coordinator.threads")
+          ? values.GetInt("group.coordinator.threads")
+          : std::clamp<int64_t>(std::thread::hardware_concurrency(), 1, kGroupThreadsMax);
+  for (int64_t i = 0; i < threads; ++i) {
     group_loops_.push_back(
         std::make_unique<ThreadEventLoop>("group-" + std::to_string(i), *options_.clock));
     options.loops.push_back(group_loops_.back().get());

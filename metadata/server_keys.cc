@@ -167,10 +167,11 @@ constexpr ConfigKey kKeys[] = {
             "group."},
     {.name = "group.coordinator.threads",
      .type = ConfigType::kInt,
-     .default_value = "4",
+     .has_default = false,
      .min = 1,
      .max = 64,
-     .doc = "Threads of the group coordinator."},
+     .doc = "Threads of the group coordinator; one per core, at most 4, when absent. Kafka's "
+            "default is 4."},
     {.name = "group.initial.rebalance.delay.ms",
      .type = ConfigType::kInt,
      .unit = ConfigUnit::kMs,
