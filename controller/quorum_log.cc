@@ -95,12 +95,15 @@ Status QuorumLog::OpenFiles() {
 }
 
 Status QuorumLog::ChooseSnapshot() {
+  SLUICE_RETURN_IF_ERROR(snapshots_.RemoveTemporaries());
   SLUICE_ASSIGN_OR_RETURN(std::vector<SnapshotName> names, snapshots_.List());
+  std::vector<SnapshotName> damaged;
   for (auto name = names.rbegin(); name != names.rend(); ++name) {
     const Result<raft::Snapshot> snapshot = snapshots_.Load(*name);
     if (!snapshot.ok()) {
       // The one before it will do when the log reaches back that far.
       LOG(ERROR) << snapshot.status().ToString();
+      damaged.push_back(*name);
       continue;
     }
     newest_snapshot_ = *name;
@@ -110,10 +113,14 @@ Status QuorumLog::ChooseSnapshot() {
   const LogIndex first = ToIndex(log_->log_start_offset());
   const bool gap =
       first > (newest_snapshot_.has_value() ? newest_snapshot_->index + 1 : LogIndex(0));
-  if (!gap) return Status::Ok();
-  return Status::Corruption(options_.directory + ": the log starts at index " +
-                            std::to_string(first.value()) +
-                            " and no readable snapshot reaches it. Nothing was changed");
+  if (gap) {
+    return Status::Corruption(options_.directory + ": the log starts at index " +
+                              std::to_string(first.value()) +
+                              " and no readable snapshot reaches it. Nothing was changed");
+  }
+  // Under its name it would count as one of the two that are kept.
+  for (const SnapshotName& name : damaged) SLUICE_RETURN_IF_ERROR(snapshots_.PutAside(name));
+  return Status::Ok();
 }
 
 // A log that ends before its snapshot, or disagrees with it, is what the crash of a snapshot's

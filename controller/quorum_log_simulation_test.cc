@@ -3,6 +3,7 @@
 // those of raft/simulation_test.cc; what this adds is that every crash leaves a log that opens.
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 
@@ -164,7 +165,7 @@ class Cluster {
       // It may end in the middle of a group.
       if (random_.Chance(1, 3)) {
         node.fs->StopAfter(static_cast<int64_t>(random_.Below(8)));
-        RunForMs(random_.Between(1, 50));
+        RunForMs(random_.Between(1, 50), [&node] { return node.fs->stopped(); });
       }
       Drop(node);
       random_.Chance(2, 3) ? node.fs->Crash(random_) : node.fs->KillProcess();
@@ -191,11 +192,13 @@ class Cluster {
     }
   }
 
-  void RunForMs(int64_t ms) {
+  // Or, where `ended` is given, until it holds.
+  void RunForMs(int64_t ms, const std::function<bool()>& ended = nullptr) {
     const int64_t end_ms = scheduler_.clock().SteadyMs() + ms;
     SimEventLoop alarm(scheduler_);
     alarm.RunAfter(ms, [] {});
-    while (scheduler_.clock().SteadyMs() < end_ms && wrong_.empty() && scheduler_.Step()) {
+    while (scheduler_.clock().SteadyMs() < end_ms && wrong_.empty()) {
+      if ((ended && ended()) || !scheduler_.Step()) return;
       for (const auto& [id, node] : nodes_) {
         if (node.driver != nullptr) invariants_.Observe(id, node.driver->core());
       }

@@ -12,7 +12,12 @@ using raft::HardState;
 using raft::PersistRequest;
 using sluice::testing::FileOperation;
 
-class QuorumLogTest : public ::testing::Test, protected testing::LogOnSimDisk {};
+class QuorumLogTest : public ::testing::Test, protected testing::LogOnSimDisk {
+ protected:
+  static std::string PathOf(const SnapshotName& name) {
+    return std::string(kDirectory) + "/" + SnapshotFileName(name);
+  }
+};
 
 TEST_F(QuorumLogTest, AFreshLogHoldsTheBootstrapEntry) {
   Open();
@@ -135,6 +140,52 @@ TEST_F(QuorumLogTest, CompactionKeepsTheSnapshotBeforeAndItsLog) {
   Open();
   EXPECT_EQ(log_->opened().snapshot->index, LogIndex(60));
   EXPECT_EQ(log_->opened().last_index, LogIndex(100));
+}
+
+TEST_F(QuorumLogTest, ADamagedSnapshotDoesNotPushOutAGoodOne) {
+  segment_bytes_ = 1024;
+  Open();
+  Append(1, 100, 1);
+  ASSERT_TRUE(Persist({.snapshot = SnapshotAt(60, 1), .drop_before = LogIndex(41)}).ok());
+  ASSERT_TRUE(Persist({.snapshot = SnapshotAt(80, 1), .drop_before = LogIndex(61)}).ok());
+  const std::string newest = PathOf({LogIndex(80), Term(1)});
+  fs_.FlipBit(newest, 20, 1);
+  const std::string damaged = ReadFile(fs_, newest).value();
+  Stop(nullptr);
+  Open();
+  ASSERT_TRUE(Persist({.snapshot = SnapshotAt(90, 1)}).ok());
+  const SnapshotFiles files(fs_, kDirectory);
+  const std::vector<SnapshotName> kept{{LogIndex(60), Term(1)}, {LogIndex(90), Term(1)}};
+  EXPECT_EQ(files.List().value(), kept);
+  for (const SnapshotName& name : kept) EXPECT_TRUE(files.Load(name).ok());
+  const auto aside = ReadFile(fs_, newest + ".damaged");
+  ASSERT_TRUE(aside.ok()) << aside.status().ToString();
+  EXPECT_EQ(*aside, damaged) << "it may be looked into";
+}
+
+TEST_F(QuorumLogTest, WithoutAReadableSnapshotNothingIsTouched) {
+  segment_bytes_ = 1024;
+  Open();
+  Append(1, 100, 1);
+  ASSERT_TRUE(Persist({.snapshot = SnapshotAt(60, 1), .drop_before = LogIndex(41)}).ok());
+  ASSERT_TRUE(Persist({.snapshot = SnapshotAt(80, 1), .drop_before = LogIndex(61)}).ok());
+  fs_.FlipBit(PathOf({LogIndex(60), Term(1)}), 20, 1);
+  fs_.FlipBit(PathOf({LogIndex(80), Term(1)}), 20, 1);
+  Stop(nullptr);
+  EXPECT_EQ(TryOpen().status().code(), StatusCode::kCorruption);
+  EXPECT_EQ(SnapshotFiles(fs_, kDirectory).List()->size(), 2U);
+}
+
+TEST_F(QuorumLogTest, ASnapshotThatWasBeingWrittenIsRemoved) {
+  Open();
+  Append(1, 10, 1);
+  fs_.InjectFault({.operation = FileOperation::kRename, .path_part = ".checkpoint"});
+  EXPECT_FALSE(Persist({.snapshot = SnapshotAt(5, 1)}).ok());
+  const std::string temporary = PathOf({LogIndex(5), Term(1)}) + ".tmp";
+  EXPECT_TRUE(fs_.Exists(temporary));
+  Stop(nullptr);
+  Open();
+  EXPECT_FALSE(fs_.Exists(temporary));
 }
 
 TEST_F(QuorumLogTest, DamageBelowTheSyncedMarkIsRefusedNotCut) {

@@ -12,6 +12,7 @@ namespace {
 constexpr uint32_t kMagic = 0x534c534e;  // "SLSN"
 constexpr int16_t kFormat = 1;
 constexpr std::string_view kSuffix = ".checkpoint";
+constexpr std::string_view kTemporarySuffix = ".tmp";  // WriteFileAtomically's
 constexpr size_t kIndexDigits = 20;
 constexpr size_t kTermDigits = 10;
 constexpr size_t kVoterBytes = 4 + 16;
@@ -110,6 +111,22 @@ Result<raft::Snapshot> SnapshotFiles::Load(const SnapshotName& name) const {
                               std::to_string(bytes.size()) + " bytes does not hold");
   }
   return *std::move(snapshot);
+}
+
+Status SnapshotFiles::PutAside(const SnapshotName& name) {
+  SLUICE_RETURN_IF_ERROR(fs_.Rename(PathOf(name), PathOf(name) + ".damaged"));
+  return fs_.SyncDirectory(directory_);
+}
+
+Status SnapshotFiles::RemoveTemporaries() {
+  SLUICE_ASSIGN_OR_RETURN(const std::vector<std::string> files, fs_.List(directory_));
+  for (const std::string& file : files) {
+    if (!file.ends_with(kTemporarySuffix)) continue;
+    const size_t name_size = file.size() - kTemporarySuffix.size();
+    if (ParseName(std::string_view(file).substr(0, name_size)).has_value())
+      SLUICE_RETURN_IF_ERROR(fs_.Remove(directory_ + "/" + file));
+  }
+  return Status::Ok();
 }
 
 Status SnapshotFiles::RemoveOld() {

@@ -1,10 +1,11 @@
 #pragma once
 // SnapshotFiles: the metadata snapshots of one voter, `<index>-<term>.checkpoint` in the log's
 // directory (docs/formats/raft_log.md). Each is written beside, synced, renamed and its directory
-// synced; a footer checksum covers the whole. The newest two are kept.
+// synced; a footer checksum covers the whole. The newest two are kept; one that is found damaged
+// goes by `<name>.damaged` from then on and does not count.
 //
-// Thread rule: Write and RemoveOld on the IO thread, Load from any; files are never changed once
-// they have their name.
+// Thread rule: what changes files on the IO thread, or before it runs, Load from any; files are
+// never changed once they have their name.
 
 #include <optional>
 #include <string>
@@ -35,6 +36,10 @@ class SnapshotFiles {
   Result<raft::Snapshot> Load(const SnapshotName& name) const;
   // Removes all but the newest two.
   Status RemoveOld();
+  // For one that cannot be loaded: out of the way, but there to be looked into.
+  Status PutAside(const SnapshotName& name);
+  // What a stop in the middle of Write has left.
+  Status RemoveTemporaries();
 
  private:
   std::string PathOf(const SnapshotName& name) const {

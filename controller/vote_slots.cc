@@ -45,28 +45,21 @@ std::optional<Slot> DecodeSlot(std::string_view bytes) {
   return slot;
 }
 
-std::string ParentOf(const std::string& path) { return path.substr(0, path.rfind('/')); }
-
 }  // namespace
 
 Status VoteSlots::Create(FileSystem& fs, const std::string& path, const State& state) {
   if (fs.Exists(path)) return Status::AlreadyExists(path + " exists");
-  SLUICE_ASSIGN_OR_RETURN(const std::shared_ptr<File> file, fs.Open(path, OpenMode::kCreate));
   // Both slots from the start: the file never changes its size, so a sync need not touch its
   // metadata.
-  SLUICE_RETURN_IF_ERROR(file->WriteAt(0, EncodeSlot({1, state}) + EncodeSlot({2, state})));
-  SLUICE_RETURN_IF_ERROR(file->Sync());
-  return fs.SyncDirectory(ParentOf(path));
+  return WriteFileAtomically(fs, path, EncodeSlot({1, state}) + EncodeSlot({2, state}));
 }
 
 Result<std::unique_ptr<VoteSlots>> VoteSlots::Open(FileSystem& fs, const std::string& path) {
   if (!fs.Exists(path)) return Status::NotFound(path + " does not exist");
   SLUICE_ASSIGN_OR_RETURN(std::shared_ptr<File> file, fs.Open(path, OpenMode::kReadWrite));
-  // What the last process wrote and did not sync may be in the page cache only. From here on the
-  // newest slot is on the device.
-  SLUICE_RETURN_IF_ERROR(file->Sync());
   std::unique_ptr<VoteSlots> slots(new VoteSlots(std::move(file), path));
   SLUICE_RETURN_IF_ERROR(slots->Load());
+  SLUICE_RETURN_IF_ERROR(slots->MakeDurable());
   return slots;
 }
 
@@ -76,7 +69,7 @@ Status VoteSlots::Load() {
   bytes.resize(size);
   bool found = false;
   for (int i = 0; i < 2; ++i) {
-    const size_t at = static_cast<size_t>(i) * kSlotBytes;
+    const size_t at = PositionOf(i);
     if (at >= bytes.size()) break;
     const std::optional<Slot> slot = DecodeSlot(std::string_view(bytes).substr(at, kSlotBytes));
     if (!slot.has_value() || (found && slot->version < version_)) continue;
@@ -92,9 +85,18 @@ Status VoteSlots::Load() {
                             "vote under its old disk id");
 }
 
+// The newest slot may be in the page cache only, written by the last process and not synced, and
+// after a failed sync it may look clean there. So it is written again, first in its place, while
+// what was synced last may lie in the other slot, then over the other.
+Status VoteSlots::MakeDurable() {
+  SLUICE_RETURN_IF_ERROR(file_->WriteAt(PositionOf(synced_slot_), EncodeSlot({version_, state_})));
+  SLUICE_RETURN_IF_ERROR(file_->Sync());
+  return WriteSynced(state_);
+}
+
 Status VoteSlots::Write(const State& state) {
-  const uint64_t at = synced_slot_ == 0 ? kSlotBytes : 0;
-  SLUICE_RETURN_IF_ERROR(file_->WriteAt(at, EncodeSlot({version_ + 1, state})));
+  SLUICE_RETURN_IF_ERROR(
+      file_->WriteAt(PositionOf(1 - synced_slot_), EncodeSlot({version_ + 1, state})));
   ++version_;
   state_ = state;
   unsynced_ = true;
@@ -103,7 +105,9 @@ Status VoteSlots::Write(const State& state) {
 
 Status VoteSlots::WriteSynced(const State& state) {
   SLUICE_RETURN_IF_ERROR(Write(state));
-  return SyncNewest();
+  SLUICE_RETURN_IF_ERROR(SyncNewest());
+  // The other slot is older by one promise: should this one rot, that would be forgotten.
+  return Write(state);
 }
 
 // The newest version lies in the slot that did not hold the newest synced one.

@@ -5,6 +5,7 @@
 //
 // Rule: a write goes to the slot that does not hold the newest *synced* version. A write that a
 // crash tears, or that never reached the device, therefore leaves the promise that was synced last.
+// What was synced is then written to the other slot too, to be durable some time: two good copies.
 //
 // Thread rule: one owner at a time (the quorum log's IO thread).
 
@@ -26,9 +27,10 @@ class VoteSlots {
     friend bool operator==(const State&, const State&) = default;
   };
 
-  // Makes the file, durably with its name. kAlreadyExists when there is one.
+  // Makes the file, durably with its name: whole, or not at all. kAlreadyExists when there is one.
   static Status Create(FileSystem& fs, const std::string& path, const State& state);
-  // kNotFound without a file, kCorruption when neither slot can be read.
+  // kNotFound without a file, kCorruption when neither slot can be read. Both slots hold state(),
+  // one of them durably, when it returns.
   static Result<std::unique_ptr<VoteSlots>> Open(FileSystem& fs, const std::string& path);
 
   const State& state() const { return state_; }
@@ -42,7 +44,9 @@ class VoteSlots {
  private:
   VoteSlots(std::shared_ptr<File> file, std::string path)
       : file_(std::move(file)), path_(std::move(path)) {}
+  static size_t PositionOf(int slot) { return static_cast<size_t>(slot) * kSlotBytes; }
   Status Load();
+  Status MakeDurable();
   Status Write(const State& state);
   Status SyncNewest();
 

@@ -73,6 +73,86 @@ TEST_F(VoteSlotsTest, OneDamagedSlotIsSurvived) {
   EXPECT_EQ(Open()->state(), At(7, 2));
 }
 
+// The copy that the vote was not written to first is brought up to it at once.
+TEST_F(VoteSlotsTest, AVoteOutlivesTheRotOfEitherSlot) {
+  for (const uint64_t slot : {0, 1}) {
+    for (const int hints : {0, 1, 2}) {
+      SimFileSystem fs;
+      ASSERT_TRUE(fs.CreateDirectories("/data").ok());
+      ASSERT_TRUE(VoteSlots::Create(fs, kPath, At(0, -1)).ok());
+      {
+        auto slots = VoteSlots::Open(fs, kPath).value();
+        ASSERT_TRUE(slots->WriteSynced(At(7, 2)).ok());
+        for (int i = 1; i <= hints; ++i) ASSERT_TRUE(slots->WriteHint(LogIndex(1 + i)).ok());
+      }
+      fs.FlipBit(kPath, slot * VoteSlots::kSlotBytes + 9, 3);
+      const auto slots = VoteSlots::Open(fs, kPath);
+      ASSERT_TRUE(slots.ok());
+      EXPECT_EQ((*slots)->state().hard_state, At(7, 2).hard_state)
+          << "slot " << slot << ", " << hints << " hints";
+      // And opening has made the other good again.
+      fs.FlipBit(kPath, (1 - slot) * VoteSlots::kSlotBytes + 9, 3);
+      EXPECT_TRUE(VoteSlots::Open(fs, kPath).ok());
+    }
+  }
+}
+
+// Wherever the creation breaks off, the file is not there, or it is whole.
+TEST_F(VoteSlotsTest, ACreationThatBreaksOffLeavesNothingOrAll) {
+  constexpr char kNew[] = "/data/new-state";
+  bool finished = false;
+  for (int64_t changes = 0; !finished; ++changes) {
+    ASSERT_LT(changes, 20);
+    for (uint64_t seed = 1; seed <= 20; ++seed) {
+      Random random(seed);
+      SimFileSystem fs;
+      ASSERT_TRUE(fs.CreateDirectories("/data").ok());
+      ASSERT_TRUE(fs.SyncFileSystem("/").ok());
+      fs.StopAfter(changes);
+      finished = VoteSlots::Create(fs, kNew, At(0, -1)).ok();
+      seed % 2 == 0 ? fs.Crash(random) : fs.KillProcess();
+      if (!fs.Exists(kNew)) {
+        ASSERT_FALSE(finished);
+        ASSERT_TRUE(VoteSlots::Create(fs, kNew, At(0, -1)).ok());
+      }
+      const auto slots = VoteSlots::Open(fs, kNew);
+      ASSERT_TRUE(slots.ok()) << "stopped after " << changes << ", seed " << seed << ": "
+                              << slots.status().ToString();
+    }
+  }
+}
+
+// The device may not have a vote that the page cache shows after a failed sync. What opening tells
+// of is there after the next power cut, and whenever that comes, votes that were synced are.
+TEST_F(VoteSlotsTest, AFailedSyncIsNotForgivenByARestart) {
+  for (int64_t changes = -1; changes < 8; ++changes) {
+    for (uint64_t seed = 1; seed <= 30; ++seed) {
+      Random random(seed);
+      SimFileSystem fs;
+      ASSERT_TRUE(fs.CreateDirectories("/data").ok());
+      ASSERT_TRUE(VoteSlots::Create(fs, kPath, At(0, -1)).ok());
+      ASSERT_TRUE(fs.SyncFileSystem("/").ok());
+      {
+        auto slots = VoteSlots::Open(fs, kPath).value();
+        ASSERT_TRUE(slots->WriteSynced(At(1, 1)).ok());
+        ASSERT_TRUE(slots->WriteSynced(At(2, 1)).ok());
+        fs.InjectFault({.operation = sluice::testing::FileOperation::kSync, .path_part = kPath});
+        ASSERT_FALSE(slots->WriteSynced(At(3, 2)).ok());
+      }
+      fs.KillProcess();
+      fs.StopAfter(changes);
+      const auto told = VoteSlots::Open(fs, kPath);
+      ASSERT_TRUE(told.ok() || changes >= 0) << told.status().ToString();
+      const Term least = told.ok() ? (*told)->state().hard_state.term : Term(2);
+      fs.Crash(random);
+      const auto slots = VoteSlots::Open(fs, kPath);
+      ASSERT_TRUE(slots.ok());
+      EXPECT_GE((*slots)->state().hard_state.term, least)
+          << "stopped after " << changes << ", seed " << seed;
+    }
+  }
+}
+
 TEST_F(VoteSlotsTest, TwoDamagedSlotsAreToldNotForgotten) {
   fs_.FlipBit(kPath, 9, 3);
   fs_.FlipBit(kPath, VoteSlots::kSlotBytes + 9, 3);
