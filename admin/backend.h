@@ -54,7 +54,7 @@ struct LocalController {
   LogIndex last_index{-1};
   uint64_t elections_started = 0;
   uint64_t elections_won = 0;
-  uint64_t messages_refused = 0;  // of another cluster, or of a voter with another disk
+  uint64_t messages_refused = 0;  // of another cluster or disk, or that no voter sends
 };
 
 // Whether the node can do its work; `reason` says why not.

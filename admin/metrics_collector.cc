@@ -119,7 +119,8 @@ void WriteController(const Image& image, const LocalController& controller, Metr
   count("sluice_raft_elections_won_total", "Elections that this voter won.",
         controller.elections_won);
   count("sluice_raft_messages_refused_total",
-        "Messages of another cluster, or of a voter with another disk.",
+        "Messages of other voters that were dropped: another cluster, another disk, impossible "
+        "content.",
         controller.messages_refused);
 }
 

@@ -21,7 +21,6 @@ namespace {
 // A subscriber that is further behind gets a snapshot, which is seldom larger.
 constexpr size_t kFeedBytesMax = 8 << 20;
 constexpr int64_t kTransferPollMs = 10;
-constexpr int64_t kForeignLogIntervalMs = 10'000;
 
 class ProberDialer final : public Dialer {
  public:
@@ -111,7 +110,7 @@ struct ControllerNode::Impl {
   uint64_t feed_listener = 0;
   std::atomic<bool> joined = false;   // heard a leader of its own cluster
   std::atomic<bool> refused = false;  // told so
-  std::atomic<int64_t> foreign_logged_ms = -kForeignLogIntervalMs;
+  std::atomic<bool> foreign_logged = false;
   mutable std::mutex stop_mutex;  // guards stopped and the last words below
   bool stopped = false;
   raft::DriverStatus last_status;
@@ -285,12 +284,7 @@ void ControllerNode::Impl::OnRaftMessage(raft::Message message) {
 void ControllerNode::Impl::OnForeignMessage(const raft::Message& message) {
   const std::string why = "voter " + std::to_string(message.from.id.value()) + " is of cluster " +
                           message.cluster_id + ", this node of cluster " + options.cluster_id;
-  const int64_t now_ms = options.clock->SteadyMs();
-  int64_t logged_ms = foreign_logged_ms;
-  if (now_ms - logged_ms >= kForeignLogIntervalMs &&
-      foreign_logged_ms.compare_exchange_strong(logged_ms, now_ms)) {
-    LOG(WARNING) << "raft: messages are dropped: " << why;
-  }
+  LOG_IF(WARNING, !foreign_logged.exchange(true)) << "raft: messages are dropped: " << why;
   if (!raft::IsFromLeader(message) || joined || driver->status().elections_won > 0) return;
   if (options.on_refused && !refused.exchange(true))
     options.on_refused(Status::InvalidArgument(why));
@@ -384,7 +378,9 @@ bool ControllerNode::active() const {
 
 raft::DriverStatus ControllerNode::status() const {
   std::lock_guard lock(impl_->stop_mutex);
-  return impl_->stopped ? impl_->last_status : impl_->driver->status();
+  raft::DriverStatus status = impl_->stopped ? impl_->last_status : impl_->driver->status();
+  status.messages_refused += impl_->raft_service->messages_refused();
+  return status;
 }
 
 FeedProgress ControllerNode::progress() const { return impl_->feed.progress(); }

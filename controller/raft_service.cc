@@ -2,6 +2,8 @@
 
 #include <glog/logging.h>
 
+#include <utility>
+
 #include "controller/raft_proto.h"
 
 namespace sluice::controller {
@@ -10,8 +12,9 @@ namespace {
 // One stream of one peer. Deletes itself when gRPC is done with it.
 class Receiver final : public grpc::ServerBidiReactor<raftpb::RaftMessage, raftpb::ExchangeEvent> {
  public:
-  Receiver(const RaftService::OnMessage& on_message, std::string peer)
-      : on_message_(on_message), peer_(std::move(peer)) {
+  Receiver(const RaftService::OnMessage& on_message, std::atomic<uint64_t>& refused,
+           std::string peer)
+      : on_message_(on_message), refused_(refused), peer_(std::move(peer)) {
     // Tells the caller at once that the stream stands.
     StartSendInitialMetadata();
     StartRead(&incoming_);
@@ -23,12 +26,11 @@ class Receiver final : public grpc::ServerBidiReactor<raftpb::RaftMessage, raftp
       return;
     }
     Result<raft::Message> message = FromProto(std::move(incoming_));
-    if (!message.ok()) {
-      LOG(WARNING) << "raft: closing the stream of " << peer_ << ": " << message.status().message();
-      Finish(grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, message.status().message()));
-      return;
+    if (message.ok()) {
+      on_message_(*std::move(message));
+    } else {
+      Drop(message.status());
     }
-    on_message_(*std::move(message));
     incoming_.Clear();
     StartRead(&incoming_);
   }
@@ -36,8 +38,18 @@ class Receiver final : public grpc::ServerBidiReactor<raftpb::RaftMessage, raftp
   void OnDone() override { delete this; }
 
  private:
+  // The stream stays: a peer whose stream ends opens it again, with the same message.
+  void Drop(const Status& why) {
+    refused_.fetch_add(1, std::memory_order_relaxed);
+    if (std::exchange(drop_logged_, true)) return;
+    LOG(WARNING) << "raft: a message from " << peer_ << " was dropped: " << why.message()
+                 << ". More of this stream are only counted";
+  }
+
   const RaftService::OnMessage& on_message_;
+  std::atomic<uint64_t>& refused_;
   const std::string peer_;
+  bool drop_logged_ = false;
   raftpb::RaftMessage incoming_;
 };
 
@@ -45,7 +57,7 @@ class Receiver final : public grpc::ServerBidiReactor<raftpb::RaftMessage, raftp
 
 grpc::ServerBidiReactor<raftpb::RaftMessage, raftpb::ExchangeEvent>* RaftService::Exchange(
     grpc::CallbackServerContext* context) {
-  return new Receiver(on_message_, context->peer());
+  return new Receiver(on_message_, refused_, context->peer());
 }
 
 }  // namespace sluice::controller

@@ -13,6 +13,7 @@
 
 #include "controller/raft_proto.h"
 #include "controller/raft_service.h"
+#include "rpc/channel.h"
 #include "rpc/server.h"
 
 namespace sluice::controller {
@@ -130,6 +131,25 @@ TEST_F(RaftTransportTest, MessagesArriveInOrder) {
     EXPECT_EQ(message->from, Voter(1));
     EXPECT_EQ(std::get<raft::HeartbeatResponse>(message->body).read_sequence, i);
   }
+}
+
+// A peer that sends rubbish would open a closed stream again, and send it again.
+TEST_F(RaftTransportTest, AMessageThatCannotBeReadIsPassedOver) {
+  StartServer();
+  const auto stub = raftpb::Raft::NewStub(rpc::MakeChannel(address_));
+  grpc::ClientContext context;
+  const auto stream = stub->Exchange(&context);
+  raftpb::RaftMessage bad = ToProto(Wrap(raft::TimeoutNow{}));
+  bad.mutable_from()->set_disk_id("short");
+  ASSERT_TRUE(stream->Write(bad));
+  ASSERT_TRUE(stream->Write(bad));
+  ASSERT_TRUE(stream->Write(ToProto(Wrap(raft::HeartbeatResponse{7}))));
+  const std::optional<raft::Message> message = received_.Take();
+  ASSERT_TRUE(message.has_value());
+  EXPECT_EQ(std::get<raft::HeartbeatResponse>(message->body).read_sequence, 7U);
+  EXPECT_EQ(service_.messages_refused(), 2U);
+  ASSERT_TRUE(stream->WritesDone());
+  EXPECT_TRUE(stream->Finish().ok());
 }
 
 TEST_F(RaftTransportTest, ADeadPeerIsToldAsRefusedAndFoundAgain) {

@@ -27,6 +27,7 @@ void Core::HandleAppend(const Message& message, const AppendRequest& request) {
                                        .hint_term = log_.TermAt(hint).value_or(Term(0))});
     return;
   }
+  CheckCommitted(request.prev_index, request.prev_term);
   AppendFromLeader(request);
   SetCommit(std::max(commit_, std::min(request.commit, last_new)));
   SendAfterPersist(message.from.id, AppendResponse{.success = true, .match = last_new});
@@ -40,7 +41,10 @@ void Core::AppendFromLeader(const AppendRequest& request) {
     CHECK_EQ(entry.index, expected) << "entries of one append must be consecutive";
     CHECK_LE(entry.term, term());
     ++expected;
-    if (entry.index <= commit_) continue;
+    if (entry.index <= commit_) {
+      CheckCommitted(entry.index, entry.term);
+      continue;
+    }
     if (entry.index <= log_.last_index()) {
       if (log_.TermAt(entry.index) == entry.term) continue;
       CHECK_GT(entry.index, commit_);
@@ -51,6 +55,15 @@ void Core::AppendFromLeader(const AppendRequest& request) {
     }
     log_.Append(entry);
   }
+}
+
+// The leader of this very term has `term` at `index`. Where that is committed here with another,
+// two histories were committed: nothing that this voter could do now is right. Entries that are
+// gone cannot be compared.
+void Core::CheckCommitted(LogIndex index, Term term) const {
+  if (index > commit_) return;
+  CHECK(log_.TermAt(index).value_or(term) == term)
+      << "the leader contradicts the committed entry " << index;
 }
 
 void Core::HandleHeartbeat(const Message& message, const HeartbeatRequest& request) {

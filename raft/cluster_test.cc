@@ -1,6 +1,7 @@
 // Stories of whole clusters, each with the fault that it is about.
 #include <gtest/gtest.h>
 
+#include "base/testing/log_catcher.h"
 #include "raft/core.h"
 #include "raft/testing/sim_cluster.h"
 
@@ -155,6 +156,22 @@ TEST_F(ClusterTest, AWipedDiskIsNotTheVoterItWas) {
   cluster_->Crash(other);
   cluster_->RunForMs(3000);
   EXPECT_EQ(leader(), kNoNode) << "the wiped voter must not complete a majority";
+}
+
+TEST_F(ClusterTest, WhatIsRefusedIsLoggedOnceAVoterAndReason) {
+  StartSettled({.voters = 3});
+  const NodeId follower = AnyFollower();
+  Message rubbish{.cluster_id = "other", .from = {NodeId(8), Uuid()}, .to = follower};
+  rubbish.body = HeartbeatRequest{};
+  const sluice::testing::LogCatcher log;
+  const uint64_t before = cluster_->driver(follower).status().messages_refused;
+  for (int i = 0; i < 5; ++i) {
+    rubbish.from.id = NodeId(8 + i);  // who it is, nobody has shown
+    cluster_->driver(follower).Step(rubbish);
+    cluster_->RunForMs(10);
+  }
+  EXPECT_EQ(cluster_->driver(follower).status().messages_refused, before + 5);
+  EXPECT_EQ(log.Count("another cluster"), 1);
 }
 
 TEST_F(ClusterTest, AWriteIsNotAcknowledgedWithoutAMajority) {

@@ -38,6 +38,7 @@ struct RaftConfig {
       4 << 20;  // recent entries kept in memory for followers that are a little behind
   size_t apply_bytes_max = 4 << 20;  // entries handed to the state machine at once
   size_t snapshot_chunk_bytes = 1 << 20;
+  size_t snapshot_bytes_max = 1 << 30;  // that a follower takes
   // A snapshot is taken after this many bytes of entries, or this long after the last one when
   // anything was applied since.
   size_t snapshot_interval_bytes = 64 << 20;

@@ -54,17 +54,9 @@ int64_t Core::next_deadline_ms() const {
                                      : std::min(heartbeat_due_ms_, transfer_deadline_ms_);
 }
 
-// A message is taken only from a voter of this cluster that still has the disk it was made a voter
-// with: a wiped disk has forgotten its votes and what it acknowledged.
-bool Core::Accepts(const Message& message) const {
-  if (message.cluster_id != cluster_id_ || message.to != self_.id || !IsVoter()) return false;
-  const VoterId* voter = FindVoter(message.from.id);
-  return voter != nullptr && *voter == message.from && message.from.id != self_.id;
-}
-
 void Core::Step(Message message) {
-  if (!Accepts(message)) {
-    ++metrics_.messages_refused;
+  if (const std::optional<Refusal> refusal = WhyRefuse(message)) {
+    Refuse(message.from.id, *refusal);
     return;
   }
   if (const auto* request = std::get_if<VoteRequest>(&message.body)) {
@@ -260,8 +252,8 @@ bool Core::HasReady() const {
          log_.handed_index() != log_.last_index() || ready_.persist.snapshot.has_value() ||
          !ready_.send_now.empty() || !ready_.send_after_persist.empty() ||
          ready_.load_snapshot.has_value() || !ready_.reads_ok.empty() ||
-         !ready_.reads_failed.empty() || role_ != told_role_ || term() != told_term_ ||
-         leader_ != told_leader_;
+         !ready_.reads_failed.empty() || !ready_.refused.empty() || role_ != told_role_ ||
+         term() != told_term_ || leader_ != told_leader_;
 }
 
 Ready Core::TakeReady() {

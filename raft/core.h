@@ -25,9 +25,9 @@
 //   5. Votes and acknowledgements leave only after what they promise is durable; a leader counts
 //   itself only so far.
 //
-// One source file a subject: core.cc (inputs, terms, Ready), election.cc, vote_handler.cc,
-// append_handler.cc (follower), replication.cc (leader), snapshot.cc (both sides), read_index.cc,
-// transfer.cc.
+// One source file a subject: core.cc (inputs, terms, Ready), admission.cc (what peers may send),
+// election.cc, vote_handler.cc, append_handler.cc (follower), replication.cc (leader), snapshot.cc
+// (both sides), read_index.cc, transfer.cc.
 //
 // Thread rule: one owner (the driver's loop).
 
@@ -51,6 +51,11 @@ struct ReadOk {
   LogIndex index;  // the state must include this entry before the read is served
 };
 
+struct Refused {
+  NodeId from = kNoNode;  // kNoNode: not known to be a voter
+  Refusal why = Refusal::kStranger;
+};
+
 struct Ready {
   uint64_t persist_id = 0;  // 0: nothing to persist
   PersistRequest persist;
@@ -60,6 +65,7 @@ struct Ready {
   std::vector<ReadOk> reads_ok;
   std::vector<uint64_t> reads_failed;  // leadership is not confirmed; ask the leader
   bool role_changed = false;           // role, term or known leader
+  std::vector<Refused> refused;        // messages dropped; for the log
 };
 
 struct CoreOptions {
@@ -128,7 +134,6 @@ class Core {
 
   // core.cc
   const VoterId* FindVoter(NodeId id) const;
-  bool Accepts(const Message& message) const;
   bool StepTerm(const Message& message);
   void Dispatch(const Message& message);
   void AdoptTerm(Term term);
@@ -142,6 +147,12 @@ class Core {
   void SendAfterPersist(NodeId to, MessageBody body);
   void SendOnceTermDurable(NodeId to, MessageBody body);
   int64_t retransmit_ms() const { return config_.election_timeout_ms_min / 2; }
+
+  // admission.cc
+  std::optional<Refusal> WhyRefuseSender(const Message& message) const;
+  std::optional<Refusal> WhyRefuse(const Message& message) const;
+  std::optional<Refusal> WhyRefuseAnswer(const AppendResponse& answer) const;
+  void Refuse(NodeId from, Refusal why);
 
   // election.cc
   int64_t DrawElectionTimeout();
@@ -162,6 +173,7 @@ class Core {
   // append_handler.cc
   void HandleAppend(const Message& message, const AppendRequest& request);
   void AppendFromLeader(const AppendRequest& request);
+  void CheckCommitted(LogIndex index, Term term) const;
   void HandleHeartbeat(const Message& message, const HeartbeatRequest& request);
 
   // replication.cc
@@ -180,6 +192,8 @@ class Core {
   void StartSnapshot(NodeId to, Progress& progress);
   void SendSnapshotChunk(NodeId to, Progress& progress);
   void HandleSnapshotChunk(const Message& message, const SnapshotChunk& chunk);
+  bool Receives(const SnapshotChunk& chunk) const;
+  bool TakeChunk(NodeId leader, const SnapshotChunk& chunk);
   void InstallSnapshot(NodeId leader, IncomingSnapshot incoming);
   void HandleSnapshotChunkResponse(const Message& message, const SnapshotChunkResponse& response);
 

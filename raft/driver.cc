@@ -153,6 +153,7 @@ void Driver::Flush() {
 
 void Driver::Execute(Ready ready) {
   StartPersist(ready);
+  LogRefusals(ready.refused);
   Send(ready.send_now);
   if (!ready.send_after_persist.empty()) {
     held_sends_.emplace_back(last_persist_id_, std::move(ready.send_after_persist));
@@ -215,6 +216,17 @@ void Driver::Fail(const Status& status) {
   for (auto& [id, done] : std::exchange(unconfirmed_reads_, {})) done(unavailable);
   for (PendingRead& read : std::exchange(confirmed_reads_, {})) read.done(unavailable);
   if (on_failure_) on_failure_(status);
+}
+
+// Once a voter and reason: whoever sends such messages sends many.
+void Driver::LogRefusals(const std::vector<Refused>& refused) {
+  for (const auto& [from, why] : refused) {
+    if (!refusals_logged_.emplace(from, why).second) continue;
+    const std::string sender =
+        from == kNoNode ? "somebody" : "voter " + std::to_string(from.value());
+    LOG(WARNING) << "raft: a message from " << sender << " was dropped: " << RefusalText(why)
+                 << ". More of them are only counted";
+  }
 }
 
 void Driver::Send(std::vector<Message>& messages) {
@@ -354,7 +366,7 @@ void Driver::PublishStatus() {
   }
   status.elections_started = core_->metrics().elections_started;
   status.elections_won = core_->metrics().elections_won;
-  status.messages_refused = core_->metrics().messages_refused;
+  status.messages_refused = core_->metrics().messages_refused();
   std::lock_guard lock(status_mutex_);
   status_ = std::move(status);
 }

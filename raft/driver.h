@@ -22,7 +22,9 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/event_loop.h"
@@ -30,6 +32,7 @@
 #include "base/status.h"
 #include "raft/config.h"
 #include "raft/log_store.h"
+#include "raft/metrics.h"
 #include "raft/state_machine.h"
 #include "raft/transport.h"
 #include "raft/types.h"
@@ -38,6 +41,7 @@ namespace sluice::raft {
 
 class Core;
 struct Ready;
+struct Refused;
 
 struct DriverOptions {
   RaftConfig config;
@@ -74,7 +78,7 @@ struct DriverStatus {
   std::vector<PeerStatus> voters;  // this node included
   uint64_t elections_started = 0;
   uint64_t elections_won = 0;
-  uint64_t messages_refused = 0;  // other cluster, unknown voter, or a voter's id with another disk
+  uint64_t messages_refused = 0;  // for whatever reason
 };
 
 // The voters that the log begins with, by its newest snapshot or its bootstrap entry. A driver
@@ -144,6 +148,7 @@ class Driver {
   void StartPersist(Ready& ready);
   void OnPersisted(uint64_t persist_id, const Status& status);
   void Fail(const Status& status);
+  void LogRefusals(const std::vector<Refused>& refused);
   void Send(std::vector<Message>& messages);
   void ReleaseSends();
   void OnRoleChange();
@@ -182,6 +187,8 @@ class Driver {
   bool snapshot_wanted_ = false;
   uint64_t bytes_since_snapshot_ = 0;
   int64_t last_snapshot_ms_ = 0;
+
+  std::set<std::pair<NodeId, Refusal>> refusals_logged_;
 
   mutable std::mutex status_mutex_;
   DriverStatus status_;  // guarded by status_mutex_

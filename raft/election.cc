@@ -23,6 +23,7 @@ void Core::RestartElectionTimer() { election_deadline_ms_ = now_ms_ + DrawElecti
 // whose log is behind, does not depose a leader that works.
 void Core::StartPreVote() {
   CHECK(IsVoter());
+  if (term() == kTermMax) return RestartElectionTimer();  // no term is left to stand in
   role_ = Role::kPreCandidate;
   leader_ = kNoNode;
   ++metrics_.pre_votes_started;

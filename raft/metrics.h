@@ -3,9 +3,28 @@
 //
 // Thread rule: part of the core; one owner.
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <numeric>
+#include <string_view>
 
 namespace sluice::raft {
+
+// Why a message was dropped before anything of it was adopted (admission.cc).
+enum class Refusal : uint8_t {
+  kCluster,        // another cluster's
+  kStranger,       // not from a voter, or not to one
+  kOtherDisk,      // a voter's id with another disk
+  kTerm,           // impossible: of the message, an entry or a snapshot
+  kChain,          // entries that do not follow each other
+  kNeverSent,      // an answer to what this leader did not send
+  kSnapshot,       // too large, or without proper voters
+  kChunkOrder,     // beyond its snapshot's end, or before the ones in front of it
+  kChunkChecksum,  // of a chunk, or of the whole
+};
+inline constexpr size_t kRefusalCount = static_cast<size_t>(Refusal::kChunkChecksum) + 1;
+std::string_view RefusalText(Refusal refusal);
 
 struct Metrics {
   uint64_t pre_votes_started = 0;
@@ -14,16 +33,20 @@ struct Metrics {
   uint64_t elections_by_timeout = 0;      // no leader was heard in time
   uint64_t elections_by_lost_leader = 0;  // the leader's address refused a connection
   uint64_t elections_by_transfer = 0;
-  uint64_t resignations = 0;          // a leader that lost its majority
-  uint64_t votes_refused_sticky = 0;  // a leader was heard just now
-  uint64_t votes_refused_log = 0;     // the candidate's log is behind
-  uint64_t messages_refused = 0;  // other cluster, unknown voter, or a voter's id with another disk
-  uint64_t appends_refused = 0;   // the previous entry did not match
+  uint64_t resignations = 0;                      // a leader that lost its majority
+  uint64_t votes_refused_sticky = 0;              // a leader was heard just now
+  uint64_t votes_refused_log = 0;                 // the candidate's log is behind
+  std::array<uint64_t, kRefusalCount> refused{};  // messages, by Refusal
+  uint64_t appends_refused = 0;                   // the previous entry did not match
   uint64_t entries_truncated = 0;
   uint64_t snapshots_sent = 0;
   uint64_t snapshots_installed = 0;
   uint64_t proposals_refused = 0;
   uint64_t reads_confirmed = 0;
+
+  uint64_t messages_refused() const {
+    return std::accumulate(refused.begin(), refused.end(), uint64_t{0});
+  }
 };
 
 }  // namespace sluice::raft

@@ -69,25 +69,43 @@ void Core::HandleSnapshotChunk(const Message& message, const SnapshotChunk& chun
     SendAfterPersist(leader, AppendResponse{.success = true, .match = commit_});
     return;
   }
-  const bool known = incoming_.has_value() && incoming_->meta == chunk.meta &&
-                     incoming_->whole_crc == chunk.whole_crc &&
-                     incoming_->size_total == chunk.size_total;
-  if (!known) incoming_ = IncomingSnapshot{chunk.meta, chunk.size_total, chunk.whole_crc, {}};
-  const bool fits = chunk.offset == incoming_->data.size() &&
-                    chunk.data.size() <= incoming_->size_total - incoming_->data.size() &&
-                    Crc32c(chunk.data) == chunk.chunk_crc;
-  if (fits) incoming_->data += chunk.data;
-  if (incoming_->data.size() == incoming_->size_total) {
+  const bool stored = TakeChunk(leader, chunk);
+  if (stored && incoming_->data.size() == incoming_->size_total) {
     if (Crc32c(incoming_->data) == incoming_->whole_crc) {
       IncomingSnapshot whole = *std::move(incoming_);
       incoming_.reset();
       InstallSnapshot(leader, std::move(whole));
       return;
     }
+    Refuse(leader, Refusal::kChunkChecksum);
     incoming_->data.clear();  // from the start
   }
-  SendOnceTermDurable(leader,
-                      SnapshotChunkResponse{chunk.meta.index, incoming_->data.size(), false});
+  const uint64_t held = Receives(chunk) ? incoming_->data.size() : 0;
+  SendOnceTermDurable(leader, SnapshotChunkResponse{chunk.meta.index, held, false});
+}
+
+// Whether it is of the snapshot that is being received.
+bool Core::Receives(const SnapshotChunk& chunk) const {
+  return incoming_.has_value() && incoming_->meta == chunk.meta &&
+         incoming_->whole_crc == chunk.whole_crc && incoming_->size_total == chunk.size_total;
+}
+
+// False when nothing of it was stored. The leader is answered all the same: it learns from where to
+// go on. A chunk that comes twice is nothing special.
+bool Core::TakeChunk(NodeId leader, const SnapshotChunk& chunk) {
+  if (Crc32c(chunk.data) != chunk.chunk_crc) {
+    Refuse(leader, Refusal::kChunkChecksum);
+    return false;
+  }
+  const uint64_t due = Receives(chunk) ? incoming_->data.size() : 0;
+  if (chunk.offset != due) {
+    if (chunk.offset > due) Refuse(leader, Refusal::kChunkOrder);
+    return false;
+  }
+  if (!Receives(chunk))
+    incoming_ = IncomingSnapshot{chunk.meta, chunk.size_total, chunk.whole_crc, {}};
+  incoming_->data += chunk.data;
+  return true;
 }
 
 void Core::InstallSnapshot(NodeId leader, IncomingSnapshot incoming) {

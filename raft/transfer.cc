@@ -36,7 +36,7 @@ void Core::MaybeFinishTransfer(NodeId peer) {
 }
 
 void Core::HandleTimeoutNow() {
-  if (role_ == Role::kLeader) return;
+  if (role_ == Role::kLeader || term() == kTermMax) return;
   StartElection(ElectionCause::kTransfer);
 }
 

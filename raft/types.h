@@ -21,6 +21,7 @@
 namespace sluice::raft {
 
 inline constexpr LogIndex kNoIndex{-1};
+inline constexpr Term kTermMax{INT32_MAX};  // stored as a leader epoch, which has 32 bits
 
 // A voter is a node *with its disk*: a node that comes back with an empty disk has forgotten its
 // votes, so it is another voter.
