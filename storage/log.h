@@ -182,8 +182,9 @@ class Log {
   // in one gathered write.
   virtual Result<AppendOutcome> AppendAsLeader(std::string_view batch, LeaderEpoch epoch) = 0;
   // Appends whole batches as the leader sent them. kInvalidArgument unless offsets ascend from
-  // log_end_offset on (gaps are what compaction left), and CRCs hold; kFenced when a batch's epoch
-  // exceeds `epoch_max` (rule 2 of reliability.md 3.1). A partial last batch is ignored.
+  // log_end_offset on (gaps are what compaction left; a log without records may start in the midst
+  // of the first batch), and CRCs hold; kFenced when a batch's epoch exceeds `epoch_max` (rule 2 of
+  // reliability.md 3.1). A partial last batch is ignored.
   virtual Status AppendAsFollower(std::string_view batches, LeaderEpoch epoch_max) = 0;
 
   // Batches from the one holding `from`, up to `size_bytes_max` and below `upto` (exclusive; by

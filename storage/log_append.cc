@@ -115,8 +115,8 @@ Status LogImpl::SealActive() {
   return Status::Ok();
 }
 
-Result<std::vector<BatchHeader>> LogImpl::CheckFollowerBatches(std::string_view batches,
-                                                               LeaderEpoch epoch_max) const {
+Result<std::vector<BatchHeader>> LogImpl::CheckFetched(std::string_view batches,
+                                                       LeaderEpoch max) const {
   std::vector<BatchHeader> headers;
   Offset expected = log_end_offset();
   for (std::string_view rest = batches; rest.size() >= BatchHeader::kBytes;) {
@@ -128,17 +128,19 @@ Result<std::vector<BatchHeader>> LogImpl::CheckFollowerBatches(std::string_view 
     }
     if (batch->size_bytes > rest.size())
       break;  // cut by the fetch limit; the next fetch brings it whole
-    // The leader's log may have gaps, where compaction took whole batches away.
-    if (batch->base_offset < expected) {
+    // The leader's log may have gaps, where compaction took whole batches away; and it may start in
+    // the midst of a batch, where one that begins with nothing gets it whole.
+    const bool holds_start = headers.empty() && log_start_offset() == expected &&
+                             batch->base_offset < expected && batch->last_offset >= expected;
+    if (batch->base_offset < expected && !holds_start) {
       return Status::InvalidArgument(
           "a batch at offset " + std::to_string(batch->base_offset.value()) +
           " cannot follow the end at " + std::to_string(expected.value()));
     }
-    if (batch->leader_epoch > epoch_max) {
+    if (batch->leader_epoch > max) {
       return Status::Fenced("the batch at offset " + std::to_string(expected.value()) +
                             " is of epoch " + std::to_string(batch->leader_epoch.value()) +
-                            ", above the " + std::to_string(epoch_max.value()) +
-                            " that was asked for");
+                            ", above the " + std::to_string(max.value()) + " that was asked for");
     }
     if (!BatchChecksumHolds(rest.substr(0, batch->size_bytes))) {
       return Status::InvalidArgument("the batch fetched at offset " +
@@ -154,8 +156,21 @@ Result<std::vector<BatchHeader>> LogImpl::CheckFollowerBatches(std::string_view 
 Status LogImpl::AppendAsFollower(std::string_view batches, LeaderEpoch epoch_max) {
   SLUICE_RETURN_IF_ERROR(CheckOnline());
   SLUICE_RETURN_IF_ERROR(EnsureActive());
-  SLUICE_ASSIGN_OR_RETURN(const std::vector<BatchHeader> headers,
-                          CheckFollowerBatches(batches, epoch_max));
+  SLUICE_ASSIGN_OR_RETURN(const std::vector<BatchHeader> headers, CheckFetched(batches, epoch_max));
+  const Offset start = log_start_offset();
+  if (headers.empty() || headers.front().base_offset >= start)
+    return AppendFetched(batches, headers);
+  // Nothing is in it, and the first batch holds its start.
+  SLUICE_RETURN_IF_ERROR(TruncateFullyAndStartAt(headers.front().base_offset));
+  const Status appended = AppendFetched(batches, headers);
+  if (log_end_offset() >= start)
+    SetStart(start);
+  else if (CheckOnline().ok())
+    SLUICE_RETURN_IF_ERROR(TruncateFullyAndStartAt(start));
+  return appended;
+}
+
+Status LogImpl::AppendFetched(std::string_view batches, const std::vector<BatchHeader>& headers) {
   Run run;
   const char* next = batches.data();
   for (const BatchHeader& batch : headers) {

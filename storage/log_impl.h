@@ -174,8 +174,8 @@ class LogImpl final : public Log {
   Status Roll();
   Status SealActive();
   Status NoteEpoch(LeaderEpoch epoch, Offset start);
-  Result<std::vector<BatchHeader>> CheckFollowerBatches(std::string_view batches,
-                                                        LeaderEpoch epoch_max) const;
+  Result<std::vector<BatchHeader>> CheckFetched(std::string_view batches, LeaderEpoch max) const;
+  Status AppendFetched(std::string_view batches, const std::vector<BatchHeader>& headers);
   Status WriteRun(Run& run);
   Status Observe(const BatchHeader& batch, std::string_view bytes);
 

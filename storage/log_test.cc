@@ -320,6 +320,31 @@ TEST_F(LogTest, StartsAgainElsewhere) {
   EXPECT_EQ(log_->log_end_offset(), Offset(101));
 }
 
+// The leader's log was trimmed there: it sends the batch whole.
+TEST_F(LogTest, AFollowerThatHoldsNothingMayStartInTheMidstOfABatch) {
+  Open();
+  Append({.records = 5}, 1);
+  ASSERT_TRUE(log_->TruncateFullyAndStartAt(Offset(100)).ok());
+  const std::string holder = MakeBatch({.records = 8, .base_offset = 96, .leader_epoch = 2});
+  const std::string next = MakeBatch({.base_offset = 104, .leader_epoch = 2});
+  const std::string below = MakeBatch({.records = 4, .base_offset = 96, .leader_epoch = 2});
+  EXPECT_EQ(log_->AppendAsFollower(below, LeaderEpoch(2)).code(), StatusCode::kInvalidArgument);
+  fs_.InjectFault({.operation = ::sluice::testing::FileOperation::kWrite,
+                   .path_part = ".log",
+                   .status = Status::DiskFull("no room")});
+  EXPECT_EQ(log_->AppendAsFollower(holder, LeaderEpoch(2)).code(), StatusCode::kDiskFull);
+  EXPECT_EQ(log_->log_start_offset(), Offset(100));
+  EXPECT_EQ(log_->log_end_offset(), Offset(100));
+  ASSERT_TRUE(log_->AppendAsFollower(holder + next, LeaderEpoch(2)).ok());
+  EXPECT_EQ(log_->log_start_offset(), Offset(100));
+  EXPECT_EQ(log_->log_end_offset(), Offset(105));
+  EXPECT_EQ(ReadAll(Offset(100)).front().base, 96);
+  EXPECT_EQ(log_->Read(Offset(99), 10, Offset(105), true).status().code(), StatusCode::kOutOfRange);
+  CloseAndReopen();
+  EXPECT_EQ(log_->log_start_offset(), Offset(100));
+  EXPECT_EQ(log_->log_end_offset(), Offset(105));
+}
+
 TEST_F(LogTest, TheStartAdvancesAndSegmentsGo) {
   config_.segment_bytes = 1000;
   Open();

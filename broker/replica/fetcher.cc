@@ -167,6 +167,10 @@ void Fetcher::HandlePartition(const PartitionKey& key, const Data& data,
     followed.pause_ms = 0;
     return;
   }
+  // Of a series of failures the first, and not what passes by itself: fenced, unavailable.
+  const bool told = applied.code() == StatusCode::kInvalidArgument && followed.pause_ms == 0;
+  LOG_IF(WARNING, told) << followed.partition->name().ToString() << ": what broker " << leader_
+                        << " sent is not appended, and asked for again: " << applied.message();
   VLOG(1) << followed.partition->name().ToString() << " from broker " << leader_ << ": "
           << applied.ToString();
   Pause(key, followed);

@@ -98,6 +98,19 @@ class DamageTest(unittest.TestCase):
         self.assertEqual(values, [str(n).encode() for n in range(1000)])
 
 
+    def test_a_log_that_was_trimmed_within_a_batch_is_copied(self):
+        self.cluster.create_topic('trimmed')
+        run('kcat', '-P', '-b', self.cluster.bootstrap(), '-t', 'trimmed', '-X', 'linger.ms=1000', stdin=''.join(f'{n}\n' for n in range(100)))
+        self.wait_in_sync(['trimmed'])
+        self.cluster.admin('topic', 'trim', 'trimmed', '--partition', '0', '--before-offset', '55')
+        victim = self.partition('trimmed')['replicas'][2]
+        self.stop(victim)
+        directory, = pathlib.Path(self.cluster.directory).glob(f'node-{victim}/**/trimmed-0')
+        run('rm', '-r', str(directory))
+        self.cluster.start(victim)
+        self.wait_in_sync(['trimmed'])
+
+
 class AloneTest(unittest.TestCase):
     """Damage that no other replica stands in for: clients get what is whole, and then an error that they show."""
 
