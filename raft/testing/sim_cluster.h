@@ -66,6 +66,8 @@ class SimCluster {
   // `id` can send and receive nothing.
   void Isolate(NodeId id);
   void HealNetwork() { network_.HealAll(); }
+  void Cut(NodeId from, NodeId to) { network_.Cut(from, to); }
+  void SetNetwork(const SimNetworkOptions& options) { network_.set_options(options); }
   // `peer` finds the address of `about` refused, be that node dead or not.
   void TellRefused(NodeId peer, NodeId about);
   void TellPeersRefused(NodeId about);
@@ -77,6 +79,11 @@ class SimCluster {
   // ---- Work. The callback may be empty.
   void Propose(NodeId id, std::string data, std::function<void(Result<LogIndex>)> done = {});
   void Read(NodeId id, std::function<void(Result<LogIndex>)> done = {});
+  void TakeSnapshot(NodeId id) { driver(id).TakeSnapshot(); }
+  // Most nodes refuse: they do not lead.
+  void Transfer(NodeId id, NodeId target) {
+    const Status ignored = driver(id).TransferLeadership(target);
+  }
 
   // ---- Time. Each stops early at a breach of an invariant.
   void RunForMs(int64_t ms);
@@ -87,6 +94,9 @@ class SimCluster {
   bool running(NodeId id) const { return nodes_.at(id)->driver != nullptr; }
   bool paused(NodeId id) const { return running(id) && nodes_.at(id)->loop->paused(); }
   Driver& driver(NodeId id) { return *nodes_.at(id)->driver; }
+  const Core& core(NodeId id) { return driver(id).core(); }
+  LogIndex applied(NodeId id) const { return nodes_.at(id)->state_machine->applied; }
+  uint32_t checksum(NodeId id) const { return nodes_.at(id)->state_machine->checksum; }
   SimStateMachine& state_machine(NodeId id) { return *nodes_.at(id)->state_machine; }
   // Proposals and reads of the node's present incarnation that have had no answer yet.
   int unanswered(NodeId id) const { return nodes_.at(id)->unanswered; }

@@ -65,6 +65,8 @@ class SimLogStore final : public LogStore {
   // The machine stops: some prefix of what waits reaches the disk, and now and then the newest
   // snapshot is damaged. Nothing is reported any more.
   void Crash(Random& random);
+  // What a crash in the middle of a request leaves to be carried out of it.
+  static PersistRequest Torn(const PersistRequest& whole, Random& random);
 
  private:
   struct Waiting {
@@ -74,7 +76,6 @@ class SimLogStore final : public LogStore {
   void StartWrite();
   void FinishWrite();
   void NoteAppend(const PersistRequest& request);
-  static PersistRequest Torn(const PersistRequest& whole, Random& random);
 
   SimDisk& disk_;
   EventLoop& loop_;

@@ -1,0 +1,453 @@
+#include "raft/testing/lean_cluster.h"
+
+#include <algorithm>
+
+#include "base/bytes.h"
+#include "base/crc32c.h"
+
+namespace sluice::raft::testing {
+namespace {
+
+constexpr char kClusterId[] = "sim";  // short enough that copying it allocates nothing
+constexpr uint64_t kStepsBetweenScans = 1000;
+
+}  // namespace
+
+LeanCluster::LeanCluster(SimClusterOptions options, uint64_t seed)
+    : options_(options), random_(seed), nodes_(static_cast<size_t>(options.voters)) {
+  cut_.assign(nodes_.size() * nodes_.size(), false);
+  for (int i = 1; i <= options.voters; ++i) {
+    voters_.push_back({NodeId(i), Uuid::FromBytes(std::string(16, static_cast<char>(i)))});
+    ids_.emplace_back(i);
+  }
+  const Bootstrap bootstrap{.cluster_id = kClusterId, .voters = voters_, .payload = "first"};
+  for (const VoterId& voter : voters_) {
+    Node& node = At(voter.id);
+    node.voter = voter;
+    node.disk.entries.push_back(BootstrapEntry(bootstrap));
+    disks_.push_back(&node.disk);
+  }
+}
+
+void LeanCluster::Start(NodeId id) {
+  Node& node = At(id);
+  CHECK(node.core == nullptr);
+  invariants_.Restarted(id);
+  Node fresh;
+  fresh.voter = node.voter;
+  fresh.disk = std::move(node.disk);
+  fresh.incarnation = node.incarnation + 1;
+  node = std::move(fresh);
+  node.store = std::make_unique<SimLogStore>(node.disk, loop_, random_.Fork(), options_.disk);
+  const auto& snapshot = node.disk.snapshot;
+  node.core = std::make_unique<Core>(
+      CoreOptions{.config = options_.config,
+                  .cluster_id = kClusterId,
+                  .self = node.voter,
+                  .voters = snapshot.has_value() ? snapshot->meta.voters : voters_,
+                  .random = random_.Fork(),
+                  .now_ms = now_ms_},
+      *node.store);
+  if (snapshot.has_value()) LoadSnapshot(node, *snapshot);
+  Input(node);
+  Work(node);
+}
+
+void LeanCluster::Crash(NodeId id) {
+  Settle();
+  Node& node = At(id);
+  const uint64_t whole = random_.Below(node.writes.size() + 1);
+  for (uint64_t i = 0; i < whole; ++i) node.disk.Execute(node.writes[i].second);
+  if (whole < node.writes.size())
+    node.disk.Execute(SimLogStore::Torn(node.writes[whole].second, random_));
+  if (random_.Chance(1, 10)) node.disk.LoseNewestSnapshot();
+  for (const Event& event : node.backlog) {
+    if (event.kind == Event::Kind::kMessage) queue_.Take(event.detail);
+  }
+  ++node.incarnation;
+  node.core.reset();
+  node.store.reset();
+}
+
+void LeanCluster::Pause(NodeId id) {
+  Settle();
+  At(id).paused = true;
+}
+
+// What came meanwhile comes now, in its order, and before anything new.
+void LeanCluster::Resume(NodeId id) {
+  Node& node = At(id);
+  node.paused = false;
+  invariants_.Awoke(id, now_ms_);
+  for (const Event& event : std::exchange(node.backlog, {})) {
+    Settle();
+    Deliver(node, event);
+  }
+}
+
+void LeanCluster::Isolate(NodeId id) {
+  for (const NodeId other : ids_) {
+    if (other == id) continue;
+    Cut(id, other);
+    Cut(other, id);
+  }
+}
+
+void LeanCluster::TellRefused(NodeId peer, NodeId about) {
+  if (!running(peer)) return;
+  queue_.Push({.at_ms = now_ms_ + random_.Between(1, 5),
+               .kind = Event::Kind::kRefused,
+               .node = peer.value(),
+               .incarnation = At(peer).incarnation,
+               .detail = static_cast<uint32_t>(about.value())});
+}
+
+void LeanCluster::TellPeersRefused(NodeId about) {
+  for (const NodeId other : ids_) {
+    if (other != about) TellRefused(other, about);
+  }
+}
+
+void LeanCluster::Propose(NodeId id, std::string data, std::function<void(Result<LogIndex>)> done) {
+  Node& node = At(id);
+  Input(node);
+  const Result<LogIndex> index = node.core->Propose(data);
+  if (index.ok()) {
+    node.proposals.push_back({*index, node.core->term(), std::move(data), std::move(done)});
+  } else if (done) {
+    done(index.status());
+  }
+  Work(node);
+}
+
+void LeanCluster::Read(NodeId id) {
+  Node& node = At(id);
+  Input(node);
+  node.reads.push_back({node.next_read_id, invariants_.ReadStarted(), std::nullopt});
+  node.core->ReadIndex(node.next_read_id++);
+  Work(node);
+}
+
+void LeanCluster::TakeSnapshot(NodeId id) {
+  At(id).snapshot_wanted = true;
+  Work(At(id));
+}
+
+void LeanCluster::Transfer(NodeId id, NodeId target) {
+  Node& node = At(id);
+  Input(node);
+  // Most nodes refuse: they do not lead. That is part of the test.
+  const Status ignored = node.core->Transfer(target);
+  Work(node);
+}
+
+// Every input is preceded by the time.
+void LeanCluster::Input(Node& node) {
+  if (late_ != &node) Settle();
+  node.core->Tick(now_ms_);
+}
+
+void LeanCluster::Settle() {
+  if (late_ != nullptr) Work(*std::exchange(late_, nullptr));
+}
+
+bool LeanCluster::Step() {
+  if (!invariants_.breach().empty() || (queue_.empty() && late_ == nullptr)) return false;
+  if (late_ != nullptr && (queue_.empty() || late_ != &At(NodeId(queue_.next().node)) ||
+                           queue_.next().at_ms > now_ms_)) {
+    Settle();
+    return true;
+  }
+  const Event event = queue_.Pop();
+  now_ms_ = event.at_ms;
+  Node& node = At(NodeId(event.node));
+  const bool message = event.kind == Event::Kind::kMessage;
+  const bool reaches =
+      node.core != nullptr && (message || event.incarnation == node.incarnation) &&
+      // What was under way when the link was cut is lost with it.
+      !(message && cut_[Link(queue_.Peek(event.detail).from.id, NodeId(event.node))]);
+  if (!reaches) {
+    if (message) queue_.Take(event.detail);
+  } else if (node.paused) {
+    node.backlog.push_back(event);
+  } else {
+    Deliver(node, event);
+  }
+  return true;
+}
+
+void LeanCluster::Deliver(Node& node, const Event& event) {
+  Hash(event);
+  switch (event.kind) {
+    case Event::Kind::kMessage: {
+      Message message = queue_.Take(event.detail);
+      invariants_.Heard(node.voter.id, message.from.id, now_ms_);
+      Input(node);
+      node.core->Step(std::move(message));
+      ++steps_;
+      break;
+    }
+    case Event::Kind::kTimer:
+      node.timer_at_ms = -1;
+      Input(node);
+      if (node.core->HasReady()) ++steps_;
+      break;
+    case Event::Kind::kWritten:
+      OnWritten(node);
+      ++steps_;
+      break;
+    case Event::Kind::kRefused:
+      Input(node);
+      node.core->PeerLost(NodeId(static_cast<int32_t>(event.detail)), true);
+      ++steps_;
+      break;
+  }
+  late_ = &node;
+  if (steps_ % kStepsBetweenScans == 0) CheckAll();
+}
+
+void LeanCluster::OnWritten(Node& node) {
+  for (; node.writing > 0; --node.writing) {
+    const auto [id, request] = std::move(node.writes.front());
+    node.writes.pop_front();
+    node.disk.Execute(request);
+    node.persisted_id = id;
+    Input(node);
+    node.core->Persisted(id);
+    ReleaseSends(node);
+  }
+  if (!node.writes.empty()) StartWrite(node);
+}
+
+// As Driver::Flush.
+void LeanCluster::Work(Node& node) {
+  if (late_ == &node) late_ = nullptr;
+  do {
+    while (node.core->HasReady()) Execute(node, node.core->TakeReady());
+    Apply(node);
+    MaybeSnapshot(node);
+  } while (node.core->HasReady());
+  ArmTimer(node);
+  Check(node);
+}
+
+void LeanCluster::Execute(Node& node, Ready ready) {
+  Persist(node, ready);
+  for (Message& message : ready.send_now) Send(node, std::move(message));
+  for (Message& message : ready.send_after_persist)
+    node.held.emplace_back(node.issued_id, std::move(message));
+  ReleaseSends(node);
+  if (ready.load_snapshot.has_value()) LoadSnapshot(node, *ready.load_snapshot);
+  for (const ReadOk& ok : ready.reads_ok) {
+    for (PendingRead& read : node.reads) {
+      if (read.id == ok.id) read.index = ok.index;
+    }
+  }
+  for (const uint64_t id : ready.reads_failed)
+    std::erase_if(node.reads, [id](const PendingRead& read) { return read.id == id; });
+  FinishReads(node);
+}
+
+void LeanCluster::Persist(Node& node, Ready& ready) {
+  if (ready.persist_id == 0) return;
+  node.issued_id = ready.persist_id;
+  if (ready.persist.snapshot.has_value()) node.snapshot_persist_id = ready.persist_id;
+  const std::vector<Entry>& entries = ready.persist.entries;
+  if (!entries.empty() && entries.front().index > LogIndex(0)) {
+    const std::optional<Term> before = node.core->log().TermAt(entries.front().index - 1);
+    if (before.has_value()) invariants_.Appended(node.voter.id, *before, entries);
+  }
+  node.writes.emplace_back(ready.persist_id, std::move(ready.persist));
+  if (node.writing == 0) StartWrite(node);
+}
+
+void LeanCluster::StartWrite(Node& node) {
+  node.writing = node.writes.size();
+  queue_.Push({.at_ms = now_ms_ + random_.Between(options_.disk.ms_min, options_.disk.ms_max),
+               .kind = Event::Kind::kWritten,
+               .node = node.voter.id.value(),
+               .incarnation = node.incarnation});
+}
+
+void LeanCluster::ReleaseSends(Node& node) {
+  while (!node.held.empty() && node.held.front().first <= node.persisted_id) {
+    Message message = std::move(node.held.front().second);
+    node.held.pop_front();
+    Send(node, std::move(message));
+  }
+}
+
+void LeanCluster::Send(Node& node, Message message) {
+  invariants_.Sent(message, node.disk);
+  const Node& to = At(message.to);
+  if (to.core != nullptr) invariants_.CheckAcknowledgement(message, node.disk, *to.core);
+  const SimNetworkOptions& network = options_.network;
+  if (cut_[Link(message.from.id, message.to)] || random_.Chance(network.loss_percent, 100)) return;
+  if (random_.Chance(network.duplicate_percent, 100)) Schedule(message);
+  Schedule(std::move(message));
+}
+
+void LeanCluster::Schedule(Message message) {
+  const SimNetworkOptions& network = options_.network;
+  const bool straggles =
+      network.straggler_percent > 0 && random_.Chance(network.straggler_percent, 100);
+  const int64_t delay_ms = random_.Between(
+      network.delay_ms_min, straggles ? network.straggler_ms_max : network.delay_ms_max);
+  const int32_t to = message.to.value();
+  queue_.Push({.at_ms = now_ms_ + delay_ms,
+               .kind = Event::Kind::kMessage,
+               .node = to,
+               .detail = queue_.Keep(std::move(message))});
+}
+
+void LeanCluster::Apply(Node& node) {
+  const Core& core = *node.core;
+  while (node.applied < core.commit()) {
+    const std::vector<Entry> entries =
+        core.log().Entries(node.applied + 1, core.commit() + 1, options_.config.apply_bytes_max);
+    invariants_.Applied(node.voter.id, entries);
+    for (const Entry& entry : entries) {
+      node.applied = entry.index;
+      node.bytes_since_snapshot += entry.data.size();
+      if (entry.type != EntryType::kNormal) continue;
+      node.checksum = Crc32cExtend(node.checksum, entry.data);
+      ++node.count;
+    }
+    // A proposal is the entry of its index and term, and nothing else.
+    while (!node.proposals.empty() && node.proposals.front().index <= node.applied) {
+      const Proposal proposal = std::move(node.proposals.front());
+      node.proposals.pop_front();
+      const bool kept = core.log().TermAt(proposal.index) == proposal.term;
+      if (kept) invariants_.Acknowledged(proposal.index, proposal.data);
+      if (proposal.done)
+        proposal.done(kept ? Result<LogIndex>(proposal.index) : Status::Unavailable("lost"));
+    }
+  }
+  if (core.role() != Role::kLeader && !node.proposals.empty()) {
+    for (const Proposal& proposal : std::exchange(node.proposals, {})) {
+      if (proposal.done) proposal.done(Status::Unavailable("leadership was lost"));
+    }
+  }
+  FinishReads(node);
+}
+
+void LeanCluster::LoadSnapshot(Node& node, const Snapshot& snapshot) {
+  invariants_.SnapshotLoaded(node.voter.id, snapshot.meta);
+  ByteReader reader(*snapshot.data);
+  node.checksum = reader.ReadUint32();
+  node.count = static_cast<uint64_t>(reader.ReadInt64());
+  node.applied = snapshot.meta.index;
+  node.bytes_since_snapshot = 0;
+  CHECK(reader.ok());
+}
+
+void LeanCluster::MaybeSnapshot(Node& node) {
+  const bool due = node.bytes_since_snapshot >= options_.config.snapshot_interval_bytes;
+  if (!due && !node.snapshot_wanted) return;
+  if (node.snapshot_persist_id > node.persisted_id ||
+      node.applied <= node.core->log().snapshot_index())
+    return;
+  ByteWriter writer;
+  writer.PutUint32(node.checksum);
+  writer.PutInt64(static_cast<int64_t>(node.count));
+  // Long enough for several chunks.
+  writer.PutBytes(std::string(node.count % 300, 'x'));
+  node.core->SnapshotTaken(node.applied, std::make_shared<const std::string>(writer.Take()));
+  node.snapshot_wanted = false;
+  node.bytes_since_snapshot = 0;
+}
+
+void LeanCluster::FinishReads(Node& node) {
+  std::erase_if(node.reads, [&](const PendingRead& read) {
+    if (!read.index.has_value() || *read.index > node.applied) return false;
+    invariants_.ReadFinished(read.floor, *read.index, node.applied);
+    return true;
+  });
+}
+
+// A timer that comes too early is set again: deadlines move with every heartbeat, timers need not.
+void LeanCluster::ArmTimer(Node& node) {
+  const int64_t deadline_ms = std::max(node.core->next_deadline_ms(), now_ms_);
+  if (node.timer_at_ms >= 0 && node.timer_at_ms <= deadline_ms) return;
+  node.timer_at_ms = deadline_ms;
+  queue_.Push({.at_ms = deadline_ms,
+               .kind = Event::Kind::kTimer,
+               .node = node.voter.id.value(),
+               .incarnation = node.incarnation});
+}
+
+void LeanCluster::Check(Node& node) {
+  const NodeId id = node.voter.id;
+  invariants_.Observe(id, *node.core);
+  invariants_.CheckDisk(id, *node.core, node.disk);
+  invariants_.CheckCommitRule(id, *node.core, disks_);
+  // Silence is noticed with the next heartbeat at the latest.
+  invariants_.CheckContact(
+      id, *node.core, now_ms_,
+      options_.config.election_timeout_ms_min + options_.config.heartbeat_ms + 1);
+}
+
+void LeanCluster::CheckAll() {
+  Settle();
+  for (Node& node : nodes_) {
+    if (node.core != nullptr && !node.paused) Check(node);
+  }
+}
+
+void LeanCluster::Hash(const Event& event) {
+  const Message* message =
+      event.kind == Event::Kind::kMessage ? &queue_.Peek(event.detail) : nullptr;
+  const uint64_t parts[] = {
+      static_cast<uint64_t>(event.at_ms),
+      static_cast<uint64_t>(event.kind),
+      static_cast<uint64_t>(event.node),
+      message == nullptr ? event.detail : static_cast<uint64_t>(message->from.id.value()),
+      message == nullptr ? 0 : static_cast<uint64_t>(message->term.value()),
+      message == nullptr ? 0 : message->body.index()};
+  for (const uint64_t part : parts) hash_ = (hash_ ^ part) * 1099511628211ULL;
+}
+
+void LeanCluster::RunForMs(int64_t ms) {
+  const int64_t end_ms = now_ms_ + ms;
+  const auto due = [&] { return !queue_.empty() && queue_.next().at_ms <= end_ms; };
+  while ((late_ != nullptr || due()) && Step()) {
+  }
+  if (invariants_.breach().empty()) now_ms_ = end_ms;
+}
+
+bool LeanCluster::RunUntil(const std::function<bool()>& done, int64_t limit_ms) {
+  const int64_t end_ms = now_ms_ + limit_ms;
+  while (!done()) {
+    if (late_ == nullptr && (queue_.empty() || queue_.next().at_ms > end_ms)) {
+      now_ms_ = end_ms;
+      return false;
+    }
+    if (!Step()) return false;
+  }
+  return true;
+}
+
+size_t LeanCluster::unanswered(NodeId id) const {
+  return At(id).proposals.size() + At(id).reads.size();
+}
+
+NodeId LeanCluster::leader() const {
+  NodeId leader = kNoNode;
+  Term term{-1};
+  for (const NodeId id : ids_) {
+    if (!running(id) || core(id).role() != Role::kLeader || core(id).term() < term) continue;
+    term = core(id).term();
+    leader = id;
+  }
+  return leader;
+}
+
+bool LeanCluster::settled() const {
+  const NodeId leads = leader();
+  if (leads == kNoNode || core(leads).log().TermAt(applied(leads)) != core(leads).term())
+    return false;
+  return std::ranges::all_of(ids_,
+                             [&](NodeId id) { return !running(id) || core(id).leader() == leads; });
+}
+
+}  // namespace sluice::raft::testing

@@ -1,0 +1,153 @@
+#pragma once
+// LeanCluster: SimCluster for many schedules. Cores, disks and a network as there, but no Driver,
+// no loops and no closures between them: each event is handed to its core and what the core answers
+// is carried out at once, as raft::Driver does. The invariants are checked where the event struck,
+// and over all nodes each thousand steps. What it gives up is the driver: SimCluster runs that.
+//
+// A step is one event delivered to a core: a message, the end of a write, a refused connection, or
+// a timer that made the core do something.
+//
+// Thread rule: one thread.
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/random.h"
+#include "base/testing/sim_event_loop.h"
+#include "raft/core.h"
+#include "raft/testing/event_queue.h"
+#include "raft/testing/invariants.h"
+#include "raft/testing/sim_cluster.h"
+#include "raft/testing/sim_log_store.h"
+
+namespace sluice::raft::testing {
+
+class LeanCluster {
+ public:
+  LeanCluster(SimClusterOptions options, uint64_t seed);
+
+  // ---- Faults and work, each as in SimCluster
+  void Start(NodeId id);
+  void Crash(NodeId id);
+  void Pause(NodeId id);
+  void Resume(NodeId id);
+  void Isolate(NodeId id);
+  void Cut(NodeId from, NodeId to) { cut_[Link(from, to)] = true; }
+  void HealNetwork() { cut_.assign(cut_.size(), false); }
+  void SetNetwork(const SimNetworkOptions& network) { options_.network = network; }
+  void SetDiskLatency(SimDiskLatency latency) { options_.disk = latency; }
+  void TellRefused(NodeId peer, NodeId about);
+  void TellPeersRefused(NodeId about);
+  void Propose(NodeId id, std::string data, std::function<void(Result<LogIndex>)> done = {});
+  void Read(NodeId id);
+  void TakeSnapshot(NodeId id);
+  void Transfer(NodeId id, NodeId target);
+
+  // ---- Time. Each stops early at a breach of an invariant.
+  void RunForMs(int64_t ms);
+  bool RunUntil(const std::function<bool()>& done, int64_t limit_ms);
+
+  // ---- What is known
+  const std::vector<NodeId>& ids() const { return ids_; }
+  bool running(NodeId id) const { return At(id).core != nullptr; }
+  bool paused(NodeId id) const { return running(id) && At(id).paused; }
+  const Core& core(NodeId id) const { return *At(id).core; }
+  LogIndex applied(NodeId id) const { return At(id).applied; }
+  uint32_t checksum(NodeId id) const { return At(id).checksum; }
+  size_t unanswered(NodeId id) const;
+  NodeId leader() const;
+  bool settled() const;
+  Invariants& invariants() { return invariants_; }
+  int64_t now_ms() const { return now_ms_; }
+  uint64_t steps() const { return steps_; }
+  // Of every event, in order.
+  uint64_t trace_hash() const { return hash_; }
+
+ private:
+  struct Proposal {
+    LogIndex index;
+    Term term;
+    std::string data;
+    std::function<void(Result<LogIndex>)> done;
+  };
+  struct PendingRead {
+    uint64_t id = 0;
+    LogIndex floor;
+    std::optional<LogIndex> index;  // once it is confirmed
+  };
+  struct Node {
+    VoterId voter;
+    SimDisk disk;
+    uint32_t incarnation = 0;
+    std::unique_ptr<SimLogStore> store;  // only read
+    std::unique_ptr<Core> core;
+    std::deque<std::pair<uint64_t, PersistRequest>> writes;
+    size_t writing = 0;                             // the first so many
+    std::deque<std::pair<uint64_t, Message>> held;  // by the write they wait for
+    std::deque<Event> backlog;                      // came while it stood still
+    bool paused = false;
+    int64_t timer_at_ms = -1;  // -1: none is set
+    uint64_t persisted_id = 0;
+    uint64_t issued_id = 0;
+    uint64_t snapshot_persist_id = 0;
+    bool snapshot_wanted = false;
+    uint64_t bytes_since_snapshot = 0;
+    LogIndex applied = kNoIndex;
+    uint32_t checksum = 0;
+    uint64_t count = 0;
+    std::deque<Proposal> proposals;
+    std::vector<PendingRead> reads;
+    uint64_t next_read_id = 1;
+  };
+
+  Node& At(NodeId id) { return nodes_[static_cast<size_t>(id.value() - 1)]; }
+  const Node& At(NodeId id) const { return nodes_[static_cast<size_t>(id.value() - 1)]; }
+  size_t Link(NodeId from, NodeId to) const {
+    return static_cast<size_t>(from.value() - 1) * nodes_.size() +
+           static_cast<size_t>(to.value() - 1);
+  }
+  bool Step();
+  void Settle();
+  void Deliver(Node& node, const Event& event);
+  void OnWritten(Node& node);
+  void Input(Node& node);
+  void Work(Node& node);
+  void Execute(Node& node, Ready ready);
+  void Persist(Node& node, Ready& ready);
+  void StartWrite(Node& node);
+  void ReleaseSends(Node& node);
+  void Send(Node& node, Message message);
+  void Schedule(Message message);
+  void Apply(Node& node);
+  void LoadSnapshot(Node& node, const Snapshot& snapshot);
+  void MaybeSnapshot(Node& node);
+  void FinishReads(Node& node);
+  void ArmTimer(Node& node);
+  void Check(Node& node);
+  void CheckAll();
+  void Hash(const Event& event);
+
+  SimClusterOptions options_;
+  Random random_;
+  sluice::testing::SimScheduler scheduler_;         // only for the stores, which do not use it
+  sluice::testing::SimEventLoop loop_{scheduler_};  // the same
+  EventQueue queue_;
+  Invariants invariants_;
+  std::vector<Node> nodes_;
+  std::vector<NodeId> ids_;
+  std::vector<const SimDisk*> disks_;
+  std::vector<bool> cut_;  // by Link
+  std::vector<VoterId> voters_;
+  // Has had inputs and has not worked yet: what comes in the same moment shares a Ready.
+  Node* late_ = nullptr;
+  int64_t now_ms_ = 0;
+  uint64_t steps_ = 0;
+  uint64_t hash_ = 14695981039346656037ULL;
+};
+
+}  // namespace sluice::raft::testing

@@ -1,0 +1,34 @@
+#pragma once
+// Swarm: what one seed of the simulation does.
+//
+// Thread rule: values.
+
+#include <cstdint>
+
+#include "base/random.h"
+#include "raft/testing/sim_cluster.h"
+
+namespace sluice::raft::testing {
+
+// What one seed does: which faults exist at all, and how often they strike.
+struct Swarm {
+  SimClusterOptions cluster;
+  int64_t safety_ms = 0;
+  int64_t step_ms_max = 0;  // between two faults
+  bool crashes = false;
+  bool pauses = false;
+  bool partitions = false;
+  bool one_way = false;
+  bool transfers = false;
+  bool refused_hints = false;
+  // Hints of a death that is none: the leader works on beside its successor. Between two of them;
+  // 0: none.
+  int64_t false_hint_ms_max = 0;
+  bool snapshots = false;
+  bool election_crashes = false;  // nodes that vote or have just won crash, and are back at once
+  int64_t work_ms_max = 0;        // between two proposals
+};
+
+Swarm DrawSwarm(Random& random);
+
+}  // namespace sluice::raft::testing
