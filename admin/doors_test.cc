@@ -62,6 +62,45 @@ TEST_F(GrpcDoorTest, ErrorsAreGrpcCodesWithTheControllersWords) {
   EXPECT_EQ(status.error_message(), backend_.error_message);
 }
 
+// Text that no record of Kafka's could hold gets to no handler, wherever it stands.
+TEST_F(GrpcDoorTest, TextThatIsTooLongIsRefusedAtTheDoor) {
+  backend_.describe_group = [](NodeId, const DescribeGroupRequest&) {
+    ADD_FAILURE() << "it got through";
+    return DescribeGroupResponse();
+  };
+  const std::string text(33000, 'x');
+  const auto refused = [](const grpc::Status& status, const std::string& field) {
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << field;
+    EXPECT_EQ(status.error_message(), field +
+                                          " is too long: it has 33000 bytes, and Kafka's formats "
+                                          "hold at most 32767; give a shorter one");
+  };
+  DescribeGroupRequest describe;
+  describe.set_name(text);
+  grpc::ClientContext first, second, third;
+  DescribeGroupResponse described;
+  refused(stub_->DescribeGroup(&first, describe, &described), "name");
+  ResetGroupOffsetsRequest reset;
+  reset.set_name("g");
+  reset.mutable_offsets()->add_offsets()->set_metadata(text);
+  ResetGroupOffsetsResponse changed;
+  refused(stub_->ResetGroupOffsets(&second, reset, &changed), "metadata");
+  CreateTopicRequest create;
+  (*create.mutable_configs())["retention.ms"] = text;
+  CreateTopicResponse created;
+  refused(stub_->CreateTopic(&third, create, &created), "value");
+}
+
+TEST_F(GrpcDoorTest, AnErrorThatQuotesALongNameArrives) {
+  DescribeTopicRequest request;
+  request.set_name(std::string(30000, 'x'));
+  grpc::ClientContext context;
+  DescribeTopicResponse response;
+  const grpc::Status status = stub_->DescribeTopic(&context, request, &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND) << status.error_message();
+  EXPECT_LT(status.error_message().size(), 2100u);
+}
+
 TEST_F(GrpcDoorTest, StopEndsCallsThatWait) {
   backend_.silent = true;
   auto call = std::async(std::launch::async, [this] {
@@ -168,6 +207,13 @@ TEST_F(HttpDoorTest, GroupsAsJson) {
   const std::string refused = Post("ResetGroupOffsets", R"({"name":"g"})");
   EXPECT_TRUE(Has(refused, "HTTP/1.1 400")) << refused;
   EXPECT_TRUE(Has(refused, "no place is given")) << refused;
+}
+
+TEST_F(HttpDoorTest, TextThatIsTooLongIsRefused) {
+  const std::string refused =
+      Post("DescribeGroup", "{\"name\":\"" + std::string(33000, 'x') + "\"}");
+  EXPECT_TRUE(Has(refused, "HTTP/1.1 400")) << refused;
+  EXPECT_TRUE(Has(refused, "name is too long")) << refused;
 }
 
 TEST_F(HttpDoorTest, JsonErrors) {

@@ -5,6 +5,10 @@
 namespace sluice::admin {
 namespace {
 
+// gRPC refuses an answer whose words do not fit into its 8 KiB of trailers, and escapes take three
+// bytes for one.
+constexpr size_t kMessageBytesMax = 2000;
+
 using kafka::ErrorCode;
 
 StatusCode CodeFromKafka(ErrorCode code) {
@@ -77,7 +81,11 @@ Status FromGrpc(const grpc::Status& status) {
 
 grpc::Status ToGrpc(const Status& status) {
   if (status.ok()) return grpc::Status::OK;
-  return grpc::Status(ToGrpcCode(status.code()), status.message());
+  std::string message = status.message();
+  if (message.size() > kMessageBytesMax) {
+    message.replace(kMessageBytesMax / 2, message.size() - kMessageBytesMax, " ... ");
+  }
+  return grpc::Status(ToGrpcCode(status.code()), message);
 }
 
 HttpError ToHttp(StatusCode code) {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "admin/errors.h"
+#include "admin/request_check.h"
 #include "base/utf8.h"
 
 namespace sluice::admin {
@@ -54,6 +55,7 @@ void Run(Handlers& handlers, const HttpRequest& http, HttpReply reply) {
     return reply(JsonError(Status::InvalidArgument("the body does not fit the request: " +
                                                    std::string(status.message()))));
   }
+  if (const Status sound = CheckStrings(request); !sound.ok()) return reply(JsonError(sound));
   (handlers.*kMethod)(std::move(request), http.timeout_ms,
                       [reply = std::move(reply)](Result<Response> result) {
                         reply(result.ok() ? JsonMessage(*result) : JsonError(result.status()));

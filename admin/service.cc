@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "admin/errors.h"
+#include "admin/request_check.h"
 
 namespace sluice::admin {
 namespace {
@@ -51,6 +52,10 @@ AdminService::Reactor* AdminService::Run(void (Handlers::*method)(Request, int64
   }
   if (stopped) {
     call->reactor->Finish(grpc::Status(grpc::StatusCode::UNAVAILABLE, "the node is stopping"));
+    return call->reactor;
+  }
+  if (const Status sound = CheckStrings(*request); !sound.ok()) {
+    if (Take(call)) call->reactor->Finish(ToGrpc(sound));
     return call->reactor;
   }
   (handlers_.*method)(*request, TimeoutMs(*context),

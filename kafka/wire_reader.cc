@@ -1,6 +1,6 @@
 #include "kafka/wire_reader.h"
 
-#include <limits>
+#include "kafka/string_limit.h"
 
 namespace sluice::kafka {
 
@@ -19,7 +19,7 @@ Uuid WireReader::ReadUuid() {
 // Compact lengths are one more than the length, so that 0 can say null.
 int64_t WireReader::ReadStringSize(bool compact) {
   const int64_t size = compact ? int64_t{bytes_.ReadUnsignedVarint()} - 1 : bytes_.ReadInt16();
-  if (size > std::numeric_limits<int16_t>::max()) Fail();
+  if (size > static_cast<int64_t>(kStringBytesMax)) Fail();
   return size;
 }
 

@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include "kafka/string_limit.h"
+
 namespace sluice::kafka {
 namespace {
 
@@ -58,7 +60,7 @@ void WireWriter::PutUnsignedVarint(uint32_t v) {
 }
 
 void WireWriter::PutString(std::string_view v, bool compact) {
-  if (v.size() > static_cast<size_t>(std::numeric_limits<int16_t>::max())) {
+  if (v.size() > kStringBytesMax) {
     Reject("a string of " + std::to_string(v.size()) + " bytes");
     v = {};
   }

@@ -12,8 +12,7 @@ kafka::GroupMetadataKey KeyOf(const std::string& group_id) {
   return key;
 }
 
-// Of strings that came over the wire, which allows no longer ones than the records do, and of
-// member ids that the group has made.
+// GroupShard lets nothing in that is too long for a record, and the group makes no such member ids.
 GroupRecord Encoded(Result<GroupRecord> record) {
   CHECK(record.ok()) << record.status().ToString();
   return *std::move(record);

@@ -36,7 +36,7 @@ Key KeyOf(const std::string& group_id, const std::string& member_id) {
   return key;
 }
 
-// CheckConsumerHeartbeat lets nothing in that is too long for a record.
+// GroupShard and CheckConsumerHeartbeat let nothing in that is too long for a record.
 void Add(Result<GroupRecord> record, GroupEffects& effects) {
   CHECK(record.ok()) << record.status().message();
   effects.records.push_back(std::move(*record));

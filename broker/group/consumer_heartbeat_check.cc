@@ -6,15 +6,14 @@
 #include <vector>
 
 #include "broker/group/consumer_member.h"
+#include "kafka/string_limit.h"
 
 namespace sluice::broker {
 namespace {
 
 using kafka::ErrorCode;
+using kafka::kStringBytesMax;
 using Request = kafka::ConsumerGroupHeartbeatRequest;
-
-// The longest that Kafka's formats hold, and so its records.
-constexpr size_t kStringBytesMax = 32767;
 
 std::optional<GroupRefusal> Invalid(std::string message) {
   return GroupRefusal{ErrorCode::kInvalidRequest, std::move(message)};

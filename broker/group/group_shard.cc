@@ -7,6 +7,7 @@
 #include "base/overload.h"
 #include "broker/group/classic_group.h"
 #include "broker/group/group_records.h"
+#include "kafka/string_limit.h"
 
 namespace sluice::broker {
 namespace {
@@ -23,8 +24,23 @@ constexpr size_t kAbsentIdBytesMax = 256;
 // Between two slices of a sweep, so that it takes little of anybody's time.
 constexpr int64_t kSweepPauseMs = 100;
 
-// What is wrong with a request whatever the group is.
-ErrorCode CheckRequest(const GroupRequest& request, const GroupConfig& config) {
+bool IsTooLong(std::string_view text) { return text.size() > kafka::kStringBytesMax; }
+
+// Of what a classic group keeps of a member; CheckConsumerHeartbeat sees to the other kind.
+bool HasTooLongString(const kafka::JoinGroupRequest& join) {
+  return IsTooLong(join.member_id) || IsTooLong(join.group_instance_id.value_or("")) ||
+         IsTooLong(join.protocol_type) ||
+         std::any_of(join.protocols.begin(), join.protocols.end(),
+                     [](const auto& protocol) { return IsTooLong(protocol.name); });
+}
+
+// What is wrong with a request whatever the group is. Kafka's wire bounds all strings, but not all
+// requests come over it: one that is too long must not get as far as a record.
+ErrorCode CheckRequest(const GroupCaller& caller, const GroupRequest& request,
+                       const GroupConfig& config) {
+  if (IsTooLong(GroupIdOf(request))) return ErrorCode::kInvalidGroupId;
+  if (IsTooLong(caller.client_id) || IsTooLong(caller.client_host))
+    return ErrorCode::kInvalidRequest;
   const bool needs_id = std::holds_alternative<kafka::JoinGroupRequest>(request) ||
                         std::holds_alternative<kafka::SyncGroupRequest>(request) ||
                         std::holds_alternative<kafka::HeartbeatRequest>(request) ||
@@ -32,6 +48,7 @@ ErrorCode CheckRequest(const GroupRequest& request, const GroupConfig& config) {
   // Offsets may be kept under the empty id, as they always might.
   if (needs_id && GroupIdOf(request).empty()) return ErrorCode::kInvalidGroupId;
   if (const auto* join = std::get_if<kafka::JoinGroupRequest>(&request)) {
+    if (HasTooLongString(*join)) return ErrorCode::kInvalidRequest;
     if (join->session_timeout_ms < config.session_ms_min ||
         join->session_timeout_ms > config.session_ms_max) {
       return ErrorCode::kInvalidSessionTimeout;
@@ -124,7 +141,7 @@ GroupContext GroupShard::ContextOf(const GroupMoment& moment, GroupEffects& effe
 void GroupShard::Handle(const GroupCaller& caller, GroupRequest request, const GroupMoment& moment,
                         GroupEffects& effects) {
   GroupContext context = ContextOf(moment, effects);
-  const ErrorCode error = CheckRequest(request, config_);
+  const ErrorCode error = CheckRequest(caller, request, config_);
   if (error != ErrorCode::kNone) {
     return effects.Answer(caller, ErrorResponse(request, error));
   }

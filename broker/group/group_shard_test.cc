@@ -14,6 +14,18 @@ namespace {
 using kafka::ErrorCode;
 using kafka::WireError;
 
+int16_t ErrorOf(const GroupResponse& response) {
+  return std::visit(
+      [](const auto& answer) -> int16_t {
+        if constexpr (requires { answer.error_code; }) {
+          return answer.error_code;
+        } else {
+          return answer.topics.at(0).partitions.at(0).error_code;
+        }
+      },
+      response);
+}
+
 class GroupShardTest : public ::testing::Test {
  protected:
   ShardDriver::Listener Listener() {
@@ -52,8 +64,7 @@ class GroupShardTest : public ::testing::Test {
     return request;
   }
 
-  // A member that never speaks again.
-  void JoinAndExpire(const std::string& group_id) {
+  static kafka::JoinGroupRequest JoinOf(const std::string& group_id) {
     kafka::JoinGroupRequest join;
     join.group_id = group_id;
     join.session_timeout_ms = 6000;
@@ -61,7 +72,13 @@ class GroupShardTest : public ::testing::Test {
     join.protocol_type = "consumer";
     join.protocols.resize(1);
     join.protocols[0].name = "range";
-    driver_.Handle({.token = ++tokens_, .version = 3, .client_id = "c", .client_host = {}}, join);
+    return join;
+  }
+
+  // A member that never speaks again.
+  void JoinAndExpire(const std::string& group_id) {
+    driver_.Handle({.token = ++tokens_, .version = 3, .client_id = "c", .client_host = {}},
+                   JoinOf(group_id));
     driver_.Advance(20000);
   }
 
@@ -215,6 +232,62 @@ TEST_F(GroupShardTest, AMemberOfTheConsumerProtocolFindsNoSuchGroup) {
   EXPECT_EQ(Ask<kafka::ConsumerGroupDescribeResponse::DescribedGroup>(DescribeConsumerGroup{"g"})
                 .error_code,
             WireError(ErrorCode::kGroupIdNotFound));
+}
+
+// Every request there is, by name; each but ListGroups names a group.
+TEST_F(GroupShardTest, AGroupIdThatFitsIntoNoRecordIsRefused) {
+  const std::string id(33000, 'g');
+  kafka::JoinGroupRequest join = JoinOf(id);
+  kafka::SyncGroupRequest sync;
+  kafka::HeartbeatRequest heartbeat;
+  kafka::LeaveGroupRequest leave;
+  kafka::ConsumerGroupHeartbeatRequest consumer;
+  FetchOffsets fetch;
+  kafka::OffsetDeleteRequest removal;
+  sync.group_id = heartbeat.group_id = leave.group_id = consumer.group_id = id;
+  fetch.group.group_id = removal.group_id = id;
+  consumer.member_id = "m";
+  const GroupRequest requests[] = {join,
+                                   sync,
+                                   heartbeat,
+                                   leave,
+                                   consumer,
+                                   CommitOf(id, "t"),
+                                   fetch,
+                                   removal,
+                                   DescribeGroup{id},
+                                   DescribeConsumerGroup{id},
+                                   ExplainGroup{id},
+                                   DeleteGroup{id}};
+  static_assert(std::size(requests) + 1 == std::variant_size_v<GroupRequest>);
+  for (const GroupRequest& request : requests) {
+    driver_.Handle({.token = ++tokens_, .version = 9, .client_id = "c", .client_host = {}},
+                   request);
+    EXPECT_EQ(ErrorOf(answers_.at(tokens_)), WireError(ErrorCode::kInvalidGroupId))
+        << request.index();
+  }
+  EXPECT_EQ(records_.size(), 0u);
+}
+
+TEST_F(GroupShardTest, AMemberWhoseStringsFitIntoNoRecordIsRefused) {
+  const std::string text(33000, 'x');
+  std::vector<kafka::JoinGroupRequest> joins(4, JoinOf("g"));
+  joins[0].member_id = joins[1].protocol_type = joins[2].protocols[0].name = text;
+  joins[3].group_instance_id = text;
+  for (const auto& join : joins) {
+    EXPECT_EQ(Ask<kafka::JoinGroupResponse>(join).error_code,
+              WireError(ErrorCode::kInvalidRequest));
+  }
+  for (const bool is_id : {true, false}) {
+    driver_.Handle({.token = ++tokens_,
+                    .version = 3,
+                    .client_id = is_id ? text : "c",
+                    .client_host = is_id ? "" : text},
+                   JoinOf("g"));
+    EXPECT_EQ(std::get<kafka::JoinGroupResponse>(answers_.at(tokens_)).error_code,
+              WireError(ErrorCode::kInvalidRequest));
+  }
+  EXPECT_EQ(records_.size(), 0u);
 }
 
 // The tombstone would come behind it in the log.
