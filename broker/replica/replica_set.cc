@@ -39,6 +39,13 @@ void ReplicaSet::Commit(const std::vector<NodeId>& replicas, const std::vector<N
 }
 
 void ReplicaSet::CommitIsr(const std::vector<NodeId>& isr) {
+  // Whoever had to leave, for damage of its log perhaps, is waited for again only when it has
+  // fetched all there is.
+  for (RemoteReplica& remote : remotes_) {
+    if (!InIsr(remote.id) || Contains(isr, remote.id)) continue;
+    remote.last_caught_up_ms = -1;
+    remote.last_fetch_ms = -1;
+  }
   isr_ = isr;
   proposed_.reset();
 }

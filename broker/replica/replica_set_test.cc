@@ -65,6 +65,18 @@ TEST_F(ReplicaSetTest, ACaughtUpReplicaOutsideTheIsrHoldsTheHighWatermarkIfItMay
   EXPECT_EQ(Committable(8, true, 500), 8) << "not caught up any more";
 }
 
+// The controller put it out, for a damaged log perhaps: it may never fetch again.
+TEST_F(ReplicaSetTest, OneThatHadToLeaveTheIsrHoldsNothingUntilItHasCaughtUpAgain) {
+  Fetch(kTwo, 5, 5, 50);
+  EXPECT_EQ(Committable(8, true, 60), 5);
+  set_.CommitIsr({kSelf});
+  EXPECT_EQ(Committable(8, true, 60), 8);
+  Fetch(kTwo, 8, 9, 70);
+  EXPECT_EQ(Committable(9, true, 80), 9);
+  Fetch(kTwo, 9, 9, 90);
+  EXPECT_EQ(Committable(12, true, 100), 9);
+}
+
 TEST_F(ReplicaSetTest, UnderConstantAppendsAFollowerIsCaughtUpWithTheEndOfItsLastFetch) {
   Fetch(kTwo, 0, 10, 0);
   for (int64_t now_ms = 10; now_ms <= 1000; now_ms += 10) Fetch(kTwo, now_ms, now_ms + 10, now_ms);
