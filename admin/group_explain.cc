@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <map>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -14,6 +15,16 @@ namespace {
 
 // Slower than this is no rate that a person would speak of.
 constexpr double kRateMin = 0.05;
+// Two rates that differ by less are the same: a sample holds a commit more or less.
+constexpr double kRateNoise = 0.1;
+// What arrives in so long is under way, not lag: readers fetch and commit in steps.
+constexpr double kUnderWaySeconds = 2;
+// So many records may be young without a commit in the sample.
+constexpr int64_t kUnderWayRecords = 2;
+// Two heartbeats as often as clients send them where nobody sets another interval, and as the
+// brokers ask for them in the consumer protocol.
+constexpr int64_t kSilentMsClassic = 2 * 3000;
+constexpr int64_t kSilentMsConsumer = 2 * 5000;
 
 std::string Count(int64_t count, const std::string& noun) {
   return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
@@ -104,20 +115,41 @@ void ExplainLastRebalance(const Group& group, int64_t wall_ms, ExplainGroupRespo
       why);
 }
 
+bool IsSilent(const Group& group, const GroupMember& member) {
+  if (member.heard_ms_ago() < 0 || member.session_timeout_ms() <= 0) return false;
+  const int64_t usual_ms = group.type() == "consumer" ? kSilentMsConsumer : kSilentMsClassic;
+  // Clients send heartbeats three times in a session or more often.
+  return member.heard_ms_ago() >= std::min<int64_t>(usual_ms, member.session_timeout_ms() / 2);
+}
+
 void ExplainSilence(const Group& group, ExplainGroupResponse& response) {
   for (const GroupMember& member : group.members()) {
-    if (!member.awaited().empty() || member.heard_ms_ago() < 0) continue;
-    if (member.session_timeout_ms() <= 0) continue;
-    // Clients send heartbeats three times in a session or more often.
-    if (member.heard_ms_ago() * 2 < member.session_timeout_ms()) continue;
+    if (!member.awaited().empty() || !IsSilent(group, member)) continue;
     const int64_t left_ms =
         std::max<int64_t>(member.session_timeout_ms() - member.heard_ms_ago(), 0);
-    Add(response, "member " + MemberInWords(member) + " is silent",
+    Add(response,
+        "member " + MemberInWords(member) + " is silent for " +
+            DurationInWords(member.heard_ms_ago()) + ", and taken out after " +
+            DurationInWords(member.session_timeout_ms()),
         "it was last heard of " + DurationInWords(member.heard_ms_ago()) +
             " ago; its session timeout is " + DurationInWords(member.session_timeout_ms()),
         "look whether that process lives; in " + DurationInWords(left_ms) +
             " its partitions go to the others");
   }
+}
+
+// Whom partitions wait for that nobody has: the one that the group waits for, or else a silent one,
+// and of several the one that was heard of least lately; null when there is none.
+const GroupMember* HoldsUp(const Group& group) {
+  const GroupMember* found = nullptr;
+  for (const bool awaited : {true, false}) {
+    for (const GroupMember& member : group.members()) {
+      if (awaited ? member.awaited().empty() : !IsSilent(group, member)) continue;
+      if (found == nullptr || member.heard_ms_ago() > found->heard_ms_ago()) found = &member;
+    }
+    if (found != nullptr) break;
+  }
+  return found;
 }
 
 // What is known of the lag of one member's partitions; of nobody's under the empty id.
@@ -127,6 +159,7 @@ struct Share {
   int growing = 0;
   int64_t lag = 0;
   double committed = 0, arriving = 0;
+  std::optional<double> oldest_seconds;  // absent: not known of all that it is behind with
   std::string worst;
   int64_t worst_lag = -1;
 };
@@ -136,7 +169,10 @@ std::map<std::string, Share> SharesOf(const GroupLagResponse& lag) {
   for (const PartitionLag& partition : lag.partitions()) {
     Share& share = shares[partition.member_id()];
     share.sample = &partition;
-    ++share.partitions;
+    if (++share.partitions == 1) share.oldest_seconds = 0;
+    if (partition.lag() > 0 && !partition.has_lag_seconds()) share.oldest_seconds.reset();
+    if (share.oldest_seconds.has_value())
+      share.oldest_seconds = std::max(*share.oldest_seconds, partition.lag_seconds());
     share.lag += partition.lag();
     share.committed += partition.committed_per_second();
     share.arriving += partition.arriving_per_second();
@@ -154,16 +190,43 @@ std::string HasPartitions(const std::string& who, const Share& share, int all) {
   return who + " has " + std::to_string(share.partitions) + " of " + Count(all, "partition");
 }
 
+// Whether all that the share is behind with is just under way.
+bool KeepsUp(const Share& share) {
+  const bool has_rates =
+      share.sample->has_committed_per_second() || share.sample->has_arriving_per_second();
+  if (has_rates && static_cast<double>(share.lag) <= share.arriving * kUnderWaySeconds) return true;
+  // A producer's clock may be ahead of ours: age alone does not tell that somebody reads.
+  const bool moves = share.committed >= kRateMin || share.lag <= kUnderWayRecords;
+  return has_rates && moves && share.oldest_seconds.value_or(kUnderWaySeconds) < kUnderWaySeconds;
+}
+
+void ExplainNobodys(const Group& group, const Share& share, const std::string& behind,
+                    ExplainGroupResponse& response) {
+  if (group.members().empty()) return;  // said by the state
+  const std::string what = "nobody reads " + Count(share.partitions, "partition");
+  if (const GroupMember* member = HoldsUp(group); member != nullptr) {
+    std::string why = "they wait for member " + MemberInWords(*member);
+    if (member->heard_ms_ago() >= 0)
+      why += ", silent for " + DurationInWords(member->heard_ms_ago());
+    if (member->session_timeout_ms() > 0) {
+      why += "; if it stays silent they are given away after its session timeout of " +
+             DurationInWords(member->session_timeout_ms());
+    }
+    return Add(response, what + " for now", why + "; " + behind, "look whether that process lives");
+  }
+  if (IsRebalancing(group)) {
+    return Add(response, what + " for now",
+               "they are given out when the rebalance is over; " + behind);
+  }
+  Add(response, what, "no member has them; " + behind,
+      "look whether the members subscribe to all topics that the group has read");
+}
+
 void ExplainShare(const Group& group, const std::string& member_id, const Share& share, int all,
                   ExplainGroupResponse& response) {
   if (share.lag == 0) return;
   const std::string behind = Count(share.lag, "record") + " behind, most of them in " + share.worst;
-  if (member_id.empty()) {
-    if (group.members().empty()) return;  // said by the state
-    return Add(response, "nobody reads " + Count(share.partitions, "partition"),
-               "no member has them; " + behind,
-               "look whether the members subscribe to all topics that the group has read");
-  }
+  if (member_id.empty()) return ExplainNobodys(group, share, behind, response);
   const GroupMember* member = FindMember(group, member_id);
   const std::string who = "member " + (member != nullptr ? MemberInWords(*member) : member_id);
   const std::string has = HasPartitions(who, share, all);
@@ -173,14 +236,16 @@ void ExplainShare(const Group& group, const std::string& member_id, const Share&
     return Add(response, who + " is " + behind,
                has + "; one look does not tell whether that grows");
   }
-  if (share.arriving > share.committed + kRateMin) {
+  if (KeepsUp(share)) return Add(response, who + " keeps up", has + rates + "; " + behind);
+  const double noise = kRateMin + kRateNoise * std::max(share.arriving, share.committed);
+  if (share.arriving > share.committed + noise) {
     const bool stuck = share.committed < kRateMin;
     return Add(response, "lag grows: " + has + rates, behind,
                stuck ? "look whether that process still works, or fails on the record at its "
                        "committed offset"
                      : "make it faster, or start more members while there are partitions to share");
   }
-  if (share.committed > share.arriving + kRateMin) {
+  if (share.committed > share.arriving + noise) {
     const double seconds = static_cast<double>(share.lag) / (share.committed - share.arriving);
     return Add(response,
                "lag shrinks: " + has + ", gone in about " +
@@ -191,10 +256,30 @@ void ExplainShare(const Group& group, const std::string& member_id, const Share&
       share.committed < kRateMin ? "look whether that process still commits" : "");
 }
 
-void ExplainIdle(const Group& group, ExplainGroupResponse& response) {
+using MissingTopics = std::map<std::string, int>;
+
+void ExplainMissingTopics(const MissingTopics& missing, ExplainGroupResponse& response) {
+  for (const auto& [topic, members] : missing) {
+    Add(response, "topic '" + topic + "' does not exist",
+        Count(members, "member") + (members == 1 ? " subscribes" : " subscribe") +
+            " to it: it was deleted, or never made",
+        "make it (sluice topic create), or let the members subscribe to another");
+  }
+}
+
+// Whether more partitions of what it subscribes to would give the member any.
+bool LacksPartitions(const GroupMember& member, const MissingTopics& missing) {
+  if (!member.assignment().empty()) return false;
+  const auto& topics = member.subscribed_topics();
+  return topics.empty() || std::any_of(topics.begin(), topics.end(),
+                                       [&](const auto& topic) { return !missing.contains(topic); });
+}
+
+void ExplainIdle(const Group& group, const MissingTopics& missing, ExplainGroupResponse& response) {
   if (group.state() != "Stable" || group.protocol_type() != "consumer") return;
   int idle = 0;
-  for (const GroupMember& member : group.members()) idle += member.assignment().empty() ? 1 : 0;
+  for (const GroupMember& member : group.members())
+    idle += LacksPartitions(member, missing) ? 1 : 0;
   if (idle == 0) return;
   Add(response,
       Count(idle, "member") + " of " + std::to_string(group.members_size()) +
@@ -280,7 +365,8 @@ ExplainGroupResponse ExplainInWords(const GroupAndLag& found, int64_t wall_ms) {
                    [](const auto& a, const auto& b) { return a.second.lag > b.second.lag; });
   for (const auto& [member_id, share] : shares)
     ExplainShare(group, member_id, share, all, response);
-  ExplainIdle(group, response);
+  ExplainMissingTopics(found.missing_topics, response);
+  ExplainIdle(group, found.missing_topics, response);
   ExplainLastRebalance(group, wall_ms, response);
   for (const std::string& unknown : found.lag.incomplete())
     Add(response, "not all is known", unknown, "sluice cluster health tells more");

@@ -1,6 +1,8 @@
 // Handlers of the admin service for groups and offsets (declared in admin/handlers.h).
 
 #include <algorithm>
+#include <array>
+#include <string_view>
 #include <utility>
 
 #include "admin/group_explain.h"
@@ -20,6 +22,34 @@ Status CheckName(const std::string& name) {
   if (!name.empty()) return Status::Ok();
   return Status::InvalidArgument("name is empty; name the group");
 }
+
+// Every word of a filter must be one of `known`, in any case.
+template <size_t kCount>
+Status CheckFilter(const char* field, const google::protobuf::RepeatedPtrField<std::string>& words,
+                   const std::array<std::string_view, kCount>& known) {
+  const auto same = [](char a, char b) {
+    return std::tolower(static_cast<unsigned char>(a)) ==
+           std::tolower(static_cast<unsigned char>(b));
+  };
+  for (const std::string& word : words) {
+    if (std::any_of(known.begin(), known.end(), [&](std::string_view each) {
+          return std::equal(word.begin(), word.end(), each.begin(), each.end(), same);
+        })) {
+      continue;
+    }
+    std::string possible;
+    for (const std::string_view each : known)
+      possible += (possible.empty() ? "" : ", ") + std::string(each);
+    return Status::InvalidArgument(std::string(field) + ": '" + word + "' is none; there are " +
+                                   possible);
+  }
+  return Status::Ok();
+}
+
+constexpr std::array<std::string_view, 7> kStates = {
+    "Empty", "PreparingRebalance", "CompletingRebalance", "Stable", "Assigning", "Reconciling",
+    "Dead"};
+constexpr std::array<std::string_view, 2> kTypes = {"classic", "consumer"};
 
 // The groups behind the page token, as many as a page holds. `all` is by name.
 ListGroupsResponse Page(ListGroupsResponse all, const ListGroupsRequest& request) {
@@ -93,6 +123,10 @@ void Handlers::ListGroups(ListGroupsRequest request, int64_t timeout_ms,
                                         "; 0 to " + std::to_string(kPageSizeMax) +
                                         " are possible, 0 for the default"));
   }
+  if (const Status sound = CheckFilter("states", request.states(), kStates); !sound.ok())
+    return done(sound);
+  if (const Status sound = CheckFilter("types", request.types(), kTypes); !sound.ok())
+    return done(sound);
   const auto finish = [request, done](Result<ListGroupsResponse> listed) {
     if (!listed.ok()) return done(listed.status());
     auto& groups = *listed->mutable_groups();
@@ -172,9 +206,20 @@ void Handlers::GetGroupOffsets(GetGroupOffsetsRequest request, int64_t timeout_m
   if (request.at_coordinator())
     return backend_.GetGroupOffsets(backend_.node_id(), std::move(request), timeout_ms,
                                     std::move(done));
+  const Deadline deadline(backend_.clock(), timeout_ms);
+  DescribeGroupRequest describe;
+  describe.set_name(request.name());
   AskCoordinator<GetGroupOffsetsRequest, GetGroupOffsetsResponse>(
-      backend_, &Backend::GetGroupOffsets, std::move(request),
-      Deadline(backend_.clock(), timeout_ms), std::move(done));
+      backend_, &Backend::GetGroupOffsets, std::move(request), deadline,
+      [this, describe, deadline, done](const Result<GetGroupOffsetsResponse>& found) {
+        if (!found.ok() || !found->offsets().empty()) return done(found);
+        // A group that has committed nothing, or none at all: a name mistyped must not pass.
+        AskCoordinator<DescribeGroupRequest, DescribeGroupResponse>(
+            backend_, &Backend::DescribeGroup, describe, deadline,
+            [done, found](const Result<DescribeGroupResponse>& described) {
+              described.ok() ? done(found) : done(described.status());
+            });
+      });
 }
 
 void Handlers::ResetGroupOffsets(ResetGroupOffsetsRequest request, int64_t timeout_ms,

@@ -16,6 +16,17 @@ using Key = std::pair<std::string, int32_t>;
 // What an answer needs besides the time between two looks.
 constexpr int64_t kTimeBesidesSampleMs = 1000;
 
+// What members subscribe to and is not there.
+std::map<std::string, int> MissingTopics(const Group& group, const metadata::Image& image) {
+  std::map<std::string, int> missing;
+  for (const GroupMember& member : group.members()) {
+    for (const std::string& topic : member.subscribed_topics()) {
+      if (image.FindTopic(topic) == nullptr) ++missing[topic];
+    }
+  }
+  return missing;
+}
+
 class LagOperation : public std::enable_shared_from_this<LagOperation> {
  public:
   LagOperation(Backend& backend, GroupLagRequest request, Deadline deadline, Done<GroupAndLag> done)
@@ -89,6 +100,7 @@ class LagOperation : public std::enable_shared_from_this<LagOperation> {
     }
     GroupAndLag result;
     result.lag = ComputeLag(group_, first_.has_value() ? &*first_ : nullptr, sample_);
+    result.missing_topics = MissingTopics(group_, *backend_.Image());
     result.group = std::move(group_);
     done_(std::move(result));
   }

@@ -19,6 +19,7 @@ namespace sluice::admin {
 struct GroupAndLag {
   Group group;
   GroupLagResponse lag;
+  std::map<std::string, int> missing_topics;  // with how many members subscribe to each
 };
 
 // `sample_ms` as in GroupLagRequest.

@@ -1,6 +1,7 @@
 #include "admin/group_reset.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <memory>
 #include <utility>
@@ -71,9 +72,15 @@ class ResetOperation : public std::enable_shared_from_this<ResetOperation> {
 
  private:
   void OnDescribed(const Result<DescribeGroupResponse>& described) {
-    // A group that is not there yet may be given offsets.
-    if (!described.ok() && described.status().code() != StatusCode::kNotFound)
-      return done_(described.status());
+    // A group that is not there yet may be given offsets, of partitions that are named.
+    const bool is_missing = described.status().code() == StatusCode::kNotFound;
+    if (!described.ok() && !is_missing) return done_(described.status());
+    const bool are_named = !request_.topics().empty() || request_.to_case() == Reset::kOffsets ||
+                           request_.to_case() == Reset::kGroup;
+    if (is_missing && !are_named) {
+      return done_(Status::NotFound("group '" + request_.name() +
+                                    "' does not exist; to make it, name the topics"));
+    }
     if (described.ok()) may_ = CheckNoMembers(described->group());
     if (request_.execute() && !may_.ok()) return done_(may_);
     FetchOffsets(request_.name(), [self = shared_from_this()](Offsets offsets) {
@@ -81,9 +88,22 @@ class ResetOperation : public std::enable_shared_from_this<ResetOperation> {
       if (self->request_.to_case() != Reset::kGroup) return self->AskEnds();
       self->FetchOffsets(self->request_.group(), [self](Offsets other) {
         self->other_ = std::move(other);
-        self->AskEnds();
+        if (!self->other_.empty()) return self->AskEnds();
+        self->CheckSource();
       });
     });
+  }
+
+  // It has committed nothing: maybe it is not there.
+  void CheckSource() {
+    DescribeGroupRequest describe;
+    describe.set_name(request_.group());
+    AskCoordinator<DescribeGroupRequest, DescribeGroupResponse>(
+        backend_, &Backend::DescribeGroup, std::move(describe), deadline_,
+        [self = shared_from_this()](const Result<DescribeGroupResponse>& described) {
+          if (!described.ok()) return self->done_(described.status());
+          self->AskEnds();
+        });
   }
 
   void FetchOffsets(const std::string& group, const std::function<void(Offsets)>& then) {
@@ -123,11 +143,21 @@ class ResetOperation : public std::enable_shared_from_this<ResetOperation> {
       const GroupOffset before = committed == committed_.end() ? GroupOffset() : committed->second;
       *response_.add_changes() = PlanChange(request_, partition, before,
                                             source == sources.end() ? nullptr : &source->second);
+      CheckMetadata(*response_.mutable_changes()->rbegin());
       changes = changes || response_.changes().rbegin()->error().empty();
     }
     if (!may_.ok()) response_.set_refusal(may_.message());
     if (!request_.execute() || !changes) return done_(std::move(response_));
     Apply();
+  }
+
+  // As the coordinator will, so that a plan does not promise what it refuses.
+  void CheckMetadata(OffsetChange& change) const {
+    const int64_t max = backend_.config().GetInt("offset.metadata.max.bytes");
+    const auto size = static_cast<int64_t>(change.after().metadata().size());
+    if (!change.error().empty() || size <= max) return;
+    change.set_error("its metadata has " + std::to_string(size) +
+                     " bytes, and offset.metadata.max.bytes allows " + std::to_string(max));
   }
 
   void Apply() {
@@ -171,6 +201,13 @@ class ResetOperation : public std::enable_shared_from_this<ResetOperation> {
   ResetGroupOffsetsResponse response_;
 };
 
+// As far as numbers go: the log's end is nearer anyway.
+int64_t Shifted(int64_t offset, int64_t by) {
+  int64_t sum = 0;
+  if (!__builtin_add_overflow(offset, by, &sum)) return sum;
+  return by > 0 ? std::numeric_limits<int64_t>::max() : std::numeric_limits<int64_t>::min();
+}
+
 // Where `request` wants the group to be, before the log's ends are looked at; nullopt with words in
 // `change` when there is no such place.
 std::optional<int64_t> Wanted(const Reset& request, const PartitionOffsets& ends,
@@ -185,7 +222,7 @@ std::optional<int64_t> Wanted(const Reset& request, const PartitionOffsets& ends
       change.set_note("no record is that new: the log's end");
       return ends.log_end();
     case Reset::kShiftBy:
-      if (before.has_offset()) return before.offset() + request.shift_by();
+      if (before.has_offset()) return Shifted(before.offset(), request.shift_by());
       change.set_error("nothing is committed to shift from");
       return std::nullopt;
     case Reset::kGroup:

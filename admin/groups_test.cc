@@ -2,6 +2,7 @@
 // wants: who is asked, what becomes of answers that do not come, and what is computed of them.
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <set>
 
 #include "admin/group_explain.h"
@@ -68,9 +69,12 @@ PartitionOffsets Ends(int32_t partition, int64_t start, int64_t end) {
 class GroupsTest : public Test {
  protected:
   GroupsTest() {
-    backend_.describe_group = [this](NodeId node, const DescribeGroupRequest& request) {
+    backend_.describe_group =
+        [this](NodeId node, const DescribeGroupRequest& request) -> Result<DescribeGroupResponse> {
       asked_.insert(node);
       EXPECT_TRUE(request.at_coordinator());
+      if (missing_.count(request.name()) != 0)
+        return Status::NotFound("group '" + request.name() + "' does not exist");
       DescribeGroupResponse response;
       *response.mutable_group() = group_;
       return response;
@@ -108,7 +112,7 @@ class GroupsTest : public Test {
       PartitionOffsets& out = *response.add_partitions();
       out = ends_.at(query.partition());
       if (query.has_offset() && query.offset() < out.log_end())
-        out.set_record_time_ms(backend_.clock().WallMs() - 1500);
+        out.set_record_time_ms(backend_.clock().WallMs() - oldest_ms_);
       if (query.has_time_ms() && query.time_ms() < 1000) out.set_time_offset(20);
       ends_.at(query.partition()).set_log_end(out.log_end() + arrive_between_looks_);
     }
@@ -144,8 +148,9 @@ class GroupsTest : public Test {
   std::map<std::string, std::vector<GroupOffset>> committed_ = {
       {"g", {Committed(0, 10), Committed(1, 90)}}};
   std::map<int32_t, PartitionOffsets> ends_ = {{0, Ends(0, 5, 100)}, {1, Ends(1, 0, 90)}};
-  int64_t commits_between_looks_ = 0, arrive_between_looks_ = 0;
+  int64_t commits_between_looks_ = 0, arrive_between_looks_ = 0, oldest_ms_ = 1500;
   std::set<NodeId> asked_, leaders_, silent_;
+  std::set<std::string> missing_;
   ResetGroupOffsetsRequest written_;
 };
 
@@ -259,6 +264,19 @@ TEST_F(GroupsTest, GroupsOfAllBrokersAreOneListByNameInPages) {
   EXPECT_EQ(Call(&Handlers::ListGroups, request).status().code(), StatusCode::kInvalidArgument);
 }
 
+TEST_F(GroupsTest, AFilterThatCanMatchNothingIsRefused) {
+  ListGroupsRequest request;
+  request.add_states("STABLE");
+  EXPECT_TRUE(Call(&Handlers::ListGroups, request).ok());
+  request.add_states("bogus");
+  const Status refused = Call(&Handlers::ListGroups, request).status();
+  EXPECT_EQ(refused.code(), StatusCode::kInvalidArgument);
+  EXPECT_TRUE(Has(refused.message(), "'bogus' is none; there are Empty, PreparingRebalance"));
+  request.clear_states();
+  request.add_types("Consumers");
+  EXPECT_TRUE(Has(Call(&Handlers::ListGroups, request).status().message(), "classic, consumer"));
+}
+
 TEST_F(GroupsTest, AListWithoutANodesGroupsSaysSo) {
   backend_.list_groups = [](NodeId node, const ListGroupsRequest&) -> Result<ListGroupsResponse> {
     if (node == NodeId(3)) return Status::Timeout("Deadline Exceeded");
@@ -369,6 +387,8 @@ std::string AllWords(const ExplainGroupResponse& response) {
 TEST_F(GroupsTest, ExplainsWhoseLagGrows) {
   arrive_between_looks_ = 680;
   commits_between_looks_ = 420;
+  ends_.at(0).set_log_end(1000);
+  oldest_ms_ = 4000;
   ExplainGroupRequest request;
   request.set_name("g");
   request.set_sample_ms(2000);
@@ -379,7 +399,7 @@ TEST_F(GroupsTest, ExplainsWhoseLagGrows) {
                   "lag grows: member 'app-a' at /10.0.0.7 (a) has 1 of 2 partitions; it "
                   "commits 210/s while 340/s arrive"))
       << words;
-  EXPECT_TRUE(Has(explained->summary(), "stable with 2 members; 610 records behind")) << words;
+  EXPECT_TRUE(Has(explained->summary(), "stable with 2 members; 1510 records behind")) << words;
 }
 
 TEST_F(GroupsTest, ExplainsWhoIsWaitedFor) {
@@ -391,31 +411,13 @@ TEST_F(GroupsTest, ExplainsWhoIsWaitedFor) {
   group_.mutable_last_rebalance()->set_reason("a member joined");
   group_.mutable_last_rebalance()->set_member_id("gone");
   const std::string words =
-      AllWords(ExplainInWords({group_, GroupLagResponse()}, backend_.clock().WallMs()));
+      AllWords(ExplainInWords({group_, GroupLagResponse(), {}}, backend_.clock().WallMs()));
   EXPECT_TRUE(Has(words, "rebalancing for 2.0 s with 2 members; no lag")) << words;
   EXPECT_TRUE(Has(words, "waits for member 'app-b' at /10.0.0.7 (b) to join again")) << words;
   EXPECT_TRUE(Has(words, "last heard of 4.0 s ago")) << words;
   EXPECT_TRUE(Has(words, "it is out in 2.0 s")) << words;
   EXPECT_TRUE(Has(words, "the rebalance began 2.0 s ago\n  a member joined (member gone)"))
       << words;
-}
-
-TEST_F(GroupsTest, ExplainsSilentMembersAndThoseWithoutPartitions) {
-  group_ = StableGroup({Member("a", {0, 1}), Member("b", {})});
-  group_.mutable_members(0)->set_heard_ms_ago(5000);
-  const std::string words =
-      AllWords(ExplainInWords({group_, GroupLagResponse()}, backend_.clock().WallMs()));
-  EXPECT_TRUE(Has(words, "member 'app-a' at /10.0.0.7 (a) is silent")) << words;
-  EXPECT_TRUE(Has(words, "in 1.0 s its partitions go to the others")) << words;
-  EXPECT_TRUE(Has(words, "1 member of 2 has no partition")) << words;
-}
-
-TEST_F(GroupsTest, ExplainsAGroupWithoutMembers) {
-  group_ = StableGroup({});
-  group_.set_state_since_ms(backend_.clock().WallMs() - 600'000);
-  const std::string words =
-      AllWords(ExplainInWords({group_, GroupLagResponse()}, backend_.clock().WallMs()));
-  EXPECT_TRUE(Has(words, "nobody reads: the group has no members for 10 min")) << words;
 }
 
 TEST_F(GroupsTest, NothingCommittedIsNotNoLag) {
@@ -426,7 +428,54 @@ TEST_F(GroupsTest, NothingCommittedIsNotNoLag) {
             "stable with 2 members; no lag; nothing is committed of 2 partitions");
 }
 
+// --- Offsets ---
+
+TEST_F(GroupsTest, AGroupThatIsNotThereIsToldFromOneWithoutOffsets) {
+  committed_["g"].clear();
+  GetGroupOffsetsRequest request;
+  request.set_name("g");
+  EXPECT_EQ(Call(&Handlers::GetGroupOffsets, request)->offsets_size(), 0);
+  missing_ = {"g", "source"};
+  EXPECT_EQ(Call(&Handlers::GetGroupOffsets, request).status(),
+            Status::NotFound("group 'g' does not exist"));
+  auto reset = ResetOf(false);
+  reset.set_earliest(true);
+  EXPECT_EQ(Call(&Handlers::ResetGroupOffsets, reset).status(),
+            Status::NotFound("group 'g' does not exist; to make it, name the topics"));
+  reset.add_topics()->set_topic("orders");
+  EXPECT_EQ(Call(&Handlers::ResetGroupOffsets, reset)->changes_size(), 2);
+  reset.set_group("source");
+  EXPECT_EQ(Call(&Handlers::ResetGroupOffsets, reset).status(),
+            Status::NotFound("group 'source' does not exist"));
+}
+
 // --- Reset ---
+
+TEST_F(GroupsTest, AShiftBeyondAllNumbersEndsAtTheLogsEnds) {
+  group_ = StableGroup({});
+  auto request = ResetOf(false);
+  request.set_shift_by(std::numeric_limits<int64_t>::max() - 7);
+  EXPECT_EQ(Call(&Handlers::ResetGroupOffsets, request)->changes(0).after().offset(), 100);
+  request.set_shift_by(std::numeric_limits<int64_t>::min());
+  EXPECT_EQ(Call(&Handlers::ResetGroupOffsets, request)->changes(0).after().offset(), 5);
+}
+
+TEST_F(GroupsTest, APlanRefusesTheMetadataThatTheCoordinatorWould) {
+  group_ = StableGroup({});
+  auto request = ResetOf(true);
+  for (const size_t size : {4097, 4096}) {
+    GroupOffset& offset = *request.mutable_offsets()->add_offsets();
+    offset = Committed(size == 4096 ? 1 : 0, 50);
+    offset.set_metadata(std::string(size, 'm'));
+  }
+  const auto done = Call(&Handlers::ResetGroupOffsets, request);
+  ASSERT_TRUE(done.ok()) << done.status().ToString();
+  EXPECT_EQ(done->changes(0).error(),
+            "its metadata has 4097 bytes, and offset.metadata.max.bytes allows 4096");
+  EXPECT_EQ(done->changes(1).error(), "");
+  ASSERT_EQ(written_.offsets().offsets_size(), 1);
+  EXPECT_EQ(written_.offsets().offsets(0).partition(), 1);
+}
 
 TEST_F(GroupsTest, APlanChangesNothing) {
   group_ = StableGroup({});

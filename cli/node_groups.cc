@@ -65,8 +65,11 @@ admin::Group ToAdmin(const Classic& described) {
     out.set_client_id(member.client_id);
     out.set_client_host(member.client_host);
     out.set_heard_ms_ago(-1);
-    if (described.protocol_type == kafka::kConsumerProtocolType)
-      AddAssignment(member.member_assignment, out);
+    if (described.protocol_type != kafka::kConsumerProtocolType) continue;
+    AddAssignment(member.member_assignment, out);
+    const auto subscription = kafka::DecodeConsumerSubscription(member.member_metadata);
+    if (!subscription.ok()) continue;  // empty in a rebalance, or another client's own
+    for (const std::string& topic : subscription->topics) out.add_subscribed_topics(topic);
   }
   return group;
 }
@@ -87,6 +90,7 @@ admin::Group ToAdmin(const Consumer& described) {
     out.set_client_id(member.client_id);
     out.set_client_host(member.client_host);
     out.set_heard_ms_ago(-1);
+    for (const std::string& topic : member.subscribed_topic_names) out.add_subscribed_topics(topic);
     for (const auto& topic : member.assignment.topic_partitions) {
       admin::TopicPartitions& assigned = *out.add_assignment();
       assigned.set_topic(topic.topic_name);
