@@ -10,12 +10,14 @@
 
 #include "base/clock.h"
 #include "cli/kafka_client.h"
+#include "kafka/string_limit.h"
 
 namespace sluice::cli {
 
 namespace {
 
 constexpr int kPollMs = 200;
+constexpr size_t kTopicBytesMax = 249;  // as in every Kafka
 
 // The signal that ended a member: it leaves its group first, which would wait for it otherwise.
 volatile std::sig_atomic_t ended_by = 0;
@@ -32,6 +34,7 @@ struct ConsumeOptions {
   std::string key_delimiter;
   int32_t partition = -1;
   std::string group;
+  bool in_group = false;
   std::vector<std::string> extra;
 };
 
@@ -52,7 +55,10 @@ Result<StartPoint> ParseFrom(const std::string& from) {
   const char* const end = from.data() + from.size();
   const auto [stop, error] = std::from_chars(begin, end, point.number);
   // Negative ones mean something else to the protocol.
-  if (error == std::errc() && stop == end && point.number >= 0) return point;
+  if (error == std::errc() && stop == end && point.number >= 0) {
+    if (is_time) SLUICE_RETURN_IF_ERROR(CheckMilliseconds("--from " + from, point.number));
+    return point;
+  }
   return Status::InvalidArgument(
       "--from " + from +
       ": expected start, end, an offset of 0 or more, or @ with a time in ms since 1970, 0 or "
@@ -85,8 +91,9 @@ class ConsumeRun {
       : context_(context), options_(options) {}
 
   ExitCode Run() {
-    Status status = Connect();
-    if (status.ok()) status = options_.group.empty() ? Assign() : Join();
+    Status status = CheckNames();
+    if (status.ok()) status = Connect();
+    if (status.ok()) status = options_.in_group ? Join() : Assign();
     if (status.ok()) status = ReadAll();
     std::cout << std::flush;
     if (consumer_) consumer_->close();
@@ -99,10 +106,33 @@ class ConsumeRun {
   }
 
  private:
+  // The library would ask the brokers again and again, which refuse such requests unread.
+  Status CheckNames() const {
+    const std::string what = "cannot consume " + options_.topic;
+    if (options_.topic.size() > kTopicBytesMax) {
+      return Status::InvalidArgument(
+          what + "\nthe topic's name has " + std::to_string(options_.topic.size()) +
+          " bytes, and one has at most " + std::to_string(kTopicBytesMax) +
+          "\nsluice topic list shows the topics");
+    }
+    if (!options_.in_group) return Status::Ok();
+    const std::string as_member = what + " as a member of a group\n";
+    if (options_.group.empty()) {
+      return Status::InvalidArgument(as_member +
+                                     "the name behind -g is empty\n"
+                                     "name the group, or leave out -g to read without one");
+    }
+    if (options_.group.size() <= kafka::kStringBytesMax) return Status::Ok();
+    return Status::InvalidArgument(as_member + "the group's name is too long: it has " +
+                                   std::to_string(options_.group.size()) +
+                                   " bytes, and Kafka's formats hold at most " +
+                                   std::to_string(kafka::kStringBytesMax) + "\ngive a shorter one");
+  }
+
   Status Connect() {
     SLUICE_ASSIGN_OR_RETURN(auto conf, KafkaConf(context_, options_.extra, log_));
     std::string error;
-    const bool in_group = !options_.group.empty();
+    const bool in_group = options_.in_group;
     // librdkafka wants one; nothing is committed and no group is joined.
     conf->set("group.id", in_group ? options_.group : "sluice-cli-unused", error);
     conf->set("enable.auto.commit", in_group ? "true" : "false", error);
@@ -215,12 +245,26 @@ class ConsumeRun {
         std::cout << std::flush;
         continue;
       }
+      if (message->err() == RdKafka::ERR_INVALID_SESSION_TIMEOUT) return RefusedSession();
       SLUICE_RETURN_IF_ERROR(KafkaStatus(message->err(), message->errstr()));
       at_end.erase(message->partition());
       Print(*message);
       ++printed;
     }
     return Status::Ok();
+  }
+
+  Status RefusedSession() const {
+    std::string given = "session.timeout.ms";
+    for (const std::string& setting : options_.extra) {
+      if (setting.starts_with(given + "=")) given = setting;
+    }
+    return Status::InvalidArgument(
+        "cannot consume " + options_.topic + " as a member of a group\nthe brokers do not take " +
+        given +
+        ": it is not within their group.min.session.timeout.ms and group.max.session.timeout.ms, "
+        "6000 and 1800000 where nobody has set them\n"
+        "give another with -X session.timeout.ms=..., or leave it out");
   }
 
   // All that this consumer has now; a group may give it more, or take some away.
@@ -277,13 +321,14 @@ void AddConsumeCommand(CLI::App& app, Context& context) {
   verb->add_option("-K,--key-delimiter", options->key_delimiter, "print KEY<delimiter>VALUE");
   verb->add_option("-p,--partition", options->partition, "only this partition")
       ->check(CLI::Range(0, 1000000));
-  verb->add_option("-g,--group", options->group,
-                   "as a member of this group, from where it has committed");
+  const CLI::Option* group = verb->add_option(
+      "-g,--group", options->group, "as a member of this group, from where it has committed");
   verb->add_option("-X", options->extra, "setting of librdkafka, key=value");
   verb->footer(
       "Examples:\n  sluice consume orders --from start -n 10\n  sluice consume orders --from start "
       "--until-end -o json");
-  verb->callback([&context, options] {
+  verb->callback([&context, options, group] {
+    options->in_group = group->count() > 0;
     context.action = [&context, options] { return ConsumeRun(context, *options).Run(); };
   });
 }

@@ -8,9 +8,40 @@ namespace {
 
 bool errors_as_json = false;
 
+// A word is read as far as this.
+constexpr size_t kWordBytesMax = 300;
+constexpr size_t kWordBytesShown = 60;
+
 }  // namespace
 
 void PrintErrorsAsJson() { errors_as_json = true; }
+
+std::string ForPerson(std::string_view text) {
+  std::string shown;
+  for (size_t i = 0; i < text.size();) {
+    const size_t end = std::min(text.find(' ', i), text.size());
+    const size_t size = end - i;
+    size_t shown_size = size > kWordBytesMax ? kWordBytesShown : size;
+    // Not in the middle of a character of several bytes.
+    while (shown_size < size && shown_size > 0 && (text[i + shown_size] & 0xC0) == 0x80)
+      --shown_size;
+    for (const char c : text.substr(i, shown_size)) {
+      constexpr char kHex[] = "0123456789abcdef";
+      const auto byte = static_cast<unsigned char>(c);
+      if (c == '\n') {
+        shown += "\\n";
+      } else if (byte < 0x20 || byte == 0x7F) {
+        shown += std::string("\\x") + kHex[byte >> 4] + kHex[byte & 15];
+      } else {
+        shown += c;
+      }
+    }
+    if (size > kWordBytesMax) shown += "...";
+    if (end < text.size()) shown += ' ';
+    i = end + 1;
+  }
+  return shown;
+}
 
 void PrintError(const std::string& what, const std::string& why, const std::string& next) {
   if (errors_as_json) {
@@ -20,7 +51,8 @@ void PrintError(const std::string& what, const std::string& why, const std::stri
               << std::endl;
     return;
   }
-  std::cerr << "sluice: " << what << "\n  why: " << why << "\n  do:  " << next << std::endl;
+  std::cerr << "sluice: " << ForPerson(what) << "\n  why: " << ForPerson(why)
+            << "\n  do:  " << ForPerson(next) << std::endl;
 }
 
 void PrintError(const std::string& what, const Status& status, const std::string& next) {
@@ -54,8 +86,20 @@ ExitCode ExitCodeOf(const Status& status) {
   }
 }
 
+Status CheckMilliseconds(const std::string& option, int64_t ms) {
+  // As seconds 1973 to 2286, as milliseconds the first months of 1970.
+  if (ms < 100'000'000 || ms >= 10'000'000'000) return Status::Ok();
+  return Status::InvalidArgument(option +
+                                 ": that is in early 1970 in ms; if seconds are meant, give @" +
+                                 std::to_string(ms) + "000");
+}
+
 void PrintTable(const std::vector<std::string>& header,
-                const std::vector<std::vector<std::string>>& rows) {
+                const std::vector<std::vector<std::string>>& given) {
+  std::vector<std::vector<std::string>> rows = given;
+  for (auto& row : rows) {
+    for (std::string& cell : row) cell = ForPerson(cell);
+  }
   std::vector<size_t> widths;
   for (const std::string& title : header) widths.push_back(title.size());
   for (const auto& row : rows) {

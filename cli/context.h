@@ -8,6 +8,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/status.h"
@@ -44,12 +45,17 @@ struct Context {
 
 // Errors from here on are one JSON object a line, {"error":{"what","why","do"}}, still on stderr.
 void PrintErrorsAsJson();
+// Text of others for a person's terminal: without control characters, and words that nobody reads
+// to the end cut short.
+std::string ForPerson(std::string_view text);
 // Three lines on stderr.
 void PrintError(const std::string& what, const std::string& why, const std::string& next);
 // The same for a status that may bring its own three lines (what, why, what to do); `what` and
 // `next` are for one that does not.
 void PrintError(const std::string& what, const Status& status, const std::string& next);
 ExitCode ExitCodeOf(const Status& status);
+// Fails where `ms` since 1970 can only be meant as seconds; `option` is what it was given with.
+Status CheckMilliseconds(const std::string& option, int64_t ms);
 
 // Ends the program's output: a full disk or a closed pipe must not pass for success.
 ExitCode FinishOutput(ExitCode code);

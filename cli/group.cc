@@ -48,10 +48,16 @@ nlohmann::ordered_json AsJson(const admin::GroupMember& member) {
                                                               topic.partitions().end())}});
   }
   nlohmann::ordered_json json = {
-      {"member_id", member.member_id()}, {"instance_id", nullptr},
-      {"client_id", member.client_id()}, {"client_host", member.client_host()},
-      {"session_timeout_ms", nullptr},   {"heard_ms_ago", nullptr},
-      {"awaited", member.awaited()},     {"assignment", assignment}};
+      {"member_id", member.member_id()},
+      {"instance_id", nullptr},
+      {"client_id", member.client_id()},
+      {"client_host", member.client_host()},
+      {"session_timeout_ms", nullptr},
+      {"heard_ms_ago", nullptr},
+      {"awaited", member.awaited()},
+      {"assignment", assignment},
+      {"subscribed_topics", std::vector<std::string>(member.subscribed_topics().begin(),
+                                                     member.subscribed_topics().end())}};
   if (!member.instance_id().empty()) json["instance_id"] = member.instance_id();
   if (member.session_timeout_ms() > 0) json["session_timeout_ms"] = member.session_timeout_ms();
   if (member.heard_ms_ago() >= 0) json["heard_ms_ago"] = member.heard_ms_ago();
@@ -145,13 +151,14 @@ ExitCode Describe(const Context& context, const GroupArguments& arguments) {
     PrintJson(AsJson(group));
     return ExitCode::kOk;
   }
-  std::cout << "group " << group.name() << "  " << group.state() << "  " << group.type()
+  std::cout << "group " << ForPerson(group.name()) << "  " << group.state() << "  " << group.type()
             << "  coordinator: node " << group.coordinator();
   if (!group.assignor().empty()) std::cout << "  assignor: " << group.assignor();
   if (group.generation() >= 0) std::cout << "  generation: " << group.generation();
   std::cout << "\n";
   if (group.members().empty()) {
-    std::cerr << "No members. Where it is:  sluice group offsets get " << group.name() << std::endl;
+    std::cerr << "No members. Where it is:  sluice group offsets get " << ForPerson(group.name())
+              << std::endl;
     return ExitCode::kOk;
   }
   std::vector<std::vector<std::string>> rows;
@@ -245,7 +252,7 @@ ExitCode Lag(const Context& context, const GroupArguments& arguments) {
     if (response->has_lag_seconds()) json["lag_seconds"] = response->lag_seconds();
     PrintJson(json);
   } else if (response->partitions().empty()) {
-    std::cerr << "Group " << arguments.name
+    std::cerr << "Group " << ForPerson(arguments.name)
               << " has committed nothing, and has no partitions: there is no lag to tell."
               << std::endl;
   } else {
@@ -254,7 +261,7 @@ ExitCode Lag(const Context& context, const GroupArguments& arguments) {
     PrintTable({"PARTITION", "COMMITTED", "END", "LAG", "SECONDS", "COMMITTED/S", "ARRIVING/S",
                 "ETA S", "CLIENT", "NOTE"},
                rows);
-    std::cerr << "group " << response->name() << " is " << response->state() << ", "
+    std::cerr << "group " << ForPerson(response->name()) << " is " << response->state() << ", "
               << response->lag() << " records behind";
     if (response->lag() > 0 && response->has_lag_seconds())
       std::cerr << ", the oldest " << DecimalOrDash(response->lag_seconds()) << " s old";
@@ -287,10 +294,13 @@ ExitCode Explain(const Context& context, const GroupArguments& arguments) {
                                      {"group", AsJson(response->group())}});
     return ExitCode::kOk;
   }
-  std::cout << "group " << response->group().name() << ": " << response->summary() << "\n";
+  std::cout << "group " << ForPerson(response->group().name()) << ": " << response->summary()
+            << "\n";
   for (const admin::Finding& finding : response->findings()) {
-    std::cout << "  - " << finding.what() << "\n    why: " << finding.why() << "\n";
-    if (!finding.next_step().empty()) std::cout << "    do:  " << finding.next_step() << "\n";
+    std::cout << "  - " << ForPerson(finding.what()) << "\n    why: " << ForPerson(finding.why())
+              << "\n";
+    if (!finding.next_step().empty())
+      std::cout << "    do:  " << ForPerson(finding.next_step()) << "\n";
   }
   std::cout << std::flush;
   std::cerr << response->measured() << std::endl;
@@ -308,7 +318,7 @@ ExitCode Delete(const Context& context, const GroupArguments& arguments) {
   if (context.json())
     PrintJson({{"name", arguments.name}, {"deleted", true}});
   else
-    std::cerr << "deleted group " << arguments.name << " and its offsets" << std::endl;
+    std::cerr << "deleted group " << ForPerson(arguments.name) << " and its offsets" << std::endl;
   return ExitCode::kOk;
 }
 

@@ -94,6 +94,9 @@ Status ParseTo(const OffsetsArguments& arguments, admin::ResetGroupOffsetsReques
   const bool is_time = to.starts_with("@");
   const Result<int64_t> number = is_time ? ParseTime(to.substr(1)) : ParseNumber(to);
   if (number.ok() && *number >= 0) {
+    // Where it is a number: the other forms are no seconds.
+    if (is_time && ParseNumber(to.substr(1)).ok())
+      SLUICE_RETURN_IF_ERROR(CheckMilliseconds("--to " + to, *number));
     if (is_time)
       request.set_time_ms(*number);
     else
@@ -143,7 +146,7 @@ ExitCode Get(const Context& context, const OffsetsArguments& arguments) {
   if (context.json()) {
     PrintJson(nlohmann::ordered_json{{"group", arguments.group}, {"offsets", list}});
   } else if (rows.empty()) {
-    std::cerr << "Group " << arguments.group
+    std::cerr << "Group " << ForPerson(arguments.group)
               << " has committed nothing here. The groups there are:  sluice group list"
               << std::endl;
   } else {
@@ -227,8 +230,10 @@ void PrintChanges(const Context& context, const admin::ResetGroupOffsetsResponse
 
 std::string UndoPath(const OffsetsArguments& arguments, int64_t wall_ms) {
   if (!arguments.undo_file.empty()) return arguments.undo_file;
+  // No name of a file is longer than 255 bytes.
+  constexpr size_t kNameBytesMax = 100;
   std::string name;
-  for (const char c : arguments.group)
+  for (const char c : arguments.group.substr(0, kNameBytesMax))
     name += isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' ? c : '_';
   return name + ".undo-" + std::to_string(wall_ms) + ".json";
 }
@@ -245,9 +250,14 @@ OffsetsFile UndoOf(const std::string& group, const admin::ResetGroupOffsetsRespo
   return file;
 }
 
-ExitCode CodeOf(const admin::ResetGroupOffsetsResponse& response) {
+int FailedOf(const admin::ResetGroupOffsetsResponse& response) {
   int failed = 0;
   for (const admin::OffsetChange& change : response.changes()) failed += !change.error().empty();
+  return failed;
+}
+
+ExitCode CodeOf(const admin::ResetGroupOffsetsResponse& response) {
+  const int failed = FailedOf(response);
   if (failed == 0) return ExitCode::kOk;
   return failed == response.changes_size() ? ExitCode::kFailed : ExitCode::kPartlyDone;
 }
@@ -267,6 +277,29 @@ admin::ResetGroupOffsetsRequest AsPlanned(const OffsetsArguments& arguments,
     offset.set_partition(change.partition());
   }
   return request;
+}
+
+// What has become of each partition, and how to take it back where there is something to take back.
+ExitCode ReportApplied(const Context& context, const OffsetsArguments& arguments,
+                       const admin::ResetGroupOffsetsResponse& applied, const std::string& undo) {
+  const int all = applied.changes_size();
+  const int changed = all - FailedOf(applied);
+  if (changed == 0) {
+    const Status removed = NewPosixFileSystem()->Remove(undo);
+    PrintChanges(context, applied, arguments, removed.ok() ? "" : undo);
+    PrintError("the offsets of group " + arguments.group + " were not changed",
+               applied.changes(0).error(),
+               "sluice group offsets get " + arguments.group + " shows where it is");
+    return ExitCode::kFailed;
+  }
+  PrintChanges(context, applied, arguments, undo);
+  std::cerr << (changed == all
+                    ? "done"
+                    : "changed " + std::to_string(changed) + " of " + std::to_string(all) +
+                          " partitions, the others stay for the reasons above")
+            << ". To take it back:  sluice group offsets import " << undo << " --execute"
+            << std::endl;
+  return CodeOf(applied);
 }
 
 ExitCode Execute(const Context& context, const OffsetsArguments& arguments, AdminClient& client,
@@ -297,9 +330,7 @@ ExitCode Execute(const Context& context, const OffsetsArguments& arguments, Admi
     const auto error = errors.find(PartitionOf(change));
     if (change.error().empty() && error != errors.end()) change.set_error(error->second);
   }
-  PrintChanges(context, shown, arguments, undo);
-  std::cerr << "done. To take it back:  " << take_back << std::endl;
-  return CodeOf(shown);
+  return ReportApplied(context, arguments, shown, undo);
 }
 
 ExitCode Change(const Context& context, const OffsetsArguments& arguments,

@@ -4,7 +4,9 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <iostream>
+#include <ios>
+#include <optional>
+#include <utility>
 
 #include "base/config.h"
 #include "base/version.h"
@@ -45,24 +47,57 @@ std::vector<std::string> VerbNames(const CLI::App& app) {
   return names;
 }
 
-// CLI11 only says that a verb is required; which one was meant is more help.
-void SuggestVerb(const CLI::App& app, int argc, char** argv) {
+// What begins like `word`, or else differs least from it.
+std::string NearestVerb(const std::vector<std::string>& names, const std::string& word) {
+  const auto begins = std::find_if(names.begin(), names.end(), [&](const std::string& name) {
+    return !word.empty() && name.starts_with(word);
+  });
+  return begins != names.end() ? *begins : sluice::NearestName(names, word);
+}
+
+// The first word that is no verb where one is expected, and the verb that was meant.
+std::optional<std::pair<std::string, std::string>> WrongVerb(const CLI::App& app, int argc,
+                                                             char** argv) {
   const CLI::App* level = &app;
   for (int i = 1; i < argc && argv[i][0] != '-'; ++i) {
     const std::vector<std::string> names = VerbNames(*level);
-    if (names.empty()) return;
-    if (std::find(names.begin(), names.end(), argv[i]) == names.end()) {
-      std::cerr << "sluice: there is no verb '" << argv[i] << "'; the nearest is '"
-                << sluice::NearestName(names, argv[i]) << "'" << std::endl;
-      return;
-    }
+    if (names.empty()) return std::nullopt;
+    if (std::find(names.begin(), names.end(), argv[i]) == names.end())
+      return std::pair(std::string(argv[i]), NearestVerb(names, argv[i]));
     level = level->get_subcommand(argv[i]);
   }
+  return std::nullopt;
+}
+
+// What to do about a line that does not parse. A name that begins with a dash was taken for flags.
+std::string WhatIsExpected(int argc, char** argv) {
+  std::string text = "--help shows what is expected";
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "--") break;
+    if (word.size() > 2 && word[0] == '-' && word[1] != '-')
+      return text + "; if " + word + " is a name, put -- before it";
+  }
+  return text;
 }
 
 // CLI11 numbers its errors from 100 on; scripts know only 0 and 2.
-int ReportUsage(const CLI::App& app, const CLI::ParseError& error) {
-  return static_cast<int>(app.exit(error) == 0 ? ExitCode::kOk : ExitCode::kUsage);
+int ReportUsage(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
+  if (error.get_exit_code() == 0) {
+    app.exit(error);
+    return static_cast<int>(ExitCode::kOk);
+  }
+  // CLI11 only says that a verb is required; which one was meant is more help.
+  if (const auto wrong = WrongVerb(app, argc, argv); wrong.has_value()) {
+    sluice::cli::PrintError(
+        "the command is not understood",
+        "there is no verb '" + wrong->first + "'; the nearest is '" + wrong->second + "'",
+        "--help behind each word shows what may follow");
+  } else {
+    sluice::cli::PrintError("the command is not understood", error.what(),
+                            WhatIsExpected(argc, argv));
+  }
+  return static_cast<int>(ExitCode::kUsage);
 }
 
 }  // namespace
@@ -92,8 +127,7 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() != 0) SuggestVerb(app, argc, argv);
-    return ReportUsage(app, error);
+    return ReportUsage(app, error, argc, argv);
   }
   if (context.json()) sluice::cli::PrintErrorsAsJson();
   return static_cast<int>(sluice::cli::FinishOutput(context.action()));

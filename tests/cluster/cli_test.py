@@ -56,6 +56,12 @@ class CliTest(unittest.TestCase):
         self.assert_refused(self.topic('alter', 'once', '--partitions', '2', '--config', 'nonsense=1'), 7, 'nonsense')
         self.assert_refused(run(SLUICE, 'topic', 'list', '--server', '127.0.0.1:1', '--timeout-ms', '500', check=False), 6)
 
+    def test_commands_that_are_not_understood(self):
+        for words, parts in ((('group', 'desc'), ("no verb 'desc'", "'describe'")), (('grop',), ("no verb 'grop'", "'group'")),
+                             (('group', 'offsets', 'reset', '-dash'), ('if -dash is a name, put -- before it',)), (('topic', 'create'), ('--help',)), ((), ('--help',))):
+            self.assert_refused(run(SLUICE, *words, check=False), 2, *parts)
+        self.assert_refused(self.topic('describe', 'two\nlines'), 3, 'two\\nlines')
+
     def test_records_that_cannot_be_moved(self):
         """One exit code and three lines, nothing of the library's own log between them."""
         self.assert_refused(run(SLUICE, 'produce', 'bad!', 'x', '--bootstrap', self.kafka, check=False), 2, 'bad!', '--help')

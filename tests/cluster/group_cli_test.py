@@ -99,7 +99,7 @@ class GroupCliTest(unittest.TestCase):
         self.assertIn('no members', self.table('explain', 'billing', '--sample', '0').stdout)
         self.table('delete', 'billing')
         self.assertIn('sluice group list', self.table('describe', 'billing', code=3).stderr)
-        self.assertEqual(self.group('offsets', 'get', 'billing')['offsets'], [])
+        self.assertIn('sluice group list', self.table('offsets', 'get', 'billing', code=3).stderr)
 
     def test_lag_in_records_and_in_seconds(self):
         self.topic('clicks', partitions=1, records=10)
@@ -144,7 +144,7 @@ class GroupCliTest(unittest.TestCase):
         self.assertEqual([o['offset'] for o in self.group('offsets', 'get', 'copied')['offsets']], [RECORDS, RECORDS])
         # Before that it had nothing: the way back deletes.
         self.table('offsets', 'import', str(self.directory / 'copy.json'), '--execute', '--undo-file', str(self.directory / 'copy2.json'))
-        self.assertEqual(self.group('offsets', 'get', 'copied')['offsets'], [])
+        self.table('offsets', 'get', 'copied', code=3)
 
         exported = self.directory / 'exported.json'
         self.table('offsets', 'export', 'mover', '--file', str(exported))
@@ -162,10 +162,42 @@ class GroupCliTest(unittest.TestCase):
                                   (('offsets', 'reset', 'walled', '--to', 'start', '--topic', 'nothing'), 3, "'nothing'"),
                                   (('offsets', 'reset', 'walled', '--to', 'start', '--topic', 'walls:9'), 1, 'has no partition 9'),
                                   (('offsets', 'import', str(self.directory / 'none')), 3, 'none'),
-                                  (('lag', 'walled', '--sample', '60'), 2, 'sample_ms')):
+                                  (('lag', 'walled', '--sample', '60'), 2, 'sample_ms'),
+                                  (('list', '--state', 'bogus'), 2, 'PreparingRebalance'), (('list', '--type', 'bogus'), 2, 'classic, consumer'),
+                                  (('offsets', 'get', 'nobody'), 3, 'sluice group list'), (('offsets', 'copy', 'nobody', 'x'), 3, "'nobody' does not exist"),
+                                  (('offsets', 'reset', 'nobody', '--to', 'start'), 3, "'nobody' does not exist"),
+                                  (('offsets', 'reset', 'walled', '--to', '@1795323000'), 2, '@1795323000000')):
             done = self.table(*words, code=code)
             self.assertIn(part, done.stderr)
             self.assertEqual([line.split(':')[0].strip() for line in done.stderr.strip().splitlines()][-3:], ['sluice', 'why', 'do'], done.stderr)
+
+    def test_names_that_no_record_holds(self):
+        """They ended the brokers once: every door refuses them, and the brokers live."""
+        name = 'g' * 33000
+        for words in (('describe',), ('delete',), ('lag',), ('explain',), ('offsets', 'get'), ('offsets', 'reset', '--to', 'start'), ('offsets', 'copy', 'x')):
+            refused = self.table(*words, name, code=2).stderr
+            self.assertIn('name is too long: it has 33000 bytes', refused)
+            self.assertLess(len(refused), 1000)
+        self.topic('short', partitions=1, records=1)
+        for group, part in ((name, 'too long'), ('', 'empty')):
+            done = run(SLUICE, 'consume', 'short', '-g', group, '--from', 'start', '-e', '--bootstrap', self.cluster.bootstrap(), check=False, timeout=10)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(part, done.stderr)
+        done = run(SLUICE, 'consume', 'short', '-g', 'cc', '-X', 'session.timeout.ms=1', '--bootstrap', self.cluster.bootstrap(), check=False, timeout=30)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn('session.timeout.ms=1', done.stderr)
+        self.table('list')
+
+    def test_an_import_that_is_refused_in_part(self):
+        self.topic('parts')
+        offsets = [{'topic': 'parts', 'partition': p, 'offset': 5, 'metadata': 'm' * size} for p, size in ((0, 5000), (1, 10))]
+        both, bad, undo = (self.directory / name for name in ('both', 'bad', 'undo'))
+        both.write_text(json.dumps({'group': 'imported', 'offsets': offsets}))
+        bad.write_text(json.dumps({'group': 'imported', 'offsets': offsets[:1]}))
+        self.assertIn('offset.metadata.max.bytes', self.table('offsets', 'import', str(bad), code=1).stderr)
+        done = self.table('offsets', 'import', str(both), '--execute', '--undo-file', str(undo), code=7)
+        self.assertIn('changed 1 of 2 partitions', done.stderr)
+        self.assertNotIn('done', done.stderr)
 
     def test_a_cluster_without_groups_says_how_they_come(self):
         with Cluster(1) as fresh:
