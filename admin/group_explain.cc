@@ -19,6 +19,8 @@ constexpr double kRateMin = 0.05;
 constexpr double kRateNoise = 0.1;
 // What arrives in so long is under way, not lag: readers fetch and commit in steps.
 constexpr double kUnderWaySeconds = 2;
+// As often clients commit where nobody sets another interval, and a little more.
+constexpr double kCommitSeconds = 6;
 // So many records may be young without a commit in the sample.
 constexpr int64_t kUnderWayRecords = 2;
 // Two heartbeats as often as clients send them where nobody sets another interval, and as the
@@ -237,6 +239,12 @@ void ExplainShare(const Group& group, const std::string& member_id, const Share&
                has + "; one look does not tell whether that grows");
   }
   if (KeepsUp(share)) return Add(response, who + " keeps up", has + rates + "; " + behind);
+  if (share.committed < kRateMin && share.arriving >= kRateMin &&
+      static_cast<double>(share.lag) <= share.arriving * kCommitSeconds) {
+    return Add(response, who + " has committed nothing in this sample", has + rates + "; " + behind,
+               "look again with a longer --sample: where nobody sets another interval clients "
+               "commit every five seconds");
+  }
   const double noise = kRateMin + kRateNoise * std::max(share.arriving, share.committed);
   if (share.arriving > share.committed + noise) {
     const bool stuck = share.committed < kRateMin;
@@ -368,8 +376,13 @@ ExplainGroupResponse ExplainInWords(const GroupAndLag& found, int64_t wall_ms) {
   ExplainMissingTopics(found.missing_topics, response);
   ExplainIdle(group, found.missing_topics, response);
   ExplainLastRebalance(group, wall_ms, response);
-  for (const std::string& unknown : found.lag.incomplete())
-    Add(response, "not all is known", unknown, "sluice cluster health tells more");
+  for (const PartitionLag& lag : found.lag.partitions()) {
+    // Of a topic that is gone all is said.
+    if (lag.log_end() >= 0 || found.missing_topics.contains(lag.topic())) continue;
+    Add(response, "not all is known",
+        PartitionName(lag.topic(), lag.partition()) + ": " + lag.note(),
+        "sluice cluster health tells more");
+  }
   return response;
 }
 

@@ -83,6 +83,15 @@ TEST_F(GroupExplainTest, WhatIsUnderWayIsNoLag) {
   EXPECT_TRUE(Has(Words(), "lag grows")) << Words();
 }
 
+TEST_F(GroupExplainTest, AMemberMayCommitLessOftenThanTheSampleIsLong) {
+  AddMember("a", {0});
+  PartitionLag& lag = AddLag("a", 88, 2.9);
+  SetRates(lag, 0, 30);
+  EXPECT_TRUE(Has(Words(), "has committed nothing in this sample")) << Words();
+  lag.set_lag(190);
+  EXPECT_TRUE(Has(Words(), "lag grows")) << Words();
+}
+
 TEST_F(GroupExplainTest, AYoungLagOfAMemberThatCommitsNothingGrows) {
   AddMember("a", {0});
   SetRates(AddLag("a", 500, 0), 0, 50);  // the producer's clock is ahead
@@ -96,6 +105,10 @@ TEST_F(GroupExplainTest, ATopicThatIsGoneIsNotALackOfPartitions) {
   EXPECT_TRUE(Has(Words(), "topic 'orders' does not exist\n  1 member subscribes to it"))
       << Words();
   EXPECT_FALSE(Has(Words(), "add partitions")) << Words();
+  AddLag("a", 0, 0).set_log_end(-1);
+  EXPECT_FALSE(Has(Words(), "not all is known")) << Words();
+  found_.missing_topics.clear();
+  EXPECT_TRUE(Has(Words(), "not all is known")) << Words();
 }
 
 TEST_F(GroupExplainTest, PartitionsWaitForAMember) {

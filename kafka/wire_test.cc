@@ -7,6 +7,7 @@
 #include "base/output_chain.h"
 #include "gtest/gtest.h"
 #include "kafka/records.h"
+#include "kafka/string_limit.h"
 #include "kafka/wire_reader.h"
 #include "kafka/wire_writer.h"
 
@@ -174,6 +175,22 @@ TEST(WireTest, TooLongStringsAreRejected) {
   WireWriter writer;
   writer.PutString(std::string(40000, 'x'), true);
   EXPECT_FALSE(writer.status().ok());
+}
+
+// The size of a compact string could be more than the other form's 16 bits: such a one would get
+// into the coordinators, whose records have the other form.
+TEST(WireTest, TooLongCompactStringsAreMalformed) {
+  for (const size_t size : {kStringBytesMax, kStringBytesMax + 1}) {
+    WireWriter writer;
+    writer.PutBytes(std::string(size, 'x'), true);
+    const std::string bytes = Bytes(writer);
+    WireReader reader(bytes);
+    reader.ReadString(true);
+    EXPECT_EQ(reader.ok(), size == kStringBytesMax);
+    WireReader nullable(bytes);
+    nullable.ReadNullableString(true, true);
+    EXPECT_EQ(nullable.ok(), size == kStringBytesMax);
+  }
 }
 
 TEST(RecordsTest, NullDiffersFromEmpty) {
