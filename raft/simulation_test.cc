@@ -4,6 +4,8 @@
 //
 //   SLUICE_SIM_SEEDS=20000   more seeds            SLUICE_SIM_SEED=1234   only this one
 //   SLUICE_SIM_TRACE=FILE    with SLUICE_SIM_SEED: all messages of the run, in words
+#include "raft/testing/simulation.h"
+
 #include <glog/logging.h>
 #include <gtest/gtest.h>
 
@@ -14,7 +16,6 @@
 
 #include "raft/testing/lean_cluster.h"
 #include "raft/testing/sim_cluster.h"
-#include "raft/testing/simulation.h"
 
 namespace sluice::raft::testing {
 namespace {
