@@ -342,6 +342,7 @@ TEST_F(HandlersTest, HealthNamesTheNodesOfflineReplicas) {
   EXPECT_FALSE(health->healthy());
   EXPECT_EQ(health->summary(), "all 3 brokers in service; 1 replica damaged on this node");
   ASSERT_EQ(health->problems_size(), 1);
+  EXPECT_TRUE(health->problems(0).has_node());
   EXPECT_EQ(health->problems(0).what(),
             "1 replica on node 1 has a damaged log: orders-1: the file is short");
   EXPECT_NE(health->problems(0).next_step().find("remove that partition's directory"),

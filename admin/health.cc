@@ -209,14 +209,17 @@ ClusterHealthResponse EvaluateHealth(const metadata::Image& image, const QuorumA
                "bring node " + Join(counts.down) + " back");
   }
   AddDataProblems(counts, &response);
+  if (local.knows_cluster && counts.brokers == 0)
+    AddProblem(&response, "no broker has registered", "start a broker");
+  const int of_all = response.problems_size();
   AddOfflineReplicas(counts, local, &response);
   AddDirectoryProblems(local, &response);
   if (!local.knows_cluster) {
     AddProblem(&response, "this node does not know the cluster's metadata yet",
                "wait for its start to end, or ask another node");
-  } else if (counts.brokers == 0) {
-    AddProblem(&response, "no broker has registered", "start a broker");
   }
+  for (int i = of_all; i < response.problems_size(); ++i)
+    response.mutable_problems(i)->set_node(local.node_id.value());
 
   response.set_healthy(response.problems().empty());
   response.set_summary(Summary(counts, response.healthy(), quorum != nullptr));

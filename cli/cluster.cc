@@ -2,7 +2,9 @@
 // running cluster.
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <iostream>
+#include <set>
 
 #include "cli/admin_client.h"
 #include "cli/cluster_plan.h"
@@ -11,6 +13,8 @@
 namespace sluice::cli {
 
 namespace {
+
+constexpr int64_t kOtherNodeTimeoutMs = 2000;
 
 struct ClusterArguments {
   std::string voters;
@@ -172,11 +176,43 @@ ExitCode Describe(const Context& context) {
   return ExitCode::kOk;
 }
 
+// Damaged logs and failed disks are known to their own node alone.
+void AddProblemsOfOthers(const Context& context, AdminClient& client,
+                         admin::ClusterHealthResponse& health) {
+  const auto cluster =
+      client.Call(&admin::Admin::Stub::DescribeCluster, admin::DescribeClusterRequest());
+  if (!cluster.ok()) return;
+  std::set<std::string> known;
+  for (const admin::Problem& problem : health.problems()) known.insert(problem.what());
+  std::set<int32_t> nodes;
+  for (const admin::Node& node : cluster->nodes()) {
+    // One that is away is a problem of the cluster, and told already.
+    if (node.grpc_address().empty() || node.state() == "fenced") continue;
+    Context there = context;
+    there.server = node.grpc_address();
+    there.timeout_ms = std::min(context.timeout_ms, kOtherNodeTimeoutMs);
+    AdminClient other(there);
+    const auto answer =
+        other.Call(&admin::Admin::Stub::ClusterHealth, admin::ClusterHealthRequest());
+    if (!answer.ok()) continue;
+    for (const admin::Problem& problem : answer->problems()) {
+      if (!problem.has_node() || !known.insert(problem.what()).second) continue;
+      *health.add_problems() = problem;
+      nodes.insert(problem.node());
+    }
+  }
+  if (nodes.empty()) return;
+  std::string names;
+  for (const int32_t node : nodes) names += (names.empty() ? "" : ", ") + std::to_string(node);
+  health.set_healthy(false);
+  health.set_summary(health.summary() + "; node " + names + " tells of problems of its own");
+}
+
 ExitCode Health(const Context& context) {
   AdminClient client(context);
-  const auto response =
-      client.Call(&admin::Admin::Stub::ClusterHealth, admin::ClusterHealthRequest());
+  auto response = client.Call(&admin::Admin::Stub::ClusterHealth, admin::ClusterHealthRequest());
   if (!response.ok()) return client.Report("cannot tell the cluster's health", response.status());
+  AddProblemsOfOthers(context, client, *response);
   nlohmann::json problems = nlohmann::json::array();
   for (const admin::Problem& problem : response->problems())
     problems.push_back({{"what", problem.what()}, {"next_step", problem.next_step()}});

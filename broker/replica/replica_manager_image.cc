@@ -69,7 +69,8 @@ void ReplicaManagerImpl::SetStrayLogsAside(const metadata::ImagePtr& image) {
                          : "the cluster's metadata does not have that partition on this node";
     if (const Status aside = options_->logs->SetAside(name, RemovableIn(image, name.topic), why);
         !aside.ok()) {
-      LOG(ERROR) << "setting " << name.ToString() << " aside: " << aside.ToString();
+      LOG(ERROR) << name.ToString() << " is left where it is, though " << why << ": "
+                 << aside.message();
     }
   }
 }

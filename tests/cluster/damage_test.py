@@ -69,7 +69,7 @@ class DamageTest(unittest.TestCase):
         self.assertEqual(values, [str(n).encode() for n in range(RECORDS)])
         wait_until(lambda: victim not in self.partition(topic)['isr'], 'the damaged replica out of the ISR', 10)
         self.assertNotEqual(self.partition(topic)['leader'], victim)
-        health = self.cluster.admin('cluster', 'health', node=victim, check=False)
+        health = self.cluster.admin('cluster', 'health', node=self.partition(topic)['leader'], check=False)
         damaged, = [problem for problem in health['problems'] if 'damaged log' in problem['what']]
         self.assertIn(f'{topic}-0', damaged['what'])
         self.assertIn(f'node {victim}', damaged['what'])
