@@ -6,7 +6,11 @@
 
 namespace sluice::storage {
 
-Status LogImpl::EnsureActive() { return Checked(active().EnsureLoaded()); }
+// Where the newest segment is damaged nothing is appended; what is whole of the log is still read.
+Status LogImpl::EnsureActive() {
+  const Status loaded = NotedAtEnd(segments_.size() - 1, active().EnsureLoaded());
+  return loaded.code() == StatusCode::kCorruption ? loaded : Checked(loaded);
+}
 
 Status LogImpl::EnsureEpochs() const {
   if (epochs_loaded_) return Status::Ok();

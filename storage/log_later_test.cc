@@ -139,7 +139,12 @@ TEST_F(LogLaterTest, AShorterNewestSegmentIsDamage) {
   EXPECT_THAT(damage.message(), HasSubstr("Put the file back"));
   EXPECT_EQ(log_->AppendAsLeader(MakeBatch(), LeaderEpoch(2)).status().code(),
             StatusCode::kCorruption);
-  EXPECT_EQ(log_->Close().code(), StatusCode::kIoError) << "no marker may vouch for it";
+  EXPECT_TRUE(ReadAt(10).ok()) << "also after an append was refused";
+  Restart();
+  EXPECT_TRUE(ReadAt(10).ok());
+  EXPECT_EQ(ReadAt(11).code(), StatusCode::kCorruption) << "no stop has vouched for it";
+  EXPECT_EQ(log_->AppendAsLeader(MakeBatch(), LeaderEpoch(2)).status().code(),
+            StatusCode::kCorruption);
 }
 
 TEST_F(LogLaterTest, ALongerNewestSegmentIsDamage) {

@@ -217,9 +217,9 @@ void Partition::NoteStorage(const sluice::Status& status, PartitionEffects& effe
   if (status.ok() || !error_.empty()) return;
   // The log knows best: it goes offline also for want of a file or of a descriptor.
   const sluice::Status failure = log_->failure();
+  if (failure.ok() && status.code() == StatusCode::kCorruption) return NoteRead(status, effects);
   const StatusCode cause = failure.ok() ? status.code() : failure.code();
-  const bool fatal = cause == StatusCode::kIoError || cause == StatusCode::kCorruption;
-  if (failure.ok() && !fatal) return;
+  if (failure.ok() && cause != StatusCode::kIoError) return;
   LOG(ERROR) << name().ToString() << ": the log has failed and is offline: " << status.message();
   GoOffline(status.message(), effects);
   // Damaged bytes are this log's alone; what a failed disk did to the others is unknown.

@@ -145,11 +145,18 @@ class AloneTest(unittest.TestCase):
         for kind in kinds:
             self.damage(kind)
         self.cluster.start_all()
+        before = {}
         for kind in kinds:
             with self.subTest(kind):
-                self.check(kind)
+                before[kind] = self.check(kind)
+        # An append is refused there, and takes no reader anything.
+        refused = run('kcat', '-P', '-b', self.cluster.bootstrap(), '-t', 'newest', '-X', 'message.timeout.ms=2000', stdin='x\n', check=False)
+        self.assertNotEqual(refused.returncode, 0)
+        with self.subTest('newest, again'):
+            self.assertEqual(self.check('newest'), before['newest'])
 
     def check(self, topic):
+        """How many records came, before the error."""
         read = run('kcat', '-C', '-q', '-b', self.cluster.bootstrap(), '-t', topic, '-o', 'beginning', '-e', '-f', '%s\n',
                    check=False, timeout=30)
         self.assertEqual(read.returncode, 1, read.stderr)
@@ -163,6 +170,7 @@ class AloneTest(unittest.TestCase):
             self.assertLess(len(values), RECORDS)
             if topic in ('zeroed', 'short'):
                 self.assertGreater(len(values), 1000, (read.stderr, ours.stderr))
+        return len(values)
 
 
 class ControllerTest(unittest.TestCase):
