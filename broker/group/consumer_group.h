@@ -30,6 +30,7 @@
 // Thread rule: as GroupShard's.
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -251,6 +252,8 @@ class ConsumerGroup final : public Group {
   int64_t regexes_checked_ms_ = 0;
   int64_t unsettled_until_ms_ = 0;  // not all members have heard of the last change
   RebalanceCause last_rebalance_;
+  // The newest of those that were given out for a first JoinGroup to come back with.
+  std::deque<std::string> given_ids_;
 };
 
 }  // namespace sluice::broker

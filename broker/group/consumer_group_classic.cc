@@ -17,6 +17,11 @@ using kafka::WireError;
 constexpr int16_t kJoinVersionOfKnownIds = 4;
 constexpr int16_t kLeaveVersionOfMany = 3;
 constexpr size_t kStringBytesMax = 32767;
+constexpr size_t kGivenIdsMax = 1000;
+
+bool Contains(const std::deque<std::string>& ids, const std::string& id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
 
 void Refuse(const GroupCaller& caller, ErrorCode error, std::string member_id,
             GroupContext& context) {
@@ -60,11 +65,12 @@ ErrorCode ConsumerGroup::CheckJoin(const kafka::JoinGroupRequest& request) const
     return ErrorCode::kInconsistentGroupProtocol;
   const auto subscription = kafka::DecodeConsumerSubscription(request.protocols.front().metadata);
   if (!subscription.ok()) return ErrorCode::kInconsistentGroupProtocol;
-  // Nobody remembers the ids that were given out before a first JoinGroup. But one that owns
-  // partitions was put out: it has to hear that they are lost, or it commits what it read of them
-  // as soon as it is a member again, though their new owners have gone on.
+  // One that owns partitions under an id of its own was put out: it has to hear that they are lost,
+  // or it commits what it read of them as soon as it is a member again, though their new owners
+  // have gone on. With the new id that it is given it is let in, whatever it says: not every client
+  // forgets what it owned. Others may come with an id that an earlier coordinator has given out.
   if (!has_instance && !request.member_id.empty() && member == nullptr &&
-      !subscription->owned_partitions.empty()) {
+      !subscription->owned_partitions.empty() && !Contains(given_ids_, request.member_id)) {
     return ErrorCode::kUnknownMemberId;
   }
   if (!has_instance || request.member_id.empty()) return ErrorCode::kNone;
@@ -95,8 +101,11 @@ void ConsumerGroup::Join(const GroupCaller& caller, const kafka::JoinGroupReques
       is_nameless ? Uuid::Generate(context.random).ToString() : request.member_id;
   if (is_nameless && !request.group_instance_id.has_value() &&
       caller.version >= kJoinVersionOfKnownIds) {
+    given_ids_.push_back(member_id);
+    if (given_ids_.size() > kGivenIdsMax) given_ids_.pop_front();
     return Refuse(caller, ErrorCode::kMemberIdRequired, member_id, context);
   }
+  std::erase(given_ids_, member_id);
   ConsumerMember& member = Admit(member_id, request.group_instance_id, context);
   const std::string_view why = UpdateClassicMember(member, caller, request, context);
   Advance({std::string(why), member.id}, context);

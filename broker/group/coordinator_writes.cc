@@ -91,6 +91,14 @@ void CoordinatorPartition::Take(GroupEffects effects) {
   Gathering added{std::move(effects.records), size_bytes, std::move(effects.durable_answers),
                   std::move(effects.changed_groups)};
   if (added.records.empty()) return AnswerBehind(added.answers);
+  // It is refused alone: with others it would have them refused too, and those who wait behind.
+  const bool fits =
+      std::all_of(added.records.begin(), added.records.end(),
+                  [&](const GroupRecord& record) { return SizeOf(record) <= BatchRoom(); });
+  if (!fits) {
+    AppendGathered();
+    return OnRefused(added, ErrorCode::kMessageTooLarge);
+  }
   if (!gathering_.records.empty() && gathering_.size_bytes + added.size_bytes > BatchRoom()) {
     // What was decided upon the records before goes with them.
     const ErrorCode error = AppendGathered();

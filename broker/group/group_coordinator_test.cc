@@ -243,6 +243,19 @@ TEST_F(GroupCoordinatorTest, ABatchIsNoLargerThanTheTopicAllows) {
   EXPECT_EQ(FetchAt(kOne, "g99").offset, 99);
 }
 
+TEST_F(GroupCoordinatorTest, WhatNoBatchHoldsIsRefusedAlone) {
+  Build({.min_isr = 2, .configs = {{"max.message.bytes", "1000"}}});
+  EXPECT_TRUE(Settle(Commit(kOne, "before", 1))->acknowledged());
+  nodes_[kOne].loop->Pause();
+  const auto before = Commit(kOne, "before", 2);
+  const auto large = Commit(kOne, std::string(2000, 'x'), 1);
+  const auto behind = Commit(kOne, "behind", 3);
+  nodes_[kOne].loop->Resume();
+  EXPECT_TRUE(Settle(before)->acknowledged());
+  EXPECT_EQ(Settle(large)->error, ErrorCode::kInvalidCommitOffsetSize);
+  EXPECT_TRUE(Settle(behind)->acknowledged());
+}
+
 TEST_F(GroupCoordinatorTest, ANewCoordinatorKnowsWhatTheOldOneAcknowledged) {
   Build({.min_isr = 2});
   EXPECT_TRUE(Settle(Commit(kOne, "g", 7))->acknowledged());

@@ -266,6 +266,30 @@ TEST_F(GroupMigrationTest, AMemberThatWasPutOutLosesItsPartitionsBeforeItJoinsAg
   EXPECT_THAT(cooperative.owned(), SizeIs(2));
 }
 
+TEST_F(GroupMigrationTest, AClientThatGoesOnTellingWhatItHasLostIsLetInUnderANewId) {
+  Run({&consumer_});
+  kafka::ConsumerProtocolSubscription subscription;
+  subscription.topics = {"t"};
+  subscription.owned_partitions.push_back({"t", {0, 1}});
+  subscription.generation_id = 1;
+  kafka::JoinGroupRequest join;
+  join.group_id = "g";
+  join.session_timeout_ms = 10000;
+  join.rebalance_timeout_ms = 10000;
+  join.protocol_type = "consumer";
+  join.protocols.emplace_back().name = "cooperative-sticky";
+  join.protocols.front().metadata = *kafka::EncodeConsumerSubscription(subscription, 3);
+  const auto joined = [&](const std::string& member_id) {
+    join.member_id = member_id;
+    return bed_.Call<kafka::JoinGroupResponse>(join, 9);
+  };
+  EXPECT_EQ(joined("put out").error_code, WireError(ErrorCode::kUnknownMemberId));
+  const auto given = joined("");
+  EXPECT_EQ(given.error_code, WireError(ErrorCode::kMemberIdRequired));
+  EXPECT_EQ(joined(given.member_id).error_code, 0);
+  EXPECT_THAT(Describe().members, SizeIs(2));
+}
+
 TEST_F(GroupMigrationTest, AMemberThatDoesNotAskForItsAssignmentIsPutOut) {
   bed_.driver().config().session_ms_max = 100000;
   consumer_.Step();
