@@ -69,7 +69,7 @@ class CoordinatorPartition final : public std::enable_shared_from_this<Coordinat
 
   const PartitionKey& key() const { return key_; }
   bool leads() const { return lead_.has_value(); }
-  bool LeadsAfter(LeaderEpoch epoch) const { return lead_.has_value() && lead_->epoch > epoch; }
+  bool LeadsInOther(LeaderEpoch epoch) const { return lead_.has_value() && lead_->epoch != epoch; }
   // Null while it does not lead, or loads.
   const GroupShard* shard() const { return lead_.has_value() ? lead_->shard.get() : nullptr; }
   // Those that are not answered yet.

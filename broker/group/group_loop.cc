@@ -40,7 +40,7 @@ void GroupLoop::Drain() {
   std::vector<CoordinatorPartition*> touched;
   for (Queued& item : queued) {
     const auto partition = partitions_.find(item.key);
-    if (stopped_ || partition == partitions_.end() || partition->second->LeadsAfter(item.epoch)) {
+    if (stopped_ || partition == partitions_.end() || partition->second->LeadsInOther(item.epoch)) {
       item.call->Answer(ErrorResponse(item.request, ErrorCode::kNotCoordinator));
       continue;
     }

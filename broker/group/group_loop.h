@@ -38,7 +38,8 @@ class GroupLoop final : public std::enable_shared_from_this<GroupLoop> {
     GroupCallPtr call;
     GroupRequest request;
     // Of the leader, as the metadata said when it came. While this loop stood still another broker
-    // may have led, and this one lead again: the client has asked there and gone on.
+    // may have led, and this one lead again: the client has asked there and gone on. Or this loop
+    // has not heard yet that its lead is over.
     LeaderEpoch epoch;
   };
 
