@@ -63,10 +63,11 @@ class StreamsTest(unittest.TestCase):
     def wait_for(self, condition, what):
         begin = time.monotonic()
         try:
-            wait_until(condition, what, STEP_S_MAX)
+            result = wait_until(condition, what, STEP_S_MAX)
         except AssertionError as error:
-            raise AssertionError(f'{error}; not counted: {self.short(self.said)}; {self.cluster.admin("group", "describe", APPLICATION)}') from None
+            raise AssertionError(f'{error}; not counted: {self.short(self.said)}; {self.cluster.admin("group", "describe", APPLICATION, check=False)}') from None
         print(f'  {time.monotonic() - begin:5.1f} s: {what}', flush=True)
+        return result
 
     def wait_until_counted(self, phase):
         said = {word: count for word, count in self.said.items() if word.startswith(phase)}
@@ -88,8 +89,8 @@ class StreamsTest(unittest.TestCase):
         def settled():
             group = self.group()
             return group if group and {member['client_id'].partition('-StreamThread')[0] for member in group['members']} == names else None
-        self.wait_for(settled, f'{", ".join(sorted(names))} have tasks')
-        return self.group()['generation']
+        # Asked once more it might be in the rebalance by which Streams moves a task to where its state is.
+        return self.wait_for(settled, f'{", ".join(sorted(names))} have tasks')['generation']
 
     def calm_phase(self, phase, names):
         """Until no rebalance falls into it: Streams may move tasks once more some time after instances came. Then every count of it is exact."""
