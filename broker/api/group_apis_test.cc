@@ -147,6 +147,8 @@ GroupResponse PositionsOf(const GroupRequest& request) {
   group.group_id = GroupIdOf(request);
   auto& topic = group.topics.emplace_back();
   topic.name = "here";
+  const auto& asked = std::get<FetchOffsets>(request).group.topics;
+  topic.topic_id = asked.has_value() ? asked->at(0).topic_id : Uuid::FromBytes("0123456789ABCDEF");
   auto& position = topic.partitions.emplace_back();
   position.committed_offset = 17;
   position.metadata = "m";
@@ -214,6 +216,25 @@ TEST_F(GroupApisTest, APositionByAnUnknownIdIsRefusedHere) {
   EXPECT_EQ(response.groups[0].topics[0].topic_id, id);
   EXPECT_EQ(response.groups[0].topics[0].partitions.at(0).committed_offset, 17);
   EXPECT_EQ(response.groups[0].topics[1].partitions.at(0).error_code, 100);
+}
+
+// The coordinator has told the id; what this broker knows by the name may be the next topic.
+TEST_F(GroupApisTest, APositionGoesWithTheIdThatTheGroupTells) {
+  bed_.AddTopic("here", 1);
+  const TopicId told = Uuid::FromBytes("fedcba9876543210");
+  groups_.answer = [told](const GroupRequest& request) {
+    auto group = std::get<FetchedGroup>(PositionsOf(request));
+    group.topics[0].topic_id = told;
+    group.topics.push_back(group.topics[0]);
+    group.topics[1].topic_id = Uuid();
+    return group;
+  };
+  kafka::OffsetFetchRequest request;
+  request.groups.emplace_back().group_id = "g";
+  request.groups[0].topics = std::nullopt;
+  const auto response = bed_.Call<kafka::OffsetFetchResponse>(request, 10);
+  ASSERT_EQ(response.groups.at(0).topics.size(), 1u);
+  EXPECT_EQ(response.groups[0].topics[0].topic_id, told);
 }
 
 TEST_F(GroupApisTest, PositionsOfATopicThatIsNotThereAreNotDeleted) {

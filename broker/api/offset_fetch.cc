@@ -116,13 +116,9 @@ void Resolve(const metadata::Image& image, AskedGroup& group, Group& refused) {
   });
 }
 
-// Gives each topic its id; one that was deleted has none, and nobody could be told of it.
-void AddIds(const metadata::Image& image, Group& group) {
-  std::erase_if(group.topics, [&](Response::OffsetFetchResponseTopics& topic) {
-    const auto found = image.FindTopic(topic.name);
-    if (found != nullptr) topic.topic_id = found->id;
-    return found == nullptr;
-  });
+// Nobody could be told of a topic that was deleted, which has no id.
+void DropUnnamed(Group& group) {
+  std::erase_if(group.topics, [](const auto& topic) { return topic.topic_id.IsZero(); });
 }
 
 void HandleOffsetFetch(BrokerServices& services, const RequestContext& context, Request request,
@@ -137,23 +133,23 @@ void HandleOffsetFetch(BrokerServices& services, const RequestContext& context, 
     if (by_id) Resolve(*image, request.groups[i], refused[i]);
     groups.push_back(FetchOffsets{std::move(request.groups[i]), request.require_stable});
   }
-  AskGroups<Group>(services, context, std::move(groups),
-                   [&services, responder, image, by_id,
-                    refused = std::move(refused)](std::vector<Group> answered) {
-                     Response response;
-                     response.groups = std::move(answered);
-                     bool failed = false;
-                     for (size_t i = 0; i < response.groups.size(); ++i) {
-                       Group& group = response.groups[i];
-                       if (by_id) AddIds(*image, group);
-                       if (group.error_code == 0)
-                         group.topics.insert(group.topics.end(), refused[i].topics.begin(),
-                                             refused[i].topics.end());
-                       failed = failed || Failed(group);
-                     }
-                     if (failed) services.metrics->CountError(Request::kApiKey);
-                     responder.Send(response);
-                   });
+  AskGroups<Group>(
+      services, context, std::move(groups),
+      [&services, responder, by_id, refused = std::move(refused)](std::vector<Group> answered) {
+        Response response;
+        response.groups = std::move(answered);
+        bool failed = false;
+        for (size_t i = 0; i < response.groups.size(); ++i) {
+          Group& group = response.groups[i];
+          if (by_id) DropUnnamed(group);
+          if (group.error_code == 0)
+            group.topics.insert(group.topics.end(), refused[i].topics.begin(),
+                                refused[i].topics.end());
+          failed = failed || Failed(group);
+        }
+        if (failed) services.metrics->CountError(Request::kApiKey);
+        responder.Send(response);
+      });
 }
 
 }  // namespace

@@ -453,9 +453,8 @@ bool GroupShard::LoadNext(const GroupMoment& moment, GroupEffects& effects) {
   // The least key behind the last one.
   load_from_ = found.size() < kLoadAtOnce ? std::nullopt
                                           : std::optional(found.back().first + std::string(1, 0));
-  if (!load_from_.has_value()) {
-    next_sweep_ms_ = moment.steady_ms + (sweep_again_ ? 0 : config_.offsets_check_interval_ms);
-  }
+  // At once: topics may have been deleted while nobody led, or in the middle of another's sweep.
+  if (!load_from_.has_value()) next_sweep_ms_ = moment.steady_ms;
   Finish(effects);
   return load_from_.has_value();
 }

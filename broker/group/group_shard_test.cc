@@ -158,15 +158,16 @@ TEST_F(GroupShardTest, TheSweepForgetsWhatNobodyNeeds) {
   // Nothing is swept before all groups are loaded.
   driver_.Advance(driver_.config().offsets_check_interval_ms);
   EXPECT_EQ(List().size(), 2u);
+  // Then at once: the topic may have been deleted before this coordinator was elected.
   driver_.LoadAll();
-  driver_.Advance(driver_.config().offsets_check_interval_ms - 1);
-  EXPECT_EQ(List().size(), 2u);
   driver_.Advance(2000);
   EXPECT_EQ(List(), (std::vector<std::string>{}));
   EXPECT_EQ(driver_.shard().loaded_groups(), 0u);
   // And again after the interval.
   EXPECT_EQ(Commit("h", "t"), 0);
-  driver_.Advance(driver_.config().offsets_check_interval_ms);
+  driver_.Advance(driver_.config().offsets_check_interval_ms - 3000);
+  EXPECT_EQ(List().size(), 1u);
+  driver_.Advance(3000);
   EXPECT_EQ(List(), (std::vector<std::string>{}));
 }
 
@@ -174,9 +175,8 @@ TEST_F(GroupShardTest, WhatASweepCouldNotRemoveGoesWithTheNext) {
   EXPECT_EQ(Commit("g", "t"), 0);
   driver_.LoadAll();
   driver_.RefuseNext(ErrorCode::kCoordinatorNotAvailable);
-  driver_.Advance(driver_.config().offsets_check_interval_ms);
-  EXPECT_FALSE(driver_.refuses_next());
   driver_.Advance(1000);
+  EXPECT_FALSE(driver_.refuses_next());
   EXPECT_EQ(List(), (std::vector<std::string>{"g/Empty"}));
   driver_.Advance(driver_.config().offsets_check_interval_ms);
   EXPECT_EQ(List(), (std::vector<std::string>{}));
@@ -200,7 +200,7 @@ TEST_F(GroupShardTest, TheSweepIsDueWhenTopicsAreDeleted) {
   driver_.Advance(1000);
   EXPECT_EQ(List().size(), 1u) << "nothing is swept before all groups are loaded";
   driver_.LoadAll();
-  driver_.Advance(0);
+  driver_.Advance(1000);
   EXPECT_EQ(List(), (std::vector<std::string>{}));
   EXPECT_EQ(Commit("g", "t"), 0);
   driver_.Advance(1000);

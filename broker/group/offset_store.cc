@@ -62,8 +62,14 @@ Status ForEachOffset(const GroupView& view, GroupView::Upto upto, std::string_vi
       });
 }
 
+// Zero when there is none.
+TopicId IdOf(const std::string& topic, const GroupContext& context) {
+  const auto found = context.moment.image->FindTopic(topic);
+  return found == nullptr ? TopicId() : found->id;
+}
+
+// But for the topic's id.
 OffsetCommitValue ValueOf(const kafka::OffsetCommitRequest& request,
-                          const kafka::OffsetCommitRequest::OffsetCommitRequestTopic& topic,
                           const kafka::OffsetCommitRequest::OffsetCommitRequestPartition& partition,
                           int64_t now_ms) {
   OffsetCommitValue value;
@@ -72,7 +78,6 @@ OffsetCommitValue ValueOf(const kafka::OffsetCommitRequest& request,
   value.metadata = partition.committed_metadata.value_or("");
   value.commit_timestamp = now_ms;
   if (request.retention_time_ms >= 0) value.expire_timestamp = now_ms + request.retention_time_ms;
-  value.topic_id = topic.topic_id;
   return value;
 }
 
@@ -91,34 +96,43 @@ FetchedPartition Answered(int32_t partition, const OffsetCommitValue* value) {
   return answered;
 }
 
-// A topic that was deleted and made again under the name has another id: nothing is committed in
-// it.
-bool OfAnotherTopic(const Uuid& asked, const OffsetCommitValue& value) {
-  return !asked.IsZero() && !value.topic_id.IsZero() && asked != value.topic_id;
+// A topic that was deleted, and perhaps made again under the name, has lost what was committed in
+// it, though the sweep has not come by yet: a reader of the next one would begin anywhere. What was
+// committed before offsets had ids is of whatever has the name.
+bool OfAnotherTopic(const TopicId& wanted, const OffsetCommitValue& value) {
+  return !value.topic_id.IsZero() && wanted != value.topic_id;
 }
 
-Status FetchAll(const GroupView& view, FetchedGroup& fetched) {
-  return ForEachOffset(
-      view, GroupView::Upto::kHighWatermark, fetched.group_id,
-      [&](const OffsetCommitKey& key, const OffsetCommitValue& value) {
-        if (fetched.topics.empty() || fetched.topics.back().name != key.topic) {
-          fetched.topics.emplace_back();
-          fetched.topics.back().name = key.topic;
-          fetched.topics.back().topic_id = value.topic_id;
-        }
-        fetched.topics.back().partitions.push_back(Answered(key.partition, &value));
-        return true;
-      });
+Status FetchAll(const GroupContext& context, FetchedGroup& fetched) {
+  FetchedTopic topic;  // of the last offset, with all its partitions
+  const auto flush = [&] {
+    if (!topic.partitions.empty()) fetched.topics.push_back(std::exchange(topic, {}));
+  };
+  const Status read =
+      ForEachOffset(context.view, GroupView::Upto::kHighWatermark, fetched.group_id,
+                    [&](const OffsetCommitKey& key, const OffsetCommitValue& value) {
+                      if (topic.name != key.topic) {
+                        flush();
+                        topic.name = key.topic;
+                        topic.topic_id = IdOf(key.topic, context);
+                      }
+                      if (!OfAnotherTopic(topic.topic_id, value))
+                        topic.partitions.push_back(Answered(key.partition, &value));
+                      return true;
+                    });
+  flush();
+  return read;
 }
 
 Status FetchSome(const kafka::OffsetFetchRequest::OffsetFetchRequestGroup& request,
-                 const GroupView& view, FetchedGroup& fetched) {
+                 const GroupContext& context, FetchedGroup& fetched) {
+  const GroupView& view = context.view;
   OffsetCommitKey key;
   key.group = request.group_id;
   for (const auto& topic : *request.topics) {
     FetchedTopic& answer = fetched.topics.emplace_back();
     answer.name = topic.name;
-    answer.topic_id = topic.topic_id;
+    answer.topic_id = topic.topic_id.IsZero() ? IdOf(topic.name, context) : topic.topic_id;
     key.topic = topic.name;
     for (const int32_t partition : topic.partition_indexes) {
       key.partition = partition;
@@ -128,7 +142,7 @@ Status FetchSome(const kafka::OffsetFetchRequest::OffsetFetchRequestGroup& reque
       if (stored.has_value()) {
         SLUICE_ASSIGN_OR_RETURN(value, DecodeGroupValue<OffsetCommitValue>(*stored));
       }
-      if (value.has_value() && OfAnotherTopic(topic.topic_id, *value)) value.reset();
+      if (value.has_value() && OfAnotherTopic(answer.topic_id, *value)) value.reset();
       answer.partitions.push_back(Answered(partition, value ? &*value : nullptr));
     }
   }
@@ -214,6 +228,9 @@ void OffsetStore::Commit(const GroupCaller& caller, const kafka::OffsetCommitReq
     answer.topic_id = topic.topic_id;
     answer.partitions.reserve(topic.partitions.size());
     key.topic = topic.name;
+    // Not every caller tells the id.
+    const TopicId topic_id =
+        topic.topic_id.IsZero() ? IdOf(topic.name, context) : TopicId(topic.topic_id);
     for (const auto& partition : topic.partitions) {
       key.partition = partition.partition_index;
       ErrorCode error = refusal;
@@ -222,8 +239,9 @@ void OffsetStore::Commit(const GroupCaller& caller, const kafka::OffsetCommitReq
         error = ErrorCode::kOffsetMetadataTooLarge;
       }
       if (error == ErrorCode::kNone) {
-        Result<GroupRecord> record =
-            EncodeGroupRecord(key, ValueOf(request, topic, partition, context.moment.wall_ms));
+        OffsetCommitValue value = ValueOf(request, partition, context.moment.wall_ms);
+        value.topic_id = topic_id;
+        Result<GroupRecord> record = EncodeGroupRecord(key, value);
         if (record.ok()) {
           context.effects.records.push_back(*std::move(record));
         } else {
@@ -255,8 +273,8 @@ void OffsetStore::Fetch(const GroupCaller& caller, const FetchOffsets& request, 
   if (group != nullptr) fetched.error_code = WireError(group->CheckFetch(claim));
   if (fetched.error_code == WireError(ErrorCode::kNone)) {
     const Status read = request.group.topics.has_value()
-                            ? FetchSome(request.group, context.view, fetched)
-                            : FetchAll(context.view, fetched);
+                            ? FetchSome(request.group, context, fetched)
+                            : FetchAll(context, fetched);
     if (!read.ok()) {
       LOG(ERROR) << "offsets of group " << fetched.group_id
                  << " could not be read: " << read.ToString();

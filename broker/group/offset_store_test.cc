@@ -211,12 +211,56 @@ TEST_F(OffsetStoreTest, UnknownOffsetIsNoError) {
   EXPECT_EQ(fetched.topics.at(0).partitions.at(0).error_code, 0);
 }
 
+// Before any sweep, and whether the reader names the topic, its id or nothing.
 TEST_F(OffsetStoreTest, TopicMadeAnewHasNoOffsets) {
   Commit("orders", 42, nullptr);
+  Commit("payments", 7, nullptr);
   view_.CommitAll();
-  const Uuid other = Uuid::Generate(random_);
-  EXPECT_EQ(Fetch({{{"orders", other}}}, nullptr).topics.at(0).partitions.at(0).committed_offset,
-            -1);
+  const auto offset_of = [&](const Uuid& id) {
+    return Fetch({{{"orders", id}}}, nullptr).topics.at(0).partitions.at(0).committed_offset;
+  };
+  EXPECT_EQ(offset_of({}), 42);
+  EXPECT_EQ(Fetch(std::nullopt, nullptr).topics.at(0).topic_id, orders_);
+  const TopicId other = Uuid::Generate(random_);
+  EXPECT_EQ(offset_of(other), -1);
+  moment_.image = ImageWith({{"orders", other}, {"payments", payments_}});
+  EXPECT_EQ(offset_of({}), -1);
+  EXPECT_THAT(Committed(), ElementsAre(Pair("payments", 7)));
+  moment_.image = ImageWith({{"payments", payments_}});
+  EXPECT_EQ(offset_of({}), -1);
+  EXPECT_THAT(Committed(), ElementsAre(Pair("payments", 7)));
+}
+
+TEST_F(OffsetStoreTest, OffsetsFromBeforeTopicsHadIdsAreToldByName) {
+  kafka::OffsetCommitKey key;
+  key.group = "g";
+  key.topic = "orders";
+  key.partition = 3;
+  view_.Append({*EncodeGroupRecord(key, {.offset = 5, .commit_timestamp = moment_.wall_ms})});
+  view_.CommitAll();
+  for (const Uuid& id : {Uuid(), Uuid(orders_)}) {
+    const auto fetched = Fetch({{{"orders", id}}}, nullptr);
+    EXPECT_EQ(fetched.topics.at(0).partitions.at(0).committed_offset, 5);
+  }
+  EXPECT_THAT(Committed(), ElementsAre(Pair("orders", 5)));
+  EXPECT_EQ(Fetch(std::nullopt, nullptr).topics.at(0).topic_id, orders_);
+}
+
+// An administrator's reset does not.
+TEST_F(OffsetStoreTest, ACommitThatTellsNoIdIsOfTheTopicOfThatName) {
+  kafka::OffsetCommitRequest request;
+  request.group_id = "g";
+  request.topics.resize(1);
+  request.topics[0].name = "orders";
+  request.topics[0].partitions.resize(1);
+  request.topics[0].partitions[0].committed_offset = 5;
+  Run([&](GroupContext& context) {
+    store_.Commit({.token = 1, .version = 9}, request, nullptr, context);
+  });
+  view_.CommitAll();
+  EXPECT_THAT(Committed(), ElementsAre(Pair("orders", 5)));
+  moment_.image = ImageWith({{"orders", Uuid::Generate(random_)}});
+  EXPECT_THAT(Committed(), IsEmpty());
 }
 
 TEST_F(OffsetStoreTest, CommitsAreRefusedAsTheGroupSays) {
