@@ -190,14 +190,14 @@ Status ControllerNode::Impl::OpenLog() {
 
 // A voter that took over another one's log, or a log of another cluster, could vote twice.
 Status ControllerNode::Impl::CheckLogIsOurs() const {
-  SLUICE_ASSIGN_OR_RETURN(const std::vector<raft::VoterId> voters,
-                          raft::VotersOf(*log, options.cluster_id));
+  SLUICE_ASSIGN_OR_RETURN(const raft::Membership members,
+                          raft::MembersOf(*log, options.cluster_id));
   const raft::VoterId self = {options.config->node_id, options.directory_id};
-  if (std::find(voters.begin(), voters.end(), self) != voters.end()) return Status::Ok();
+  if (members.HasVoter(self)) return Status::Ok();
   std::string known;
-  for (const raft::VoterId& voter : voters) {
-    known += (known.empty() ? "" : ", ") + std::to_string(voter.id.value()) + " with disk " +
-             voter.disk_id.ToString();
+  for (const raft::Member& voter : members.voters) {
+    known += (known.empty() ? "" : ", ") + std::to_string(voter.id.id.value()) + " with disk " +
+             voter.id.disk_id.ToString();
   }
   return Status::InvalidArgument("its voters are " + known + ", and this is node " +
                                  std::to_string(self.id.value()) + " with disk " +

@@ -568,7 +568,7 @@ TEST_F(ControllerTest, SnapshotsCarryTheWholeState) {
                            loop_, dialer_, feed);
   other.LoadSnapshot({.index = controller_->committed()->last_index,
                       .term = controller_->committed()->last_term,
-                      .voters = {}},
+                      .members = {}},
                      data);
   EXPECT_EQ(metadata::StateHash(*other.committed()),
             metadata::StateHash(*controller_->committed()));

@@ -175,6 +175,15 @@ Status QuorumLog::NoteEntry(const DecodedEntry& decoded) {
   if (opened_.term_starts.empty() || entry.term != opened_.term_starts.back().second) {
     opened_.term_starts.emplace_back(entry.index, entry.term);
   }
+  if (raft::SetsMembers(entry.type)) {
+    Result<raft::Membership> members = raft::MembersIn(entry);
+    if (!members.ok()) {
+      return Status::Corruption(options_.directory + ": entry " +
+                                std::to_string(entry.index.value()) + ": " +
+                                members.status().message());
+    }
+    opened_.memberships.emplace_back(entry.index, *std::move(members));
+  }
   opened_.last_index = entry.index;
   chain_ = decoded.chain;
   return Status::Ok();

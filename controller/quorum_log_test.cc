@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
+#include "base/crc32c.h"
 #include "controller/testing/log_on_sim_disk.h"
+#include "raft/driver.h"
 
 namespace sluice::controller {
 namespace {
@@ -104,8 +107,67 @@ TEST_F(QuorumLogTest, ASnapshotReplacesTheLog) {
   EXPECT_EQ(log_->opened().first_index, LogIndex(51));
   EXPECT_EQ(log_->opened().last_index, LogIndex(51));
   EXPECT_EQ(log_->opened().snapshot->index, LogIndex(50));
-  EXPECT_EQ(log_->opened().snapshot->voters, FirstVoters().voters);
+  EXPECT_EQ(log_->opened().snapshot->members, raft::MembershipOf(FirstVoters().voters));
   EXPECT_EQ(*log_->LoadSnapshot()->data, "state at 50");
+}
+
+// Voters without addresses, as versions wrote them that knew no others.
+TEST_F(QuorumLogTest, ASnapshotOfTheFirstFormatIsRead) {
+  Open();
+  Append(1, 4, 1);
+  ByteWriter writer;
+  writer.PutUint32(0x534c534e);
+  writer.PutInt16(1);
+  writer.PutInt64(3);
+  writer.PutInt64(1);
+  writer.PutInt32(3);
+  for (const raft::VoterId& voter : FirstVoters().voters) {
+    writer.PutInt32(voter.id.value());
+    writer.PutBytes(voter.disk_id.view());
+  }
+  writer.PutInt64(5);
+  writer.PutBytes("state");
+  writer.PutUint32(Crc32c(writer.view()));
+  ASSERT_TRUE(WriteFileAtomically(fs_, PathOf({LogIndex(3), Term(1)}), writer.view()).ok());
+  Stop(nullptr);
+  Open();
+  ASSERT_TRUE(log_->opened().snapshot.has_value());
+  EXPECT_EQ(log_->opened().snapshot->index, LogIndex(3));
+  EXPECT_EQ(log_->opened().snapshot->members, raft::MembershipOf(FirstVoters().voters));
+  EXPECT_EQ(*log_->LoadSnapshot()->data, "state");
+}
+
+TEST_F(QuorumLogTest, TheMembersThatTheLogSetsAreFoundAgain) {
+  raft::Membership with_learner = raft::MembershipOf(FirstVoters().voters);
+  with_learner.learners.push_back(
+      {{NodeId(4), Uuid::FromBytes(std::string(16, '4'))}, "host-4:9095"});
+  raft::Membership with_four = with_learner;
+  with_four.voters.push_back(with_four.learners.front());
+  with_four.learners.clear();
+  const auto setting = [](int64_t index, const raft::Membership& members) {
+    return Entry{LogIndex(index), Term(1), raft::EntryType::kMembership,
+                 raft::EncodeMembership(members)};
+  };
+  using Found = std::vector<std::pair<LogIndex, raft::Membership>>;
+  const raft::Membership first = raft::MembershipOf(FirstVoters().voters);
+  Open();
+  EXPECT_EQ(log_->opened().memberships, (Found{{LogIndex(0), first}}));
+  Append(1, 2, 1);
+  ASSERT_TRUE(Persist({.entries = {setting(3, with_learner), At(4, 1)}}).ok());
+  ASSERT_TRUE(Persist({.entries = {setting(5, with_four)}}).ok());
+  Stop(nullptr);
+  Open();
+  EXPECT_EQ(log_->opened().memberships,
+            (Found{{LogIndex(0), first}, {LogIndex(3), with_learner}, {LogIndex(5), with_four}}));
+  EXPECT_EQ(*raft::MembersOf(*log_, "c"), with_four);
+  // The one that is cut off holds no more; a snapshot keeps learners and addresses.
+  raft::Snapshot snapshot = SnapshotAt(4, 1);
+  snapshot.meta.members = with_learner;
+  ASSERT_TRUE(Persist({.snapshot = snapshot, .truncate_from = LogIndex(5)}).ok());
+  Stop(nullptr);
+  Open();
+  EXPECT_EQ(log_->opened().snapshot->members, with_learner);
+  EXPECT_EQ(*raft::MembersOf(*log_, "c"), with_learner);
 }
 
 TEST_F(QuorumLogTest, AnInterruptedInstallationIsFinishedAtOpening) {

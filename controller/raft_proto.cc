@@ -12,12 +12,27 @@ void PutVoter(const raft::VoterId& voter, raftpb::Voter* proto) {
   proto->set_disk_id(std::string(voter.disk_id.view()));
 }
 
+void PutMember(const raft::Member& member, raftpb::Voter* proto) {
+  PutVoter(member.id, proto);
+  proto->set_address(member.address);
+}
+
 Result<raft::VoterId> GetVoter(const raftpb::Voter& proto) {
   if (proto.disk_id().size() != 16) {
     return Status::InvalidArgument("a disk id of " + std::to_string(proto.disk_id().size()) +
                                    " bytes");
   }
   return raft::VoterId{NodeId(proto.node_id()), Uuid::FromBytes(proto.disk_id())};
+}
+
+Result<std::vector<raft::Member>> GetMembers(
+    const google::protobuf::RepeatedPtrField<raftpb::Voter>& protos) {
+  std::vector<raft::Member> members;
+  for (const raftpb::Voter& proto : protos) {
+    SLUICE_ASSIGN_OR_RETURN(const raft::VoterId id, GetVoter(proto));
+    members.push_back({id, proto.address()});
+  }
+  return members;
 }
 
 // One overload a body.
@@ -66,7 +81,9 @@ struct BodyWriter {
     raftpb::SnapshotChunk* out = proto.mutable_snapshot_chunk();
     out->set_index(m.meta.index.value());
     out->set_term(m.meta.term.value());
-    for (const raft::VoterId& voter : m.meta.voters) PutVoter(voter, out->add_voters());
+    for (const raft::Member& voter : m.meta.members.voters) PutMember(voter, out->add_voters());
+    for (const raft::Member& learner : m.meta.members.learners)
+      PutMember(learner, out->add_learners());
     out->set_offset(m.offset);
     out->set_size_total(m.size_total);
     out->set_chunk_crc(m.chunk_crc);
@@ -90,7 +107,7 @@ Result<raft::MessageBody> GetAppend(raftpb::AppendRequest& proto) {
     return Status::InvalidArgument("append after index " + std::to_string(proto.prev_index()));
   LogIndex index = append.prev_index;
   for (raftpb::Entry& entry : *proto.mutable_entries()) {
-    if (entry.type() < 0 || entry.type() > static_cast<int32_t>(raft::EntryType::kBootstrap)) {
+    if (entry.type() < 0 || entry.type() > static_cast<int32_t>(raft::EntryType::kMembership)) {
       return Status::InvalidArgument("an entry of the unknown type " +
                                      std::to_string(entry.type()));
     }
@@ -108,11 +125,10 @@ Result<raft::MessageBody> GetChunk(raftpb::SnapshotChunk& proto) {
                             .whole_crc = proto.whole_crc(),
                             .data = std::move(*proto.mutable_data())};
   chunk.meta = {LogIndex(proto.index()), Term(proto.term()), {}};
-  for (const raftpb::Voter& voter : proto.voters()) {
-    SLUICE_ASSIGN_OR_RETURN(const raft::VoterId id, GetVoter(voter));
-    chunk.meta.voters.push_back(id);
-  }
-  if (chunk.meta.voters.empty()) return Status::InvalidArgument("a snapshot without voters");
+  SLUICE_ASSIGN_OR_RETURN(chunk.meta.members.voters, GetMembers(proto.voters()));
+  SLUICE_ASSIGN_OR_RETURN(chunk.meta.members.learners, GetMembers(proto.learners()));
+  if (chunk.meta.members.voters.empty())
+    return Status::InvalidArgument("a snapshot without voters");
   return raft::MessageBody(std::move(chunk));
 }
 

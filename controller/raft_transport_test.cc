@@ -61,7 +61,13 @@ TEST(RaftProto, EveryMessageSurvivesTheWire) {
       raft::AppendResponse{false, LogIndex(1), LogIndex(2), LogIndex(3), Term(4)},
       raft::HeartbeatRequest{LogIndex(9), 8},
       raft::HeartbeatResponse{8},
-      raft::SnapshotChunk{{LogIndex(5), Term(3), {Voter(1), Voter(2)}}, 10, 20, 30, 40, "chunk"},
+      raft::SnapshotChunk{
+          {LogIndex(5), Term(3), {{{Voter(1), ""}, {Voter(2), "b:2"}}, {{Voter(3), "c:3"}}}},
+          10,
+          20,
+          30,
+          40,
+          "chunk"},
       raft::SnapshotChunkResponse{LogIndex(5), 15, true},
       raft::TimeoutNow{}};
   ASSERT_EQ(bodies.size(), std::variant_size_v<raft::MessageBody>);

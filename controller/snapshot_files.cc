@@ -10,7 +10,8 @@ namespace sluice::controller {
 namespace {
 
 constexpr uint32_t kMagic = 0x534c534e;  // "SLSN"
-constexpr int16_t kFormat = 1;
+constexpr int16_t kFormat = 2;
+constexpr int16_t kFormatOfFixedVoters = 1;  // voters without addresses, no learners; still read
 constexpr std::string_view kSuffix = ".checkpoint";
 constexpr std::string_view kTemporarySuffix = ".tmp";  // WriteFileAtomically's
 constexpr size_t kIndexDigits = 20;
@@ -43,15 +44,31 @@ std::string Encode(const raft::Snapshot& snapshot) {
   writer.PutInt16(kFormat);
   writer.PutInt64(snapshot.meta.index.value());
   writer.PutInt64(snapshot.meta.term.value());
-  writer.PutInt32(static_cast<int32_t>(snapshot.meta.voters.size()));
-  for (const raft::VoterId& voter : snapshot.meta.voters) {
-    writer.PutInt32(voter.id.value());
-    writer.PutBytes(voter.disk_id.view());
-  }
+  const std::string members = raft::EncodeMembership(snapshot.meta.members);
+  writer.PutInt32(static_cast<int32_t>(members.size()));
+  writer.PutBytes(members);
   writer.PutInt64(static_cast<int64_t>(snapshot.data->size()));
   writer.PutBytes(*snapshot.data);
   writer.PutUint32(Crc32c(writer.view()));
   return writer.Take();
+}
+
+std::optional<raft::Membership> ReadMembers(ByteReader& reader) {
+  const int32_t size = reader.CheckedCount(reader.ReadInt32(), 1);
+  Result<raft::Membership> members =
+      raft::DecodeMembership(reader.ReadBytes(static_cast<size_t>(std::max(0, size))));
+  return members.ok() ? std::optional(*std::move(members)) : std::nullopt;
+}
+
+std::optional<raft::Membership> ReadFixedVoters(ByteReader& reader) {
+  std::vector<raft::VoterId> voters;
+  const int32_t count = reader.CheckedCount(reader.ReadInt32(), kVoterBytes);
+  for (int32_t i = 0; i < count && reader.ok(); ++i) {
+    const NodeId id(reader.ReadInt32());
+    const std::string_view disk = reader.ReadBytes(16);
+    if (reader.ok()) voters.push_back({id, Uuid::FromBytes(disk)});
+  }
+  return raft::MembershipOf(voters);
 }
 
 std::optional<raft::Snapshot> Decode(std::string_view bytes) {
@@ -60,16 +77,16 @@ std::optional<raft::Snapshot> Decode(std::string_view bytes) {
   if (LoadBigEndian<uint32_t>(bytes.data() + covered.size()) != Crc32c(covered))
     return std::nullopt;
   ByteReader reader(covered);
-  if (reader.ReadUint32() != kMagic || reader.ReadInt16() != kFormat) return std::nullopt;
+  if (reader.ReadUint32() != kMagic) return std::nullopt;
+  const int16_t format = reader.ReadInt16();
+  if (format != kFormat && format != kFormatOfFixedVoters) return std::nullopt;
   raft::Snapshot snapshot;
   snapshot.meta.index = LogIndex(reader.ReadInt64());
   snapshot.meta.term = Term(reader.ReadInt64());
-  const int32_t voters = reader.CheckedCount(reader.ReadInt32(), kVoterBytes);
-  for (int32_t i = 0; i < voters && reader.ok(); ++i) {
-    const NodeId id(reader.ReadInt32());
-    const std::string_view disk = reader.ReadBytes(16);
-    if (reader.ok()) snapshot.meta.voters.push_back({id, Uuid::FromBytes(disk)});
-  }
+  std::optional<raft::Membership> members =
+      format == kFormat ? ReadMembers(reader) : ReadFixedVoters(reader);
+  if (!members.has_value() || !members->IsSound()) return std::nullopt;
+  snapshot.meta.members = *std::move(members);
   const int64_t size = reader.ReadInt64();
   if (!reader.ok() || size < 0 || static_cast<size_t>(size) != reader.remaining())
     return std::nullopt;

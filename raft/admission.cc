@@ -33,15 +33,11 @@ std::optional<Refusal> WhyRefuseAppend(const AppendRequest& request, Term leader
     if (entry.term > leaders) return Refusal::kTerm;
     if (entry.index != due || entry.term < least) return Refusal::kChain;
     if (entry.type == EntryType::kBootstrap && due != LogIndex(0)) return Refusal::kChain;
+    if (SetsMembers(entry.type) && !MembersIn(entry).ok()) return Refusal::kMembers;
     due = due + 1;
     least = entry.term;
   }
   return std::nullopt;
-}
-
-bool Unique(std::vector<VoterId> voters) {
-  std::ranges::sort(voters, {}, &VoterId::id);
-  return std::ranges::adjacent_find(voters, {}, &VoterId::id) == voters.end();
 }
 
 std::optional<Refusal> WhyRefuseChunk(const SnapshotChunk& chunk, Term leaders,
@@ -49,8 +45,7 @@ std::optional<Refusal> WhyRefuseChunk(const SnapshotChunk& chunk, Term leaders,
   if (!PossibleTerm(chunk.meta.term, leaders)) return Refusal::kTerm;
   // Its last index is one above, somewhere.
   const bool possible = chunk.meta.index >= LogIndex(0) && chunk.meta.index.value() < INT64_MAX &&
-                        chunk.size_total <= snapshot_bytes_max && !chunk.meta.voters.empty() &&
-                        Unique(chunk.meta.voters);
+                        chunk.size_total <= snapshot_bytes_max && chunk.meta.members.IsSound();
   if (!possible) return Refusal::kSnapshot;
   const bool within =
       chunk.offset <= chunk.size_total && chunk.data.size() <= chunk.size_total - chunk.offset;
@@ -66,6 +61,7 @@ std::string_view RefusalText(Refusal refusal) {
     case Refusal::kOtherDisk: return "that voter had another disk";
     case Refusal::kTerm: return "a term in it cannot be";
     case Refusal::kChain: return "its entries do not follow each other";
+    case Refusal::kMembers: return "it sets members that cannot be";
     case Refusal::kNeverSent: return "it answers what was never sent";
     case Refusal::kSnapshot: return "there can be no such snapshot";
     case Refusal::kChunkOrder: return "that part of a snapshot is not the next";
@@ -80,9 +76,9 @@ std::optional<Refusal> Core::WhyRefuseSender(const Message& message) const {
   if (message.cluster_id != cluster_id_) return Refusal::kCluster;
   if (message.to != self_.id || message.from.id == self_.id || !IsVoter())
     return Refusal::kStranger;
-  const VoterId* voter = FindVoter(message.from.id);
+  const Member* voter = members().FindVoter(message.from.id);
   if (voter == nullptr) return Refusal::kStranger;
-  if (*voter != message.from) return Refusal::kOtherDisk;
+  if (voter->id != message.from) return Refusal::kOtherDisk;
   return std::nullopt;
 }
 

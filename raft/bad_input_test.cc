@@ -134,6 +134,22 @@ TEST_F(BadInputTest, EntriesThatDoNotChainAreNotAppended) {
   ExpectRefused(Refusal::kChain, 5, append(0, {bootstrap}));
 }
 
+TEST_F(BadInputTest, MembersThatCannotBeAreNotAppended) {
+  const auto append = [](const std::string& data) {
+    Entry entry = Normal(1, 1);
+    entry.type = EntryType::kMembership;
+    entry.data = data;
+    return AppendRequest{.prev_index = LogIndex(0), .entries = {entry}};
+  };
+  const Membership sound = MembershipOf({Voter(1), Voter(2)});
+  Membership twice = sound;
+  twice.learners.push_back({Voter(2), "elsewhere:1"});
+  ExpectRefused(Refusal::kMembers, 2, append(""));
+  ExpectRefused(Refusal::kMembers, 2, append(EncodeMembership({})));
+  ExpectRefused(Refusal::kMembers, 2, append(EncodeMembership(twice)));
+  ExpectRefused(Refusal::kMembers, 2, append(EncodeMembership(sound) + "x"));
+}
+
 TEST_F(BadInputTest, ASnapshotThatCannotBeIsNotReceived) {
   const auto with = [](const std::function<void(SnapshotChunk&)>& change) {
     SnapshotChunk chunk = WholeSnapshot(3, 1);
@@ -143,9 +159,10 @@ TEST_F(BadInputTest, ASnapshotThatCannotBeIsNotReceived) {
   // Stored, it would keep this voter from ever starting again.
   ExpectRefused(Refusal::kTerm, 2, with([](auto& chunk) { chunk.meta.term = Term(3); }));
   ExpectRefused(Refusal::kTerm, 2, with([](auto& chunk) { chunk.meta.term = Term(-1); }));
-  ExpectRefused(Refusal::kSnapshot, 2, with([](auto& chunk) { chunk.meta.voters.clear(); }));
   ExpectRefused(Refusal::kSnapshot, 2,
-                with([](auto& chunk) { chunk.meta.voters[2].id = NodeId(1); }));
+                with([](auto& chunk) { chunk.meta.members.voters.clear(); }));
+  ExpectRefused(Refusal::kSnapshot, 2,
+                with([](auto& chunk) { chunk.meta.members.voters[2].id.id = NodeId(1); }));
   ExpectRefused(Refusal::kSnapshot, 2, with([](auto& chunk) { chunk.meta.index = LogIndex(-4); }));
   ExpectRefused(Refusal::kSnapshot, 2,
                 with([](auto& chunk) { chunk.meta.index = LogIndex(INT64_MAX); }));

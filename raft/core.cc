@@ -10,14 +10,13 @@ Core::Core(CoreOptions options, const LogStore& store)
     : config_(options.config),
       cluster_id_(std::move(options.cluster_id)),
       self_(options.self),
-      voters_(std::move(options.voters)),
       random_(options.random),
       now_ms_(options.now_ms),
       log_(store, config_.cache_bytes_max),
       hard_state_(store.opened().hard_state),
       handed_hard_state_(hard_state_),
       durable_hard_state_(hard_state_) {
-  CHECK(!voters_.empty());
+  CHECK(members().IsSound()) << "nobody is known to take part";
   CHECK_GE(hard_state_.term, log_.last_term()) << "the vote slots are older than the log";
   // Every first voter was formatted with the same entry 0: it is committed by definition.
   commit_ = log_.snapshot_index();
@@ -25,13 +24,7 @@ Core::Core(CoreOptions options, const LogStore& store)
   told_term_ = hard_state_.term;
   RestartElectionTimer();
   // Nobody else could lead, so there is nothing to wait for.
-  if (IsVoter() && voters_.size() == 1) election_deadline_ms_ = now_ms_;
-}
-
-const VoterId* Core::FindVoter(NodeId id) const {
-  const auto found = std::find_if(voters_.begin(), voters_.end(),
-                                  [id](const VoterId& voter) { return voter.id == id; });
-  return found == voters_.end() ? nullptr : &*found;
+  if (IsVoter() && members().voters.size() == 1) election_deadline_ms_ = now_ms_;
 }
 
 void Core::Tick(int64_t now_ms) {

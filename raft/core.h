@@ -72,14 +72,14 @@ struct CoreOptions {
   RaftConfig config;
   std::string cluster_id;
   VoterId self;
-  std::vector<VoterId> voters;
   Random random;
   int64_t now_ms = 0;
 };
 
 class Core {
  public:
-  // `store` is only read, for entries that are no longer in memory.
+  // `store` is only read, for entries that are no longer in memory. Its log tells who the voters
+  // are.
   Core(CoreOptions options, const LogStore& store);
 
   // ---- Inputs
@@ -105,10 +105,10 @@ class Core {
   Term term() const { return hard_state_.term; }
   NodeId leader() const { return leader_; }
   LogIndex commit() const { return commit_; }
-  bool IsVoter() const { return FindVoter(self_.id) != nullptr && *FindVoter(self_.id) == self_; }
+  bool IsVoter() const { return members().HasVoter(self_); }
   const RaftLog& log() const { return log_; }
   const HardState& hard_state() const { return hard_state_; }
-  const std::vector<VoterId>& voters() const { return voters_; }
+  const Membership& members() const { return log_.members(); }
   const std::map<NodeId, Progress>& progress() const { return progress_; }
   const Metrics& metrics() const { return metrics_; }
   int64_t now_ms() const { return now_ms_; }
@@ -133,7 +133,6 @@ class Core {
   enum class ElectionCause { kTimeout, kLostLeader, kTransfer };
 
   // core.cc
-  const VoterId* FindVoter(NodeId id) const;
   bool StepTerm(const Message& message);
   void Dispatch(const Message& message);
   void AdoptTerm(Term term);
@@ -210,7 +209,6 @@ class Core {
   const RaftConfig config_;
   const std::string cluster_id_;
   const VoterId self_;
-  std::vector<VoterId> voters_;
   Random random_;
   int64_t now_ms_;
   RaftLog log_;

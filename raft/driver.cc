@@ -6,29 +6,25 @@
 #include "raft/core.h"
 
 namespace sluice::raft {
-namespace {
 
-std::vector<VoterId> FindVoters(const LogStore& log, const std::string& cluster_id) {
-  Result<std::vector<VoterId>> voters = VotersOf(log, cluster_id);
-  CHECK(voters.ok()) << voters.status().ToString();
-  return *std::move(voters);
-}
-
-}  // namespace
-
-Result<std::vector<VoterId>> VotersOf(const LogStore& log, const std::string& cluster_id) {
+Result<Membership> MembersOf(const LogStore& log, const std::string& cluster_id) {
   const OpenedLog& opened = log.opened();
-  if (opened.snapshot.has_value()) return opened.snapshot->voters;
-  if (opened.last_index < LogIndex(0)) return Status::NotFound("the log has no bootstrap entry");
-  SLUICE_ASSIGN_OR_RETURN(const std::vector<Entry> first, log.Read(LogIndex(0), LogIndex(1), 1));
-  if (first.empty() || first.front().type != EntryType::kBootstrap)
-    return Status::Corruption("the log does not begin with a bootstrap entry");
-  SLUICE_ASSIGN_OR_RETURN(Bootstrap bootstrap, DecodeBootstrap(first.front().data));
-  if (bootstrap.cluster_id != cluster_id) {
-    return Status::InvalidArgument("the log is of cluster " + bootstrap.cluster_id + ", not of " +
-                                   cluster_id);
+  if (opened.first_index == LogIndex(0) && opened.last_index >= LogIndex(0)) {
+    SLUICE_ASSIGN_OR_RETURN(const std::vector<Entry> first, log.Read(LogIndex(0), LogIndex(1), 1));
+    if (first.empty() || first.front().type != EntryType::kBootstrap)
+      return Status::Corruption("the log does not begin with a bootstrap entry");
+    SLUICE_ASSIGN_OR_RETURN(const Bootstrap bootstrap, DecodeBootstrap(first.front().data));
+    if (bootstrap.cluster_id != cluster_id) {
+      return Status::InvalidArgument("the log is of cluster " + bootstrap.cluster_id + ", not of " +
+                                     cluster_id);
+    }
   }
-  return std::move(bootstrap.voters);
+  const bool in_entries =
+      !opened.memberships.empty() &&
+      (!opened.snapshot.has_value() || opened.memberships.back().first > opened.snapshot->index);
+  if (in_entries) return opened.memberships.back().second;
+  if (opened.snapshot.has_value()) return opened.snapshot->members;
+  return Status::NotFound("the log has no bootstrap entry");
 }
 
 Driver::Driver(DriverOptions options, DriverParts parts)
@@ -38,12 +34,13 @@ Driver::Driver(DriverOptions options, DriverParts parts)
       core_(std::make_unique<Core>(CoreOptions{.config = options.config,
                                                .cluster_id = options.cluster_id,
                                                .self = options.self,
-                                               .voters = FindVoters(parts.log, options.cluster_id),
                                                .random = options.random,
                                                .now_ms = parts.loop.clock().SteadyMs()},
                                    parts.log)),
       alive_(std::make_shared<bool>(true)),
       last_snapshot_ms_(NowMs()) {
+  const Result<Membership> members = MembersOf(parts.log, options.cluster_id);
+  CHECK(members.ok()) << members.status().ToString();
   PublishStatus();
 }
 
@@ -352,10 +349,10 @@ void Driver::PublishStatus() {
   status.applied = applied_;
   status.snapshot_index = core_->log().snapshot_index();
   status.leader_ready = status.role == Role::kLeader && leader_ready_term_ == status.term;
-  for (const VoterId& voter : core_->voters()) {
-    PeerStatus peer{.voter = voter};
-    const auto progress = core_->progress().find(voter.id);
-    if (voter == self_) {
+  for (const Member& voter : core_->members().voters) {
+    PeerStatus peer{.voter = voter.id};
+    const auto progress = core_->progress().find(voter.id.id);
+    if (voter.id == self_) {
       peer.match = core_->log().durable_index();
       peer.last_heard_ms = 0;
     } else if (progress != core_->progress().end()) {

@@ -81,11 +81,10 @@ struct DriverStatus {
   uint64_t messages_refused = 0;  // for whatever reason
 };
 
-// The voters that the log begins with, by its newest snapshot or its bootstrap entry. A driver
-// CHECKs that there are any; servers ask first, to refuse a log of another cluster
-// (kInvalidArgument; a snapshot does not name its cluster, but its voters' disks tell as much) and
-// one that was never formatted (kNotFound).
-Result<std::vector<VoterId>> VotersOf(const LogStore& log, const std::string& cluster_id);
+// Who takes part as of the end of a log that was opened. A driver CHECKs that there is anybody;
+// servers ask first, to refuse a log of another cluster (kInvalidArgument; a snapshot does not name
+// its cluster, but its voters' disks tell as much) and one that was never formatted (kNotFound).
+Result<Membership> MembersOf(const LogStore& log, const std::string& cluster_id);
 
 class Driver {
  public:

@@ -32,11 +32,11 @@ void Core::StartPreVote() {
   deferred_ = false;
   votes_ = {{self_.id, true}};
   PresumeLostLeaderRefuses();
-  for (const VoterId& voter : voters_) {
-    if (voter == self_) continue;
-    Message message = MakeMessage(voter.id, VoteRequest{.pre_vote = true,
-                                                        .last_index = log_.last_index(),
-                                                        .last_term = log_.last_term()});
+  for (const Member& voter : members().voters) {
+    if (voter.id == self_) continue;
+    Message message = MakeMessage(voter.id.id, VoteRequest{.pre_vote = true,
+                                                           .last_index = log_.last_index(),
+                                                           .last_term = log_.last_term()});
     message.term = term() + 1;
     ready_.send_now.push_back(std::move(message));
   }
@@ -67,11 +67,11 @@ void Core::StartElection(ElectionCause cause) {
       now_ms_ + random_.Between(config_.election_timeout_ms_min, config_.election_timeout_ms_max);
   votes_.clear();  // the own vote counts when it is durable: Persisted()
   PresumeLostLeaderRefuses();
-  for (const VoterId& voter : voters_) {
-    if (voter == self_) continue;
-    SendAfterPersist(voter.id, VoteRequest{.transfer = cause == ElectionCause::kTransfer,
-                                           .last_index = log_.last_index(),
-                                           .last_term = log_.last_term()});
+  for (const Member& voter : members().voters) {
+    if (voter.id == self_) continue;
+    SendAfterPersist(voter.id.id, VoteRequest{.transfer = cause == ElectionCause::kTransfer,
+                                              .last_index = log_.last_index(),
+                                              .last_term = log_.last_term()});
   }
 }
 
@@ -84,7 +84,7 @@ void Core::HandleVoteResponse(const Message& message, const VoteResponse& respon
 }
 
 void Core::CountElection() {
-  switch (CountVotes(voters_, votes_)) {
+  switch (CountVotes(members().voters, votes_)) {
     case VoteOutcome::kPending: return;
     case VoteOutcome::kWon:
       if (role_ == Role::kCandidate) {
@@ -112,9 +112,9 @@ void Core::BecomeLeader() {
   incoming_.reset();
   heartbeat_due_ms_ = now_ms_ + config_.heartbeat_ms;
   progress_.clear();
-  for (const VoterId& voter : voters_) {
-    if (voter == self_) continue;
-    Progress& progress = progress_[voter.id];
+  for (const Member& voter : members().voters) {
+    if (voter.id == self_) continue;
+    Progress& progress = progress_[voter.id.id];
     progress.next = log_.last_index() + 1;
     progress.heard_ms = now_ms_;
   }
@@ -129,7 +129,7 @@ void Core::CheckQuorum() {
   const auto heard = std::count_if(progress_.begin(), progress_.end(), [this](const auto& peer) {
     return now_ms_ - peer.second.heard_ms < config_.election_timeout_ms_min;
   });
-  if (static_cast<size_t>(heard) + 1 >= MajorityOf(voters_.size())) return;
+  if (static_cast<size_t>(heard) + 1 >= MajorityOf(members().voters.size())) return;
   ++metrics_.resignations;
   BecomeFollower(term(), kNoNode);
 }

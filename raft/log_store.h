@@ -37,6 +37,8 @@ struct OpenedLog {
   LogIndex last_index = kNoIndex;  // first_index - 1 when there are none
   // The first index of each term in the kept entries, ascending: {(0, 0), (1, 1), (17, 4)}.
   std::vector<std::pair<LogIndex, Term>> term_starts;
+  // What the kept entries say of who takes part (MembersIn), by index, ascending.
+  std::vector<std::pair<LogIndex, Membership>> memberships;
   std::optional<SnapshotMeta> snapshot;  // the newest whole one
 };
 

@@ -18,6 +18,7 @@ enum class Refusal : uint8_t {
   kOtherDisk,      // a voter's id with another disk
   kTerm,           // impossible: of the message, an entry or a snapshot
   kChain,          // entries that do not follow each other
+  kMembers,        // a configuration without voters, with a node twice, or that cannot be read
   kNeverSent,      // an answer to what this leader did not send
   kSnapshot,       // too large, or without proper voters
   kChunkOrder,     // beyond its snapshot's end, or before the ones in front of it

@@ -15,11 +15,11 @@ int64_t MajorityValue(std::vector<int64_t> values) {
   return values[position];
 }
 
-VoteOutcome CountVotes(const std::vector<VoterId>& voters, const std::map<NodeId, bool>& votes) {
+VoteOutcome CountVotes(const std::vector<Member>& voters, const std::map<NodeId, bool>& votes) {
   size_t granted = 0;
   size_t refused = 0;
-  for (const VoterId& voter : voters) {
-    const auto vote = votes.find(voter.id);
+  for (const Member& voter : voters) {
+    const auto vote = votes.find(voter.id.id);
     if (vote == votes.end()) continue;
     ++(vote->second ? granted : refused);
   }

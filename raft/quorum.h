@@ -23,6 +23,6 @@ int64_t MajorityValue(std::vector<int64_t> values);
 enum class VoteOutcome { kPending, kWon, kLost };
 
 // `votes`: the answers so far (true = granted) of voters among `voters`.
-VoteOutcome CountVotes(const std::vector<VoterId>& voters, const std::map<NodeId, bool>& votes);
+VoteOutcome CountVotes(const std::vector<Member>& voters, const std::map<NodeId, bool>& votes);
 
 }  // namespace sluice::raft

@@ -43,16 +43,16 @@ TEST(Quorum, MajorityValueAgreesWithTheNaiveTwin) {
 
 TEST(Quorum, VotesAgreeWithTheNaiveTwinForAllPatterns) {
   for (size_t count = 1; count <= 7; ++count) {
-    std::vector<VoterId> voters;
+    std::vector<Member> voters;
     size_t patterns = 1;
     for (size_t i = 0; i < count; ++i, patterns *= 3)
-      voters.push_back({NodeId(static_cast<int>(i)), Uuid()});
+      voters.push_back({{NodeId(static_cast<int>(i)), Uuid()}, {}});
     for (size_t pattern = 0; pattern < patterns; ++pattern) {
       std::vector<int> votes;
       std::map<NodeId, bool> answers;
       for (size_t i = 0, rest = pattern; i < count; ++i, rest /= 3) {
         votes.push_back(static_cast<int>(rest % 3) - 1);
-        if (votes.back() >= 0) answers[voters[i].id] = votes.back() == 1;
+        if (votes.back() >= 0) answers[voters[i].id.id] = votes.back() == 1;
       }
       ASSERT_EQ(CountVotes(voters, answers), NaiveOutcome(count, votes))
           << testing::PrintToString(votes);
@@ -61,8 +61,9 @@ TEST(Quorum, VotesAgreeWithTheNaiveTwinForAllPatterns) {
 }
 
 TEST(Quorum, VotesOfStrangersDoNotCount) {
-  const std::vector<VoterId> voters{{NodeId(1), Uuid()}, {NodeId(2), Uuid()}, {NodeId(3), Uuid()}};
-  EXPECT_EQ(CountVotes(voters, {{NodeId(1), true}, {NodeId(8), true}, {NodeId(9), true}}),
+  const Membership members =
+      MembershipOf({{NodeId(1), Uuid()}, {NodeId(2), Uuid()}, {NodeId(3), Uuid()}});
+  EXPECT_EQ(CountVotes(members.voters, {{NodeId(1), true}, {NodeId(8), true}, {NodeId(9), true}}),
             VoteOutcome::kPending);
 }
 

@@ -15,7 +15,13 @@ RaftLog::RaftLog(const LogStore& store, size_t cache_bytes_max)
   const OpenedLog& opened = store.opened();
   first_index_ = opened.first_index;
   last_index_ = opened.last_index;
-  if (opened.snapshot.has_value()) snapshot_ = *opened.snapshot;
+  if (opened.snapshot.has_value()) {
+    snapshot_ = *opened.snapshot;
+    history_.Reset(snapshot_.index, snapshot_.members);
+  }
+  for (const auto& [index, members] : opened.memberships) {
+    if (index > snapshot_.index) history_.Append(index, members);
+  }
   for (const auto& [index, term] : opened.term_starts) term_starts_.push_back({index, term});
   if (first_index_ == LogIndex(0)) term_before_first_ = Term(0);
   if (first_index_ == snapshot_.index + 1) term_before_first_ = snapshot_.term;
@@ -91,6 +97,11 @@ void RaftLog::Append(Entry entry) {
   CHECK_GE(entry.term, last) << "terms never fall along the log";
   if (term_starts_.empty() || entry.term != term_starts_.back().term)
     term_starts_.push_back({entry.index, entry.term});
+  if (SetsMembers(entry.type)) {
+    Result<Membership> members = MembersIn(entry);
+    CHECK(members.ok()) << "entry " << entry.index << ": " << members.status().ToString();
+    history_.Append(entry.index, *std::move(members));
+  }
   last_index_ = entry.index;
   cache_bytes_ += SizeOf(entry);
   cache_.push_back(std::move(entry));
@@ -106,6 +117,7 @@ void RaftLog::TruncateFrom(LogIndex index) {
   }
   cache_first_ = std::min(cache_first_, index);
   last_index_ = index - 1;
+  history_.TruncateFrom(index);
   while (!term_starts_.empty() && term_starts_.back().index >= index) term_starts_.pop_back();
   if (handed_index_ >= index) {
     handed_index_ = index - 1;
@@ -121,6 +133,7 @@ void RaftLog::SnapshotTaken(const SnapshotMeta& meta, LogIndex drop_before) {
   const LogIndex new_first = std::max(first_index_, std::min(drop_before, durable_index_ + 1));
   term_before_first_ = TermAt(new_first - 1);
   snapshot_ = meta;
+  history_.ForgetBefore(meta.index);
   while (!cache_.empty() && cache_first_ < new_first) {
     cache_bytes_ -= SizeOf(cache_.front());
     cache_.pop_front();
@@ -142,6 +155,7 @@ void RaftLog::SnapshotTaken(const SnapshotMeta& meta, LogIndex drop_before) {
 
 void RaftLog::Reset(const SnapshotMeta& meta) {
   snapshot_ = meta;
+  history_.Reset(meta.index, meta.members);
   term_before_first_ = meta.term;
   first_index_ = meta.index + 1;
   last_index_ = meta.index;

@@ -7,7 +7,9 @@
 //   snapshot and the log.
 //   2. durable_index <= handed_index <= last_index: what is durable was handed to the store, what
 //   was handed exists.
-//   3. The cache is the suffix [cache_first, last_index], and everything not durable is in it.
+//   3. The members are those of the last entry that sets them, up to the snapshot's index those of
+//   the snapshot.
+//   4. The cache is the suffix [cache_first, last_index], and everything not durable is in it.
 //
 // Thread rule: part of the core; one owner.
 
@@ -16,6 +18,7 @@
 #include <vector>
 
 #include "raft/log_store.h"
+#include "raft/membership_history.h"
 #include "raft/types.h"
 
 namespace sluice::raft {
@@ -30,6 +33,9 @@ class RaftLog {
   Term last_term() const { return *TermAt(last_index_); }
   LogIndex durable_index() const { return durable_index_; }
   LogIndex snapshot_index() const { return snapshot_.index; }
+  // Who takes part, as of the log's end.
+  const Membership& members() const { return history_.newest(); }
+  const MembershipHistory& history() const { return history_; }
   // Of an entry of the log, of the snapshot's index, or of kNoIndex (0). Nothing for an entry that
   // is gone or not yet there.
   std::optional<Term> TermAt(LogIndex index) const;
@@ -70,7 +76,8 @@ class RaftLog {
   const size_t cache_bytes_max_;
   LogIndex first_index_{0};
   LogIndex last_index_ = kNoIndex;
-  SnapshotMeta snapshot_;                  // index kNoIndex: none
+  SnapshotMeta snapshot_;  // index kNoIndex: none
+  MembershipHistory history_;
   std::vector<TermStart> term_starts_;     // of the entries in the log, ascending
   std::optional<Term> term_before_first_;  // of first_index - 1, when known
   LogIndex handed_index_ = kNoIndex;

@@ -12,10 +12,14 @@ Entry At(int64_t index, int64_t term) {
   return {LogIndex(index), Term(term), EntryType::kNormal, "d" + std::to_string(index)};
 }
 
+VoterId Voter(int id) { return {NodeId(id), Uuid()}; }
+
+Entry First() { return BootstrapEntry({.cluster_id = "c", .voters = {Voter(1)}}); }
+
 // A log over a disk that executes at once what the log hands over.
 class RaftLogTest : public ::testing::Test {
  protected:
-  RaftLogTest() { disk_.entries.push_back({LogIndex(0), Term(0), EntryType::kBootstrap, "b"}); }
+  RaftLogTest() { disk_.entries.push_back(First()); }
   void Open(size_t cache_bytes = 1 << 20) {
     store_ = std::make_unique<SimLogStore>(disk_, loop_, Random(1), SimDiskLatency{});
     log_ = std::make_unique<RaftLog>(*store_, cache_bytes);
@@ -89,7 +93,7 @@ TEST_F(RaftLogTest, TermsAgreeWithTheNaiveTwin) {
   for (uint64_t seed = 1; seed <= 200; ++seed) {
     Random random(seed);
     disk_ = {};
-    disk_.entries.push_back({LogIndex(0), Term(0), EntryType::kBootstrap, "b"});
+    disk_.entries.push_back(First());
     Open(static_cast<size_t>(random.Between(1, 3000)));
     std::vector<int64_t> terms{0};
     int64_t first = 0;

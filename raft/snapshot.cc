@@ -10,7 +10,7 @@ namespace sluice::raft {
 void Core::SnapshotTaken(LogIndex index, std::shared_ptr<const std::string> data) {
   CHECK_LE(index, commit_);
   CHECK_GT(index, log_.snapshot_index());
-  const SnapshotMeta meta{index, log_.TermAt(index).value(), voters_};
+  const SnapshotMeta meta{index, log_.TermAt(index).value(), log_.history().At(index)};
   // The snapshot before this one and the log after it stay: should this one prove unreadable, all
   // is still there.
   const LogIndex drop_before = log_.snapshot_index() + 1;
@@ -123,7 +123,6 @@ void Core::InstallSnapshot(NodeId leader, IncomingSnapshot incoming) {
   // What is on its way to the disk is of the log that goes.
   for (InFlightPersist& persist : in_flight_) persist.last_index = kNoIndex;
   log_.Reset(snapshot.meta);
-  voters_ = snapshot.meta.voters;
   ready_.persist.snapshot = snapshot;
   ready_.persist.reset_log = true;
   ready_.persist.drop_before.reset();

@@ -55,10 +55,6 @@ struct BodyPrinter {
 
 }  // namespace
 
-std::ostream& operator<<(std::ostream& out, const VoterId& voter) {
-  return out << voter.id << "@" << voter.disk_id;
-}
-
 std::string EncodeBootstrap(const Bootstrap& bootstrap) {
   ByteWriter writer;
   writer.PutInt8(kBootstrapVersion);
@@ -101,6 +97,14 @@ Result<Bootstrap> DecodeBootstrap(std::string_view data) {
 
 Entry BootstrapEntry(const Bootstrap& bootstrap) {
   return {LogIndex(0), Term(0), EntryType::kBootstrap, EncodeBootstrap(bootstrap)};
+}
+
+Result<Membership> MembersIn(const Entry& entry) {
+  if (entry.type == EntryType::kMembership) return DecodeMembership(entry.data);
+  SLUICE_ASSIGN_OR_RETURN(const Bootstrap bootstrap, DecodeBootstrap(entry.data));
+  Membership members = MembershipOf(bootstrap.voters);
+  if (!members.IsSound()) return Status::Corruption("the bootstrap entry names a voter twice");
+  return members;
 }
 
 std::string_view RoleName(Role role) {

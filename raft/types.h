@@ -16,27 +16,19 @@
 
 #include "base/ids.h"
 #include "base/status.h"
-#include "base/uuid.h"
+#include "raft/membership.h"
 
 namespace sluice::raft {
 
 inline constexpr LogIndex kNoIndex{-1};
 inline constexpr Term kTermMax{INT32_MAX};  // stored as a leader epoch, which has 32 bits
 
-// A voter is a node *with its disk*: a node that comes back with an empty disk has forgotten its
-// votes, so it is another voter.
-struct VoterId {
-  NodeId id = kNoNode;
-  Uuid disk_id;
-  friend auto operator<=>(const VoterId&, const VoterId&) = default;
-};
-std::ostream& operator<<(std::ostream& out, const VoterId& voter);
-
 enum class EntryType : int8_t {
   kNormal = 0,       // data of the state machine
   kLeaderStart = 1,  // empty; the first entry of every term, whose commit commits all before it
   kBootstrap =
       2,  // index 0: cluster id, first voters and the state machine's first data (EncodeBootstrap)
+  kMembership = 3,  // who takes part from this entry on (EncodeMembership)
 };
 
 struct Entry {
@@ -57,7 +49,7 @@ struct HardState {
 struct SnapshotMeta {
   LogIndex index = kNoIndex;  // the last entry it stands for
   Term term;                  // of that entry
-  std::vector<VoterId> voters;
+  Membership members;         // at that entry
   friend bool operator==(const SnapshotMeta&, const SnapshotMeta&) = default;
 };
 
@@ -77,6 +69,12 @@ std::string EncodeBootstrap(const Bootstrap& bootstrap);
 Result<Bootstrap> DecodeBootstrap(std::string_view data);
 // The entry at index 0, term 0: `sluice cluster init` writes it to every first voter's log.
 Entry BootstrapEntry(const Bootstrap& bootstrap);
+
+inline bool SetsMembers(EntryType type) {
+  return type == EntryType::kBootstrap || type == EntryType::kMembership;
+}
+// Who takes part from such an entry on.
+Result<Membership> MembersIn(const Entry& entry);
 
 enum class Role : int8_t { kFollower, kPreCandidate, kCandidate, kLeader };
 std::string_view RoleName(Role role);

@@ -75,7 +75,7 @@ class LogOnSimDisk {
             .ok());
   }
   raft::Snapshot SnapshotAt(int64_t index, int64_t term) {
-    return {{LogIndex(index), Term(term), FirstVoters().voters},
+    return {{LogIndex(index), Term(term), raft::MembershipOf(FirstVoters().voters)},
             std::make_shared<const std::string>("state at " + std::to_string(index))};
   }
 

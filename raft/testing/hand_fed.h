@@ -44,7 +44,6 @@ class HandFed {
     core_ = std::make_unique<Core>(CoreOptions{.config = {.cache_bytes_max = 1},
                                                .cluster_id = kClusterId,
                                                .self = Voter(1),
-                                               .voters = bootstrap.voters,
                                                .random = Random(1)},
                                    *store_);
   }
@@ -60,7 +59,7 @@ class HandFed {
   // A snapshot in one chunk.
   static SnapshotChunk WholeSnapshot(int64_t index, int64_t term) {
     const std::string data = "state";
-    return {.meta = {LogIndex(index), Term(term), {Voter(1), Voter(2), Voter(3)}},
+    return {.meta = {LogIndex(index), Term(term), MembershipOf({Voter(1), Voter(2), Voter(3)})},
             .size_total = data.size(),
             .chunk_crc = Crc32c(data),
             .whole_crc = Crc32c(data),

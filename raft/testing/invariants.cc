@@ -162,12 +162,12 @@ void Invariants::CheckContact(NodeId node, const Core& core, int64_t now_ms,
   }
   if (!seen.leading_since_ms.has_value()) seen.leading_since_ms = now_ms;
   const int64_t since_ms = std::max(*seen.leading_since_ms, seen.awake_ms);
-  const auto near = std::ranges::count_if(core.voters(), [&](const VoterId& voter) {
-    const auto heard = seen.heard_ms.find(voter.id);
+  const auto near = std::ranges::count_if(core.members().voters, [&](const Member& voter) {
+    const auto heard = seen.heard_ms.find(voter.id.id);
     const int64_t last_ms = heard == seen.heard_ms.end() ? 0 : heard->second;
-    return voter.id == node || now_ms - std::max(last_ms, since_ms) <= silence_ms_max;
+    return voter.id.id == node || now_ms - std::max(last_ms, since_ms) <= silence_ms_max;
   });
-  if (static_cast<size_t>(near) >= MajorityOf(core.voters().size())) return;
+  if (static_cast<size_t>(near) >= MajorityOf(core.members().voters.size())) return;
   Breach(Join("node ", node, " leads term ", core.term(), " without hearing a majority"));
 }
 

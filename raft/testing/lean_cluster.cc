@@ -16,12 +16,12 @@ constexpr uint64_t kStepsBetweenScans = 1000;
 LeanCluster::LeanCluster(SimClusterOptions options, uint64_t seed)
     : options_(options), random_(seed), nodes_(static_cast<size_t>(options.voters)) {
   cut_.assign(nodes_.size() * nodes_.size(), false);
+  Bootstrap bootstrap{.cluster_id = kClusterId, .payload = "first"};
   for (int i = 1; i <= options.voters; ++i) {
-    voters_.push_back({NodeId(i), Uuid::FromBytes(std::string(16, static_cast<char>(i)))});
+    bootstrap.voters.push_back({NodeId(i), Uuid::FromBytes(std::string(16, static_cast<char>(i)))});
     ids_.emplace_back(i);
   }
-  const Bootstrap bootstrap{.cluster_id = kClusterId, .voters = voters_, .payload = "first"};
-  for (const VoterId& voter : voters_) {
+  for (const VoterId& voter : bootstrap.voters) {
     Node& node = At(voter.id);
     node.voter = voter;
     node.disk.entries.push_back(BootstrapEntry(bootstrap));
@@ -40,14 +40,12 @@ void LeanCluster::Start(NodeId id) {
   node = std::move(fresh);
   node.store = std::make_unique<SimLogStore>(node.disk, loop_, random_.Fork(), options_.disk);
   const auto& snapshot = node.disk.snapshot;
-  node.core = std::make_unique<Core>(
-      CoreOptions{.config = options_.config,
-                  .cluster_id = kClusterId,
-                  .self = node.voter,
-                  .voters = snapshot.has_value() ? snapshot->meta.voters : voters_,
-                  .random = random_.Fork(),
-                  .now_ms = now_ms_},
-      *node.store);
+  node.core = std::make_unique<Core>(CoreOptions{.config = options_.config,
+                                                 .cluster_id = kClusterId,
+                                                 .self = node.voter,
+                                                 .random = random_.Fork(),
+                                                 .now_ms = now_ms_},
+                                     *node.store);
   if (snapshot.has_value()) LoadSnapshot(node, *snapshot);
   Input(node);
   Work(node);

@@ -142,7 +142,6 @@ class LeanCluster {
   std::vector<NodeId> ids_;
   std::vector<const SimDisk*> disks_;
   std::vector<bool> cut_;  // by Link
-  std::vector<VoterId> voters_;
   // Has had inputs and has not worked yet: what comes in the same moment shares a Ready.
   Node* late_ = nullptr;
   int64_t now_ms_ = 0;

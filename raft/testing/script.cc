@@ -178,17 +178,10 @@ void Script::MakeCluster(int voters) {
 void Script::Start(Node& node) {
   CHECK(node.core == nullptr);
   node.store = std::make_unique<SimLogStore>(node.disk, loop_, Random(1), SimDiskLatency{});
-  std::vector<VoterId> voters;
-  if (node.disk.snapshot.has_value()) {
-    voters = node.disk.snapshot->meta.voters;
-  } else {
-    voters = DecodeBootstrap(node.disk.entries.front().data)->voters;
-  }
   node.core = std::make_unique<Core>(
       CoreOptions{.config = {},
                   .cluster_id = kClusterId,
                   .self = node.voter,
-                  .voters = std::move(voters),
                   .random = Random(static_cast<uint64_t>(node.voter.id.value())),
                   .now_ms = node.now_ms},
       *node.store);

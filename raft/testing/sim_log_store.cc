@@ -66,6 +66,7 @@ SimLogStore::SimLogStore(SimDisk& disk, EventLoop& loop, Random random, SimDiskL
   if (disk_.snapshot.has_value()) opened_.snapshot = disk_.snapshot->meta;
   for (const Entry& entry : disk_.entries) {
     terms_[entry.index] = entry.term;
+    if (SetsMembers(entry.type)) opened_.memberships.emplace_back(entry.index, *MembersIn(entry));
     if (!opened_.term_starts.empty() && opened_.term_starts.back().second == entry.term) continue;
     opened_.term_starts.emplace_back(entry.index, entry.term);
   }
