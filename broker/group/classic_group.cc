@@ -205,7 +205,7 @@ ErrorCode ClassicGroup::LeaveOne(const kafka::LeaveGroupRequest::MemberIdentity&
     if (who.group_instance_id.has_value()) member = members_.FindStatic(*who.group_instance_id);
     if (member == nullptr) return ErrorCode::kUnknownMemberId;
   } else {
-    if (members_.pending().erase(who.member_id) != 0) return ErrorCode::kNone;
+    if (members_.pending().Erase(who.member_id)) return ErrorCode::kNone;
     const ErrorCode error = CheckMember(who.member_id, View(who.group_instance_id));
     if (error != ErrorCode::kNone) return error;
     member = members_.Find(who.member_id);
@@ -310,7 +310,7 @@ GroupStanding ClassicGroup::Explain(const GroupMoment& moment) const {
     standing.members.push_back(
         {member->id, session_ms, std::max<int64_t>(heard_ms_ago, 0), AwaitedOf(*member)});
   }
-  for (const auto& [id, deadline_ms] : members_.pending()) standing.pending_members.push_back(id);
+  standing.pending_members = members_.pending().ids();
   return standing;
 }
 

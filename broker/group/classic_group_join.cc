@@ -68,7 +68,7 @@ void ClassicGroup::Join(const GroupCaller& caller, const kafka::JoinGroupRequest
   if (!HasRoomFor(request, context)) {
     // It may be one that the group waits for: since the limit has become smaller, or since it was
     // told its id while there was room.
-    members_.pending().erase(request.member_id);
+    members_.pending().Erase(request.member_id);
     if (ClassicMember* member = members_.Find(request.member_id)) {
       RemoveMember(*member, ErrorCode::kGroupMaxSizeReached, context);
     }
@@ -124,7 +124,7 @@ void ClassicGroup::JoinNew(Joining& joining, GroupContext& context) {
 void ClassicGroup::AddPending(std::string member_id, const Joining& joining,
                               GroupContext& context) {
   const int64_t deadline_ms = context.now_ms() + joining.terms.session_ms;
-  members_.pending().emplace(member_id, deadline_ms);
+  members_.pending().Add(member_id, deadline_ms);
   WatchSessions(deadline_ms, context);
   Refuse(joining.caller, ErrorCode::kMemberIdRequired, std::move(member_id), context);
 }
@@ -149,7 +149,7 @@ void ClassicGroup::AddMember(std::string member_id, Joining& joining, GroupConte
 
 void ClassicGroup::JoinKnown(Joining& joining, GroupContext& context) {
   const kafka::JoinGroupRequest& request = joining.request;
-  if (members_.pending().count(request.member_id) != 0) {
+  if (members_.pending().Contains(request.member_id)) {
     // Ids are handed out in this way to members without an instance id only.
     if (request.group_instance_id.has_value()) {
       return Refuse(joining.caller, ErrorCode::kUnknownServerError, request.member_id, context);

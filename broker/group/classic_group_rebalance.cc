@@ -147,8 +147,7 @@ void ClassicGroup::ExpireSync(GroupContext& context) {
 void ClassicGroup::ExpireSessions(GroupContext& context) {
   sessions_watched_until_ms_ = std::nullopt;
   const int64_t now_ms = context.now_ms();
-  const size_t pending_before = members_.pending().size();
-  std::erase_if(members_.pending(), [now_ms](const auto& each) { return each.second <= now_ms; });
+  const bool pending_expired = members_.pending().Expire(now_ms);
   std::vector<ClassicMember*> silent;
   for (const auto& [id, member] : members_.all()) {
     if (member->session_deadline_ms <= now_ms && !member->waits_for_group()) {
@@ -162,10 +161,11 @@ void ClassicGroup::ExpireSessions(GroupContext& context) {
       RemoveMember(*member, ErrorCode::kUnknownMemberId, context);
     }
     RebalanceOrCompleteJoin(std::move(cause), context);
-  } else if (members_.pending().size() != pending_before) {
+  } else if (pending_expired) {
     MaybeCompleteJoin(context);
   }
-  for (const auto& [id, deadline_ms] : members_.pending()) WatchSessions(deadline_ms, context);
+  if (const std::optional<int64_t> deadline_ms = members_.pending().next_deadline_ms())
+    WatchSessions(*deadline_ms, context);
   for (const auto& [id, member] : members_.all()) {
     if (!member->waits_for_group()) WatchSessions(member->session_deadline_ms, context);
   }

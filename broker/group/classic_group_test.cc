@@ -18,7 +18,7 @@ class ClassicGroupTest : public ::testing::Test {
   GroupContext Context() { return {moment_, config_, view_, timers_, random_, effects_}; }
 
   void Join(const std::string& member_id, const std::string& metadata,
-            std::optional<std::string> instance_id = std::nullopt) {
+            std::optional<std::string> instance_id = std::nullopt, int16_t version = 3) {
     kafka::JoinGroupRequest request;
     request.group_id = "g";
     request.member_id = member_id;
@@ -30,7 +30,7 @@ class ClassicGroupTest : public ::testing::Test {
     request.protocols[0].name = "range";
     request.protocols[0].metadata = metadata;
     GroupContext context = Context();
-    group_.Join({.token = ++tokens_, .version = 3, .client_id = "app", .client_host = "/h"},
+    group_.Join({.token = ++tokens_, .version = version, .client_id = "app", .client_host = "/h"},
                 request, context);
   }
 
@@ -224,6 +224,26 @@ TEST_F(ClassicGroupTest, ADamagedRecordIsRefused) {
 // A crowd of 5,000: each JoinGroup is its own work, and the end of the rebalance is one answer each
 // and the list for the leader. Were a JoinGroup to look at all members, these would be 25 million
 // looks and a test that takes seconds.
+// Whoever only ever asks for an id takes no memory from the others, and keeps none of them out.
+TEST_F(ClassicGroupTest, IdsThatNobodyComesBackWithMakeWayForNewOnes) {
+  const auto join = [this](const std::string& member_id) {
+    effects_ = {};
+    Join(member_id, Subscription({"t"}), std::nullopt, 4);
+    if (effects_.answers.empty()) return kafka::JoinGroupResponse();  // it waits for the others
+    return std::get<kafka::JoinGroupResponse>(effects_.answers.at(0).response);
+  };
+  const std::string first = join("").member_id;
+  const std::string second = join("").member_id;
+  for (size_t i = 0; i + 1 < PendingMembers::kCountMax; ++i) join("");
+  EXPECT_EQ(group_.members().pending().size(), PendingMembers::kCountMax);
+  EXPECT_EQ(join(first).error_code, kafka::WireError(ErrorCode::kUnknownMemberId));
+  const auto again = join("");
+  EXPECT_EQ(again.error_code, kafka::WireError(ErrorCode::kMemberIdRequired));
+  EXPECT_EQ(join(second).error_code, kafka::WireError(ErrorCode::kUnknownMemberId));
+  EXPECT_EQ(join(again.member_id).error_code, 0);
+  EXPECT_EQ(group_.members().size(), 1u);
+}
+
 TEST_F(ClassicGroupTest, ACrowdJoinsOneByOne) {
   constexpr size_t kCrowd = 5000;
   for (size_t i = 0; i < kCrowd; ++i) Join("", Subscription({"t"}));

@@ -45,7 +45,7 @@ ClassicMember& ClassicMembers::Add(ClassicMember member) {
   if (leader_.empty()) leader_ = added.id;
   if (added.parked_join.has_value()) ++joins_parked_;
   Count(added.terms, 1);
-  pending_.erase(added.id);
+  pending_.Erase(added.id);
   return added;
 }
 

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "broker/group/group_types.h"
+#include "broker/group/pending_members.h"
 
 namespace sluice::broker {
 
@@ -89,9 +90,8 @@ class ClassicMembers {
   std::optional<RequestToken> TakeJoin(ClassicMember& member);
   size_t joins_parked() const { return joins_parked_; }
 
-  // Those that were told their id (79), by when they must have come back.
-  std::map<std::string, int64_t>& pending() { return pending_; }
-  const std::map<std::string, int64_t>& pending() const { return pending_; }
+  PendingMembers& pending() { return pending_; }
+  const PendingMembers& pending() const { return pending_; }
   bool AllHaveJoined() const { return members_.size() == joins_parked_ && pending_.empty(); }
 
   const std::string& leader() const { return leader_; }  // empty: none
@@ -112,7 +112,7 @@ class ClassicMembers {
 
   Map members_;
   std::map<std::string, std::string, std::less<>> statics_;  // member ids by instance id
-  std::map<std::string, int64_t> pending_;
+  PendingMembers pending_;
   std::map<std::string, size_t, std::less<>> supporters_;
   size_t joins_parked_ = 0;
   std::string leader_;

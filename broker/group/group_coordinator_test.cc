@@ -371,6 +371,132 @@ TEST_F(GroupCoordinatorTest, AClientThatHasGoneIsNotAnswered) {
   EXPECT_FALSE(answered);
 }
 
+// Consumers that come all at once, each as a client of these days: with the id that it is given. A
+// small group has the same coordinator, and goes on all the time.
+class JoinStormTest : public GroupCoordinatorTest {
+ protected:
+  static constexpr int kCrowd = 5000;
+  static constexpr int16_t kVersion = 9;
+
+  struct Member {
+    std::string group;
+    std::string metadata;
+    std::string id;
+    int32_t generation = -1;
+    bool settled = false;
+    ErrorCode refusal = ErrorCode::kNone;  // that it does not get over
+  };
+
+  void Join(Member& member) {
+    member.settled = false;
+    kafka::JoinGroupRequest join;
+    join.group_id = member.group;
+    join.member_id = member.id;
+    join.session_timeout_ms = 45000;
+    join.rebalance_timeout_ms = 60000;
+    join.protocol_type = "consumer";
+    join.protocols.resize(1);
+    join.protocols[0].name = "range";
+    join.protocols[0].metadata = member.metadata;
+    nodes_[kOne].coordinator->Handle(
+        CallerOf(member), std::move(join), nullptr, [this, &member](GroupResponse response) {
+          OnJoined(member, std::get<kafka::JoinGroupResponse>(response));
+        });
+  }
+  void OnJoined(Member& member, const kafka::JoinGroupResponse& joined) {
+    switch (static_cast<ErrorCode>(joined.error_code)) {
+      case ErrorCode::kMemberIdRequired: member.id = joined.member_id; return Join(member);
+      case ErrorCode::kUnknownMemberId: member.id.clear(); return Join(member);
+      case ErrorCode::kNone: break;
+      default: member.refusal = static_cast<ErrorCode>(joined.error_code); return;
+    }
+    member.generation = joined.generation_id;
+    kafka::SyncGroupRequest sync;
+    sync.group_id = member.group;
+    sync.member_id = member.id;
+    sync.generation_id = joined.generation_id;
+    sync.protocol_type = "consumer";
+    sync.protocol_name = "range";
+    for (const auto& each : joined.members) {
+      auto& assigned = sync.assignments.emplace_back();
+      assigned.member_id = each.member_id;
+      assigned.assignment = "assigned";
+    }
+    nodes_[kOne].coordinator->Handle(
+        CallerOf(member), std::move(sync), nullptr, [this, &member](GroupResponse response) {
+          const auto error =
+              static_cast<ErrorCode>(std::get<kafka::SyncGroupResponse>(response).error_code);
+          if (error == ErrorCode::kRebalanceInProgress) return Join(member);
+          member.settled = error == ErrorCode::kNone;
+          if (!member.settled) member.refusal = error;
+        });
+  }
+  static GroupCaller CallerOf(const Member& member) {
+    return {.version = kVersion, .client_id = member.group, .client_host = "/127.0.0.1"};
+  }
+  ErrorCode Beat(const Member& member) {
+    kafka::HeartbeatRequest beat;
+    beat.group_id = member.group;
+    beat.member_id = member.id;
+    beat.generation_id = member.generation;
+    std::optional<ErrorCode> error;
+    nodes_[kOne].coordinator->Handle(
+        CallerOf(member), std::move(beat), nullptr, [&](GroupResponse response) {
+          error = static_cast<ErrorCode>(std::get<kafka::HeartbeatResponse>(response).error_code);
+        });
+    EXPECT_TRUE(cluster_->RunUntil([&] { return error.has_value(); }));
+    return error.value_or(ErrorCode::kUnknownServerError);
+  }
+
+  // Until each of the crowd has its share, or has been refused. The neighbour's commits and
+  // heartbeats are answered between any two looks.
+  void RunStorm(const std::string& metadata) {
+    Build({.min_isr = 2});
+    Member neighbour{.group = "small"};
+    Join(neighbour);
+    ASSERT_TRUE(cluster_->RunUntil([&] { return neighbour.settled; }));
+    crowd_.resize(kCrowd, Member{.group = "crowd", .metadata = metadata});
+    for (Member& member : crowd_) Join(member);
+    int64_t offset = 0;
+    const auto done = [&] {
+      return std::all_of(crowd_.begin(), crowd_.end(), [](const Member& member) {
+        return member.settled || member.refusal != ErrorCode::kNone;
+      });
+    };
+    for (int step = 0; step < 600 && !done(); ++step) {
+      ASSERT_TRUE(Settle(Commit(kOne, "alone", ++offset))->acknowledged());
+      ASSERT_EQ(Beat(neighbour), ErrorCode::kNone);
+      cluster_->RunFor(100);
+    }
+    ASSERT_TRUE(done());
+    EXPECT_EQ(FetchAt(kOne, "alone").offset, offset);
+    EXPECT_EQ(Beat(neighbour), ErrorCode::kNone);
+  }
+  size_t settled() const {
+    return static_cast<size_t>(std::count_if(crowd_.begin(), crowd_.end(),
+                                             [](const Member& member) { return member.settled; }));
+  }
+
+  std::vector<Member> crowd_;
+};
+
+TEST_F(JoinStormTest, EachOfACrowdIsLetIn) {
+  RunStorm("what it subscribes to");
+  EXPECT_EQ(settled(), crowd_.size());
+}
+
+TEST_F(JoinStormTest, ACrowdWhoseRecordNoBatchHoldsIsRefusedAlone) {
+  RunStorm(std::string(1000, 'm'));
+  EXPECT_EQ(settled(), 0u);
+  const auto hears = [&](ErrorCode error) {
+    return std::count_if(crowd_.begin(), crowd_.end(),
+                         [error](const Member& member) { return member.refusal == error; });
+  };
+  EXPECT_GT(hears(ErrorCode::kUnknownServerError), 0);
+  // Those whose SyncGroup comes when the group is as it was before them.
+  EXPECT_EQ(hears(ErrorCode::kUnknownServerError) + hears(ErrorCode::kUnknownMemberId), kCrowd);
+}
+
 // Commits to a few groups while brokers die and leaders move: no acknowledged position is ever
 // forgotten, and none moves back.
 class GroupCoordinatorRandomTest : public GroupCoordinatorTest,
