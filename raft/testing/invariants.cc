@@ -22,13 +22,26 @@ void Invariants::Breach(std::string what) {
   if (breach_.empty()) breach_ = std::move(what);
 }
 
+Invariants::Seen& Invariants::Of(NodeId node) {
+  const auto at = static_cast<size_t>(node.value());
+  if (at >= seen_.size()) seen_.resize(at + 1);
+  return seen_[at];
+}
+
 void Invariants::Restarted(NodeId node) {
-  Seen& seen = seen_[node];
+  Seen& seen = Of(node);
   seen = {.term = seen.term};
 }
 
+void Invariants::Heard(NodeId node, NodeId from, int64_t now_ms) {
+  std::vector<int64_t>& heard_ms = Of(node).heard_ms;
+  const auto at = static_cast<size_t>(from.value());
+  if (at >= heard_ms.size()) heard_ms.resize(at + 1);
+  heard_ms[at] = now_ms;
+}
+
 void Invariants::Observe(NodeId node, const Core& core) {
-  Seen& seen = seen_[node];
+  Seen& seen = Of(node);
   // A term that was never made durable may be forgotten; one that was answered or voted in may not.
   if (core.term() < seen.term)
     Breach(Join("node ", node, " fell from term ", seen.term, " to ", core.term()));
@@ -40,7 +53,7 @@ void Invariants::Observe(NodeId node, const Core& core) {
 }
 
 void Invariants::CheckLeader(NodeId node, const Core& core) {
-  Seen& seen = seen_[node];
+  Seen& seen = Of(node);
   if (seen.led_term == core.term()) return;
   seen.led_term = core.term();
   seen.led_commit = core.commit();
@@ -50,21 +63,36 @@ void Invariants::CheckLeader(NodeId node, const Core& core) {
   if (!first && leader->second != node) {
     Breach(Join("term ", core.term(), " has two leaders: ", leader->second, " and ", node));
   }
-  for (size_t i = 0; i < committed_.size(); ++i) {
-    const LogIndex index(static_cast<int64_t>(i));
-    if (index < core.log().first_index()) continue;
-    if (committed_[i].known_in_term >= core.term() ||
-        core.log().TermAt(index) == committed_[i].term)
-      continue;
-    Breach(Join("leader ", node, " of term ", core.term(), " lacks the committed entry ", index,
-                "/", committed_[i].term));
+  for (auto run = committed_runs_.rbegin(); run != committed_runs_.rend(); ++run) {
+    if (run->last < core.log().first_index()) return;
+    if (run->known_in_term >= core.term() || Holds(core, *run, run->last)) continue;
+    Breach(Join("leader ", node, " of term ", core.term(), " lacks committed entries of ",
+                run->first, " to ", run->last, ", term ", run->term));
+    return;
+  }
+}
+
+// Terms never fall along a log: what holds at both ends of a run holds within.
+bool Invariants::Holds(const Core& core, const CommittedRun& run, LogIndex upto) const {
+  const RaftLog& log = core.log();
+  return log.TermAt(std::max(run.first, log.first_index())) == run.term &&
+         log.TermAt(std::min(run.last, upto)) == run.term;
+}
+
+void Invariants::CheckCommitted(NodeId node, const Core& core) {
+  for (auto run = committed_runs_.rbegin(); run != committed_runs_.rend(); ++run) {
+    if (run->last < core.log().first_index()) return;
+    if (run->first > core.commit() || core.commit() < core.log().first_index()) continue;
+    if (Holds(core, *run, core.commit())) continue;
+    Breach(Join("node ", node, " holds other entries than those committed from ", run->first,
+                " to ", run->last, ", term ", run->term));
     return;
   }
 }
 
 void Invariants::CheckCommitRule(NodeId node, const Core& core,
                                  const std::vector<const SimDisk*>& disks) {
-  Seen& seen = seen_[node];
+  Seen& seen = Of(node);
   if (core.role() != Role::kLeader || seen.led_term != core.term() ||
       core.commit() <= seen.led_commit)
     return;
@@ -144,7 +172,7 @@ void Invariants::CheckDisk(NodeId node, const Core& core, const SimDisk& disk) {
   if (durable > log.snapshot_index() && disk.TermAt(durable) != log.TermAt(durable)) {
     Breach(Join("node ", node, " takes ", durable, " for durable, its disk does not hold it"));
   }
-  const Seen& seen = seen_[node];
+  const Seen& seen = Of(node);
   const LogIndex dropped = log.first_index() - 1;
   // An installation replaces the log at once, and what follows waits for the disk.
   const bool installed = dropped == seen.installed || dropped > seen.applied;
@@ -155,7 +183,7 @@ void Invariants::CheckDisk(NodeId node, const Core& core, const SimDisk& disk) {
 
 void Invariants::CheckContact(NodeId node, const Core& core, int64_t now_ms,
                               int64_t silence_ms_max) {
-  Seen& seen = seen_[node];
+  Seen& seen = Of(node);
   if (core.role() != Role::kLeader) {
     seen.leading_since_ms.reset();
     return;
@@ -163,8 +191,8 @@ void Invariants::CheckContact(NodeId node, const Core& core, int64_t now_ms,
   if (!seen.leading_since_ms.has_value()) seen.leading_since_ms = now_ms;
   const int64_t since_ms = std::max(*seen.leading_since_ms, seen.awake_ms);
   const auto near = std::ranges::count_if(core.members().voters, [&](const Member& voter) {
-    const auto heard = seen.heard_ms.find(voter.id.id);
-    const int64_t last_ms = heard == seen.heard_ms.end() ? 0 : heard->second;
+    const auto at = static_cast<size_t>(voter.id.id.value());
+    const int64_t last_ms = at < seen.heard_ms.size() ? seen.heard_ms[at] : 0;
     return voter.id.id == node || now_ms - std::max(last_ms, since_ms) <= silence_ms_max;
   });
   if (static_cast<size_t>(near) >= MajorityOf(core.members().voters.size())) return;
@@ -182,11 +210,19 @@ void Invariants::CheckVote(NodeId voter, Term term, NodeId candidate, const SimD
               " before that was on its disk"));
 }
 
+Invariants::Content& Invariants::ContentAt(LogIndex index, Term term) {
+  const auto at = static_cast<size_t>(index.value());
+  if (at >= contents_.size()) contents_.resize(at + 1);
+  Content& first = contents_[at];
+  return first.term == term || first.term == Term(-1) ? first : more_contents_[{index, term}];
+}
+
 void Invariants::Appended(NodeId node, Term prev_term, const std::vector<Entry>& entries) {
   for (const Entry& entry : entries) {
-    const Content content{Crc32c(entry.data), prev_term};
-    const auto [known, first] = contents_.emplace(std::pair(entry.index, entry.term), content);
-    if (!first && (known->second.crc != content.crc || known->second.prev_term != prev_term)) {
+    const uint32_t crc = Crc32c(entry.data);
+    Content& content = ContentAt(entry.index, entry.term);
+    if (content.term == Term(-1)) content = {entry.term, prev_term, crc};
+    if (content.crc != crc || content.prev_term != prev_term) {
       Breach(Join("node ", node, ": entry ", entry.index, "/", entry.term,
                   " differs from another log's"));
     }
@@ -194,8 +230,18 @@ void Invariants::Appended(NodeId node, Term prev_term, const std::vector<Entry>&
   }
 }
 
+void Invariants::NoteCommitted(const Entry& entry, uint32_t crc, Term known_in_term) {
+  committed_.push_back({entry.term, crc});
+  if (!committed_runs_.empty() && committed_runs_.back().term == entry.term &&
+      committed_runs_.back().known_in_term == known_in_term) {
+    committed_runs_.back().last = entry.index;
+  } else {
+    committed_runs_.push_back({entry.index, entry.index, entry.term, known_in_term});
+  }
+}
+
 void Invariants::Applied(NodeId node, const std::vector<Entry>& entries) {
-  Seen& seen = seen_[node];
+  Seen& seen = Of(node);
   for (const Entry& entry : entries) {
     if (entry.index != seen.applied + 1) {
       Breach(Join("node ", node, " applied ", entry.index, " after ", seen.applied));
@@ -203,8 +249,8 @@ void Invariants::Applied(NodeId node, const std::vector<Entry>& entries) {
     seen.applied = entry.index;
     const uint32_t crc = Crc32c(entry.data);
     const auto at = static_cast<size_t>(entry.index.value());
-    if (at == committed_.size()) committed_.push_back({entry.term, crc, seen.last_term});
-    if (at > committed_.size()) {
+    if (at == committed_.size()) NoteCommitted(entry, crc, seen.last_term);
+    if (at >= committed_.size()) {
       Breach(Join("node ", node, " applied ", entry.index, " when only ", committed_.size(),
                   " were known"));
     } else if (committed_[at].term != entry.term || committed_[at].crc != crc) {
@@ -214,7 +260,7 @@ void Invariants::Applied(NodeId node, const std::vector<Entry>& entries) {
 }
 
 void Invariants::SnapshotLoaded(NodeId node, const SnapshotMeta& meta) {
-  Seen& seen = seen_[node];
+  Seen& seen = Of(node);
   if (meta.index <= seen.applied)
     Breach(Join("node ", node, " loaded a snapshot of the past, ", meta.index));
   const auto at = static_cast<size_t>(meta.index.value());
@@ -225,7 +271,7 @@ void Invariants::SnapshotLoaded(NodeId node, const SnapshotMeta& meta) {
   seen.applied = seen.installed = meta.index;
 }
 
-void Invariants::Acknowledged(LogIndex index, const std::string& data) {
+void Invariants::Acknowledged(LogIndex index, std::string_view data) {
   const auto at = static_cast<size_t>(index.value());
   if (at >= committed_.size() || committed_[at].crc != Crc32c(data)) {
     Breach(Join("the proposal acknowledged at ", index, " is not the entry committed there"));

@@ -28,6 +28,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -40,11 +41,13 @@ class Invariants {
  public:
   // A node (re)starts: what it knew in memory is gone.
   void Restarted(NodeId node);
-  // After each event, for each running node.
+  // After an event, for each running node that it may have changed.
   void Observe(NodeId node, const Core& core);
   // After the observation of `node`, with the disks of all voters: what it has committed as a
   // leader since the one before.
   void CheckCommitRule(NodeId node, const Core& core, const std::vector<const SimDisk*>& disks);
+  // Of all that is committed and in its log.
+  void CheckCommitted(NodeId node, const Core& core);
   // A message leaves `disk`'s node.
   void Sent(const Message& message, const SimDisk& disk);
   // The same message, when the node it is for runs: an acknowledgement must be of that one's log.
@@ -52,14 +55,14 @@ class Invariants {
   void CheckDisk(NodeId node, const Core& core, const SimDisk& disk);
   // A message has arrived; a paused node goes on. A leader must be in contact with a majority, none
   // of which it may miss for longer than `silence_ms_max`.
-  void Heard(NodeId node, NodeId from, int64_t now_ms) { seen_[node].heard_ms[from] = now_ms; }
-  void Awoke(NodeId node, int64_t now_ms) { seen_[node].awake_ms = now_ms; }
+  void Heard(NodeId node, NodeId from, int64_t now_ms);
+  void Awoke(NodeId node, int64_t now_ms) { Of(node).awake_ms = now_ms; }
   void CheckContact(NodeId node, const Core& core, int64_t now_ms, int64_t silence_ms_max);
   // Entries on their way into a node's log; `prev_term` is that of the entry before the first.
   void Appended(NodeId node, Term prev_term, const std::vector<Entry>& entries);
   void Applied(NodeId node, const std::vector<Entry>& entries);
   void SnapshotLoaded(NodeId node, const SnapshotMeta& meta);
-  void Acknowledged(LogIndex index, const std::string& data);
+  void Acknowledged(LogIndex index, std::string_view data);
   // To be given back to ReadFinished.
   LogIndex ReadStarted() const { return acknowledged_max_; }
   // `applied`: by the node that answers.
@@ -78,29 +81,43 @@ class Invariants {
     Term led_term{-1};
     LogIndex led_commit = kNoIndex;  // at the last observation as leader of led_term
     LogIndex installed = kNoIndex;   // the snapshot loaded last
-    std::map<NodeId, int64_t> heard_ms;
+    std::vector<int64_t> heard_ms;   // by node; shorter: never
     int64_t awake_ms = 0;
     std::optional<int64_t> leading_since_ms;
   };
+  // An entry that some log holds.
   struct Content {
-    uint32_t crc;
+    Term term{-1};  // -1: none was seen yet
     Term prev_term;
+    uint32_t crc = 0;
   };
-  void Breach(std::string what);
-  void CheckLeader(NodeId node, const Core& core);
-  void CheckVote(NodeId voter, Term term, NodeId candidate, const SimDisk& disk);
-
-  std::map<NodeId, Seen> seen_;
-  std::map<Term, NodeId> leaders_;
-  std::map<std::pair<NodeId, Term>, NodeId> votes_;
-  std::map<std::pair<LogIndex, Term>, Content> contents_;
   struct Committed {
     Term term;
     uint32_t crc;
-    // The term of the node that first applied it: not before the term in which it was committed.
+  };
+  // Committed entries of one term, which became known in one term: that of the node that first
+  // applied them, and not before the term in which they were committed.
+  struct CommittedRun {
+    LogIndex first;
+    LogIndex last;
+    Term term;
     Term known_in_term;
   };
-  std::vector<Committed> committed_;  // by index
+  void Breach(std::string what);
+  Seen& Of(NodeId node);
+  void CheckLeader(NodeId node, const Core& core);
+  bool Holds(const Core& core, const CommittedRun& run, LogIndex upto) const;
+  void CheckVote(NodeId voter, Term term, NodeId candidate, const SimDisk& disk);
+  Content& ContentAt(LogIndex index, Term term);
+  void NoteCommitted(const Entry& entry, uint32_t crc, Term known_in_term);
+
+  std::vector<Seen> seen_;  // by node
+  std::map<Term, NodeId> leaders_;
+  std::map<std::pair<NodeId, Term>, NodeId> votes_;
+  std::vector<Content> contents_;  // by index: the first that was seen there; the others:
+  std::map<std::pair<LogIndex, Term>, Content> more_contents_;
+  std::vector<Committed> committed_;          // by index
+  std::vector<CommittedRun> committed_runs_;  // all of them, in order
   LogIndex acknowledged_max_ = kNoIndex;
   std::string breach_;
 };

@@ -111,37 +111,37 @@ void LeanCluster::Propose(NodeId id, std::string data, std::function<void(Result
   Input(node);
   const Result<LogIndex> index = node.core->Propose(data);
   if (index.ok()) {
+    ++steps_;
     node.proposals.push_back({*index, node.core->term(), std::move(data), std::move(done)});
   } else if (done) {
     done(index.status());
   }
-  Work(node);
 }
 
 void LeanCluster::Read(NodeId id) {
   Node& node = At(id);
   Input(node);
+  if (node.core->role() == Role::kLeader) ++steps_;
   node.reads.push_back({node.next_read_id, invariants_.ReadStarted(), std::nullopt});
   node.core->ReadIndex(node.next_read_id++);
-  Work(node);
 }
 
 void LeanCluster::TakeSnapshot(NodeId id) {
+  Input(At(id));
   At(id).snapshot_wanted = true;
-  Work(At(id));
 }
 
 void LeanCluster::Transfer(NodeId id, NodeId target) {
   Node& node = At(id);
   Input(node);
   // Most nodes refuse: they do not lead. That is part of the test.
-  const Status ignored = node.core->Transfer(target);
-  Work(node);
+  if (node.core->Transfer(target).ok()) ++steps_;
 }
 
 // Every input is preceded by the time.
 void LeanCluster::Input(Node& node) {
   if (late_ != &node) Settle();
+  late_ = &node;
   node.core->Tick(now_ms_);
 }
 
@@ -188,32 +188,34 @@ void LeanCluster::Deliver(Node& node, const Event& event) {
     case Event::Kind::kTimer:
       node.timer_at_ms = -1;
       Input(node);
+      // A leader's heartbeats come with it.
+      CheckContact(node);
       if (node.core->HasReady()) ++steps_;
       break;
-    case Event::Kind::kWritten:
-      OnWritten(node);
-      ++steps_;
-      break;
+    case Event::Kind::kWritten: OnWritten(node); break;
     case Event::Kind::kRefused:
       Input(node);
       node.core->PeerLost(NodeId(static_cast<int32_t>(event.detail)), true);
       ++steps_;
       break;
   }
-  late_ = &node;
-  if (steps_ % kStepsBetweenScans == 0) CheckAll();
+  if (steps_ < next_scan_) return;
+  next_scan_ = steps_ + kStepsBetweenScans;
+  CheckAll();
 }
 
 void LeanCluster::OnWritten(Node& node) {
   for (; node.writing > 0; --node.writing) {
-    const auto [id, request] = std::move(node.writes.front());
+    auto [id, request] = std::move(node.writes.front());
     node.writes.pop_front();
-    node.disk.Execute(request);
+    node.disk.Execute(std::move(request));
     node.persisted_id = id;
     Input(node);
     node.core->Persisted(id);
+    ++steps_;
     ReleaseSends(node);
   }
+  node.disk_changed = true;
   if (!node.writes.empty()) StartWrite(node);
 }
 
@@ -231,7 +233,7 @@ void LeanCluster::Work(Node& node) {
 
 void LeanCluster::Execute(Node& node, Ready ready) {
   Persist(node, ready);
-  for (Message& message : ready.send_now) Send(node, std::move(message));
+  for (Message& message : ready.send_now) Send(node, message);
   for (Message& message : ready.send_after_persist)
     node.held.emplace_back(node.issued_id, std::move(message));
   ReleaseSends(node);
@@ -269,28 +271,26 @@ void LeanCluster::StartWrite(Node& node) {
 
 void LeanCluster::ReleaseSends(Node& node) {
   while (!node.held.empty() && node.held.front().first <= node.persisted_id) {
-    Message message = std::move(node.held.front().second);
+    Send(node, node.held.front().second);
     node.held.pop_front();
-    Send(node, std::move(message));
   }
 }
 
-void LeanCluster::Send(Node& node, Message message) {
+void LeanCluster::Send(Node& node, Message& message) {
   invariants_.Sent(message, node.disk);
   const Node& to = At(message.to);
   if (to.core != nullptr) invariants_.CheckAcknowledgement(message, node.disk, *to.core);
   const SimNetworkOptions& network = options_.network;
-  if (cut_[Link(message.from.id, message.to)] || random_.Chance(network.loss_percent, 100)) return;
-  if (random_.Chance(network.duplicate_percent, 100)) Schedule(message);
+  if (cut_[Link(message.from.id, message.to)] || Strikes(network.loss_percent)) return;
+  if (Strikes(network.duplicate_percent)) Schedule(Message(message));
   Schedule(std::move(message));
 }
 
-void LeanCluster::Schedule(Message message) {
+void LeanCluster::Schedule(Message&& message) {
   const SimNetworkOptions& network = options_.network;
-  const bool straggles =
-      network.straggler_percent > 0 && random_.Chance(network.straggler_percent, 100);
-  const int64_t delay_ms = random_.Between(
-      network.delay_ms_min, straggles ? network.straggler_ms_max : network.delay_ms_max);
+  const int64_t delay_ms = random_.Between(network.delay_ms_min, Strikes(network.straggler_percent)
+                                                                     ? network.straggler_ms_max
+                                                                     : network.delay_ms_max);
   const int32_t to = message.to.value();
   queue_.Push({.at_ms = now_ms_ + delay_ms,
                .kind = Event::Kind::kMessage,
@@ -350,6 +350,7 @@ void LeanCluster::MaybeSnapshot(Node& node) {
   writer.PutInt64(static_cast<int64_t>(node.count));
   // Long enough for several chunks.
   writer.PutBytes(std::string(node.count % 300, 'x'));
+  ++steps_;
   node.core->SnapshotTaken(node.applied, std::make_shared<const std::string>(writer.Take()));
   node.snapshot_wanted = false;
   node.bytes_since_snapshot = 0;
@@ -375,20 +376,34 @@ void LeanCluster::ArmTimer(Node& node) {
 }
 
 void LeanCluster::Check(Node& node) {
-  const NodeId id = node.voter.id;
-  invariants_.Observe(id, *node.core);
-  invariants_.CheckDisk(id, *node.core, node.disk);
-  invariants_.CheckCommitRule(id, *node.core, disks_);
-  // Silence is noticed with the next heartbeat at the latest.
+  invariants_.Observe(node.voter.id, *node.core);
+  invariants_.CheckCommitRule(node.voter.id, *node.core, disks_);
+  const RaftLog& log = node.core->log();
+  const Compared now{log.durable_index(), log.first_index()};
+  if (node.disk_changed || now != node.compared) CheckDisk(node);
+  node.compared = now;
+  node.disk_changed = false;
+}
+
+void LeanCluster::CheckDisk(Node& node) {
+  invariants_.CheckDisk(node.voter.id, *node.core, node.disk);
+}
+
+// Silence is noticed with the next heartbeat at the latest.
+void LeanCluster::CheckContact(Node& node) {
   invariants_.CheckContact(
-      id, *node.core, now_ms_,
+      node.voter.id, *node.core, now_ms_,
       options_.config.election_timeout_ms_min + options_.config.heartbeat_ms + 1);
 }
 
 void LeanCluster::CheckAll() {
   Settle();
   for (Node& node : nodes_) {
-    if (node.core != nullptr && !node.paused) Check(node);
+    if (node.core == nullptr || node.paused) continue;
+    Check(node);
+    CheckDisk(node);
+    CheckContact(node);
+    invariants_.CheckCommitted(node.voter.id, *node.core);
   }
 }
 
@@ -405,19 +420,24 @@ void LeanCluster::Hash(const Event& event) {
   for (const uint64_t part : parts) hash_ = (hash_ ^ part) * 1099511628211ULL;
 }
 
+void LeanCluster::PassTo(int64_t now_ms) {
+  now_ms_ = now_ms;
+  queue_.PassTo(now_ms);
+}
+
 void LeanCluster::RunForMs(int64_t ms) {
   const int64_t end_ms = now_ms_ + ms;
   const auto due = [&] { return !queue_.empty() && queue_.next().at_ms <= end_ms; };
   while ((late_ != nullptr || due()) && Step()) {
   }
-  if (invariants_.breach().empty()) now_ms_ = end_ms;
+  if (invariants_.breach().empty()) PassTo(end_ms);
 }
 
 bool LeanCluster::RunUntil(const std::function<bool()>& done, int64_t limit_ms) {
   const int64_t end_ms = now_ms_ + limit_ms;
   while (!done()) {
     if (late_ == nullptr && (queue_.empty() || queue_.next().at_ms > end_ms)) {
-      now_ms_ = end_ms;
+      PassTo(end_ms);
       return false;
     }
     if (!Step()) return false;

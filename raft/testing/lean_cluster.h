@@ -2,10 +2,11 @@
 // LeanCluster: SimCluster for many schedules. Cores, disks and a network as there, but no Driver,
 // no loops and no closures between them: each event is handed to its core and what the core answers
 // is carried out at once, as raft::Driver does. The invariants are checked where the event struck,
-// and over all nodes each thousand steps. What it gives up is the driver: SimCluster runs that.
+// those that it may have touched, and all of them over all nodes each thousand steps. What it gives
+// up is the driver: SimCluster runs that.
 //
-// A step is one event delivered to a core: a message, the end of a write, a refused connection, or
-// a timer that made the core do something.
+// A step is one event delivered to a core: a message, the end of a write, a refused connection, a
+// proposal, read or transfer that it took, a snapshot, or a timer that made it do something.
 //
 // Thread rule: one thread.
 
@@ -75,6 +76,12 @@ class LeanCluster {
     std::string data;
     std::function<void(Result<LogIndex>)> done;
   };
+  // What was last compared of a node's log with its disk.
+  struct Compared {
+    LogIndex durable = kNoIndex;
+    LogIndex first{-1};
+    friend bool operator==(const Compared&, const Compared&) = default;
+  };
   struct PendingRead {
     uint64_t id = 0;
     LogIndex floor;
@@ -103,6 +110,8 @@ class LeanCluster {
     std::deque<Proposal> proposals;
     std::vector<PendingRead> reads;
     uint64_t next_read_id = 1;
+    bool disk_changed = true;  // since the last comparison
+    Compared compared;
   };
 
   Node& At(NodeId id) { return nodes_[static_cast<size_t>(id.value() - 1)]; }
@@ -112,6 +121,7 @@ class LeanCluster {
            static_cast<size_t>(to.value() - 1);
   }
   bool Step();
+  void PassTo(int64_t now_ms);
   void Settle();
   void Deliver(Node& node, const Event& event);
   void OnWritten(Node& node);
@@ -121,14 +131,17 @@ class LeanCluster {
   void Persist(Node& node, Ready& ready);
   void StartWrite(Node& node);
   void ReleaseSends(Node& node);
-  void Send(Node& node, Message message);
-  void Schedule(Message message);
+  bool Strikes(uint64_t percent) { return percent > 0 && random_.Chance(percent, 100); }
+  void Send(Node& node, Message& message);  // moves it away, or leaves it
+  void Schedule(Message&& message);
   void Apply(Node& node);
   void LoadSnapshot(Node& node, const Snapshot& snapshot);
   void MaybeSnapshot(Node& node);
   void FinishReads(Node& node);
   void ArmTimer(Node& node);
   void Check(Node& node);
+  void CheckDisk(Node& node);
+  void CheckContact(Node& node);
   void CheckAll();
   void Hash(const Event& event);
 
@@ -146,6 +159,7 @@ class LeanCluster {
   Node* late_ = nullptr;
   int64_t now_ms_ = 0;
   uint64_t steps_ = 0;
+  uint64_t next_scan_ = 0;
   uint64_t hash_ = 14695981039346656037ULL;
 };
 

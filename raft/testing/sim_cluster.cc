@@ -84,6 +84,7 @@ SimCluster::SimCluster(SimClusterOptions options, uint64_t seed)
     node->voter = voter;
     node->disk.entries.push_back(BootstrapEntry(bootstrap));
     nodes_.emplace(voter.id, std::move(node));
+    ids_.push_back(voter.id);
   }
 }
 
@@ -166,7 +167,7 @@ void SimCluster::SetDiskLatency(SimDiskLatency latency) {
 }
 
 void SimCluster::Propose(NodeId id, std::string data, std::function<void(Result<LogIndex>)> done) {
-  int& unanswered = nodes_.at(id)->unanswered;
+  size_t& unanswered = nodes_.at(id)->unanswered;
   ++unanswered;
   driver(id).Propose(
       data, [this, &unanswered, data, done = std::move(done)](const Result<LogIndex>& result) {
@@ -189,6 +190,7 @@ void SimCluster::Read(NodeId id, std::function<void(Result<LogIndex>)> done) {
 
 bool SimCluster::Step() {
   if (!invariants_.breach().empty() || !scheduler_.Step()) return false;
+  ++steps_;
   std::vector<const SimDisk*> disks;
   for (const auto& [id, node] : nodes_) disks.push_back(&node->disk);
   for (const auto& [id, node] : nodes_) {
@@ -228,12 +230,6 @@ bool SimCluster::RunUntil(const std::function<bool()>& done, int64_t limit_ms) {
     if (over || !Step()) return false;
   }
   return true;
-}
-
-std::vector<NodeId> SimCluster::ids() const {
-  std::vector<NodeId> ids;
-  for (const auto& [id, node] : nodes_) ids.push_back(id);
-  return ids;
 }
 
 NodeId SimCluster::leader() const {

@@ -90,7 +90,7 @@ class SimCluster {
   bool RunUntil(const std::function<bool()>& done, int64_t limit_ms);
 
   // ---- What is known
-  std::vector<NodeId> ids() const;
+  const std::vector<NodeId>& ids() const { return ids_; }
   bool running(NodeId id) const { return nodes_.at(id)->driver != nullptr; }
   bool paused(NodeId id) const { return running(id) && nodes_.at(id)->loop->paused(); }
   Driver& driver(NodeId id) { return *nodes_.at(id)->driver; }
@@ -99,7 +99,7 @@ class SimCluster {
   uint32_t checksum(NodeId id) const { return nodes_.at(id)->state_machine->checksum; }
   SimStateMachine& state_machine(NodeId id) { return *nodes_.at(id)->state_machine; }
   // Proposals and reads of the node's present incarnation that have had no answer yet.
-  int unanswered(NodeId id) const { return nodes_.at(id)->unanswered; }
+  size_t unanswered(NodeId id) const { return nodes_.at(id)->unanswered; }
   SimDisk& disk(NodeId id) { return nodes_.at(id)->disk; }
   // The leader of the highest term that has one, or kNoNode.
   NodeId leader() const;
@@ -108,6 +108,8 @@ class SimCluster {
   SimNetwork& network() { return network_; }
   Invariants& invariants() { return invariants_; }
   int64_t now_ms() { return scheduler_.clock().SteadyMs(); }
+  // Tasks that have run.
+  uint64_t steps() const { return steps_; }
   // Of everything that was sent and applied, with its time.
   uint64_t trace_hash() const { return trace_hash_; }
   // When set, every message is kept here in words.
@@ -123,7 +125,7 @@ class SimCluster {
     std::unique_ptr<SimLogStore> log;
     std::unique_ptr<SimStateMachine> state_machine;
     std::unique_ptr<Driver> driver;
-    int unanswered = 0;
+    size_t unanswered = 0;
   };
   bool Step();
   void CheckNode(NodeId id);
@@ -135,7 +137,9 @@ class SimCluster {
   SimNetwork network_;
   Invariants invariants_;
   std::map<NodeId, std::unique_ptr<Node>> nodes_;
+  std::vector<NodeId> ids_;
   SimDiskLatency disk_latency_;
+  uint64_t steps_ = 0;
   uint64_t trace_hash_ = 14695981039346656037ULL;
   std::vector<std::string>* trace_ = nullptr;
 };

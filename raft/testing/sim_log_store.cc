@@ -6,10 +6,10 @@
 
 namespace sluice::raft::testing {
 
-void SimDisk::Execute(const PersistRequest& request) {
+void SimDisk::Execute(PersistRequest request) {
   if (request.hard_state.has_value()) hard_state = *request.hard_state;
   if (request.snapshot.has_value()) {
-    snapshot_before = std::exchange(snapshot, request.snapshot);
+    snapshot_before = std::exchange(snapshot, std::move(request.snapshot));
     newest_stands_alone = false;
   }
   if (request.reset_log) FinishReset();
@@ -22,9 +22,9 @@ void SimDisk::Execute(const PersistRequest& request) {
   if (request.truncate_from.has_value()) {
     while (!entries.empty() && last_index() >= *request.truncate_from) entries.pop_back();
   }
-  for (const Entry& entry : request.entries) {
+  for (Entry& entry : request.entries) {
     CHECK_EQ(entry.index, last_index() + 1);
-    entries.push_back(entry);
+    entries.push_back(std::move(entry));
   }
 }
 
@@ -65,21 +65,27 @@ SimLogStore::SimLogStore(SimDisk& disk, EventLoop& loop, Random random, SimDiskL
   opened_.last_index = disk_.last_index();
   if (disk_.snapshot.has_value()) opened_.snapshot = disk_.snapshot->meta;
   for (const Entry& entry : disk_.entries) {
-    terms_[entry.index] = entry.term;
     if (SetsMembers(entry.type)) opened_.memberships.emplace_back(entry.index, *MembersIn(entry));
     if (!opened_.term_starts.empty() && opened_.term_starts.back().second == entry.term) continue;
     opened_.term_starts.emplace_back(entry.index, entry.term);
   }
+}
+
+void SimLogStore::set_on_append(OnAppend on_append) {
+  on_append_ = std::move(on_append);
+  terms_.clear();
+  for (const Entry& entry : disk_.entries) terms_[entry.index] = entry.term;
   if (disk_.snapshot.has_value()) terms_[disk_.snapshot->meta.index] = disk_.snapshot->meta.term;
 }
 
 void SimLogStore::NoteAppend(const PersistRequest& request) {
+  if (!on_append_) return;
   if (request.snapshot.has_value())
     terms_[request.snapshot->meta.index] = request.snapshot->meta.term;
   if (request.entries.empty()) return;
   const LogIndex first = request.entries.front().index;
   terms_.erase(terms_.lower_bound(first), terms_.end());
-  if (on_append_ && first > LogIndex(0)) on_append_(terms_.at(first - 1), request.entries);
+  if (first > LogIndex(0)) on_append_(terms_.at(first - 1), request.entries);
   for (const Entry& entry : request.entries) terms_[entry.index] = entry.term;
 }
 
@@ -101,7 +107,7 @@ void SimLogStore::FinishWrite() {
     if (failing_) {
       waiting.done(Status::IoError("simulated: the disk is gone"));
     } else {
-      disk_.Execute(waiting.request);
+      disk_.Execute(std::move(waiting.request));
       waiting.done(Status::Ok());
     }
   }

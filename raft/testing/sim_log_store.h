@@ -29,7 +29,7 @@ struct SimDisk {
   // Of an entry or of the newest snapshot.
   std::optional<Term> TermAt(LogIndex index) const;
   LogIndex last_index() const { return first_index + static_cast<int64_t>(entries.size()) - 1; }
-  void Execute(const PersistRequest& request);
+  void Execute(PersistRequest request);
   // What recovery does: a log that does not reach its snapshot, or disagrees with it, is what an
   // interrupted installation left.
   void FinishReset();
@@ -57,7 +57,8 @@ class SimLogStore final : public LogStore {
   Result<std::vector<Entry>> Read(LogIndex from, LogIndex to, size_t bytes_max) const override;
   Result<Snapshot> LoadSnapshot() const override;
 
-  void set_on_append(OnAppend on_append) { on_append_ = std::move(on_append); }
+  // Before the first Persist.
+  void set_on_append(OnAppend on_append);
   void set_latency(SimDiskLatency latency) { latency_ = latency; }
   // Every request from now on fails.
   void FailFromNowOn() { failing_ = true; }
@@ -86,7 +87,7 @@ class SimLogStore final : public LogStore {
   std::deque<Waiting> queue_;
   size_t writing_ = 0;  // the first so many of the queue
   bool failing_ = false;
-  std::map<LogIndex, Term> terms_;  // of the log as it will be when the queue is written
+  std::map<LogIndex, Term> terms_;  // for on_append_: as the log will be when the queue is written
 };
 
 }  // namespace sluice::raft::testing

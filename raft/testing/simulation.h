@@ -1,7 +1,8 @@
 #pragma once
 // Simulation: one seed, a cluster of its own with faults of its own. A safety phase throws
-// everything at it, then all is healed and it must get going again. `Cluster` is SimCluster, which
-// runs drivers too, or LeanCluster, which runs cores only and many more of them.
+// everything at it, in spells of changing weather; then all is healed and it must get going again.
+// `Cluster` is SimCluster, which runs drivers too, or LeanCluster, which runs cores only and many
+// more of them.
 //
 // Thread rule: one thread.
 
@@ -20,36 +21,78 @@ namespace sluice::raft::testing {
 template <typename Cluster>
 class Simulation {
  public:
-  explicit Simulation(uint64_t seed)
-      : random_(seed), swarm_(DrawSwarm(random_)), cluster_(swarm_.cluster, random_.Next()) {}
+  // The faults go on until the cluster has made `steps_min` steps.
+  explicit Simulation(uint64_t seed, uint64_t steps_min = 0)
+      : random_(seed),
+        swarm_(DrawSwarm(random_)),
+        weather_(swarm_.weather),
+        cluster_(swarm_.cluster, random_.Next()),
+        steps_min_(steps_min) {}
 
   // An empty string, or what went wrong.
   std::string Run() {
     for (const NodeId id : cluster_.ids()) cluster_.Start(id);
-    const int64_t end_ms = swarm_.safety_ms;
-    int64_t next_fault_ms = random_.Between(0, swarm_.step_ms_max);
-    while (cluster_.now_ms() < end_ms && cluster_.invariants().breach().empty()) {
-      cluster_.RunForMs(random_.Between(1, swarm_.work_ms_max));
-      Work();
-      if (swarm_.election_crashes) CrashInElections();
-      if (swarm_.false_hint_ms_max > 0 && cluster_.now_ms() >= next_hint_ms_) TellFalsely();
-      if (cluster_.now_ms() >= heal_ms_) {
-        heal_ms_ = INT64_MAX;
-        cluster_.HealNetwork();
-      }
-      if (cluster_.now_ms() < next_fault_ms) continue;
-      next_fault_ms = cluster_.now_ms() + random_.Between(1, swarm_.step_ms_max);
-      Fault();
+    RideOut();
+    while (Sound() && cluster_.steps() < steps_min_) {
+      // Where nothing was ever committed, nothing can be lost.
+      if (random_.Chance(3, 4)) CalmDown();
+      weather_ = DrawWeather(swarm_, random_);
+      cluster_.SetNetwork(weather_.network);
+      cluster_.SetDiskLatency(weather_.disk);
+      RideOut();
     }
-    if (!cluster_.invariants().breach().empty()) return cluster_.invariants().breach();
-    return CheckLiveness();
+    return Sound() ? CheckLiveness() : cluster_.invariants().breach();
   }
 
   Cluster& cluster() { return cluster_; }
 
  private:
+  static constexpr size_t kUnansweredMax = 200;
+
+  bool Sound() { return cluster_.invariants().breach().empty(); }
+
+  void RideOut() {
+    const int64_t end_ms = cluster_.now_ms() + weather_.lasts_ms;
+    int64_t next_fault_ms = cluster_.now_ms() + random_.Between(0, weather_.step_ms_max);
+    const auto enough = [this] { return steps_min_ > 0 && cluster_.steps() >= steps_min_; };
+    while (cluster_.now_ms() < end_ms && !enough() && Sound()) {
+      cluster_.RunForMs(random_.Between(1, weather_.work_ms_max));
+      Work();
+      if (weather_.election_crashes) CrashInElections();
+      if (weather_.false_hint_ms_max > 0 && cluster_.now_ms() >= next_hint_ms_) TellFalsely();
+      if (cluster_.now_ms() >= heal_ms_) {
+        heal_ms_ = INT64_MAX;
+        cluster_.HealNetwork();
+      }
+      if (cluster_.now_ms() < next_fault_ms) continue;
+      next_fault_ms = cluster_.now_ms() + random_.Between(1, weather_.step_ms_max);
+      Fault();
+    }
+  }
+
+  void HealAll() {
+    cluster_.HealNetwork();
+    cluster_.SetNetwork({.delay_ms_min = 0, .delay_ms_max = 5});
+    cluster_.SetDiskLatency({.ms_min = 0, .ms_max = 5});
+    for (const NodeId id : cluster_.ids()) {
+      if (cluster_.paused(id)) cluster_.Resume(id);
+    }
+  }
+
+  void CalmDown() {
+    HealAll();
+    for (const NodeId id : cluster_.ids()) {
+      if (!cluster_.running(id)) cluster_.Start(id);
+    }
+    const int64_t end_ms = cluster_.now_ms() + random_.Between(100, 2000);
+    while (cluster_.now_ms() < end_ms && Sound()) {
+      cluster_.RunForMs(random_.Between(1, weather_.work_ms_max));
+      Work();
+    }
+  }
+
   NodeId AnyNode() {
-    const std::vector<NodeId> ids = cluster_.ids();
+    const auto& ids = cluster_.ids();
     return ids[random_.Below(ids.size())];
   }
 
@@ -58,7 +101,9 @@ class Simulation {
     const NodeId id =
         cluster_.leader() == kNoNode || random_.Chance(1, 5) ? AnyNode() : cluster_.leader();
     if (!cluster_.running(id) || cluster_.paused(id)) return;
-    for (uint64_t n = random_.Below(4); n > 0; --n) {
+    // Clients wait for answers: what a slow disk cannot take would only pile up.
+    const bool piles_up = cluster_.unanswered(id) > kUnansweredMax;
+    for (uint64_t n = piles_up ? 0 : random_.Below(4); n > 0; --n) {
       cluster_.Propose(id, "w" + std::to_string(++writes_) + std::string(random_.Below(40), '.'));
     }
     // Reads wherever somebody believes to lead: a deposed leader must not answer. Nor must the
@@ -66,10 +111,10 @@ class Simulation {
     for (const NodeId reader : cluster_.ids()) {
       if (!cluster_.running(reader) || cluster_.paused(reader)) continue;
       const bool leads = cluster_.core(reader).role() == Role::kLeader;
-      if (random_.Chance(1, leads ? 2 : 20)) cluster_.Read(reader);
+      if (!piles_up && random_.Chance(1, leads ? 2 : 20)) cluster_.Read(reader);
     }
-    if (swarm_.snapshots && random_.Chance(1, 30)) cluster_.TakeSnapshot(id);
-    if (swarm_.transfers && random_.Chance(1, 60)) {
+    if (weather_.snapshots && random_.Chance(1, 30)) cluster_.TakeSnapshot(id);
+    if (weather_.transfers && random_.Chance(1, 60)) {
       // Most nodes refuse: they do not lead. That is part of the test.
       cluster_.Transfer(id, random_.Chance(1, 2) ? kNoNode : AnyNode());
     }
@@ -87,18 +132,18 @@ class Simulation {
     }
     switch (random_.Below(5)) {
       case 0:
-        if (!swarm_.crashes) return;
+        if (!weather_.crashes) return;
         cluster_.Crash(id);
-        if (swarm_.refused_hints) cluster_.TellPeersRefused(id);
+        if (weather_.refused_hints) cluster_.TellPeersRefused(id);
         return;
       case 1:
-        if (swarm_.pauses) cluster_.Pause(id);
+        if (weather_.pauses) cluster_.Pause(id);
         return;
       case 2:
-        if (swarm_.partitions) cluster_.Isolate(id);
+        if (weather_.partitions) cluster_.Isolate(id);
         return;
       case 3:
-        if (swarm_.one_way) cluster_.Cut(id, AnyNode());
+        if (weather_.one_way) cluster_.Cut(id, AnyNode());
         return;
       default: cluster_.HealNetwork(); return;
     }
@@ -107,13 +152,13 @@ class Simulation {
   // A full backlog or a firewall refuses too, and not for everybody. The firewall may also swallow
   // what is on its way.
   void TellFalsely() {
-    next_hint_ms_ = cluster_.now_ms() + random_.Between(1, swarm_.false_hint_ms_max);
+    next_hint_ms_ = cluster_.now_ms() + random_.Between(1, weather_.false_hint_ms_max);
     const NodeId leader = cluster_.leader();
     const NodeId about = leader == kNoNode || random_.Chance(1, 4) ? AnyNode() : leader;
     for (const NodeId id : cluster_.ids()) {
       if (id != about && random_.Chance(4, 5)) cluster_.TellRefused(id, about);
     }
-    if (!swarm_.partitions || !random_.Chance(1, 3)) return;
+    if (!weather_.partitions || !random_.Chance(1, 3)) return;
     cluster_.Isolate(about);
     // Soon enough for the old leader to meet its successor before it has resigned.
     heal_ms_ = cluster_.now_ms() + random_.Between(50, 400);
@@ -136,13 +181,10 @@ class Simulation {
   }
 
   std::string CheckLiveness() {
-    cluster_.HealNetwork();
-    cluster_.SetNetwork({.delay_ms_min = 0, .delay_ms_max = 5});
-    cluster_.SetDiskLatency({.ms_min = 0, .ms_max = 5});
+    HealAll();
     // A majority is enough; the rest may stay away.
     size_t spare = random_.Chance(1, 2) ? (cluster_.ids().size() - 1) / 2 : 0;
     for (const NodeId id : cluster_.ids()) {
-      if (cluster_.paused(id)) cluster_.Resume(id);
       if (cluster_.running(id)) continue;
       if (spare > 0) {
         --spare;
@@ -153,7 +195,7 @@ class Simulation {
     // What was under way before the healing may still arrive, and disturb, for a moment.
     cluster_.RunForMs(1000);
     const bool settled = cluster_.RunUntil([this] { return cluster_.settled(); }, 60'000);
-    if (!cluster_.invariants().breach().empty()) return cluster_.invariants().breach();
+    if (!Sound()) return cluster_.invariants().breach();
     if (!settled) return "no leader within a minute of the healing";
     LogIndex last = kNoIndex;
     // Again and again, as a client does: a transfer begun before the healing may still take the
@@ -165,7 +207,7 @@ class Simulation {
       }
       cluster_.RunUntil([&last] { return last != kNoIndex; }, 500);
     }
-    if (!cluster_.invariants().breach().empty()) return cluster_.invariants().breach();
+    if (!Sound()) return cluster_.invariants().breach();
     if (last == kNoIndex) return "no write was committed within a minute of the healing";
     const auto all_applied = [this, &last] {
       return std::ranges::all_of(cluster_.ids(), [&](NodeId id) {
@@ -173,7 +215,7 @@ class Simulation {
       });
     };
     if (!cluster_.RunUntil(all_applied, 60'000)) return "a voter did not catch up";
-    if (!cluster_.invariants().breach().empty()) return cluster_.invariants().breach();
+    if (!Sound()) return cluster_.invariants().breach();
     const std::string wrong = CheckStatesEqual();
     return wrong.empty() ? CheckStability() : wrong;
   }
@@ -214,7 +256,7 @@ class Simulation {
     cluster_.RunForMs(random_.Between(1000, 3000));
     cluster_.HealNetwork();
     cluster_.RunForMs(2000);
-    if (!cluster_.invariants().breach().empty()) return cluster_.invariants().breach();
+    if (!Sound()) return cluster_.invariants().breach();
     return cluster_.leader() == leader && cluster_.core(leader).term() == term
                ? ""
                : "a follower that was cut off deposed the leader";
@@ -222,7 +264,9 @@ class Simulation {
 
   Random random_;
   const Swarm swarm_;
+  Weather weather_;
   Cluster cluster_;
+  const uint64_t steps_min_;
   uint64_t writes_ = 0;
   int64_t next_hint_ms_ = 0;
   int64_t heal_ms_ = INT64_MAX;

@@ -10,10 +10,11 @@
 
 namespace sluice::raft::testing {
 
-// What one seed does: which faults exist at all, and how often they strike.
-struct Swarm {
-  SimClusterOptions cluster;
-  int64_t safety_ms = 0;
+// Which faults exist for a while, and how often they strike.
+struct Weather {
+  SimNetworkOptions network;
+  SimDiskLatency disk;
+  int64_t lasts_ms = 0;
   int64_t step_ms_max = 0;  // between two faults
   bool crashes = false;
   bool pauses = false;
@@ -29,6 +30,14 @@ struct Swarm {
   int64_t work_ms_max = 0;        // between two proposals
 };
 
+// What one seed does: a cluster, and the weather that it begins in.
+struct Swarm {
+  SimClusterOptions cluster;
+  bool close_timeouts = false;  // candidates collide
+  Weather weather;
+};
+
 Swarm DrawSwarm(Random& random);
+Weather DrawWeather(const Swarm& swarm, Random& random);
 
 }  // namespace sluice::raft::testing

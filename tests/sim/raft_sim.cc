@@ -1,8 +1,8 @@
 // raft_sim: runs seeds of the Raft simulation (raft/testing/simulation.h, of cores alone): faults
-// first, then healing, after which the cluster must work again. One seed in twenty runs twice and
-// must do the same.
+// for so many steps, then healing, after which the cluster must work again. One seed in twenty runs
+// twice and must do the same.
 //
-//   raft_sim --seeds 2000 [--first 1] [--past FILE]
+//   raft_sim --seeds 2000 [--first 1] [--steps-min 30000] [--past FILE]
 //
 // Each failure is told with its seed; `--seeds 1 --first SEED` repeats it. FILE holds seeds that
 // are run besides. The last line is JSON: seeds, steps, seconds, steps_per_minute, failures and
@@ -28,6 +28,7 @@ namespace {
 struct Options {
   uint64_t seeds = 0;
   uint64_t first = 1;
+  uint64_t steps_min = 30'000;
   std::vector<uint64_t> past;
 };
 
@@ -76,9 +77,10 @@ std::optional<Options> ParseOptions(int argc, char** argv) {
       continue;
     }
     const auto value = ParseNumber(argv[i + 1]);
-    uint64_t* const target = name == "--seeds"   ? &options.seeds
-                             : name == "--first" ? &options.first
-                                                 : nullptr;
+    uint64_t* const target = name == "--seeds"       ? &options.seeds
+                             : name == "--first"     ? &options.first
+                             : name == "--steps-min" ? &options.steps_min
+                                                     : nullptr;
     if (target == nullptr || !value.has_value()) return std::nullopt;
     *target = *value;
   }
@@ -86,14 +88,14 @@ std::optional<Options> ParseOptions(int argc, char** argv) {
   return options;
 }
 
-void RunSeed(uint64_t seed, Totals& totals) {
+void RunSeed(uint64_t seed, uint64_t steps_min, Totals& totals) {
   current_seed = seed;
-  Simulation<LeanCluster> simulation(seed);
+  Simulation<LeanCluster> simulation(seed, steps_min);
   std::string wrong = simulation.Run();
   ++totals.seeds;
   totals.steps += simulation.cluster().steps();
   if (wrong.empty() && seed % 20 == 0) {
-    Simulation<LeanCluster> again(seed);
+    Simulation<LeanCluster> again(seed, steps_min);
     again.Run();
     totals.steps += again.cluster().steps();
     if (again.cluster().trace_hash() != simulation.cluster().trace_hash())
@@ -123,14 +125,15 @@ int Main(int argc, char** argv) {
   google::InstallFailureFunction(&DieWithSeed);
   const std::optional<Options> options = ParseOptions(argc, argv);
   if (!options.has_value()) {
-    std::fprintf(stderr, "usage: raft_sim --seeds N [--first S] [--past FILE]\n");
+    std::fprintf(stderr, "usage: raft_sim --seeds N [--first S] [--steps-min N] [--past FILE]\n");
     return 2;
   }
   const SystemClock clock;
   const int64_t begin_ms = clock.SteadyMs();
   Totals totals;
-  for (const uint64_t seed : options->past) RunSeed(seed, totals);
-  for (uint64_t i = 0; i < options->seeds; ++i) RunSeed(options->first + i, totals);
+  for (const uint64_t seed : options->past) RunSeed(seed, options->steps_min, totals);
+  for (uint64_t i = 0; i < options->seeds; ++i)
+    RunSeed(options->first + i, options->steps_min, totals);
   PrintTotals(totals, static_cast<double>(clock.SteadyMs() - begin_ms) / 1000);
   return totals.failures == 0 ? 0 : 1;
 }
