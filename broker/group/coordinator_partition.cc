@@ -91,11 +91,12 @@ void CoordinatorPartition::Serve() {
 void CoordinatorPartition::LoadSlice(LeaderEpoch epoch) {
   if (!lead_.has_value() || lead_->epoch != epoch || lead_->shard == nullptr) return;
   GroupEffects effects;
-  const bool more = lead_->shard->LoadNext(Moment(), effects);
+  const GroupShard::Loading left = lead_->shard->LoadNext(Moment(), effects);
   Take(std::move(effects));
   Write();
-  if (!more) return;
-  loop_.Post([weak = weak_from_this(), epoch] {
+  if (left == GroupShard::Loading::kDone) return;
+  const int64_t delay_ms = left == GroupShard::Loading::kUnreadable ? kRetryMs : 0;
+  loop_.RunAfter(delay_ms, [weak = weak_from_this(), epoch] {
     if (const auto self = weak.lock()) self->LoadSlice(epoch);
   });
 }

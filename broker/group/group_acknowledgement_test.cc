@@ -3,6 +3,7 @@
 // group_coordinator_test.cc.
 #include <gtest/gtest.h>
 
+#include "base/testing/log_catcher.h"
 #include "broker/group/testing/sim_group_cluster.h"
 
 namespace sluice::broker::testing {
@@ -31,6 +32,27 @@ TEST(GroupAcknowledgementTest, TheyMayOvertakeEachOther) {
     cluster.RunFor(3000);
     EXPECT_EQ(answered, 2) << "seed " << seed << ' ' << cluster.log().Describe();
   }
+}
+
+// It tries again now and then, and says so now and then, until the view can be read.
+TEST(GroupLoadingTest, AViewThatCannotBeReadIsTriedAgainWithPauses) {
+  SimGroupCluster cluster({}, 1);
+  cluster.set_faults(false);
+  cluster.RunFor(1000);
+  for (const NodeId id : cluster.ids()) cluster.FailReads(id, Status::IoError("broken"));
+  ::sluice::testing::LogCatcher logs;
+  const NodeId next(cluster.log().leader() == NodeId(1) ? 2 : 1);
+  cluster.log().Move(next);
+  int looks = 0;
+  const bool spins = cluster.scheduler().RunUntil([&] { return ++looks > 50000; }, 10000);
+  EXPECT_FALSE(spins);
+  ASSERT_NE(cluster.CoordinatorOf(next)->shard(), nullptr);
+  EXPECT_EQ(cluster.CoordinatorOf(next)->shard()->next_deadline_ms(), std::nullopt);
+  EXPECT_LE(logs.Count("could not be loaded"), 2);
+  for (const NodeId id : cluster.ids()) cluster.FailReads(id, Status::Ok());
+  cluster.RunFor(200);
+  EXPECT_NE(cluster.CoordinatorOf(next)->shard()->next_deadline_ms(), std::nullopt)
+      << "all is loaded: the sweep is due";
 }
 
 }  // namespace

@@ -149,7 +149,8 @@ void GroupShard::Handle(const GroupCaller& caller, GroupRequest request, const G
   const std::string& group_id = GroupIdOf(request);
   const Result<Group*> group = Find(group_id, context);
   if (!group.ok()) {
-    LOG(ERROR) << "group " << group_id << " could not be read: " << group.status().ToString();
+    LOG_EVERY_N(ERROR, 100) << "group " << group_id
+                            << " could not be read: " << group.status().ToString();
     return effects.Answer(caller, ErrorResponse(request, ErrorCode::kCoordinatorNotAvailable));
   }
   Dispatch(caller, request, *group, context);
@@ -431,8 +432,8 @@ void GroupShard::LoadOne(std::string_view key, std::string_view value, GroupCont
   }
 }
 
-bool GroupShard::LoadNext(const GroupMoment& moment, GroupEffects& effects) {
-  if (!load_from_.has_value()) return false;
+GroupShard::Loading GroupShard::LoadNext(const GroupMoment& moment, GroupEffects& effects) {
+  if (!load_from_.has_value()) return Loading::kDone;
   GroupContext context = ContextOf(moment, effects);
   // The keys of classic groups, and right behind them those of consumer groups.
   const std::string first = KeyPrefix(kafka::GroupMetadataKey::kRecordType);
@@ -446,8 +447,8 @@ bool GroupShard::LoadNext(const GroupMoment& moment, GroupEffects& effects) {
                       return found.size() < kLoadAtOnce;
                     });
   if (!read.ok()) {
-    LOG(ERROR) << "groups could not be read: " << read.ToString();
-    return true;
+    LOG_EVERY_N(ERROR, 100) << "groups could not be loaded: " << read.ToString();
+    return Loading::kUnreadable;
   }
   for (const auto& [key, value] : found) LoadOne(key, value, context);
   // The least key behind the last one.
@@ -456,7 +457,7 @@ bool GroupShard::LoadNext(const GroupMoment& moment, GroupEffects& effects) {
   // At once: topics may have been deleted while nobody led, or in the middle of another's sweep.
   if (!load_from_.has_value()) next_sweep_ms_ = moment.steady_ms;
   Finish(effects);
-  return load_from_.has_value();
+  return load_from_.has_value() ? Loading::kMore : Loading::kDone;
 }
 
 void GroupShard::NoteIdle(const std::string& group_id) {

@@ -42,8 +42,9 @@ class GroupShard {
   std::optional<int64_t> next_deadline_ms() const;
   // What is committed in them goes with the next sweep, which is due by now.
   void OnTopicsDeleted(const GroupMoment& moment);
-  // Loads a few more of the groups that the view holds; false when all are loaded.
-  bool LoadNext(const GroupMoment& moment, GroupEffects& effects);
+  // Loads a few more of the groups that the view holds.
+  enum class Loading { kDone, kMore, kUnreadable };
+  Loading LoadNext(const GroupMoment& moment, GroupEffects& effects);
 
   // All effects until now are in the log, and the view says them up to its log end.
   void OnAppended();

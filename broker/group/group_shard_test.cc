@@ -316,7 +316,11 @@ TEST_F(GroupShardTest, ACommitOnItsWayIsNotSweptAwayWithTheOneBeforeIt) {
     shard.RunTimers(moment, swept);
     std::move(swept.records.begin(), swept.records.end(), std::back_inserter(effects.records));
   };
-  append([&](GroupEffects& effects) { EXPECT_FALSE(shard.LoadNext(moment, effects)); }, commit);
+  append(
+      [&](GroupEffects& effects) {
+        EXPECT_EQ(shard.LoadNext(moment, effects), GroupShard::Loading::kDone);
+      },
+      commit);
   moment.steady_ms = moment.wall_ms = config.offsets_retention_ms;
   EXPECT_EQ(append(commit, sweep).size(), 1u);
   moment.steady_ms += 1000;
@@ -354,7 +358,7 @@ TEST(GroupShardLoadTest, ManyGroupsAreLoadedInSlicesAndDamagedOnesStartAnew) {
   const GroupMoment moment{0, 0, metadata::EmptyImage()};
   GroupEffects effects;
   int slices = 1;
-  while (shard.LoadNext(moment, effects)) ++slices;
+  while (shard.LoadNext(moment, effects) == GroupShard::Loading::kMore) ++slices;
   EXPECT_EQ(slices, 4);
   EXPECT_EQ(shard.loaded_groups(), 150u);
   EXPECT_EQ(shard.timers(), 150u);

@@ -276,8 +276,8 @@ void OffsetStore::Fetch(const GroupCaller& caller, const FetchOffsets& request, 
                             ? FetchSome(request.group, context, fetched)
                             : FetchAll(context, fetched);
     if (!read.ok()) {
-      LOG(ERROR) << "offsets of group " << fetched.group_id
-                 << " could not be read: " << read.ToString();
+      LOG_EVERY_N(ERROR, 100) << "offsets of group " << fetched.group_id
+                              << " could not be read: " << read.ToString();
       fetched.topics.clear();
       fetched.error_code = WireError(ErrorCode::kCoordinatorNotAvailable);
     }

@@ -12,6 +12,7 @@ struct SimKvDisk::Content {
 struct SimKvDisk::Shared {
   std::map<std::string, Content> directories;  // what is durable
   Status flush_outcome;
+  Status read_outcome;
 };
 
 namespace {
@@ -61,6 +62,7 @@ class SimKv final : public Kv {
   }
 
   Result<std::optional<std::string>> Get(KvFamily family, std::string_view key) const override {
+    SLUICE_RETURN_IF_ERROR(disk_->read_outcome);
     const auto entries = content_.families.find(Name(family));
     if (entries == content_.families.end()) return std::optional<std::string>();
     const auto found = entries->second.find(key);
@@ -81,6 +83,7 @@ class SimKv final : public Kv {
 
   Status Iterate(const KvSnapshot* snapshot, const Range& range,
                  const Visitor& visit) const override {
+    SLUICE_RETURN_IF_ERROR(disk_->read_outcome);
     const Content& content =
         snapshot == nullptr ? content_ : static_cast<const SimSnapshot*>(snapshot)->content();
     const auto entries = content.families.find(Name(range.family));
@@ -145,5 +148,6 @@ Result<std::unique_ptr<Kv>> SimKvDisk::Open(const KvOptions& options,
 }
 
 void SimKvDisk::FailFlushes(const Status& outcome) { shared_->flush_outcome = outcome; }
+void SimKvDisk::FailReads(const Status& outcome) { shared_->read_outcome = outcome; }
 
 }  // namespace sluice::storage::testing

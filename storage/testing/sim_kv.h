@@ -24,6 +24,8 @@ class SimKvDisk {
 
   // From now on each flush has this outcome. After one that failed, writes are refused.
   void FailFlushes(const Status& outcome);
+  // From now on entries are read with this outcome.
+  void FailReads(const Status& outcome);
 
   struct Content;
   struct Shared;

@@ -32,10 +32,10 @@ void ShardDriver::Advance(int64_t ms) {
 }
 
 void ShardDriver::LoadAll() {
-  bool more = true;
-  while (more) {
+  auto left = GroupShard::Loading::kMore;
+  while (left == GroupShard::Loading::kMore) {
     GroupEffects effects;
-    more = shard_->LoadNext(Now(), effects);
+    left = shard_->LoadNext(Now(), effects);
     Settle(std::move(effects));
   }
 }

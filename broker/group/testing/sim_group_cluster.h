@@ -70,6 +70,8 @@ class SimGroupCluster {
   void PauseGroups(NodeId id);
   void Resume(NodeId id);
   void FlushView(NodeId id);
+  // Its view is read with this outcome from now on.
+  void FailReads(NodeId id, const Status& outcome) { nodes_.at(id)->disk.FailReads(outcome); }
   ModelLog& log() { return *log_; }
   // The network is in order from now on, or as the options say.
   void set_faults(bool on);
