@@ -35,11 +35,12 @@ class ListGather final : public std::enable_shared_from_this<ListGather> {
 
  private:
   void Add(kafka::ListGroupsResponse& listed) {
-    const auto error = static_cast<ErrorCode>(listed.error_code);
+    auto error = static_cast<ErrorCode>(listed.error_code);
+    // It has lost touch with the controller: nobody knows who leads the partition, or another does.
+    // Clients ask again after this error, and after NOT_COORDINATOR they do not.
+    if (error == ErrorCode::kNotCoordinator) error = ErrorCode::kCoordinatorNotAvailable;
     std::lock_guard lock(mutex_);
-    // Whoever leads the partition now is asked as well.
-    if (error != ErrorCode::kNone && error != ErrorCode::kNotCoordinator)
-      gathered_.error_code = listed.error_code;
+    if (error != ErrorCode::kNone) gathered_.error_code = kafka::WireError(error);
     gathered_.groups.insert(gathered_.groups.end(), std::make_move_iterator(listed.groups.begin()),
                             std::make_move_iterator(listed.groups.end()));
   }

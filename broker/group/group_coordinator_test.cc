@@ -142,6 +142,14 @@ class GroupCoordinatorTest : public ::testing::Test {
     EXPECT_TRUE(cluster_->RunUntil([&] { return fetched->answered; }));
     return *fetched;
   }
+  kafka::ListGroupsResponse ListAt(NodeId at) {
+    std::optional<kafka::ListGroupsResponse> listed;
+    nodes_[at].coordinator->Handle(
+        {.version = 5}, ListGroups{}, nullptr,
+        [&](GroupResponse response) { listed = std::get<kafka::ListGroupsResponse>(response); });
+    EXPECT_TRUE(cluster_->RunUntil([&] { return listed.has_value(); }));
+    return listed.value_or(kafka::ListGroupsResponse());
+  }
   // As a client: at the coordinator that there is, once it is ready.
   int64_t FetchSomehow(const std::string& group) {
     Fetched fetched;
@@ -303,6 +311,8 @@ TEST_F(GroupCoordinatorTest, WhoHasLostTouchAnswersNobody) {
   cluster_->Isolate(kOne);
   ASSERT_TRUE(cluster_->RunUntil([&] { return cluster_->LeaderOf(key_) != kOne; }));
   EXPECT_EQ(FetchAt(kOne, "g").error, ErrorCode::kNotCoordinator);
+  // No list would say that there are no groups.
+  EXPECT_EQ(ListAt(kOne).error_code, kafka::WireError(ErrorCode::kCoordinatorNotAvailable));
   EXPECT_EQ(FetchSomehow("g"), 1);
 }
 
@@ -345,14 +355,10 @@ TEST_F(GroupCoordinatorTest, TheListHasTheGroupsOfAllPartitions) {
     EXPECT_TRUE(Settle(Commit(leader, group, i))->acknowledged()) << group;
   }
   for (const NodeId id : cluster_->ids()) {
-    std::optional<kafka::ListGroupsResponse> listed;
-    nodes_[id].coordinator->Handle(
-        {.version = 5}, ListGroups{}, nullptr,
-        [&](GroupResponse response) { listed = std::get<kafka::ListGroupsResponse>(response); });
-    ASSERT_TRUE(cluster_->RunUntil([&] { return listed.has_value(); }));
-    EXPECT_EQ(listed->error_code, 0);
+    const kafka::ListGroupsResponse listed = ListAt(id);
+    EXPECT_EQ(listed.error_code, 0);
     std::set<std::string> names, expected;
-    for (const auto& group : listed->groups) names.insert(group.group_id);
+    for (const auto& group : listed.groups) names.insert(group.group_id);
     for (const auto& [group, leader] : coordinators) {
       if (leader == id) expected.insert(group);
     }
