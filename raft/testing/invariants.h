@@ -41,6 +41,8 @@ class Invariants {
  public:
   // A node (re)starts: what it knew in memory is gone.
   void Restarted(NodeId node);
+  // It comes back with an empty disk and a new disk id: another voter, if one at all.
+  void Wiped(NodeId node) { Of(node) = {}; }
   // After an event, for each running node that it may have changed.
   void Observe(NodeId node, const Core& core);
   // After the observation of `node`, with the disks of all voters: what it has committed as a

@@ -21,10 +21,11 @@ LeanCluster::LeanCluster(SimClusterOptions options, uint64_t seed)
     bootstrap.voters.push_back({NodeId(i), Uuid::FromBytes(std::string(16, static_cast<char>(i)))});
     ids_.emplace_back(i);
   }
+  bootstrap_ = BootstrapEntry(bootstrap);
   for (const VoterId& voter : bootstrap.voters) {
     Node& node = At(voter.id);
     node.voter = voter;
-    node.disk.entries.push_back(BootstrapEntry(bootstrap));
+    node.disk.entries.push_back(bootstrap_);
     disks_.push_back(&node.disk);
   }
 }
@@ -36,6 +37,8 @@ void LeanCluster::Start(NodeId id) {
   Node fresh;
   fresh.voter = node.voter;
   fresh.disk = std::move(node.disk);
+  fresh.former = std::move(node.former);
+  fresh.latency = options_.disk;
   fresh.incarnation = node.incarnation + 1;
   node = std::move(fresh);
   node.store = std::make_unique<SimLogStore>(node.disk, loop_, random_.Fork(), options_.disk);
@@ -59,12 +62,35 @@ void LeanCluster::Crash(NodeId id) {
   if (whole < node.writes.size())
     node.disk.Execute(SimLogStore::Torn(node.writes[whole].second, random_));
   if (random_.Chance(1, 10)) node.disk.LoseNewestSnapshot();
+  Stop(node);
+}
+
+// What it knew in memory is gone.
+void LeanCluster::Stop(Node& node) {
   for (const Event& event : node.backlog) {
     if (event.kind == Event::Kind::kMessage) queue_.Take(event.detail);
   }
   ++node.incarnation;
   node.core.reset();
   node.store.reset();
+}
+
+void LeanCluster::StartWiped(NodeId id) {
+  Node& node = At(id);
+  if (!node.former.has_value()) {
+    node.former = std::move(node.disk);
+    disks_[static_cast<size_t>(id.value() - 1)] = &*node.former;
+  }
+  node.disk = {};
+  node.disk.entries.push_back(bootstrap_);
+  node.voter.disk_id = Uuid::FromBytes(std::string(16, static_cast<char>(100 + id.value())));
+  invariants_.Wiped(id);
+  Start(id);
+}
+
+void LeanCluster::SetDiskLatency(SimDiskLatency latency) {
+  options_.disk = latency;
+  for (Node& node : nodes_) node.latency = latency;
 }
 
 void LeanCluster::Pause(NodeId id) {
@@ -79,7 +105,11 @@ void LeanCluster::Resume(NodeId id) {
   invariants_.Awoke(id, now_ms_);
   for (const Event& event : std::exchange(node.backlog, {})) {
     Settle();
-    Deliver(node, event);
+    if (node.core != nullptr) {
+      Deliver(node, event);
+    } else if (event.kind == Event::Kind::kMessage) {
+      queue_.Take(event.detail);
+    }
   }
 }
 
@@ -205,6 +235,12 @@ void LeanCluster::Deliver(Node& node, const Event& event) {
 }
 
 void LeanCluster::OnWritten(Node& node) {
+  if (node.disk_fails) {
+    // Nobody knows what it holds now: the voter falls silent, as raft::Driver does.
+    if (late_ == &node) late_ = nullptr;
+    Stop(node);
+    return;
+  }
   for (; node.writing > 0; --node.writing) {
     auto [id, request] = std::move(node.writes.front());
     node.writes.pop_front();
@@ -263,7 +299,7 @@ void LeanCluster::Persist(Node& node, Ready& ready) {
 
 void LeanCluster::StartWrite(Node& node) {
   node.writing = node.writes.size();
-  queue_.Push({.at_ms = now_ms_ + random_.Between(options_.disk.ms_min, options_.disk.ms_max),
+  queue_.Push({.at_ms = now_ms_ + random_.Between(node.latency.ms_min, node.latency.ms_max),
                .kind = Event::Kind::kWritten,
                .node = node.voter.id.value(),
                .incarnation = node.incarnation});

@@ -41,7 +41,10 @@ class LeanCluster {
   void Cut(NodeId from, NodeId to) { cut_[Link(from, to)] = true; }
   void HealNetwork() { cut_.assign(cut_.size(), false); }
   void SetNetwork(const SimNetworkOptions& network) { options_.network = network; }
-  void SetDiskLatency(SimDiskLatency latency) { options_.disk = latency; }
+  void SetDiskLatency(SimDiskLatency latency);
+  void SetDiskLatency(NodeId id, SimDiskLatency latency) { At(id).latency = latency; }
+  void FailDisk(NodeId id) { At(id).disk_fails = true; }
+  void StartWiped(NodeId id);
   void TellRefused(NodeId peer, NodeId about);
   void TellPeersRefused(NodeId about);
   void Propose(NodeId id, std::string data, std::function<void(Result<LogIndex>)> done = {});
@@ -90,6 +93,9 @@ class LeanCluster {
   struct Node {
     VoterId voter;
     SimDisk disk;
+    std::optional<SimDisk> former;  // the first one, when another took its place
+    SimDiskLatency latency;
+    bool disk_fails = false;  // from now on
     uint32_t incarnation = 0;
     std::unique_ptr<SimLogStore> store;  // only read
     std::unique_ptr<Core> core;
@@ -125,6 +131,7 @@ class LeanCluster {
   void Settle();
   void Deliver(Node& node, const Event& event);
   void OnWritten(Node& node);
+  void Stop(Node& node);
   void Input(Node& node);
   void Work(Node& node);
   void Execute(Node& node, Ready ready);
@@ -153,7 +160,8 @@ class LeanCluster {
   Invariants invariants_;
   std::vector<Node> nodes_;
   std::vector<NodeId> ids_;
-  std::vector<const SimDisk*> disks_;
+  std::vector<const SimDisk*> disks_;  // those that promises were made on
+  Entry bootstrap_;
   std::vector<bool> cut_;  // by Link
   // Has had inputs and has not worked yet: what comes in the same moment shares a Ready.
   Node* late_ = nullptr;

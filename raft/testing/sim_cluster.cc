@@ -78,11 +78,12 @@ SimCluster::SimCluster(SimClusterOptions options, uint64_t seed)
   });
   Bootstrap bootstrap{.cluster_id = kClusterId, .payload = "first"};
   for (int i = 1; i <= options.voters; ++i) bootstrap.voters.push_back({NodeId(i), DiskId(i, 0)});
+  bootstrap_ = BootstrapEntry(bootstrap);
   for (const VoterId& voter : bootstrap.voters) {
     auto node = std::make_unique<Node>();
     node->cluster = this;
     node->voter = voter;
-    node->disk.entries.push_back(BootstrapEntry(bootstrap));
+    node->disk.entries.push_back(bootstrap_);
     nodes_.emplace(voter.id, std::move(node));
     ids_.push_back(voter.id);
   }
@@ -112,13 +113,11 @@ void SimCluster::Start(NodeId id) {
 
 void SimCluster::StartWiped(NodeId id) {
   Node& node = *nodes_.at(id);
-  const Entry bootstrap = nodes_.at(id)->disk.first_index == LogIndex(0)
-                              ? node.disk.entries.front()
-                              : Entry{LogIndex(0), Term(0), EntryType::kBootstrap, {}};
-  CHECK(!bootstrap.data.empty()) << "only for clusters that have not compacted";
+  if (!node.former.has_value()) node.former = std::move(node.disk);
   node.disk = {};
-  node.disk.entries.push_back(bootstrap);
+  node.disk.entries.push_back(bootstrap_);
   node.voter.disk_id = DiskId(id.value(), 1);
+  invariants_.Wiped(id);
   Start(id);
 }
 
@@ -192,7 +191,8 @@ bool SimCluster::Step() {
   if (!invariants_.breach().empty() || !scheduler_.Step()) return false;
   ++steps_;
   std::vector<const SimDisk*> disks;
-  for (const auto& [id, node] : nodes_) disks.push_back(&node->disk);
+  for (const auto& [id, node] : nodes_)
+    disks.push_back(node->former.has_value() ? &*node->former : &node->disk);
   for (const auto& [id, node] : nodes_) {
     if (node->driver == nullptr) continue;
     CheckNode(id);

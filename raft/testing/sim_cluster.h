@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -121,6 +122,7 @@ class SimCluster {
     SimCluster* cluster = nullptr;
     VoterId voter;
     SimDisk disk;
+    std::optional<SimDisk> former;  // the first one, when another took its place
     std::unique_ptr<sluice::testing::PausableLoop> loop;
     std::unique_ptr<SimLogStore> log;
     std::unique_ptr<SimStateMachine> state_machine;
@@ -132,6 +134,7 @@ class SimCluster {
   void Trace(const std::string& line);
 
   const SimClusterOptions options_;
+  Entry bootstrap_;
   Random random_;
   sluice::testing::SimScheduler scheduler_;
   SimNetwork network_;

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -79,10 +80,14 @@ class Simulation {
     }
   }
 
+  void Start(NodeId id) {
+    if (!lost_.contains(id)) cluster_.Start(id);
+  }
+
   void CalmDown() {
     HealAll();
     for (const NodeId id : cluster_.ids()) {
-      if (!cluster_.running(id)) cluster_.Start(id);
+      if (!cluster_.running(id)) Start(id);
     }
     const int64_t end_ms = cluster_.now_ms() + random_.Between(100, 2000);
     while (cluster_.now_ms() < end_ms && Sound()) {
@@ -114,23 +119,31 @@ class Simulation {
       if (!piles_up && random_.Chance(1, leads ? 2 : 20)) cluster_.Read(reader);
     }
     if (weather_.snapshots && random_.Chance(1, 30)) cluster_.TakeSnapshot(id);
+    if (weather_.snapshot_storms) TakeSnapshots();
     if (weather_.transfers && random_.Chance(1, 60)) {
       // Most nodes refuse: they do not lead. That is part of the test.
       cluster_.Transfer(id, random_.Chance(1, 2) ? kNoNode : AnyNode());
     }
   }
 
+  void TakeSnapshots() {
+    for (const NodeId id : cluster_.ids()) {
+      const bool able = cluster_.running(id) && !cluster_.paused(id);
+      if (able && random_.Chance(1, 3)) cluster_.TakeSnapshot(id);
+    }
+  }
+
   void Fault() {
     const NodeId id = AnyNode();
     if (!cluster_.running(id)) {
-      if (random_.Chance(1, 2)) cluster_.Start(id);
+      if (random_.Chance(1, 2)) Start(id);
       return;
     }
     if (cluster_.paused(id)) {
       cluster_.Resume(id);
       return;
     }
-    switch (random_.Below(5)) {
+    switch (random_.Below(8)) {
       case 0:
         if (!weather_.crashes) return;
         cluster_.Crash(id);
@@ -145,7 +158,42 @@ class Simulation {
       case 3:
         if (weather_.one_way) cluster_.Cut(id, AnyNode());
         return;
-      default: cluster_.HealNetwork(); return;
+      case 4:
+        if (weather_.rings) CutIntoRing();
+        return;
+      case 5:
+        if (weather_.slow_disks) cluster_.SetDiskLatency(id, {.ms_min = 500, .ms_max = 1500});
+        return;
+      case 6:
+        if (weather_.losses && random_.Chance(1, 5)) Lose(id);
+        return;
+      default:
+        cluster_.HealNetwork();
+        cluster_.SetDiskLatency(weather_.disk);
+        return;
+    }
+  }
+
+  // Each hears only the one before it, so that whoever is heard cannot be answered.
+  void CutIntoRing() {
+    const std::vector<NodeId>& ids = cluster_.ids();
+    const size_t step = random_.Chance(1, 2) ? 1 : ids.size() - 1;
+    for (size_t from = 0; from < ids.size(); ++from) {
+      for (size_t to = 0; to < ids.size(); ++to) {
+        if (to != from && to != (from + step) % ids.size()) cluster_.Cut(ids[from], ids[to]);
+      }
+    }
+  }
+
+  // For ever; a majority is never lost.
+  void Lose(NodeId id) {
+    if (lost_.contains(id) || lost_.size() >= (cluster_.ids().size() - 1) / 2) return;
+    lost_.insert(id);
+    if (random_.Chance(1, 2)) {
+      cluster_.FailDisk(id);
+    } else {
+      cluster_.Crash(id);
+      cluster_.StartWiped(id);
     }
   }
 
@@ -177,15 +225,18 @@ class Simulation {
     const NodeId id = AnyNode();
     if (!cluster_.running(id) || cluster_.paused(id)) return;
     cluster_.Crash(id);
-    if (random_.Chance(3, 4)) cluster_.Start(id);
+    if (random_.Chance(3, 4)) Start(id);
   }
 
   std::string CheckLiveness() {
     HealAll();
     // A majority is enough; the rest may stay away.
-    size_t spare = random_.Chance(1, 2) ? (cluster_.ids().size() - 1) / 2 : 0;
+    for (const NodeId id : lost_) {
+      if (cluster_.running(id)) cluster_.Crash(id);
+    }
+    size_t spare = random_.Chance(1, 2) ? (cluster_.ids().size() - 1) / 2 - lost_.size() : 0;
     for (const NodeId id : cluster_.ids()) {
-      if (cluster_.running(id)) continue;
+      if (cluster_.running(id) || lost_.contains(id)) continue;
       if (spare > 0) {
         --spare;
         continue;
@@ -267,6 +318,7 @@ class Simulation {
   Weather weather_;
   Cluster cluster_;
   const uint64_t steps_min_;
+  std::set<NodeId> lost_;
   uint64_t writes_ = 0;
   int64_t next_hint_ms_ = 0;
   int64_t heal_ms_ = INT64_MAX;

@@ -51,10 +51,14 @@ Weather DrawWeather(const Swarm& swarm, Random& random) {
   weather.pauses = random.Chance(1, 3);
   weather.partitions = random.Chance(1, 2);
   weather.one_way = random.Chance(1, 3);
+  weather.rings = random.Chance(1, 4);
+  weather.slow_disks = random.Chance(1, 4);
+  weather.losses = random.Chance(1, 8);
   weather.transfers = random.Chance(1, 3);
   weather.refused_hints = random.Chance(1, 2);
   if (random.Chance(1, 3)) weather.false_hint_ms_max = random.Between(200, 2000);
   weather.snapshots = random.Chance(1, 2);
+  weather.snapshot_storms = random.Chance(1, 8);
   weather.work_ms_max = random.Between(2, 60);
   if (swarm.close_timeouts) {
     // Promises are made in elections: this is where lost ones hurt.
@@ -67,7 +71,7 @@ Weather DrawWeather(const Swarm& swarm, Random& random) {
 
 Swarm DrawSwarm(Random& random) {
   Swarm swarm;
-  const int sizes[] = {1, 2, 3, 3, 3, 3, 4, 5, 5};
+  const int sizes[] = {1, 2, 3, 3, 3, 3, 4, 5, 5, 6, 7};
   swarm.cluster.voters = sizes[random.Below(std::size(sizes))];
   swarm.cluster.config = DrawConfig(random);
   if (random.Chance(1, 3)) {

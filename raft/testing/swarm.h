@@ -20,12 +20,16 @@ struct Weather {
   bool pauses = false;
   bool partitions = false;
   bool one_way = false;
+  bool rings = false;       // each hears one other only
+  bool slow_disks = false;  // one that takes a second for a write
+  bool losses = false;      // disks that fail for ever, or come back empty under a new id
   bool transfers = false;
   bool refused_hints = false;
   // Hints of a death that is none: the leader works on beside its successor. Between two of them;
   // 0: none.
   int64_t false_hint_ms_max = 0;
   bool snapshots = false;
+  bool snapshot_storms = false;   // everybody, all the time
   bool election_crashes = false;  // nodes that vote or have just won crash, and are back at once
   int64_t work_ms_max = 0;        // between two proposals
 };
