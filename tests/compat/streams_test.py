@@ -1,5 +1,5 @@
 """Kafka Streams' own word count, unmodified, at least once: of two instances one is killed with -9 and a third one joins while the coordinator of their group is killed,
-later one leaves. It makes its own topics. No word is ever counted less often than it was said, and exactly as often where no kill fell inside."""
+later one is paused until it is put out, and one leaves. It makes its own topics. No word is ever counted less often than it was said, and exactly as often where no kill fell inside."""
 import collections
 import pathlib
 import signal
@@ -117,6 +117,12 @@ class StreamsTest(unittest.TestCase):
         self.wait_until_counted('storm')
         self.cluster.start(coordinator)
         self.calm_phase('second', {'instance-1', 'instance-2'})
+        self.instances[1].send_signal(signal.SIGSTOP)
+        self.say('paused', 500)
+        self.wait_for_members({'instance-2'})
+        self.instances[1].send_signal(signal.SIGCONT)
+        self.wait_until_counted('paused')
+        self.wait_for_members({'instance-1', 'instance-2'})
         self.end(self.instances[1], signal.SIGTERM)
         self.calm_phase('third', {'instance-2'})
         self.assertEqual(self.short(self.said), {})
