@@ -132,7 +132,7 @@ class World {
     sync.group_id = client.group_id;
     sync.member_id = knows_id ? client.member_id : "nobody";
     sync.generation_id = static_cast<int32_t>(knows_id ? client.generation + 7 : random_.Below(5));
-    Send(nullptr, 5, sync);
+    Send(nullptr, 4, sync);
     kafka::HeartbeatRequest heartbeat;
     heartbeat.group_id = client.group_id;
     heartbeat.member_id = sync.member_id;
@@ -191,7 +191,7 @@ class World {
       auto& assigned = request.assignments[(first + i) % request.assignments.size()];
       assigned.assignment += std::to_string(i) + " ";
     }
-    Send(&client, 5, request);
+    Send(&client, 4, request);
   }
 
   void Heartbeat(Client& client) {

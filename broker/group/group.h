@@ -80,8 +80,8 @@ class Group {
   virtual bool has_members() const = 0;
   // Since when it has had none, wall time in ms; -1 when it has some, or it is not known.
   virtual int64_t empty_since_ms() const = 0;
-  // Whether the group has members that subscribe by topic names (protocol type "consumer"), so that
-  // topics out of use may lose their offsets one by one.
+  // Whether it is known for sure by now what members that subscribe by topic names (protocol type
+  // "consumer") read, so that offsets of topics out of use may expire one by one.
   virtual bool tells_subscriptions() const = 0;
 
   // --- Admin ---

@@ -23,6 +23,7 @@ constexpr size_t kAbsentMax = 1000;
 constexpr size_t kAbsentIdBytesMax = 256;
 // Between two slices of a sweep, so that it takes little of anybody's time.
 constexpr int64_t kSweepPauseMs = 100;
+constexpr int16_t kSyncSaysProtocolSince = 5;  // KIP-559
 
 bool IsTooLong(std::string_view text) { return text.size() > kafka::kStringBytesMax; }
 
@@ -44,7 +45,8 @@ ErrorCode CheckRequest(const GroupCaller& caller, const GroupRequest& request,
   const bool needs_id = std::holds_alternative<kafka::JoinGroupRequest>(request) ||
                         std::holds_alternative<kafka::SyncGroupRequest>(request) ||
                         std::holds_alternative<kafka::HeartbeatRequest>(request) ||
-                        std::holds_alternative<kafka::LeaveGroupRequest>(request);
+                        std::holds_alternative<kafka::LeaveGroupRequest>(request) ||
+                        std::holds_alternative<DescribeConsumerGroup>(request);
   // Offsets may be kept under the empty id, as they always might.
   if (needs_id && GroupIdOf(request).empty()) return ErrorCode::kInvalidGroupId;
   if (const auto* join = std::get_if<kafka::JoinGroupRequest>(&request)) {
@@ -53,6 +55,11 @@ ErrorCode CheckRequest(const GroupCaller& caller, const GroupRequest& request,
         join->session_timeout_ms > config.session_ms_max) {
       return ErrorCode::kInvalidSessionTimeout;
     }
+  }
+  if (const auto* sync = std::get_if<kafka::SyncGroupRequest>(&request)) {
+    const bool says_protocol = sync->protocol_type.has_value() && sync->protocol_name.has_value();
+    if (caller.version >= kSyncSaysProtocolSince && !says_protocol)
+      return ErrorCode::kInconsistentGroupProtocol;
   }
   return ErrorCode::kNone;
 }

@@ -234,6 +234,27 @@ TEST_F(GroupShardTest, AMemberOfTheConsumerProtocolFindsNoSuchGroup) {
             WireError(ErrorCode::kGroupIdNotFound));
 }
 
+TEST_F(GroupShardTest, TheEmptyIdIsOfNoGroupOfTheConsumerProtocol) {
+  EXPECT_EQ(Ask<kafka::ConsumerGroupDescribeResponse::DescribedGroup>(DescribeConsumerGroup{""})
+                .error_code,
+            WireError(ErrorCode::kInvalidGroupId));
+}
+
+TEST_F(GroupShardTest, SyncGroupSaysItsProtocolSinceVersion5) {
+  kafka::SyncGroupRequest sync;
+  sync.group_id = "g";
+  sync.member_id = "m";
+  const auto error = [&](int16_t version) {
+    return Ask<kafka::SyncGroupResponse>(sync, version).error_code;
+  };
+  EXPECT_EQ(error(4), WireError(ErrorCode::kUnknownMemberId));
+  EXPECT_EQ(error(5), WireError(ErrorCode::kInconsistentGroupProtocol));
+  sync.protocol_type = "consumer";
+  EXPECT_EQ(error(5), WireError(ErrorCode::kInconsistentGroupProtocol));
+  sync.protocol_name = "range";
+  EXPECT_EQ(error(5), WireError(ErrorCode::kUnknownMemberId));
+}
+
 // Every request there is, by name; each but ListGroups names a group.
 TEST_F(GroupShardTest, AGroupIdThatFitsIntoNoRecordIsRefused) {
   const std::string id(33000, 'g');

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "kafka/consumer_protocol.h"
 
 namespace sluice::broker {
 
@@ -290,7 +291,9 @@ void OffsetStore::Delete(const GroupCaller& caller, const kafka::OffsetDeleteReq
   kafka::OffsetDeleteResponse response;
   if (group == nullptr && !HasOffsets(request.group_id, context.view)) {
     response.error_code = WireError(ErrorCode::kGroupIdNotFound);
-  } else if (group != nullptr && group->has_members() && !group->tells_subscriptions()) {
+  } else if (group != nullptr && group->has_members() &&
+             group->protocol_type() != kafka::kConsumerProtocolType) {
+    // Nobody but its members knows what it is about.
     response.error_code = WireError(ErrorCode::kNonEmptyGroup);
   }
   if (response.error_code != WireError(ErrorCode::kNone)) {

@@ -26,6 +26,7 @@ class ScriptedGroup final : public Group {
   std::set<std::string, std::less<>> subscribed;
   bool members = false;
   bool tells = true;
+  std::string type = "consumer";
   int64_t empty_since = -1;
 
   const std::string& id() const override { return name; }
@@ -44,7 +45,7 @@ class ScriptedGroup final : public Group {
   int64_t empty_since_ms() const override { return empty_since; }
   bool tells_subscriptions() const override { return tells; }
   std::string state_name() const override { return ""; }
-  std::string protocol_type() const override { return "consumer"; }
+  std::string protocol_type() const override { return type; }
   kafka::DescribeGroupsResponse::DescribedGroup Describe() const override { return {}; }
   kafka::ConsumerGroupDescribeResponse::DescribedGroup DescribeConsumer(
       const GroupMoment&) const override {
@@ -293,9 +294,13 @@ TEST_F(OffsetStoreTest, DeletesWhatNobodyReads) {
   group_.subscribed = {"orders"};
   EXPECT_EQ(Delete("orders", &group_).topics.at(0).partitions.at(0).error_code,
             WireError(ErrorCode::kGroupSubscribedToTopic));
-  group_.tells = false;
+  group_.type = "connect";
   EXPECT_EQ(Delete("payments", &group_).error_code, WireError(ErrorCode::kNonEmptyGroup));
-  group_.tells = true;
+  group_.type = "consumer";
+  // Of consumers also while they rebalance.
+  group_.tells = false;
+  EXPECT_EQ(Delete("orders", &group_).topics.at(0).partitions.at(0).error_code,
+            WireError(ErrorCode::kGroupSubscribedToTopic));
   EXPECT_EQ(Delete("payments", &group_).topics.at(0).partitions.at(0).error_code, 0);
   EXPECT_THAT(Committed(), ElementsAre(Pair("orders", 1)));
 }

@@ -207,7 +207,8 @@ void GroupScript::Sync(const Command& command) {
     assigned.member_id = IdOf(member);
     assigned.assignment = assignment;
   }
-  Ask({"sync " + name, name}, 5, std::move(request));
+  const auto version = static_cast<int16_t>(command.Number("v", 4));
+  Ask({"sync " + name, name}, version, std::move(request));
 }
 
 void GroupScript::Heartbeat(const Command& command) {

@@ -9,7 +9,7 @@
 //
 //   join NAME [v=9] [instance=I] [session=MS] [rebalance=MS] [protocols=range:topic,other]
 //             [type=consumer] [reason=R]
-//   sync NAME [assign=NAME:x,NAME:y] [v=5] [instance=I] [type=T] [protocol=P]
+//   sync NAME [assign=NAME:x,NAME:y] [v=4] [instance=I] [type=T] [protocol=P]
 //   heartbeat NAME [instance=I]           leave NAME... [v=5] [instance=I] [reason=R]
 //   advance MS                            time goes on, from timer to timer
 //   describe GROUP [v=6]                  list [states=..] [types=..]        delete GROUP
