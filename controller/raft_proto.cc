@@ -175,6 +175,7 @@ RaftMessage ToProto(raft::Message message) {
   PutVoter(message.from, proto.mutable_from());
   proto.set_to_node_id(message.to.value());
   proto.set_term(message.term.value());
+  if (!message.to_disk.IsZero()) proto.set_to_disk_id(std::string(message.to_disk.view()));
   std::visit(BodyWriter{proto}, message.body);
   return proto;
 }
@@ -182,9 +183,16 @@ RaftMessage ToProto(raft::Message message) {
 Result<raft::Message> FromProto(RaftMessage proto) {
   if (proto.term() < 0) return Status::InvalidArgument("term " + std::to_string(proto.term()));
   SLUICE_ASSIGN_OR_RETURN(const raft::VoterId from, GetVoter(proto.from()));
+  const std::string& to_disk = proto.to_disk_id();
+  if (!to_disk.empty() && to_disk.size() != 16)
+    return Status::InvalidArgument("a disk id of " + std::to_string(to_disk.size()) + " bytes");
   SLUICE_ASSIGN_OR_RETURN(raft::MessageBody body, GetBody(proto));
-  return raft::Message{proto.cluster_id(), from, NodeId(proto.to_node_id()), Term(proto.term()),
-                       std::move(body)};
+  return raft::Message{proto.cluster_id(),
+                       from,
+                       NodeId(proto.to_node_id()),
+                       Term(proto.term()),
+                       std::move(body),
+                       to_disk.empty() ? Uuid() : Uuid::FromBytes(to_disk)};
 }
 
 }  // namespace sluice::controller

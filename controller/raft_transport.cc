@@ -43,8 +43,8 @@ class RaftTransport::Impl {
 
   void Send(NodeId to, raft::Message message) {
     const auto link = links_.find(to);
-    CHECK(link != links_.end()) << "no address of voter " << to;
-    if (link->second.stream == nullptr) return;  // waits out its back-off
+    // Whoever asked need not be known here, or waits out its back-off.
+    if (link == links_.end() || link->second.stream == nullptr) return;
     raftpb::RaftMessage proto = ToProto(std::move(message));
     const size_t bytes = proto.ByteSizeLong();
     if (link->second.queue_bytes + bytes > options_.queue_bytes_max) return;

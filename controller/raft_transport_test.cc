@@ -47,7 +47,7 @@ raft::VoterId Voter(int id) {
 }
 
 raft::Message Wrap(raft::MessageBody body) {
-  return {"cluster", Voter(1), NodeId(2), Term(7), std::move(body)};
+  return {"cluster", Voter(1), NodeId(2), Term(7), std::move(body), Voter(2).disk_id};
 }
 
 TEST(RaftProto, EveryMessageSurvivesTheWire) {
@@ -76,6 +76,7 @@ TEST(RaftProto, EveryMessageSurvivesTheWire) {
     Result<raft::Message> back = FromProto(proto);
     ASSERT_TRUE(back.ok()) << back.status().ToString();
     EXPECT_EQ(raft::Describe(*back), raft::Describe(Wrap(body)));
+    EXPECT_EQ(back->to_disk, Voter(2).disk_id);
     EXPECT_EQ(ToProto(*std::move(back)).SerializeAsString(), proto.SerializeAsString());
   }
 }
@@ -83,6 +84,9 @@ TEST(RaftProto, EveryMessageSurvivesTheWire) {
 TEST(RaftProto, ImpossibleValuesAreRefused) {
   raftpb::RaftMessage proto = ToProto(Wrap(raft::TimeoutNow{}));
   proto.mutable_from()->set_disk_id("short");
+  EXPECT_EQ(FromProto(proto).status().code(), StatusCode::kInvalidArgument);
+  proto = ToProto(Wrap(raft::TimeoutNow{}));
+  proto.set_to_disk_id("short");
   EXPECT_EQ(FromProto(proto).status().code(), StatusCode::kInvalidArgument);
   proto = ToProto(Wrap(raft::TimeoutNow{}));
   proto.clear_body();

@@ -57,8 +57,8 @@ std::optional<Refusal> WhyRefuseChunk(const SnapshotChunk& chunk, Term leaders,
 std::string_view RefusalText(Refusal refusal) {
   switch (refusal) {
     case Refusal::kCluster: return "it is of another cluster";
-    case Refusal::kStranger: return "it is not between two voters, as far as this one knows";
-    case Refusal::kOtherDisk: return "that voter had another disk";
+    case Refusal::kStranger: return "it is not between two members, as far as this one knows";
+    case Refusal::kOtherDisk: return "the member of that id has another disk";
     case Refusal::kTerm: return "a term in it cannot be";
     case Refusal::kChain: return "its entries do not follow each other";
     case Refusal::kMembers: return "it sets members that cannot be";
@@ -70,15 +70,20 @@ std::string_view RefusalText(Refusal refusal) {
   return "";
 }
 
-// A message is taken only from a voter of this cluster that still has the disk it was made a voter
-// with: a wiped disk has forgotten its votes and what it acknowledged.
+// What counts for something are answers, and those are taken only from a member that still has the
+// disk it joined with: a wiped disk has forgotten its votes and what it acknowledged. Whoever asks
+// need not be known: this node may lag behind the configuration that made the other one a voter, or
+// have no log yet, and without its answer nobody might be elected. (Raft thesis, 4.1.) A node that
+// was removed gets no majority, for a majority has newer logs; and while a leader is heard, no
+// answer at all.
 std::optional<Refusal> Core::WhyRefuseSender(const Message& message) const {
   if (message.cluster_id != cluster_id_) return Refusal::kCluster;
-  if (message.to != self_.id || message.from.id == self_.id || !IsVoter())
-    return Refusal::kStranger;
-  const Member* voter = members().FindVoter(message.from.id);
-  if (voter == nullptr) return Refusal::kStranger;
-  if (voter->id != message.from) return Refusal::kOtherDisk;
+  if (message.to != self_.id || message.from.id == self_.id) return Refusal::kStranger;
+  if (!message.to_disk.IsZero() && message.to_disk != self_.disk_id) return Refusal::kOtherDisk;
+  if (!IsAnswer(message.body)) return std::nullopt;
+  const Member* member = FindPeer(message.from.id);
+  if (member == nullptr) return Refusal::kStranger;
+  if (member->id != message.from) return Refusal::kOtherDisk;
   return std::nullopt;
 }
 
@@ -115,7 +120,8 @@ std::optional<Refusal> Core::WhyRefuseAnswer(const AppendResponse& answer) const
 void Core::Refuse(NodeId from, Refusal why) {
   ++metrics_.refused[static_cast<size_t>(why)];
   // Whoever claims to be somebody has not shown it.
-  const bool known = why != Refusal::kCluster && why != Refusal::kStranger;
+  const bool known =
+      why != Refusal::kCluster && why != Refusal::kStranger && FindPeer(from) != nullptr;
   ready_.refused.push_back({known ? from : kNoNode, why});
 }
 

@@ -48,8 +48,8 @@ class BadInputTest : public ::testing::Test, protected HandFed {
   }
 };
 
-TEST_F(BadInputTest, WhoeverIsNoVoterOfThisClusterIsNotHeard) {
-  const HeartbeatRequest body;
+TEST_F(BadInputTest, WhoeverIsNoMemberOfThisClusterIsNotHeard) {
+  const HeartbeatResponse body;
   ExpectRefused(Refusal::kCluster, [&] {
     core_->Step({"other", Voter(2), NodeId(1), Term(9), body});
   });
@@ -69,6 +69,9 @@ TEST_F(BadInputTest, WhoeverIsNoVoterOfThisClusterIsNotHeard) {
     core_->Step({kClusterId, wiped, NodeId(1), Term(9), body});
   });
   EXPECT_EQ(refused_.front().from, NodeId(2));
+  ExpectRefused(Refusal::kOtherDisk, [&] {
+    core_->Step({kClusterId, Voter(2), NodeId(1), Term(9), HeartbeatRequest{}, Voter(9).disk_id});
+  });
 }
 
 TEST_F(BadInputTest, ATermThatCannotBeIsNotAdopted) {

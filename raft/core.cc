@@ -16,7 +16,7 @@ Core::Core(CoreOptions options, const LogStore& store)
       hard_state_(store.opened().hard_state),
       handed_hard_state_(hard_state_),
       durable_hard_state_(hard_state_) {
-  CHECK(members().IsSound()) << "nobody is known to take part";
+  CHECK(members().IsSound() || log_.last_index() == kNoIndex) << "nobody is known to take part";
   CHECK_GE(hard_state_.term, log_.last_term()) << "the vote slots are older than the log";
   // Every first voter was formatted with the same entry 0: it is committed by definition.
   commit_ = log_.snapshot_index();
@@ -37,12 +37,12 @@ void Core::Tick(int64_t now_ms) {
     if (transfer_target_ != kNoNode && now_ms_ >= transfer_deadline_ms_) transfer_target_ = kNoNode;
     return;
   }
-  if (IsVoter() && now_ms_ >= election_deadline_ms_) StartPreVote();
+  if (now_ms_ >= election_deadline_ms_ && MayLead()) StartPreVote();
 }
 
 int64_t Core::next_deadline_ms() const {
   if (role_ != Role::kLeader)
-    return IsVoter() ? election_deadline_ms_ : now_ms_ + config_.election_timeout_ms_max;
+    return MayLead() ? election_deadline_ms_ : now_ms_ + config_.election_timeout_ms_max;
   return transfer_target_ == kNoNode ? heartbeat_due_ms_
                                      : std::min(heartbeat_due_ms_, transfer_deadline_ms_);
 }
@@ -155,17 +155,26 @@ void Core::FollowLeader(NodeId leader) {
   BecomeFollower(term(), leader);
 }
 
-Result<LogIndex> Core::Propose(std::string data) {
+// Why nothing is appended here now.
+Status Core::WhyNotLeading() const {
   if (role_ != Role::kLeader) {
-    ++metrics_.proposals_refused;
     return Status::NotLeader(
         "this controller does not lead; the leader is " +
         (leader_ == kNoNode ? "not known" : "node " + std::to_string(leader_.value())));
   }
   if (transfer_target_ != kNoNode) {
-    ++metrics_.proposals_refused;
     return Status::Unavailable("leadership is being handed to " +
                                std::to_string(transfer_target_.value()));
+  }
+  // What came behind its removal would have an unknown end.
+  if (!IsVoter()) return Status::Unavailable("this controller is leaving the quorum");
+  return Status::Ok();
+}
+
+Result<LogIndex> Core::Propose(std::string data) {
+  if (Status not_leading = WhyNotLeading(); !not_leading.ok()) {
+    ++metrics_.proposals_refused;
+    return not_leading;
   }
   if (data.size() > config_.entry_bytes_max) {
     ++metrics_.proposals_refused;
@@ -219,7 +228,10 @@ void Core::Persisted(uint64_t persist_id) {
 }
 
 Message Core::MakeMessage(NodeId to, MessageBody body) const {
-  return {cluster_id_, self_, to, term(), std::move(body)};
+  // An answer is for whoever asked.
+  const Member* meant = IsAnswer(body) ? nullptr : FindPeer(to);
+  return {cluster_id_, self_,           to,
+          term(),      std::move(body), meant == nullptr ? Uuid() : meant->id.disk_id};
 }
 
 void Core::SendNow(NodeId to, MessageBody body) {

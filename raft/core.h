@@ -21,13 +21,15 @@
 //   1. The term never falls, and a voter votes for one candidate a term.
 //   2. commit never falls; no entry at or below it is ever removed or replaced.
 //   3. A term has one leader, as far as this voter can see.
-//   4. Only a voter leads.
+//   4. Only a voter leads, or a former one until its removal is committed.
 //   5. Votes and acknowledgements leave only after what they promise is durable; a leader counts
-//   itself only so far.
+//   itself only so far, and only while it is a voter.
+//   6. At most one change of members is not committed; none is begun before the leader has
+//   committed in its term.
 //
 // One source file a subject: core.cc (inputs, terms, Ready), admission.cc (what peers may send),
 // election.cc, vote_handler.cc, append_handler.cc (follower), replication.cc (leader), snapshot.cc
-// (both sides), read_index.cc, transfer.cc.
+// (both sides), read_index.cc, transfer.cc, member_change.cc.
 //
 // Thread rule: one owner (the driver's loop).
 
@@ -88,6 +90,11 @@ class Core {
   // The index the entry got. kNotLeader, kUnavailable (leadership is being handed over) or
   // kResourceExhausted.
   Result<LogIndex> Propose(std::string data);
+  // The index of the entry that makes the change, which holds at once; it is done when that is
+  // committed. Besides the errors of Propose and of Changed(), kUnavailable while another change is
+  // on its way, before this leader has committed in its term, for a learner that has not caught up,
+  // and when those voters that answer would be no majority any more.
+  Result<LogIndex> ChangeMember(const MemberChange& change);
   void ReadIndex(uint64_t id);
   Status Transfer(NodeId target);
   void Persisted(uint64_t persist_id);
@@ -133,6 +140,7 @@ class Core {
   enum class ElectionCause { kTimeout, kLostLeader, kTransfer };
 
   // core.cc
+  Status WhyNotLeading() const;
   bool StepTerm(const Message& message);
   void Dispatch(const Message& message);
   void AdoptTerm(Term term);
@@ -205,6 +213,30 @@ class Core {
   // transfer.cc
   void MaybeFinishTransfer(NodeId peer);
   void HandleTimeoutNow();
+  NodeId BestPlacedVoter() const;
+
+  // member_change.cc
+  bool MembersAreCommitted() const { return log_.history().newest_index() <= commit_; }
+  const Member* FindPeer(NodeId id) const;
+  bool MayLead() const;
+  Status WhyRefuseChange(const MemberChange& change) const;
+  Status WhyNotCaughtUp(NodeId learner) const;
+  enum class Contact { kHeard, kAnsweredThisTerm };
+  bool MajorityIsNear(const Membership& members, Contact contact) const;
+  void TrackMembers();
+  void MembersCommitted();
+  void SayFarewell(NodeId to, const Progress& progress);
+  void StepAside();
+  template <typename ValueOf>
+  std::vector<int64_t> OfVoters(int64_t own, ValueOf value_of) const {
+    std::vector<int64_t> values;
+    if (IsVoter()) values.push_back(own);
+    for (const auto& [id, progress] : progress_) {
+      if (progress.voter) values.push_back(value_of(progress));
+    }
+    CHECK_EQ(values.size(), members().voters.size());
+    return values;
+  }
 
   const RaftConfig config_;
   const std::string cluster_id_;
@@ -233,7 +265,7 @@ class Core {
   std::map<NodeId, bool> votes_;
 
   // Leading
-  std::map<NodeId, Progress> progress_;  // of the other voters
+  std::map<NodeId, Progress> progress_;  // of the other members, and of who is being removed
   int64_t heartbeat_due_ms_ = 0;
   LogIndex term_start_index_;                            // of this leader's kLeaderStart entry
   std::deque<std::pair<LogIndex, size_t>> uncommitted_;  // this leader's proposals

@@ -40,7 +40,8 @@ Driver::Driver(DriverOptions options, DriverParts parts)
       alive_(std::make_shared<bool>(true)),
       last_snapshot_ms_(NowMs()) {
   const Result<Membership> members = MembersOf(parts.log, options.cluster_id);
-  CHECK(members.ok()) << members.status().ToString();
+  CHECK(members.ok() || members.status().code() == StatusCode::kNotFound)
+      << members.status().ToString();
   PublishStatus();
 }
 
@@ -68,7 +69,19 @@ void Driver::Propose(std::string data, ProposeDone done) {
     return;
   }
   core_->Tick(NowMs());
-  const Result<LogIndex> index = core_->Propose(std::move(data));
+  Await(core_->Propose(std::move(data)), std::move(done));
+}
+
+void Driver::ChangeMember(const MemberChange& change, ProposeDone done) {
+  if (!started_ || failed_) {
+    done(Status::Unavailable("this controller is not running"));
+    return;
+  }
+  core_->Tick(NowMs());
+  Await(core_->ChangeMember(change), std::move(done));
+}
+
+void Driver::Await(const Result<LogIndex>& index, ProposeDone done) {
   OnInput();
   if (!index.ok()) {
     done(index.status());
@@ -349,23 +362,27 @@ void Driver::PublishStatus() {
   status.applied = applied_;
   status.snapshot_index = core_->log().snapshot_index();
   status.leader_ready = status.role == Role::kLeader && leader_ready_term_ == status.term;
-  for (const Member& voter : core_->members().voters) {
-    PeerStatus peer{.voter = voter.id};
-    const auto progress = core_->progress().find(voter.id.id);
-    if (voter.id == self_) {
-      peer.match = core_->log().durable_index();
-      peer.last_heard_ms = 0;
-    } else if (progress != core_->progress().end()) {
-      peer.match = progress->second.match;
-      peer.last_heard_ms = NowMs() - progress->second.heard_ms;
-    }
-    status.voters.push_back(peer);
-  }
+  for (const Member& voter : core_->members().voters) status.voters.push_back(StatusOf(voter));
+  for (const Member& learner : core_->members().learners)
+    status.learners.push_back(StatusOf(learner));
   status.elections_started = core_->metrics().elections_started;
   status.elections_won = core_->metrics().elections_won;
   status.messages_refused = core_->metrics().messages_refused();
   std::lock_guard lock(status_mutex_);
   status_ = std::move(status);
+}
+
+PeerStatus Driver::StatusOf(const Member& member) const {
+  PeerStatus peer{.voter = member.id};
+  const auto progress = core_->progress().find(member.id.id);
+  if (member.id == self_) {
+    peer.match = core_->log().durable_index();
+    peer.last_heard_ms = 0;
+  } else if (progress != core_->progress().end()) {
+    peer.match = progress->second.match;
+    peer.last_heard_ms = NowMs() - progress->second.heard_ms;
+  }
+  return peer;
 }
 
 DriverStatus Driver::status() const {

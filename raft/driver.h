@@ -75,15 +75,16 @@ struct DriverStatus {
   LogIndex applied = kNoIndex;
   LogIndex snapshot_index = kNoIndex;
   bool leader_ready = false;       // leads, and has applied everything of earlier terms
-  std::vector<PeerStatus> voters;  // this node included
+  std::vector<PeerStatus> voters;  // this node included, if it is one
+  std::vector<PeerStatus> learners;
   uint64_t elections_started = 0;
   uint64_t elections_won = 0;
   uint64_t messages_refused = 0;  // for whatever reason
 };
 
-// Who takes part as of the end of a log that was opened. A driver CHECKs that there is anybody;
-// servers ask first, to refuse a log of another cluster (kInvalidArgument; a snapshot does not name
-// its cluster, but its voters' disks tell as much) and one that was never formatted (kNotFound).
+// Who takes part as of the end of a log that was opened. Servers ask first, to refuse a log of
+// another cluster (kInvalidArgument; a driver aborts. A snapshot does not name its cluster, but its
+// voters' disks tell as much). kNotFound: nobody, the log is that of a node that is yet to join.
 Result<Membership> MembersOf(const LogStore& log, const std::string& cluster_id);
 
 class Driver {
@@ -102,6 +103,9 @@ class Driver {
   // kUnavailable says that leadership was lost meanwhile and the outcome is unknown. An error may
   // be reported from inside the call.
   void Propose(std::string data, ProposeDone done);
+  // Changes who takes part (Core::ChangeMember). `done` gets the index once the change is committed
+  // and applied here; errors as of Propose and of Core::ChangeMember.
+  void ChangeMember(const MemberChange& change, ProposeDone done);
   // The index that the next Propose gets; on the leader only.
   LogIndex NextIndex() const;
 
@@ -141,6 +145,8 @@ class Driver {
     ReadDone done;
   };
 
+  void Await(const Result<LogIndex>& index, ProposeDone done);
+  PeerStatus StatusOf(const Member& member) const;
   void OnInput();
   void Flush();
   void Execute(Ready ready);

@@ -22,7 +22,7 @@ void Core::RestartElectionTimer() { election_deadline_ms_ = now_ms_ + DrawElecti
 // Asks whether an election could be won, without touching any term: a voter that was cut off, or
 // whose log is behind, does not depose a leader that works.
 void Core::StartPreVote() {
-  CHECK(IsVoter());
+  CHECK(MayLead());
   if (term() == kTermMax) return RestartElectionTimer();  // no term is left to stand in
   role_ = Role::kPreCandidate;
   leader_ = kNoNode;
@@ -52,7 +52,7 @@ void Core::PresumeLostLeaderRefuses() {
 }
 
 void Core::StartElection(ElectionCause cause) {
-  CHECK(IsVoter());
+  CHECK(MayLead());
   AdoptTerm(term() + 1);
   SetVote(self_.id);
   role_ = Role::kCandidate;
@@ -99,7 +99,7 @@ void Core::CountElection() {
 }
 
 void Core::BecomeLeader() {
-  CHECK(IsVoter());
+  CHECK(MayLead());
   CHECK(durable_hard_state_ == hard_state_ && hard_state_.voted_for == self_.id);
   CHECK(term_leader_ == kNoNode) << "term " << term() << " has a leader already: " << term_leader_;
   ++metrics_.elections_won;
@@ -112,12 +112,7 @@ void Core::BecomeLeader() {
   incoming_.reset();
   heartbeat_due_ms_ = now_ms_ + config_.heartbeat_ms;
   progress_.clear();
-  for (const Member& voter : members().voters) {
-    if (voter.id == self_) continue;
-    Progress& progress = progress_[voter.id.id];
-    progress.next = log_.last_index() + 1;
-    progress.heard_ms = now_ms_;
-  }
+  TrackMembers();
   // Its commit commits everything before it; it also tells the followers at once who leads.
   term_start_index_ = log_.last_index() + 1;
   AppendLocal(EntryType::kLeaderStart, {});
@@ -126,10 +121,7 @@ void Core::BecomeLeader() {
 // A leader that a majority does not answer cannot commit, and keeps its clients waiting; somebody
 // else may lead by now.
 void Core::CheckQuorum() {
-  const auto heard = std::count_if(progress_.begin(), progress_.end(), [this](const auto& peer) {
-    return now_ms_ - peer.second.heard_ms < config_.election_timeout_ms_min;
-  });
-  if (static_cast<size_t>(heard) + 1 >= MajorityOf(members().voters.size())) return;
+  if (MajorityIsNear(members(), Contact::kHeard)) return;
   ++metrics_.resignations;
   BecomeFollower(term(), kNoNode);
 }

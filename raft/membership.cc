@@ -45,6 +45,25 @@ void PrintIds(std::ostream& out, const std::vector<Member>& members) {
   for (size_t i = 0; i < members.size(); ++i) out << (i == 0 ? " " : ",") << members[i].id.id;
 }
 
+std::string NameOf(const VoterId& voter) {
+  return "node " + std::to_string(voter.id.value()) + " with disk " + voter.disk_id.ToString();
+}
+
+Result<Membership> WithLearner(Membership members, const Member& learner) {
+  if (learner.id.id < NodeId(0) || learner.id.disk_id.IsZero())
+    return Status::InvalidArgument("a member has an id and a disk id");
+  const Member* known = members.Find(learner.id.id);
+  if (known == nullptr) {
+    members.learners.push_back(learner);
+    return members;
+  }
+  const std::string as = members.FindVoter(learner.id.id) != nullptr ? "a voter" : "a learner";
+  if (known->id == learner.id)
+    return Status::AlreadyExists(NameOf(learner.id) + " is " + as + " already");
+  return Status::AlreadyExists(NameOf(known->id) + " is " + as +
+                               "; it has to be removed before the node joins with another disk");
+}
+
 }  // namespace
 
 std::ostream& operator<<(std::ostream& out, const VoterId& voter) {
@@ -104,6 +123,28 @@ Result<Membership> DecodeMembership(std::string_view data) {
                               " bytes does not parse");
   }
   return members;
+}
+
+Result<Membership> Changed(const Membership& members, const MemberChange& change) {
+  const VoterId& id = change.member.id;
+  if (change.kind == MemberChange::Kind::kAddLearner) return WithLearner(members, change.member);
+  const Member* known = members.Find(id.id);
+  if (known == nullptr || known->id != id)
+    return Status::NotFound(NameOf(id) + " is no member of the quorum");
+  const Member member = *known;
+  const bool votes = members.FindVoter(id.id) != nullptr;
+  Membership next = members;
+  if (change.kind == MemberChange::Kind::kPromote) {
+    if (votes) return Status::AlreadyExists(NameOf(id) + " is a voter already");
+    next.voters.push_back(member);
+  }
+  if (change.kind == MemberChange::Kind::kRemove && votes) {
+    if (members.voters.size() == 1)
+      return Status::InvalidArgument(NameOf(id) + " is the only voter");
+    std::erase(next.voters, member);
+  }
+  std::erase(next.learners, member);
+  return next;
 }
 
 Membership MembershipOf(const std::vector<VoterId>& voters) {

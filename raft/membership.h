@@ -5,6 +5,7 @@
 //
 // Thread rule: values.
 
+#include <cstdint>
 #include <ostream>
 #include <string>
 #include <string_view>
@@ -46,6 +47,16 @@ struct Membership {
 };
 // "voters 1,2,3" or "voters 1,2,3 learners 4", for traces.
 std::ostream& operator<<(std::ostream& out, const Membership& members);
+
+// One step from a configuration to the next. Any majority of the one shares a voter with any
+// majority of the other, so both may decide while the step is on its way.
+struct MemberChange {
+  enum class Kind : uint8_t { kAddLearner, kPromote, kRemove };
+  Kind kind = Kind::kAddLearner;
+  Member member;  // the address counts for kAddLearner only
+};
+// kAlreadyExists, kNotFound or kInvalidArgument for a step that cannot be.
+Result<Membership> Changed(const Membership& members, const MemberChange& change);
 
 // The content of a membership entry. docs/formats/raft_log.md has the layout.
 std::string EncodeMembership(const Membership& members);

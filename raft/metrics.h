@@ -14,8 +14,8 @@ namespace sluice::raft {
 // Why a message was dropped before anything of it was adopted (admission.cc).
 enum class Refusal : uint8_t {
   kCluster,        // another cluster's
-  kStranger,       // not from a voter, or not to one
-  kOtherDisk,      // a voter's id with another disk
+  kStranger,       // an answer of who is no member, or not for this node
+  kOtherDisk,      // from or for a member's id with another disk
   kTerm,           // impossible: of the message, an entry or a snapshot
   kChain,          // entries that do not follow each other
   kMembers,        // a configuration without voters, with a node twice, or that cannot be read
@@ -42,7 +42,7 @@ struct Metrics {
   uint64_t entries_truncated = 0;
   uint64_t snapshots_sent = 0;
   uint64_t snapshots_installed = 0;
-  uint64_t proposals_refused = 0;
+  uint64_t proposals_refused = 0;  // changes of members included
   uint64_t reads_confirmed = 0;
 
   uint64_t messages_refused() const {

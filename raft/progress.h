@@ -24,6 +24,7 @@ namespace sluice::raft {
 enum class ProgressState { kProbe, kReplicate, kSnapshot };
 
 struct Progress {
+  bool voter = true;          // only voters count for anything
   LogIndex match = kNoIndex;  // durable there
   LogIndex next{0};           // to send next; next > match
   ProgressState state = ProgressState::kProbe;

@@ -29,9 +29,9 @@ void Core::StartReadRound() {
 
 void Core::FinishReadRounds() {
   if (read_rounds_.empty()) return;
-  std::vector<int64_t> echoed{static_cast<int64_t>(read_sequence_)};
-  for (const auto& [id, progress] : progress_)
-    echoed.push_back(static_cast<int64_t>(progress.read_sequence));
+  std::vector<int64_t> echoed = OfVoters(
+      static_cast<int64_t>(read_sequence_),
+      [](const Progress& progress) { return static_cast<int64_t>(progress.read_sequence); });
   const auto confirmed = static_cast<uint64_t>(MajorityValue(std::move(echoed)));
   while (!read_rounds_.empty() && read_rounds_.front().sequence <= confirmed) {
     for (const uint64_t id : read_rounds_.front().ids) {

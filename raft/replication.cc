@@ -123,11 +123,13 @@ void Core::HandleHeartbeatResponse(const Message& message, const HeartbeatRespon
 // An entry of an earlier term is committed only by one of this term after it (Raft paper, figure
 // 8): counting its copies is not enough, a later leader may still replace it.
 void Core::AdvanceCommit() {
-  std::vector<int64_t> matches{log_.durable_index().value()};
-  for (const auto& [id, progress] : progress_) matches.push_back(progress.match.value());
-  const LogIndex reached(MajorityValue(std::move(matches)));
+  const LogIndex reached(
+      MajorityValue(OfVoters(log_.durable_index().value(),
+                             [](const Progress& progress) { return progress.match.value(); })));
   if (reached <= commit_ || log_.TermAt(reached) != term()) return;
+  const bool change_on_its_way = !MembersAreCommitted();
   SetCommit(reached);
+  if (change_on_its_way && MembersAreCommitted()) MembersCommitted();
 }
 
 }  // namespace sluice::raft

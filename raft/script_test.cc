@@ -1,7 +1,7 @@
 // Runs the stories of testdata/ (raft/testing/script.h explains them). After a change that is
 // meant:
 //
-//   cd raft && SLUICE_REWRITE=1 ../build/release/raft_test --gtest_filter='Stories*'     and read
+//   cd raft && SLUICE_REWRITE=1 ../build/release/raft_test --gtest_filter='*Stories*'     and read
 //   the difference.
 #include "raft/testing/script.h"
 

@@ -10,18 +10,11 @@ Status Core::Transfer(NodeId target) {
   if (role_ != Role::kLeader) return Status::NotLeader("only the leader can hand over the lead");
   if (target == self_.id) return Status::Ok();
   if (target == kNoNode) {
-    // The best placed voter that has been heard of lately.
-    const Progress* best = nullptr;
-    for (const auto& [id, progress] : progress_) {
-      if (now_ms_ - progress.heard_ms >= config_.election_timeout_ms_min || !progress.heard)
-        continue;
-      if (best != nullptr && progress.match <= best->match) continue;
-      best = &progress;
-      target = id;
-    }
-    if (best == nullptr) return Status::Unavailable("no other voter answers");
+    target = BestPlacedVoter();
+    if (target == kNoNode) return Status::Unavailable("no other voter answers");
   }
-  if (!progress_.contains(target)) {
+  if (!IsVoter()) return Status::Unavailable("this controller is leaving the quorum");
+  if (members().FindVoter(target) == nullptr) {
     return Status::InvalidArgument("node " + std::to_string(target.value()) + " is not a voter");
   }
   transfer_target_ = target;
@@ -30,13 +23,27 @@ Status Core::Transfer(NodeId target) {
   return Status::Ok();
 }
 
+// Of those that have been heard of lately; kNoNode: of none.
+NodeId Core::BestPlacedVoter() const {
+  NodeId best = kNoNode;
+  LogIndex match = kNoIndex;
+  for (const auto& [id, progress] : progress_) {
+    const bool near = progress.heard && progress.voter &&
+                      now_ms_ - progress.heard_ms < config_.election_timeout_ms_min;
+    if (!near || (best != kNoNode && progress.match <= match)) continue;
+    best = id;
+    match = progress.match;
+  }
+  return best;
+}
+
 void Core::MaybeFinishTransfer(NodeId peer) {
   if (role_ != Role::kLeader || peer != transfer_target_) return;
   if (progress_.at(peer).match == log_.last_index()) SendNow(peer, TimeoutNow{});
 }
 
 void Core::HandleTimeoutNow() {
-  if (role_ == Role::kLeader || term() == kTermMax) return;
+  if (role_ == Role::kLeader || term() == kTermMax || !MayLead()) return;
   StartElection(ElectionCause::kTransfer);
 }
 

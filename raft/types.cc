@@ -117,6 +117,13 @@ std::string_view RoleName(Role role) {
   return "unknown";
 }
 
+bool IsAnswer(const MessageBody& body) {
+  return std::holds_alternative<VoteResponse>(body) ||
+         std::holds_alternative<AppendResponse>(body) ||
+         std::holds_alternative<HeartbeatResponse>(body) ||
+         std::holds_alternative<SnapshotChunkResponse>(body);
+}
+
 bool IsFromLeader(const Message& message) {
   return std::holds_alternative<AppendRequest>(message.body) ||
          std::holds_alternative<HeartbeatRequest>(message.body) ||

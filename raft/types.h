@@ -146,7 +146,9 @@ struct Message {
   NodeId to = kNoNode;
   Term term;
   MessageBody body;
+  Uuid to_disk;  // of requests: the member that is meant; zero: not told
 };
+bool IsAnswer(const MessageBody& body);
 // Only the leader of message.term sends such a one.
 bool IsFromLeader(const Message& message);
 // One line for traces: "1->2 t3 Append prev=4/2 commit=3 entries=5/3,6/3".

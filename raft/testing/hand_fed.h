@@ -1,6 +1,7 @@
 #pragma once
-// HandFed: one voter (id 1 of three) alone, fed with messages made by hand. What it wants written
-// is kept until a test says that it is durable, what it wants sent until a test looks at it.
+// HandFed: one node (id 1, a voter of three, or with an empty log) alone, fed with messages made by
+// hand. What it wants written is kept until a test says that it is durable, what it wants sent
+// until a test looks at it.
 //
 // Thread rule: that of Core.
 
@@ -36,9 +37,9 @@ inline std::vector<Entry> EntriesOf(int64_t first, int64_t last, int64_t term) {
 
 class HandFed {
  public:
-  HandFed() {
-    Bootstrap bootstrap{.cluster_id = kClusterId, .voters = {Voter(1), Voter(2), Voter(3)}};
-    disk_.entries.push_back(BootstrapEntry(bootstrap));
+  HandFed() : HandFed({FirstEntry()}) {}
+  explicit HandFed(std::deque<Entry> log) {
+    disk_.entries = std::move(log);
     store_ = std::make_unique<SimLogStore>(disk_, loop_, Random(1), SimDiskLatency{});
     // Nothing that is durable stays in memory.
     core_ = std::make_unique<Core>(CoreOptions{.config = {.cache_bytes_max = 1},
@@ -46,6 +47,10 @@ class HandFed {
                                                .self = Voter(1),
                                                .random = Random(1)},
                                    *store_);
+  }
+
+  static Entry FirstEntry() {
+    return BootstrapEntry({.cluster_id = kClusterId, .voters = {Voter(1), Voter(2), Voter(3)}});
   }
 
   void Step(int from, int64_t term, MessageBody body) {

@@ -23,6 +23,7 @@ std::string DescribeEntries(const std::vector<Entry>& entries) {
     out << " " << entry.index << "/" << entry.term;
     if (entry.type == EntryType::kLeaderStart) out << ":start";
     if (entry.type == EntryType::kBootstrap) out << ":bootstrap";
+    if (entry.type == EntryType::kMembership) out << ":[" << *MembersIn(entry) << "]";
     if (entry.type == EntryType::kNormal) out << ":" << entry.data;
   }
   return out.str();
@@ -34,7 +35,8 @@ std::string DescribePersist(const PersistRequest& request) {
     out << " term=" << request.hard_state->term << " vote=" << request.hard_state->voted_for;
   }
   if (request.snapshot.has_value())
-    out << " snapshot=" << request.snapshot->meta.index << "/" << request.snapshot->meta.term;
+    out << " snapshot=" << request.snapshot->meta.index << "/" << request.snapshot->meta.term
+        << ":[" << request.snapshot->meta.members << "]";
   if (request.reset_log) out << " reset";
   if (request.drop_before.has_value()) out << " drop-before=" << *request.drop_before;
   if (request.truncate_from.has_value()) out << " truncate-from=" << *request.truncate_from;
@@ -90,6 +92,10 @@ bool Script::Command(const std::vector<std::string>& words) {
     MakeCluster(std::stoi(words[1]));
     return true;
   }
+  if (words[0] == "spare" && words.size() == 2) {
+    AddSpare(std::stoi(words[1]));
+    return true;
+  }
   if (words[0] == "stabilize") {
     Stabilize(words);
     return true;
@@ -106,6 +112,12 @@ bool Script::NodeCommand(const std::string& verb, Node& node,
                          const std::vector<std::string>& words) {
   if (verb == "log") {
     PrintLog(node);
+    return true;
+  }
+  if (verb == "members" && node.core != nullptr) {
+    std::ostringstream line;
+    line << node.core->members();
+    Say(node, line.str());
     return true;
   }
   if (verb == "start") {
@@ -137,6 +149,8 @@ bool Script::NodeCommand(const std::string& verb, Node& node,
   } else if (verb == "transfer" && other != nullptr) {
     const Status status = node.core->Transfer(from);
     if (!status.ok()) Say(node, status.ToString());
+  } else if ((verb == "add" || verb == "promote" || verb == "remove") && other != nullptr) {
+    ChangeMember(node, verb, *other);
   } else if (verb == "peer-lost" && other != nullptr) {
     node.core->PeerLost(from, true);
   } else if (verb == "snapshot") {
@@ -173,6 +187,24 @@ void Script::MakeCluster(int voters) {
     node.disk.entries.push_back(BootstrapEntry(bootstrap));
     Start(node);
   }
+}
+
+void Script::AddSpare(int id) {
+  Node& node = nodes_[NodeId(id)];
+  CHECK(node.core == nullptr);
+  node.voter = {NodeId(id), Uuid::FromBytes(std::string(16, static_cast<char>(id)))};
+  Start(node);
+}
+
+// Another member than the node is now may be meant: the one that it was before its disk was lost.
+void Script::ChangeMember(Node& node, const std::string& verb, const Node& other) {
+  MemberChange change{.member = {other.voter, {}}};
+  const Member* known = node.core->members().Find(other.voter.id);
+  if (verb == "remove" && known != nullptr) change.member = *known;
+  if (verb != "add")
+    change.kind = verb == "remove" ? MemberChange::Kind::kRemove : MemberChange::Kind::kPromote;
+  const Result<LogIndex> index = node.core->ChangeMember(change);
+  if (!index.ok()) Say(node, index.status().ToString());
 }
 
 void Script::Start(Node& node) {

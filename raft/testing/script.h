@@ -12,6 +12,9 @@
 //   deliver N [M]             what waits for N (from M) arrives
 //   drop N [M]                what waits for N (from M) is lost
 //   persist N                 what N has handed to its disk is durable
+//   spare N                   node N starts with an empty log: it knows nobody
+//   add N M                   promote N M         remove N M: N is asked to change the members
+//   members N                 who takes part, as far as N's log tells
 //   crash N                   N stops; what was not persisted is gone, what it was sent too
 //   wipe N                    as crash, and its disk is lost: the next start is with an empty one,
 //   of another id start N stabilize [N...]          persists and delivers among these (all) until
@@ -55,6 +58,8 @@ class Script {
   };
 
   void MakeCluster(int voters);
+  void AddSpare(int id);
+  void ChangeMember(Node& node, const std::string& verb, const Node& other);
   void Start(Node& node);
   void Stop(Node& node);
   bool Command(const std::vector<std::string>& words);
