@@ -103,7 +103,11 @@ void ExplainWaiting(const Group& group, ExplainGroupResponse& response) {
 }
 
 void ExplainLastRebalance(const Group& group, int64_t wall_ms, ExplainGroupResponse& response) {
-  if (!group.has_last_rebalance()) return;
+  if (!group.has_last_rebalance()) {
+    if (!IsRebalancing(group)) return;
+    return Add(response, "why the rebalance began is not known",
+               "its coordinator has taken over from another one since then, or was started again");
+  }
   const LastRebalance& last = group.last_rebalance();
   std::string why = last.reason();
   if (!last.member_id().empty()) {
@@ -156,9 +160,8 @@ const GroupMember* HoldsUp(const Group& group) {
 
 // What is known of the lag of one member's partitions; of nobody's under the empty id.
 struct Share {
-  const PartitionLag* sample = nullptr;
+  bool has_rates = false;  // of one of them at least
   int partitions = 0;
-  int growing = 0;
   int64_t lag = 0;
   double committed = 0, arriving = 0;
   std::optional<double> oldest_seconds;  // absent: not known of all that it is behind with
@@ -170,7 +173,8 @@ std::map<std::string, Share> SharesOf(const GroupLagResponse& lag) {
   std::map<std::string, Share> shares;
   for (const PartitionLag& partition : lag.partitions()) {
     Share& share = shares[partition.member_id()];
-    share.sample = &partition;
+    if (partition.has_committed_per_second() || partition.has_arriving_per_second())
+      share.has_rates = true;
     if (++share.partitions == 1) share.oldest_seconds = 0;
     if (partition.lag() > 0 && !partition.has_lag_seconds()) share.oldest_seconds.reset();
     if (share.oldest_seconds.has_value())
@@ -178,8 +182,6 @@ std::map<std::string, Share> SharesOf(const GroupLagResponse& lag) {
     share.lag += partition.lag();
     share.committed += partition.committed_per_second();
     share.arriving += partition.arriving_per_second();
-    if (partition.arriving_per_second() > partition.committed_per_second() + kRateMin)
-      ++share.growing;
     if (partition.has_lag() && partition.lag() > share.worst_lag) {
       share.worst_lag = partition.lag();
       share.worst = PartitionName(partition.topic(), partition.partition());
@@ -194,12 +196,11 @@ std::string HasPartitions(const std::string& who, const Share& share, int all) {
 
 // Whether all that the share is behind with is just under way.
 bool KeepsUp(const Share& share) {
-  const bool has_rates =
-      share.sample->has_committed_per_second() || share.sample->has_arriving_per_second();
-  if (has_rates && static_cast<double>(share.lag) <= share.arriving * kUnderWaySeconds) return true;
+  if (!share.has_rates) return false;
+  if (static_cast<double>(share.lag) <= share.arriving * kUnderWaySeconds) return true;
   // A producer's clock may be ahead of ours: age alone does not tell that somebody reads.
   const bool moves = share.committed >= kRateMin || share.lag <= kUnderWayRecords;
-  return has_rates && moves && share.oldest_seconds.value_or(kUnderWaySeconds) < kUnderWaySeconds;
+  return moves && share.oldest_seconds.value_or(kUnderWaySeconds) < kUnderWaySeconds;
 }
 
 void ExplainNobodys(const Group& group, const Share& share, const std::string& behind,
@@ -234,7 +235,7 @@ void ExplainShare(const Group& group, const std::string& member_id, const Share&
   const std::string has = HasPartitions(who, share, all);
   const std::string rates = "; it commits " + RateInWords(share.committed) + " while " +
                             RateInWords(share.arriving) + " arrive";
-  if (!share.sample->has_committed_per_second() && !share.sample->has_arriving_per_second()) {
+  if (!share.has_rates) {
     return Add(response, who + " is " + behind,
                has + "; one look does not tell whether that grows");
   }
@@ -279,15 +280,31 @@ void ExplainMissingTopics(const MissingTopics& missing, ExplainGroupResponse& re
 bool LacksPartitions(const GroupMember& member, const MissingTopics& missing) {
   if (!member.assignment().empty()) return false;
   const auto& topics = member.subscribed_topics();
-  return topics.empty() || std::any_of(topics.begin(), topics.end(),
-                                       [&](const auto& topic) { return !missing.contains(topic); });
+  return std::any_of(topics.begin(), topics.end(),
+                     [&](const auto& topic) { return !missing.contains(topic); });
+}
+
+// A member that names no topic and has nothing: its pattern may match none.
+void ExplainUnmatched(const GroupMember& member, ExplainGroupResponse& response) {
+  if (!member.assignment().empty() || !member.subscribed_topics().empty()) return;
+  const std::string& regex = member.subscribed_regex();
+  Add(response, "member " + MemberInWords(member) + " has no partition",
+      regex.empty()
+          ? "it names no topic: its pattern matches none, or its client does not say what "
+            "it subscribes to"
+          : "its pattern '" + regex +
+                "' matches no topic, or the other members have all partitions of what it "
+                "matches",
+      "compare with sluice topic list what that client subscribes to");
 }
 
 void ExplainIdle(const Group& group, const MissingTopics& missing, ExplainGroupResponse& response) {
   if (group.state() != "Stable" || group.protocol_type() != "consumer") return;
   int idle = 0;
-  for (const GroupMember& member : group.members())
+  for (const GroupMember& member : group.members()) {
+    ExplainUnmatched(member, response);
     idle += LacksPartitions(member, missing) ? 1 : 0;
+  }
   if (idle == 0) return;
   Add(response,
       Count(idle, "member") + " of " + std::to_string(group.members_size()) +

@@ -111,6 +111,35 @@ TEST_F(GroupExplainTest, ATopicThatIsGoneIsNotALackOfPartitions) {
   EXPECT_TRUE(Has(Words(), "not all is known")) << Words();
 }
 
+TEST_F(GroupExplainTest, AMemberThatNamesNoTopicMayMatchNone) {
+  AddMember("a", {0});
+  GroupMember& member = AddMember("b", {});
+  member.clear_subscribed_topics();
+  EXPECT_TRUE(Has(Words(), "(b) has no partition\n  it names no topic")) << Words();
+  member.set_subscribed_regex("billing-.*");
+  EXPECT_TRUE(Has(Words(), "(b) has no partition\n  its pattern 'billing-.*' matches no topic"))
+      << Words();
+  EXPECT_FALSE(Has(Words(), "add partitions")) << Words();
+  found_.group.set_state("Reconciling");
+  EXPECT_FALSE(Has(Words(), "(b) has no partition")) << "it may get some: " << Words();
+}
+
+TEST_F(GroupExplainTest, OnePartitionWithoutRatesHidesNotThoseOfTheOthers) {
+  AddMember("a", {0, 1});
+  SetRates(AddLag("a", 5000, 100), 30, 50.2);
+  AddLag("a", 0, 0);  // has no leader
+  EXPECT_TRUE(Has(Words(), "lag grows")) << Words();
+}
+
+TEST_F(GroupExplainTest, AnotherCoordinatorMayHaveKnownWhyItRebalances) {
+  AddMember("a", {0});
+  EXPECT_FALSE(Has(Words(), "is not known")) << Words();
+  found_.group.set_state("PreparingRebalance");
+  EXPECT_TRUE(Has(Words(), "why the rebalance began is not known")) << Words();
+  found_.group.mutable_last_rebalance()->set_reason("a new member joined");
+  EXPECT_FALSE(Has(Words(), "is not known")) << Words();
+}
+
 TEST_F(GroupExplainTest, PartitionsWaitForAMember) {
   found_.group.set_state("Reconciling");
   AddMember("a", {});

@@ -57,8 +57,10 @@ nlohmann::ordered_json AsJson(const admin::GroupMember& member) {
       {"awaited", member.awaited()},
       {"assignment", assignment},
       {"subscribed_topics", std::vector<std::string>(member.subscribed_topics().begin(),
-                                                     member.subscribed_topics().end())}};
+                                                     member.subscribed_topics().end())},
+      {"subscribed_regex", nullptr}};
   if (!member.instance_id().empty()) json["instance_id"] = member.instance_id();
+  if (!member.subscribed_regex().empty()) json["subscribed_regex"] = member.subscribed_regex();
   if (member.session_timeout_ms() > 0) json["session_timeout_ms"] = member.session_timeout_ms();
   if (member.heard_ms_ago() >= 0) json["heard_ms_ago"] = member.heard_ms_ago();
   return json;

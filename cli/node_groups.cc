@@ -91,6 +91,7 @@ admin::Group ToAdmin(const Consumer& described) {
     out.set_client_host(member.client_host);
     out.set_heard_ms_ago(-1);
     for (const std::string& topic : member.subscribed_topic_names) out.add_subscribed_topics(topic);
+    out.set_subscribed_regex(member.subscribed_topic_regex.value_or(""));
     for (const auto& topic : member.assignment.topic_partitions) {
       admin::TopicPartitions& assigned = *out.add_assignment();
       assigned.set_topic(topic.topic_name);
