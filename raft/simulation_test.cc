@@ -51,12 +51,19 @@ void WriteTrace(const std::vector<std::string>& trace) {
 }
 
 // Cores alone, in a lean cluster.
-bool RunLeanSeed(uint64_t seed, uint64_t& steps, size_t& committed) {
+struct LeanTotals {
+  uint64_t steps = 0;
+  size_t committed = 0;
+  size_t reads = 0;
+};
+
+bool RunLeanSeed(uint64_t seed, LeanTotals& totals) {
   current_seed = seed;
   Simulation<LeanCluster> simulation(seed);
   const std::string wrong = simulation.Run();
-  steps += simulation.cluster().steps();
-  committed += simulation.cluster().invariants().committed_count();
+  totals.steps += simulation.cluster().steps();
+  totals.committed += simulation.cluster().invariants().committed_count();
+  totals.reads += simulation.history().reads();
   EXPECT_EQ(wrong, "") << "lean, seed " << seed << " (SLUICE_SIM_SEED=" << seed << " repeats it)";
   if (seed % 20 == 0) {
     Simulation<LeanCluster> again(seed);
@@ -103,19 +110,19 @@ TEST(Simulation, SafeUnderFaultsAndLiveAfterwards) {
 
 TEST(Simulation, TheSameOfCoresAlone) {
   google::InstallFailureFunction(&DieWithSeed);
-  uint64_t steps = 0;
-  size_t committed = 0;
+  LeanTotals totals;
   if (std::getenv("SLUICE_SIM_SEED") != nullptr) {
-    RunLeanSeed(FromEnvironment("SLUICE_SIM_SEED", 0), steps, committed);
+    RunLeanSeed(FromEnvironment("SLUICE_SIM_SEED", 0), totals);
     return;
   }
   const uint64_t seeds = FromEnvironment("SLUICE_SIM_SEEDS", kLeanSeedsDefault);
   int failures = 0;
   for (uint64_t seed = 1; seed <= seeds && failures < 5; ++seed)
-    failures += RunLeanSeed(seed, steps, committed) ? 0 : 1;
-  EXPECT_GT(committed, seeds * 20);
-  EXPECT_GT(steps, seeds * 1000);
-  RecordProperty("steps", static_cast<int64_t>(steps));
+    failures += RunLeanSeed(seed, totals) ? 0 : 1;
+  EXPECT_GT(totals.committed, seeds * 20);
+  EXPECT_GT(totals.reads, seeds * 20);
+  EXPECT_GT(totals.steps, seeds * 1000);
+  RecordProperty("steps", static_cast<int64_t>(totals.steps));
 }
 
 }  // namespace

@@ -148,11 +148,12 @@ void LeanCluster::Propose(NodeId id, std::string data, std::function<void(Result
   }
 }
 
-void LeanCluster::Read(NodeId id) {
+void LeanCluster::Read(NodeId id, std::function<void(Result<LogIndex>)> done) {
   Node& node = At(id);
   Input(node);
   if (node.core->role() == Role::kLeader) ++steps_;
-  node.reads.push_back({node.next_read_id, invariants_.ReadStarted(), std::nullopt});
+  node.reads.push_back(
+      {node.next_read_id, invariants_.ReadStarted(), std::nullopt, std::move(done)});
   node.core->ReadIndex(node.next_read_id++);
 }
 
@@ -345,6 +346,7 @@ void LeanCluster::Apply(Node& node) {
       node.bytes_since_snapshot += entry.data.size();
       if (entry.type != EntryType::kNormal) continue;
       node.checksum = Crc32cExtend(node.checksum, entry.data);
+      node.value = ValueIn(entry.data, node.value);
       ++node.count;
     }
     // A proposal is the entry of its index and term, and nothing else.
@@ -370,6 +372,7 @@ void LeanCluster::LoadSnapshot(Node& node, const Snapshot& snapshot) {
   ByteReader reader(*snapshot.data);
   node.checksum = reader.ReadUint32();
   node.count = static_cast<uint64_t>(reader.ReadInt64());
+  node.value = static_cast<uint64_t>(reader.ReadInt64());
   node.applied = snapshot.meta.index;
   node.bytes_since_snapshot = 0;
   CHECK(reader.ok());
@@ -384,6 +387,7 @@ void LeanCluster::MaybeSnapshot(Node& node) {
   ByteWriter writer;
   writer.PutUint32(node.checksum);
   writer.PutInt64(static_cast<int64_t>(node.count));
+  writer.PutInt64(static_cast<int64_t>(node.value));
   // Long enough for several chunks.
   writer.PutBytes(std::string(node.count % 300, 'x'));
   ++steps_;
@@ -393,9 +397,11 @@ void LeanCluster::MaybeSnapshot(Node& node) {
 }
 
 void LeanCluster::FinishReads(Node& node) {
+  if (node.reads.empty()) return;
   std::erase_if(node.reads, [&](const PendingRead& read) {
     if (!read.index.has_value() || *read.index > node.applied) return false;
     invariants_.ReadFinished(read.floor, *read.index, node.applied);
+    if (read.done) read.done(*read.index);
     return true;
   });
 }

@@ -48,7 +48,7 @@ class LeanCluster {
   void TellRefused(NodeId peer, NodeId about);
   void TellPeersRefused(NodeId about);
   void Propose(NodeId id, std::string data, std::function<void(Result<LogIndex>)> done = {});
-  void Read(NodeId id);
+  void Read(NodeId id, std::function<void(Result<LogIndex>)> done = {});
   void TakeSnapshot(NodeId id);
   void Transfer(NodeId id, NodeId target);
 
@@ -63,6 +63,7 @@ class LeanCluster {
   const Core& core(NodeId id) const { return *At(id).core; }
   LogIndex applied(NodeId id) const { return At(id).applied; }
   uint32_t checksum(NodeId id) const { return At(id).checksum; }
+  uint64_t value(NodeId id) const { return At(id).value; }
   size_t unanswered(NodeId id) const;
   NodeId leader() const;
   bool settled() const;
@@ -89,6 +90,7 @@ class LeanCluster {
     uint64_t id = 0;
     LogIndex floor;
     std::optional<LogIndex> index;  // once it is confirmed
+    std::function<void(Result<LogIndex>)> done;
   };
   struct Node {
     VoterId voter;
@@ -113,6 +115,7 @@ class LeanCluster {
     LogIndex applied = kNoIndex;
     uint32_t checksum = 0;
     uint64_t count = 0;
+    uint64_t value = 0;
     std::deque<Proposal> proposals;
     std::vector<PendingRead> reads;
     uint64_t next_read_id = 1;

@@ -20,12 +20,21 @@ Uuid DiskId(int node, int generation) {
 
 }  // namespace
 
+uint64_t ValueIn(std::string_view data, uint64_t otherwise) {
+  if (data.size() < 2 || data[0] != 'w') return otherwise;
+  uint64_t value = 0;
+  for (size_t at = 1; at < data.size() && data[at] >= '0' && data[at] <= '9'; ++at)
+    value = value * 10 + static_cast<uint64_t>(data[at] - '0');
+  return value;
+}
+
 void SimStateMachine::Apply(const std::vector<Entry>& committed) {
   invariants_.Applied(self_, committed);
   for (const Entry& entry : committed) {
     applied = entry.index;
     if (entry.type != EntryType::kNormal) continue;
     checksum = Crc32cExtend(checksum, entry.data);
+    value = ValueIn(entry.data, value);
     ++count;
   }
 }
@@ -34,6 +43,7 @@ std::string SimStateMachine::TakeSnapshot() {
   ByteWriter writer;
   writer.PutUint32(checksum);
   writer.PutInt64(static_cast<int64_t>(count));
+  writer.PutInt64(static_cast<int64_t>(value));
   // Long enough for several chunks.
   writer.PutBytes(std::string(count % 300, 'x'));
   return writer.Take();
@@ -44,6 +54,7 @@ void SimStateMachine::LoadSnapshot(const SnapshotMeta& meta, std::string_view da
   ByteReader reader(data);
   checksum = reader.ReadUint32();
   count = static_cast<uint64_t>(reader.ReadInt64());
+  value = static_cast<uint64_t>(reader.ReadInt64());
   applied = meta.index;
   CHECK(reader.ok());
 }

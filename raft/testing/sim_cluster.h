@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/random.h"
@@ -29,6 +30,9 @@ struct SimClusterOptions {
   SimDiskLatency disk;
 };
 
+// The state is also a register: data like "w17..." writes 17, other data leaves it alone.
+uint64_t ValueIn(std::string_view data, uint64_t otherwise);
+
 // Keeps a running checksum and the data of what it applied; its snapshot is both.
 class SimStateMachine final : public StateMachine {
  public:
@@ -41,6 +45,7 @@ class SimStateMachine final : public StateMachine {
 
   uint32_t checksum = 0;  // of all data applied, in order
   uint64_t count = 0;     // of entries with data
+  uint64_t value = 0;     // of the register that the data writes (ValueIn)
   LogIndex applied = kNoIndex;
   Role role = Role::kFollower;
   NodeId leader = kNoNode;
@@ -99,6 +104,7 @@ class SimCluster {
   LogIndex applied(NodeId id) const { return nodes_.at(id)->state_machine->applied; }
   uint32_t checksum(NodeId id) const { return nodes_.at(id)->state_machine->checksum; }
   SimStateMachine& state_machine(NodeId id) { return *nodes_.at(id)->state_machine; }
+  uint64_t value(NodeId id) const { return nodes_.at(id)->state_machine->value; }
   // Proposals and reads of the node's present incarnation that have had no answer yet.
   size_t unanswered(NodeId id) const { return nodes_.at(id)->unanswered; }
   SimDisk& disk(NodeId id) { return nodes_.at(id)->disk; }

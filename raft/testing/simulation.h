@@ -15,7 +15,9 @@
 #include <vector>
 
 #include "raft/quorum.h"
+#include "raft/testing/register_history.h"
 #include "raft/testing/swarm.h"
+#include "raft/testing/trouble.h"
 
 namespace sluice::raft::testing {
 
@@ -42,10 +44,12 @@ class Simulation {
       cluster_.SetDiskLatency(weather_.disk);
       RideOut();
     }
-    return Sound() ? CheckLiveness() : cluster_.invariants().breach();
+    const std::string wrong = Sound() ? CheckLiveness() : cluster_.invariants().breach();
+    return wrong.empty() ? history_.Check() : wrong;
   }
 
   Cluster& cluster() { return cluster_; }
+  const RegisterHistory& history() const { return history_; }
 
  private:
   static constexpr size_t kUnansweredMax = 200;
@@ -54,20 +58,12 @@ class Simulation {
 
   void RideOut() {
     const int64_t end_ms = cluster_.now_ms() + weather_.lasts_ms;
-    int64_t next_fault_ms = cluster_.now_ms() + random_.Between(0, weather_.step_ms_max);
+    trouble_.Begin(weather_);
     const auto enough = [this] { return steps_min_ > 0 && cluster_.steps() >= steps_min_; };
     while (cluster_.now_ms() < end_ms && !enough() && Sound()) {
       cluster_.RunForMs(random_.Between(1, weather_.work_ms_max));
       Work();
-      if (weather_.election_crashes) CrashInElections();
-      if (weather_.false_hint_ms_max > 0 && cluster_.now_ms() >= next_hint_ms_) TellFalsely();
-      if (cluster_.now_ms() >= heal_ms_) {
-        heal_ms_ = INT64_MAX;
-        cluster_.HealNetwork();
-      }
-      if (cluster_.now_ms() < next_fault_ms) continue;
-      next_fault_ms = cluster_.now_ms() + random_.Between(1, weather_.step_ms_max);
-      Fault();
+      trouble_.Strike();
     }
   }
 
@@ -80,14 +76,10 @@ class Simulation {
     }
   }
 
-  void Start(NodeId id) {
-    if (!lost_.contains(id)) cluster_.Start(id);
-  }
-
   void CalmDown() {
     HealAll();
     for (const NodeId id : cluster_.ids()) {
-      if (!cluster_.running(id)) Start(id);
+      if (!cluster_.running(id)) trouble_.Start(id);
     }
     const int64_t end_ms = cluster_.now_ms() + random_.Between(100, 2000);
     while (cluster_.now_ms() < end_ms && Sound()) {
@@ -96,34 +88,49 @@ class Simulation {
     }
   }
 
-  NodeId AnyNode() {
-    const auto& ids = cluster_.ids();
-    return ids[random_.Below(ids.size())];
-  }
-
   void Work() {
     // Mostly where the leader is, sometimes where a client only believes it to be.
-    const NodeId id =
-        cluster_.leader() == kNoNode || random_.Chance(1, 5) ? AnyNode() : cluster_.leader();
+    const NodeId id = cluster_.leader() == kNoNode || random_.Chance(1, 5) ? trouble_.AnyNode()
+                                                                           : cluster_.leader();
     if (!cluster_.running(id) || cluster_.paused(id)) return;
     // Clients wait for answers: what a slow disk cannot take would only pile up.
     const bool piles_up = cluster_.unanswered(id) > kUnansweredMax;
     for (uint64_t n = piles_up ? 0 : random_.Below(4); n > 0; --n) {
-      cluster_.Propose(id, "w" + std::to_string(++writes_) + std::string(random_.Below(40), '.'));
+      Write(id, random_.Below(40));
     }
     // Reads wherever somebody believes to lead: a deposed leader must not answer. Nor must the
     // others, who are asked now and then.
     for (const NodeId reader : cluster_.ids()) {
       if (!cluster_.running(reader) || cluster_.paused(reader)) continue;
       const bool leads = cluster_.core(reader).role() == Role::kLeader;
-      if (!piles_up && random_.Chance(1, leads ? 2 : 20)) cluster_.Read(reader);
+      if (!piles_up && random_.Chance(1, leads ? 2 : 20)) Read(reader);
     }
     if (weather_.snapshots && random_.Chance(1, 30)) cluster_.TakeSnapshot(id);
     if (weather_.snapshot_storms) TakeSnapshots();
     if (weather_.transfers && random_.Chance(1, 60)) {
       // Most nodes refuse: they do not lead. That is part of the test.
-      cluster_.Transfer(id, random_.Chance(1, 2) ? kNoNode : AnyNode());
+      cluster_.Transfer(id, random_.Chance(1, 2) ? kNoNode : trouble_.AnyNode());
     }
+  }
+
+  void Write(NodeId id, size_t padding) {
+    const RegisterHistory::Value value = history_.WriteBegan();
+    cluster_.Propose(id, "w" + std::to_string(value) + std::string(padding, '.'),
+                     [this, value](const Result<LogIndex>& result) {
+                       using Outcome = RegisterHistory::Outcome;
+                       if (result.ok()) last_ = std::max(last_, *result);
+                       if (result.ok()) history_.WriteEnded(value, Outcome::kDone);
+                       // Of anything else the outcome is not known.
+                       const StatusCode code = result.status().code();
+                       if (code == StatusCode::kNotLeader || code == StatusCode::kResourceExhausted)
+                         history_.WriteEnded(value, Outcome::kRefused);
+                     });
+  }
+
+  void Read(NodeId id) {
+    cluster_.Read(id, [this, id, began = history_.ReadBegan()](const Result<LogIndex>& result) {
+      if (result.ok()) history_.ReadEnded(began, cluster_.value(id));
+    });
   }
 
   void TakeSnapshots() {
@@ -133,110 +140,16 @@ class Simulation {
     }
   }
 
-  void Fault() {
-    const NodeId id = AnyNode();
-    if (!cluster_.running(id)) {
-      if (random_.Chance(1, 2)) Start(id);
-      return;
-    }
-    if (cluster_.paused(id)) {
-      cluster_.Resume(id);
-      return;
-    }
-    switch (random_.Below(8)) {
-      case 0:
-        if (!weather_.crashes) return;
-        cluster_.Crash(id);
-        if (weather_.refused_hints) cluster_.TellPeersRefused(id);
-        return;
-      case 1:
-        if (weather_.pauses) cluster_.Pause(id);
-        return;
-      case 2:
-        if (weather_.partitions) cluster_.Isolate(id);
-        return;
-      case 3:
-        if (weather_.one_way) cluster_.Cut(id, AnyNode());
-        return;
-      case 4:
-        if (weather_.rings) CutIntoRing();
-        return;
-      case 5:
-        if (weather_.slow_disks) cluster_.SetDiskLatency(id, {.ms_min = 500, .ms_max = 1500});
-        return;
-      case 6:
-        if (weather_.losses && random_.Chance(1, 5)) Lose(id);
-        return;
-      default:
-        cluster_.HealNetwork();
-        cluster_.SetDiskLatency(weather_.disk);
-        return;
-    }
-  }
-
-  // Each hears only the one before it, so that whoever is heard cannot be answered.
-  void CutIntoRing() {
-    const std::vector<NodeId>& ids = cluster_.ids();
-    const size_t step = random_.Chance(1, 2) ? 1 : ids.size() - 1;
-    for (size_t from = 0; from < ids.size(); ++from) {
-      for (size_t to = 0; to < ids.size(); ++to) {
-        if (to != from && to != (from + step) % ids.size()) cluster_.Cut(ids[from], ids[to]);
-      }
-    }
-  }
-
-  // For ever; a majority is never lost.
-  void Lose(NodeId id) {
-    if (lost_.contains(id) || lost_.size() >= (cluster_.ids().size() - 1) / 2) return;
-    lost_.insert(id);
-    if (random_.Chance(1, 2)) {
-      cluster_.FailDisk(id);
-    } else {
-      cluster_.Crash(id);
-      cluster_.StartWiped(id);
-    }
-  }
-
-  // A full backlog or a firewall refuses too, and not for everybody. The firewall may also swallow
-  // what is on its way.
-  void TellFalsely() {
-    next_hint_ms_ = cluster_.now_ms() + random_.Between(1, weather_.false_hint_ms_max);
-    const NodeId leader = cluster_.leader();
-    const NodeId about = leader == kNoNode || random_.Chance(1, 4) ? AnyNode() : leader;
-    for (const NodeId id : cluster_.ids()) {
-      if (id != about && random_.Chance(4, 5)) cluster_.TellRefused(id, about);
-    }
-    if (!weather_.partitions || !random_.Chance(1, 3)) return;
-    cluster_.Isolate(about);
-    // Soon enough for the old leader to meet its successor before it has resigned.
-    heal_ms_ = cluster_.now_ms() + random_.Between(50, 400);
-  }
-
-  void CrashInElections() {
-    const bool election = std::ranges::any_of(cluster_.ids(), [this](NodeId id) {
-      if (!cluster_.running(id)) return false;
-      const Core& core = cluster_.core(id);
-      const bool fresh_leader = core.role() == Role::kLeader &&
-                                core.log().last_term() == core.term() &&
-                                core.commit() < core.log().last_index();
-      return core.role() == Role::kCandidate || fresh_leader;
-    });
-    if (!election || !random_.Chance(1, 4)) return;
-    const NodeId id = AnyNode();
-    if (!cluster_.running(id) || cluster_.paused(id)) return;
-    cluster_.Crash(id);
-    if (random_.Chance(3, 4)) Start(id);
-  }
-
   std::string CheckLiveness() {
     HealAll();
     // A majority is enough; the rest may stay away.
-    for (const NodeId id : lost_) {
+    for (const NodeId id : trouble_.lost()) {
       if (cluster_.running(id)) cluster_.Crash(id);
     }
-    size_t spare = random_.Chance(1, 2) ? (cluster_.ids().size() - 1) / 2 - lost_.size() : 0;
+    size_t spare =
+        random_.Chance(1, 2) ? (cluster_.ids().size() - 1) / 2 - trouble_.lost().size() : 0;
     for (const NodeId id : cluster_.ids()) {
-      if (cluster_.running(id) || lost_.contains(id)) continue;
+      if (cluster_.running(id) || trouble_.lost().contains(id)) continue;
       if (spare > 0) {
         --spare;
         continue;
@@ -248,21 +161,18 @@ class Simulation {
     const bool settled = cluster_.RunUntil([this] { return cluster_.settled(); }, 60'000);
     if (!Sound()) return cluster_.invariants().breach();
     if (!settled) return "no leader within a minute of the healing";
-    LogIndex last = kNoIndex;
+    last_ = kNoIndex;
     // Again and again, as a client does: a transfer begun before the healing may still take the
     // lead away, and with a window of a few bytes the backlog of the safety phase takes its time.
-    for (int attempt = 0; attempt < 120 && last == kNoIndex; ++attempt) {
-      if (cluster_.leader() != kNoNode) {
-        cluster_.Propose(cluster_.leader(), "last",
-                         [&last](const Result<LogIndex>& r) { last = r.ok() ? *r : last; });
-      }
-      cluster_.RunUntil([&last] { return last != kNoIndex; }, 500);
+    for (int attempt = 0; attempt < 120 && last_ == kNoIndex; ++attempt) {
+      if (cluster_.leader() != kNoNode) Write(cluster_.leader(), 0);
+      cluster_.RunUntil([this] { return last_ != kNoIndex; }, 500);
     }
     if (!Sound()) return cluster_.invariants().breach();
-    if (last == kNoIndex) return "no write was committed within a minute of the healing";
-    const auto all_applied = [this, &last] {
+    if (last_ == kNoIndex) return "no write was committed within a minute of the healing";
+    const auto all_applied = [this] {
       return std::ranges::all_of(cluster_.ids(), [&](NodeId id) {
-        return !cluster_.running(id) || cluster_.applied(id) >= last;
+        return !cluster_.running(id) || cluster_.applied(id) >= last_;
       });
     };
     if (!cluster_.RunUntil(all_applied, 60'000)) return "a voter did not catch up";
@@ -296,8 +206,8 @@ class Simulation {
       return "";
     const NodeId leader = cluster_.leader();
     const Term term = cluster_.core(leader).term();
-    NodeId away = AnyNode();
-    while (away == leader || !cluster_.running(away)) away = AnyNode();
+    NodeId away = trouble_.AnyNode();
+    while (away == leader || !cluster_.running(away)) away = trouble_.AnyNode();
     if (random_.Chance(1, 2)) {
       cluster_.Isolate(away);
     } else {
@@ -317,11 +227,10 @@ class Simulation {
   const Swarm swarm_;
   Weather weather_;
   Cluster cluster_;
+  Trouble<Cluster> trouble_{cluster_, random_};
   const uint64_t steps_min_;
-  std::set<NodeId> lost_;
-  uint64_t writes_ = 0;
-  int64_t next_hint_ms_ = 0;
-  int64_t heal_ms_ = INT64_MAX;
+  RegisterHistory history_;
+  LogIndex last_ = kNoIndex;  // acknowledged
 };
 
 }  // namespace sluice::raft::testing

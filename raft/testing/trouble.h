@@ -1,0 +1,156 @@
+#pragma once
+// Trouble: what strikes a simulated cluster in some weather: crashes, pauses, cut links, slow,
+// failing and wiped disks, false hints of a death.
+//
+// Thread rule: one thread.
+
+#include <algorithm>
+#include <cstdint>
+#include <set>
+#include <vector>
+
+#include "raft/testing/swarm.h"
+
+namespace sluice::raft::testing {
+
+template <typename Cluster>
+class Trouble {
+ public:
+  Trouble(Cluster& cluster, Random& random) : cluster_(cluster), random_(random) {}
+
+  void Begin(const Weather& weather) {
+    weather_ = weather;
+    next_fault_ms_ = cluster_.now_ms() + random_.Between(0, weather_.step_ms_max);
+  }
+
+  // What is due now.
+  void Strike() {
+    if (weather_.election_crashes) CrashInElections();
+    if (weather_.false_hint_ms_max > 0 && cluster_.now_ms() >= next_hint_ms_) TellFalsely();
+    if (cluster_.now_ms() >= heal_ms_) {
+      heal_ms_ = INT64_MAX;
+      cluster_.HealNetwork();
+    }
+    if (cluster_.now_ms() < next_fault_ms_) return;
+    next_fault_ms_ = cluster_.now_ms() + random_.Between(1, weather_.step_ms_max);
+    Fault();
+  }
+
+  NodeId AnyNode() {
+    const auto& ids = cluster_.ids();
+    return ids[random_.Below(ids.size())];
+  }
+
+  void Start(NodeId id) {
+    if (!lost_.contains(id)) cluster_.Start(id);
+  }
+
+  // Voters that will never be again, fewer than half.
+  const std::set<NodeId>& lost() const { return lost_; }
+
+ private:
+  void Fault() {
+    const NodeId id = AnyNode();
+    if (!cluster_.running(id)) {
+      if (random_.Chance(1, 2)) Start(id);
+      return;
+    }
+    if (cluster_.paused(id)) {
+      cluster_.Resume(id);
+      return;
+    }
+    switch (random_.Below(8)) {
+      case 0:
+        if (!weather_.crashes) return;
+        cluster_.Crash(id);
+        if (weather_.refused_hints) cluster_.TellPeersRefused(id);
+        return;
+      case 1:
+        if (weather_.pauses) cluster_.Pause(id);
+        return;
+      case 2:
+        if (weather_.partitions) cluster_.Isolate(id);
+        return;
+      case 3:
+        if (weather_.one_way) cluster_.Cut(id, AnyNode());
+        return;
+      case 4:
+        if (weather_.rings) CutIntoRing();
+        return;
+      case 5:
+        if (weather_.slow_disks) cluster_.SetDiskLatency(id, {.ms_min = 500, .ms_max = 1500});
+        return;
+      case 6:
+        if (weather_.losses && random_.Chance(1, 5)) Lose(id);
+        return;
+      default:
+        cluster_.HealNetwork();
+        cluster_.SetDiskLatency(weather_.disk);
+        return;
+    }
+  }
+
+  // Each hears only the one before it, so that whoever is heard cannot be answered.
+  void CutIntoRing() {
+    const std::vector<NodeId>& ids = cluster_.ids();
+    const size_t step = random_.Chance(1, 2) ? 1 : ids.size() - 1;
+    for (size_t from = 0; from < ids.size(); ++from) {
+      for (size_t to = 0; to < ids.size(); ++to) {
+        if (to != from && to != (from + step) % ids.size()) cluster_.Cut(ids[from], ids[to]);
+      }
+    }
+  }
+
+  // For ever; a majority is never lost.
+  void Lose(NodeId id) {
+    if (lost_.contains(id) || lost_.size() >= (cluster_.ids().size() - 1) / 2) return;
+    lost_.insert(id);
+    if (random_.Chance(1, 2)) {
+      cluster_.FailDisk(id);
+    } else {
+      cluster_.Crash(id);
+      cluster_.StartWiped(id);
+    }
+  }
+
+  // A full backlog or a firewall refuses too, and not for everybody. The firewall may also swallow
+  // what is on its way.
+  void TellFalsely() {
+    next_hint_ms_ = cluster_.now_ms() + random_.Between(1, weather_.false_hint_ms_max);
+    const NodeId leader = cluster_.leader();
+    const NodeId about = leader == kNoNode || random_.Chance(1, 4) ? AnyNode() : leader;
+    for (const NodeId id : cluster_.ids()) {
+      if (id != about && random_.Chance(4, 5)) cluster_.TellRefused(id, about);
+    }
+    if (!weather_.partitions || !random_.Chance(1, 3)) return;
+    cluster_.Isolate(about);
+    // Soon enough for the old leader to meet its successor before it has resigned.
+    heal_ms_ = cluster_.now_ms() + random_.Between(50, 400);
+  }
+
+  void CrashInElections() {
+    const bool election = std::ranges::any_of(cluster_.ids(), [this](NodeId id) {
+      if (!cluster_.running(id)) return false;
+      const Core& core = cluster_.core(id);
+      const bool fresh_leader = core.role() == Role::kLeader &&
+                                core.log().last_term() == core.term() &&
+                                core.commit() < core.log().last_index();
+      return core.role() == Role::kCandidate || fresh_leader;
+    });
+    if (!election || !random_.Chance(1, 4)) return;
+    const NodeId id = AnyNode();
+    if (!cluster_.running(id) || cluster_.paused(id)) return;
+    cluster_.Crash(id);
+    if (random_.Chance(3, 4)) Start(id);
+  }
+
+  Cluster& cluster_;
+  Random& random_;
+  Weather weather_;
+  std::set<NodeId> lost_;
+  int64_t next_fault_ms_ = 0;
+  int64_t next_hint_ms_ = 0;
+  int64_t heal_ms_ = INT64_MAX;
+};
+
+}  // namespace sluice::raft::testing
