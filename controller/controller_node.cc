@@ -86,6 +86,7 @@ struct ControllerNode::Impl {
   void Stop();
   void HandOver();
   void OnRaftMessage(raft::Message message);
+  void OnRaftCall(NodeId peer, const std::string& address);
   void OnForeignMessage(const raft::Message& message);
   // Runs `task` on the loop and waits for it.
   void RunOnLoop(std::function<void()> task) const;
@@ -211,6 +212,7 @@ void ControllerNode::Impl::MakeParts() {
     addresses[voter.id] = voter.address.ToString();
   std::map<NodeId, std::string> peers = addresses;
   peers.erase(config.node_id);
+  const std::string self_address = addresses[config.node_id];
 
   controller = std::make_unique<MetadataController>(
       ControllerOptions{.self = config.node_id,
@@ -220,12 +222,14 @@ void ControllerNode::Impl::MakeParts() {
                         .brokers = {.session_timeout_ms = config.broker_session_timeout_ms},
                         .random = options.random.Fork()},
       loop, dialer, feed);
-  transport = std::make_unique<RaftTransport>(RaftTransportOptions{.peers = std::move(peers)}, loop,
-                                              [this](NodeId peer, bool refused) {
-                                                if (driver == nullptr) return;
-                                                driver->PeerLost(peer, refused);
-                                                controller->OnVoterLost(peer, refused);
-                                              });
+  transport = std::make_unique<RaftTransport>(
+      RaftTransportOptions{
+          .self = config.node_id, .self_address = self_address, .peers = std::move(peers)},
+      loop, [this](NodeId peer, bool refused) {
+        if (driver == nullptr) return;
+        driver->PeerLost(peer, refused);
+        controller->OnVoterLost(peer, refused);
+      });
   driver = std::make_unique<raft::Driver>(
       raft::DriverOptions{.config = ToRaftConfig(config),
                           .cluster_id = options.cluster_id,
@@ -241,7 +245,8 @@ void ControllerNode::Impl::MakeParts() {
   controller->Start(quorum.get());
 
   raft_service = std::make_unique<RaftService>(
-      [this](raft::Message message) { OnRaftMessage(std::move(message)); });
+      [this](raft::Message message) { OnRaftMessage(std::move(message)); },
+      [this](NodeId peer, const std::string& address) { OnRaftCall(peer, address); });
   feed_service = std::make_unique<FeedService>(
       FeedServiceOptions{.cluster_id = options.cluster_id,
                          .on_lost =
@@ -275,6 +280,12 @@ void ControllerNode::Impl::OnRaftMessage(raft::Message message) {
   }
   driver->Step(std::move(message));
   loop.Post([this, from] { transport->PeerHeard(from); });
+  gate->Leave();
+}
+
+void ControllerNode::Impl::OnRaftCall(NodeId peer, const std::string& address) {
+  if (!gate->Enter()) return;
+  loop.Post([this, peer, address] { transport->PeerCalled(peer, address); });
   gate->Leave();
 }
 

@@ -110,6 +110,7 @@ class Cluster {
  private:
   struct Node : raft::Transport {
     void Send(NodeId, raft::Message message) override { network->Send(std::move(message)); }
+    void SetPeers(const std::vector<raft::Member>&) override {}
     SimNetwork* network = nullptr;
     raft::VoterId voter;
     std::unique_ptr<SimFileSystem> fs;

@@ -2,9 +2,11 @@
 
 #include <glog/logging.h>
 
+#include <charconv>
 #include <utility>
 
 #include "controller/raft_proto.h"
+#include "controller/raft_stream.h"
 
 namespace sluice::controller {
 namespace {
@@ -53,10 +55,23 @@ class Receiver final : public grpc::ServerBidiReactor<raftpb::RaftMessage, raftp
   raftpb::RaftMessage incoming_;
 };
 
+std::string ValueOf(const grpc::CallbackServerContext& context, const char* key) {
+  const auto found = context.client_metadata().find(key);
+  return found == context.client_metadata().end()
+             ? ""
+             : std::string(found->second.data(), found->second.size());
+}
+
 }  // namespace
 
 grpc::ServerBidiReactor<raftpb::RaftMessage, raftpb::ExchangeEvent>* RaftService::Exchange(
     grpc::CallbackServerContext* context) {
+  const std::string id = ValueOf(*context, kCallerIdKey);
+  int32_t node = -1;
+  const auto parsed = std::from_chars(id.data(), id.data() + id.size(), node);
+  std::string address = ValueOf(*context, kCallerAddressKey);
+  const bool tells = parsed.ec == std::errc() && parsed.ptr == id.data() + id.size() && node >= 0;
+  if (tells && !address.empty()) on_call_(NodeId(node), std::move(address));
   return new Receiver(on_message_, refused_, context->peer());
 }
 

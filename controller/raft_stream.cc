@@ -20,10 +20,13 @@ void LiveStreams::WaitForNone() {
 }
 
 std::shared_ptr<RaftStream> RaftStream::Open(raftpb::Raft::Stub& stub,
-                                             std::shared_ptr<LiveStreams> live, Handlers handlers) {
+                                             std::shared_ptr<LiveStreams> live,
+                                             const Caller& caller, Handlers handlers) {
   std::shared_ptr<RaftStream> stream(new RaftStream(std::move(live), std::move(handlers)));
   stream->self_ = stream;
   stream->live_->Add();
+  stream->context_.AddMetadata(kCallerIdKey, std::to_string(caller.id.value()));
+  stream->context_.AddMetadata(kCallerAddressKey, caller.address);
   stub.async()->Exchange(&stream->context_, stream.get());
   // Writes start outside gRPC's callbacks: the hold keeps the stream from being done meanwhile. It
   // is given back when the read, pending for as long as the stream stands, fails.

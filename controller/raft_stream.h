@@ -8,10 +8,16 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 
+#include "base/ids.h"
 #include "proto/raft.grpc.pb.h"
 
 namespace sluice::controller {
+
+// What the caller tells of itself in a stream's metadata.
+inline constexpr char kCallerIdKey[] = "sluice-raft-node";
+inline constexpr char kCallerAddressKey[] = "sluice-raft-address";
 
 // Counts the streams that gRPC still refers to.
 class LiveStreams {
@@ -35,8 +41,14 @@ class RaftStream final
     std::function<void()> on_closed;   // the last call
   };
 
+  // Who opens it, and where that one is to be answered.
+  struct Caller {
+    NodeId id = kNoNode;
+    std::string address;
+  };
   static std::shared_ptr<RaftStream> Open(raftpb::Raft::Stub& stub,
-                                          std::shared_ptr<LiveStreams> live, Handlers handlers);
+                                          std::shared_ptr<LiveStreams> live, const Caller& caller,
+                                          Handlers handlers);
 
   // One at a time: the next after on_written. Ignored when the stream is ending.
   void Write(raftpb::RaftMessage message);

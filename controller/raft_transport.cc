@@ -17,14 +17,7 @@ class RaftTransport::Impl {
  public:
   Impl(RaftTransportOptions options, EventLoop& loop, OnPeerLost on_peer_lost)
       : options_(std::move(options)), loop_(loop), on_peer_lost_(std::move(on_peer_lost)) {
-    for (const auto& [id, address] : options_.peers) {
-      Link& link = links_[id];
-      link.id = id;
-      link.address = address;
-      link.backoff_ms = options_.backoff_ms_min;
-      link.channel = rpc::MakeChannel(address);
-      link.stub = raftpb::Raft::NewStub(link.channel);
-    }
+    for (const auto& [id, address] : options_.peers) MakeLink(id, address);
   }
 
   void Stop() {
@@ -36,6 +29,7 @@ class RaftTransport::Impl {
   }
 
   void Start() {
+    started_ = true;
     for (auto& [id, link] : links_) {
       if (link.stream == nullptr && !link.waiting) Open(link);
     }
@@ -51,6 +45,31 @@ class RaftTransport::Impl {
     link->second.queue_bytes += bytes;
     link->second.queue.push_back(std::move(proto));
     Pump(link->second);
+  }
+
+  void SetPeers(const std::vector<raft::Member>& peers) {
+    std::map<NodeId, std::string> addresses = options_.peers;
+    for (const raft::Member& peer : peers) {
+      if (!peer.address.empty()) addresses[peer.id.id] = peer.address;
+    }
+    for (const auto& [id, address] : addresses) Reach(id, address);
+    for (auto& [id, link] : links_) {
+      if (!addresses.contains(id) && !link.called && link.leave_timer == 0)
+        link.leave_timer = loop_.RunAfter(options_.linger_ms, OnLeave(id));
+    }
+  }
+
+  void PeerCalled(NodeId peer, const std::string& address) {
+    if (peer == options_.self) return;
+    const auto known = links_.find(peer);
+    if (known != links_.end() && (!known->second.called || known->second.address == address))
+      return;
+    const auto callers =
+        std::ranges::count_if(links_, [](const auto& link) { return link.second.called; });
+    if (known == links_.end() && static_cast<size_t>(callers) >= options_.callers_max) return;
+    if (known != links_.end()) Drop(peer);
+    MakeLink(peer, address).called = true;
+    if (started_) Open(links_.at(peer));
   }
 
   void PeerHeard(NodeId peer) {
@@ -69,19 +88,53 @@ class RaftTransport::Impl {
     bool up = false;
     bool writing = false;
     bool waiting = false;  // for the back-off to pass
+    bool called = false;   // reached only because it called
     EventLoop::TimerId timer = 0;
+    EventLoop::TimerId leave_timer = 0;
     int64_t backoff_ms = 0;
     std::deque<raftpb::RaftMessage> queue;
     size_t queue_bytes = 0;
   };
+
+  Link& MakeLink(NodeId id, const std::string& address) {
+    Link& link = links_[id];
+    link.id = id;
+    link.address = address;
+    link.backoff_ms = options_.backoff_ms_min;
+    link.channel = rpc::MakeChannel(address);
+    link.stub = raftpb::Raft::NewStub(link.channel);
+    return link;
+  }
+
+  void Reach(NodeId id, const std::string& address) {
+    const auto known = links_.find(id);
+    if (known != links_.end() && known->second.address == address) {
+      Link& link = known->second;
+      link.called = false;
+      if (link.leave_timer != 0) loop_.Cancel(link.leave_timer);
+      link.leave_timer = 0;
+      return;
+    }
+    if (known != links_.end()) Drop(id);
+    Link& link = MakeLink(id, address);
+    if (started_) Open(link);
+  }
+
+  void Drop(NodeId id) {
+    Link& link = links_.at(id);
+    if (link.timer != 0) loop_.Cancel(link.timer);
+    if (link.leave_timer != 0) loop_.Cancel(link.leave_timer);
+    if (link.stream != nullptr) link.stream->Cancel();
+    links_.erase(id);
+  }
 
   // Runs `task(link)` on the loop if the transport and this stream of the link are still there.
   template <typename Task>
   std::function<void()> OnLoop(NodeId id, uint64_t generation, Task task) {
     return [this, &loop = loop_, gate = gate_, id, generation, task] {
       loop.Post(rpc::Guarded(gate, [this, id, generation, task] {
-        Link& link = links_.at(id);
-        if (link.generation == generation) task(link);
+        const auto link = links_.find(id);
+        if (link != links_.end() && link->second.generation == generation) task(link->second);
       }));
     };
   }
@@ -92,10 +145,10 @@ class RaftTransport::Impl {
     link.waiting = false;
     link.up = false;
     link.writing = false;
-    ++link.generation;
+    link.generation = ++generations_;
     rpc::HurryUp(*link.channel);
     link.stream = RaftStream::Open(
-        *link.stub, live_,
+        *link.stub, live_, {options_.self, options_.self_address},
         {.on_up = OnLoop(link.id, link.generation, [this](Link& l) { OnUp(l); }),
          .on_written = OnLoop(link.id, link.generation, [this](Link& l) { OnWritten(l); }),
          .on_closed = OnLoop(link.id, link.generation, [this](Link& l) { OnClosed(l); })});
@@ -120,6 +173,7 @@ class RaftTransport::Impl {
   }
 
   void OnClosed(Link& link) {
+    if (link.called) return Drop(link.id);  // it will call again
     const bool stood = link.up;
     link.stream.reset();
     link.up = false;
@@ -140,6 +194,10 @@ class RaftTransport::Impl {
     });
   }
 
+  std::function<void()> OnLeave(NodeId id) {
+    return rpc::Guarded(gate_, [this, id] { Drop(id); });
+  }
+
   // A stream that never stood says nothing new; one that did and broke is a hint.
   void Probe(Link& link) {
     prober_.Probe(link.address, options_.probe_timeout_ms,
@@ -157,6 +215,8 @@ class RaftTransport::Impl {
   const std::shared_ptr<rpc::Gate> gate_ = std::make_shared<rpc::Gate>();
   const std::shared_ptr<LiveStreams> live_ = std::make_shared<LiveStreams>();
   std::map<NodeId, Link> links_;
+  uint64_t generations_ = 0;
+  bool started_ = false;
   rpc::TcpProber prober_;
 };
 
@@ -168,6 +228,12 @@ RaftTransport::~RaftTransport() { impl_->Stop(); }
 void RaftTransport::Start() { impl_->Start(); }
 
 void RaftTransport::Send(NodeId to, raft::Message message) { impl_->Send(to, std::move(message)); }
+
+void RaftTransport::SetPeers(const std::vector<raft::Member>& peers) { impl_->SetPeers(peers); }
+
+void RaftTransport::PeerCalled(NodeId peer, const std::string& address) {
+  impl_->PeerCalled(peer, address);
+}
 
 void RaftTransport::PeerHeard(NodeId peer) { impl_->PeerHeard(peer); }
 

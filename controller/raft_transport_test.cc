@@ -103,18 +103,23 @@ class RaftTransportTest : public ::testing::Test {
     bool refused;
   };
 
+  static constexpr int64_t kLingerMs = 5;
+
   void StartServer(const std::string& address = "127.0.0.1:0") {
     auto server = rpc::Server::Start({.addresses = {address}, .services = {&service_}});
     ASSERT_TRUE(server.ok()) << server.status().ToString();
     server_ = *std::move(server);
     address_ = "127.0.0.1:" + std::to_string(server_->port(0));
   }
-  void StartTransport() {
-    transport_ =
-        std::make_unique<RaftTransport>(RaftTransportOptions{.peers = {{NodeId(2), address_}}},
-                                        loop_, [this](NodeId peer, bool refused) {
-                                          lost_.Put({peer, refused});
-                                        });
+  void StartTransport() { StartTransport({{NodeId(2), address_}}); }
+  void StartTransport(std::map<NodeId, std::string> peers) {
+    transport_ = std::make_unique<RaftTransport>(RaftTransportOptions{.self = NodeId(1),
+                                                                      .self_address = "here:1",
+                                                                      .peers = std::move(peers),
+                                                                      .linger_ms = kLingerMs},
+                                                 loop_, [this](NodeId peer, bool refused) {
+                                                   lost_.Put({peer, refused});
+                                                 });
     loop_.Post([this] { transport_->Start(); });
   }
   void Send(raft::MessageBody body) {
@@ -124,7 +129,15 @@ class RaftTransportTest : public ::testing::Test {
   SystemClock clock_;
   Mailbox<raft::Message> received_;
   Mailbox<Lost> lost_;
-  RaftService service_{[this](raft::Message message) { received_.Put(std::move(message)); }};
+  struct Call {
+    NodeId from;
+    std::string address;
+  };
+  Mailbox<Call> calls_;
+  RaftService service_{[this](raft::Message message) { received_.Put(std::move(message)); },
+                       [this](NodeId from, std::string address) {
+                         calls_.Put({from, std::move(address)});
+                       }};
   std::unique_ptr<rpc::Server> server_;
   std::string address_;
   ThreadEventLoop loop_{"test", clock_};
@@ -141,6 +154,57 @@ TEST_F(RaftTransportTest, MessagesArriveInOrder) {
     EXPECT_EQ(message->from, Voter(1));
     EXPECT_EQ(std::get<raft::HeartbeatResponse>(message->body).read_sequence, i);
   }
+}
+
+TEST_F(RaftTransportTest, AMemberThatJoinsIsReachedAtItsAddressAndDroppedWhenItLeaves) {
+  StartServer();
+  StartTransport({});
+  Send(raft::HeartbeatResponse{1});  // nobody of that id is known
+  loop_.Post([this] { transport_->SetPeers({{Voter(2), address_}, {Voter(3), ""}}); });
+  Send(raft::HeartbeatResponse{2});
+  const std::optional<raft::Message> message = received_.Take();
+  ASSERT_TRUE(message.has_value());
+  EXPECT_EQ(std::get<raft::HeartbeatResponse>(message->body).read_sequence, 2U);
+  const std::optional<Call> call = calls_.Take();
+  ASSERT_TRUE(call.has_value());
+  EXPECT_EQ(call->from, NodeId(1));
+  EXPECT_EQ(call->address, "here:1");
+  // After its last words a former member is not reached any more, until it joins again.
+  loop_.Post([this] { transport_->SetPeers({}); });
+  Mailbox<bool> lingered;
+  loop_.Post([&] { loop_.RunAfter(kLingerMs + 1, [&] { lingered.Put(true); }); });
+  ASSERT_TRUE(lingered.Take().has_value());
+  Send(raft::HeartbeatResponse{4});
+  loop_.Post([this] { transport_->SetPeers({{Voter(2), address_}}); });
+  Send(raft::HeartbeatResponse{5});
+  const std::optional<raft::Message> again = received_.Take();
+  ASSERT_TRUE(again.has_value());
+  EXPECT_EQ(std::get<raft::HeartbeatResponse>(again->body).read_sequence, 5U);
+  EXPECT_TRUE(calls_.Take().has_value()) << "over a stream of its own";
+}
+
+TEST_F(RaftTransportTest, TheAddressThatANodeJoinedWithWinsOverTheConfiguredOne) {
+  StartServer();
+  StartTransport({{NodeId(2), "127.0.0.1:1"}});
+  loop_.Post([this] { transport_->SetPeers({{Voter(2), address_}}); });
+  Send(raft::HeartbeatResponse{1});
+  EXPECT_TRUE(received_.Take().has_value());
+}
+
+// A voter that lags answers a candidate that it has never heard of.
+TEST_F(RaftTransportTest, WhoeverCallsIsAnsweredWhereItSays) {
+  StartServer();
+  StartTransport({});
+  loop_.Post([this] { transport_->PeerCalled(NodeId(2), address_); });
+  Send(raft::HeartbeatResponse{1});
+  ASSERT_TRUE(received_.Take().has_value());
+  // Its configured address would be known better than by any caller.
+  loop_.Post([this] {
+    transport_->SetPeers({{Voter(2), address_}});
+    transport_->PeerCalled(NodeId(2), "127.0.0.1:1");
+  });
+  Send(raft::HeartbeatResponse{2});
+  ASSERT_TRUE(received_.Take().has_value());
 }
 
 // A peer that sends rubbish would open a closed stream again, and send it again.

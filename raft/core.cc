@@ -258,7 +258,7 @@ bool Core::HasReady() const {
          !ready_.send_now.empty() || !ready_.send_after_persist.empty() ||
          ready_.load_snapshot.has_value() || !ready_.reads_ok.empty() ||
          !ready_.reads_failed.empty() || !ready_.refused.empty() || role_ != told_role_ ||
-         term() != told_term_ || leader_ != told_leader_;
+         term() != told_term_ || leader_ != told_leader_ || PeersChanged();
 }
 
 Ready Core::TakeReady() {
@@ -280,6 +280,7 @@ Ready Core::TakeReady() {
     in_flight_.push_back({ready.persist_id, log_.last_index(), hard_state_});
   }
   ready.role_changed = role_ != told_role_ || term() != told_term_ || leader_ != told_leader_;
+  if (PeersChanged()) ready.peers = TellPeers();
   told_role_ = role_;
   told_term_ = term();
   told_leader_ = leader_;

@@ -9,8 +9,8 @@
 //     Ready ready = core.TakeReady();
 //     1. start persisting ready.persist under ready.persist_id, without waiting; report
 //     core.Persisted(id) in order of ids;
-//     2. send ready.send_now; send ready.send_after_persist once every persist issued so far, this
-//     one included, is durable;
+//     2. from now on reach ready.peers, if it tells of any; send ready.send_now; send
+//     ready.send_after_persist once every persist issued so far, this one included, is durable;
 //     3. give ready.load_snapshot to the state machine, then the entries up to commit();
 //     4. answer ready.reads_ok once their index is applied.
 //   }
@@ -67,7 +67,9 @@ struct Ready {
   std::vector<ReadOk> reads_ok;
   std::vector<uint64_t> reads_failed;  // leadership is not confirmed; ask the leader
   bool role_changed = false;           // role, term or known leader
-  std::vector<Refused> refused;        // messages dropped; for the log
+  std::optional<std::vector<Member>>
+      peers;                     // with whom messages are exchanged; set when it changed
+  std::vector<Refused> refused;  // messages dropped; for the log
 };
 
 struct CoreOptions {
@@ -223,6 +225,8 @@ class Core {
   Status WhyNotCaughtUp(NodeId learner) const;
   enum class Contact { kHeard, kAnsweredThisTerm };
   bool MajorityIsNear(const Membership& members, Contact contact) const;
+  bool PeersChanged() const;
+  std::vector<Member> TellPeers();
   void TrackMembers();
   void MembersCommitted();
   void SayFarewell(NodeId to, const Progress& progress);
@@ -286,6 +290,8 @@ class Core {
   Role told_role_ = Role::kFollower;
   Term told_term_;
   NodeId told_leader_ = kNoNode;
+  uint64_t told_members_ = 0;  // the history's version
+  bool told_committed_ = false;
 };
 
 }  // namespace sluice::raft

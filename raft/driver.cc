@@ -164,6 +164,7 @@ void Driver::Flush() {
 void Driver::Execute(Ready ready) {
   StartPersist(ready);
   LogRefusals(ready.refused);
+  if (ready.peers.has_value()) parts_.transport.SetPeers(*ready.peers);
   Send(ready.send_now);
   if (!ready.send_after_persist.empty()) {
     held_sends_.emplace_back(last_persist_id_, std::move(ready.send_after_persist));

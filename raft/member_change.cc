@@ -81,6 +81,30 @@ bool Core::MajorityIsNear(const Membership& members, Contact contact) const {
   return static_cast<size_t>(near) >= MajorityOf(members.voters.size());
 }
 
+bool Core::PeersChanged() const {
+  return told_members_ != log_.history().version() || told_committed_ != MembersAreCommitted();
+}
+
+std::vector<Member> Core::TellPeers() {
+  told_members_ = log_.history().version();
+  told_committed_ = MembersAreCommitted();
+  std::vector<Member> peers;
+  const auto add = [&](const std::vector<Member>& members) {
+    for (const Member& member : members) {
+      const bool known = std::ranges::any_of(
+          peers, [&](const Member& peer) { return peer.id.id == member.id.id; });
+      if (member.id.id != self_.id && !known) peers.push_back(member);
+    }
+  };
+  add(members().voters);
+  add(members().learners);
+  const Membership* before = log_.history().previous();
+  if (before == nullptr || told_committed_) return peers;
+  add(before->voters);
+  add(before->learners);
+  return peers;
+}
+
 // Brings `progress_` in line with the members.
 void Core::TrackMembers() {
   std::erase_if(progress_, [this](const auto& peer) { return FindPeer(peer.first) == nullptr; });

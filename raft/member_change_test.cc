@@ -2,7 +2,7 @@
 // the simulation.
 #include <gtest/gtest.h>
 
-#include <optional>
+#include <set>
 
 #include "raft/testing/hand_fed.h"
 
@@ -156,6 +156,23 @@ TEST_F(LeaderTest, NoChangeLeavesAMajorityThatDoesNotAnswer) {
   // 3 has never answered this leader: 1 and 3 could commit nothing.
   EXPECT_EQ(Change(Kind::kRemove, 2), StatusCode::kUnavailable);
   EXPECT_EQ(Change(Kind::kRemove, 3), StatusCode::kOk);
+}
+
+// Until the change is committed both sides of it are reached.
+TEST_F(LeaderTest, TellsWhomItReaches) {
+  const auto reached = [this] {
+    std::set<int> ids;
+    for (const Member& peer : peers_) ids.insert(peer.id.id.value());
+    return ids;
+  };
+  EXPECT_EQ(reached(), (std::set<int>{2, 3}));
+  Teach();
+  EXPECT_EQ(reached(), (std::set<int>{2, 3, 4}));
+  EXPECT_EQ(peers_.back(), AtHost(4));
+  ASSERT_EQ(Change(Kind::kRemove, 3), StatusCode::kOk);
+  EXPECT_EQ(reached(), (std::set<int>{2, 3, 4}));
+  Acknowledge(2);
+  EXPECT_EQ(reached(), (std::set<int>{2, 4}));
 }
 
 TEST_F(LeaderTest, OneChangeAtATime) {

@@ -20,13 +20,20 @@ size_t MembershipHistory::CountAfter(LogIndex index) const {
 void MembershipHistory::Append(LogIndex index, Membership members) {
   CHECK_GT(index, newest_index());
   known_.emplace_back(index, std::move(members));
+  ++version_;
 }
 
 void MembershipHistory::TruncateFrom(LogIndex index) {
   while (newest_index() >= index) {
     CHECK_GT(known_.size(), 1U) << "the log's first configuration is cut off";
     known_.pop_back();
+    ++version_;
   }
+}
+
+void MembershipHistory::Reset(LogIndex index, Membership members) {
+  known_ = {{index, std::move(members)}};
+  ++version_;
 }
 
 void MembershipHistory::ForgetBefore(LogIndex index) {

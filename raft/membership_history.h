@@ -5,6 +5,7 @@
 //
 // Thread rule: part of the core; one owner.
 
+#include <cstdint>
 #include <utility>
 #include <vector>
 
@@ -25,6 +26,8 @@ class MembershipHistory {
   }
   // The one that holds at `index`, which is not before what was forgotten.
   const Membership& At(LogIndex index) const;
+  // Another one whenever the newest has changed.
+  uint64_t version() const { return version_; }
   // How many take effect after `index`.
   size_t CountAfter(LogIndex index) const;
 
@@ -34,10 +37,11 @@ class MembershipHistory {
   // A snapshot at `index` exists: what held before it is of no use any more.
   void ForgetBefore(LogIndex index);
   // A snapshot at `index` replaces the log.
-  void Reset(LogIndex index, Membership members) { known_ = {{index, std::move(members)}}; }
+  void Reset(LogIndex index, Membership members);
 
  private:
   std::vector<std::pair<LogIndex, Membership>> known_;  // ascending, never empty
+  uint64_t version_ = 1;
 };
 
 }  // namespace sluice::raft

@@ -3,7 +3,9 @@
 // Raft copes. What comes in is handed to Driver::Step, and a connection that broke to
 // Driver::PeerLost.
 //
-// Thread rule: Send is called on the driver's loop thread and must not block.
+// Thread rule: all calls on the driver's loop thread; none may block.
+
+#include <vector>
 
 #include "raft/types.h"
 
@@ -14,6 +16,8 @@ class Transport {
   virtual ~Transport() = default;
   // Sends or drops: nothing is reported back.
   virtual void Send(NodeId to, Message message) = 0;
+  // Whom messages will go to: the other members, as they change. Answers also go to whoever asked.
+  virtual void SetPeers(const std::vector<Member>& peers) = 0;
 };
 
 }  // namespace sluice::raft

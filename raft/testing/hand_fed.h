@@ -77,6 +77,7 @@ class HandFed {
       Ready ready = core_->TakeReady();
       if (ready.persist_id != 0) writes_.emplace_back(ready.persist_id, std::move(ready.persist));
       loaded_ = loaded_ || ready.load_snapshot.has_value();
+      if (ready.peers.has_value()) peers_ = *ready.peers;
       refused_.insert(refused_.end(), ready.refused.begin(), ready.refused.end());
       for (Message& message : ready.send_now) sent_.push_back(std::move(message));
       for (Message& message : ready.send_after_persist) {
@@ -134,6 +135,7 @@ class HandFed {
   std::deque<std::pair<uint64_t, Message>> held_;  // by the write they wait for
   std::vector<Message> sent_;
   std::vector<Refused> refused_;
+  std::vector<Member> peers_;  // as told last
   bool loaded_ = false;
 };
 

@@ -125,7 +125,9 @@ class SimCluster {
  private:
   struct Node : Transport {
     void Send(NodeId to, Message message) override;
+    void SetPeers(const std::vector<Member>& members) override { peers = members; }
     SimCluster* cluster = nullptr;
+    std::vector<Member> peers;
     VoterId voter;
     SimDisk disk;
     std::optional<SimDisk> former;  // the first one, when another took its place
