@@ -55,6 +55,50 @@ void AddForget(const OffsetsStore& store, PartitionIndex partition, storage::KvB
   batch.ForgetApplied(StreamOf(partition));
 }
 
+using Values = std::map<std::string, std::optional<std::string>, std::less<>>;
+using Overlay = std::map<std::string_view, const GroupRecord*>;
+
+// Walks over what is in memory above the store, in key order: of a key that is in both the record
+// that was appended last. No value is a tombstone.
+class InMemory {
+ public:
+  // `overlay` may be null.
+  InMemory(const Values& committed, const Overlay* overlay, const GroupView::Range& range)
+      : prefix_(range.prefix),
+        committed_(committed.lower_bound(range.from)),
+        committed_end_(committed.end()) {
+    if (overlay == nullptr) return;
+    appended_ = overlay->lower_bound(range.from);
+    appended_end_ = overlay->end();
+  }
+
+  bool AtEnd() const { return !Begins(committed_, committed_end_) && !AppendedIsNext(); }
+  std::string_view key() const { return AppendedIsNext() ? appended_->first : committed_->first; }
+  const std::optional<std::string>& value() const {
+    return AppendedIsNext() ? appended_->second->value : committed_->second;
+  }
+  void Next() {
+    const bool appended = AppendedIsNext();
+    if (!appended || (Begins(committed_, committed_end_) && committed_->first == appended_->first))
+      ++committed_;
+    if (appended) ++appended_;
+  }
+
+ private:
+  template <typename Iterator>
+  bool Begins(Iterator at, Iterator end) const {
+    return at != end && std::string_view(at->first).substr(0, prefix_.size()) == prefix_;
+  }
+  bool AppendedIsNext() const {
+    return Begins(appended_, appended_end_) &&
+           (!Begins(committed_, committed_end_) || appended_->first <= committed_->first);
+  }
+
+  const std::string_view prefix_;
+  Values::const_iterator committed_, committed_end_;
+  Overlay::const_iterator appended_{}, appended_end_{};  // equal without an overlay
+};
+
 }  // namespace
 
 Result<std::vector<PartitionIndex>> OffsetsStore::Views() const {
@@ -135,7 +179,7 @@ Status OffsetsView::Commit(storage::KvBatch& changes, Offset applied) {
   return Status::Ok();
 }
 
-Status OffsetsView::Store() const {
+Status OffsetsView::Store() {
   if (unstored_.records == 0) return Status::Ok();
   storage::KvBatch changes = BeginChanges();
   changes.SetApplied(stream_, *applied_);
@@ -244,20 +288,16 @@ Result<std::optional<std::string>> OffsetsView::Get(Upto upto, std::string_view 
 }
 
 Status OffsetsView::ForEach(Upto upto, const Range& range, const Visitor& visit) const {
-  SLUICE_RETURN_IF_ERROR(Store());
   const std::string_view from = std::max(range.prefix, range.from);
-  auto above = upto == Upto::kLogEnd ? overlay_.lower_bound(from) : overlay_.end();
-  const auto begins = [&](std::string_view key) {
-    return key.substr(0, range.prefix.size()) == range.prefix;
-  };
+  InMemory above(unstored_.values, upto == Upto::kLogEnd ? &overlay_ : nullptr,
+                 {range.prefix, from});
   bool going = true;
-  // The records above the store's that come before `key`, or all of them.
+  // The records in memory that come before `key`, or all of them.
   const auto visit_above = [&](std::optional<std::string_view> key) {
-    while (going && above != overlay_.end() && begins(above->first) &&
-           (!key.has_value() || above->first < *key)) {
-      const auto& value = above->second->value;
-      if (value.has_value()) going = visit(above->first, *value);
-      ++above;
+    while (going && !above.AtEnd() && (!key.has_value() || above.key() < *key)) {
+      const std::optional<std::string>& value = above.value();
+      if (value.has_value()) going = visit(above.key(), *value);
+      above.Next();
     }
   };
   const std::string first = StoredKey(from);
@@ -269,7 +309,7 @@ Status OffsetsView::ForEach(Upto upto, const Range& range, const Visitor& visit)
                            visit_above(key);
                            if (!going) return false;
                            // Replaced above; visit_above gives it next.
-                           if (above != overlay_.end() && above->first == key) return true;
+                           if (!above.AtEnd() && above.key() == key) return true;
                            return going = visit(key, value);
                          }));
   visit_above(std::nullopt);

@@ -81,7 +81,7 @@ class OffsetsView final : public GroupView {
   // The partition is no longer led: they may never be committed.
   void DropAppended();
   // What is applied in memory goes into the store.
-  Status Store() const;
+  Status Store();
 
   // --- GroupView ---
   Result<std::optional<std::string>> Get(Upto upto, std::string_view key) const override;
@@ -121,7 +121,7 @@ class OffsetsView final : public GroupView {
   const std::string stream_;
   const std::string prefix_;
   std::optional<Offset> applied_;
-  mutable Unstored unstored_;
+  Unstored unstored_;
   std::deque<Appended> appended_;
   // The last record of each key; points into appended_.
   std::map<std::string_view, const GroupRecord*> overlay_;

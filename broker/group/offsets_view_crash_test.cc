@@ -236,6 +236,7 @@ TEST_P(OffsetsViewCrashTest, WhatKillLeavesIsAReplay) {
   scheduler_.RunForMs(kElectionMs);
   EXPECT_EQ(view_->applied(), log_.committed_end());
   EXPECT_EQ(EntriesOf(*view_), Replay(log_.committed_end()));
+  EXPECT_TRUE(view_->Store().ok());
   EXPECT_EQ(ExpectReplay(*kv_), log_.committed_end());
 }
 

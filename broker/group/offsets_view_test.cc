@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "base/bytes.h"
 #include "base/random.h"
 #include "kafka/record_batch_builder.h"
@@ -48,10 +50,10 @@ class OffsetsViewTest : public ::testing::Test {
   std::optional<std::string> Get(Upto upto, const std::string& key) {
     return *view_->Get(upto, key);
   }
-  std::string All() {
+  std::string All(Upto upto = Upto::kHighWatermark, const GroupView::Range& range = {}) {
     std::string all;
     EXPECT_TRUE(view_
-                    ->ForEach(Upto::kHighWatermark, {},
+                    ->ForEach(upto, range,
                               [&](std::string_view key, std::string_view value) {
                                 all += std::string(key) + "=" + std::string(value) + " ";
                                 return true;
@@ -81,9 +83,9 @@ TEST_F(OffsetsViewTest, WhatIsCommittedIsReadBeforeItIsInTheStore) {
   EXPECT_EQ(Get(Upto::kLogEnd, "a"), "3");
   EXPECT_EQ(view_->applied(), Offset(1));
   EXPECT_EQ(Stored(), Offset(0));
-  // A walk goes over the store.
   EXPECT_EQ(All(), "a=1 ");
-  EXPECT_EQ(Stored(), Offset(1));
+  EXPECT_EQ(All(Upto::kLogEnd), "a=3 ");
+  EXPECT_EQ(Stored(), Offset(0)) << "who walks over it writes nothing";
   EXPECT_EQ(Get(Upto::kLogEnd, "a"), "3");
   EXPECT_TRUE(view_->ApplyAppended(Offset(2)).ok());
   EXPECT_EQ(Get(Upto::kHighWatermark, "a"), "2");
@@ -98,6 +100,47 @@ TEST_F(OffsetsViewTest, ATombstoneHidesWhatTheStoreHas) {
   EXPECT_TRUE(Commit().ok());
   EXPECT_EQ(Get(Upto::kHighWatermark, "a"), std::nullopt);
   EXPECT_EQ(All(), "");
+}
+
+// Against a map for each: store, committed and appended records hide each other in every way.
+TEST_F(OffsetsViewTest, AWalkFindsWhatTheNewestRecordsSay) {
+  std::map<std::string, std::string> committed, appended;
+  std::vector<GroupRecord> uncommitted;
+  const auto apply = [](const GroupRecord& record, std::map<std::string, std::string>& to) {
+    if (record.value.has_value())
+      to[record.key] = *record.value;
+    else
+      to.erase(record.key);
+  };
+  const auto told = [](const std::map<std::string, std::string>& all,
+                       const GroupView::Range& range) {
+    std::string words;
+    for (const auto& [key, value] : all) {
+      if (key.starts_with(range.prefix) && key >= range.from) words += key + "=" + value + " ";
+    }
+    return words;
+  };
+  for (int step = 0; step < 3000; ++step) {
+    const std::string key =
+        std::string(1, "ab"[random_.Below(2)]) + std::to_string(random_.Below(6));
+    GroupRecord record{key, std::to_string(step)};
+    if (random_.Chance(1, 3)) record.value.reset();
+    Append(record.key, record.value);
+    apply(record, appended);
+    uncommitted.push_back(record);
+    if (random_.Chance(1, 4)) {
+      ASSERT_TRUE(Commit().ok());
+      for (const GroupRecord& each : std::exchange(uncommitted, {})) apply(each, committed);
+    }
+    if (random_.Chance(1, 20)) {
+      ASSERT_TRUE(view_->Store().ok());
+    }
+    const std::string prefix = std::string("ab").substr(random_.Below(3), random_.Below(2));
+    const std::string from = random_.Chance(1, 2) ? key : std::string();
+    const GroupView::Range range{.prefix = prefix, .from = from};
+    ASSERT_EQ(All(Upto::kHighWatermark, range), told(committed, range)) << step;
+    ASSERT_EQ(All(Upto::kLogEnd, range), told(appended, range)) << step;
+  }
 }
 
 TEST_F(OffsetsViewTest, ManyRecordsOfOneKeyAreOneInTheStore) {
