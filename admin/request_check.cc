@@ -15,7 +15,7 @@ using google::protobuf::Reflection;
 Status CheckString(const std::string& name, const std::string& text) {
   if (text.size() <= kafka::kStringBytesMax) return Status::Ok();
   return Status::InvalidArgument(name + " is too long: it has " + std::to_string(text.size()) +
-                                 " bytes, and Kafka's formats " + "hold at most " +
+                                 " bytes, and Kafka's formats hold at most " +
                                  std::to_string(kafka::kStringBytesMax) + "; give a shorter one");
 }
 

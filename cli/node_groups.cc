@@ -28,15 +28,6 @@ Status StatusOf(int16_t code, const std::optional<std::string>& message = std::n
   return admin::StatusFromKafka(code, message.value_or(""));
 }
 
-std::vector<std::string> Lower(const google::protobuf::RepeatedPtrField<std::string>& words) {
-  std::vector<std::string> lower(words.begin(), words.end());
-  for (std::string& word : lower) {
-    std::transform(word.begin(), word.end(), word.begin(),
-                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  }
-  return lower;
-}
-
 void AddAssignment(const std::string& bytes, admin::GroupMember& member) {
   if (bytes.empty()) return;
   const auto assignment = kafka::DecodeConsumerAssignment(bytes);
@@ -336,8 +327,9 @@ void NodeGroups::ListOffsets(admin::ListOffsetsRequest request, int64_t,
 void NodeGroups::ListGroups(admin::ListGroupsRequest request, int64_t,
                             admin::Done<admin::ListGroupsResponse> done) {
   Ask<kafka::ListGroupsResponse>(
-      broker::ListGroups{Lower(request.states()), Lower(request.types())}, done,
-      [node = node_id_, done](const kafka::ListGroupsResponse& listed) {
+      broker::ListGroups{{request.states().begin(), request.states().end()},
+                         {request.types().begin(), request.types().end()}},
+      done, [node = node_id_, done](const kafka::ListGroupsResponse& listed) {
         admin::ListGroupsResponse response;
         if (listed.error_code != 0) {
           const Status why = StatusOf(listed.error_code);

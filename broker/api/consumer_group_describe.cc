@@ -13,27 +13,14 @@ namespace {
 
 using Request = kafka::ConsumerGroupDescribeRequest;
 using Response = kafka::ConsumerGroupDescribeResponse;
-using Described = Response::DescribedGroup;
 
 void HandleConsumerGroupDescribe(BrokerServices& services, const RequestContext& context,
                                  Request request, const Responder<Response>& responder) {
   std::vector<GroupRequest> groups;
   for (std::string& group : request.group_ids)
     groups.push_back(DescribeConsumerGroup{std::move(group)});
-  const bool operations = request.include_authorized_operations;
-  AskGroups<Described>(services, context, std::move(groups),
-                       [&services, responder, operations](std::vector<Described> described) {
-                         Response response;
-                         response.groups = std::move(described);
-                         bool failed = false;
-                         for (Described& group : response.groups) {
-                           failed = failed || group.error_code != 0;
-                           if (operations && group.error_code == 0)
-                             group.authorized_operations = kAllGroupOperations;
-                         }
-                         if (failed) services.metrics->CountError(Request::kApiKey);
-                         responder.Send(response);
-                       });
+  DescribeGroups(services, context, std::move(groups), request.include_authorized_operations,
+                 responder);
 }
 
 }  // namespace

@@ -4,8 +4,6 @@
 
 #include "kafka/messages/describe_groups.h"
 
-#include <algorithm>
-
 #include "broker/api/group_call_support.h"
 #include "broker/api/handlers.h"
 
@@ -15,26 +13,13 @@ namespace {
 
 using Request = kafka::DescribeGroupsRequest;
 using Response = kafka::DescribeGroupsResponse;
-using Described = Response::DescribedGroup;
 
 void HandleDescribeGroups(BrokerServices& services, const RequestContext& context, Request request,
                           const Responder<Response>& responder) {
   std::vector<GroupRequest> groups;
   for (std::string& group : request.groups) groups.push_back(DescribeGroup{std::move(group)});
-  const bool operations = request.include_authorized_operations;
-  AskGroups<Described>(services, context, std::move(groups),
-                       [&services, responder, operations](std::vector<Described> described) {
-                         Response response;
-                         response.groups = std::move(described);
-                         bool failed = false;
-                         for (Described& group : response.groups) {
-                           failed = failed || group.error_code != 0;
-                           if (operations && group.error_code == 0)
-                             group.authorized_operations = kAllGroupOperations;
-                         }
-                         if (failed) services.metrics->CountError(Request::kApiKey);
-                         responder.Send(response);
-                       });
+  DescribeGroups(services, context, std::move(groups), request.include_authorized_operations,
+                 responder);
 }
 
 }  // namespace

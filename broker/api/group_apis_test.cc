@@ -326,7 +326,7 @@ TEST_F(GroupApisTest, AGroupNamedTwiceIsDeletedOnce) {
     EXPECT_EQ(bed_.Call<kafka::DeleteGroupsResponse>(request, version).results.size(), 2u);
 }
 
-TEST_F(GroupApisTest, FiltersOfTheListAreInLowerCase) {
+TEST_F(GroupApisTest, TheListIsFilteredByTheGroups) {
   for (int16_t version = 0; version <= 5; ++version) {
     kafka::ListGroupsRequest request;
     if (version >= 4) request.states_filter = {"PreparingRebalance"};
@@ -334,8 +334,8 @@ TEST_F(GroupApisTest, FiltersOfTheListAreInLowerCase) {
     EXPECT_EQ(bed_.Call<kafka::ListGroupsResponse>(request, version).error_code, 0);
   }
   const auto& last = std::get<ListGroups>(groups_.requests.back());
-  EXPECT_EQ(last.states, (std::vector<std::string>{"preparingrebalance"}));
-  EXPECT_EQ(last.types, (std::vector<std::string>{"classic"}));
+  EXPECT_EQ(last.states, (std::vector<std::string>{"PreparingRebalance"}));
+  EXPECT_EQ(last.types, (std::vector<std::string>{"Classic"}));
 }
 
 }  // namespace

@@ -84,4 +84,25 @@ void AskGroups(BrokerServices& services, const RequestContext& context,
                      [answers, i](Answer answer) { answers->Set(i, std::move(answer)); });
 }
 
+// Describes each of `groups`, as `Response` tells it.
+template <typename Response>
+void DescribeGroups(BrokerServices& services, const RequestContext& context,
+                    std::vector<GroupRequest> groups, bool includes_operations,
+                    const Responder<Response>& responder) {
+  using Described = typename Response::DescribedGroup;
+  AskGroups<Described>(services, context, std::move(groups),
+                       [&services, responder, includes_operations](std::vector<Described> groups) {
+                         Response response;
+                         response.groups = std::move(groups);
+                         bool failed = false;
+                         for (Described& group : response.groups) {
+                           failed = failed || group.error_code != 0;
+                           if (includes_operations && group.error_code == 0)
+                             group.authorized_operations = kAllGroupOperations;
+                         }
+                         if (failed) services.metrics->CountError(Response::kApiKey);
+                         responder.Send(response);
+                       });
+}
+
 }  // namespace sluice::broker

@@ -3,8 +3,6 @@
 
 #include "kafka/messages/list_groups.h"
 
-#include <algorithm>
-
 #include "broker/api/group_call_support.h"
 #include "broker/api/handlers.h"
 
@@ -15,16 +13,9 @@ namespace {
 using Request = kafka::ListGroupsRequest;
 using Response = kafka::ListGroupsResponse;
 
-std::vector<std::string> Lower(std::vector<std::string> words) {
-  for (std::string& word : words)
-    std::transform(word.begin(), word.end(), word.begin(),
-                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return words;
-}
-
 void HandleListGroups(BrokerServices& services, const RequestContext& context, Request request,
                       const Responder<Response>& responder) {
-  ListGroups list{Lower(std::move(request.states_filter)), Lower(std::move(request.types_filter))};
+  ListGroups list{std::move(request.states_filter), std::move(request.types_filter)};
   AskGroup<Response>(services, context, std::move(list),
                      [&services, responder](const Response& response) {
                        if (response.error_code != 0) services.metrics->CountError(Request::kApiKey);

@@ -170,21 +170,9 @@ void ClassicGroup::Leave(const GroupCaller& caller, const kafka::LeaveGroupReque
                          GroupContext& context) {
   const size_t records_before = context.effects.records.size();
   const size_t members_before = members_.size();
-  std::vector<kafka::LeaveGroupRequest::MemberIdentity> leavers = request.members;
-  if (caller.version < 3) leavers = {{.member_id = request.member_id}};
-  kafka::LeaveGroupResponse response;
   RebalanceCause cause;
-  for (const auto& leaver : leavers) {
-    const ErrorCode error = LeaveOne(leaver, cause, context);
-    if (caller.version < 3) {
-      response.error_code = WireError(error);
-    } else {
-      auto& outcome = response.members.emplace_back();
-      outcome.member_id = leaver.member_id;
-      outcome.group_instance_id = leaver.group_instance_id;
-      outcome.error_code = WireError(error);
-    }
-  }
+  auto response = LeaveResponse(
+      caller, request, [&](const auto& leaver) { return LeaveOne(leaver, cause, context); });
   if (members_.size() != members_before) {
     RebalanceOrCompleteJoin(std::move(cause), context);
   } else {

@@ -13,7 +13,6 @@ namespace sluice::broker {
 namespace {
 
 using kafka::ErrorCode;
-using kafka::WireError;
 
 constexpr size_t kReasonBytesMax = 255;
 // With the rest of a member id it must fit into a string of the wire's old form.
@@ -54,10 +53,7 @@ std::string ReasonOf(const kafka::JoinGroupRequest& request) {
 
 void Refuse(const GroupCaller& caller, ErrorCode error, std::string member_id,
             GroupContext& context) {
-  kafka::JoinGroupResponse response;
-  response.error_code = WireError(error);
-  response.member_id = std::move(member_id);
-  context.effects.Answer(caller, std::move(response));
+  context.effects.Answer(caller, RefusedJoin(error, std::move(member_id)));
 }
 
 }  // namespace
@@ -215,10 +211,8 @@ void ClassicGroup::AnswerReplaced(const ClassicMember& member, const std::string
 
 void ClassicGroup::ParkJoin(ClassicMember& member, Joining& joining, GroupContext& context) {
   if (const std::optional<RequestToken> earlier = members_.TakeJoin(member)) {
-    kafka::JoinGroupResponse response;
-    response.error_code = WireError(ErrorCode::kRebalanceInProgress);
-    response.member_id = member.id;
-    context.effects.answers.push_back({*earlier, std::move(response)});
+    context.effects.answers.push_back(
+        {*earlier, RefusedJoin(ErrorCode::kRebalanceInProgress, member.id)});
   }
   members_.SetTerms(member, std::move(joining.terms));
   members_.ParkJoin(member, joining.caller.token);

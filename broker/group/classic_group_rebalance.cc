@@ -208,10 +208,7 @@ void ClassicGroup::RemoveMember(ClassicMember& member, ErrorCode error, GroupCon
 
 void ClassicGroup::AnswerParked(ClassicMember& member, ErrorCode error, GroupContext& context) {
   if (const std::optional<RequestToken> token = members_.TakeJoin(member)) {
-    kafka::JoinGroupResponse response;
-    response.error_code = WireError(error);
-    response.member_id = member.id;
-    context.effects.answers.push_back({*token, std::move(response)});
+    context.effects.answers.push_back({*token, RefusedJoin(error, member.id)});
   }
   if (const std::optional<RequestToken> token = std::exchange(member.parked_sync, std::nullopt)) {
     kafka::SyncGroupResponse response;

@@ -44,6 +44,7 @@
 #include "broker/group/consumer_heartbeat_check.h"
 #include "broker/group/consumer_member.h"
 #include "broker/group/group.h"
+#include "kafka/consumer_protocol.h"
 
 namespace sluice::broker {
 
@@ -181,13 +182,17 @@ class ConsumerGroup final : public Group {
   void Erase(const std::string& member_id, GroupContext& context);
 
   // --- consumer_group_classic.cc ---
-  kafka::ErrorCode CheckJoin(const kafka::JoinGroupRequest& request) const;
+  // `subscription` is the request's, when it may join.
+  kafka::ErrorCode CheckJoin(
+      const kafka::JoinGroupRequest& request,
+      std::optional<kafka::ConsumerProtocolSubscription>& subscription) const;
   // Whether a protocol is among `protocols` that all classic members offer, but for `except`.
   bool HasCommonProtocol(const std::set<std::string_view>& protocols,
                          const ConsumerMember* except) const;
   // As UpdateMember.
   std::string_view UpdateClassicMember(ConsumerMember& member, const GroupCaller& caller,
                                        const kafka::JoinGroupRequest& request,
+                                       kafka::ConsumerProtocolSubscription subscription,
                                        GroupContext& context);
   // Null, and `error` says why, when it is no classic member of this generation.
   ConsumerMember* FindClassic(const std::string& member_id,

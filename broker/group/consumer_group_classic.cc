@@ -15,20 +15,10 @@ using kafka::WireError;
 
 // The first version whose members come back with the id that they were given (KIP-394).
 constexpr int16_t kJoinVersionOfKnownIds = 4;
-constexpr int16_t kLeaveVersionOfMany = 3;
-constexpr size_t kStringBytesMax = 32767;
 constexpr size_t kGivenIdsMax = 1000;
 
 bool Contains(const std::deque<std::string>& ids, const std::string& id) {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
-}
-
-void Refuse(const GroupCaller& caller, ErrorCode error, std::string member_id,
-            GroupContext& context) {
-  kafka::JoinGroupResponse response;
-  response.error_code = WireError(error);
-  response.member_id = std::move(member_id);
-  context.effects.Answer(caller, std::move(response));
 }
 
 ReportedPartitions OwnedOf(const kafka::ConsumerProtocolSubscription& subscription,
@@ -48,23 +38,22 @@ ReportedPartitions OwnedOf(const kafka::ConsumerProtocolSubscription& subscripti
 
 // --- JoinGroup ---
 
-ErrorCode ConsumerGroup::CheckJoin(const kafka::JoinGroupRequest& request) const {
+ErrorCode ConsumerGroup::CheckJoin(
+    const kafka::JoinGroupRequest& request,
+    std::optional<kafka::ConsumerProtocolSubscription>& subscription) const {
   const bool has_instance = request.group_instance_id.has_value();
   const ConsumerMember* const holder =
       has_instance ? FindStatic(*request.group_instance_id) : nullptr;
   const ConsumerMember* const member = has_instance ? holder : Find(request.member_id);
-  if (request.member_id.size() > kStringBytesMax ||
-      (has_instance && request.group_instance_id->size() > kStringBytesMax)) {
-    return ErrorCode::kInvalidRequest;
-  }
   if (members_.size() >= config_.members_max && member == nullptr)
     return ErrorCode::kGroupMaxSizeReached;
   std::set<std::string_view> names;
   for (const auto& protocol : request.protocols) names.insert(protocol.name);
   if (request.protocol_type != kafka::kConsumerProtocolType || !HasCommonProtocol(names, member))
     return ErrorCode::kInconsistentGroupProtocol;
-  const auto subscription = kafka::DecodeConsumerSubscription(request.protocols.front().metadata);
-  if (!subscription.ok()) return ErrorCode::kInconsistentGroupProtocol;
+  auto decoded = kafka::DecodeConsumerSubscription(request.protocols.front().metadata);
+  if (!decoded.ok()) return ErrorCode::kInconsistentGroupProtocol;
+  subscription = *std::move(decoded);
   // One that owns partitions under an id of its own was put out: it has to hear that they are lost,
   // or it commits what it read of them as soon as it is a member again, though their new owners
   // have gone on. With the new id that it is given it is let in, whatever it says: not every client
@@ -94,8 +83,10 @@ bool ConsumerGroup::HasCommonProtocol(const std::set<std::string_view>& protocol
 
 void ConsumerGroup::Join(const GroupCaller& caller, const kafka::JoinGroupRequest& request,
                          GroupContext& context) {
-  const ErrorCode error = CheckJoin(request);
-  if (error != ErrorCode::kNone) return Refuse(caller, error, request.member_id, context);
+  std::optional<kafka::ConsumerProtocolSubscription> subscription;
+  const ErrorCode error = CheckJoin(request, subscription);
+  if (error != ErrorCode::kNone)
+    return context.effects.Answer(caller, RefusedJoin(error, request.member_id));
   const bool is_nameless = request.member_id.empty();
   const std::string member_id =
       is_nameless ? Uuid::Generate(context.random).ToString() : request.member_id;
@@ -103,14 +94,14 @@ void ConsumerGroup::Join(const GroupCaller& caller, const kafka::JoinGroupReques
       caller.version >= kJoinVersionOfKnownIds) {
     given_ids_.push_back(member_id);
     if (given_ids_.size() > kGivenIdsMax) given_ids_.pop_front();
-    return Refuse(caller, ErrorCode::kMemberIdRequired, member_id, context);
+    return context.effects.Answer(caller, RefusedJoin(ErrorCode::kMemberIdRequired, member_id));
   }
   std::erase(given_ids_, member_id);
   ConsumerMember& member = Admit(member_id, request.group_instance_id, context);
-  const std::string_view why = UpdateClassicMember(member, caller, request, context);
-  Advance({std::string(why), member.id}, context);
-  const auto subscription = kafka::DecodeConsumerSubscription(request.protocols.front().metadata);
   const ReportedPartitions owned = OwnedOf(*subscription, *context.moment.image);
+  const std::string_view why =
+      UpdateClassicMember(member, caller, request, *std::move(subscription), context);
+  Advance({std::string(why), member.id}, context);
   ReconcileMember(member, &owned, context);
   RenewSession(member, context);
   member.join_deadline_ms = 0;
@@ -126,17 +117,15 @@ void ConsumerGroup::Join(const GroupCaller& caller, const kafka::JoinGroupReques
   context.effects.AnswerWhenDurable(caller, std::move(response));
 }
 
-std::string_view ConsumerGroup::UpdateClassicMember(ConsumerMember& member,
-                                                    const GroupCaller& caller,
-                                                    const kafka::JoinGroupRequest& request,
-                                                    GroupContext& context) {
-  auto subscription = kafka::DecodeConsumerSubscription(request.protocols.front().metadata);
+std::string_view ConsumerGroup::UpdateClassicMember(
+    ConsumerMember& member, const GroupCaller& caller, const kafka::JoinGroupRequest& request,
+    kafka::ConsumerProtocolSubscription subscription, GroupContext& context) {
   ConsumerMember next = member;
   if (request.group_instance_id.has_value()) next.instance_id = *request.group_instance_id;
-  if (subscription->rack_id.has_value()) next.rack = *subscription->rack_id;
+  if (subscription.rack_id.has_value()) next.rack = *subscription.rack_id;
   next.client_id = caller.client_id;
   next.client_host = caller.client_host;
-  next.topic_names = std::move(subscription->topics);
+  next.topic_names = std::move(subscription.topics);
   std::sort(next.topic_names.begin(), next.topic_names.end());
   next.topic_names.erase(std::unique(next.topic_names.begin(), next.topic_names.end()),
                          next.topic_names.end());
@@ -275,19 +264,8 @@ void ConsumerGroup::Leave(const GroupCaller& caller, const kafka::LeaveGroupRequ
                           GroupContext& context) {
   const size_t members_before = members_.size();
   RebalanceCause cause;
-  kafka::LeaveGroupResponse response;
-  if (caller.version < kLeaveVersionOfMany) {
-    kafka::LeaveGroupRequest::MemberIdentity only;
-    only.member_id = request.member_id;
-    response.error_code = WireError(LeaveOne(only, cause, context));
-  } else {
-    for (const auto& identity : request.members) {
-      auto& outcome = response.members.emplace_back();
-      outcome.member_id = identity.member_id;
-      outcome.group_instance_id = identity.group_instance_id;
-      outcome.error_code = WireError(LeaveOne(identity, cause, context));
-    }
-  }
+  auto response = LeaveResponse(
+      caller, request, [&](const auto& leaver) { return LeaveOne(leaver, cause, context); });
   if (members_.size() == members_before) return context.effects.Answer(caller, std::move(response));
   NoteRemoved(std::move(cause), context);
   context.effects.AnswerWhenDurable(caller, std::move(response));

@@ -2,7 +2,7 @@
 // GroupLoop: the partitions of __consumer_offsets that are pinned to one event loop, and the
 // requests that wait for their turn there.
 //
-// Thread rule: Enqueue, Post... and Stop from any thread; all else on the loop.
+// Thread rule: Enqueue... and Post... from any thread; all else on the loop.
 
 #include <map>
 #include <memory>

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "base/bytes.h"
 #include "base/utf8.h"
 
 namespace sluice::broker {
@@ -95,6 +96,12 @@ Result<GroupRecord> EncodeGroupRecord(
 Result<GroupRecord> EncodeGroupRecord(const kafka::ConsumerGroupRegularExpressionKey& key,
                                       const kafka::ConsumerGroupRegularExpressionValue& value) {
   return Encode(key, value, kConsumerGroupVersion);
+}
+
+std::string GroupKeyPrefix(int16_t record_type) {
+  ByteWriter bytes;
+  bytes.PutInt16(record_type);
+  return bytes.Take();
 }
 
 int32_t PartitionForGroup(std::string_view group_id, int32_t partition_count) {

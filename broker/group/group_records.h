@@ -91,6 +91,9 @@ Result<GroupRecord> EncodeGroupTombstone(const Key& key) {
   return GroupRecord{std::move(bytes), std::nullopt};
 }
 
+// What the keys of one type of record begin with.
+std::string GroupKeyPrefix(int16_t record_type);
+
 // The partition of __consumer_offsets that keeps a group, of `partition_count`: Java's
 // String.hashCode of the id, as Kafka spreads them. The id is UTF-8; bytes that are not count as
 // U+FFFD each.

@@ -64,16 +64,16 @@ ErrorCode CheckRequest(const GroupCaller& caller, const GroupRequest& request,
   return ErrorCode::kNone;
 }
 
-// What the keys of one type of record begin with.
-std::string KeyPrefix(int16_t type) {
-  return {static_cast<char>(type >> 8), static_cast<char>(type & 0xFF)};
+bool SameInAnyCase(const std::string& one, const std::string& other) {
+  return std::equal(
+      one.begin(), one.end(), other.begin(), other.end(),
+      [](unsigned char a, unsigned char b) { return std::tolower(a) == std::tolower(b); });
 }
 
-bool Passes(const std::vector<std::string>& filter, std::string word) {
-  if (filter.empty()) return true;
-  std::transform(word.begin(), word.end(), word.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
-  return std::find(filter.begin(), filter.end(), word) != filter.end();
+bool Passes(const std::vector<std::string>& filter, const std::string& word) {
+  return filter.empty() ||
+         std::any_of(filter.begin(), filter.end(),
+                     [&word](const std::string& each) { return SameInAnyCase(each, word); });
 }
 
 std::string NotFound(const std::string& group_id) { return "Group " + group_id + " not found."; }
@@ -93,7 +93,7 @@ ListedGroup ListedAs(const std::string& group_id, std::string protocol_type, std
 
 // Adds the classic groups that the view has and `listed` has not.
 Status ListClassicRecords(const GroupView& view, Listed& listed) {
-  const std::string prefix = KeyPrefix(kafka::GroupMetadataKey::kRecordType);
+  const std::string prefix = GroupKeyPrefix(kafka::GroupMetadataKey::kRecordType);
   return view.ForEach(
       Upto::kHighWatermark, {prefix, {}}, [&](std::string_view key, std::string_view value) {
         const Result<GroupKey> decoded = DecodeGroupKey(key);
@@ -113,7 +113,7 @@ Status ListClassicRecords(const GroupView& view, Listed& listed) {
 
 // Adds the groups that have offsets and nothing else.
 Status ListOffsetOwners(const GroupView& view, Listed& listed) {
-  const std::string prefix = KeyPrefix(kafka::OffsetCommitKey::kRecordType);
+  const std::string prefix = GroupKeyPrefix(kafka::OffsetCommitKey::kRecordType);
   std::string from = prefix;
   while (!from.empty()) {
     std::string next;
@@ -224,15 +224,9 @@ void GroupShard::Join(const GroupCaller& caller, const kafka::JoinGroupRequest& 
 void GroupShard::Leave(const GroupCaller& caller, const kafka::LeaveGroupRequest& request,
                        Group* group, GroupContext& context) {
   if (group != nullptr) return group->Leave(caller, request, context);
-  kafka::LeaveGroupResponse response;
-  if (caller.version < 3) response.error_code = WireError(ErrorCode::kUnknownMemberId);
-  for (const auto& member : request.members) {
-    auto& outcome = response.members.emplace_back();
-    outcome.member_id = member.member_id;
-    outcome.group_instance_id = member.group_instance_id;
-    outcome.error_code = WireError(ErrorCode::kUnknownMemberId);
-  }
-  context.effects.Answer(caller, std::move(response));
+  context.effects.Answer(caller, LeaveResponse(caller, request, [](const auto&) {
+                           return ErrorCode::kUnknownMemberId;
+                         }));
 }
 
 void GroupShard::Describe(const GroupCaller& caller, const std::string& group_id,
@@ -443,8 +437,8 @@ GroupShard::Loading GroupShard::LoadNext(const GroupMoment& moment, GroupEffects
   if (!load_from_.has_value()) return Loading::kDone;
   GroupContext context = ContextOf(moment, effects);
   // The keys of classic groups, and right behind them those of consumer groups.
-  const std::string first = KeyPrefix(kafka::GroupMetadataKey::kRecordType);
-  const std::string behind = KeyPrefix(kafka::ConsumerGroupMetadataKey::kRecordType + 1);
+  const std::string first = GroupKeyPrefix(kafka::GroupMetadataKey::kRecordType);
+  const std::string behind = GroupKeyPrefix(kafka::ConsumerGroupMetadataKey::kRecordType + 1);
   std::vector<std::pair<std::string, std::string>> found;
   const Status read =
       view_.ForEach(Upto::kLogEnd, {first.substr(0, 1), std::max(first, *load_from_)},

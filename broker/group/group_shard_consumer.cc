@@ -96,7 +96,7 @@ Result<Group*> GroupShard::LoadConsumer(const std::string& group_id, GroupContex
 
 Status GroupShard::ListConsumerGroups(
     GroupContext& context, std::map<std::string, kafka::ListGroupsResponse::ListedGroup>& listed) {
-  const std::string prefix({0, static_cast<char>(kafka::ConsumerGroupMetadataKey::kRecordType)});
+  const std::string prefix = GroupKeyPrefix(kafka::ConsumerGroupMetadataKey::kRecordType);
   std::vector<std::string> group_ids;
   SLUICE_RETURN_IF_ERROR(context.view.ForEach(
       GroupView::Upto::kHighWatermark, {prefix, {}}, [&](std::string_view key, std::string_view) {

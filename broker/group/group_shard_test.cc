@@ -139,6 +139,16 @@ TEST_F(GroupShardTest, AGroupThatWasKnownToBeAbsentIsFoundOnceTheViewHasIt) {
   EXPECT_EQ(described.group_state, "Empty");
 }
 
+TEST_F(GroupShardTest, TheListIsFilteredInAnyCase) {
+  EXPECT_EQ(Commit("g", "t"), 0);
+  const auto listed = [this](const ListGroups& filter) {
+    return Ask<kafka::ListGroupsResponse>(filter).groups.size();
+  };
+  EXPECT_EQ(listed({.states = {"Stable", "eMPTY"}, .types = {"CLASSIC"}}), 1u);
+  EXPECT_EQ(listed({.states = {"Stable"}, .types = {}}), 0u);
+  EXPECT_EQ(listed({.states = {}, .types = {"class"}}), 0u);
+}
+
 TEST_F(GroupShardTest, WhatIsNotCommittedIsNotListed) {
   driver_.Hold();
   GroupCaller caller;

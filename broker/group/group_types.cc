@@ -11,6 +11,8 @@ namespace {
 using kafka::ErrorCode;
 using kafka::WireError;
 
+constexpr int16_t kLeaveOfManySince = 3;  // KIP-345
+
 // --- SetError: what the answer would have said besides is void ---
 
 void Fail(kafka::JoinGroupResponse& response, int16_t code) {
@@ -102,10 +104,8 @@ void SetError(GroupResponse& response, ErrorCode error) {
 GroupResponse ErrorResponse(const GroupRequest& request, ErrorCode error) {
   const int16_t code = WireError(error);
   return std::visit(Overload{
-                        [code](const kafka::JoinGroupRequest& join) -> GroupResponse {
-                          auto response = FailedWith<kafka::JoinGroupResponse>(code);
-                          response.member_id = join.member_id;
-                          return response;
+                        [error](const kafka::JoinGroupRequest& join) -> GroupResponse {
+                          return RefusedJoin(error, join.member_id);
                         },
                         [code](const kafka::SyncGroupRequest&) -> GroupResponse {
                           return FailedWith<kafka::SyncGroupResponse>(code);
@@ -152,6 +152,32 @@ GroupResponse ErrorResponse(const GroupRequest& request, ErrorCode error) {
                         },
                     },
                     request);
+}
+
+kafka::JoinGroupResponse RefusedJoin(ErrorCode error, std::string member_id) {
+  kafka::JoinGroupResponse response;
+  response.error_code = WireError(error);
+  response.member_id = std::move(member_id);
+  return response;
+}
+
+kafka::LeaveGroupResponse LeaveResponse(
+    const GroupCaller& caller, const kafka::LeaveGroupRequest& request,
+    const std::function<ErrorCode(const kafka::LeaveGroupRequest::MemberIdentity&)>& leave) {
+  kafka::LeaveGroupResponse response;
+  if (caller.version < kLeaveOfManySince) {
+    kafka::LeaveGroupRequest::MemberIdentity only;
+    only.member_id = request.member_id;
+    response.error_code = WireError(leave(only));
+    return response;
+  }
+  for (const auto& member : request.members) {
+    auto& outcome = response.members.emplace_back();
+    outcome.member_id = member.member_id;
+    outcome.group_instance_id = member.group_instance_id;
+    outcome.error_code = WireError(leave(member));
+  }
+  return response;
 }
 
 const std::string& GroupIdOf(const GroupRequest& request) {

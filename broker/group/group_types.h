@@ -56,7 +56,7 @@ struct DeleteGroup {
   std::string group_id;
 };
 struct ListGroups {
-  std::vector<std::string> states;  // lower case; empty: all
+  std::vector<std::string> states;  // in any case; empty: all
   std::vector<std::string> types;   // the same
 };
 struct FetchOffsets {
@@ -142,6 +142,12 @@ struct GroupEffects {
 void SetError(GroupResponse& response, kafka::ErrorCode error);
 // What a coordinator answers that cannot look at the request (it loads, or is none).
 GroupResponse ErrorResponse(const GroupRequest& request, kafka::ErrorCode error);
+// Of JoinGroup; the member is told its id, which may be empty.
+kafka::JoinGroupResponse RefusedJoin(kafka::ErrorCode error, std::string member_id);
+// As each version tells it: what `leave` says of each member that the request names.
+kafka::LeaveGroupResponse LeaveResponse(
+    const GroupCaller& caller, const kafka::LeaveGroupRequest& request,
+    const std::function<kafka::ErrorCode(const kafka::LeaveGroupRequest::MemberIdentity&)>& leave);
 // Empty of ListGroups.
 const std::string& GroupIdOf(const GroupRequest& request);
 

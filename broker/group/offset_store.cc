@@ -28,13 +28,6 @@ constexpr std::array<int16_t, 3> kSweepTypes = {OffsetCommitKey::kRecordType,
                                                 kafka::GroupMetadataKey::kRecordType,
                                                 kafka::ConsumerGroupMetadataKey::kRecordType};
 
-// All keys of the type begin with it.
-std::string PrefixOf(int16_t record_type) {
-  ByteWriter bytes;
-  bytes.PutInt16(record_type);
-  return bytes.Take();
-}
-
 // All keys of one group's offsets begin with it: the type, the group with its length.
 std::string OffsetPrefix(std::string_view group_id) {
   ByteWriter bytes;
@@ -356,7 +349,7 @@ void OffsetStore::SweepNext(const SweepHooks& hooks, GroupContext& context) {
   size_t looked = 0;
   std::vector<std::string> idle_groups;
   std::optional<std::string> next;
-  const std::string prefix = PrefixOf(kSweepTypes[sweep_->stage]);
+  const std::string prefix = GroupKeyPrefix(kSweepTypes[sweep_->stage]);
   const Status read = context.view.ForEach(
       GroupView::Upto::kLogEnd, {.prefix = prefix, .from = sweep_->from},
       [&](std::string_view key, std::string_view value) {
