@@ -72,8 +72,8 @@ class GroupCoordinatorImpl final : public std::enable_shared_from_this<GroupCoor
     const auto call = std::make_shared<GroupCall>(std::move(caller), std::move(done));
     if (std::holds_alternative<ListGroups>(request)) {
       List(call, std::move(request));
-    } else if (const auto key = PartitionOf(request); key.has_value() && !stopped_) {
-      LoopOf(key->partition).Enqueue(*key, call, std::move(request));
+    } else if (const auto place = PlaceOf(request); place.has_value() && !stopped_) {
+      LoopOf(place->key.partition).Enqueue(place->key, place->epoch, call, std::move(request));
     } else {
       call->Answer(ErrorResponse(request, ErrorCode::kNotCoordinator));
     }
@@ -94,11 +94,18 @@ class GroupCoordinatorImpl final : public std::enable_shared_from_this<GroupCoor
     return *loops_[static_cast<size_t>(partition.value()) % loops_.size()];
   }
 
-  std::optional<PartitionKey> PartitionOf(const GroupRequest& request) const {
+  // The partition of a request's group, and the epoch that it is led in.
+  struct Place {
+    PartitionKey key;
+    LeaderEpoch epoch;
+  };
+  std::optional<Place> PlaceOf(const GroupRequest& request) const {
     const auto topic = options_->metadata->Current()->FindTopic(kOffsetsTopic);
     if (topic == nullptr || topic->partitions.empty()) return std::nullopt;
     const auto count = static_cast<int32_t>(topic->partitions.size());
-    return PartitionKey{topic->id, PartitionIndex(PartitionForGroup(GroupIdOf(request), count))};
+    const int32_t partition = PartitionForGroup(GroupIdOf(request), count);
+    return Place{{topic->id, PartitionIndex(partition)},
+                 topic->partitions[static_cast<size_t>(partition)].leader_epoch};
   }
 
   void List(const GroupCallPtr& call, GroupRequest request) {

@@ -16,10 +16,8 @@ void GroupLoop::Post(Task task) {
   });
 }
 
-void GroupLoop::Enqueue(const PartitionKey& key, GroupCallPtr call, GroupRequest request) {
-  const metadata::ImagePtr image = options_->metadata->Current();
-  const metadata::PartitionImage* known = image->FindPartition(key.topic_id, key.partition);
-  const LeaderEpoch epoch = known != nullptr ? known->leader_epoch : kNoEpoch;
+void GroupLoop::Enqueue(const PartitionKey& key, LeaderEpoch epoch, GroupCallPtr call,
+                        GroupRequest request) {
   {
     std::lock_guard lock(mutex_);
     if (queue_.size() < options_->limits.queued_requests_max) {

@@ -18,8 +18,8 @@ class GroupLoop final : public std::enable_shared_from_this<GroupLoop> {
   GroupLoop(std::shared_ptr<const GroupEnvironment> options, EventLoop& loop, Random random)
       : options_(std::move(options)), loop_(loop), random_(random) {}
 
-  // For the partition's shard.
-  void Enqueue(const PartitionKey& key, GroupCallPtr call, GroupRequest request);
+  // For the partition's shard, whose leader is in `epoch` as the metadata says now.
+  void Enqueue(const PartitionKey& key, LeaderEpoch epoch, GroupCallPtr call, GroupRequest request);
   // For each shard here: `make` gives the call, or is called never.
   using MakeCall = std::function<GroupCallPtr()>;
   void EnqueueForAll(GroupRequest request, MakeCall make, std::function<void()> then);
@@ -37,9 +37,9 @@ class GroupLoop final : public std::enable_shared_from_this<GroupLoop> {
     PartitionKey key;
     GroupCallPtr call;
     GroupRequest request;
-    // Of the leader, as the metadata said when it came. While this loop stood still another broker
-    // may have led, and this one lead again: the client has asked there and gone on. Or this loop
-    // has not heard yet that its lead is over.
+    // Of the leader, when it came. While this loop stood still another broker may have led, and
+    // this one lead again: the client has asked there and gone on. Or this loop has not heard yet
+    // that its lead is over.
     LeaderEpoch epoch;
   };
 

@@ -266,12 +266,15 @@ void SimGroupCluster::Deliver(const std::shared_ptr<Request>& request) {
   arrived_.push_back(request);
   request->boot = node.boots;
   GroupRequest asked = request->request;
-  if (!ResolveTopics(asked, *node.cache->Current()))
+  const metadata::ImagePtr image = node.cache->Current();
+  if (!ResolveTopics(asked, *image))
     return Answer(request, ErrorResponse(asked, ErrorCode::kUnknownTopicOrPartition));
   const auto call = std::make_shared<GroupCall>(
       request->caller,
       [this, request](GroupResponse response) { Answer(request, std::move(response)); });
-  node.groups->Enqueue(key_, call, std::move(asked));
+  const metadata::PartitionImage* known = image->FindPartition(key_.topic_id, key_.partition);
+  node.groups->Enqueue(key_, known != nullptr ? known->leader_epoch : kNoEpoch, call,
+                       std::move(asked));
   if (!call->finished()) connection.parked.Add(call);
 }
 
