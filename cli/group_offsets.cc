@@ -50,6 +50,8 @@ Status AddTopic(const std::string& text,
     if (!partition.ok() || *partition < 0 || *partition > INT32_MAX)
       return Status::InvalidArgument("--topic " + text + ": expected TOPIC or TOPIC:0,3");
     topic.add_partitions(static_cast<int32_t>(*partition));
+    if (comma == rest.size() - 1)
+      return Status::InvalidArgument("--topic " + text + ": no partition stands behind the comma");
     rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
   }
   return Status::Ok();

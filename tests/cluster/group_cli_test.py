@@ -161,6 +161,7 @@ class GroupCliTest(unittest.TestCase):
                                   (('offsets', 'reset', 'walled', '--to', '@yesterday'), 2, '@yesterday'),
                                   (('offsets', 'reset', 'walled', '--to', 'start', '--topic', 'nothing'), 3, "'nothing'"),
                                   (('offsets', 'reset', 'walled', '--to', 'start', '--topic', 'walls:9'), 1, 'has no partition 9'),
+                                  (('offsets', 'reset', 'walled', '--to', 'start', '--topic', 'walls:0,'), 2, 'behind the comma'),
                                   (('offsets', 'import', str(self.directory / 'none')), 3, 'none'),
                                   (('lag', 'walled', '--sample', '60'), 2, 'sample_ms'),
                                   (('list', '--state', 'bogus'), 2, 'PreparingRebalance'), (('list', '--type', 'bogus'), 2, 'classic, consumer'),
