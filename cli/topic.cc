@@ -211,12 +211,12 @@ ExitCode Trim(const Context& context, const TopicArguments& arguments) {
   const std::string partition = arguments.name + "-" + std::to_string(arguments.partition);
   const bool unknown = response.status().code() == StatusCode::kTimeout;
   if (!response.ok())
-    return client.Report(unknown ? "it is not known whether records of " + partition +
-                                       " are deleted on all replicas"
-                                 : "no records of " + partition + " were deleted",
-                         response.status(),
-                         "correct what is named above and try again; sluice topic describe " +
-                             arguments.name + " shows the topic");
+    return client.Report(
+        unknown ? "it is not known whether records of " + partition + " are deleted on all replicas"
+                : "no records of " + partition + " were deleted",
+        response.status(),
+        "correct what is named above and try again; sluice topic describe " + arguments.name +
+            " shows the topic");
   if (context.json()) {
     PrintJson({{"name", arguments.name},
                {"partition", arguments.partition},
