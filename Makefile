@@ -4,7 +4,7 @@ PRESET ?= release
 BUILD := build/$(PRESET)
 CTEST := ctest --test-dir $(BUILD) --output-on-failure
 
-.PHONY: help up down build test compat check format asan tsan bench-storage clean
+.PHONY: help up down build test compat check format asan tsan mutants bench-storage clean
 
 help:
 	@echo 'make up      install what is missing, build, start three nodes, run the demonstration'
@@ -12,6 +12,7 @@ help:
 	@echo 'make test    build and run every test that Debian packages suffice for'
 	@echo 'make compat  run the foreign clients (needs Maven, a JDK, Python with pip, Node with npm, Go)'
 	@echo 'make check   layers, sizes, format, self-contained headers, lint'
+	@echo 'make mutants   plants one fault after the other into Raft and shows what finds it; a survivor fails; some minutes'
 	@echo 'make bench-storage   the storage engine alone, beside bare writes and syncs on the same disk (BENCH_DIR: where); some minutes'
 	@echo 'make asan    unit tests and simulations under AddressSanitizer and UBSan;  make tsan: the same under ThreadSanitizer'
 
@@ -47,6 +48,12 @@ asan tsan:
 	@tools/install-packages build
 	@tools/build $@
 	ctest --test-dir build/$@ --output-on-failure --label-regex unit
+
+mutants:
+	@tools/install-packages build
+	@cmake --preset $(PRESET) >/dev/null
+	@cmake --build $(BUILD) --target raft_mutants quorum_log_mutants
+	@PRESET=$(PRESET) tools/mutants
 
 # Nothing but this needs the benchmark library, so that a build does without it.
 BENCH_DIR ?= $(BUILD)/bench-data

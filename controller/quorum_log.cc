@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "controller/tail_evidence.h"
+#include "raft/fault.h"
 
 namespace sluice::controller {
 namespace {
@@ -27,7 +28,7 @@ storage::LogOptions LogOptionsFor(const QuorumLogOptions& options, LogIndex sync
                 .cleanup_delete = false};
   log.file_system = options.file_system;
   log.clock = options.clock;
-  log.recovery_point = Offset(synced_end.value());
+  log.recovery_point = Offset(FaultPlanted(raft::Fault::kCutsSynced) ? 0 : synced_end.value());
   log.cut_unsynced_damage = true;  // EvidenceOf found no synced entry behind it
   return log;
 }

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "raft/core.h"
+#include "raft/fault.h"
 
 namespace sluice::raft {
 
@@ -29,32 +30,45 @@ void Core::HandleAppend(const Message& message, const AppendRequest& request) {
   }
   CheckCommitted(request.prev_index, request.prev_term);
   AppendFromLeader(request);
-  SetCommit(std::max(commit_, std::min(request.commit, last_new)));
+  const LogIndex commit_max =
+      FaultPlanted(Fault::kCommitsBeyondMatch) ? log_.last_index() : last_new;
+  SetCommit(std::max(commit_, std::min(request.commit, commit_max)));
+  if (FaultPlanted(Fault::kAckBeforeDurable))
+    return SendNow(message.from.id, AppendResponse{.success = true, .match = last_new});
   SendAfterPersist(message.from.id, AppendResponse{.success = true, .match = last_new});
 }
 
 // Appends what is new. Only a real conflict truncates: an old append that arrives late must not cut
 // off what a newer one of the same leader has added, for that may be acknowledged already.
 void Core::AppendFromLeader(const AppendRequest& request) {
+  const auto truncate_from = [this](LogIndex index) {
+    metrics_.entries_truncated += static_cast<uint64_t>(log_.last_index() - index) + 1;
+    log_.TruncateFrom(index);
+    for (InFlightPersist& persist : in_flight_)
+      persist.last_index = std::min(persist.last_index, log_.last_index());
+  };
   LogIndex expected = request.prev_index + 1;
   for (const Entry& entry : request.entries) {
     CHECK_EQ(entry.index, expected) << "entries of one append must be consecutive";
     CHECK_LE(entry.term, term());
     ++expected;
-    if (entry.index <= commit_) {
+    const bool replaceable =
+        entry.index >= log_.first_index() && entry.index > log_.snapshot_index();
+    if (replaceable && FaultPlanted(Fault::kTruncatesCommitted)) {
+      if (entry.index <= std::min(commit_, log_.last_index())) truncate_from(entry.index);
+    } else if (entry.index <= commit_) {
       CheckCommitted(entry.index, entry.term);
       continue;
     }
     if (entry.index <= log_.last_index()) {
-      if (log_.TermAt(entry.index) == entry.term) continue;
+      if (log_.TermAt(entry.index) == entry.term || FaultPlanted(Fault::kConflictByIndex)) continue;
       CHECK_GT(entry.index, commit_);
-      metrics_.entries_truncated += static_cast<uint64_t>(log_.last_index() - entry.index) + 1;
-      log_.TruncateFrom(entry.index);
-      for (InFlightPersist& persist : in_flight_)
-        persist.last_index = std::min(persist.last_index, log_.last_index());
+      truncate_from(entry.index);
     }
     log_.Append(entry);
   }
+  if (expected > commit_ && expected <= log_.last_index() && FaultPlanted(Fault::kTruncatesOnOlder))
+    truncate_from(expected);
 }
 
 // The leader of this very term has `term` at `index`. Where that is committed here with another,

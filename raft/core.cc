@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "raft/fault.h"
+
 namespace sluice::raft {
 
 Core::Core(CoreOptions options, const LogStore& store)
@@ -22,6 +24,7 @@ Core::Core(CoreOptions options, const LogStore& store)
   commit_ = log_.snapshot_index();
   if (log_.last_index() >= LogIndex(0)) commit_ = std::max(commit_, LogIndex(0));
   told_term_ = hard_state_.term;
+  if (FaultPlanted(Fault::kVoteForgotten)) hard_state_.voted_for = kNoNode;
   RestartElectionTimer();
   // Nobody else could lead, so there is nothing to wait for.
   if (IsVoter() && members().voters.size() == 1) election_deadline_ms_ = now_ms_;
@@ -64,6 +67,9 @@ void Core::Step(Message message) {
 bool Core::StepTerm(const Message& message) {
   const bool from_leader = IsFromLeader(message);
   if (message.term < term()) {
+    if (FaultPlanted(Fault::kMatchOfOtherTerm) &&
+        std::holds_alternative<AppendResponse>(message.body))
+      return true;
     // A leader that was left behind learns the new term from a refusal; else, cut off from a voter
     // that has campaigned in vain, it and that voter would ignore each other for ever.
     if (from_leader) SendOnceTermDurable(message.from.id, AppendResponse{});
@@ -91,7 +97,8 @@ void Core::Dispatch(const Message& message) {
     HandleSnapshotChunk(message, *chunk);
   } else if (std::holds_alternative<TimeoutNow>(message.body)) {
     HandleTimeoutNow();
-  } else if (role_ == Role::kLeader && message.term == term()) {
+  } else if (role_ == Role::kLeader &&
+             (message.term == term() || FaultPlanted(Fault::kMatchOfOtherTerm))) {
     leader_input_ = true;
     Progress& progress = progress_.at(message.from.id);
     progress.heard_ms = now_ms_;

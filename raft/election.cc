@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "raft/core.h"
+#include "raft/fault.h"
 #include "raft/quorum.h"
 
 namespace sluice::raft {
@@ -24,6 +25,7 @@ void Core::RestartElectionTimer() { election_deadline_ms_ = now_ms_ + DrawElecti
 void Core::StartPreVote() {
   CHECK(MayLead());
   if (term() == kTermMax) return RestartElectionTimer();  // no term is left to stand in
+  if (FaultPlanted(Fault::kPreVoteBumpsTerm)) AdoptTerm(term() + 1);
   role_ = Role::kPreCandidate;
   leader_ = kNoNode;
   ++metrics_.pre_votes_started;
@@ -121,9 +123,9 @@ void Core::BecomeLeader() {
 // A leader that a majority does not answer cannot commit, and keeps its clients waiting; somebody
 // else may lead by now.
 void Core::CheckQuorum() {
-  if (MajorityIsNear(members(), Contact::kHeard)) return;
+  if (MajorityIsNear(members(), Contact::kHeard) || FaultPlanted(Fault::kNoCheckQuorum)) return;
   ++metrics_.resignations;
-  BecomeFollower(term(), kNoNode);
+  BecomeFollower(term(), FaultPlanted(Fault::kStickyAfterResigning) ? self_.id : kNoNode);
 }
 
 void Core::PeerLost(NodeId peer, bool refused) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "raft/fault.h"
+
 namespace sluice::raft {
 
 void Progress::ClearTransit() {
@@ -48,6 +50,7 @@ bool Progress::Matched(LogIndex index, int64_t now_ms) {
     inflight_bytes -= inflight.front().second;
     inflight.pop_front();
   }
+  if (index < match && FaultPlanted(Fault::kMatchGoesBack)) match = index;
   if (index <= match) return false;
   match = index;
   next = std::max(next, match + 1);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "raft/core.h"
+#include "raft/fault.h"
 #include "raft/quorum.h"
 
 namespace sluice::raft {
@@ -20,7 +21,8 @@ void Core::ReadIndex(uint64_t id) {
 }
 
 void Core::StartReadRound() {
-  if (new_reads_.empty() || !CommittedInOwnTerm()) return;
+  if (new_reads_.empty()) return;
+  if (!CommittedInOwnTerm() && !FaultPlanted(Fault::kReadBeforeOwnCommit)) return;
   read_rounds_.push_back({++read_sequence_, commit_, std::move(new_reads_)});
   new_reads_.clear();
   for (auto& [to, progress] : progress_) SendHeartbeat(to, progress);
@@ -32,6 +34,7 @@ void Core::FinishReadRounds() {
   std::vector<int64_t> echoed = OfVoters(
       static_cast<int64_t>(read_sequence_),
       [](const Progress& progress) { return static_cast<int64_t>(progress.read_sequence); });
+  if (FaultPlanted(Fault::kReadWithoutRound)) echoed = {static_cast<int64_t>(read_sequence_)};
   const auto confirmed = static_cast<uint64_t>(MajorityValue(std::move(echoed)));
   while (!read_rounds_.empty() && read_rounds_.front().sequence <= confirmed) {
     for (const uint64_t id : read_rounds_.front().ids) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "raft/core.h"
+#include "raft/fault.h"
 #include "raft/quorum.h"
 
 namespace sluice::raft {
@@ -67,7 +68,8 @@ void Core::SendEmptyAppend(NodeId to, Progress& progress) {
 
 void Core::SendHeartbeat(NodeId to, Progress& progress) {
   // Not above the match: what follows it in the follower's log need not be this leader's.
-  const LogIndex commit = std::min(commit_, progress.match);
+  const LogIndex commit =
+      FaultPlanted(Fault::kCommitsBeyondMatch) ? commit_ : std::min(commit_, progress.match);
   progress.sent_commit = std::max(progress.sent_commit, commit);
   SendNow(to, HeartbeatRequest{.commit = commit, .read_sequence = read_sequence_});
 }
@@ -123,10 +125,13 @@ void Core::HandleHeartbeatResponse(const Message& message, const HeartbeatRespon
 // An entry of an earlier term is committed only by one of this term after it (Raft paper, figure
 // 8): counting its copies is not enough, a later leader may still replace it.
 void Core::AdvanceCommit() {
-  const LogIndex reached(
-      MajorityValue(OfVoters(log_.durable_index().value(),
-                             [](const Progress& progress) { return progress.match.value(); })));
-  if (reached <= commit_ || log_.TermAt(reached) != term()) return;
+  const bool unflushed = FaultPlanted(Fault::kLeaderCountsUnflushed) ||
+                         (progress_.empty() && FaultPlanted(Fault::kSingleVoterCountsUnflushed));
+  const LogIndex own = unflushed ? log_.last_index() : log_.durable_index();
+  const LogIndex reached(MajorityValue(
+      OfVoters(own.value(), [](const Progress& progress) { return progress.match.value(); })));
+  if (reached <= commit_) return;
+  if (log_.TermAt(reached) != term() && !FaultPlanted(Fault::kCommitsOlderTerm)) return;
   const bool change_on_its_way = !MembersAreCommitted();
   SetCommit(reached);
   if (change_on_its_way && MembersAreCommitted()) MembersCommitted();

@@ -4,6 +4,7 @@
 
 #include "base/crc32c.h"
 #include "raft/core.h"
+#include "raft/fault.h"
 
 namespace sluice::raft {
 
@@ -27,6 +28,7 @@ void Core::StartSnapshot(NodeId to, Progress& progress) {
                        << snapshot.status().ToString();
   const uint32_t crc = Crc32c(*snapshot->data);
   ++metrics_.snapshots_sent;
+  if (FaultPlanted(Fault::kSnapshotWithoutTerm)) snapshot->meta.term = Term(0);
   progress.BecomeSnapshot(*std::move(snapshot), crc);
   SendSnapshotChunk(to, progress);
 }
@@ -111,7 +113,7 @@ bool Core::TakeChunk(NodeId leader, const SnapshotChunk& chunk) {
 void Core::InstallSnapshot(NodeId leader, IncomingSnapshot incoming) {
   const LogIndex index = incoming.meta.index;
   CHECK_GT(index, commit_);
-  if (log_.TermAt(index) == incoming.meta.term) {
+  if (log_.TermAt(index) == incoming.meta.term && !FaultPlanted(Fault::kSnapshotReplacesLonger)) {
     // The log holds the snapshot's last entry, hence all before it (log matching): nothing is to be
     // replaced.
     SetCommit(index);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "raft/core.h"
+#include "raft/fault.h"
 
 namespace sluice::raft {
 
@@ -39,7 +40,8 @@ NodeId Core::BestPlacedVoter() const {
 
 void Core::MaybeFinishTransfer(NodeId peer) {
   if (role_ != Role::kLeader || peer != transfer_target_) return;
-  if (progress_.at(peer).match == log_.last_index()) SendNow(peer, TimeoutNow{});
+  const bool caught_up = progress_.at(peer).match == log_.last_index();
+  if (caught_up || FaultPlanted(Fault::kTransferWithoutCatchUp)) SendNow(peer, TimeoutNow{});
 }
 
 void Core::HandleTimeoutNow() {

@@ -1,6 +1,7 @@
 // Voting: one predicate for pre-votes and votes. A pre-vote that is granted where the vote would be
 // refused lets a hopeless node depose leaders for ever.
 #include "raft/core.h"
+#include "raft/fault.h"
 
 namespace sluice::raft {
 
@@ -34,7 +35,9 @@ void Core::HandleVoteRequest(const Message& message, const VoteRequest& request)
   if (!request.pre_vote && message.term > term()) BecomeFollower(message.term, kNoNode);
   const bool free = message.term > term() || hard_state_.voted_for == kNoNode ||
                     hard_state_.voted_for == message.from.id;
-  const bool current = LogIsCurrent(request);
+  const bool current =
+      LogIsCurrent(request) ||
+      FaultPlanted(request.pre_vote ? Fault::kPreVoteIgnoresLog : Fault::kVoteIgnoresLog);
   if (!current) ++metrics_.votes_refused_log;
   if (!free || !current) {
     refuse();
@@ -54,6 +57,8 @@ void Core::HandleVoteRequest(const Message& message, const VoteRequest& request)
   }
   SetVote(message.from.id);
   RestartElectionTimer();
+  if (FaultPlanted(Fault::kVoteBeforeDurable))
+    return SendNow(message.from.id, VoteResponse{.pre_vote = false, .granted = true});
   SendAfterPersist(message.from.id, VoteResponse{.pre_vote = false, .granted = true});
 }
 

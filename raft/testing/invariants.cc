@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <sstream>
+#include <utility>
 
 #include "base/crc32c.h"
 #include "raft/quorum.h"
@@ -47,9 +48,28 @@ void Invariants::Observe(NodeId node, const Core& core) {
     Breach(Join("node ", node, " fell from term ", seen.term, " to ", core.term()));
   if (core.commit() < seen.commit)
     Breach(Join("node ", node, " commit fell from ", seen.commit, " to ", core.commit()));
+  if (core.commit() > core.log().last_index())
+    Breach(Join("node ", node, " has lost entries up to its commit, ", core.commit()));
+  if (core.role() != Role::kLeader && core.leader() == node)
+    Breach(Join("node ", node, " does not lead and follows itself"));
   seen.commit = core.commit();
   seen.last_term = core.term();
-  if (core.role() == Role::kLeader) CheckLeader(node, core);
+  if (core.role() != Role::kLeader) return;
+  CheckLeader(node, core);
+  CheckMatches(node, core);
+}
+
+void Invariants::CheckMatches(NodeId node, const Core& core) {
+  Seen& seen = Of(node);
+  const LogIndex members = core.log().history().newest_index();
+  if (std::exchange(seen.led_members, members) != members) seen.matches.clear();
+  for (const auto& [id, progress] : core.progress()) {
+    const auto at = static_cast<size_t>(id.value());
+    if (at >= seen.matches.size()) seen.matches.resize(at + 1, kNoIndex);
+    const LogIndex before = std::exchange(seen.matches[at], progress.match);
+    if (progress.match < before)
+      Breach(Join("leader ", node, " forgot that ", id, " holds ", before));
+  }
 }
 
 void Invariants::CheckLeader(NodeId node, const Core& core) {
@@ -57,6 +77,7 @@ void Invariants::CheckLeader(NodeId node, const Core& core) {
   if (seen.led_term == core.term()) return;
   seen.led_term = core.term();
   seen.led_commit = core.commit();
+  seen.matches.clear();
   // A leader has voted for itself durably: from now on its term is a promise.
   seen.term = std::max(seen.term, core.term());
   const auto [leader, first] = leaders_.emplace(core.term(), node);
@@ -112,14 +133,43 @@ void Invariants::CheckCommitRule(NodeId node, const Core& core,
               " copies on disk"));
 }
 
+void Invariants::Asked(const Message& message, const Core& voter) {
+  const auto* request = std::get_if<VoteRequest>(&message.body);
+  if (request == nullptr) return;
+  const RaftLog& log = voter.log();
+  const bool current = std::pair(request->last_term, request->last_index) >=
+                       std::pair(log.last_term(), log.last_index());
+  Request& latest = requests_[{message.to, message.from.id, request->pre_vote}];
+  if (latest.term == message.term) {
+    latest.current = latest.current || current;
+  } else if (latest.term < message.term) {
+    latest = {message.term, current};
+  }
+}
+
+void Invariants::CheckGrant(const Message& message, bool pre_vote) {
+  const auto request = requests_.find({message.from.id, message.to, pre_vote});
+  if (request == requests_.end() || request->second.term != message.term) return;
+  if (request->second.current) return;
+  Breach(
+      Join("node ", message.from.id, " granted a vote to ", message.to, ", whose log is behind"));
+}
+
+void Invariants::CheckTransfer(const Message& message, LogIndex last, const SimDisk& disk) {
+  if (std::max(disk.last_index(), disk.snapshot_index()) >= last) return;
+  Breach(Join("node ", message.from.id, " hands the lead to ", message.to,
+              ", which does not hold all of its log up to ", last));
+}
+
 void Invariants::Sent(const Message& message, const SimDisk& disk) {
   if (const auto* request = std::get_if<VoteRequest>(&message.body);
       request != nullptr && !request->pre_vote) {
     CheckVote(message.from.id, message.term, message.from.id, disk);
   }
   if (const auto* vote = std::get_if<VoteResponse>(&message.body);
-      vote != nullptr && !vote->pre_vote && vote->granted) {
-    CheckVote(message.from.id, message.term, message.to, disk);
+      vote != nullptr && vote->granted) {
+    CheckGrant(message, vote->pre_vote);
+    if (!vote->pre_vote) CheckVote(message.from.id, message.term, message.to, disk);
   }
   if (const auto* append = std::get_if<AppendResponse>(&message.body);
       append != nullptr && append->success) {

@@ -21,7 +21,12 @@
 // - snapshots: entries are dropped, in memory and on the disk, only behind a snapshot that is
 //   durable, and on the disk only behind the one before the newest, should that prove unreadable;
 // - durable: what a node takes for durable is on its disk;
-// - contact: a leader that a majority has not answered for a while has resigned.
+// - contact: a leader that a majority has not answered for a while has resigned, and who does not
+//   lead does not follow itself;
+// - election restriction: votes and pre-votes are granted only to candidates whose log is not
+//   behind;
+// - progress: what a follower is known to hold never shrinks within a term;
+// - transfer: only a voter that holds all of the leader's log is told to take over.
 //
 // Thread rule: one thread, as all of the simulator.
 
@@ -29,6 +34,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -50,6 +56,10 @@ class Invariants {
   void CheckCommitRule(NodeId node, const Core& core, const std::vector<const SimDisk*>& disks);
   // Of all that is committed and in its log.
   void CheckCommitted(NodeId node, const Core& core);
+  // A request for a vote has reached a node, which has not seen it yet.
+  void Asked(const Message& message, const Core& voter);
+  // The lead is handed to `disk`'s node by one that had entries up to `last` before it was asked.
+  void CheckTransfer(const Message& message, LogIndex last, const SimDisk& disk);
   // A message leaves `disk`'s node.
   void Sent(const Message& message, const SimDisk& disk);
   // The same message, when the node it is for runs: an acknowledgement must be of that one's log.
@@ -86,6 +96,8 @@ class Invariants {
     std::vector<int64_t> heard_ms;   // by node; shorter: never
     int64_t awake_ms = 0;
     std::optional<int64_t> leading_since_ms;
+    std::vector<LogIndex> matches;    // by node: what is known of it in led_term
+    LogIndex led_members = kNoIndex;  // the entry of the members that `matches` is of
   };
   // An entry that some log holds.
   struct Content {
@@ -108,7 +120,9 @@ class Invariants {
   void Breach(std::string what);
   Seen& Of(NodeId node);
   void CheckLeader(NodeId node, const Core& core);
+  void CheckMatches(NodeId node, const Core& core);
   bool Holds(const Core& core, const CommittedRun& run, LogIndex upto) const;
+  void CheckGrant(const Message& message, bool pre_vote);
   void CheckVote(NodeId voter, Term term, NodeId candidate, const SimDisk& disk);
   Content& ContentAt(LogIndex index, Term term);
   void NoteCommitted(const Entry& entry, uint32_t crc, Term known_in_term);
@@ -116,6 +130,12 @@ class Invariants {
   std::vector<Seen> seen_;  // by node
   std::map<Term, NodeId> leaders_;
   std::map<std::pair<NodeId, Term>, NodeId> votes_;
+  struct Request {
+    Term term;
+    bool current = false;  // the candidate's log was not behind the voter's when it came
+  };
+  // By voter, candidate and whether it is a pre-vote: the latest.
+  std::map<std::tuple<NodeId, NodeId, bool>, Request> requests_;
   std::vector<Content> contents_;  // by index: the first that was seen there; the others:
   std::map<std::pair<LogIndex, Term>, Content> more_contents_;
   std::vector<Committed> committed_;          // by index

@@ -79,7 +79,7 @@ void LeanCluster::StartWiped(NodeId id) {
   Node& node = At(id);
   if (!node.former.has_value()) {
     node.former = std::move(node.disk);
-    disks_[static_cast<size_t>(id.value() - 1)] = &*node.former;
+    disks_[Slot(id)] = &*node.former;
   }
   node.disk = {};
   node.disk.entries.push_back(bootstrap_);
@@ -212,6 +212,7 @@ void LeanCluster::Deliver(Node& node, const Event& event) {
       Message message = queue_.Take(event.detail);
       invariants_.Heard(node.voter.id, message.from.id, now_ms_);
       Input(node);
+      invariants_.Asked(message, *node.core);
       node.core->Step(std::move(message));
       ++steps_;
       break;
@@ -264,6 +265,7 @@ void LeanCluster::Work(Node& node) {
     Apply(node);
     MaybeSnapshot(node);
   } while (node.core->HasReady());
+  node.last_before = node.core->log().last_index();
   ArmTimer(node);
   Check(node);
 }
@@ -317,6 +319,8 @@ void LeanCluster::Send(Node& node, Message& message) {
   invariants_.Sent(message, node.disk);
   const Node& to = At(message.to);
   if (to.core != nullptr) invariants_.CheckAcknowledgement(message, node.disk, *to.core);
+  if (std::holds_alternative<TimeoutNow>(message.body) && node.core->role() == Role::kLeader)
+    invariants_.CheckTransfer(message, node.last_before, *disks_[Slot(message.to)]);
   const SimNetworkOptions& network = options_.network;
   if (cut_[Link(message.from.id, message.to)] || Strikes(network.loss_percent)) return;
   if (Strikes(network.duplicate_percent)) Schedule(Message(message));

@@ -119,16 +119,15 @@ class LeanCluster {
     std::deque<Proposal> proposals;
     std::vector<PendingRead> reads;
     uint64_t next_read_id = 1;
-    bool disk_changed = true;  // since the last comparison
+    LogIndex last_before = kNoIndex;  // of its log, before the present inputs
+    bool disk_changed = true;         // since the last comparison
     Compared compared;
   };
 
-  Node& At(NodeId id) { return nodes_[static_cast<size_t>(id.value() - 1)]; }
-  const Node& At(NodeId id) const { return nodes_[static_cast<size_t>(id.value() - 1)]; }
-  size_t Link(NodeId from, NodeId to) const {
-    return static_cast<size_t>(from.value() - 1) * nodes_.size() +
-           static_cast<size_t>(to.value() - 1);
-  }
+  static size_t Slot(NodeId id) { return static_cast<size_t>(id.value() - 1); }
+  Node& At(NodeId id) { return nodes_[Slot(id)]; }
+  const Node& At(NodeId id) const { return nodes_[Slot(id)]; }
+  size_t Link(NodeId from, NodeId to) const { return Slot(from) * nodes_.size() + Slot(to); }
   bool Step();
   void PassTo(int64_t now_ms);
   void Settle();

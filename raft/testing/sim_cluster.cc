@@ -84,6 +84,7 @@ SimCluster::SimCluster(SimClusterOptions options, uint64_t seed)
     if (node.driver == nullptr) return;
     node.loop->Post([this, &node, message = std::move(message)]() mutable {
       invariants_.Heard(message.to, message.from.id, now_ms());
+      invariants_.Asked(message, node.driver->core());
       node.driver->Step(std::move(message));
     });
   });

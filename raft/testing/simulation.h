@@ -113,18 +113,19 @@ class Simulation {
     }
   }
 
-  void Write(NodeId id, size_t padding) {
+  RegisterHistory::Value Write(NodeId id, size_t padding) {
     const RegisterHistory::Value value = history_.WriteBegan();
     cluster_.Propose(id, "w" + std::to_string(value) + std::string(padding, '.'),
                      [this, value](const Result<LogIndex>& result) {
                        using Outcome = RegisterHistory::Outcome;
-                       if (result.ok()) last_ = std::max(last_, *result);
+                       if (result.ok() && value >= last_from_) last_ = std::max(last_, *result);
                        if (result.ok()) history_.WriteEnded(value, Outcome::kDone);
                        // Of anything else the outcome is not known.
                        const StatusCode code = result.status().code();
                        if (code == StatusCode::kNotLeader || code == StatusCode::kResourceExhausted)
                          history_.WriteEnded(value, Outcome::kRefused);
                      });
+    return value;
   }
 
   void Read(NodeId id) {
@@ -161,11 +162,11 @@ class Simulation {
     const bool settled = cluster_.RunUntil([this] { return cluster_.settled(); }, 60'000);
     if (!Sound()) return cluster_.invariants().breach();
     if (!settled) return "no leader within a minute of the healing";
-    last_ = kNoIndex;
     // Again and again, as a client does: a transfer begun before the healing may still take the
     // lead away, and with a window of a few bytes the backlog of the safety phase takes its time.
     for (int attempt = 0; attempt < 120 && last_ == kNoIndex; ++attempt) {
-      if (cluster_.leader() != kNoNode) Write(cluster_.leader(), 0);
+      if (cluster_.leader() != kNoNode)
+        last_from_ = std::min(last_from_, Write(cluster_.leader(), 0));
       cluster_.RunUntil([this] { return last_ != kNoIndex; }, 500);
     }
     if (!Sound()) return cluster_.invariants().breach();
@@ -230,7 +231,8 @@ class Simulation {
   Trouble<Cluster> trouble_{cluster_, random_};
   const uint64_t steps_min_;
   RegisterHistory history_;
-  LogIndex last_ = kNoIndex;  // acknowledged
+  RegisterHistory::Value last_from_ = UINT64_MAX;  // the first write after the healing
+  LogIndex last_ = kNoIndex;                       // acknowledged of those
 };
 
 }  // namespace sluice::raft::testing
