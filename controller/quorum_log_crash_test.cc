@@ -149,5 +149,65 @@ TEST_F(QuorumLogCrash, AFailedSyncIsNotForgivenByARestart) {
   }
 }
 
+// The directory that a log lies in was not synced, and was gone after a power cut.
+TEST(QuorumLogPowerCut, Etcd6368_AFormattedLogIsThere) {
+  for (uint64_t seed = 1; seed <= 50; ++seed) {
+    Random random(seed);
+    sluice::testing::SimScheduler scheduler;
+    sluice::testing::SimEventLoop loop(scheduler);
+    sluice::testing::SimFileSystem fs;
+    ASSERT_TRUE(fs.CreateDirectories("/data").ok());
+    ASSERT_TRUE(fs.SyncFileSystem("/").ok());
+    const std::string directory = LogOnSimDisk::kDirectory;
+    ASSERT_TRUE(
+        QuorumLog::Format(fs, scheduler.clock(), directory, LogOnSimDisk::FirstVoters()).ok());
+    fs.Crash(random);
+    const auto log = QuorumLog::Open({.directory = directory,
+                                      .file_system = &fs,
+                                      .clock = &scheduler.clock(),
+                                      .loop = &loop,
+                                      .io_loop = &loop});
+    ASSERT_TRUE(log.ok()) << "seed " << seed << ": " << log.status().ToString();
+    EXPECT_EQ((*log)->opened().last_index, LogIndex(0));
+  }
+}
+
+// The same of the files that a log goes on in.
+TEST(QuorumLogPowerCut, Etcd6368_NewSegmentsAreThere) {
+  for (uint64_t seed = 1; seed <= 50; ++seed) {
+    Random random(seed);
+    LogOnSimDisk disk;
+    disk.segment_bytes_ = 500;
+    disk.Open();
+    disk.Append(1, 20, 1);
+    disk.Stop(&random);
+    const auto log = disk.TryOpen();
+    ASSERT_TRUE(log.ok()) << "seed " << seed << ": " << log.status().ToString();
+    EXPECT_EQ((*log)->opened().last_index, LogIndex(20)) << "seed " << seed;
+  }
+}
+
+// Files reach the disk in any order: entries of a term were there, the vote in that term was not.
+TEST(QuorumLogPowerCut, Etcd6378_NoEntryIsOlderThanItsTerm) {
+  for (uint64_t seed = 1; seed <= 50; ++seed) {
+    for (int64_t changes = 0; changes < 8; ++changes) {
+      Random random(seed);
+      LogOnSimDisk disk;
+      disk.Open();
+      disk.Append(1, 3, 1);
+      disk.fs_.StopAfter(changes);
+      static_cast<void>(
+          disk.Persist({.hard_state = raft::HardState{Term(5), NodeId(2)},
+                        .entries = {LogOnSimDisk::At(4, 5), LogOnSimDisk::At(5, 5)}}));
+      disk.Stop(&random);
+      const auto log = disk.TryOpen();
+      ASSERT_TRUE(log.ok()) << "seed " << seed << ": " << log.status().ToString();
+      const raft::OpenedLog& opened = (*log)->opened();
+      EXPECT_GE(opened.last_index, LogIndex(3));
+      EXPECT_GE(opened.hard_state.term, opened.term_starts.back().second);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace sluice::controller

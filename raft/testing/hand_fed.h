@@ -40,6 +40,21 @@ class HandFed {
   HandFed() : HandFed({FirstEntry()}) {}
   explicit HandFed(std::deque<Entry> log) {
     disk_.entries = std::move(log);
+    Open();
+  }
+
+  // The process ends, and with it whatever was not written yet, and starts again at once.
+  void Restart() {
+    writes_.clear();
+    held_.clear();
+    sent_.clear();
+    const int64_t now_ms = core_->now_ms();
+    Open();
+    core_->Tick(now_ms);
+  }
+
+  void Open() {
+    core_.reset();
     store_ = std::make_unique<SimLogStore>(disk_, loop_, Random(1), SimDiskLatency{});
     // Nothing that is durable stays in memory.
     core_ = std::make_unique<Core>(CoreOptions{.config = {.cache_bytes_max = 1},
