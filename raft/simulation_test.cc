@@ -55,6 +55,7 @@ struct LeanTotals {
   uint64_t steps = 0;
   size_t committed = 0;
   size_t reads = 0;
+  uint64_t member_changes = 0;
 };
 
 bool RunLeanSeed(uint64_t seed, LeanTotals& totals) {
@@ -64,6 +65,7 @@ bool RunLeanSeed(uint64_t seed, LeanTotals& totals) {
   totals.steps += simulation.cluster().steps();
   totals.committed += simulation.cluster().invariants().committed_count();
   totals.reads += simulation.history().reads();
+  totals.member_changes += simulation.cluster().member_changes();
   EXPECT_EQ(wrong, "") << "lean, seed " << seed << " (SLUICE_SIM_SEED=" << seed << " repeats it)";
   if (seed % 20 == 0) {
     Simulation<LeanCluster> again(seed);
@@ -121,8 +123,10 @@ TEST(Simulation, TheSameOfCoresAlone) {
     failures += RunLeanSeed(seed, totals) ? 0 : 1;
   EXPECT_GT(totals.committed, seeds * 20);
   EXPECT_GT(totals.reads, seeds * 20);
+  EXPECT_GT(totals.member_changes, seeds / 2);
   EXPECT_GT(totals.steps, seeds * 1000);
   RecordProperty("steps", static_cast<int64_t>(totals.steps));
+  RecordProperty("member_changes", static_cast<int64_t>(totals.member_changes));
 }
 
 }  // namespace

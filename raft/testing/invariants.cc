@@ -54,6 +54,7 @@ void Invariants::Observe(NodeId node, const Core& core) {
     Breach(Join("node ", node, " does not lead and follows itself"));
   seen.commit = core.commit();
   seen.last_term = core.term();
+  if (seen.members_version != core.log().history().version()) CheckMembers(node, core);
   if (core.role() != Role::kLeader) return;
   CheckLeader(node, core);
   CheckMatches(node, core);
@@ -72,6 +73,50 @@ void Invariants::CheckMatches(NodeId node, const Core& core) {
   }
 }
 
+void Invariants::CheckMembers(NodeId node, const Core& core) {
+  const MembershipHistory& history = core.log().history();
+  Of(node).members_version = history.version();
+  // What one node has applied is committed, whether this one knows it or not.
+  const LogIndex committed =
+      std::max(core.commit(), LogIndex(static_cast<int64_t>(committed_.size()) - 1));
+  if (history.CountAfter(committed) > 1)
+    Breach(Join("node ", node, " holds more than one change of members that is not committed"));
+  const bool own =
+      core.role() == Role::kLeader && core.log().TermAt(history.newest_index()) == core.term();
+  if (own && core.log().TermAt(core.commit()) != core.term()) {
+    Breach(Join("leader ", node, " changes members before it has committed in term ", core.term()));
+  }
+  const Membership* before = history.previous();
+  // The first one sets all voters at once.
+  if (before == nullptr || before->voters.empty()) return;
+  const auto missing = [](const Membership& from, const Membership& in) {
+    return std::ranges::count_if(from.voters,
+                                 [&in](const Member& voter) { return !in.HasVoter(voter.id); });
+  };
+  if (missing(*before, history.newest()) + missing(history.newest(), *before) > 1) {
+    Breach(Join("node ", node, " changes more than one voter at once at ", history.newest_index(),
+                ": ", *before, ", then ", history.newest()));
+  }
+}
+
+void Invariants::CheckElected(NodeId node, const Core& core) {
+  if (votes_.empty()) return;  // of messages nothing is told
+  const Membership& members = core.members();
+  const auto votes = std::ranges::count_if(members.voters, [&](const Member& voter) {
+    if (voter.id.id == node) return true;
+    const auto vote = votes_.find({voter.id, core.term()});
+    return vote != votes_.end() && vote->second == node;
+  });
+  if (static_cast<size_t>(votes) < MajorityOf(members.voters.size())) {
+    Breach(
+        Join("node ", node, " leads term ", core.term(), " with ", votes, " votes of ", members));
+  }
+  const Membership* before = core.log().history().previous();
+  const bool votes_itself = members.FindVoter(node) != nullptr;
+  if (!votes_itself && (before == nullptr || before->FindVoter(node) == nullptr))
+    Breach(Join("node ", node, " leads term ", core.term(), " and is no voter of ", members));
+}
+
 void Invariants::CheckLeader(NodeId node, const Core& core) {
   Seen& seen = Of(node);
   if (seen.led_term == core.term()) return;
@@ -84,6 +129,7 @@ void Invariants::CheckLeader(NodeId node, const Core& core) {
   if (!first && leader->second != node) {
     Breach(Join("term ", core.term(), " has two leaders: ", leader->second, " and ", node));
   }
+  CheckElected(node, core);
   for (auto run = committed_runs_.rbegin(); run != committed_runs_.rend(); ++run) {
     if (run->last < core.log().first_index()) return;
     if (run->known_in_term >= core.term() || Holds(core, *run, run->last)) continue;
@@ -112,7 +158,7 @@ void Invariants::CheckCommitted(NodeId node, const Core& core) {
 }
 
 void Invariants::CheckCommitRule(NodeId node, const Core& core,
-                                 const std::vector<const SimDisk*>& disks) {
+                                 const std::vector<VoterDisk>& disks) {
   Seen& seen = Of(node);
   if (core.role() != Role::kLeader || seen.led_term != core.term() ||
       core.commit() <= seen.led_commit)
@@ -122,13 +168,15 @@ void Invariants::CheckCommitRule(NodeId node, const Core& core,
     Breach(Join("leader ", node, " of term ", core.term(), " committed ", commit,
                 ", an entry of another term"));
   }
-  const auto holds = std::count_if(disks.begin(), disks.end(), [&](const SimDisk* disk) {
+  const auto holds = std::ranges::count_if(disks, [&](const VoterDisk& voter) {
+    const SimDisk* const disk = voter.disk;
+    if (!core.members().HasVoter(voter.voter)) return false;
     if (disk->snapshot.has_value() && disk->snapshot->meta.index >= commit) return true;
     if (commit < disk->first_index || commit > disk->last_index()) return false;
     return core.log().TermAt(commit) ==
            disk->entries[static_cast<size_t>(commit - disk->first_index)].term;
   });
-  if (static_cast<size_t>(holds) >= MajorityOf(disks.size())) return;
+  if (static_cast<size_t>(holds) >= MajorityOf(core.members().voters.size())) return;
   Breach(Join("leader ", node, " of term ", core.term(), " committed ", commit, " with ", holds,
               " copies on disk"));
 }
@@ -164,12 +212,12 @@ void Invariants::CheckTransfer(const Message& message, LogIndex last, const SimD
 void Invariants::Sent(const Message& message, const SimDisk& disk) {
   if (const auto* request = std::get_if<VoteRequest>(&message.body);
       request != nullptr && !request->pre_vote) {
-    CheckVote(message.from.id, message.term, message.from.id, disk);
+    CheckVote(message.from, message.term, message.from.id, disk);
   }
   if (const auto* vote = std::get_if<VoteResponse>(&message.body);
       vote != nullptr && vote->granted) {
     CheckGrant(message, vote->pre_vote);
-    if (!vote->pre_vote) CheckVote(message.from.id, message.term, message.to, disk);
+    if (!vote->pre_vote) CheckVote(message.from, message.term, message.to, disk);
   }
   if (const auto* append = std::get_if<AppendResponse>(&message.body);
       append != nullptr && append->success) {
@@ -249,7 +297,7 @@ void Invariants::CheckContact(NodeId node, const Core& core, int64_t now_ms,
   Breach(Join("node ", node, " leads term ", core.term(), " without hearing a majority"));
 }
 
-void Invariants::CheckVote(NodeId voter, Term term, NodeId candidate, const SimDisk& disk) {
+void Invariants::CheckVote(const VoterId& voter, Term term, NodeId candidate, const SimDisk& disk) {
   const auto [vote, first] = votes_.emplace(std::pair(voter, term), candidate);
   if (!first && vote->second != candidate) {
     Breach(Join("node ", voter, " voted for ", vote->second, " and for ", candidate, " in term ",
@@ -282,6 +330,7 @@ void Invariants::Appended(NodeId node, Term prev_term, const std::vector<Entry>&
 
 void Invariants::NoteCommitted(const Entry& entry, uint32_t crc, Term known_in_term) {
   committed_.push_back({entry.term, crc});
+  if (SetsMembers(entry.type)) members_.emplace_back(entry.index, *MembersIn(entry));
   if (!committed_runs_.empty() && committed_runs_.back().term == entry.term &&
       committed_runs_.back().known_in_term == known_in_term) {
     committed_runs_.back().last = entry.index;
@@ -319,6 +368,17 @@ void Invariants::SnapshotLoaded(NodeId node, const SnapshotMeta& meta) {
                 meta.term));
   }
   seen.applied = seen.installed = meta.index;
+  SnapshotStored(node, meta);
+}
+
+// It is of applied entries only, so all of the configurations up to it are known.
+void Invariants::SnapshotStored(NodeId node, const SnapshotMeta& meta) {
+  const Membership* at = nullptr;
+  for (const auto& [index, members] : members_) {
+    if (index <= meta.index) at = &members;
+  }
+  if (at != nullptr && *at == meta.members) return;
+  Breach(Join("node ", node, " has a snapshot at ", meta.index, " with ", meta.members));
 }
 
 void Invariants::Acknowledged(LogIndex index, std::string_view data) {

@@ -16,10 +16,16 @@
 //   the state it is served from covers that index;
 // - promises: a vote, a candidacy or an acknowledgement leaves only when the sender's disk holds
 //   what it says, and a node votes for one candidate a term, restarts included;
-// - commit rule: what a leader commits is of its own term and on the disks of a majority. (Breaking
-//   either loses data only in rare schedules; checked here it shows at once.);
+// - commit rule: what a leader commits is of its own term and on the disks of a majority of the
+//   voters of its log. (Breaking either loses data only in rare schedules; checked here it shows at
+//   once.);
 // - snapshots: entries are dropped, in memory and on the disk, only behind a snapshot that is
 //   durable, and on the disk only behind the one before the newest, should that prove unreadable;
+// - election rule: a leader has the votes of a majority of the voters of its log, and is one of
+//   them, or was until a removal that is not committed;
+// - members: a configuration differs from the one before it by one voter at most, at most one is
+//   not committed, a leader begins none before it has committed in its term, and a snapshot has the
+//   one of its index;
 // - durable: what a node takes for durable is on its disk;
 // - contact: a leader that a majority has not answered for a while has resigned, and who does not
 //   lead does not follow itself;
@@ -43,6 +49,11 @@
 
 namespace sluice::raft::testing {
 
+struct VoterDisk {
+  VoterId voter;
+  const SimDisk* disk = nullptr;
+};
+
 class Invariants {
  public:
   // A node (re)starts: what it knew in memory is gone.
@@ -51,9 +62,9 @@ class Invariants {
   void Wiped(NodeId node) { Of(node) = {}; }
   // After an event, for each running node that it may have changed.
   void Observe(NodeId node, const Core& core);
-  // After the observation of `node`, with the disks of all voters: what it has committed as a
-  // leader since the one before.
-  void CheckCommitRule(NodeId node, const Core& core, const std::vector<const SimDisk*>& disks);
+  // After the observation of `node`, with the disks of all that may be voters: what it has
+  // committed as a leader since the one before.
+  void CheckCommitRule(NodeId node, const Core& core, const std::vector<VoterDisk>& disks);
   // Of all that is committed and in its log.
   void CheckCommitted(NodeId node, const Core& core);
   // A request for a vote has reached a node, which has not seen it yet.
@@ -74,6 +85,7 @@ class Invariants {
   void Appended(NodeId node, Term prev_term, const std::vector<Entry>& entries);
   void Applied(NodeId node, const std::vector<Entry>& entries);
   void SnapshotLoaded(NodeId node, const SnapshotMeta& meta);
+  void SnapshotStored(NodeId node, const SnapshotMeta& meta);
   void Acknowledged(LogIndex index, std::string_view data);
   // To be given back to ReadFinished.
   LogIndex ReadStarted() const { return acknowledged_max_; }
@@ -83,6 +95,10 @@ class Invariants {
   // The first breach, or empty.
   const std::string& breach() const { return breach_; }
   size_t committed_count() const { return committed_.size(); }
+  // The newest that is known to be committed; nullptr: nothing is.
+  const Membership* committed_members() const {
+    return members_.empty() ? nullptr : &members_.back().second;
+  }
 
  private:
   struct Seen {
@@ -98,6 +114,7 @@ class Invariants {
     std::optional<int64_t> leading_since_ms;
     std::vector<LogIndex> matches;    // by node: what is known of it in led_term
     LogIndex led_members = kNoIndex;  // the entry of the members that `matches` is of
+    uint64_t members_version = 0;
   };
   // An entry that some log holds.
   struct Content {
@@ -123,19 +140,22 @@ class Invariants {
   void CheckMatches(NodeId node, const Core& core);
   bool Holds(const Core& core, const CommittedRun& run, LogIndex upto) const;
   void CheckGrant(const Message& message, bool pre_vote);
-  void CheckVote(NodeId voter, Term term, NodeId candidate, const SimDisk& disk);
+  void CheckElected(NodeId node, const Core& core);
+  void CheckMembers(NodeId node, const Core& core);
+  void CheckVote(const VoterId& voter, Term term, NodeId candidate, const SimDisk& disk);
   Content& ContentAt(LogIndex index, Term term);
   void NoteCommitted(const Entry& entry, uint32_t crc, Term known_in_term);
 
   std::vector<Seen> seen_;  // by node
   std::map<Term, NodeId> leaders_;
-  std::map<std::pair<NodeId, Term>, NodeId> votes_;
   struct Request {
     Term term;
     bool current = false;  // the candidate's log was not behind the voter's when it came
   };
   // By voter, candidate and whether it is a pre-vote: the latest.
   std::map<std::tuple<NodeId, NodeId, bool>, Request> requests_;
+  std::map<std::pair<VoterId, Term>, NodeId> votes_;
+  std::vector<std::pair<LogIndex, Membership>> members_;  // committed ones
   std::vector<Content> contents_;  // by index: the first that was seen there; the others:
   std::map<std::pair<LogIndex, Term>, Content> more_contents_;
   std::vector<Committed> committed_;          // by index

@@ -14,20 +14,20 @@ constexpr uint64_t kStepsBetweenScans = 1000;
 }  // namespace
 
 LeanCluster::LeanCluster(SimClusterOptions options, uint64_t seed)
-    : options_(options), random_(seed), nodes_(static_cast<size_t>(options.voters)) {
+    : options_(options),
+      random_(seed),
+      nodes_(static_cast<size_t>(options.voters + options.spares)) {
   cut_.assign(nodes_.size() * nodes_.size(), false);
   Bootstrap bootstrap{.cluster_id = kClusterId, .payload = "first"};
-  for (int i = 1; i <= options.voters; ++i) {
-    bootstrap.voters.push_back({NodeId(i), Uuid::FromBytes(std::string(16, static_cast<char>(i)))});
+  for (int i = 1; i <= options.voters + options.spares; ++i) {
     ids_.emplace_back(i);
+    Node& node = At(ids_.back());
+    node.voter = {NodeId(i), Uuid::FromBytes(std::string(16, static_cast<char>(i)))};
+    if (i <= options.voters) bootstrap.voters.push_back(node.voter);
+    disks_.push_back({node.voter, &node.disk});
   }
   bootstrap_ = BootstrapEntry(bootstrap);
-  for (const VoterId& voter : bootstrap.voters) {
-    Node& node = At(voter.id);
-    node.voter = voter;
-    node.disk.entries.push_back(bootstrap_);
-    disks_.push_back(&node.disk);
-  }
+  for (const VoterId& voter : bootstrap.voters) At(voter.id).disk.entries.push_back(bootstrap_);
 }
 
 void LeanCluster::Start(NodeId id) {
@@ -79,13 +79,24 @@ void LeanCluster::StartWiped(NodeId id) {
   Node& node = At(id);
   if (!node.former.has_value()) {
     node.former = std::move(node.disk);
-    disks_[Slot(id)] = &*node.former;
+    disks_[Slot(id)].disk = &*node.former;
   }
   node.disk = {};
   node.disk.entries.push_back(bootstrap_);
   node.voter.disk_id = Uuid::FromBytes(std::string(16, static_cast<char>(100 + id.value())));
   invariants_.Wiped(id);
   Start(id);
+}
+
+void LeanCluster::Renew(NodeId id) {
+  Node& node = At(id);
+  CHECK(node.core == nullptr);
+  std::string disk_id(node.voter.disk_id.view());
+  ++disk_id.front();
+  node.voter.disk_id = Uuid::FromBytes(disk_id);
+  node.disk = {};
+  disks_[Slot(id)].voter = node.voter;
+  invariants_.Wiped(id);
 }
 
 void LeanCluster::SetDiskLatency(SimDiskLatency latency) {
@@ -167,6 +178,16 @@ void LeanCluster::Transfer(NodeId id, NodeId target) {
   Input(node);
   // Most nodes refuse: they do not lead. That is part of the test.
   if (node.core->Transfer(target).ok()) ++steps_;
+}
+
+// What is committed should be applied by then.
+void LeanCluster::ChangeMember(NodeId id, const MemberChange& change) {
+  Settle();
+  Node& node = At(id);
+  Input(node);
+  if (!node.core->ChangeMember(change).ok()) return;
+  ++steps_;
+  ++member_changes_;
 }
 
 // Every input is preceded by the time.
@@ -290,7 +311,10 @@ void LeanCluster::Execute(Node& node, Ready ready) {
 void LeanCluster::Persist(Node& node, Ready& ready) {
   if (ready.persist_id == 0) return;
   node.issued_id = ready.persist_id;
-  if (ready.persist.snapshot.has_value()) node.snapshot_persist_id = ready.persist_id;
+  if (ready.persist.snapshot.has_value()) {
+    node.snapshot_persist_id = ready.persist_id;
+    invariants_.SnapshotStored(node.voter.id, ready.persist.snapshot->meta);
+  }
   const std::vector<Entry>& entries = ready.persist.entries;
   if (!entries.empty() && entries.front().index > LogIndex(0)) {
     const std::optional<Term> before = node.core->log().TermAt(entries.front().index - 1);
@@ -320,7 +344,7 @@ void LeanCluster::Send(Node& node, Message& message) {
   const Node& to = At(message.to);
   if (to.core != nullptr) invariants_.CheckAcknowledgement(message, node.disk, *to.core);
   if (std::holds_alternative<TimeoutNow>(message.body) && node.core->role() == Role::kLeader)
-    invariants_.CheckTransfer(message, node.last_before, *disks_[Slot(message.to)]);
+    invariants_.CheckTransfer(message, node.last_before, *disks_[Slot(message.to)].disk);
   const SimNetworkOptions& network = options_.network;
   if (cut_[Link(message.from.id, message.to)] || Strikes(network.loss_percent)) return;
   if (Strikes(network.duplicate_percent)) Schedule(Message(message));
@@ -510,8 +534,16 @@ bool LeanCluster::settled() const {
   const NodeId leads = leader();
   if (leads == kNoNode || core(leads).log().TermAt(applied(leads)) != core(leads).term())
     return false;
-  return std::ranges::all_of(ids_,
-                             [&](NodeId id) { return !running(id) || core(id).leader() == leads; });
+  return std::ranges::all_of(ids_, [&](NodeId id) {
+    return !running(id) || !takes_part(id) || core(id).leader() == leads;
+  });
+}
+
+bool LeanCluster::takes_part(NodeId id) const {
+  const NodeId leads = leader();
+  if (leads == kNoNode) return true;
+  const Member* member = core(leads).members().Find(id);
+  return member != nullptr && member->id == voter(id);
 }
 
 }  // namespace sluice::raft::testing

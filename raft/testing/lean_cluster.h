@@ -45,12 +45,14 @@ class LeanCluster {
   void SetDiskLatency(NodeId id, SimDiskLatency latency) { At(id).latency = latency; }
   void FailDisk(NodeId id) { At(id).disk_fails = true; }
   void StartWiped(NodeId id);
+  void Renew(NodeId id);
   void TellRefused(NodeId peer, NodeId about);
   void TellPeersRefused(NodeId about);
   void Propose(NodeId id, std::string data, std::function<void(Result<LogIndex>)> done = {});
   void Read(NodeId id, std::function<void(Result<LogIndex>)> done = {});
   void TakeSnapshot(NodeId id);
   void Transfer(NodeId id, NodeId target);
+  void ChangeMember(NodeId id, const MemberChange& change);
 
   // ---- Time. Each stops early at a breach of an invariant.
   void RunForMs(int64_t ms);
@@ -58,6 +60,9 @@ class LeanCluster {
 
   // ---- What is known
   const std::vector<NodeId>& ids() const { return ids_; }
+  const VoterId& voter(NodeId id) const { return At(id).voter; }
+  bool takes_part(NodeId id) const;
+  uint64_t member_changes() const { return member_changes_; }
   bool running(NodeId id) const { return At(id).core != nullptr; }
   bool paused(NodeId id) const { return running(id) && At(id).paused; }
   const Core& core(NodeId id) const { return *At(id).core; }
@@ -162,13 +167,14 @@ class LeanCluster {
   Invariants invariants_;
   std::vector<Node> nodes_;
   std::vector<NodeId> ids_;
-  std::vector<const SimDisk*> disks_;  // those that promises were made on
+  std::vector<VoterDisk> disks_;  // those that promises were made on
   Entry bootstrap_;
   std::vector<bool> cut_;  // by Link
   // Has had inputs and has not worked yet: what comes in the same moment shares a Ready.
   Node* late_ = nullptr;
   int64_t now_ms_ = 0;
   uint64_t steps_ = 0;
+  uint64_t member_changes_ = 0;  // that were begun
   uint64_t next_scan_ = 0;
   uint64_t hash_ = 14695981039346656037ULL;
 };

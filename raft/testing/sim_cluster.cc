@@ -91,13 +91,13 @@ SimCluster::SimCluster(SimClusterOptions options, uint64_t seed)
   Bootstrap bootstrap{.cluster_id = kClusterId, .payload = "first"};
   for (int i = 1; i <= options.voters; ++i) bootstrap.voters.push_back({NodeId(i), DiskId(i, 0)});
   bootstrap_ = BootstrapEntry(bootstrap);
-  for (const VoterId& voter : bootstrap.voters) {
+  for (int i = 1; i <= options.voters + options.spares; ++i) {
     auto node = std::make_unique<Node>();
     node->cluster = this;
-    node->voter = voter;
-    node->disk.entries.push_back(bootstrap_);
-    nodes_.emplace(voter.id, std::move(node));
-    ids_.push_back(voter.id);
+    node->voter = {NodeId(i), DiskId(i, 0)};
+    if (i <= options.voters) node->disk.entries.push_back(bootstrap_);
+    nodes_.emplace(NodeId(i), std::move(node));
+    ids_.emplace_back(i);
   }
 }
 
@@ -131,6 +131,14 @@ void SimCluster::StartWiped(NodeId id) {
   node.voter.disk_id = DiskId(id.value(), 1);
   invariants_.Wiped(id);
   Start(id);
+}
+
+void SimCluster::Renew(NodeId id) {
+  Node& node = *nodes_.at(id);
+  CHECK(node.driver == nullptr);
+  node.disk = {};
+  node.voter.disk_id = DiskId(id.value(), 2 + node.renewals++);
+  invariants_.Wiped(id);
 }
 
 void SimCluster::Crash(NodeId id) {
@@ -199,12 +207,26 @@ void SimCluster::Read(NodeId id, std::function<void(Result<LogIndex>)> done) {
   });
 }
 
+void SimCluster::ChangeMember(NodeId id, const MemberChange& change) {
+  size_t& unanswered = nodes_.at(id)->unanswered;
+  ++unanswered;
+  driver(id).ChangeMember(change, [this, &unanswered](const Result<LogIndex>& result) {
+    --unanswered;
+    if (result.ok()) ++member_changes_;
+  });
+}
+
 bool SimCluster::Step() {
   if (!invariants_.breach().empty() || !scheduler_.Step()) return false;
   ++steps_;
-  std::vector<const SimDisk*> disks;
-  for (const auto& [id, node] : nodes_)
-    disks.push_back(node->former.has_value() ? &*node->former : &node->disk);
+  std::vector<VoterDisk> disks;
+  for (const auto& [id, node] : nodes_) {
+    if (node->former.has_value()) {
+      disks.push_back({{id, DiskId(id.value(), 0)}, &*node->former});
+    } else {
+      disks.push_back({node->voter, &node->disk});
+    }
+  }
   for (const auto& [id, node] : nodes_) {
     if (node->driver == nullptr) continue;
     CheckNode(id);
@@ -259,9 +281,17 @@ NodeId SimCluster::leader() const {
 bool SimCluster::settled() const {
   const NodeId leads = leader();
   if (leads == kNoNode || !nodes_.at(leads)->driver->status().leader_ready) return false;
-  return std::all_of(nodes_.begin(), nodes_.end(), [leads](const auto& node) {
-    return node.second->driver == nullptr || node.second->state_machine->leader == leads;
+  return std::all_of(nodes_.begin(), nodes_.end(), [&](const auto& node) {
+    return node.second->driver == nullptr || !takes_part(node.first) ||
+           node.second->state_machine->leader == leads;
   });
+}
+
+bool SimCluster::takes_part(NodeId id) const {
+  const NodeId leads = leader();
+  if (leads == kNoNode) return true;
+  const Member* member = nodes_.at(leads)->driver->core().members().Find(id);
+  return member != nullptr && member->id == voter(id);
 }
 
 void SimCluster::Trace(const std::string& line) {

@@ -25,6 +25,7 @@ namespace sluice::raft::testing {
 
 struct SimClusterOptions {
   int voters = 3;
+  int spares = 0;  // nodes with an empty log that may join
   RaftConfig config;
   SimNetworkOptions network;
   SimDiskLatency disk;
@@ -66,6 +67,8 @@ class SimCluster {
   void Start(NodeId id);
   // Starts with an empty disk under the same node id: another disk id, so another voter.
   void StartWiped(NodeId id);
+  // A node that is stopped, and no member, gets an empty disk of a new id.
+  void Renew(NodeId id);
   void Pause(NodeId id) { nodes_.at(id)->loop->Pause(); }
   void Resume(NodeId id);
   void FailDisk(NodeId id) { nodes_.at(id)->log->FailFromNowOn(); }
@@ -86,6 +89,8 @@ class SimCluster {
   void Propose(NodeId id, std::string data, std::function<void(Result<LogIndex>)> done = {});
   void Read(NodeId id, std::function<void(Result<LogIndex>)> done = {});
   void TakeSnapshot(NodeId id) { driver(id).TakeSnapshot(); }
+  // Most nodes refuse, and most changes are.
+  void ChangeMember(NodeId id, const MemberChange& change);
   // Most nodes refuse: they do not lead.
   void Transfer(NodeId id, NodeId target) {
     const Status ignored = driver(id).TransferLeadership(target);
@@ -97,6 +102,10 @@ class SimCluster {
 
   // ---- What is known
   const std::vector<NodeId>& ids() const { return ids_; }
+  const VoterId& voter(NodeId id) const { return nodes_.at(id)->voter; }
+  // Is a member, as far as the leader knows.
+  bool takes_part(NodeId id) const;
+  uint64_t member_changes() const { return member_changes_; }
   bool running(NodeId id) const { return nodes_.at(id)->driver != nullptr; }
   bool paused(NodeId id) const { return running(id) && nodes_.at(id)->loop->paused(); }
   Driver& driver(NodeId id) { return *nodes_.at(id)->driver; }
@@ -110,7 +119,7 @@ class SimCluster {
   SimDisk& disk(NodeId id) { return nodes_.at(id)->disk; }
   // The leader of the highest term that has one, or kNoNode.
   NodeId leader() const;
-  // A leader that may serve is there, and every running voter follows it.
+  // A leader that may serve is there, and every running member follows it.
   bool settled() const;
   SimNetwork& network() { return network_; }
   Invariants& invariants() { return invariants_; }
@@ -136,6 +145,7 @@ class SimCluster {
     std::unique_ptr<SimStateMachine> state_machine;
     std::unique_ptr<Driver> driver;
     size_t unanswered = 0;
+    int renewals = 0;
   };
   bool Step();
   void CheckNode(NodeId id);
@@ -150,6 +160,7 @@ class SimCluster {
   std::map<NodeId, std::unique_ptr<Node>> nodes_;
   std::vector<NodeId> ids_;
   SimDiskLatency disk_latency_;
+  uint64_t member_changes_ = 0;  // that were committed
   uint64_t steps_ = 0;
   uint64_t trace_hash_ = 14695981039346656037ULL;
   std::vector<std::string>* trace_ = nullptr;

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "raft/quorum.h"
+#include "raft/testing/moves.h"
 #include "raft/testing/register_history.h"
 #include "raft/testing/swarm.h"
 #include "raft/testing/trouble.h"
@@ -53,6 +54,9 @@ class Simulation {
 
  private:
   static constexpr size_t kUnansweredMax = 200;
+
+  // Stands by at the end.
+  bool Counts(NodeId id) { return cluster_.running(id) && cluster_.takes_part(id); }
 
   bool Sound() { return cluster_.invariants().breach().empty(); }
 
@@ -111,6 +115,7 @@ class Simulation {
       // Most nodes refuse: they do not lead. That is part of the test.
       cluster_.Transfer(id, random_.Chance(1, 2) ? kNoNode : trouble_.AnyNode());
     }
+    if (weather_.moves && random_.Chance(1, 15)) moves_.Make(id);
   }
 
   RegisterHistory::Value Write(NodeId id, size_t padding) {
@@ -147,8 +152,9 @@ class Simulation {
     for (const NodeId id : trouble_.lost()) {
       if (cluster_.running(id)) cluster_.Crash(id);
     }
-    size_t spare =
-        random_.Chance(1, 2) ? (cluster_.ids().size() - 1) / 2 - trouble_.lost().size() : 0;
+    size_t spare = random_.Chance(1, 2) && !swarm_.moves
+                       ? (cluster_.ids().size() - 1) / 2 - trouble_.lost().size()
+                       : 0;
     for (const NodeId id : cluster_.ids()) {
       if (cluster_.running(id) || trouble_.lost().contains(id)) continue;
       if (spare > 0) {
@@ -172,9 +178,8 @@ class Simulation {
     if (!Sound()) return cluster_.invariants().breach();
     if (last_ == kNoIndex) return "no write was committed within a minute of the healing";
     const auto all_applied = [this] {
-      return std::ranges::all_of(cluster_.ids(), [&](NodeId id) {
-        return !cluster_.running(id) || cluster_.applied(id) >= last_;
-      });
+      return std::ranges::all_of(
+          cluster_.ids(), [&](NodeId id) { return !Counts(id) || cluster_.applied(id) >= last_; });
     };
     if (!cluster_.RunUntil(all_applied, 60'000)) return "a voter did not catch up";
     if (!Sound()) return cluster_.invariants().breach();
@@ -190,7 +195,7 @@ class Simulation {
     }
     std::map<std::pair<LogIndex, uint32_t>, int> states;
     for (const NodeId id : cluster_.ids()) {
-      if (!cluster_.running(id)) continue;
+      if (!Counts(id)) continue;
       ++states[{cluster_.applied(id), cluster_.checksum(id)}];
     }
     return states.size() == 1 ? "" : "the states differ at the end";
@@ -198,15 +203,16 @@ class Simulation {
 
   // A follower that is cut off for a while must not depose a leader that works.
   std::string CheckStability() {
-    const auto running = static_cast<size_t>(
-        std::ranges::count_if(cluster_.ids(), [this](NodeId id) { return cluster_.running(id); }));
-    // Heartbeats that travel for 5 ms come too late for a timeout that is hardly longer than they
-    // are apart.
-    if (running - 1 < MajorityOf(cluster_.ids().size()) ||
-        swarm_.cluster.config.election_timeout_ms_min < 2 * swarm_.cluster.config.heartbeat_ms)
-      return "";
     const NodeId leader = cluster_.leader();
     const Term term = cluster_.core(leader).term();
+    const std::vector<Member>& voters = cluster_.core(leader).members().voters;
+    const auto running = static_cast<size_t>(std::ranges::count_if(
+        voters, [this](const Member& voter) { return cluster_.running(voter.id.id); }));
+    // Heartbeats that travel for 5 ms come too late for a timeout that is hardly longer than they
+    // are apart.
+    if (cluster_.ids().size() == 1 || running - 1 < MajorityOf(voters.size()) ||
+        swarm_.cluster.config.election_timeout_ms_min < 2 * swarm_.cluster.config.heartbeat_ms)
+      return "";
     NodeId away = trouble_.AnyNode();
     while (away == leader || !cluster_.running(away)) away = trouble_.AnyNode();
     if (random_.Chance(1, 2)) {
@@ -229,6 +235,7 @@ class Simulation {
   Weather weather_;
   Cluster cluster_;
   Trouble<Cluster> trouble_{cluster_, random_};
+  Moves<Cluster> moves_{cluster_, random_};
   const uint64_t steps_min_;
   RegisterHistory history_;
   RegisterHistory::Value last_from_ = UINT64_MAX;  // the first write after the healing

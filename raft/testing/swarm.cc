@@ -60,6 +60,10 @@ Weather DrawWeather(const Swarm& swarm, Random& random) {
   weather.snapshots = random.Chance(1, 2);
   weather.snapshot_storms = random.Chance(1, 8);
   weather.work_ms_max = random.Between(2, 60);
+  if (swarm.moves) {
+    weather.moves = random.Chance(3, 4);
+    weather.losses = false;  // who can be missed depends on who is a voter by then
+  }
   if (swarm.close_timeouts) {
     // Promises are made in elections: this is where lost ones hurt.
     weather.election_crashes = true;
@@ -74,6 +78,10 @@ Swarm DrawSwarm(Random& random) {
   const int sizes[] = {1, 2, 3, 3, 3, 3, 4, 5, 5, 6, 7};
   swarm.cluster.voters = sizes[random.Below(std::size(sizes))];
   swarm.cluster.config = DrawConfig(random);
+  if (random.Chance(1, 3)) {
+    swarm.moves = true;
+    swarm.cluster.spares = static_cast<int>(random.Between(swarm.cluster.voters > 1 ? 0 : 1, 2));
+  }
   if (random.Chance(1, 3)) {
     swarm.close_timeouts = true;
     swarm.cluster.config.election_timeout_ms_min = random.Between(60, 300);

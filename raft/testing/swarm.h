@@ -29,7 +29,8 @@ struct Weather {
   // 0: none.
   int64_t false_hint_ms_max = 0;
   bool snapshots = false;
-  bool snapshot_storms = false;   // everybody, all the time
+  bool snapshot_storms = false;  // everybody, all the time
+  bool moves = false;
   bool election_crashes = false;  // nodes that vote or have just won crash, and are back at once
   int64_t work_ms_max = 0;        // between two proposals
 };
@@ -38,6 +39,7 @@ struct Weather {
 struct Swarm {
   SimClusterOptions cluster;
   bool close_timeouts = false;  // candidates collide
+  bool moves = false;           // members come and go
   Weather weather;
 };
 
