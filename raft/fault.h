@@ -30,6 +30,11 @@ enum class Fault : uint8_t {
   kMatchOfOtherTerm = 17,           // an answer to an earlier leader counts for this one
   kSnapshotWithoutTerm = 18,        // the term of a snapshot's last entry is lost
   kSnapshotReplacesLonger = 19,     // a snapshot takes the place of a log that holds it and more
+  kSnapshotLosesMembers = 20,       // a snapshot has the newest members, not those of its index
+  kLearnerCounts = 21,              // a learner counts like a voter
+  kTwoChanges = 22,                 // a change of members while another is on its way
+  kChangeBeforeOwnCommit = 23,      // a change before a commit in the leader's own term
+  kRemovedLeaderGoesOn = 24,        // a leader leads on when its removal is committed
   kReadWithoutRound = 25,           // a read is served without hearing a majority
   kReadBeforeOwnCommit = 26,        // a read is served before a commit in the leader's own term
   kTransferWithoutCatchUp = 27,     // the lead goes to a voter that lacks entries

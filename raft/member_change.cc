@@ -42,9 +42,9 @@ Result<LogIndex> Core::ChangeMember(const MemberChange& change) {
 
 Status Core::WhyRefuseChange(const MemberChange& change) const {
   SLUICE_RETURN_IF_ERROR(WhyNotLeading());
-  if (!CommittedInOwnTerm())
+  if (!CommittedInOwnTerm() && !FaultPlanted(Fault::kChangeBeforeOwnCommit))
     return Status::Unavailable("this leader has not committed anything in its term yet");
-  if (!MembersAreCommitted()) {
+  if (!MembersAreCommitted() && !FaultPlanted(Fault::kTwoChanges)) {
     return Status::Unavailable("the change of members at index " +
                                std::to_string(log_.history().newest_index().value()) +
                                " is not committed yet");
@@ -130,7 +130,7 @@ void Core::MembersCommitted() {
     if (members().Find(id) == nullptr) SayFarewell(id, progress);
   }
   TrackMembers();
-  if (!IsVoter()) StepAside();
+  if (!IsVoter() && !FaultPlanted(Fault::kRemovedLeaderGoesOn)) StepAside();
 }
 
 // Nothing will be sent to it any more. That its removal is committed lets it rest; should this not

@@ -11,7 +11,9 @@ namespace sluice::raft {
 void Core::SnapshotTaken(LogIndex index, std::shared_ptr<const std::string> data) {
   CHECK_LE(index, commit_);
   CHECK_GT(index, log_.snapshot_index());
-  const SnapshotMeta meta{index, log_.TermAt(index).value(), log_.history().At(index)};
+  const SnapshotMeta meta{
+      index, log_.TermAt(index).value(),
+      FaultPlanted(Fault::kSnapshotLosesMembers) ? members() : log_.history().At(index)};
   // The snapshot before this one and the log after it stay: should this one prove unreadable, all
   // is still there.
   const LogIndex drop_before = log_.snapshot_index() + 1;
