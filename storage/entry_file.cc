@@ -33,8 +33,8 @@ void EntryFile::FreeBuffer() {
 }
 
 Result<bool> EntryFile::Load() {
-  buffer_.clear();
-  spilled_ = 0;
+  Forget();
+  forgotten_ = false;
   whole_ = false;
   const auto file = OpenFor(OpenMode::kReadWrite);
   if (file.status().code() == StatusCode::kNotFound) return false;
@@ -100,24 +100,37 @@ Status EntryFile::Shrink(size_t count) {
   return Status::Ok();
 }
 
-Status EntryFile::Clear() {
+void EntryFile::Forget() {
   buffer_.clear();
   spilled_ = 0;
+  forgotten_ = true;
+}
+
+Status EntryFile::Clear() {
+  Forget();
   const auto file = OpenFor(OpenMode::kReadWrite);
   if (file.status().code() == StatusCode::kNotFound) return Status::Ok();
   SLUICE_RETURN_IF_ERROR(file.status());
-  SLUICE_ASSIGN_OR_RETURN(const uint64_t size, (*file)->Size());
-  return size == 0 ? Status::Ok() : (*file)->Truncate(0);
+  return CutForgotten(**file);
+}
+
+Status EntryFile::CutForgotten(File& file) {
+  if (!forgotten_) return Status::Ok();
+  SLUICE_ASSIGN_OR_RETURN(const uint64_t size, file.Size());
+  const uint64_t kept = uint64_t{spilled_} * entry_size();
+  if (size > kept) SLUICE_RETURN_IF_ERROR(file.Truncate(kept));
+  forgotten_ = false;
+  return Status::Ok();
 }
 
 Status EntryFile::Spill() {
   SLUICE_ASSIGN_OR_RETURN(const auto file, OpenFor(OpenMode::kCreate));
-  if (buffer_.empty()) return Status::Ok();
+  if (buffer_.empty()) return CutForgotten(*file);
   SLUICE_RETURN_IF_ERROR(file->WriteAt(uint64_t{spilled_} * entry_size(), buffer_));
   spilled_ += static_cast<uint32_t>(buffer_.size() / entry_size());
   buffer_.clear();
   if (home_.cache->short_of_memory()) FreeBuffer();
-  return Status::Ok();
+  return CutForgotten(*file);
 }
 
 Result<std::shared_ptr<File>> EntryFile::Complete() {

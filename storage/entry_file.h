@@ -39,7 +39,7 @@ class EntryFile {
   // What Load found; false before.
   bool whole() const { return whole_; }
   size_t count() const { return spilled_ + buffer_.size() / entry_size(); }
-  bool has_unwritten() const { return !buffer_.empty(); }
+  bool has_unwritten() const { return !buffer_.empty() || forgotten_; }
   Offset base() const { return base_; }
   std::string path() const { return home_.PathOf(base_, kind_.suffix); }
 
@@ -52,6 +52,9 @@ class EntryFile {
   Status Shrink(size_t count);
   // Forgets all entries, and whatever else the file holds.
   Status Clear();
+  // The same, but the file keeps what it holds until the next Spill. For files that are begun again
+  // by the thousand: a file system writes one that was cut as soon as it is closed.
+  void Forget();
   // Writes what is buffered; the file exists afterwards even when it is empty.
   Status Spill();
   // Spill, then the open file, for a flush to sync. No more entries are awaited.
@@ -185,15 +188,17 @@ class EntryFile {
   void MakeRoom();
   void FreeBuffer();
   Status ReadSpilled(size_t index, size_t entries, char* out) const;
+  Status CutForgotten(File& file);
   Result<std::shared_ptr<File>> OpenFor(OpenMode mode) const;
 
   const SegmentHome& home_;
   const Offset base_;
   const Kind& kind_;
   mutable FileCache::Ref ref_;
-  uint32_t spilled_ = 0;  // entries in the file
-  bool whole_ = false;    // it was, when it was loaded
-  std::string buffer_;    // entries after those
+  uint32_t spilled_ = 0;    // entries in the file
+  bool whole_ = false;      // it was, when it was loaded
+  bool forgotten_ = false;  // more may be behind those, and counts for nothing
+  std::string buffer_;      // entries after those
 };
 
 }  // namespace sluice::storage

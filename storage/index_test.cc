@@ -129,6 +129,26 @@ TEST_F(IndexTest, ATornFileIsNotTrusted) {
   EXPECT_FALSE(OffsetIndex(home_, kBase + 1).Load(1 << 30).value());
 }
 
+TEST_F(IndexTest, WhatIsForgottenIsCutByWhatIsWrittenNext) {
+  TimeIndex index(home_, kBase);
+  for (int i = 1; i <= 3; ++i) ASSERT_TRUE(index.MaybeAppend({1000 + i, kBase + i}).ok());
+  ASSERT_TRUE(index.file().Spill().ok());
+  index.Forget();
+  EXPECT_EQ(index.count(), 0u);
+  EXPECT_EQ(index.Floor(2000, 1000).value().offset, kBase);
+  EXPECT_EQ(ReadFile(fs_, time_path_).value().size(), 36u);
+  EXPECT_TRUE(index.has_unwritten());
+  ASSERT_TRUE(index.MaybeAppend({7, kBase + 9}).ok());
+  EXPECT_EQ(index.Floor(2000, 7).value().offset, kBase + 9);
+  ASSERT_TRUE(index.file().Spill().ok());
+  EXPECT_EQ(ReadFile(fs_, time_path_).value(), std::string("\0\0\0\0\0\0\0\x07\0\0\0\x09", 12));
+  EXPECT_FALSE(index.has_unwritten());
+  // And where nothing is written any more.
+  index.Forget();
+  ASSERT_TRUE(index.file().Complete().ok());
+  EXPECT_EQ(ReadFile(fs_, time_path_).value(), "");
+}
+
 TEST_F(IndexTest, AFullDiskLosesNoEntry) {
   OffsetIndex index(home_, kBase);
   fs_.InjectFault({.operation = ::sluice::testing::FileOperation::kWrite,

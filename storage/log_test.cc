@@ -439,6 +439,27 @@ TEST_F(LogTest, AFileThatCannotBeOpenedForAFlushFailsIt) {
   EXPECT_FALSE(log_->PrepareFlush().Run().ok());
 }
 
+// With thousands of logs the file system would take long over that.
+TEST_F(LogTest, AStartAfterAKillCutsNoIndex) {
+  Open();
+  for (int i = 0; i < 3; ++i) Append({.timestamp_ms = 1000 + i});
+  ASSERT_TRUE(log_->Close().ok());
+  const std::string times = FileBytes("00000000000000000000.timeindex");
+  ASSERT_EQ(times.size(), 12u);  // what a clean stop writes of the newest record
+  log_.reset();
+  fs_.KillProcess();
+  LogOptions options = Options();
+  options.host_stayed_up = true;
+  options.recovery_point = Offset(3);
+  fs_.InjectFault({.operation = ::sluice::testing::FileOperation::kTruncate, .times = -1});
+  Open(std::move(options));
+  EXPECT_EQ(log_->FindTimestamp(1001, Offset(3)).value()->offset, Offset(1));
+  Append({.timestamp_ms = 2000});
+  ASSERT_TRUE(log_->Close().ok());
+  EXPECT_EQ(FileBytes("00000000000000000000.timeindex").size(), 12u);
+  EXPECT_NE(FileBytes("00000000000000000000.timeindex"), times);
+}
+
 TEST_F(LogTest, AFullDiskRefusesTheAppendAndNothingElse) {
   Open();
   Append();

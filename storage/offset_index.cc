@@ -75,6 +75,11 @@ Status OffsetIndex::Clear() {
   return RefreshLast();
 }
 
+void OffsetIndex::Forget() {
+  file_.Forget();
+  last_ = Entry{base(), 0};
+}
+
 Result<OffsetIndex::Entry> OffsetIndex::At(size_t index) const {
   char bytes[kEntryBytes];
   SLUICE_RETURN_IF_ERROR(file_.ReadEntry(index, bytes));

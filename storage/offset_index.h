@@ -49,6 +49,7 @@ class OffsetIndex {
   // Removes entries at or above `offset`.
   Status TruncateTo(Offset offset);
   Status Clear();
+  void Forget();  // of EntryFile
   EntryFile& file() { return file_; }
   std::string file_path() const { return file_.path(); }
 

@@ -127,6 +127,10 @@ Result<uint64_t> Segment::BeginRebuild() {
   MakeIndexes();
   SLUICE_RETURN_IF_ERROR(indexes_->offsets.Clear());
   SLUICE_RETURN_IF_ERROR(indexes_->times.Clear());
+  return BeginScan();
+}
+
+Result<uint64_t> Segment::BeginScan() {
   Reset();
   SLUICE_ASSIGN_OR_RETURN(const auto file, OpenFile());
   SLUICE_ASSIGN_OR_RETURN(written_, file->Size());

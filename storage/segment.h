@@ -266,6 +266,7 @@ class Segment {
   Status Adopt(SegmentRebuild& rebuild);
   Status NoteGrowth(uint64_t upto);
   void DropRebuild();
+  Result<uint64_t> BeginScan();
   void Reset();
   void Remember(const BatchHeader& batch, uint32_t position);
 

@@ -181,7 +181,9 @@ Status Segment::Rebuild(const RebuildRequest& request) {
 Result<uint64_t> Segment::BeginTail() {
   SLUICE_ASSIGN_OR_RETURN(const bool taken, TakeOverIndexes());
   if (taken) return written_;
-  return BeginRebuild();
+  indexes_->offsets.Forget();
+  indexes_->times.Forget();
+  return BeginScan();
 }
 
 Result<bool> Segment::TakeOverIndexes() {

@@ -61,6 +61,11 @@ Status TimeIndex::Clear() {
   return RefreshLast();
 }
 
+void TimeIndex::Forget() {
+  file_.Forget();
+  last_ = Entry{kNoTimestamp, base()};
+}
+
 Result<TimeIndex::Entry> TimeIndex::At(size_t index) const {
   char bytes[kEntryBytes];
   SLUICE_RETURN_IF_ERROR(file_.ReadEntry(index, bytes));
