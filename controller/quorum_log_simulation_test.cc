@@ -90,6 +90,7 @@ class Cluster {
     while (scheduler_.clock().SteadyMs() < kFaultyMs && wrong_.empty()) {
       RunForMs(random_.Between(1, 20));
       ProposeEverywhere();
+      if (random_.Chance(1, 15)) ChangeMembers();
       if (random_.Chance(1, 25)) Fault();
     }
     network_.HealAll();
@@ -105,6 +106,7 @@ class Cluster {
 
   uint64_t snapshots_installed() const { return snapshots_installed_; }
   uint64_t entries_truncated() const { return entries_truncated_; }
+  uint64_t member_changes() const { return member_changes_; }
   size_t committed_count() const { return invariants_.committed_count(); }
 
  private:
@@ -193,6 +195,25 @@ class Cluster {
     }
   }
 
+  // Some node is removed, or, when it is, learns again, or votes again, wherever somebody leads.
+  void ChangeMembers() {
+    using Kind = raft::MemberChange::Kind;
+    const Node& target =
+        std::next(nodes_.begin(), static_cast<int64_t>(random_.Below(nodes_.size())))->second;
+    for (auto& [id, node] : nodes_) {
+      if (node.driver == nullptr || node.driver->core().role() != raft::Role::kLeader) continue;
+      const raft::Membership& members = node.driver->core().members();
+      const NodeId about = target.voter.id;
+      const Kind kind = members.FindVoter(about) != nullptr     ? Kind::kRemove
+                        : members.FindLearner(about) != nullptr ? Kind::kPromote
+                                                                : Kind::kAddLearner;
+      node.driver->ChangeMember({kind, {target.voter, "host:1"}},
+                                [this](const Result<LogIndex>& index) {
+                                  if (index.ok()) ++member_changes_;
+                                });
+    }
+  }
+
   // Or, where `ended` is given, until it holds.
   void RunForMs(int64_t ms, const std::function<bool()>& ended = nullptr) {
     const int64_t end_ms = scheduler_.clock().SteadyMs() + ms;
@@ -209,7 +230,9 @@ class Cluster {
 
   std::string CompareStates() {
     std::map<std::pair<LogIndex, uint32_t>, int> states;
+    const raft::Membership* members = invariants_.committed_members();
     for (auto& [id, node] : nodes_) {
+      if (members->Find(id) == nullptr) continue;
       ++states[{node.state_machine->applied, node.state_machine->checksum}];
     }
     return states.size() == 1 ? "" : "the states differ at the end";
@@ -225,12 +248,14 @@ class Cluster {
   uint64_t writes_ = 0;
   uint64_t snapshots_installed_ = 0;
   uint64_t entries_truncated_ = 0;
+  uint64_t member_changes_ = 0;
   std::string wrong_;
 };
 
 TEST(QuorumLogSimulation, RaftIsSafeOverTheRealLog) {
   uint64_t snapshots_installed = 0;
   uint64_t entries_truncated = 0;
+  uint64_t member_changes = 0;
   size_t committed = 0;
   for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
     auto cluster = std::make_unique<Cluster>(seed);
@@ -238,11 +263,13 @@ TEST(QuorumLogSimulation, RaftIsSafeOverTheRealLog) {
     committed += cluster->committed_count();
     snapshots_installed += cluster->snapshots_installed();
     entries_truncated += cluster->entries_truncated();
+    member_changes += cluster->member_changes();
   }
   // The faults that this is about must have happened.
   EXPECT_GT(committed, kSeeds * 50);
   EXPECT_GT(snapshots_installed, kSeeds / 4);
   EXPECT_GT(entries_truncated, kSeeds / 4);
+  EXPECT_GT(member_changes, kSeeds);
 }
 
 }  // namespace
