@@ -49,6 +49,7 @@ void LeanCluster::Start(NodeId id) {
                                                  .random = random_.Fork(),
                                                  .now_ms = now_ms_},
                                      *node.store);
+  if (trace_ != nullptr) trace_->Started(id, *node.core);
   if (snapshot.has_value()) LoadSnapshot(node, *snapshot);
   Input(node);
   Work(node);
@@ -234,6 +235,7 @@ void LeanCluster::Deliver(Node& node, const Event& event) {
       invariants_.Heard(node.voter.id, message.from.id, now_ms_);
       Input(node);
       invariants_.Asked(message, *node.core);
+      if (trace_ != nullptr) trace_->Received(node.voter.id, *node.core, message);
       node.core->Step(std::move(message));
       ++steps_;
       break;
@@ -252,6 +254,7 @@ void LeanCluster::Deliver(Node& node, const Event& event) {
       ++steps_;
       break;
   }
+  TraceMoves(node);
   if (steps_ < next_scan_) return;
   next_scan_ = steps_ + kStepsBetweenScans;
   CheckAll();
@@ -281,6 +284,7 @@ void LeanCluster::OnWritten(Node& node) {
 // As Driver::Flush.
 void LeanCluster::Work(Node& node) {
   if (late_ == &node) late_ = nullptr;
+  TraceMoves(node);
   do {
     while (node.core->HasReady()) Execute(node, node.core->TakeReady());
     Apply(node);
@@ -291,7 +295,12 @@ void LeanCluster::Work(Node& node) {
   Check(node);
 }
 
+void LeanCluster::TraceMoves(const Node& node) {
+  if (trace_ != nullptr && node.core != nullptr) trace_->Moved(node.voter.id, *node.core);
+}
+
 void LeanCluster::Execute(Node& node, Ready ready) {
+  if (trace_ != nullptr) trace_->TookReady(node.voter.id, *node.core);
   Persist(node, ready);
   for (Message& message : ready.send_now) Send(node, message);
   for (Message& message : ready.send_after_persist)
@@ -340,6 +349,7 @@ void LeanCluster::ReleaseSends(Node& node) {
 }
 
 void LeanCluster::Send(Node& node, Message& message) {
+  if (trace_ != nullptr) trace_->Sent(node.voter.id, *node.core, message);
   invariants_.Sent(message, node.disk);
   const Node& to = At(message.to);
   if (to.core != nullptr) invariants_.CheckAcknowledgement(message, node.disk, *to.core);

@@ -23,6 +23,7 @@
 #include "raft/core.h"
 #include "raft/testing/event_queue.h"
 #include "raft/testing/invariants.h"
+#include "raft/testing/json_trace.h"
 #include "raft/testing/sim_cluster.h"
 #include "raft/testing/sim_log_store.h"
 
@@ -77,6 +78,8 @@ class LeanCluster {
   uint64_t steps() const { return steps_; }
   // Of every event, in order.
   uint64_t trace_hash() const { return hash_; }
+  // Before the first Start. nullptr: none.
+  void set_trace(JsonTrace* trace) { trace_ = trace; }
 
  private:
   struct Proposal {
@@ -157,6 +160,7 @@ class LeanCluster {
   void CheckDisk(Node& node);
   void CheckContact(Node& node);
   void CheckAll();
+  void TraceMoves(const Node& node);
   void Hash(const Event& event);
 
   SimClusterOptions options_;
@@ -177,6 +181,7 @@ class LeanCluster {
   uint64_t member_changes_ = 0;  // that were begun
   uint64_t next_scan_ = 0;
   uint64_t hash_ = 14695981039346656037ULL;
+  JsonTrace* trace_ = nullptr;
 };
 
 }  // namespace sluice::raft::testing

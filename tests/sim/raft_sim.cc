@@ -3,6 +3,8 @@
 // twice and must do the same.
 //
 //   raft_sim --seeds 2000 [--first 1] [--steps-min 30000] [--past FILE]
+//   raft_sim --seeds 1 --first SEED --trace FILE       what the cores did
+//   (raft/testing/json_trace.h)
 //
 // Each failure is told with its seed; `--seeds 1 --first SEED` repeats it. FILE holds seeds that
 // are run besides. The last line is JSON: seeds, steps, seconds, steps_per_minute, failures and
@@ -30,6 +32,7 @@ struct Options {
   uint64_t first = 1;
   uint64_t steps_min = 30'000;
   std::vector<uint64_t> past;
+  std::string trace_path;
 };
 
 struct Totals {
@@ -76,6 +79,10 @@ std::optional<Options> ParseOptions(int argc, char** argv) {
       if (!ReadPast(argv[i + 1], options.past)) return std::nullopt;
       continue;
     }
+    if (name == "--trace") {
+      options.trace_path = argv[i + 1];
+      continue;
+    }
     const auto value = ParseNumber(argv[i + 1]);
     uint64_t* const target = name == "--seeds"       ? &options.seeds
                              : name == "--first"     ? &options.first
@@ -85,12 +92,15 @@ std::optional<Options> ParseOptions(int argc, char** argv) {
     *target = *value;
   }
   if (argc % 2 == 0 || options.seeds == 0) return std::nullopt;
+  if (!options.trace_path.empty() && (options.seeds > 1 || !options.past.empty()))
+    return std::nullopt;
   return options;
 }
 
-void RunSeed(uint64_t seed, uint64_t steps_min, Totals& totals) {
+void RunSeed(uint64_t seed, uint64_t steps_min, Totals& totals, JsonTrace* trace = nullptr) {
   current_seed = seed;
   Simulation<LeanCluster> simulation(seed, steps_min);
+  simulation.cluster().set_trace(trace);
   std::string wrong = simulation.Run();
   ++totals.seeds;
   totals.steps += simulation.cluster().steps();
@@ -125,15 +135,20 @@ int Main(int argc, char** argv) {
   google::InstallFailureFunction(&DieWithSeed);
   const std::optional<Options> options = ParseOptions(argc, argv);
   if (!options.has_value()) {
-    std::fprintf(stderr, "usage: raft_sim --seeds N [--first S] [--steps-min N] [--past FILE]\n");
+    std::fprintf(
+        stderr,
+        "usage: raft_sim --seeds N [--first S] [--steps-min N] [--past FILE | --trace FILE]\n");
     return 2;
   }
   const SystemClock clock;
   const int64_t begin_ms = clock.SteadyMs();
   Totals totals;
   for (const uint64_t seed : options->past) RunSeed(seed, options->steps_min, totals);
+  std::ofstream trace_file(options->trace_path);
+  JsonTrace trace(trace_file);
+  JsonTrace* const traced = options->trace_path.empty() ? nullptr : &trace;
   for (uint64_t i = 0; i < options->seeds; ++i)
-    RunSeed(options->first + i, options->steps_min, totals);
+    RunSeed(options->first + i, options->steps_min, totals, traced);
   PrintTotals(totals, static_cast<double>(clock.SteadyMs() - begin_ms) / 1000);
   return totals.failures == 0 ? 0 : 1;
 }
