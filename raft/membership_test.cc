@@ -38,6 +38,23 @@ TEST(Membership, NoPrefixOfOneIsAnother) {
   EXPECT_EQ(DecodeMembership(later).status().code(), StatusCode::kCorruption);
 }
 
+// Whatever arrives, what is taken can be used.
+TEST(Membership, BytesThatRottedAreRefusedOrSound) {
+  Membership members = Voters({1, 2, 3});
+  members.learners = {{Voter(4), "host:1"}};
+  const std::string whole = EncodeMembership(members);
+  Random random(1);
+  for (int round = 0; round < 20'000; ++round) {
+    std::string rotten = whole.substr(0, whole.size() - random.Below(2) * random.Below(40));
+    for (uint64_t flips = 1 + random.Below(4); flips > 0; --flips)
+      rotten[random.Below(rotten.size())] ^= static_cast<char>(1U << random.Below(8));
+    const Result<Membership> decoded = DecodeMembership(rotten);
+    if (!decoded.ok()) continue;
+    EXPECT_TRUE(decoded->IsSound());
+    EXPECT_EQ(EncodeMembership(*decoded), rotten);
+  }
+}
+
 TEST(Membership, ANodeIsInItOnce) {
   Membership members = Voters({1, 2});
   EXPECT_TRUE(members.IsSound());

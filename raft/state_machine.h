@@ -15,7 +15,8 @@ namespace sluice::raft {
 class StateMachine {
  public:
   virtual ~StateMachine() = default;
-  // Consecutive committed entries of every type; kLeaderStart entries have no data.
+  // Consecutive committed entries of every type. Only the data of kNormal ones, and the payload of
+  // the bootstrap entry, are for the state machine.
   virtual void Apply(const std::vector<Entry>& committed) = 0;
   // The whole state after the last applied entry.
   virtual std::string TakeSnapshot() = 0;
