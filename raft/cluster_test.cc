@@ -293,5 +293,20 @@ TEST_F(ClusterTest, AFailedDiskSilencesTheVoter) {
   EXPECT_EQ(leaders, 1);
 }
 
+// It resigns in the step that commits the change, before it has applied it.
+TEST_F(ClusterTest, ALeaderThatIsRemovedTellsThatItIs) {
+  StartSettled({.voters = 3});
+  const NodeId removed = leader();
+  std::optional<Result<LogIndex>> outcome;
+  cluster_->driver(removed).ChangeMember(
+      {MemberChange::Kind::kRemove, {cluster_->voter(removed), {}}},
+      [&outcome](Result<LogIndex> r) { outcome = std::move(r); });
+  ASSERT_TRUE(cluster_->RunUntil([&outcome] { return outcome.has_value(); }, 5000));
+  EXPECT_TRUE(outcome->ok()) << outcome->status().ToString();
+  ASSERT_TRUE(cluster_->RunUntil(
+      [this, removed] { return leader() != removed && leader() != kNoNode; }, 5000));
+  EXPECT_TRUE(Write("w1").ok());
+}
+
 }  // namespace
 }  // namespace sluice::raft::testing

@@ -87,9 +87,7 @@ void Driver::Await(const Result<LogIndex>& index, ProposeDone done) {
     done(index.status());
     return;
   }
-  CHECK(proposals_.empty() || proposals_term_ == core_->term());
-  proposals_term_ = core_->term();
-  proposals_.emplace(*index, std::move(done));
+  proposals_.emplace(*index, Proposal{core_->term(), std::move(done)});
 }
 
 LogIndex Driver::NextIndex() const { return core_->log().last_index() + 1; }
@@ -223,7 +221,7 @@ void Driver::Fail(const Status& status) {
   parts_.state_machine.OnRoleChange(Role::kFollower, core_->term(), kNoNode);
   PublishStatus();
   const Status unavailable = Status::Unavailable("the metadata log failed: " + status.message());
-  for (auto& [index, done] : std::exchange(proposals_, {})) done(unavailable);
+  for (auto& [index, proposal] : std::exchange(proposals_, {})) proposal.done(unavailable);
   for (auto& [id, done] : std::exchange(unconfirmed_reads_, {})) done(unavailable);
   for (PendingRead& read : std::exchange(confirmed_reads_, {})) read.done(unavailable);
   if (on_failure_) on_failure_(status);
@@ -257,15 +255,26 @@ void Driver::ReleaseSends() {
 
 void Driver::OnRoleChange() {
   parts_.state_machine.OnRoleChange(core_->role(), core_->term(), core_->leader());
-  if (core_->role() == Role::kLeader && core_->term() == proposals_term_) return;
-  // What was proposed in a term that is over may still be committed by another leader, or be gone
-  // for ever.
   FinishProposals();
-  auto lost = std::exchange(proposals_, {});
-  for (auto& [index, done] : lost) {
-    done(Status::Unavailable("leadership was lost before index " + std::to_string(index.value()) +
-                             " was committed; the outcome is unknown"));
+  std::map<LogIndex, Proposal> lost;
+  for (auto proposal = proposals_.begin(); proposal != proposals_.end();) {
+    const auto next = std::next(proposal);
+    if (MayBeLost(proposal->first, proposal->second.term))
+      lost.insert(proposals_.extract(proposal));
+    proposal = next;
   }
+  for (auto& [index, proposal] : lost) {
+    proposal.done(Status::Unavailable("leadership was lost before index " +
+                                      std::to_string(index.value()) +
+                                      " was committed; the outcome is unknown"));
+  }
+}
+
+// What was proposed in a term that is over may still be committed by another leader, or be gone for
+// ever. A leader that resigns because its own removal is committed knows better.
+bool Driver::MayBeLost(LogIndex index, Term term) const {
+  if (core_->role() == Role::kLeader && core_->term() == term) return false;
+  return index > core_->commit() || core_->log().TermAt(index) != term;
 }
 
 // One batch a turn of the loop, so that a long catch-up does not keep heartbeats waiting.
@@ -295,7 +304,7 @@ void Driver::ApplyCommitted() {
 void Driver::FinishProposals() {
   while (!proposals_.empty() && proposals_.begin()->first <= applied_) {
     auto node = proposals_.extract(proposals_.begin());
-    node.mapped()(node.key());
+    node.mapped().done(node.key());
   }
 }
 

@@ -140,6 +140,10 @@ class Driver {
   const Core& core() const { return *core_; }
 
  private:
+  struct Proposal {
+    Term term;
+    ProposeDone done;
+  };
   struct PendingRead {
     LogIndex index;
     ReadDone done;
@@ -159,6 +163,7 @@ class Driver {
   void OnRoleChange();
   void ApplyCommitted();
   void FinishProposals();
+  bool MayBeLost(LogIndex index, Term term) const;
   void FinishReads();
   void MaybeSnapshot();
   void ArmTimer();
@@ -178,9 +183,8 @@ class Driver {
   int64_t timer_at_ms_ = 0;
 
   LogIndex applied_ = kNoIndex;
-  Term leader_ready_term_;                     // the last term that OnLeaderReady was called for
-  std::map<LogIndex, ProposeDone> proposals_;  // appended in proposals_term_, not yet applied
-  Term proposals_term_;
+  Term leader_ready_term_;                  // the last term that OnLeaderReady was called for
+  std::map<LogIndex, Proposal> proposals_;  // appended, not yet applied
   std::map<uint64_t, ReadDone> unconfirmed_reads_;  // by the core's id
   std::vector<PendingRead> confirmed_reads_;        // wait for applied_
   uint64_t next_read_id_ = 1;
