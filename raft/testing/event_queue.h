@@ -31,39 +31,35 @@ struct Event {
 
 class EventQueue {
  public:
-  EventQueue() : wheel_(kSlots) {}
+  EventQueue() { slots_.fill({kNone, kNone}); }
 
   bool empty() const { return size_ == 0; }
   // Not empty.
-  const Event& next() const {
-    const size_t slot = NextSlot();
-    return wheel_[slot][slot == SlotOf(now_ms_) ? taken_ : 0];
-  }
+  const Event& next() const { return nodes_[slots_[NextSlot()].first].event; }
   // Not before the time of the last one popped, or the time passed.
   void Push(const Event& event) {
     CHECK(event.at_ms >= now_ms_ && event.at_ms - now_ms_ < kSlots) << event.at_ms;
-    const size_t slot = SlotOf(event.at_ms);
-    wheel_[slot].push_back(event);
-    filled_[slot / 64] |= uint64_t{1} << (slot % 64);
+    const size_t at = SlotOf(event.at_ms);
+    const uint32_t node = NewNode(event);
+    Slot& slot = slots_[at];
+    (slot.first == kNone ? slot.first : nodes_[slot.last].next) = node;
+    slot.last = node;
+    filled_[at / 64] |= uint64_t{1} << (at % 64);
     ++size_;
   }
   Event Pop() {
-    const Event event = next();
-    if (event.at_ms != now_ms_) PassTo(event.at_ms);
-    ++taken_;
+    const size_t at = NextSlot();
+    Slot& slot = slots_[at];
+    const uint32_t node = slot.first;
+    slot.first = nodes_[node].next;
+    if (slot.first == kNone) filled_[at / 64] &= ~(uint64_t{1} << (at % 64));
+    free_nodes_.push_back(node);
     --size_;
-    return event;
+    now_ms_ = nodes_[node].event.at_ms;
+    return nodes_[node].event;
   }
   // Time goes on; nothing is left that is due before.
-  void PassTo(int64_t now_ms) {
-    const size_t slot = SlotOf(now_ms_);
-    if (now_ms == now_ms_) return;
-    CHECK_EQ(taken_, wheel_[slot].size());
-    wheel_[slot].clear();
-    filled_[slot / 64] &= ~(uint64_t{1} << (slot % 64));
-    taken_ = 0;
-    now_ms_ = now_ms;
-  }
+  void PassTo(int64_t now_ms) { now_ms_ = now_ms; }
 
   uint32_t Keep(Message&& message) {
     if (free_.empty()) {
@@ -84,17 +80,35 @@ class EventQueue {
  private:
   static constexpr int64_t kSlots = 4096;
   static constexpr size_t kWords = kSlots / 64;
+  static constexpr uint32_t kNone = UINT32_MAX;
+  // The events of one millisecond, a list.
+  struct Slot {
+    uint32_t first;
+    uint32_t last;
+  };
+  struct Node {
+    Event event;
+    uint32_t next = kNone;
+  };
   static size_t SlotOf(int64_t at_ms) { return static_cast<size_t>(at_ms) % kSlots; }
 
-  // The first slot that holds an event not taken yet.
+  uint32_t NewNode(const Event& event) {
+    if (free_nodes_.empty()) {
+      nodes_.push_back({event});
+      return static_cast<uint32_t>(nodes_.size() - 1);
+    }
+    const uint32_t node = free_nodes_.back();
+    free_nodes_.pop_back();
+    nodes_[node] = {event};
+    return node;
+  }
+
+  // The first slot from the present one on that holds an event. The first word is looked at twice:
+  // what lies before the present slot in it is the last of the round.
   size_t NextSlot() const {
     const size_t present = SlotOf(now_ms_);
-    if (taken_ < wheel_[present].size()) return present;
-    // All of the present slot is taken. Its word is looked at twice: what lies before it comes
-    // last.
-    const size_t after = (present + 1) % kSlots;
-    size_t word = after / 64;
-    uint64_t bits = filled_[word] & (~uint64_t{0} << (after % 64));
+    size_t word = present / 64;
+    uint64_t bits = filled_[word] & (~uint64_t{0} << (present % 64));
     for (size_t n = 0; bits == 0; ++n) {
       CHECK_LE(n, kWords) << "the queue is empty";
       word = (word + 1) % kWords;
@@ -103,10 +117,11 @@ class EventQueue {
     return word * 64 + static_cast<size_t>(std::countr_zero(bits));
   }
 
-  std::vector<std::vector<Event>> wheel_;
+  std::array<Slot, kSlots> slots_;
   std::array<uint64_t, kWords> filled_{};
-  int64_t now_ms_ = 0;  // of the present slot
-  size_t taken_ = 0;    // of it
+  std::vector<Node> nodes_;
+  std::vector<uint32_t> free_nodes_;
+  int64_t now_ms_ = 0;
   size_t size_ = 0;
   std::vector<Message> messages_;
   std::vector<uint32_t> free_;
