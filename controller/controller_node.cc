@@ -26,7 +26,7 @@ class ProberDialer final : public Dialer {
  public:
   void Dial(const std::string& address, int64_t timeout_ms,
             std::function<void(DialOutcome)> done) override {
-    prober_.Probe(address, static_cast<int>(timeout_ms),
+    prober_.Probe(address, {.answer_ms = static_cast<int>(timeout_ms)},
                   [done = std::move(done)](rpc::ProbeOutcome outcome) {
                     done(outcome == rpc::ProbeOutcome::kAccepted  ? DialOutcome::kConnected
                          : outcome == rpc::ProbeOutcome::kRefused ? DialOutcome::kRefused

@@ -200,7 +200,7 @@ class RaftTransport::Impl {
 
   // A stream that never stood says nothing new; one that did and broke is a hint.
   void Probe(Link& link) {
-    prober_.Probe(link.address, options_.probe_timeout_ms,
+    prober_.Probe(link.address, {.answer_ms = options_.probe_timeout_ms},
                   [this, &loop = loop_, gate = gate_, id = link.id](rpc::ProbeOutcome outcome) {
                     loop.Post(rpc::Guarded(gate, [this, id, outcome] {
                       on_peer_lost_(id, outcome == rpc::ProbeOutcome::kRefused);

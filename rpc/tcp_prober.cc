@@ -8,10 +8,14 @@
 
 #include <cerrno>
 #include <memory>
+#include <optional>
 #include <utility>
 
 namespace sluice::rpc {
 namespace {
+
+// Somebody who accepts so often and says nothing lives, whatever he does it for.
+constexpr int kDialsMax = 5;
 
 class Socket {
  public:
@@ -33,24 +37,37 @@ ProbeOutcome OutcomeOf(int error) {
   return error == ECONNREFUSED ? ProbeOutcome::kRefused : ProbeOutcome::kNoAnswer;
 }
 
-ProbeOutcome Dial(const addrinfo& target, int timeout_ms) {
+// Nothing, if the connection broke.
+std::optional<ProbeOutcome> DialOnce(const addrinfo& target, const ProbeTimes& times) {
   const Socket socket(target.ai_family);
   if (socket.fd() < 0) return ProbeOutcome::kNoAnswer;
-  if (::connect(socket.fd(), target.ai_addr, target.ai_addrlen) == 0)
-    return ProbeOutcome::kAccepted;
-  if (errno != EINPROGRESS) return OutcomeOf(errno);
   pollfd waiting{.fd = socket.fd(), .events = POLLOUT, .revents = 0};
-  if (::poll(&waiting, 1, timeout_ms) <= 0) return ProbeOutcome::kNoAnswer;
-  int error = 0;
-  socklen_t size = sizeof error;
-  if (::getsockopt(socket.fd(), SOL_SOCKET, SO_ERROR, &error, &size) != 0)
-    return ProbeOutcome::kNoAnswer;
-  return OutcomeOf(error);
+  if (::connect(socket.fd(), target.ai_addr, target.ai_addrlen) != 0) {
+    if (errno != EINPROGRESS) return OutcomeOf(errno);
+    if (::poll(&waiting, 1, times.answer_ms) <= 0) return ProbeOutcome::kNoAnswer;
+    int error = 0;
+    socklen_t size = sizeof error;
+    if (::getsockopt(socket.fd(), SOL_SOCKET, SO_ERROR, &error, &size) != 0)
+      return ProbeOutcome::kNoAnswer;
+    if (error != 0) return OutcomeOf(error);
+  }
+  waiting.events = POLLIN;
+  if (::poll(&waiting, 1, times.stable_ms) <= 0) return ProbeOutcome::kAccepted;
+  char first = 0;
+  if (::recv(socket.fd(), &first, 1, 0) == 1) return ProbeOutcome::kAccepted;
+  return std::nullopt;
+}
+
+ProbeOutcome Dial(const addrinfo& target, const ProbeTimes& times) {
+  for (int dials = 0; dials < kDialsMax; ++dials) {
+    if (const std::optional<ProbeOutcome> outcome = DialOnce(target, times)) return *outcome;
+  }
+  return ProbeOutcome::kAccepted;
 }
 
 }  // namespace
 
-ProbeOutcome ProbeTcp(const std::string& address, int timeout_ms) {
+ProbeOutcome ProbeTcp(const std::string& address, const ProbeTimes& times) {
   const size_t colon = address.rfind(':');
   if (colon == std::string::npos) return ProbeOutcome::kNoAnswer;
   std::string host = address.substr(0, colon);
@@ -65,7 +82,7 @@ ProbeOutcome ProbeTcp(const std::string& address, int timeout_ms) {
   // Of several addresses of one name, one that accepts is enough; dead is only what all refuse.
   ProbeOutcome outcome = ProbeOutcome::kNoAnswer;
   for (const addrinfo* target = found; target != nullptr; target = target->ai_next) {
-    const ProbeOutcome one = Dial(*target, timeout_ms);
+    const ProbeOutcome one = Dial(*target, times);
     if (one == ProbeOutcome::kAccepted) return one;
     outcome = target == found || one == ProbeOutcome::kNoAnswer ? one : outcome;
   }
@@ -83,10 +100,11 @@ TcpProber::~TcpProber() {
   thread_.join();
 }
 
-void TcpProber::Probe(std::string address, int timeout_ms, std::function<void(ProbeOutcome)> done) {
+void TcpProber::Probe(std::string address, ProbeTimes times,
+                      std::function<void(ProbeOutcome)> done) {
   {
     std::lock_guard lock(mutex_);
-    tasks_.push_back({std::move(address), timeout_ms, std::move(done)});
+    tasks_.push_back({std::move(address), times, std::move(done)});
   }
   wake_.notify_one();
 }
@@ -101,7 +119,7 @@ void TcpProber::Run() {
       task = std::move(tasks_.front());
       tasks_.pop_front();
     }
-    task.done(ProbeTcp(task.address, task.timeout_ms));
+    task.done(ProbeTcp(task.address, task.times));
   }
 }
 

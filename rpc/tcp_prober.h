@@ -1,7 +1,11 @@
 #pragma once
-// TcpProber: dials an address once, to learn whether somebody listens there. After a broken stream
+// TcpProber: dials an address, to learn whether somebody listens there. After a broken stream
 // "refused" means that the process is gone, which no timer tells as fast; a gRPC channel does not
 // say so.
+//
+// A process that was killed loses its connections before its listening socket as often as after it,
+// and meanwhile the kernel accepts for it. So a connection counts only once it was stable for a
+// moment; if it breaks, the address is dialled again.
 //
 // Thread rule: Probe from any thread; `done` runs on the prober's own thread and must not block it.
 // Probes run one after another.
@@ -15,6 +19,11 @@
 
 namespace sluice::rpc {
 
+struct ProbeTimes {
+  int answer_ms;       // for each dial
+  int stable_ms = 50;  // how long a connection must stand when the other side says nothing
+};
+
 enum class ProbeOutcome {
   kAccepted,  // somebody listens
   kRefused,   // the host answers that nobody does
@@ -27,12 +36,12 @@ class TcpProber {
   // Drops what has not begun; waits for the one under way.
   ~TcpProber();
   // `address`: host:port.
-  void Probe(std::string address, int timeout_ms, std::function<void(ProbeOutcome)> done);
+  void Probe(std::string address, ProbeTimes times, std::function<void(ProbeOutcome)> done);
 
  private:
   struct Task {
     std::string address;
-    int timeout_ms;
+    ProbeTimes times;
     std::function<void(ProbeOutcome)> done;
   };
   void Run();
@@ -45,6 +54,6 @@ class TcpProber {
 };
 
 // The same on the caller's thread.
-ProbeOutcome ProbeTcp(const std::string& address, int timeout_ms);
+ProbeOutcome ProbeTcp(const std::string& address, const ProbeTimes& times);
 
 }  // namespace sluice::rpc
