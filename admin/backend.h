@@ -52,9 +52,6 @@ struct LocalController {
   Term term;
   LogIndex commit_index{-1};
   LogIndex last_index{-1};
-  uint64_t elections_started = 0;
-  uint64_t elections_won = 0;
-  uint64_t messages_refused = 0;  // of another cluster or disk, or that no voter sends
 };
 
 // Whether the node can do its work; `reason` says why not.

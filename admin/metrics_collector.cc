@@ -111,17 +111,6 @@ void WriteController(const Image& image, const LocalController& controller, Metr
   text->Gauge("kafka_server_raftmetrics_log_end_offset",
               "Last index of this controller's metadata log.")
       .Add({}, controller.last_index.value());
-  const auto count = [text](std::string_view name, std::string_view help, uint64_t value) {
-    text->Counter(name, help).Add({}, static_cast<int64_t>(value));
-  };
-  count("sluice_raft_elections_started_total", "Elections that this voter stood in.",
-        controller.elections_started);
-  count("sluice_raft_elections_won_total", "Elections that this voter won.",
-        controller.elections_won);
-  count("sluice_raft_messages_refused_total",
-        "Messages of other voters that were dropped: another cluster, another disk, impossible "
-        "content.",
-        controller.messages_refused);
 }
 
 // kafka_cluster_partition_*: of what this node leads.

@@ -20,12 +20,7 @@ bool Has(const std::string& text, const std::string& line) {
 TEST(MetricsCollectorTest, TellsWhatDashboardsAskFor) {
   FakeBackend backend;
   backend.image = ThreeBrokers(/*all_up=*/false);
-  backend.controller = LocalController{.active = true,
-                                       .leader = NodeId(1),
-                                       .term = Term(4),
-                                       .elections_started = 3,
-                                       .elections_won = 2,
-                                       .messages_refused = 7};
+  backend.controller = LocalController{.active = true, .leader = NodeId(1), .term = Term(4)};
   backend.partitions = {{.topic = "orders",
                          .partition = PartitionIndex(0),
                          .is_leader = true,
@@ -45,9 +40,6 @@ TEST(MetricsCollectorTest, TellsWhatDashboardsAskFor) {
   EXPECT_TRUE(
       Has(text, "kafka_topic_partition_current_offset{topic=\"orders\",partition=\"0\"} 40"));
   EXPECT_TRUE(Has(text, "kafka_server_raftmetrics_current_epoch 4"));
-  EXPECT_TRUE(Has(text, "sluice_raft_elections_started_total 3"));
-  EXPECT_TRUE(Has(text, "sluice_raft_elections_won_total 2"));
-  EXPECT_TRUE(Has(text, "sluice_raft_messages_refused_total 7"));
 }
 
 TEST(MetricsCollectorTest, EachFamilyHasItsHeaderOnce) {

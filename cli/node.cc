@@ -2,6 +2,7 @@
 
 #include "admin/errors.h"
 #include "cli/cluster_plan.h"
+#include "cli/raft_metrics.h"
 #include "kafka/error_code.h"
 #include "storage/log_manager.h"
 
@@ -142,6 +143,7 @@ Status Node::OpenController() {
     LOG(FATAL) << "the metadata log failed, this node gives up: " << failure.ToString();
   };
   options.on_refused = [this](const Status& why) { Refused(why); };
+  options.metrics = &metrics_;
   SLUICE_ASSIGN_OR_RETURN(controller_, controller::ControllerNode::Open(std::move(options)));
   return Status::Ok();
 }
@@ -204,10 +206,7 @@ std::optional<admin::LocalController> Node::LocalController() const {
                                 .leader = status.leader,
                                 .term = status.term,
                                 .commit_index = status.commit,
-                                .last_index = status.last_index,
-                                .elections_started = status.elections_started,
-                                .elections_won = status.elections_won,
-                                .messages_refused = status.messages_refused};
+                                .last_index = status.last_index};
 }
 
 Status Node::StartRpc() {
@@ -251,6 +250,11 @@ Status Node::StartHttp() {
   collector_ = std::make_unique<admin::MetricsCollector>(*backend_);
   collector_->AddSource(
       [this](admin::MetricsText& text) { text.Append(metrics_.PrometheusText()); });
+  if (controller_) {
+    collector_->AddSource([this](admin::MetricsText& text) {
+      WriteRaftMetrics(controller_->status(), controller_->messages_dropped(), text);
+    });
+  }
   admin::HttpServerOptions options;
   options.host = config_.http_listener.host;
   options.port = config_.http_listener.port;

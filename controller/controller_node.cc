@@ -99,6 +99,7 @@ struct ControllerNode::Impl {
   std::shared_ptr<rpc::Gate> gate = std::make_shared<rpc::Gate>();
   FeedLog feed{kFeedBytesMax};
   ProberDialer dialer;
+  std::unique_ptr<QuorumLogMetrics> log_metrics;
   std::unique_ptr<QuorumLog> log;
   std::unique_ptr<MetadataController> controller;
   std::unique_ptr<RaftTransport> transport;
@@ -115,6 +116,7 @@ struct ControllerNode::Impl {
   mutable std::mutex stop_mutex;  // guards stopped and the last words below
   bool stopped = false;
   raft::DriverStatus last_status;
+  std::map<NodeId, uint64_t> last_dropped;
   ControllerMetrics last_metrics;
 };
 
@@ -163,11 +165,14 @@ Status ControllerNode::Impl::OpenLog() {
                       "stop the other process, or give this one its own metadata.log.dir");
   }
   lock = *std::move(locked);
+  if (options.metrics != nullptr)
+    log_metrics = std::make_unique<QuorumLogMetrics>(*options.metrics);
   Result<std::unique_ptr<QuorumLog>> opened = QuorumLog::Open({.directory = directory,
                                                                .file_system = options.file_system,
                                                                .clock = options.clock,
                                                                .loop = &loop,
-                                                               .io_loop = &io_loop});
+                                                               .io_loop = &io_loop,
+                                                               .metrics = log_metrics.get()});
   if (!opened.ok()) {
     const bool damaged = opened.status().code() == StatusCode::kCorruption;
     std::string why = opened.status().message();
@@ -296,7 +301,7 @@ void ControllerNode::Impl::OnForeignMessage(const raft::Message& message) {
   const std::string why = "voter " + std::to_string(message.from.id.value()) + " is of cluster " +
                           message.cluster_id + ", this node of cluster " + options.cluster_id;
   LOG_IF(WARNING, !foreign_logged.exchange(true)) << "raft: messages are dropped: " << why;
-  if (!raft::IsFromLeader(message) || joined || driver->status().elections_won > 0) return;
+  if (!raft::IsFromLeader(message) || joined || driver->status().counts.elections_won > 0) return;
   if (options.on_refused && !refused.exchange(true))
     options.on_refused(Status::InvalidArgument(why));
 }
@@ -351,6 +356,7 @@ void ControllerNode::Impl::Stop() {
     std::lock_guard lock(stop_mutex);
     stopped = true;
     last_status = driver->status();
+    last_dropped = transport->dropped();
     last_metrics = controller->metrics();
     waiting.clear();
     driver.reset();
@@ -390,8 +396,14 @@ bool ControllerNode::active() const {
 raft::DriverStatus ControllerNode::status() const {
   std::lock_guard lock(impl_->stop_mutex);
   raft::DriverStatus status = impl_->stopped ? impl_->last_status : impl_->driver->status();
-  status.messages_refused += impl_->raft_service->messages_refused();
+  status.counts.refused[static_cast<size_t>(raft::Refusal::kUnreadable)] +=
+      impl_->raft_service->messages_refused();
   return status;
+}
+
+std::map<NodeId, uint64_t> ControllerNode::messages_dropped() const {
+  std::lock_guard lock(impl_->stop_mutex);
+  return impl_->stopped ? impl_->last_dropped : impl_->transport->dropped();
 }
 
 FeedProgress ControllerNode::progress() const { return impl_->feed.progress(); }

@@ -12,12 +12,14 @@
 // loop; the rest from any thread.
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/file_system.h"
+#include "base/metrics.h"
 #include "base/random.h"
 #include "base/status.h"
 #include "base/uuid.h"
@@ -38,6 +40,7 @@ struct ControllerNodeOptions {
   std::string cluster_id;  // of meta.properties
   Uuid directory_id;       // likewise; together with node.id it makes the voter
   Random random{0};
+  MetricsRegistry* metrics = nullptr;  // may be missing
   // The metadata log failed: the voter can promise nothing any more. Called once, on the loop; the
   // process should end.
   std::function<void(const Status&)> on_failure;
@@ -62,6 +65,8 @@ class ControllerNode {
 
   bool active() const;  // the active controller, as far as this node knows
   raft::DriverStatus status() const;
+  // RaftTransport::dropped
+  std::map<NodeId, uint64_t> messages_dropped() const;
   metadata::ImagePtr image() const;  // committed
   FeedProgress progress() const;
   // Runs `done` once this node has applied `index`, on the loop (or never, when the node stops

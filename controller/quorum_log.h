@@ -26,6 +26,7 @@
 #include "base/event_loop.h"
 #include "base/file_system.h"
 #include "controller/entry_codec.h"
+#include "controller/quorum_log_metrics.h"
 #include "controller/snapshot_files.h"
 #include "controller/vote_slots.h"
 #include "raft/log_store.h"
@@ -43,6 +44,7 @@ struct QuorumLogOptions {
   EventLoop* loop = nullptr;     // the Raft driver's: callbacks are posted to it
   EventLoop* io_loop = nullptr;  // for the disk
   int64_t segment_bytes = 16 << 20;
+  QuorumLogMetrics* metrics = nullptr;  // not owned; nullptr: nobody wants to know
 };
 
 class QuorumLog final : public raft::LogStore {
@@ -90,6 +92,7 @@ class QuorumLog final : public raft::LogStore {
   Status Truncate(LogIndex from);
   Status Append(const std::vector<raft::Entry>& entries);
   Status Flush();
+  void Observe(Histogram& what, int64_t since_micros) const;
 
   const QuorumLogOptions options_;
   FileSystem& fs_;

@@ -66,6 +66,22 @@ TEST_F(QuorumLogTest, ReadsAreBoundedButNeverEmpty) {
   EXPECT_EQ(upto->size(), 3U);
 }
 
+TEST_F(QuorumLogTest, TheDisksTimeIsToldOfEntriesAndOfVotes) {
+  MetricsRegistry registry;
+  QuorumLogMetrics metrics(registry);
+  metrics_ = &metrics;
+  Open();
+  const uint64_t opening = metrics.entries.Read().count();
+  Append(1, 10, 1);
+  ASSERT_TRUE(Persist({.entries = {At(11, 1)}}).ok());
+  EXPECT_EQ(metrics.entries.Read().count(), opening + 2);
+  EXPECT_EQ(metrics.votes.Read().count(), 1U);
+  log_.reset();
+  const std::string page = registry.PrometheusText();
+  EXPECT_NE(page.find("sluice_raft_log_flush_seconds_count{of=\"votes\"} 1"), std::string::npos)
+      << page;
+}
+
 TEST_F(QuorumLogTest, AConflictReplacesTheTail) {
   Open();
   Append(1, 10, 1);

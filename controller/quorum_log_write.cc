@@ -63,7 +63,10 @@ Status QuorumLog::WriteVote(const std::vector<Waiting>& group) {
   raft::HardState newest = slots_->state().hard_state;
   for (const Waiting& waiting : group) newest = waiting.request.hard_state.value_or(newest);
   if (newest == slots_->state().hard_state) return Status::Ok();
-  return slots_->WriteSynced({newest, slots_->state().synced_end});
+  const int64_t began_micros = options_.clock->SteadyMicros();
+  SLUICE_RETURN_IF_ERROR(slots_->WriteSynced({newest, slots_->state().synced_end}));
+  if (options_.metrics != nullptr) Observe(options_.metrics->votes, began_micros);
+  return Status::Ok();
 }
 
 Status QuorumLog::ExecuteOne(const raft::PersistRequest& request) {
@@ -127,13 +130,20 @@ Status QuorumLog::Flush() {
     std::lock_guard lock(log_mutex_);
     target = log_->PrepareFlush();
   }
+  const int64_t began_micros = options_.clock->SteadyMicros();
   const Status synced = target.Run();
+  if (options_.metrics != nullptr && target.file_count() > 0)
+    Observe(options_.metrics->entries, began_micros);
   {
     std::lock_guard lock(log_mutex_);
     log_->OnFlushed(target.upto, synced);
   }
   SLUICE_RETURN_IF_ERROR(synced);
   return slots_->WriteHint(ToIndex(target.upto));
+}
+
+void QuorumLog::Observe(Histogram& what, int64_t since_micros) const {
+  what.Observe(options_.clock->SteadyMicros() - since_micros);
 }
 
 }  // namespace sluice::controller

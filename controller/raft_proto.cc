@@ -73,9 +73,11 @@ struct BodyWriter {
   void operator()(raft::HeartbeatRequest& m) const {
     proto.mutable_heartbeat_request()->set_commit(m.commit.value());
     proto.mutable_heartbeat_request()->set_read_sequence(m.read_sequence);
+    proto.mutable_heartbeat_request()->set_sent_micros(m.sent_micros);
   }
   void operator()(raft::HeartbeatResponse& m) const {
     proto.mutable_heartbeat_response()->set_read_sequence(m.read_sequence);
+    proto.mutable_heartbeat_response()->set_sent_micros(m.sent_micros);
   }
   void operator()(raft::SnapshotChunk& m) const {
     raftpb::SnapshotChunk* out = proto.mutable_snapshot_chunk();
@@ -151,10 +153,13 @@ Result<raft::MessageBody> GetBody(RaftMessage& proto) {
     }
     case RaftMessage::kHeartbeatRequest: {
       const raftpb::HeartbeatRequest& m = proto.heartbeat_request();
-      return raft::MessageBody(raft::HeartbeatRequest{LogIndex(m.commit()), m.read_sequence()});
+      return raft::MessageBody(
+          raft::HeartbeatRequest{LogIndex(m.commit()), m.read_sequence(), m.sent_micros()});
     }
-    case RaftMessage::kHeartbeatResponse:
-      return raft::MessageBody(raft::HeartbeatResponse{proto.heartbeat_response().read_sequence()});
+    case RaftMessage::kHeartbeatResponse: {
+      const raftpb::HeartbeatResponse& m = proto.heartbeat_response();
+      return raft::MessageBody(raft::HeartbeatResponse{m.read_sequence(), m.sent_micros()});
+    }
     case RaftMessage::kSnapshotChunk: return GetChunk(*proto.mutable_snapshot_chunk());
     case RaftMessage::kSnapshotChunkResponse: {
       const raftpb::SnapshotChunkResponse& m = proto.snapshot_chunk_response();

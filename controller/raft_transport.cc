@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <mutex>
 #include <utility>
 
 #include "controller/raft_proto.h"
@@ -38,10 +39,10 @@ class RaftTransport::Impl {
   void Send(NodeId to, raft::Message message) {
     const auto link = links_.find(to);
     // Whoever asked need not be known here, or waits out its back-off.
-    if (link == links_.end() || link->second.stream == nullptr) return;
+    if (link == links_.end() || link->second.stream == nullptr) return CountDropped(to, 1);
     raftpb::RaftMessage proto = ToProto(std::move(message));
     const size_t bytes = proto.ByteSizeLong();
-    if (link->second.queue_bytes + bytes > options_.queue_bytes_max) return;
+    if (link->second.queue_bytes + bytes > options_.queue_bytes_max) return CountDropped(to, 1);
     link->second.queue_bytes += bytes;
     link->second.queue.push_back(std::move(proto));
     Pump(link->second);
@@ -75,6 +76,11 @@ class RaftTransport::Impl {
   void PeerHeard(NodeId peer) {
     const auto link = links_.find(peer);
     if (link != links_.end() && link->second.waiting) Open(link->second);
+  }
+
+  std::map<NodeId, uint64_t> dropped() const {
+    std::lock_guard lock(dropped_mutex_);
+    return dropped_;
   }
 
  private:
@@ -125,7 +131,17 @@ class RaftTransport::Impl {
     if (link.timer != 0) loop_.Cancel(link.timer);
     if (link.leave_timer != 0) loop_.Cancel(link.leave_timer);
     if (link.stream != nullptr) link.stream->Cancel();
+    CountDropped(id, link.queue.size());
     links_.erase(id);
+  }
+
+  // Whoever calls may say any id: those count together.
+  void CountDropped(NodeId to, size_t messages) {
+    if (messages == 0) return;
+    const auto link = links_.find(to);
+    const bool stranger = link == links_.end() || link->second.called;
+    std::lock_guard lock(dropped_mutex_);
+    dropped_[stranger ? kNoNode : to] += messages;
   }
 
   // Runs `task(link)` on the loop if the transport and this stream of the link are still there.
@@ -177,6 +193,7 @@ class RaftTransport::Impl {
     const bool stood = link.up;
     link.stream.reset();
     link.up = false;
+    CountDropped(link.id, link.queue.size());
     link.queue.clear();
     link.queue_bytes = 0;
     link.waiting = true;
@@ -217,6 +234,8 @@ class RaftTransport::Impl {
   std::map<NodeId, Link> links_;
   uint64_t generations_ = 0;
   bool started_ = false;
+  mutable std::mutex dropped_mutex_;  // guards dropped_, and nothing is called under it
+  std::map<NodeId, uint64_t> dropped_;
   rpc::TcpProber prober_;
 };
 
@@ -236,5 +255,7 @@ void RaftTransport::PeerCalled(NodeId peer, const std::string& address) {
 }
 
 void RaftTransport::PeerHeard(NodeId peer) { impl_->PeerHeard(peer); }
+
+std::map<NodeId, uint64_t> RaftTransport::dropped() const { return impl_->dropped(); }
 
 }  // namespace sluice::controller

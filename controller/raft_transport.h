@@ -7,9 +7,9 @@
 // that are no members as far as this one knows, where they said when they called: a voter that lags
 // has to answer a candidate that it has not heard of.
 //
-// Thread rule: all methods on `loop`, but for the destructor, which waits for gRPC and runs after
-// the loop has stopped (or elsewhere while nothing else uses the transport). gRPC's callbacks only
-// post to the loop.
+// Thread rule: all methods on `loop`, but for dropped() and the destructor, which waits for gRPC
+// and runs after the loop has stopped (or elsewhere while nothing else uses the transport). gRPC's
+// callbacks only post to the loop.
 
 #include <functional>
 #include <map>
@@ -52,6 +52,9 @@ class RaftTransport final : public raft::Transport {
   void PeerCalled(NodeId peer, const std::string& address);
   // A message came from `peer`, so it lives: a stream that waits out its back-off is opened now.
   void PeerHeard(NodeId peer);
+  // Messages that were never written to a stream, by whom they were for; kNoNode: who is no member
+  // and not configured. From any thread.
+  std::map<NodeId, uint64_t> dropped() const;
 
  private:
   class Impl;

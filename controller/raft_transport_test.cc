@@ -59,8 +59,8 @@ TEST(RaftProto, EveryMessageSurvivesTheWire) {
                           LogIndex(2),
                           {{LogIndex(5), Term(3), raft::EntryType::kNormal, "abc"}}},
       raft::AppendResponse{false, LogIndex(1), LogIndex(2), LogIndex(3), Term(4)},
-      raft::HeartbeatRequest{LogIndex(9), 8},
-      raft::HeartbeatResponse{8},
+      raft::HeartbeatRequest{LogIndex(9), 8, 77},
+      raft::HeartbeatResponse{8, 77},
       raft::SnapshotChunk{
           {LogIndex(5), Term(3), {{{Voter(1), ""}, {Voter(2), "b:2"}}, {{Voter(3), "c:3"}}}},
           10,
@@ -189,6 +189,30 @@ TEST_F(RaftTransportTest, TheAddressThatANodeJoinedWithWinsOverTheConfiguredOne)
   loop_.Post([this] { transport_->SetPeers({{Voter(2), address_}}); });
   Send(raft::HeartbeatResponse{1});
   EXPECT_TRUE(received_.Take().has_value());
+}
+
+TEST_F(RaftTransportTest, WhatIsNeverWrittenIsCountedByWhomItWasFor) {
+  StartServer();
+  StartTransport({{NodeId(2), address_}});
+  Mailbox<bool> dead;
+  loop_.Post([this] {
+    raft::Message stranger = Wrap(raft::HeartbeatResponse{1});
+    stranger.to = NodeId(9);
+    transport_->Send(NodeId(9), stranger);
+  });
+  Send(raft::HeartbeatResponse{1});
+  ASSERT_TRUE(received_.Take().has_value());
+  server_.reset();
+  ASSERT_TRUE(lost_.Take().has_value());
+  // Nobody listens there any more: between two attempts nothing can be sent.
+  std::function<void()> again = [&] {
+    transport_->Send(NodeId(2), Wrap(raft::HeartbeatResponse{2}));
+    if (transport_->dropped()[NodeId(2)] >= 3) return dead.Put(true);
+    loop_.RunAfter(1, again);
+  };
+  loop_.Post([&] { again(); });
+  EXPECT_TRUE(dead.Take().has_value());
+  EXPECT_EQ(transport_->dropped()[kNoNode], 1U);
 }
 
 // A voter that lags answers a candidate that it has never heard of.

@@ -67,6 +67,24 @@ std::string_view RefusalText(Refusal refusal) {
     case Refusal::kSnapshot: return "there can be no such snapshot";
     case Refusal::kChunkOrder: return "that part of a snapshot is not the next";
     case Refusal::kChunkChecksum: return "a snapshot's checksum does not hold";
+    case Refusal::kUnreadable: return "it cannot be read";
+  }
+  return "";
+}
+
+std::string_view RefusalName(Refusal refusal) {
+  switch (refusal) {
+    case Refusal::kCluster: return "cluster";
+    case Refusal::kStranger: return "stranger";
+    case Refusal::kOtherDisk: return "other_disk";
+    case Refusal::kTerm: return "term";
+    case Refusal::kChain: return "chain";
+    case Refusal::kMembers: return "members";
+    case Refusal::kNeverSent: return "never_sent";
+    case Refusal::kSnapshot: return "snapshot";
+    case Refusal::kChunkOrder: return "chunk_order";
+    case Refusal::kChunkChecksum: return "chunk_checksum";
+    case Refusal::kUnreadable: return "unreadable";
   }
   return "";
 }

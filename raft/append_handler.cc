@@ -82,7 +82,8 @@ void Core::CheckCommitted(LogIndex index, Term term) const {
 
 void Core::HandleHeartbeat(const Message& message, const HeartbeatRequest& request) {
   SetCommit(std::max(commit_, request.commit));
-  SendOnceTermDurable(message.from.id, HeartbeatResponse{request.read_sequence});
+  SendOnceTermDurable(message.from.id,
+                      HeartbeatResponse{request.read_sequence, request.sent_micros});
 }
 
 }  // namespace sluice::raft

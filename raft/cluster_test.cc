@@ -150,8 +150,8 @@ TEST_F(ClusterTest, AWipedDiskIsNotTheVoterItWas) {
   cluster_->RunForMs(1000);
   // Two of three must do without the third: it gets no vote and gives none.
   EXPECT_TRUE(Write("b").ok());
-  EXPECT_EQ(cluster_->driver(wiped).status().elections_started, 0U);
-  EXPECT_GT(cluster_->driver(wiped).status().messages_refused, 0U);
+  EXPECT_EQ(cluster_->driver(wiped).status().counts.elections_started, 0U);
+  EXPECT_GT(cluster_->driver(wiped).status().counts.messages_refused(), 0U);
   const NodeId other = leader();
   cluster_->Crash(other);
   cluster_->RunForMs(3000);
@@ -164,13 +164,13 @@ TEST_F(ClusterTest, WhatIsRefusedIsLoggedOnceAVoterAndReason) {
   Message rubbish{.cluster_id = "other", .from = {NodeId(8), Uuid()}, .to = follower};
   rubbish.body = HeartbeatRequest{};
   const sluice::testing::LogCatcher log;
-  const uint64_t before = cluster_->driver(follower).status().messages_refused;
+  const uint64_t before = cluster_->driver(follower).status().counts.messages_refused();
   for (int i = 0; i < 5; ++i) {
     rubbish.from.id = NodeId(8 + i);  // who it is, nobody has shown
     cluster_->driver(follower).Step(rubbish);
     cluster_->RunForMs(10);
   }
-  EXPECT_EQ(cluster_->driver(follower).status().messages_refused, before + 5);
+  EXPECT_EQ(cluster_->driver(follower).status().counts.messages_refused(), before + 5);
   EXPECT_EQ(log.Count("another cluster"), 1);
 }
 
@@ -218,19 +218,57 @@ TEST_F(ClusterTest, ProposalsAtAFollowerNameTheLeader) {
 
 TEST_F(ClusterTest, ProposedBytesAreBounded) {
   SimClusterOptions options{.voters = 3};
-  options.config.proposal_bytes_max = 1000;
+  options.config.proposal_bytes_max = 10 * SizeOfEntry(100);
   StartSettled(options);
-  const NodeId at = leader();
   int refused = 0;
-  for (int i = 0; i < 20; ++i) {
-    cluster_->Propose(at, std::string(100, 'x'), [&refused](const Result<LogIndex>& r) {
-      refused += !r.ok() && r.status().code() == StatusCode::kResourceExhausted;
-    });
-  }
+  const auto propose_20 = [&](const std::string& data) {
+    refused = 0;
+    for (int i = 0; i < 20; ++i) {
+      cluster_->Propose(leader(), data, [&refused](const Result<LogIndex>& r) {
+        refused += !r.ok() && r.status().code() == StatusCode::kResourceExhausted;
+      });
+    }
+  };
+  propose_20(std::string(100, 'x'));
   EXPECT_EQ(refused, 10);
   EXPECT_TRUE(Write("later").status().code() == StatusCode::kResourceExhausted);
   cluster_->RunForMs(200);
   EXPECT_TRUE(Write("much later").ok());
+  cluster_->RunForMs(200);
+  for (int i = 0; i < 10; ++i) propose_20("");
+  EXPECT_EQ(refused, 20) << "nothing is not free";
+}
+
+TEST_F(ClusterTest, WaitingReadsAreBounded) {
+  SimClusterOptions options{.voters = 3};
+  options.config.reads_max = 10;
+  StartSettled(options);
+  const NodeId at = leader();
+  int answered = 0;
+  int refused = 0;
+  const auto count = [&](const Result<LogIndex>& read) {
+    answered += read.ok();
+    refused += !read.ok() && read.status().code() == StatusCode::kResourceExhausted;
+  };
+  for (int i = 0; i < 15; ++i) cluster_->Read(at, count);
+  EXPECT_EQ(refused, 5);
+  cluster_->RunForMs(200);
+  EXPECT_EQ(answered, 10);
+  cluster_->Read(at, count);
+  cluster_->RunForMs(200);
+  EXPECT_EQ(answered, 11) << "later there is room again";
+  EXPECT_EQ(cluster_->driver(at).status().reads_refused, 5U);
+}
+
+TEST_F(ClusterTest, ALeaderKnowsHowLongItsPeersTakeToAnswer) {
+  StartSettled({.voters = 3, .network = {.delay_ms_min = 5, .delay_ms_max = 5}});
+  cluster_->RunForMs(500);
+  for (const NodeId id : cluster_->ids()) {
+    for (const PeerStatus& peer : cluster_->driver(id).status().voters) {
+      const bool told = id == leader() && peer.voter.id != id;
+      EXPECT_EQ(peer.round_trip_micros, told ? 10'000 : -1) << peer.voter << " at " << id;
+    }
+  }
 }
 
 TEST_F(ClusterTest, LeadershipIsHandedOverWithoutAGap) {

@@ -32,7 +32,8 @@ struct RaftConfig {
   size_t window_messages_max = 64;    // appends in flight to one follower ...
   size_t window_bytes_max = 8 << 20;  // ... and their bytes
   size_t proposal_bytes_max =
-      64 << 20;  // proposed and not yet committed; beyond it proposals are refused
+      64 << 20;               // proposed and not yet committed; beyond it proposals are refused
+  size_t reads_max = 10'000;  // that wait for their answer; beyond it reads are refused
   size_t entry_bytes_max = 16 << 20;  // of one proposal: it must fit in one message
   size_t cache_bytes_max =
       4 << 20;  // recent entries kept in memory for followers that are a little behind

@@ -180,17 +180,18 @@ Status Core::WhyNotLeading() const {
 
 Result<LogIndex> Core::Propose(std::string data) {
   if (Status not_leading = WhyNotLeading(); !not_leading.ok()) {
-    ++metrics_.proposals_refused;
+    ++metrics_.proposals_refused_not_leading;
     return not_leading;
   }
   if (data.size() > config_.entry_bytes_max) {
-    ++metrics_.proposals_refused;
+    ++metrics_.proposals_refused_too_large;
     return Status::ResourceExhausted("a proposal of " + std::to_string(data.size()) +
                                      " bytes; one entry holds at most " +
                                      std::to_string(config_.entry_bytes_max));
   }
-  if (!uncommitted_.empty() && uncommitted_bytes_ + data.size() > config_.proposal_bytes_max) {
-    ++metrics_.proposals_refused;
+  const size_t uncommitted_after = uncommitted_bytes_ + SizeOfEntry(data.size());
+  if (!uncommitted_.empty() && uncommitted_after > config_.proposal_bytes_max) {
+    ++metrics_.proposals_refused_backlog;
     return Status::ResourceExhausted(std::to_string(uncommitted_bytes_) +
                                      " bytes are proposed and not yet committed");
   }
@@ -199,10 +200,10 @@ Result<LogIndex> Core::Propose(std::string data) {
 }
 
 void Core::AppendLocal(EntryType type, std::string data) {
-  const LogIndex index = log_.last_index() + 1;
-  uncommitted_.emplace_back(index, data.size());
-  uncommitted_bytes_ += data.size();
-  log_.Append({index, term(), type, std::move(data)});
+  Entry entry{log_.last_index() + 1, term(), type, std::move(data)};
+  uncommitted_.emplace_back(entry.index, SizeOf(entry));
+  uncommitted_bytes_ += SizeOf(entry);
+  log_.Append(std::move(entry));
 }
 
 void Core::SetCommit(LogIndex commit) {

@@ -1,6 +1,7 @@
 #include "raft/driver.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "raft/core.h"
@@ -101,6 +102,7 @@ void Driver::Step(Message message) {
   }
   if (!started_ || failed_) return;
   core_->Tick(NowMs());
+  NoteRoundTrip(message);
   core_->Step(std::move(message));
   OnInput();
 }
@@ -121,6 +123,13 @@ void Driver::PeerLost(NodeId peer, bool refused) {
 void Driver::ReadIndex(ReadDone done) {
   if (!started_ || failed_) {
     done(Status::Unavailable("this controller is not running"));
+    return;
+  }
+  const size_t waiting = unconfirmed_reads_.size() + confirmed_reads_.size();
+  if (waiting >= config_.reads_max) {
+    ++reads_refused_;
+    OnInput();
+    done(Status::ResourceExhausted(std::to_string(waiting) + " reads wait for their answer"));
     return;
   }
   const uint64_t id = next_read_id_++;
@@ -241,8 +250,21 @@ void Driver::LogRefusals(const std::vector<Refused>& refused) {
 void Driver::Send(std::vector<Message>& messages) {
   for (Message& message : messages) {
     const NodeId to = message.to;
+    if (auto* beat = std::get_if<HeartbeatRequest>(&message.body))
+      beat->sent_micros = parts_.loop.clock().SteadyMicros();
     parts_.transport.Send(to, std::move(message));
   }
+}
+
+// The echo of this leader's own clock. What an earlier leader asked says nothing of this one's
+// peers.
+void Driver::NoteRoundTrip(const Message& message) {
+  const auto* answer = std::get_if<HeartbeatResponse>(&message.body);
+  if (answer == nullptr || answer->sent_micros == 0) return;
+  if (core_->role() != Role::kLeader || message.term != core_->term()) return;
+  if (!core_->progress().contains(message.from.id)) return;
+  const int64_t took = parts_.loop.clock().SteadyMicros() - answer->sent_micros;
+  if (took >= 0) round_trips_micros_[message.from.id] = took;
 }
 
 void Driver::ReleaseSends() {
@@ -255,6 +277,7 @@ void Driver::ReleaseSends() {
 
 void Driver::OnRoleChange() {
   parts_.state_machine.OnRoleChange(core_->role(), core_->term(), core_->leader());
+  if (core_->role() != Role::kLeader) round_trips_micros_.clear();
   FinishProposals();
   std::map<LogIndex, Proposal> lost;
   for (auto proposal = proposals_.begin(); proposal != proposals_.end();) {
@@ -309,15 +332,13 @@ void Driver::FinishProposals() {
 }
 
 void Driver::FinishReads() {
-  for (size_t i = 0; i < confirmed_reads_.size();) {
-    if (confirmed_reads_[i].index > applied_) {
-      ++i;
-      continue;
-    }
-    PendingRead read = std::move(confirmed_reads_[i]);
-    confirmed_reads_.erase(confirmed_reads_.begin() + static_cast<int64_t>(i));
-    read.done(read.index);
-  }
+  if (confirmed_reads_.empty()) return;
+  const auto due = std::ranges::stable_partition(
+      confirmed_reads_, [this](const PendingRead& read) { return read.index > applied_; });
+  std::vector<PendingRead> finished(std::make_move_iterator(due.begin()),
+                                    std::make_move_iterator(due.end()));
+  confirmed_reads_.erase(due.begin(), due.end());
+  for (const PendingRead& read : finished) read.done(read.index);
 }
 
 void Driver::TakeSnapshot() {
@@ -375,9 +396,8 @@ void Driver::PublishStatus() {
   for (const Member& voter : core_->members().voters) status.voters.push_back(StatusOf(voter));
   for (const Member& learner : core_->members().learners)
     status.learners.push_back(StatusOf(learner));
-  status.elections_started = core_->metrics().elections_started;
-  status.elections_won = core_->metrics().elections_won;
-  status.messages_refused = core_->metrics().messages_refused();
+  status.counts = core_->metrics();
+  status.reads_refused = reads_refused_;
   std::lock_guard lock(status_mutex_);
   status_ = std::move(status);
 }
@@ -391,6 +411,8 @@ PeerStatus Driver::StatusOf(const Member& member) const {
   } else if (progress != core_->progress().end()) {
     peer.match = progress->second.match;
     peer.last_heard_ms = NowMs() - progress->second.heard_ms;
+    const auto took = round_trips_micros_.find(member.id.id);
+    if (took != round_trips_micros_.end()) peer.round_trip_micros = took->second;
   }
   return peer;
 }

@@ -63,6 +63,8 @@ struct PeerStatus {
   LogIndex match = kNoIndex;  // known durable there; meaningful on the leader only
   // Since it last answered this leader, or since that leads; -1 = this node does not lead.
   int64_t last_heard_ms = -1;
+  // From the last heartbeat that it answered until the answer; -1: none, or not this leader's.
+  int64_t round_trip_micros = -1;
 };
 
 struct DriverStatus {
@@ -77,9 +79,8 @@ struct DriverStatus {
   bool leader_ready = false;       // leads, and has applied everything of earlier terms
   std::vector<PeerStatus> voters;  // this node included, if it is one
   std::vector<PeerStatus> learners;
-  uint64_t elections_started = 0;
-  uint64_t elections_won = 0;
-  uint64_t messages_refused = 0;  // for whatever reason
+  Metrics counts;              // of the core
+  uint64_t reads_refused = 0;  // because too many wait
 };
 
 // Who takes part as of the end of a log that was opened. Servers ask first, to refuse a log of
@@ -116,8 +117,8 @@ class Driver {
   void PeerLost(NodeId peer, bool refused);
 
   // Linearizable read: `done` gets an index that covers every write acknowledged before the call,
-  // once it is applied here and a majority has confirmed that this node leads. kNotLeader or
-  // kUnavailable otherwise.
+  // once it is applied here and a majority has confirmed that this node leads. kNotLeader,
+  // kUnavailable, or kResourceExhausted while too many wait, otherwise; it may then be tried again.
   void ReadIndex(ReadDone done);
 
   // Asks `target` to take over; kNoNode picks the voter that holds most of the log. Gives up after
@@ -159,6 +160,7 @@ class Driver {
   void Fail(const Status& status);
   void LogRefusals(const std::vector<Refused>& refused);
   void Send(std::vector<Message>& messages);
+  void NoteRoundTrip(const Message& message);
   void ReleaseSends();
   void OnRoleChange();
   void ApplyCommitted();
@@ -188,8 +190,10 @@ class Driver {
   std::map<uint64_t, ReadDone> unconfirmed_reads_;  // by the core's id
   std::vector<PendingRead> confirmed_reads_;        // wait for applied_
   uint64_t next_read_id_ = 1;
-  uint64_t last_persist_id_ = 0;      // issued
-  uint64_t last_persisted_id_ = 0;    // done
+  uint64_t reads_refused_ = 0;
+  std::map<NodeId, int64_t> round_trips_micros_;  // of those that this leader has heard
+  uint64_t last_persist_id_ = 0;                  // issued
+  uint64_t last_persisted_id_ = 0;                // done
   uint64_t snapshot_persist_id_ = 0;  // of the snapshot taken last; the next waits for it
   std::deque<std::pair<uint64_t, std::vector<Message>>>
       held_sends_;  // by the persist they wait for

@@ -169,5 +169,22 @@ TEST_F(FollowerTest, ABallotIsCastOncePerTerm) {
   EXPECT_EQ(disk_.hard_state, (HardState{Term(2), NodeId(2)}));
 }
 
+TEST_F(FollowerTest, AVoteIsRefusedForAReason) {
+  Append(2, 1, {.prev_index = LogIndex(0), .entries = EntriesOf(1, 1, 1)});
+  FinishWrites();
+  const VoteRequest current{.last_index = LogIndex(1), .last_term = Term(1)};
+  Step(3, 2, current);  // a leader was heard just now
+  core_->Tick(core_->next_deadline_ms());
+  Step(3, 2, VoteRequest{.last_index = LogIndex(0)});  // its log is behind
+  Step(2, 2, current);                                 // granted
+  Step(3, 2, current);                                 // given to another
+  Step(3, 1, VoteRequest{.last_index = LogIndex(0)});  // of a term that is over
+  FinishWrites();
+  EXPECT_EQ(core_->metrics().votes_refused_sticky, 1U);
+  EXPECT_EQ(core_->metrics().votes_refused_log, 1U);
+  EXPECT_EQ(core_->metrics().votes_refused_given, 1U);
+  EXPECT_EQ(core_->metrics().votes_refused_term, 1U);
+}
+
 }  // namespace
 }  // namespace sluice::raft::testing

@@ -32,7 +32,7 @@ bool Core::MayLead() const {
 
 Result<LogIndex> Core::ChangeMember(const MemberChange& change) {
   if (Status refusal = WhyRefuseChange(change); !refusal.ok()) {
-    ++metrics_.proposals_refused;
+    ++metrics_.changes_refused;
     return refusal;
   }
   AppendLocal(EntryType::kMembership, EncodeMembership(*Changed(members(), change)));

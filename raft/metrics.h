@@ -23,9 +23,12 @@ enum class Refusal : uint8_t {
   kSnapshot,       // too large, or without proper voters
   kChunkOrder,     // beyond its snapshot's end, or before the ones in front of it
   kChunkChecksum,  // of a chunk, or of the whole
+  kUnreadable,     // no message at all; counted by whoever receives them
 };
-inline constexpr size_t kRefusalCount = static_cast<size_t>(Refusal::kChunkChecksum) + 1;
+inline constexpr size_t kRefusalCount = static_cast<size_t>(Refusal::kUnreadable) + 1;
 std::string_view RefusalText(Refusal refusal);
+// One word, for metrics.
+std::string_view RefusalName(Refusal refusal);
 
 struct Metrics {
   uint64_t pre_votes_started = 0;
@@ -34,15 +37,21 @@ struct Metrics {
   uint64_t elections_by_timeout = 0;      // no leader was heard in time
   uint64_t elections_by_lost_leader = 0;  // the leader's address refused a connection
   uint64_t elections_by_transfer = 0;
-  uint64_t resignations = 0;                      // a leader that lost its majority
+  uint64_t resignations = 0;  // a leader that lost its majority
+  // Of votes and pre-votes
   uint64_t votes_refused_sticky = 0;              // a leader was heard just now
   uint64_t votes_refused_log = 0;                 // the candidate's log is behind
+  uint64_t votes_refused_given = 0;               // another has this voter's vote in that term
+  uint64_t votes_refused_term = 0;                // the term is over
   std::array<uint64_t, kRefusalCount> refused{};  // messages, by Refusal
   uint64_t appends_refused = 0;                   // the previous entry did not match
   uint64_t entries_truncated = 0;
   uint64_t snapshots_sent = 0;
   uint64_t snapshots_installed = 0;
-  uint64_t proposals_refused = 0;  // changes of members included
+  uint64_t proposals_refused_not_leading = 0;
+  uint64_t proposals_refused_too_large = 0;
+  uint64_t proposals_refused_backlog = 0;  // too much is proposed and not yet committed
+  uint64_t changes_refused = 0;            // of members
   uint64_t reads_confirmed = 0;
 
   uint64_t messages_refused() const {

@@ -6,7 +6,6 @@ namespace sluice::raft {
 namespace {
 
 // Bytes an entry counts for: its data and what it takes to hold it.
-size_t SizeOf(const Entry& entry) { return entry.data.size() + sizeof(Entry); }
 
 }  // namespace
 

@@ -43,7 +43,7 @@ bool Core::SendAppend(NodeId to, Progress& progress) {
   size_t bytes = 0;
   if (progress.next <= log_.last_index()) {
     request.entries = log_.Entries(progress.next, log_.last_index() + 1, config_.append_bytes_max);
-    for (const Entry& entry : request.entries) bytes += entry.data.size();
+    for (const Entry& entry : request.entries) bytes += SizeOf(entry);
   }
   const LogIndex last = prev + static_cast<int64_t>(request.entries.size());
   progress.sent_commit = std::max(progress.sent_commit, std::min(commit_, last));
@@ -111,6 +111,8 @@ void Core::HandleHeartbeatResponse(const Message& message, const HeartbeatRespon
   Progress& progress = progress_.at(message.from.id);
   progress.read_sequence = std::max(progress.read_sequence, response.read_sequence);
   FinishReadRounds();
+  // It has not campaigned, so what told it to was lost.
+  MaybeFinishTransfer(message.from.id);
   if (now_ms_ - progress.sent_ms < retransmit_ms()) return;
   // It lives, but has not answered for a while: a message was lost, or its disk is slow.
   progress.sent_ms = now_ms_;

@@ -39,6 +39,10 @@ struct Entry {
   friend bool operator==(const Entry&, const Entry&) = default;
 };
 
+// What an entry with so many bytes of data takes in memory, about: an empty one is not free.
+inline size_t SizeOfEntry(size_t data_bytes) { return sizeof(Entry) + data_bytes; }
+inline size_t SizeOf(const Entry& entry) { return SizeOfEntry(entry.data.size()); }
+
 // What a voter must never forget, durable before it answers.
 struct HardState {
   Term term;                   // 0: has never seen an election
@@ -112,10 +116,12 @@ struct AppendResponse {
 struct HeartbeatRequest {
   LogIndex commit = kNoIndex;  // never above what the receiver is known to hold
   uint64_t read_sequence = 0;  // echoed; confirms leadership for reads up to this number
+  int64_t sent_micros = 0;     // echoed; by the sender's own clock. 0: not told
 };
 
 struct HeartbeatResponse {
   uint64_t read_sequence = 0;
+  int64_t sent_micros = 0;
 };
 
 struct SnapshotChunk {

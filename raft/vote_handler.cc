@@ -23,6 +23,7 @@ void Core::HandleVoteRequest(const Message& message, const VoteRequest& request)
                         VoteResponse{.pre_vote = request.pre_vote, .granted = false});
   };
   if (message.term < term()) {
+    ++metrics_.votes_refused_term;
     refuse();
     return;
   }
@@ -38,8 +39,8 @@ void Core::HandleVoteRequest(const Message& message, const VoteRequest& request)
   const bool current =
       LogIsCurrent(request) ||
       FaultPlanted(request.pre_vote ? Fault::kPreVoteIgnoresLog : Fault::kVoteIgnoresLog);
-  if (!current) ++metrics_.votes_refused_log;
   if (!free || !current) {
+    ++(free ? metrics_.votes_refused_log : metrics_.votes_refused_given);
     refuse();
     return;
   }

@@ -45,7 +45,8 @@ class LogOnSimDisk {
                             .clock = &scheduler_.clock(),
                             .loop = loop_.get(),
                             .io_loop = io_loop_.get(),
-                            .segment_bytes = segment_bytes_});
+                            .segment_bytes = segment_bytes_,
+                            .metrics = metrics_});
   }
   void Open() {
     log_.reset();
@@ -86,6 +87,7 @@ class LogOnSimDisk {
   std::unique_ptr<sluice::testing::SimEventLoop> io_loop_ =
       std::make_unique<sluice::testing::SimEventLoop>(scheduler_);
   int64_t segment_bytes_ = 1 << 20;
+  QuorumLogMetrics* metrics_ = nullptr;
   std::unique_ptr<QuorumLog> log_;
 };
 

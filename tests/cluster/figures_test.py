@@ -67,7 +67,8 @@ class FiguresTest(unittest.TestCase):
             status, text = get(http, '/metrics')
             self.assertEqual(status, 200)
             for name in ('kafka_server_replicamanager_partitioncount', 'kafka_controller_kafkacontroller_activecontrollercount 1',
-                         'kafka_server_brokertopicmetrics_bytesin_total', 'sluice_build_info'):
+                         'kafka_server_brokertopicmetrics_bytesin_total', 'sluice_build_info',
+                         'sluice_raft_role{role="leader"} 1', 'sluice_raft_log_flush_seconds_count{of="entries"}'):
                 self.assertIn(name, text)
             self.assertEqual(get(http, '/no-such-page')[0], 404)
 
