@@ -334,6 +334,7 @@ TEST_F(ClusterTest, AFailedDiskSilencesTheVoter) {
 // It resigns in the step that commits the change, before it has applied it.
 TEST_F(ClusterTest, ALeaderThatIsRemovedTellsThatItIs) {
   StartSettled({.voters = 3});
+  cluster_->RunForMs(100);  // both others have answered it
   const NodeId removed = leader();
   std::optional<Result<LogIndex>> outcome;
   cluster_->driver(removed).ChangeMember(
