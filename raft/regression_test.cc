@@ -24,7 +24,7 @@ class Regression : public ::testing::Test, protected HandFed {
 };
 
 // A vote was answered before it was on the disk. After a crash the voter had forgotten it, and
-// voted for another in the same term.
+// voted for another in the same term. (RobustMQ's pull request 2039 mends the same.)
 TEST_F(Regression, Camunda5356_AVoteIsAnsweredOnceItIsDurable) {
   Step(2, 1, VoteRequest{.last_index = LogIndex(0)});
   Work();

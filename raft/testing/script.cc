@@ -88,6 +88,7 @@ Script::Node* Script::Find(const std::string& word) {
 
 bool Script::Command(const std::vector<std::string>& words) {
   if (words.empty()) return false;
+  if (words[0] == "set" && words.size() == 3) return Set(words[1], std::stoul(words[2]));
   if (words[0] == "cluster" && words.size() == 2) {
     MakeCluster(std::stoi(words[1]));
     return true;
@@ -108,57 +109,47 @@ bool Script::Command(const std::vector<std::string>& words) {
   return node != nullptr && NodeCommand(words[0], *node, words);
 }
 
+bool Script::Set(const std::string& key, size_t value) {
+  if (key == "window-messages") {
+    config_.window_messages_max = value;
+  } else if (key == "append-bytes") {
+    config_.append_bytes_max = value;
+  } else if (key == "chunk-bytes") {
+    config_.snapshot_chunk_bytes = value;
+  } else {
+    return false;
+  }
+  return true;
+}
+
 bool Script::NodeCommand(const std::string& verb, Node& node,
                          const std::vector<std::string>& words) {
+  const Node* other = words.size() >= 3 ? Find(words[2]) : nullptr;
+  const NodeId from = other == nullptr ? kNoNode : other->voter.id;
   if (verb == "log") {
     PrintLog(node);
-    return true;
-  }
-  if (verb == "members" && node.core != nullptr) {
+  } else if (verb == "start") {
+    Start(node);
+  } else if (verb == "drop") {
+    Drop(node, from);
+  } else if (verb == "keep") {
+    Keep(node, from);
+  } else if (node.core == nullptr) {
+    return false;
+  } else if (verb == "members") {
     std::ostringstream line;
     line << node.core->members();
     Say(node, line.str());
-    return true;
-  }
-  if (verb == "start") {
-    Start(node);
-    return true;
-  }
-  Node* other = words.size() >= 3 ? Find(words[2]) : nullptr;
-  const NodeId from = other == nullptr ? kNoNode : other->voter.id;
-  if (verb == "drop") {
-    Drop(node, from);
-    return true;
-  }
-  if (node.core == nullptr) return false;
-  if (verb == "elect") {
+  } else if (verb == "progress") {
+    PrintProgress(node);
+  } else if (verb == "elect") {
     Elect(node);
-    return true;
-  }
-  if (verb == "campaign") {
-    node.now_ms = std::max(node.now_ms, node.core->next_deadline_ms());
-    node.core->Tick(node.now_ms);
-  } else if (verb == "advance" && words.size() == 3) {
-    node.now_ms += std::stoll(words[2]);
-    node.core->Tick(node.now_ms);
-  } else if (verb == "propose" && words.size() == 3) {
-    const Result<LogIndex> index = node.core->Propose(words[2]);
-    if (!index.ok()) Say(node, index.status().ToString());
-  } else if (verb == "read") {
-    node.core->ReadIndex(1);
-  } else if (verb == "transfer" && other != nullptr) {
-    const Status status = node.core->Transfer(from);
-    if (!status.ok()) Say(node, status.ToString());
-  } else if ((verb == "add" || verb == "promote" || verb == "remove") && other != nullptr) {
-    ChangeMember(node, verb, *other);
-  } else if (verb == "peer-lost" && other != nullptr) {
-    node.core->PeerLost(from, true);
-  } else if (verb == "snapshot") {
-    node.core->SnapshotTaken(node.core->commit(), std::make_shared<const std::string>("state"));
   } else if (verb == "deliver") {
-    Deliver(node, from);
+    Deliver(network_, node, from);
+  } else if (verb == "late") {
+    Deliver(kept_, node, from);
   } else if (verb == "persist") {
-    Persist(node);
+    Persist(node, words.size() == 3 ? std::stoul(words[2]) : SIZE_MAX);
   } else if (verb == "crash" || verb == "wipe") {
     Stop(node);
     if (verb == "wipe") {
@@ -166,17 +157,47 @@ bool Script::NodeCommand(const std::string& verb, Node& node,
       node.disk.entries.erase(node.disk.entries.begin() + 1, node.disk.entries.end());
       node.voter.disk_id = Uuid::FromBytes(std::string(16, 'w'));
     }
-    return true;
+  } else {
+    const bool known = CoreInput(verb, node, words);
+    if (known) Work(node);
+    return known;
+  }
+  return true;
+}
+
+bool Script::CoreInput(const std::string& verb, Node& node, const std::vector<std::string>& words) {
+  const Node* other = words.size() >= 3 ? Find(words[2]) : nullptr;
+  Core& core = *node.core;
+  if (verb == "campaign") {
+    node.now_ms = std::max(node.now_ms, core.next_deadline_ms());
+    core.Tick(node.now_ms);
+  } else if (verb == "advance" && words.size() == 3) {
+    node.now_ms += std::stoll(words[2]);
+    core.Tick(node.now_ms);
+  } else if (verb == "propose" && words.size() == 3) {
+    const Result<LogIndex> index = core.Propose(words[2]);
+    if (!index.ok()) Say(node, index.status().ToString());
+  } else if (verb == "read") {
+    core.ReadIndex(1);
+  } else if (verb == "transfer" && other != nullptr) {
+    const Status status = core.Transfer(other->voter.id);
+    if (!status.ok()) Say(node, status.ToString());
+  } else if ((verb == "add" || verb == "promote" || verb == "remove") && other != nullptr) {
+    ChangeMember(node, verb, *other);
+  } else if (verb == "peer-lost" && other != nullptr) {
+    core.PeerLost(other->voter.id, true);
+  } else if (verb == "snapshot") {
+    core.SnapshotTaken(core.commit(), std::make_shared<const std::string>("state"));
   } else {
     return false;
   }
-  Work(node);
   return true;
 }
 
 void Script::MakeCluster(int voters) {
   nodes_.clear();
   network_.clear();
+  kept_.clear();
   Bootstrap bootstrap{.cluster_id = kClusterId};
   for (int i = 1; i <= voters; ++i) {
     bootstrap.voters.push_back({NodeId(i), Uuid::FromBytes(std::string(16, static_cast<char>(i)))});
@@ -211,7 +232,7 @@ void Script::Start(Node& node) {
   CHECK(node.core == nullptr);
   node.store = std::make_unique<SimLogStore>(node.disk, loop_, Random(1), SimDiskLatency{});
   node.core = std::make_unique<Core>(
-      CoreOptions{.config = {},
+      CoreOptions{.config = config_,
                   .cluster_id = kClusterId,
                   .self = node.voter,
                   .random = Random(static_cast<uint64_t>(node.voter.id.value())),
@@ -281,10 +302,12 @@ void Script::Tell(Node& node, Ready ready) {
   for (const ReadOk& read : ready.reads_ok)
     Say(node, "may read at " + std::to_string(read.index.value()));
   if (!ready.reads_failed.empty()) Say(node, "may not read");
+  for (const Refused& refused : ready.refused)
+    Say(node, "drops a message: " + std::string(RefusalText(refused.why)));
 }
 
-void Script::Persist(Node& node) {
-  while (!node.writes.empty()) {
+void Script::Persist(Node& node, size_t count) {
+  for (; count > 0 && !node.writes.empty(); --count) {
     const auto [id, request] = std::move(node.writes.front());
     node.writes.pop_front();
     node.disk.Execute(request);
@@ -298,18 +321,27 @@ void Script::Persist(Node& node) {
   }
 }
 
-void Script::Deliver(Node& node, NodeId from) {
+void Script::Deliver(std::deque<Message>& waiting, Node& node, NodeId from) {
   std::deque<Message> arriving;
   std::deque<Message> rest;
-  for (Message& message : network_) {
+  for (Message& message : waiting) {
     const bool meant = message.to == node.voter.id && (from == kNoNode || message.from.id == from);
     (meant ? arriving : rest).push_back(std::move(message));
   }
-  network_ = std::move(rest);
+  waiting = std::move(rest);
   for (Message& message : arriving) {
     node.core->Step(std::move(message));
     Work(node);
   }
+}
+
+void Script::Keep(Node& node, NodeId from) {
+  const size_t before = kept_.size();
+  for (const Message& message : network_) {
+    if (message.to == node.voter.id && (from == kNoNode || message.from.id == from))
+      kept_.push_back(message);
+  }
+  Say(node, "will get " + std::to_string(kept_.size() - before) + " once more");
 }
 
 void Script::Drop(Node& node, NodeId from) {
@@ -342,7 +374,7 @@ void Script::Stabilize(const std::vector<std::string>& words) {
     for (Node* node : among) {
       const size_t before = output_.size();
       Persist(*node);
-      for (Node* sender : among) Deliver(*node, sender->voter.id);
+      for (Node* sender : among) Deliver(network_, *node, sender->voter.id);
       moved = moved || output_.size() != before;
     }
   }
@@ -373,6 +405,19 @@ void Script::PrintLog(const Node& node) {
     return;
   }
   Say(node, "log" + DescribeEntries(log.Entries(log.first_index(), log.last_index() + 1, 1 << 20)));
+}
+
+void Script::PrintProgress(const Node& node) {
+  for (const auto& [id, peer] : node.core->progress()) {
+    std::ostringstream line;
+    const char* state = peer.state == ProgressState::kProbe       ? "probe"
+                        : peer.state == ProgressState::kReplicate ? "replicate"
+                                                                  : "snapshot";
+    line << id << " " << state << " match=" << peer.match << " next=" << peer.next;
+    if (peer.waiting) line << " waiting";
+    if (!peer.inflight.empty()) line << " on-the-way=" << peer.inflight.size();
+    Say(node, line.str());
+  }
 }
 
 }  // namespace sluice::raft::testing

@@ -4,25 +4,33 @@
 // the output. Nothing happens by itself: messages wait until they are delivered, writes until they
 // are persisted, time until it is advanced.
 //
+//   set KEY N                 for the next cluster: window-messages, append-bytes or chunk-bytes
 //   cluster N                 N voters with an empty log (but for the bootstrap entry), all started
 //   elect N                   campaign and stabilize, without the details
 //   campaign N                time goes on until N's election timer fires
 //   advance N MS              N's clock moves
-//   propose N DATA            read N              transfer N M         peer-lost N M snapshot N
+//   propose N DATA            read N              transfer N M         peer-lost N M
+//   snapshot N
 //   deliver N [M]             what waits for N (from M) arrives
 //   drop N [M]                what waits for N (from M) is lost
-//   persist N                 what N has handed to its disk is durable
+//   keep N [M]                what waits for N (from M) will arrive once more
+//   late N [M]                what was kept for N (from M) arrives
+//   persist N [COUNT]         what N has handed to its disk, or the oldest so many, is durable
 //   spare N                   node N starts with an empty log: it knows nobody
 //   add N M                   promote N M         remove N M: N is asked to change the members
 //   members N                 who takes part, as far as N's log tells
+//   progress N                what N, which leads, knows of the others' logs
 //   crash N                   N stops; what was not persisted is gone, what it was sent too
 //   wipe N                    as crash, and its disk is lost: the next start is with an empty one,
-//   of another id start N stabilize [N...]          persists and delivers among these (all) until
-//   nothing moves status                    a line for each node log N                     its
-//   entries
+//                             of another id
+//   start N
+//   stabilize [N...]          persists and delivers among these (all) until nothing moves
+//   status                    a line for each node
+//   log N                     its entries
 //
 // Thread rule: one thread, as all of the simulator.
 
+#include <cstdint>
 #include <deque>
 #include <map>
 #include <memory>
@@ -64,22 +72,28 @@ class Script {
   void Stop(Node& node);
   bool Command(const std::vector<std::string>& words);
   bool NodeCommand(const std::string& verb, Node& node, const std::vector<std::string>& words);
+  bool CoreInput(const std::string& verb, Node& node, const std::vector<std::string>& words);
+  bool Set(const std::string& key, size_t value);
   void Work(Node& node);
   void Tell(Node& node, Ready ready);
-  void Persist(Node& node);
-  void Deliver(Node& node, NodeId from);
+  void Persist(Node& node, size_t count = SIZE_MAX);
+  void Deliver(std::deque<Message>& waiting, Node& node, NodeId from);
+  void Keep(Node& node, NodeId from);
   void Drop(Node& node, NodeId from);
   void Stabilize(const std::vector<std::string>& words);
   void Elect(Node& node);
   void PrintStatus();
   void PrintLog(const Node& node);
+  void PrintProgress(const Node& node);
   void Say(const Node& node, const std::string& line);
   Node* Find(const std::string& word);
 
   sluice::testing::SimScheduler scheduler_;
   sluice::testing::SimEventLoop loop_{scheduler_};
   std::map<NodeId, Node> nodes_;
+  RaftConfig config_;
   std::deque<Message> network_;
+  std::deque<Message> kept_;  // arrive once more
   std::string output_;
 };
 
