@@ -297,6 +297,39 @@ TEST_F(ClusterTest, AFollowerFarBehindGetsASnapshot) {
   EXPECT_EQ(cluster_->driver(away).core().metrics().snapshots_installed, 1U);
 }
 
+TEST_F(ClusterTest, ASnapshotIsTakenOfWhatIsNewWhenTheLastOneIsOld) {
+  SimClusterOptions options{.voters = 3};
+  options.config.snapshot_interval_ms = 10'000;
+  StartSettled(options);
+  const auto snapshots = [this] {
+    std::vector<LogIndex> indexes;
+    for (const NodeId id : cluster_->ids())
+      indexes.push_back(cluster_->driver(id).status().snapshot_index);
+    return indexes;
+  };
+  const Result<LogIndex> a = Write("a");
+  ASSERT_TRUE(a.ok());
+  cluster_->RunForMs(9'000 - cluster_->now_ms());
+  EXPECT_EQ(snapshots(), std::vector<LogIndex>(3, kNoIndex));
+  cluster_->RunForMs(2'000);
+  EXPECT_EQ(snapshots(), std::vector<LogIndex>(3, *a));
+  cluster_->RunForMs(30'000);
+  EXPECT_EQ(snapshots(), std::vector<LogIndex>(3, *a)) << "nothing is new";
+  const Result<LogIndex> b = Write("b");
+  ASSERT_TRUE(b.ok());
+  cluster_->RunForMs(200);
+  EXPECT_EQ(snapshots(), std::vector<LogIndex>(3, *b));
+  // What is older than the snapshot before goes with the next one.
+  ASSERT_TRUE(Write("c").ok());
+  cluster_->RunForMs(10'200);
+  for (const NodeId id : cluster_->ids()) {
+    const SimDisk& disk = cluster_->disk(id);
+    ASSERT_TRUE(disk.snapshot_before.has_value());
+    EXPECT_EQ(disk.snapshot_before->meta.index, *b);
+    EXPECT_EQ(disk.first_index, *b + 1);
+  }
+}
+
 TEST_F(ClusterTest, EveryAcknowledgedWriteSurvivesTheDeathOfAll) {
   StartSettled({.voters = 3});
   Result<LogIndex> last = Status::Unavailable("");
