@@ -380,6 +380,10 @@ Status Broker::JoinCluster() {
     heartbeat_client_->OnLeader(address);
     controller_client_->OnLeader(address);
   };
+  feed.on_controllers = [this](const std::vector<std::string>& addresses) {
+    heartbeat_client_->OnVoters(addresses);
+    controller_client_->OnVoters(addresses);
+  };
   metadata_client_ = MetadataClient::Start(std::move(feed));
   lifecycle_->Start();
   return Status::Ok();

@@ -49,6 +49,8 @@ class GrpcControllerClient final : public ControllerClient {
 
   // The feed says who leads.
   void OnLeader(const std::string& address) { leader_.OnLeader(address); }
+  // Other controllers vote from now on.
+  void OnVoters(std::vector<std::string> voters) { leader_.OnVoters(std::move(voters)); }
   void Stop() { leader_.Stop(); }
 
  private:

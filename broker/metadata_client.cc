@@ -19,12 +19,6 @@ constexpr int64_t kBackoffMaxMs = 200;
 constexpr int64_t kSwitchIntervalMs = 200;
 constexpr int64_t kUnreachableMs = 1000;
 
-std::vector<std::string> Addresses(const std::map<NodeId, std::string>& controllers) {
-  std::vector<std::string> addresses;
-  for (const auto& [id, address] : controllers) addresses.push_back(address);
-  return addresses;
-}
-
 }  // namespace
 
 // One subscription. gRPC calls it from its threads; each message goes to the loop, and the next is
@@ -95,7 +89,8 @@ class MetadataClient::Stream final : public grpc::ClientReadReactor<controller::
 MetadataClient::MetadataClient(MetadataClientOptions options)
     : options_(std::move(options)),
       applier_(metadata::EmptyImage()),
-      finder_(Addresses(options_.controllers)) {}
+      controllers_(options_.controllers),
+      finder_(metadata::WhomToAsk(controllers_, {})) {}
 
 std::unique_ptr<MetadataClient> MetadataClient::Start(MetadataClientOptions options) {
   std::unique_ptr<MetadataClient> client(new MetadataClient(std::move(options)));
@@ -147,6 +142,7 @@ void MetadataClient::Load() {
   // what is true now.
   saved_index_ = (*image)->last_index;
   applier_ = FeedApplier(*image);
+  LearnControllers();
 }
 
 void MetadataClient::Save() {
@@ -225,7 +221,31 @@ void MetadataClient::OnMessage(uint64_t generation, const controller::FeedMessag
   // Also when nothing changed since the copy on disk: only now is it known to be true.
   if (image != options_.cache->Current() && image->last_index.value() >= 0)
     options_.cache->Publish(image);
-  if (message.has_progress()) SwitchTo(applier_.leader());
+  LearnControllers();
+  if (!message.has_progress()) return;
+  SwitchTo(applier_.leader());
+  const bool has_all = image->last_index.value() >= message.progress().commit_index();
+  if (has_all && generation == generation_) LeaveFormerController();
+}
+
+// Who votes is part of the image, from the first change of the quorum's members on.
+void MetadataClient::LearnControllers() {
+  auto known = metadata::AddressesOfControllers(*applier_.image(), options_.controllers);
+  if (known == controllers_) return;
+  controllers_ = std::move(known);
+  const auto addresses = metadata::WhomToAsk(controllers_, options_.controllers);
+  finder_.OnVoters(addresses);
+  if (options_.on_controllers) options_.on_controllers(addresses);
+}
+
+// A controller that has left the quorum hears of nothing more. (One that the image does not have
+// among the voters yet is another matter: it has more to tell.)
+void MetadataClient::LeaveFormerController() {
+  const bool votes = std::ranges::any_of(
+      controllers_, [this](const auto& known) { return known.second == connected_address_; });
+  if (votes) return;
+  finder_.OnUnreachable(connected_address_);
+  ResubscribeAfter(kBackoffMinMs);
 }
 
 void MetadataClient::OnEnd(uint64_t generation, const std::string& why) {
@@ -246,8 +266,8 @@ void MetadataClient::OnLeader(NodeId leader) {
 }
 
 void MetadataClient::SwitchTo(NodeId leader) {
-  const auto found = options_.controllers.find(leader);
-  if (found == options_.controllers.end()) return;
+  const auto found = controllers_.find(leader);
+  if (found == controllers_.end()) return;
   if (leader != announced_leader_) {
     announced_leader_ = leader;
     if (options_.on_leader) options_.on_leader(found->second);

@@ -10,9 +10,9 @@
 
 #include <atomic>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/event_loop.h"
 #include "base/file_system.h"
@@ -25,7 +25,8 @@
 namespace sluice::broker {
 
 struct MetadataClientOptions {
-  std::map<NodeId, std::string> controllers;  // their gRPC addresses; at least one
+  // Their gRPC addresses as configured; at least one. Where the image tells of others, those hold.
+  metadata::ControllerAddresses controllers;
   const BrokerState* state = nullptr;  // who asks; none of these is owned, all outlive the client
   MetadataCache* cache = nullptr;
   EventLoop* loop = nullptr;
@@ -36,6 +37,8 @@ struct MetadataClientOptions {
   int64_t silence_ms_max = 3'000;
   std::function<void(const std::string& address)>
       on_leader;  // told on the loop when the feed names another leader
+  // The addresses of the voters, when they are others than before; not from any certain thread.
+  std::function<void(const std::vector<std::string>&)> on_controllers;
 };
 
 class MetadataClient {
@@ -65,6 +68,8 @@ class MetadataClient {
   void OnMessage(uint64_t generation, const controller::FeedMessage& message);
   void OnEnd(uint64_t generation, const std::string& why);
   void SwitchTo(NodeId leader);
+  void LearnControllers();
+  void LeaveFormerController();
   void CheckSilence();
   void SaveSometimes();
   void DropStream();
@@ -74,6 +79,7 @@ class MetadataClient {
   std::shared_ptr<rpc::Gate> streams_ =
       std::make_shared<rpc::Gate>();  // each is inside until gRPC is done with it
   FeedApplier applier_;
+  metadata::ControllerAddresses controllers_;  // as configured, or as the image tells
   rpc::LeaderFinder finder_;
   std::shared_ptr<Stream> stream_;
   std::string connected_address_;

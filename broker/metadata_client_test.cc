@@ -5,6 +5,8 @@
 
 #include <condition_variable>
 #include <deque>
+#include <future>
+#include <map>
 #include <mutex>
 
 #include "base/crc32c.h"
@@ -126,7 +128,8 @@ class MetadataClientTest : public ::testing::Test {
          .cache = &cache_,
          .loop = &loop_,
          .file_system = &fs_,
-         .image_path = "/data/metadata-image"});
+         .image_path = "/data/metadata-image",
+         .on_controllers = on_controllers_});
   }
   void WaitApplied(int64_t index) {
     std::mutex mutex;
@@ -148,6 +151,7 @@ class MetadataClientTest : public ::testing::Test {
   testing::SimFileSystem fs_;
   BrokerState state_;
   MetadataCache cache_;
+  std::function<void(const std::vector<std::string>&)> on_controllers_;
   std::unique_ptr<MetadataClient> client_;
 };
 
@@ -179,6 +183,59 @@ TEST_F(MetadataClientTest, GoesToTheLeader) {
   one_.Subscription(0).second->Push(LeaderIs(2));
   two_.Subscription(0).second->Push(Entry(0));
   WaitApplied(0);
+}
+
+// An entry that sets who votes, and where.
+FeedMessage VotersAre(int64_t index, const std::map<int32_t, std::string>& voters) {
+  FeedMessage message = Entry(index);
+  auto* data = message.mutable_batch()->mutable_entries(0)->mutable_data();
+  metadata::MetadataBatch batch;
+  CHECK(batch.ParseFromString(*data));
+  auto* quorum = batch.add_records()->mutable_quorum();
+  for (const auto& [id, address] : voters) {
+    auto* member = quorum->add_members();
+    member->set_node_id(id);
+    member->set_directory_id(std::string(16, 'd'));
+    member->set_address(address);
+  }
+  *data = batch.SerializeAsString();
+  return message;
+}
+
+FeedMessage Committed(int64_t index) {
+  FeedMessage message;
+  message.mutable_progress()->set_commit_index(index);
+  message.mutable_progress()->set_leader_id(-1);
+  return message;
+}
+
+// Controller 1 is replaced by 3, whom no file names.
+TEST_F(MetadataClientTest, GoesToControllersThatHaveJoinedAndLeavesThoseThatHaveLeft) {
+  ASSERT_TRUE(fs_.CreateDirectories("/data").ok());
+  FakeFeed three;
+  const std::map<int32_t, std::string> voters = {{2, ""}, {3, three.address}};
+  std::promise<std::vector<std::string>> told;
+  on_controllers_ = [&told](const std::vector<std::string>& all) { told.set_value(all); };
+  Start();
+  FeedStream* former = one_.Subscription(0).second;
+  former->Push(Entry(0));
+  former->Push(VotersAre(1, voters));
+  EXPECT_EQ(told.get_future().get(),
+            (std::vector<std::string>{two_.address, three.address, one_.address}));
+  former->Push(Committed(2));
+  former->Push(Entry(2));
+  WaitApplied(2);
+  EXPECT_EQ(two_.count() + three.count(), 0U) << "a former controller has more to tell";
+  former->Push(Committed(2));
+  FeedStream* second = two_.Subscription(0).second;
+  second->Push(LeaderIs(3));
+  three.Subscription(0).second->Push(Entry(3));
+  WaitApplied(3);
+  client_->Stop();
+
+  on_controllers_ = nullptr;
+  Start();
+  EXPECT_EQ(two_.Subscription(1).first.last_index(), 3) << "the copy on the disk tells who votes";
 }
 
 TEST_F(MetadataClientTest, AHeartbeatsHintMovesItToo) {

@@ -66,6 +66,33 @@ const ConfigMap& Image::GroupConfigs(const std::string& id) const {
   return ValuesOf(*group_configs, id);
 }
 
+ControllerAddresses AddressesOfControllers(const Image& image,
+                                           const ControllerAddresses& configured) {
+  ControllerAddresses addresses;
+  for (const ControllerImage& controller : image.controllers) {
+    if (controller.learner) continue;
+    const auto known = configured.find(controller.id);
+    if (!controller.address.empty()) {
+      addresses[controller.id] = controller.address;
+    } else if (known != configured.end()) {
+      addresses.insert(*known);
+    }
+  }
+  return addresses.empty() ? configured : addresses;
+}
+
+std::vector<std::string> WhomToAsk(const ControllerAddresses& voters,
+                                   const ControllerAddresses& configured) {
+  std::vector<std::string> addresses;
+  for (const auto* known : {&voters, &configured}) {
+    for (const auto& [id, address] : *known) {
+      if (std::find(addresses.begin(), addresses.end(), address) == addresses.end())
+        addresses.push_back(address);
+    }
+  }
+  return addresses;
+}
+
 ImagePtr EmptyImage() {
   static const ImagePtr kEmpty = [] {
     auto image = std::make_shared<Image>();

@@ -76,6 +76,14 @@ struct TopicImage {
   friend bool operator==(const TopicImage&, const TopicImage&) = default;
 };
 
+struct ControllerImage {
+  NodeId id = kNoNode;
+  Uuid directory_id;
+  std::string address;  // of its gRPC server, host:port; empty for first voters: as configured
+  bool learner = false;
+  friend bool operator==(const ControllerImage&, const ControllerImage&) = default;
+};
+
 using ConfigMap = std::map<std::string, std::string>;
 
 // An admin request that was carried out, and what it was answered: a retry after a failover gets
@@ -103,6 +111,8 @@ struct Image {
       group_configs;  // of consumer groups, by group id
   std::map<std::string, int32_t> features;
   int64_t next_producer_id = 0;
+  // The members of the quorum; empty before they first change: then they are those configured.
+  std::vector<ControllerImage> controllers;
   std::shared_ptr<const RequestMap>
       requests;  // of the last minutes (metadata/replay.h says how many)
 
@@ -125,6 +135,14 @@ bool ReplicaActive(const Image& image, const PartitionImage& partition, NodeId r
 // min.insync.replicas, else the cluster's dynamic default (the first controller writes it from its
 // configuration), else 1. Never more than `replica_count`.
 int32_t EffectiveMinIsr(const Image& image, const std::string& topic, size_t replica_count);
+
+// Where the voters are; `configured` holds for those that did not say so when they joined.
+using ControllerAddresses = std::map<NodeId, std::string>;
+ControllerAddresses AddressesOfControllers(const Image& image,
+                                           const ControllerAddresses& configured);
+// The voters first; then whoever else is configured, for the image may be old.
+std::vector<std::string> WhomToAsk(const ControllerAddresses& voters,
+                                   const ControllerAddresses& configured);
 
 using ImagePtr = std::shared_ptr<const Image>;
 

@@ -89,6 +89,7 @@ Status ImageBuilder::Apply(const MetadataRecord& record, LogIndex index) {
       delta_.features = true;
       return Status::Ok();
     case MetadataRecord::kRequestId: return ApplyRequestId(record.request_id());
+    case MetadataRecord::kQuorum: return ApplyQuorum(record.quorum());
     case MetadataRecord::RECORD_NOT_SET: break;
   }
   return Contradiction("of a kind this version does not know, at index " +
@@ -123,6 +124,19 @@ Status ImageBuilder::ApplyRegister(const RegisterBrokerRecord& record, LogIndex 
   delta_.brokers.insert(broker->id);
   const NodeId id = broker->id;
   next_.brokers[id] = std::move(broker);
+  return Status::Ok();
+}
+
+Status ImageBuilder::ApplyQuorum(const QuorumRecord& record) {
+  next_.controllers.clear();
+  for (const QuorumRecord::Member& member : record.members()) {
+    if (!IsUuid(member.directory_id())) {
+      return Contradiction("controller " + std::to_string(member.node_id()) +
+                           " without the id of its disk");
+    }
+    next_.controllers.push_back({NodeId(member.node_id()), Uuid::FromBytes(member.directory_id()),
+                                 member.address(), member.learner()});
+  }
   return Status::Ok();
 }
 

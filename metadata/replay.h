@@ -73,6 +73,7 @@ class ImageBuilder {
   Status ApplyPartitionChange(const PartitionChangeRecord& record);
   Status ApplyConfig(const ConfigRecord& record);
   Status ApplyRequestId(const RequestIdRecord& record);
+  Status ApplyQuorum(const QuorumRecord& record);
   // The topic for change, copied from the base at its first touch; null when there is none of this
   // id.
   TopicImage* MutableTopic(const TopicId& id);

@@ -70,7 +70,8 @@ constexpr ConfigKey kKeys[] = {
     {.name = "controller.quorum.voters",
      .type = ConfigType::kList,
      .default_value = "",
-     .doc = "All controllers, id@host:port; the port is that of their CONTROLLER listener."},
+     .doc = "The controllers, id@host:port; the port is that of their CONTROLLER listener. Those "
+            "that have joined since are known from the metadata."},
     {.name = "default.replication.factor",
      .type = ConfigType::kInt,
      .default_value = "1",

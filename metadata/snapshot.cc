@@ -53,6 +53,18 @@ PartitionRecord ToRecord(const TopicImage& topic, size_t index) {
   return record;
 }
 
+QuorumRecord ToRecord(const std::vector<ControllerImage>& controllers) {
+  QuorumRecord record;
+  for (const ControllerImage& controller : controllers) {
+    QuorumRecord::Member* member = record.add_members();
+    member->set_node_id(controller.id.value());
+    member->set_directory_id(std::string(controller.directory_id.view()));
+    member->set_address(controller.address);
+    member->set_learner(controller.learner);
+  }
+  return record;
+}
+
 // Calls `emit` with every record of the image, in an order that depends on its contents alone.
 template <typename Emit>
 void EmitTopics(const Image& image, Emit emit) {
@@ -93,6 +105,11 @@ void EmitRecords(const Image& image, Emit emit) {
     MetadataRecord record;
     record.mutable_feature_level()->set_name(name);
     record.mutable_feature_level()->set_level(level);
+    emit(std::move(record));
+  }
+  if (!image.controllers.empty()) {
+    MetadataRecord record;
+    *record.mutable_quorum() = ToRecord(image.controllers);
     emit(std::move(record));
   }
   for (const auto& [id, broker] : image.brokers) {

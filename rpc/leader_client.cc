@@ -44,6 +44,7 @@ class LeaderClient::Core : public std::enable_shared_from_this<Core> {
     Attempt(std::make_shared<Pending>(std::move(pending)));
   }
   void OnLeader(const std::string& address) { finder_.OnLeader(address); }
+  void OnVoters(const std::vector<std::string>& voters) { finder_.OnVoters(voters); }
   EventLoop& loop() { return loop_; }
 
   // Cancels what is under way and waits until no callback of ours runs or can run.
@@ -182,6 +183,10 @@ void LeaderClient::Start(std::shared_ptr<AnyCall> call, CallOptions options) {
 
 void LeaderClient::OnLeader(const std::string& address) {
   core_->Post([address](Core& core) { core.OnLeader(address); });
+}
+
+void LeaderClient::OnVoters(std::vector<std::string> voters) {
+  core_->Post([voters = std::move(voters)](Core& core) { core.OnVoters(voters); });
 }
 
 void LeaderClient::Stop() { core_->Stop(); }

@@ -4,9 +4,9 @@
 // one cannot be reached, and repeats until its deadline. A request that must not be carried out
 // twice therefore needs a request id.
 //
-// Thread rule: Call, OnLeader from any thread; `done` runs on the loop and must not block it. Stop
-// from the owner, not on the loop: once it has returned nothing runs any more. The destructor
-// stops.
+// Thread rule: Call, OnLeader and OnVoters from any thread; `done` runs on the loop and must not
+// block it. Stop from the owner, not on the loop: once it has returned nothing runs any more. The
+// destructor stops.
 //
 //   rpc::LeaderClient client({"127.0.0.1:9093"}, loop);
 //   client.Call<controller::HeartbeatRequest, controller::HeartbeatResponse>(
@@ -59,6 +59,8 @@ class LeaderClient {
             std::function<void(Result<Response>)> done);
   // Who leads, learnt elsewhere: spares a round.
   void OnLeader(const std::string& address);
+  // Other controllers vote from now on; an empty list says nothing.
+  void OnVoters(std::vector<std::string> voters);
   void Stop();
 
  private:

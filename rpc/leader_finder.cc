@@ -27,6 +27,12 @@ void LeaderFinder::OnUnreachable(const std::string& asked) {
   if (asked == current_) Rotate();
 }
 
+void LeaderFinder::OnVoters(std::vector<std::string> voters) {
+  if (voters.empty()) return;
+  voters_ = std::move(voters);
+  next_ = voters_.size() - 1;  // before the first
+}
+
 void LeaderFinder::Rotate() {
   // A voter other than the current one, unless there is only one; `next_` goes round so that each
   // gets its turn.

@@ -26,6 +26,8 @@ class LeaderFinder {
   void OnUnreachable(const std::string& asked);
   // Somebody else (the feed) says who leads.
   void OnLeader(const std::string& address) { current_ = address; }
+  // Other controllers vote now. Whom it believes in is asked on; an empty list says nothing.
+  void OnVoters(std::vector<std::string> voters);
 
  private:
   void Rotate();

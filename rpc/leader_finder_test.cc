@@ -52,6 +52,23 @@ TEST(LeaderFinderTest, OneVoterIsAskedAgain) {
   EXPECT_EQ(finder.current(), "a");
 }
 
+TEST(LeaderFinderTest, OtherVotersAreAskedNext) {
+  LeaderFinder finder({"a", "b", "c"});
+  finder.OnUnreachable("a");
+  finder.OnUnreachable("b");
+  finder.OnVoters({"x", "y"});
+  EXPECT_EQ(finder.current(), "c") << "nothing was said against it";
+  std::string asked;
+  for (int i = 0; i < 3; ++i) {
+    finder.OnUnreachable(finder.current());
+    asked += finder.current();
+  }
+  EXPECT_EQ(asked, "xyx");
+  finder.OnVoters({});
+  finder.OnUnreachable("x");
+  EXPECT_EQ(finder.current(), "y") << "an empty list says nothing";
+}
+
 TEST(LeaderFinderTest, RetryDelaysGrowToTheirLimit) {
   EXPECT_EQ(RetryDelayMs(1), 10);
   EXPECT_EQ(RetryDelayMs(2), 20);
