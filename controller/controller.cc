@@ -25,8 +25,28 @@ constexpr int64_t kStallMs = 100;
 constexpr size_t kEntryBytesMax = 8 << 20;
 constexpr int64_t kNoLeaseMs = 1 << 30;
 
+// Brokers know records only, and want to know where the controllers are.
+std::string AsRecord(const raft::Membership& members) {
+  metadata::MetadataBatch batch;
+  metadata::QuorumRecord& quorum = *batch.add_records()->mutable_quorum();
+  const auto add = [&quorum](const raft::Member& member, bool learner) {
+    metadata::QuorumRecord::Member& out = *quorum.add_members();
+    out.set_node_id(member.id.id.value());
+    out.set_directory_id(std::string(member.id.disk_id.view()));
+    out.set_address(member.address);
+    out.set_learner(learner);
+  };
+  for (const raft::Member& voter : members.voters) add(voter, false);
+  for (const raft::Member& learner : members.learners) add(learner, true);
+  return batch.SerializeAsString();
+}
+
 Status ParseEntry(const raft::Entry& entry, std::string& data) {
   if (entry.type == raft::EntryType::kNormal) data = entry.data;
+  if (entry.type == raft::EntryType::kMembership) {
+    SLUICE_ASSIGN_OR_RETURN(const raft::Membership members, raft::DecodeMembership(entry.data));
+    data = AsRecord(members);
+  }
   if (entry.type != raft::EntryType::kBootstrap) return Status::Ok();
   SLUICE_ASSIGN_OR_RETURN(raft::Bootstrap bootstrap, raft::DecodeBootstrap(entry.data));
   data = std::move(bootstrap.payload);
@@ -53,6 +73,7 @@ void MetadataController::Start(Quorum* quorum) { quorum_ = quorum; }
 
 void MetadataController::Stop() {
   Renounce();
+  FailChange();
   *alive_ = false;
 }
 
@@ -179,9 +200,7 @@ Outcome MetadataController::NotController() const {
   // A node that was the leader a moment ago knows no other one.
   const NodeId leader = leader_ == options_.self && !active_ ? kNoNode : leader_;
   outcome.set_leader_id(leader.value());
-  if (const auto address = options_.addresses.find(leader); address != options_.addresses.end()) {
-    outcome.set_leader_address(address->second);
-  }
+  outcome.set_leader_address(AddressOf(leader));
   return outcome;
 }
 
@@ -224,20 +243,15 @@ void MetadataController::FailAll() {
   for (const auto& [index, answer] : failed) answer(false);
 }
 
-template <typename Response>
-bool MetadataController::Refuse(const Sender& sender, const Done<Response>& done) {
-  Response response;
-  if (!active_) {
-    *response.mutable_outcome() = NotController();
-  } else if (!sender.cluster_id().empty() && sender.cluster_id() != options_.cluster_id) {
-    SetError(*response.mutable_outcome(), ErrorCode::kInconsistentClusterId,
-             "the request is for cluster " + sender.cluster_id() + ", this is cluster " +
-                 options_.cluster_id);
-  } else {
-    return false;
-  }
-  done(std::move(response));
-  return true;
+std::optional<Outcome> MetadataController::WhyRefuse(const Sender& sender) const {
+  if (!active_) return NotController();
+  if (sender.cluster_id().empty() || sender.cluster_id() == options_.cluster_id)
+    return std::nullopt;
+  Outcome outcome;
+  SetError(outcome, ErrorCode::kInconsistentClusterId,
+           "the request is for cluster " + sender.cluster_id() + ", this is cluster " +
+               options_.cluster_id);
+  return outcome;
 }
 
 // Proposes and answers at commit; what proposes nothing waits too, for it may have been decided on
@@ -361,27 +375,6 @@ void MetadataController::CreatePartitions(const CreatePartitionsRequest& request
 void MetadataController::AlterConfigs(const AlterConfigsRequest& request,
                                       Done<AlterConfigsResponse> done) {
   HandleAdmin(request, &controller::AlterConfigs, std::move(done));
-}
-
-void MetadataController::DescribeQuorum(const DescribeQuorumRequest& request,
-                                        Done<DescribeQuorumResponse> done) {
-  if (Refuse<DescribeQuorumResponse>(request.sender(), done)) return;
-  const raft::DriverStatus status = quorum_->status();
-  DescribeQuorumResponse response;
-  response.mutable_outcome()->set_leader_id(options_.self.value());
-  response.set_leader_id(status.leader.value());
-  response.set_term(status.term.value());
-  response.set_commit_index(status.commit.value());
-  for (const raft::PeerStatus& peer : status.voters) {
-    auto& voter = *response.add_voters();
-    voter.set_id(peer.voter.id.value());
-    voter.set_directory_id(std::string(peer.voter.disk_id.view()));
-    const auto address = options_.addresses.find(peer.voter.id);
-    if (address != options_.addresses.end()) voter.set_address(address->second);
-    voter.set_match_index(peer.match.value());
-    voter.set_last_contact_age_ms(peer.voter.id == options_.self ? 0 : peer.last_heard_ms);
-  }
-  done(std::move(response));
 }
 
 // ---- Sessions

@@ -19,6 +19,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -37,7 +38,7 @@ struct ControllerOptions {
   NodeId self;
   std::string cluster_id;
   const ConfigValues& server;  // of metadata::ServerConfigKeys(); outlives the controller
-  std::map<NodeId, std::string> addresses;  // of all controllers, for hints
+  std::map<NodeId, std::string> addresses;  // of controllers, as configured, for hints
   BrokerManagerOptions brokers;
   Random random;
 };
@@ -80,7 +81,11 @@ class MetadataController final : public raft::StateMachine {
   void CreatePartitions(const CreatePartitionsRequest& request,
                         Done<CreatePartitionsResponse> done);
   void AlterConfigs(const AlterConfigsRequest& request, Done<AlterConfigsResponse> done);
+  // Of the quorum's members: controller/quorum_calls.cc.
   void DescribeQuorum(const DescribeQuorumRequest& request, Done<DescribeQuorumResponse> done);
+  void ChangeQuorum(const ChangeQuorumRequest& request, Done<ChangeQuorumResponse> done);
+  void TransferController(const TransferControllerRequest& request,
+                          Done<TransferControllerResponse> done);
 
   // A connection that the broker held to this node broke. `refused`: its address refuses new ones.
   void OnBrokerConnectionLost(NodeId broker, bool refused);
@@ -93,8 +98,17 @@ class MetadataController final : public raft::StateMachine {
   const ControllerMetrics& metrics() const { return metrics_; }
 
  private:
+  // Why this node does not answer `sender`.
+  std::optional<Outcome> WhyRefuse(const Sender& sender) const;
   template <typename Response>
-  bool Refuse(const Sender& sender, const Done<Response>& done);
+  bool Refuse(const Sender& sender, const Done<Response>& done) {
+    std::optional<Outcome> refusal = WhyRefuse(sender);
+    if (!refusal.has_value()) return false;
+    Response response;
+    *response.mutable_outcome() = *std::move(refusal);
+    done(std::move(response));
+    return true;
+  }
   template <typename Response>
   void Finish(Decision<Response> decision, Done<Response> done);
   template <typename Request, typename Response>
@@ -104,6 +118,10 @@ class MetadataController final : public raft::StateMachine {
 
   HandleContext Context() const;
   Outcome NotController() const;
+  Outcome OutcomeOf(const Status& refusal) const;
+  void FailChange();
+  // Where it joined, or as configured; empty: not known.
+  std::string AddressOf(NodeId controller) const;
   // Extends the speculation by `records`; false when the quorum took nothing. `answer` is called
   // with whether they were committed.
   bool Propose(const Records& records, std::function<void(bool committed)> answer);
@@ -137,6 +155,10 @@ class MetadataController final : public raft::StateMachine {
   metadata::ImagePtr speculative_;
   std::multimap<LogIndex, std::function<void(bool)>>
       waiting_;  // proposed or observed in active_term_
+  // Of the change of members under way. Unlike other answers it outlives the activation: a leader
+  // that removes itself still has it to give.
+  using ChangeDone = std::function<void(const Result<LogIndex>&)>;
+  std::shared_ptr<ChangeDone> changing_;
   NodeId leader_ = kNoNode;
   bool active_ = false;
   Term active_term_;

@@ -13,6 +13,7 @@
 #include "controller/raft_transport.h"
 #include "rpc/gate.h"
 #include "rpc/tcp_prober.h"
+#include "storage/log_manager.h"
 
 namespace sluice::controller {
 
@@ -46,6 +47,10 @@ class DriverQuorum final : public Quorum {
   }
   LogIndex NextIndex() const override { return driver_.NextIndex(); }
   void ReadIndex(Done done) override { driver_.ReadIndex(std::move(done)); }
+  void ChangeMember(const raft::MemberChange& change, Done done) override {
+    driver_.ChangeMember(change, std::move(done));
+  }
+  Status TransferLeadership(NodeId target) override { return driver_.TransferLeadership(target); }
   raft::DriverStatus status() const override { return driver_.status(); }
 
  private:
@@ -123,7 +128,7 @@ struct ControllerNode::Impl {
 namespace {
 
 // A voter whose log or votes are lost may have promised what it does not know any more: under its
-// old disk id it must not vote again, and cannot be formatted anew.
+// old disk id it must not vote again.
 std::string RemedyForLostLog(const metadata::ServerConfig& config) {
   const std::string back = "Put the directory back as it was at this node's last stop";
   if (config.voters.size() == 1) {
@@ -132,14 +137,15 @@ std::string RemedyForLostLog(const metadata::ServerConfig& config) {
            "left: sluice log dump --records reads them";
   }
   const std::string meanwhile = "The cluster goes on while a majority of its voters runs. ";
-  if (!config.is_broker) return meanwhile + back + ", or leave this controller stopped";
+  const std::string replace = ", or replace the controller: docs/tasks/replace_a_controller.md";
+  if (!config.is_broker) return meanwhile + back + replace;
   std::string others;
   for (const auto& voter : config.voters) {
     if (voter.id == config.node_id) continue;
     others += (others.empty() ? "" : ",") + std::to_string(voter.id.value()) + "@" +
               voter.address.ToString();
   }
-  return meanwhile + back +
+  return meanwhile + back + replace +
          "; or let it serve its partitions as a broker alone: in its server.properties "
          "process.roles=broker and controller.quorum.voters=" +
          others;
@@ -194,14 +200,34 @@ Status ControllerNode::Impl::OpenLog() {
                     "format an empty directory with that cluster's plan");
 }
 
-// A voter that took over another one's log, or a log of another cluster, could vote twice.
+// A voter that took over another one's log, or a log of another cluster, could vote twice. Who the
+// members are does not tell whose log it is: a controller that joins may hold entries from before,
+// one that was removed those from after.
 Status ControllerNode::Impl::CheckLogIsOurs() const {
-  SLUICE_ASSIGN_OR_RETURN(const raft::Membership members,
-                          raft::MembersOf(*log, options.cluster_id));
-  const raft::VoterId self = {options.config->node_id, options.directory_id};
-  if (members.HasVoter(self)) return Status::Ok();
+  const Result<raft::Membership> members = raft::MembersOf(*log, options.cluster_id);
+  if (!members.ok() && members.status().code() != StatusCode::kNotFound) return members.status();
+  const metadata::ServerConfig& config = *options.config;
+  const raft::VoterId self = {config.node_id, options.directory_id};
+  SLUICE_ASSIGN_OR_RETURN(
+      const std::optional<storage::DirectoryIdentity> owner,
+      storage::LogManager::ReadIdentity(*options.file_system, config.metadata_directory));
+  if (owner.has_value()) {
+    // Each further log directory has an id of its own.
+    const bool own_id = std::ranges::count(config.log_directories, config.metadata_directory) > 0 &&
+                        config.metadata_directory != config.log_directory;
+    if (owner->cluster_id == options.cluster_id && owner->node_id == self.id &&
+        (own_id || owner->directory_id == self.disk_id))
+      return Status::Ok();
+    return Status::InvalidArgument(
+        "its meta.properties names node " + std::to_string(owner->node_id.value()) + " with disk " +
+        owner->directory_id.ToString() + " of cluster " + owner->cluster_id +
+        ", and this is node " + std::to_string(self.id.value()) + " with disk " +
+        self.disk_id.ToString() + " of cluster " + options.cluster_id);
+  }
+  // Of an earlier version, with a metadata.log.dir of its own.
+  if (!members.ok() || members->HasVoter(self)) return Status::Ok();
   std::string known;
-  for (const raft::Member& voter : members.voters) {
+  for (const raft::Member& voter : members->voters) {
     known += (known.empty() ? "" : ", ") + std::to_string(voter.id.id.value()) + " with disk " +
              voter.id.disk_id.ToString();
   }

@@ -20,6 +20,7 @@
 #include "rpc/channel.h"
 #include "rpc/leader_client.h"
 #include "rpc/server.h"
+#include "storage/log_manager.h"
 
 namespace sluice::controller {
 namespace {
@@ -91,6 +92,17 @@ struct Voter {
 
 class ControllerNodeTest : public ::testing::Test {
  protected:
+  static metadata::ServerConfig ConfigOf(int id, const std::string& voters,
+                                         const std::string& address) {
+    auto config = metadata::LoadServerConfig(
+        {.file_name = "test",
+         .file_text = "process.roles=controller\nbroker.session.timeout.ms=60000\nlog.dirs=/"
+                      "data\ncontroller.listener.names=CONTROLLER\nnode.id=" +
+                      std::to_string(id) + "\ncontroller.quorum.voters=" + voters +
+                      "\nlisteners=CONTROLLER://" + address + "\n"});
+    CHECK(config.ok()) << config.status().ToString();
+    return config->config;
+  }
   void StartQuorum(int count) {
     const std::vector<int> ports = FreePorts(count);
     std::string voters;
@@ -103,19 +115,13 @@ class ControllerNodeTest : public ::testing::Test {
     }
     for (int id = 1; id <= count; ++id) {
       voters_.push_back(std::make_unique<Voter>());
-      auto config = metadata::LoadServerConfig(
-          {.file_name = "test",
-           .file_text = "process.roles=controller\nbroker.session.timeout.ms=60000\nlog.dirs=/"
-                        "data\ncontroller.listener.names=CONTROLLER\nnode.id=" +
-                        std::to_string(id) + "\ncontroller.quorum.voters=" + voters +
-                        "\nlisteners=CONTROLLER://" + addresses_[static_cast<size_t>(id - 1)] +
-                        "\n"});
-      ASSERT_TRUE(config.ok()) << config.status().ToString();
       Voter& voter = *voters_.back();
-      voter.config = config->config;
+      voter.config = ConfigOf(id, voters, addresses_[static_cast<size_t>(id - 1)]);
       ASSERT_TRUE(
           FormatController(voter.fs, {.directory = "/data", .cluster_id = "cluster", .voters = ids})
               .ok());
+      ASSERT_TRUE(
+          storage::LogManager::Format(voter.fs, "/data", {"cluster", NodeId(id), Disk(id)}).ok());
       voter.Start(clock_);
     }
     leader_ = std::make_unique<rpc::LeaderClient>(addresses_, loop_);
@@ -172,6 +178,11 @@ class ControllerNodeTest : public ::testing::Test {
   DescribeQuorumResponse DescribeQuorum() {
     return Ask<DescribeQuorumRequest, DescribeQuorumResponse>(&rpc::ControllerStub::DescribeQuorum,
                                                               {});
+  }
+
+  ChangeQuorumResponse ChangeQuorum(const ChangeQuorumRequest& request) {
+    return Ask<ChangeQuorumRequest, ChangeQuorumResponse>(&rpc::ControllerStub::ChangeQuorum,
+                                                          request);
   }
 
   SystemClock clock_;
@@ -278,6 +289,76 @@ TEST_F(ControllerNodeTest, ACleanStopHandsLeadershipOver) {
                                                              [&] { applied.set_value(); });
   EXPECT_EQ(applied.get_future().wait_for(std::chrono::milliseconds(kTimeoutMs)),
             std::future_status::ready);
+}
+
+// Formatted without a bootstrap entry it knows nobody. Added, it gets the log, and where the others
+// are; promoted, it votes; and it knows its own log again after a restart.
+TEST_F(ControllerNodeTest, AControllerJoinsAndAnotherLeaves) {
+  StartQuorum(2);
+  const std::string address = "127.0.0.1:" + std::to_string(FreePorts(1)[0]);
+  Voter joiner;
+  joiner.config = ConfigOf(3, "1@" + addresses_[0] + ",3@" + address, address);
+  const storage::DirectoryIdentity identity = {"cluster", NodeId(3), Disk(3)};
+  ASSERT_TRUE(FormatController(joiner.fs, {.directory = "/data", .cluster_id = "cluster"}).ok());
+  ASSERT_TRUE(storage::LogManager::Format(joiner.fs, "/data", identity).ok());
+  joiner.Start(clock_);
+
+  ChangeQuorumRequest change;
+  change.set_operation(ChangeQuorumRequest::ADD_LEARNER);
+  change.set_node_id(3);
+  change.set_directory_id(std::string(Disk(3).view()));
+  change.set_address(address);
+  EXPECT_EQ(ChangeQuorum(change).outcome().error_code(), 0);
+  change.set_operation(ChangeQuorumRequest::PROMOTE);
+  // Refused until it has caught up.
+  const int64_t deadline_ms = clock_.SteadyMs() + kTimeoutMs;
+  ChangeQuorumResponse promoted = ChangeQuorum(change);
+  while (promoted.outcome().error_code() != 0 && clock_.SteadyMs() < deadline_ms)
+    promoted = ChangeQuorum(change);
+  ASSERT_EQ(promoted.outcome().error_code(), 0) << promoted.outcome().message();
+
+  // Whoever leads, 1 goes: the two that stay are a majority, and elect one of themselves.
+  ChangeQuorumRequest removal;
+  removal.set_operation(ChangeQuorumRequest::REMOVE);
+  removal.set_node_id(1);
+  removal.set_directory_id(std::string(Disk(1).view()));
+  const ChangeQuorumResponse removed = ChangeQuorum(removal);
+  ASSERT_EQ(removed.outcome().error_code(), 0) << removed.outcome().message();
+  leader_->OnVoters({addresses_[1], address});
+  EXPECT_EQ(DescribeQuorum().voters_size(), 2);
+  Subscriber subscriber(address, metadata::EmptyImage());
+  ASSERT_TRUE(subscriber.ReadUpTo(LogIndex(removed.applied_index())));
+  const metadata::ControllerAddresses configured = {{NodeId(1), addresses_[0]},
+                                                    {NodeId(2), addresses_[1]}};
+  EXPECT_EQ(metadata::AddressesOfControllers(*subscriber.image(), configured),
+            (metadata::ControllerAddresses{{NodeId(2), addresses_[1]}, {NodeId(3), address}}));
+  joiner.Stop();
+  joiner.Start(clock_);
+  EXPECT_EQ(DescribeQuorum().voters_size(), 2);
+  voters_[0]->Stop();
+  voters_[0]->Start(clock_);
+  EXPECT_FALSE(voters_[0]->node->active()) << "it has left, and starts all the same";
+  joiner.Stop();
+}
+
+TEST_F(ControllerNodeTest, TheMetadataLogOfAnotherNodeIsRefused) {
+  Voter voter;
+  voter.config = ConfigOf(1, "1@127.0.0.1:1", "127.0.0.1:1");
+  voter.config.log_directory = "/logs";
+  voter.config.log_directories = {"/logs"};
+  ASSERT_TRUE(FormatController(voter.fs, {.directory = "/data", .cluster_id = "cluster"}).ok());
+  const auto open = [&] {
+    const auto opened = ControllerNode::Open({.config = &voter.config,
+                                              .file_system = &voter.fs,
+                                              .clock = &clock_,
+                                              .cluster_id = "cluster",
+                                              .directory_id = Disk(1)});
+    return opened.ok() ? std::string() : opened.status().message();
+  };
+  EXPECT_EQ(open(), "");
+  ASSERT_TRUE(storage::LogManager::Format(voter.fs, "/data", {"cluster", NodeId(2), Disk(2)}).ok());
+  const std::string why = open();
+  EXPECT_NE(why.find("names node 2 with disk"), std::string::npos) << why;
 }
 
 TEST_F(ControllerNodeTest, ADirectoryOfAnotherClusterIsTold) {

@@ -54,6 +54,14 @@ class ControllerService final : public Controller::CallbackService {
                           DescribeQuorumResponse* response) override {
     return Run(context, &MetadataController::DescribeQuorum, request, response);
   }
+  Reactor* ChangeQuorum(Context* context, const ChangeQuorumRequest* request,
+                        ChangeQuorumResponse* response) override {
+    return Run(context, &MetadataController::ChangeQuorum, request, response);
+  }
+  Reactor* TransferController(Context* context, const TransferControllerRequest* request,
+                              TransferControllerResponse* response) override {
+    return Run(context, &MetadataController::TransferController, request, response);
+  }
 
  private:
   template <typename Request, typename Response>

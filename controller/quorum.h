@@ -20,6 +20,8 @@ class Quorum {
   virtual void Propose(std::string data, Done done) = 0;
   virtual LogIndex NextIndex() const = 0;
   virtual void ReadIndex(Done done) = 0;
+  virtual void ChangeMember(const raft::MemberChange& change, Done done) = 0;
+  virtual Status TransferLeadership(NodeId target) = 0;
   virtual raft::DriverStatus status() const = 0;
 };
 

@@ -40,6 +40,15 @@ LogIndex ToIndex(Offset offset) { return LogIndex(offset.value()); }
 
 Status QuorumLog::Format(FileSystem& fs, const Clock& clock, const std::string& directory,
                          const raft::Bootstrap& bootstrap) {
+  return FormatWith(fs, clock, directory, &bootstrap);
+}
+
+Status QuorumLog::FormatToJoin(FileSystem& fs, const Clock& clock, const std::string& directory) {
+  return FormatWith(fs, clock, directory, nullptr);
+}
+
+Status QuorumLog::FormatWith(FileSystem& fs, const Clock& clock, const std::string& directory,
+                             const raft::Bootstrap* bootstrap) {
   if (IsFormatted(fs, directory)) return Status::AlreadyExists(directory + " is formatted already");
   SLUICE_RETURN_IF_ERROR(fs.CreateDirectories(directory));
   const QuorumLogOptions options{.directory = directory, .file_system = &fs, .clock = &clock};
@@ -47,14 +56,17 @@ Status QuorumLog::Format(FileSystem& fs, const Clock& clock, const std::string& 
   // A formatting that was interrupted is begun anew: without the vote file nobody has used it.
   if (log->log_end_offset() > Offset(0))
     SLUICE_RETURN_IF_ERROR(log->TruncateFullyAndStartAt(Offset(0)));
-  const EncodedEntry entry =
-      EncodeEntry(raft::BootstrapEntry(bootstrap), {.timestamp_ms = clock.WallMs()});
-  SLUICE_RETURN_IF_ERROR(log->AppendAsFollower(entry.batch, LeaderEpoch(0)));
+  if (bootstrap != nullptr) {
+    const EncodedEntry entry =
+        EncodeEntry(raft::BootstrapEntry(*bootstrap), {.timestamp_ms = clock.WallMs()});
+    SLUICE_RETURN_IF_ERROR(log->AppendAsFollower(entry.batch, LeaderEpoch(0)));
+  }
   SLUICE_RETURN_IF_ERROR(log->Close());
   SLUICE_RETURN_IF_ERROR(fs.SyncDirectory(directory));
   SLUICE_RETURN_IF_ERROR(fs.SyncDirectory(directory.substr(0, directory.rfind('/'))));
   // Last: this file is what makes the directory formatted.
-  return VoteSlots::Create(fs, VotePath(directory), {.synced_end = LogIndex(1)});
+  const LogIndex synced_end(bootstrap == nullptr ? 0 : 1);
+  return VoteSlots::Create(fs, VotePath(directory), {.synced_end = synced_end});
 }
 
 bool QuorumLog::IsFormatted(FileSystem& fs, const std::string& directory) {

@@ -53,6 +53,8 @@ class QuorumLog final : public raft::LogStore {
   // no vote. kAlreadyExists when the directory holds one.
   static Status Format(FileSystem& fs, const Clock& clock, const std::string& directory,
                        const raft::Bootstrap& bootstrap);
+  // That of a node which is yet to join: without entries, it knows nobody and votes for nobody.
+  static Status FormatToJoin(FileSystem& fs, const Clock& clock, const std::string& directory);
   static bool IsFormatted(FileSystem& fs, const std::string& directory);
   // kNotFound when it was never formatted, kCorruption when it is damaged.
   static Result<std::unique_ptr<QuorumLog>> Open(const QuorumLogOptions& options);
@@ -75,6 +77,8 @@ class QuorumLog final : public raft::LogStore {
   };
 
   explicit QuorumLog(const QuorumLogOptions& options);
+  static Status FormatWith(FileSystem& fs, const Clock& clock, const std::string& directory,
+                           const raft::Bootstrap* bootstrap);
   Status OpenFiles();
   Status ChooseSnapshot();
   Status FinishReset();

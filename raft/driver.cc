@@ -403,7 +403,7 @@ void Driver::PublishStatus() {
 }
 
 PeerStatus Driver::StatusOf(const Member& member) const {
-  PeerStatus peer{.voter = member.id};
+  PeerStatus peer{.voter = member.id, .address = member.address};
   const auto progress = core_->progress().find(member.id.id);
   if (member.id == self_) {
     peer.match = core_->log().durable_index();

@@ -60,6 +60,7 @@ struct DriverParts {
 
 struct PeerStatus {
   VoterId voter;
+  std::string address;        // empty: as configured
   LogIndex match = kNoIndex;  // known durable there; meaningful on the leader only
   // Since it last answered this leader, or since that leads; -1 = this node does not lead.
   int64_t last_heard_ms = -1;

@@ -13,11 +13,35 @@ void FakeQuorum::ReadIndex(Done done) {
   done(LogIndex(static_cast<int64_t>(log_.size()) - 1));
 }
 
+void FakeQuorum::ChangeMember(const raft::MemberChange& change, Done done) {
+  if (!leading_) return done(Status::NotLeader("refused by the test"));
+  if (refusing_) return done(Status::Unavailable("another change is under way"));
+  const Result<raft::Membership> next = raft::Changed(members, change);
+  if (!next.ok()) return done(next.status());
+  members = *next;
+  pending_.push_back({{.index = NextIndex(),
+                       .term = term_,
+                       .type = raft::EntryType::kMembership,
+                       .data = raft::EncodeMembership(members)},
+                      std::move(done)});
+}
+
+Status FakeQuorum::TransferLeadership(NodeId target) {
+  if (!leading_) return Status::NotLeader("refused by the test");
+  if (refusing_) return Status::Unavailable("no other voter answers");
+  asked_to_lead = target;
+  return Status::Ok();
+}
+
 raft::DriverStatus FakeQuorum::status() const {
   raft::DriverStatus status;
   status.role = leading_ ? raft::Role::kLeader : raft::Role::kFollower;
   status.term = term_;
   status.commit = LogIndex(static_cast<int64_t>(log_.size()) - 1);
+  for (const raft::Member& voter : members.voters)
+    status.voters.push_back({.voter = voter.id, .address = voter.address});
+  for (const raft::Member& learner : members.learners)
+    status.learners.push_back({.voter = learner.id, .address = learner.address});
   return status;
 }
 

@@ -23,6 +23,9 @@ class FakeQuorum final : public Quorum {
     return LogIndex(static_cast<int64_t>(log_.size() + pending_.size()));
   }
   void ReadIndex(Done done) override;
+  // Members change as proposals do: when the test commits.
+  void ChangeMember(const raft::MemberChange& change, Done done) override;
+  Status TransferLeadership(NodeId target) override;
   raft::DriverStatus status() const override;
 
   // This node becomes leader of the next term; the term's first entry is committed.
@@ -34,6 +37,8 @@ class FakeQuorum final : public Quorum {
   void Lose(NodeId new_leader);
   // A majority answers (or not) to rounds of confirmation.
   void set_connected(bool connected) { connected_ = connected; }
+  raft::Membership members;
+  NodeId asked_to_lead = kNoNode;
   // Proposals are refused at once.
   void set_refusing(bool refusing) { refusing_ = refusing; }
 
