@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/status.h"
+#include "base/uuid.h"
 #include "metadata/image.h"
 #include "proto/admin.pb.h"
 #include "proto/controller.pb.h"
@@ -54,6 +55,14 @@ struct LocalController {
   LogIndex last_index{-1};
 };
 
+// What a node's directories and its configuration say of it, before it is part of anything.
+struct NodeIdentity {
+  std::string cluster_id;
+  NodeId id = kNoNode;
+  Uuid disk_id;
+  std::string controller_address;  // where other controllers reach it; empty: it is none
+};
+
 // Whether the node can do its work; `reason` says why not.
 struct Readiness {
   bool ready = false;
@@ -65,6 +74,7 @@ class Backend {
   virtual ~Backend() = default;
 
   virtual NodeId node_id() const = 0;
+  virtual NodeIdentity Identity() const = 0;
   virtual const Clock& clock() const = 0;
   virtual void RunAfter(int64_t delay_ms, std::function<void()> task) = 0;
   virtual const ConfigValues& config() const = 0;  // of the server's file
@@ -94,6 +104,10 @@ class Backend {
                              Done<DeleteRecordsResponse> done) = 0;
   virtual void DescribeQuorum(controller::DescribeQuorumRequest request, int64_t timeout_ms,
                               Done<controller::DescribeQuorumResponse> done) = 0;
+  virtual void ChangeQuorum(controller::ChangeQuorumRequest request, int64_t timeout_ms,
+                            Done<controller::ChangeQuorumResponse> done) = 0;
+  virtual void TransferController(controller::TransferControllerRequest request, int64_t timeout_ms,
+                                  Done<controller::TransferControllerResponse> done) = 0;
 
   // Which node coordinates a group: kNotFound while the cluster keeps no groups at all,
   // kUnavailable while there is none.

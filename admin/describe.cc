@@ -58,25 +58,29 @@ void DescribeBroker(const metadata::BrokerImage& broker, const Load& load, Node*
   out->set_replicas(load.replicas);
 }
 
-void DescribeQuorum(const QuorumAnswer& answer, Quorum* out) {
-  out->set_leader_id(answer.leader_id());
-  out->set_term(answer.term());
-  out->set_commit_index(answer.commit_index());
-  for (const auto& voter : answer.voters()) {
-    Voter* described = out->add_voters();
-    described->set_id(voter.id());
-    described->set_address(voter.address());
-    described->set_match_index(voter.match_index());
-    described->set_lag(std::max<int64_t>(0, answer.commit_index() - voter.match_index()));
-    described->set_last_contact_age_ms(voter.last_contact_age_ms());
-  }
-}
-
 void AddIds(const std::vector<NodeId>& nodes, google::protobuf::RepeatedField<int32_t>* out) {
   for (const NodeId node : nodes) out->Add(node.value());
 }
 
+void DescribeVoter(const QuorumAnswer& answer, const QuorumAnswer::Voter& voter, Voter* out) {
+  out->set_id(voter.id());
+  out->set_address(voter.address());
+  out->set_match_index(voter.match_index());
+  out->set_lag(std::max<int64_t>(0, answer.commit_index() - voter.match_index()));
+  out->set_last_contact_age_ms(voter.last_contact_age_ms());
+  if (voter.directory_id().size() == 16)
+    out->set_disk_id(Uuid::FromBytes(voter.directory_id()).ToString());
+}
+
 }  // namespace
+
+void DescribeQuorum(const QuorumAnswer& answer, Quorum* out) {
+  out->set_leader_id(answer.leader_id());
+  out->set_term(answer.term());
+  out->set_commit_index(answer.commit_index());
+  for (const auto& voter : answer.voters()) DescribeVoter(answer, voter, out->add_voters());
+  for (const auto& learner : answer.learners()) DescribeVoter(answer, learner, out->add_learners());
+}
 
 bool IsOffline(const metadata::PartitionImage& partition) { return partition.leader == kNoNode; }
 

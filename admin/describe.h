@@ -22,6 +22,7 @@ ListPartitionsResponse DescribePartitions(const metadata::Image& image,
                                           const ListPartitionsRequest& request);
 DescribeTopicConfigResponse DescribeConfigs(const metadata::TopicConfigScope& scope,
                                             const std::string& topic);
+void DescribeQuorum(const QuorumAnswer& answer, Quorum* out);
 DescribeClusterResponse DescribeCluster(const metadata::Image& image, const QuorumAnswer* quorum);
 
 // Has no leader, or fewer replicas in sync than it has replicas; with the latter, so many that

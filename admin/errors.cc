@@ -13,9 +13,11 @@ using kafka::ErrorCode;
 
 StatusCode CodeFromKafka(ErrorCode code) {
   switch (code) {
+    case ErrorCode::kDuplicateVoter:
     case ErrorCode::kTopicAlreadyExists: return StatusCode::kAlreadyExists;
     case ErrorCode::kUnknownTopicOrPartition:
     case ErrorCode::kUnknownTopicId:
+    case ErrorCode::kVoterNotFound:
     case ErrorCode::kGroupIdNotFound: return StatusCode::kNotFound;
     case ErrorCode::kInvalidTopicException:
     case ErrorCode::kInvalidPartitions:
@@ -30,6 +32,7 @@ StatusCode CodeFromKafka(ErrorCode code) {
     case ErrorCode::kThrottlingQuotaExceeded: return StatusCode::kResourceExhausted;
     case ErrorCode::kRequestTimedOut: return StatusCode::kTimeout;
     case ErrorCode::kOffsetOutOfRange: return StatusCode::kOutOfRange;
+    case ErrorCode::kIneligibleReplica:
     case ErrorCode::kNonEmptyGroup:
     case ErrorCode::kGroupSubscribedToTopic: return StatusCode::kFenced;
     default:

@@ -53,6 +53,20 @@ class Handlers {
   void ResetGroupOffsets(ResetGroupOffsetsRequest request, int64_t timeout_ms,
                          Done<ResetGroupOffsetsResponse> done);
 
+  // --- The controllers' quorum (admin/quorum_handlers.cc) ---
+  void DescribeNode(DescribeNodeRequest request, int64_t timeout_ms,
+                    Done<DescribeNodeResponse> done);
+  void DescribeQuorum(DescribeQuorumRequest request, int64_t timeout_ms,
+                      Done<DescribeQuorumResponse> done);
+  void AddController(AddControllerRequest request, int64_t timeout_ms,
+                     Done<AddControllerResponse> done);
+  void PromoteController(PromoteControllerRequest request, int64_t timeout_ms,
+                         Done<PromoteControllerResponse> done);
+  void RemoveController(RemoveControllerRequest request, int64_t timeout_ms,
+                        Done<RemoveControllerResponse> done);
+  void TransferController(TransferControllerRequest request, int64_t timeout_ms,
+                          Done<TransferControllerResponse> done);
+
  private:
   // kUnavailable while it may lack what the cluster has: it would deny topics that exist.
   Result<metadata::ImagePtr> KnownImage() const;
@@ -61,6 +75,9 @@ class Handlers {
   template <typename Response>
   void AnswerWhenApplied(int64_t index, int64_t timeout_ms, Done<Response> done,
                          std::function<Result<Response>(const metadata::Image&)> describe);
+  template <typename Response>
+  void ChangeQuorum(controller::ChangeQuorumRequest change, int64_t timeout_ms,
+                    Done<Response> done);
   // Asks the active controller about the quorum; null when none answers soon.
   void WithQuorum(int64_t timeout_ms, std::function<void(const QuorumAnswer*)> use);
 

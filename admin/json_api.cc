@@ -87,6 +87,12 @@ const std::map<std::string_view, Method>& Methods() {
       SLUICE_ADMIN_ROW(DeleteGroup),
       SLUICE_ADMIN_ROW(GetGroupOffsets),
       SLUICE_ADMIN_ROW(ResetGroupOffsets),
+      SLUICE_ADMIN_ROW(DescribeNode),
+      SLUICE_ADMIN_ROW(DescribeQuorum),
+      SLUICE_ADMIN_ROW(AddController),
+      SLUICE_ADMIN_ROW(PromoteController),
+      SLUICE_ADMIN_ROW(RemoveController),
+      SLUICE_ADMIN_ROW(TransferController),
   };
 #undef SLUICE_ADMIN_ROW
   return methods;

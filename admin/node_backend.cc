@@ -10,7 +10,9 @@
 namespace sluice::admin {
 
 NodeBackend::NodeBackend(NodeBackendOptions options, Random random)
-    : options_(std::move(options)), random_(random), leader_(options_.voters, *options_.loop) {}
+    : options_(std::move(options)),
+      random_(random),
+      leader_(metadata::WhomToAsk(options_.controllers, {}), *options_.loop) {}
 
 NodeBackend::~NodeBackend() { Stop(); }
 
@@ -58,6 +60,8 @@ void NodeBackend::Send(rpc::LeaderClient::Method<Request, Response> method, Requ
   sender->set_node_id(options_.node_id.value());
   sender->set_directory_id(std::string(options_.directory_id.view()));
   sender->set_broker_epoch(-1);
+  leader_.OnVoters(metadata::WhomToAsk(
+      metadata::AddressesOfControllers(*Image(), options_.controllers), options_.controllers));
   leader_.Call<Request, Response>(method, std::move(request), rpc::CallOptions::Within(timeout_ms),
                                   std::move(done));
 }
@@ -155,6 +159,17 @@ SLUICE_ADMIN_ROUTE(ResetGroupOffsets)
 void NodeBackend::DescribeQuorum(controller::DescribeQuorumRequest request, int64_t timeout_ms,
                                  Done<controller::DescribeQuorumResponse> done) {
   Send(&rpc::ControllerStub::DescribeQuorum, std::move(request), timeout_ms, std::move(done));
+}
+
+void NodeBackend::ChangeQuorum(controller::ChangeQuorumRequest request, int64_t timeout_ms,
+                               Done<controller::ChangeQuorumResponse> done) {
+  Send(&rpc::ControllerStub::ChangeQuorum, std::move(request), timeout_ms, std::move(done));
+}
+
+void NodeBackend::TransferController(controller::TransferControllerRequest request,
+                                     int64_t timeout_ms,
+                                     Done<controller::TransferControllerResponse> done) {
+  Send(&rpc::ControllerStub::TransferController, std::move(request), timeout_ms, std::move(done));
 }
 
 }  // namespace sluice::admin

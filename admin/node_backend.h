@@ -24,9 +24,10 @@ struct NodeBackendOptions {
   NodeId node_id = kNoNode;
   std::string cluster_id;
   Uuid directory_id;
-  const ConfigValues* config = nullptr;  // none of these is owned; all outlive the backend
-  EventLoop* loop = nullptr;             // timers and the controller's answers
-  std::vector<std::string> voters;       // gRPC addresses of the controllers
+  const ConfigValues* config = nullptr;       // none of these is owned; all outlive the backend
+  EventLoop* loop = nullptr;                  // timers and the controller's answers
+  metadata::ControllerAddresses controllers;  // as configured; at least one
+  std::string controller_address;             // of this node; empty when it is none
   std::function<metadata::ImagePtr()> image;
   std::function<bool()> knows_cluster;
   std::function<void(LogIndex, std::function<void()>)> when_applied;
@@ -48,6 +49,10 @@ class NodeBackend final : public Backend {
   ~NodeBackend() override;
 
   NodeId node_id() const override { return options_.node_id; }
+  NodeIdentity Identity() const override {
+    return {options_.cluster_id, options_.node_id, options_.directory_id,
+            options_.controller_address};
+  }
   const Clock& clock() const override { return options_.loop->clock(); }
   void RunAfter(int64_t delay_ms, std::function<void()> task) override;
   const ConfigValues& config() const override { return *options_.config; }
@@ -71,6 +76,10 @@ class NodeBackend final : public Backend {
                      Done<DeleteRecordsResponse> done) override;
   void DescribeQuorum(controller::DescribeQuorumRequest request, int64_t timeout_ms,
                       Done<controller::DescribeQuorumResponse> done) override;
+  void ChangeQuorum(controller::ChangeQuorumRequest request, int64_t timeout_ms,
+                    Done<controller::ChangeQuorumResponse> done) override;
+  void TransferController(controller::TransferControllerRequest request, int64_t timeout_ms,
+                          Done<controller::TransferControllerResponse> done) override;
 
   Result<NodeId> CoordinatorOf(const std::string& group) const override {
     return options_.coordinator_of(group);

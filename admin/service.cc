@@ -91,6 +91,12 @@ SLUICE_ADMIN_METHOD(ExplainGroup)
 SLUICE_ADMIN_METHOD(DeleteGroup)
 SLUICE_ADMIN_METHOD(GetGroupOffsets)
 SLUICE_ADMIN_METHOD(ResetGroupOffsets)
+SLUICE_ADMIN_METHOD(DescribeNode)
+SLUICE_ADMIN_METHOD(DescribeQuorum)
+SLUICE_ADMIN_METHOD(AddController)
+SLUICE_ADMIN_METHOD(PromoteController)
+SLUICE_ADMIN_METHOD(RemoveController)
+SLUICE_ADMIN_METHOD(TransferController)
 #undef SLUICE_ADMIN_METHOD
 
 }  // namespace sluice::admin

@@ -51,6 +51,15 @@ class AdminService final : public Admin::CallbackService {
                            GetGroupOffsetsResponse*) override;
   Reactor* ResetGroupOffsets(Context*, const ResetGroupOffsetsRequest*,
                              ResetGroupOffsetsResponse*) override;
+  Reactor* DescribeNode(Context*, const DescribeNodeRequest*, DescribeNodeResponse*) override;
+  Reactor* DescribeQuorum(Context*, const DescribeQuorumRequest*, DescribeQuorumResponse*) override;
+  Reactor* AddController(Context*, const AddControllerRequest*, AddControllerResponse*) override;
+  Reactor* PromoteController(Context*, const PromoteControllerRequest*,
+                             PromoteControllerResponse*) override;
+  Reactor* RemoveController(Context*, const RemoveControllerRequest*,
+                            RemoveControllerResponse*) override;
+  Reactor* TransferController(Context*, const TransferControllerRequest*,
+                              TransferControllerResponse*) override;
 
  private:
   // One call under way; whoever takes it out of the set finishes it.

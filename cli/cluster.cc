@@ -19,6 +19,7 @@ constexpr int64_t kOtherNodeTimeoutMs = 2000;
 struct ClusterArguments {
   std::string voters;
   std::string plan_path;
+  bool join = false;
   ConfigFileArguments config;
 };
 
@@ -78,6 +79,59 @@ Result<ClusterPlan> PlanFor(FileSystem& fs, Random& random, const ClusterArgumen
                                random);
 }
 
+// Of the plan, or of a node that runs.
+Result<std::string> ClusterToJoin(const Context& context, FileSystem& fs,
+                                  const ClusterArguments& arguments) {
+  if (!arguments.plan_path.empty()) {
+    SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadFile(fs, arguments.plan_path));
+    SLUICE_ASSIGN_OR_RETURN(const ClusterPlan plan, ClusterPlan::FromJson(text));
+    return plan.cluster_id;
+  }
+  AdminClient client(context);
+  const auto node = client.Call(&admin::Admin::Stub::DescribeNode, admin::DescribeNodeRequest());
+  if (!node.ok()) {
+    return Status(node.status().code(),
+                  "node " + context.server +
+                      " does not say which cluster it is of: " + node.status().message());
+  }
+  return node->cluster_id();
+}
+
+ExitCode FormatToJoin(const Context& context, FileSystem& fs, Random& random,
+                      const ClusterArguments& arguments) {
+  const Result<metadata::LoadedConfig> loaded = LoadConfigFile(fs, arguments.config);
+  if (!loaded.ok()) return ReportConfigError(loaded.status());
+  const metadata::ServerConfig& config = loaded->config;
+  const Result<std::string> cluster_id = ClusterToJoin(context, fs, arguments);
+  Result<Uuid> disk_id = cluster_id.ok() ? FormatNodeToJoin(fs, random, config, *cluster_id)
+                                         : Result<Uuid>(cluster_id.status());
+  const std::string node = std::to_string(config.node_id.value());
+  if (!disk_id.ok()) {
+    PrintError("node " + node + " was not formatted", disk_id.status().message(),
+               disk_id.status().code() == StatusCode::kAlreadyExists
+                   ? "start it with sluice server; a node that was another one, or of another "
+                     "cluster, gets empty directories"
+                   : "name a node of the cluster that runs with --server, or the plan that the "
+                     "cluster was made from with --plan");
+    return ExitCodeOf(disk_id.status());
+  }
+  std::cerr << "formatted " << config.log_directory << " for node " << node << " of cluster "
+            << *cluster_id << ", disk " << disk_id->ToString()
+            << "; start it with sluice server --config " << arguments.config.path;
+  if (config.is_controller) {
+    std::cerr << ", then make it a member of the quorum: sluice quorum add "
+              << config.grpc_advertised.ToString() << " --server " << context.server;
+  }
+  std::cerr << std::endl;
+  if (context.json()) {
+    PrintJson({{"cluster_id", *cluster_id},
+               {"node_id", config.node_id.value()},
+               {"disk_id", disk_id->ToString()},
+               {"directory", config.log_directory}});
+  }
+  return ExitCode::kOk;
+}
+
 ExitCode FormatFromConfig(const Context& context, FileSystem& fs, Random& random,
                           const ClusterArguments& arguments) {
   const Result<metadata::LoadedConfig> loaded = LoadConfigFile(fs, arguments.config);
@@ -90,7 +144,9 @@ ExitCode FormatFromConfig(const Context& context, FileSystem& fs, Random& random
     PrintError("node " + std::to_string(config.node_id.value()) + " was not formatted",
                status.message(),
                status.code() == StatusCode::kAlreadyExists
-                   ? "start it with sluice server; to begin anew, empty the directory first"
+                   ? "start it with sluice server. A controller whose directory was lost or "
+                     "emptied is formatted with --join: with the plan it would be a voter that "
+                     "has forgotten its votes"
                    : "make one plan with sluice cluster init --voters ... --plan cluster.json, "
                      "copy it to each host, and name it with --plan");
     return ExitCodeOf(status);
@@ -109,6 +165,12 @@ ExitCode FormatFromConfig(const Context& context, FileSystem& fs, Random& random
 ExitCode Init(const Context& context, const ClusterArguments& arguments) {
   const std::unique_ptr<FileSystem> fs = NewPosixFileSystem();
   Random random = Random::FromSystem();
+  if (arguments.join && arguments.config.path.empty()) {
+    PrintError("nothing to initialise", "--join formats a node, and --config was not given",
+               "name the node's server.properties with --config");
+    return ExitCode::kUsage;
+  }
+  if (arguments.join) return FormatToJoin(context, *fs, random, arguments);
   if (!arguments.config.path.empty()) return FormatFromConfig(context, *fs, random, arguments);
   if (!arguments.voters.empty()) return PrintPlan(*fs, random, arguments);
   PrintError("nothing to initialise",
@@ -241,12 +303,16 @@ void AddClusterCommands(CLI::App& app, Context& context) {
                    "the controllers, as in controller.quorum.voters: makes the plan");
   init->add_option("--plan", arguments->plan_path,
                    "file of the plan: written with --voters, read with --config");
+  init->add_flag("--join", arguments->join,
+                 "with --config: the node joins a cluster that runs, the one of --server, instead "
+                 "of being one of its first; sluice quorum add makes it a controller there");
   AddConfigFileOptions(*init, arguments->config);
   init->footer(
       "Examples:\n  sluice cluster init --voters 1@host-a:9095,2@host-b:9095,3@host-c:9095 --plan "
       "cluster.json\n"
       "  sluice cluster init --config /etc/sluice/server.properties --plan cluster.json      (on "
-      "each host)");
+      "each host)\n"
+      "  sluice cluster init --config /etc/sluice/server.properties --join --server host-a:9095");
   init->callback([&context, arguments] {
     context.action = [&context, arguments] { return Init(context, *arguments); };
   });

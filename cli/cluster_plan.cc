@@ -1,5 +1,6 @@
 #include "cli/cluster_plan.h"
 
+#include <algorithm>
 #include <set>
 
 #include "controller/format.h"
@@ -84,24 +85,40 @@ Status CheckVoters(const metadata::ServerConfig& config, const ClusterPlan& plan
                                  ", but the plan's voters are " + Describe(plan.voters));
 }
 
+// The metadata log first: a directory with meta.properties counts as formatted.
+Status FormatAs(FileSystem& fs, const metadata::ServerConfig& config,
+                const storage::DirectoryIdentity& identity,
+                const std::vector<raft::VoterId>& first_voters) {
+  if (config.is_controller) {
+    SLUICE_RETURN_IF_ERROR(controller::FormatController(fs, {.directory = config.metadata_directory,
+                                                             .cluster_id = identity.cluster_id,
+                                                             .voters = first_voters}));
+    const bool apart = std::ranges::count(config.log_directories, config.metadata_directory) == 0;
+    if (apart)
+      SLUICE_RETURN_IF_ERROR(storage::LogManager::Format(fs, config.metadata_directory, identity));
+  }
+  return storage::LogManager::Format(fs, config.log_directory, identity);
+}
+
 }  // namespace
 
 Status FormatNode(FileSystem& fs, Random& random, const metadata::ServerConfig& config,
                   const ClusterPlan& plan) {
   SLUICE_RETURN_IF_ERROR(CheckVoters(config, plan));
   Uuid disk_id = Uuid::Generate(random);
-  controller::FormatOptions options;
+  std::vector<raft::VoterId> first_voters;
   for (const ClusterPlan::Voter& voter : plan.voters) {
-    options.voters.push_back({voter.id, voter.disk_id});
+    first_voters.push_back({voter.id, voter.disk_id});
     if (voter.id == config.node_id) disk_id = voter.disk_id;
   }
-  if (config.is_controller) {
-    options.cluster_id = plan.cluster_id;
-    options.directory = config.metadata_directory;
-    SLUICE_RETURN_IF_ERROR(controller::FormatController(fs, options));
-  }
-  return storage::LogManager::Format(fs, config.log_directory,
-                                     {plan.cluster_id, config.node_id, disk_id});
+  return FormatAs(fs, config, {plan.cluster_id, config.node_id, disk_id}, first_voters);
+}
+
+Result<Uuid> FormatNodeToJoin(FileSystem& fs, Random& random, const metadata::ServerConfig& config,
+                              const std::string& cluster_id) {
+  const Uuid disk_id = Uuid::Generate(random);
+  SLUICE_RETURN_IF_ERROR(FormatAs(fs, config, {cluster_id, config.node_id, disk_id}, {}));
+  return disk_id;
 }
 
 }  // namespace sluice::cli

@@ -41,4 +41,10 @@ struct ClusterPlan {
 Status FormatNode(FileSystem& fs, Random& random, const metadata::ServerConfig& config,
                   const ClusterPlan& plan);
 
+// The same for a node that joins a cluster which runs. A controller's metadata log is empty: it
+// takes part once `sluice quorum add` has made it a member, under the id of this disk, which is
+// returned and never given again.
+Result<Uuid> FormatNodeToJoin(FileSystem& fs, Random& random, const metadata::ServerConfig& config,
+                              const std::string& cluster_id);
+
 }  // namespace sluice::cli

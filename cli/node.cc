@@ -12,9 +12,9 @@ namespace {
 
 constexpr int64_t kRpcGraceMs = 500;
 
-std::vector<std::string> AddressesOf(const std::vector<metadata::VoterAddress>& voters) {
-  std::vector<std::string> addresses;
-  for (const metadata::VoterAddress& voter : voters) addresses.push_back(voter.address.ToString());
+metadata::ControllerAddresses AddressesOf(const std::vector<metadata::VoterAddress>& voters) {
+  metadata::ControllerAddresses addresses;
+  for (const metadata::VoterAddress& voter : voters) addresses[voter.id] = voter.address.ToString();
   return addresses;
 }
 
@@ -165,7 +165,8 @@ admin::NodeBackendOptions Node::BackendOptions() {
   options.directory_id = directory_id_;
   options.config = &config_.values;
   options.loop = admin_loop_.get();
-  options.voters = AddressesOf(config_.voters);
+  options.controllers = AddressesOf(config_.voters);
+  if (config_.is_controller) options.controller_address = options.controllers.at(config_.node_id);
   options.ready = [this] { return Readiness(); };
   options.image = [this] {
     broker::Broker* broker = broker_in_service_.load();

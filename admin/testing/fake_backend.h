@@ -61,6 +61,7 @@ inline metadata::ImagePtr ThreeBrokers(bool all_up) {
 class FakeBackend final : public Backend {
  public:
   NodeId node_id() const override { return NodeId(1); }
+  NodeIdentity Identity() const override { return identity; }
   const Clock& clock() const override { return sim_clock; }
   // Time passes at once.
   void RunAfter(int64_t delay_ms, std::function<void()> task) override {
@@ -122,6 +123,25 @@ class FakeBackend final : public Backend {
     if (!unreachable.ok()) return done(unreachable);
     done(quorum);
   }
+  void ChangeQuorum(controller::ChangeQuorumRequest request, int64_t,
+                    Done<controller::ChangeQuorumResponse> done) override {
+    if (!unreachable.ok()) return done(unreachable);
+    quorum_change = std::move(request);
+    controller::ChangeQuorumResponse response;
+    response.mutable_outcome()->set_error_code(error_code);
+    response.mutable_outcome()->set_message(error_message);
+    response.set_applied_index(applied_index);
+    response.set_unchanged(unchanged);
+    done(response);
+  }
+  void TransferController(controller::TransferControllerRequest request, int64_t,
+                          Done<controller::TransferControllerResponse> done) override {
+    transfer_request = std::move(request);
+    controller::TransferControllerResponse response;
+    response.mutable_outcome()->set_error_code(error_code);
+    response.mutable_outcome()->set_message(error_message);
+    done(response);
+  }
 
   Result<NodeId> CoordinatorOf(const std::string& group) const override {
     return group_coordinator(group);
@@ -153,6 +173,8 @@ class FakeBackend final : public Backend {
   std::vector<LocalPartition> partitions;
   std::optional<LocalController> controller;
   controller::DescribeQuorumResponse quorum;
+  NodeIdentity identity = {"cluster", NodeId(1), Uuid::FromBytes(std::string(16, 'd')), "host1:1"};
+  bool unchanged = false;
   // What the controller answers.
   Status unreachable;
   int error_code = 0;
@@ -165,6 +187,8 @@ class FakeBackend final : public Backend {
   controller::DeleteTopicsRequest delete_request;
   controller::CreatePartitionsRequest partitions_request;
   controller::AlterConfigsRequest configs_request;
+  controller::ChangeQuorumRequest quorum_change;
+  controller::TransferControllerRequest transfer_request;
   NodeId asked_leader = kNoNode;
   DeleteRecordsRequest delete_records_request;
   std::vector<std::function<void()>> held;
