@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "controller/partition_manager.h"
+#include "controller/registration_check.h"
 #include "metadata/topic_config.h"
 
 namespace sluice::controller {
@@ -110,26 +111,6 @@ class LossJudge {
   Uuid only_directory_;  // of the old one, which then assigned nothing; zero = it had several
   Loss unassigned_ = Loss::kNone;
 };
-
-SenderCheck CheckRegistration(const Image& image, const RegisterBrokerRequest& request) {
-  const metadata::RegisterBrokerRecord& broker = request.broker();
-  const std::string& cluster = request.sender().cluster_id();
-  if (!cluster.empty() && cluster != image.cluster_id) {
-    return {ErrorCode::kInconsistentClusterId, "broker " + std::to_string(broker.broker_id()) +
-                                                   " belongs to cluster " + cluster +
-                                                   ", this is cluster " + image.cluster_id};
-  }
-  if (!IsUuid(broker.incarnation_id()) || !IsUuid(broker.directory_id()) ||
-      broker.broker_id() < 0) {
-    return {ErrorCode::kInvalidRegistration,
-            "a registration needs an id of 0 or more, an incarnation and a directory id"};
-  }
-  if (broker.endpoints().empty()) {
-    return {ErrorCode::kInvalidRegistration,
-            "broker " + std::to_string(broker.broker_id()) + " names no listener"};
-  }
-  return {};
-}
 
 }  // namespace
 
@@ -259,6 +240,11 @@ Decision<HeartbeatResponse> BrokerManager::Heartbeat(const HandleContext& contex
   if (const SenderCheck sender = CheckBrokerSender(image, request.sender());
       sender.code != ErrorCode::kNone) {
     SetError(*decision.response.mutable_outcome(), sender.code, sender.message);
+    return decision;
+  }
+  if (const Status timeout = CheckSessionTimeout(request.session_timeout_ms()); !timeout.ok()) {
+    SetError(*decision.response.mutable_outcome(), ErrorCode::kInvalidRequest,
+             "broker " + std::to_string(id.value()) + " asks for " + timeout.message());
     return decision;
   }
   Session& session = SessionOf(id, context.now_ms);

@@ -98,8 +98,13 @@ void MetadataController::ApplyEntry(const raft::Entry& entry, std::vector<FeedEn
                       << " does not apply: " << applied.ToString();
   const metadata::Delta delta = builder.TakeDelta();
   committed_ = builder.Build(entry.index, entry.term);
-  const Status sound = metadata::CheckTouched(*committed_, delta);
-  CHECK(sound.ok()) << "after entry " << entry.index << ": " << sound.ToString();
+  // What this activation proposed was checked then, on the same image.
+  const bool checked =
+      active_ && entry.term == active_term_ && entry.type == raft::EntryType::kNormal;
+  if (!checked) {
+    const Status sound = metadata::CheckTouched(*committed_, delta);
+    CHECK(sound.ok()) << "after entry " << entry.index << ": " << sound.ToString();
+  }
   ++metrics_.entries_applied;
   feed.push_back(std::move(fed));
 }
@@ -145,7 +150,10 @@ void MetadataController::OnLeaderReady(Term term) {
   LOG(INFO) << "controller " << options_.self << " is active in term " << term
             << ", metadata at index " << committed_->last_index;
   const Records bootstrap = BootstrapRecords(*speculative_, options_.cluster_id, options_.server);
-  if (!bootstrap.empty()) Propose(bootstrap, [](bool) {});
+  if (!bootstrap.empty()) {
+    const Status proposed = Propose(bootstrap, [](bool) {});
+    CHECK(proposed.ok() || proposed.code() == StatusCode::kNotLeader) << proposed.ToString();
+  }
   ConfirmLeadership();
   RunLater(kTickMs, &MetadataController::Tick);
 }
@@ -204,27 +212,40 @@ Outcome MetadataController::NotController() const {
   return outcome;
 }
 
-bool MetadataController::Propose(const Records& records, std::function<void(bool)> answer) {
+Status MetadataController::Propose(const Records& records, std::function<void(bool)> answer) {
   const LogIndex index = quorum_->NextIndex();
   metadata::MetadataBatch batch;
-  metadata::ImageBuilder builder(speculative_);
-  for (const metadata::MetadataRecord& record : records) {
-    const Status applied = builder.Apply(record, index);
-    CHECK(applied.ok()) << applied.ToString();
-    *batch.add_records() = record;
+  for (const metadata::MetadataRecord& record : records) *batch.add_records() = record;
+  std::string data = batch.SerializeAsString();
+  Result<ImagePtr> next = Replay(data, index);
+  if (!next.ok()) {
+    LOG_EVERY_N(ERROR, 100) << "a decision at index " << index
+                            << " is not carried out: " << next.status().message();
+    return Status::Internal("the request cannot be carried out: " + next.status().message());
   }
-  const ImagePtr before = speculative_;
-  speculative_ = builder.Build(index, active_term_);
+  const ImagePtr before = std::exchange(speculative_, *std::move(next));
   const auto waiting = waiting_.emplace(index, std::move(answer));
   auto refused = std::make_shared<bool>(false);
-  quorum_->Propose(batch.SerializeAsString(),
+  quorum_->Propose(std::move(data),
                    [refused](const Result<LogIndex>& done) { *refused = !done.ok(); });
   // Only an error from inside the call is looked at: it says that nothing was appended. A later one
   // comes with the loss of leadership.
-  if (!*refused) return true;
+  if (!*refused) return Status::Ok();
   if (speculative_->last_index == index) speculative_ = before;
   waiting_.erase(waiting);
-  return false;
+  return Status::NotLeader("the quorum takes nothing");
+}
+
+// From its bytes, as every node will: an entry that does not apply, or breaks an invariant, would
+// stop all controllers once it is committed, and again at each start. So that is found here, where
+// one request can still be refused.
+Result<ImagePtr> MetadataController::Replay(const std::string& data, LogIndex index) const {
+  metadata::ImageBuilder builder(speculative_);
+  SLUICE_RETURN_IF_ERROR(builder.ApplyEntry(data, index));
+  const metadata::Delta delta = builder.TakeDelta();
+  ImagePtr next = builder.Build(index, active_term_);
+  SLUICE_RETURN_IF_ERROR(metadata::CheckTouched(*next, delta));
+  return next;
 }
 
 void MetadataController::AnswerUpTo(LogIndex index, Term term) {
@@ -268,8 +289,13 @@ void MetadataController::Finish(Decision<Response> decision, Done<Response> done
     done(std::move(response));
   };
   if (!decision.records.empty()) {
-    if (Propose(decision.records, answer)) return;
-    answer(false);
+    const Status proposed = Propose(decision.records, answer);
+    if (proposed.ok()) return;
+    if (proposed.code() == StatusCode::kNotLeader) return answer(false);
+    Response refused;
+    SetError(*refused.mutable_outcome(), ErrorCode::kUnknownServerError, proposed.message());
+    refused.mutable_outcome()->set_leader_id(options_.self.value());
+    done(std::move(refused));
   } else if (speculative_->last_index > committed_->last_index) {
     waiting_.emplace(speculative_->last_index, std::move(answer));
   } else {
@@ -327,7 +353,11 @@ void MetadataController::RegisterBroker(const RegisterBrokerRequest& request,
 void MetadataController::Heartbeat(const HeartbeatRequest& request, Done<HeartbeatResponse> done) {
   if (Refuse<HeartbeatResponse>(request.sender(), done)) return;
   Decision<HeartbeatResponse> decision = brokers_.Heartbeat(Context(), request);
-  if (!decision.records.empty()) Propose(decision.records, [](bool) {});
+  // What is not taken now, the next heartbeat brings up again.
+  if (!decision.records.empty()) {
+    if (const Status proposed = Propose(decision.records, [](bool) {}); !proposed.ok())
+      VLOG(1) << "after a heartbeat: " << proposed.message();
+  }
   // Answered at once: the broker's lease must not wait for a disk. What it learns of itself is what
   // is committed.
   HeartbeatResponse& response = decision.response;
@@ -436,7 +466,7 @@ void MetadataController::FenceStale() {
     }
     if (!BrakeAllows(now_ms)) return;
     const bool expired = !brokers_.Refused(*broker);
-    if (!Propose(BrokerManager::Fence(*speculative_, *broker), [](bool) {})) return;
+    if (!Propose(BrokerManager::Fence(*speculative_, *broker), [](bool) {}).ok()) return;
     ++(expired ? metrics_.fenced_by_session : metrics_.fenced_by_refusal);
     fenced_ms_.push_back(now_ms);
     LOG(WARNING) << "broker " << *broker << " is fenced: "

@@ -10,8 +10,9 @@
 //   an inactive controller they are equal.
 //   2. An answer that depends on a proposal is given only after its commit; otherwise it is
 //   NOT_CONTROLLER and the outcome is unknown.
-//   3. CheckTouched (metadata/invariants.h) holds after every applied entry; a breach stops the
-//   process rather than spreads.
+//   3. CheckTouched (metadata/invariants.h) holds after every applied entry. The active controller
+//   refuses what would break it before it is proposed; a breach that is committed stops the process
+//   rather than spreads.
 //
 // Thread rule: everything on the loop's thread, which is also the raft driver's, the destructor
 // included (or after the loop stopped).
@@ -122,9 +123,11 @@ class MetadataController final : public raft::StateMachine {
   void FailChange();
   // Where it joined, or as configured; empty: not known.
   std::string AddressOf(NodeId controller) const;
-  // Extends the speculation by `records`; false when the quorum took nothing. `answer` is called
-  // with whether they were committed.
-  bool Propose(const Records& records, std::function<void(bool committed)> answer);
+  // Extends the speculation by `records`. `answer` is called with whether they were committed,
+  // unless this fails: kNotLeader when the quorum took nothing, kInternal when the records do not
+  // fit the image.
+  Status Propose(const Records& records, std::function<void(bool committed)> answer);
+  Result<metadata::ImagePtr> Replay(const std::string& data, LogIndex index) const;
   void AnswerUpTo(LogIndex index, Term term);
   void FailAll();
   void Renounce();

@@ -149,7 +149,10 @@ class ControllerNodeTest : public ::testing::Test {
     request.mutable_broker()->set_broker_id(id);
     request.mutable_broker()->set_incarnation_id(std::string(16, 'i'));
     request.mutable_broker()->set_directory_id(std::string(16, 'd'));
-    request.mutable_broker()->add_endpoints()->set_host("127.0.0.1");
+    metadata::Endpoint& endpoint = *request.mutable_broker()->add_endpoints();
+    endpoint.set_listener("PLAINTEXT");
+    endpoint.set_host("127.0.0.1");
+    endpoint.set_port(9092);
     const auto registered = Ask<RegisterBrokerRequest, RegisterBrokerResponse>(
         &rpc::ControllerStub::RegisterBroker, request);
     EXPECT_EQ(registered.cluster_id(), "cluster");

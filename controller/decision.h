@@ -52,7 +52,8 @@ inline void Append(Records& records, Records more) {
 
 inline bool IsUuid(const std::string& bytes) { return bytes.size() == 16; }
 
-// The error of a request whose sender is not the broker registered under its id, or kNone.
+// The error of a request whose sender is not the broker registered under its id, in that epoch and
+// with that disk, or kNone.
 struct SenderCheck {
   kafka::ErrorCode code = kafka::ErrorCode::kNone;
   std::string message;

@@ -97,10 +97,9 @@ class Alteration {
         return ErrorCode::kInvalidRequest;
       isr.push_back(id);
       // KIP-841: no fenced or leaving broker, nor a replica in an offline directory. KIP-903: not
-      // one that restarted since its fetch was seen.
+      // one that restarted since its fetch was seen, nor one whose epoch nobody knows.
       eligible = eligible && metadata::ReplicaActive(image_, *partition_, id) &&
-                 (replica.broker_epoch() == -1 ||
-                  replica.broker_epoch() == image_.FindBroker(id)->epoch.value());
+                 replica.broker_epoch() == image_.FindBroker(id)->epoch.value();
     }
     if (!Contains(isr, sender_)) return ErrorCode::kInvalidRequest;
     return eligible ? ErrorCode::kNone : ErrorCode::kIneligibleReplica;

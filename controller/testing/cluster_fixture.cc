@@ -52,8 +52,10 @@ TestBroker& ClusterFixture::Broker(int id) {
   return broker;
 }
 
-RegisterBrokerResponse ClusterFixture::Register(int id) {
-  TestBroker& broker = Broker(id);
+Sender ClusterFixture::SenderFor(int id) { return SenderOf(Broker(id)); }
+
+RegisterBrokerRequest ClusterFixture::RegisterRequest(int id) {
+  const TestBroker& broker = Broker(id);
   RegisterBrokerRequest request;
   *request.mutable_sender() = SenderOf(broker);
   metadata::RegisterBrokerRecord& record = *request.mutable_broker();
@@ -63,7 +65,10 @@ RegisterBrokerResponse ClusterFixture::Register(int id) {
   record.set_boot_id(broker.boot);
   record.set_rack(broker.rack);
   record.set_grpc_address("broker" + std::to_string(id));
-  record.add_endpoints()->set_host("127.0.0.1");
+  metadata::Endpoint& endpoint = *record.add_endpoints();
+  endpoint.set_listener("PLAINTEXT");
+  endpoint.set_host("127.0.0.1");
+  endpoint.set_port(9000 + id);
   record.set_is_controller(id == 1);
   for (const auto& [topic, partition] : broker.damaged) {
     request.add_damaged()->set_topic(topic);
@@ -77,12 +82,17 @@ RegisterBrokerResponse ClusterFixture::Register(int id) {
     const auto epoch = broker.previous_epochs.find(directory);
     told.set_previous_broker_epoch(epoch == broker.previous_epochs.end() ? -1 : epoch->second);
   }
-  const RegisterBrokerResponse response = Call(&MetadataController::RegisterBroker, request);
-  if (response.outcome().error_code() == 0) broker.epoch = response.broker_epoch();
+  return request;
+}
+
+RegisterBrokerResponse ClusterFixture::Register(int id) {
+  const RegisterBrokerResponse response =
+      Call(&MetadataController::RegisterBroker, RegisterRequest(id));
+  if (response.outcome().error_code() == 0) Broker(id).epoch = response.broker_epoch();
   return response;
 }
 
-HeartbeatResponse ClusterFixture::Heartbeat(int id) {
+HeartbeatRequest ClusterFixture::NextHeartbeat(int id) {
   const TestBroker& broker = Broker(id);
   HeartbeatRequest request;
   *request.mutable_sender() = SenderOf(broker);
@@ -96,7 +106,11 @@ HeartbeatResponse ClusterFixture::Heartbeat(int id) {
     told.set_topic_id(std::string(controller_->committed()->FindTopic(topic)->id.view()));
     told.set_partition(partition);
   }
-  return Call(&MetadataController::Heartbeat, request);
+  return request;
+}
+
+HeartbeatResponse ClusterFixture::Heartbeat(int id) {
+  return Call(&MetadataController::Heartbeat, NextHeartbeat(id));
 }
 
 void ClusterFixture::StartBrokers(int count) {

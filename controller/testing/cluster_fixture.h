@@ -44,6 +44,9 @@ class ClusterFixture : public ::testing::Test {
 
   // ---- Brokers
   TestBroker& Broker(int id);
+  Sender SenderFor(int id);
+  RegisterBrokerRequest RegisterRequest(int id);
+  HeartbeatRequest NextHeartbeat(int id);
   RegisterBrokerResponse Register(int id);  // committed
   HeartbeatResponse Heartbeat(int id);  // with all metadata applied; what it proposes is committed
   void StartBrokers(int count);         // ids 1 to count, registered and unfenced
