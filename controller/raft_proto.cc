@@ -69,6 +69,7 @@ struct BodyWriter {
     out->set_prev_index(m.prev_index.value());
     out->set_hint_index(m.hint_index.value());
     out->set_hint_term(m.hint_term.value());
+    out->set_lost(m.lost);
   }
   void operator()(raft::HeartbeatRequest& m) const {
     proto.mutable_heartbeat_request()->set_commit(m.commit.value());
@@ -78,6 +79,7 @@ struct BodyWriter {
   void operator()(raft::HeartbeatResponse& m) const {
     proto.mutable_heartbeat_response()->set_read_sequence(m.read_sequence);
     proto.mutable_heartbeat_response()->set_sent_micros(m.sent_micros);
+    proto.mutable_heartbeat_response()->set_recovering(m.recovering);
   }
   void operator()(raft::SnapshotChunk& m) const {
     raftpb::SnapshotChunk* out = proto.mutable_snapshot_chunk();
@@ -147,9 +149,9 @@ Result<raft::MessageBody> GetBody(RaftMessage& proto) {
     case RaftMessage::kAppendRequest: return GetAppend(*proto.mutable_append_request());
     case RaftMessage::kAppendResponse: {
       const raftpb::AppendResponse& m = proto.append_response();
-      return raft::MessageBody(raft::AppendResponse{m.success(), LogIndex(m.match()),
-                                                    LogIndex(m.prev_index()),
-                                                    LogIndex(m.hint_index()), Term(m.hint_term())});
+      return raft::MessageBody(
+          raft::AppendResponse{m.success(), LogIndex(m.match()), LogIndex(m.prev_index()),
+                               LogIndex(m.hint_index()), Term(m.hint_term()), m.lost()});
     }
     case RaftMessage::kHeartbeatRequest: {
       const raftpb::HeartbeatRequest& m = proto.heartbeat_request();
@@ -158,7 +160,8 @@ Result<raft::MessageBody> GetBody(RaftMessage& proto) {
     }
     case RaftMessage::kHeartbeatResponse: {
       const raftpb::HeartbeatResponse& m = proto.heartbeat_response();
-      return raft::MessageBody(raft::HeartbeatResponse{m.read_sequence(), m.sent_micros()});
+      return raft::MessageBody(
+          raft::HeartbeatResponse{m.read_sequence(), m.sent_micros(), m.recovering()});
     }
     case RaftMessage::kSnapshotChunk: return GetChunk(*proto.mutable_snapshot_chunk());
     case RaftMessage::kSnapshotChunkResponse: {

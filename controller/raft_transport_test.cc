@@ -58,9 +58,9 @@ TEST(RaftProto, EveryMessageSurvivesTheWire) {
                           Term(3),
                           LogIndex(2),
                           {{LogIndex(5), Term(3), raft::EntryType::kNormal, "abc"}}},
-      raft::AppendResponse{false, LogIndex(1), LogIndex(2), LogIndex(3), Term(4)},
+      raft::AppendResponse{false, LogIndex(1), LogIndex(2), LogIndex(3), Term(4), true},
       raft::HeartbeatRequest{LogIndex(9), 8, 77},
-      raft::HeartbeatResponse{8, 77},
+      raft::HeartbeatResponse{8, 77, true},
       raft::SnapshotChunk{
           {LogIndex(5), Term(3), {{{Voter(1), ""}, {Voter(2), "b:2"}}, {{Voter(3), "c:3"}}}},
           10,

@@ -25,7 +25,8 @@ void Core::HandleAppend(const Message& message, const AppendRequest& request) {
                         AppendResponse{.success = false,
                                        .prev_index = request.prev_index,
                                        .hint_index = hint,
-                                       .hint_term = log_.TermAt(hint).value_or(Term(0))});
+                                       .hint_term = log_.TermAt(hint).value_or(Term(0)),
+                                       .lost = recovering()});
     return;
   }
   CheckCommitted(request.prev_index, request.prev_term);
@@ -81,9 +82,9 @@ void Core::CheckCommitted(LogIndex index, Term term) const {
 }
 
 void Core::HandleHeartbeat(const Message& message, const HeartbeatRequest& request) {
-  SetCommit(std::max(commit_, request.commit));
+  SetCommit(std::max(commit_, Believable(message.from.id, request.commit)));
   SendOnceTermDurable(message.from.id,
-                      HeartbeatResponse{request.read_sequence, request.sent_micros});
+                      HeartbeatResponse{request.read_sequence, request.sent_micros, recovering()});
 }
 
 }  // namespace sluice::raft

@@ -23,6 +23,7 @@ Core::Core(CoreOptions options, const LogStore& store)
   // Every first voter was formatted with the same entry 0: it is committed by definition.
   commit_ = log_.snapshot_index();
   if (log_.last_index() >= LogIndex(0)) commit_ = std::max(commit_, LogIndex(0));
+  NoteGivenBack(log_.last_index());
   told_term_ = hard_state_.term;
   if (FaultPlanted(Fault::kVoteForgotten)) hard_state_.voted_for = kNoNode;
   RestartElectionTimer();
@@ -116,7 +117,8 @@ void Core::Dispatch(const Message& message) {
 void Core::AdoptTerm(Term term) {
   CHECK_GE(term, hard_state_.term);
   if (term == hard_state_.term) return;
-  hard_state_ = {term, kNoNode};
+  hard_state_.term = term;
+  hard_state_.voted_for = kNoNode;
   term_leader_ = kNoNode;
   // Answers of the old term that have not left yet are of no use, and by the time this batch is on
   // the disk, entries that they acknowledge may have been replaced in it.
@@ -223,7 +225,9 @@ void Core::Persisted(uint64_t persist_id) {
   in_flight_.pop_front();
   const bool vote_is_news = !(done.hard_state == durable_hard_state_);
   durable_hard_state_ = done.hard_state;
-  log_.Durable(std::min(done.last_index, log_.handed_index()));
+  const LogIndex durable = std::min(done.last_index, log_.handed_index());
+  log_.Durable(durable);
+  NoteGivenBack(durable);
   if (role_ == Role::kLeader) {
     leader_input_ = true;
     AdvanceCommit();

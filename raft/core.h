@@ -26,10 +26,11 @@
 //   itself only so far, and only while it is a voter.
 //   6. At most one change of members is not committed; none is begun before the leader has
 //   committed in its term.
+//   7. A voter that has lost entries neither votes nor stands until they were given back.
 //
 // One source file a subject: core.cc (inputs, terms, Ready), admission.cc (what peers may send),
 // election.cc, vote_handler.cc, append_handler.cc (follower), replication.cc (leader), snapshot.cc
-// (both sides), read_index.cc, transfer.cc, member_change.cc.
+// (both sides), read_index.cc, transfer.cc, member_change.cc, recovering.cc (after damage).
 //
 // Thread rule: one owner (the driver's loop).
 
@@ -41,7 +42,6 @@
 
 #include "base/random.h"
 #include "raft/config.h"
-#include "raft/fault.h"
 #include "raft/metrics.h"
 #include "raft/progress.h"
 #include "raft/raft_log.h"
@@ -116,6 +116,7 @@ class Core {
   NodeId leader() const { return leader_; }
   LogIndex commit() const { return commit_; }
   bool IsVoter() const { return members().HasVoter(self_); }
+  bool recovering() const { return hard_state_.lost.any(); }
   const RaftLog& log() const { return log_; }
   const HardState& hard_state() const { return hard_state_; }
   const Membership& members() const { return log_.members(); }
@@ -224,7 +225,7 @@ class Core {
   bool MayLead() const;
   Status WhyRefuseChange(const MemberChange& change) const;
   Status WhyNotCaughtUp(NodeId learner) const;
-  enum class Contact { kHeard, kAnsweredThisTerm };
+  enum class Contact { kHeard, kMayElect };
   bool MajorityIsNear(const Membership& members, Contact contact) const;
   bool PeersChanged() const;
   std::vector<Member> TellPeers();
@@ -232,17 +233,11 @@ class Core {
   void MembersCommitted();
   void SayFarewell(NodeId to, const Progress& progress);
   void StepAside();
-  template <typename ValueOf>
-  std::vector<int64_t> OfVoters(int64_t own, ValueOf value_of) const {
-    std::vector<int64_t> values;
-    if (IsVoter()) values.push_back(own);
-    for (const auto& [id, progress] : progress_) {
-      if (progress.voter || FaultPlanted(Fault::kLearnerCounts))
-        values.push_back(value_of(progress));
-    }
-    if (!FaultPlanted(Fault::kLearnerCounts)) CHECK_EQ(values.size(), members().voters.size());
-    return values;
-  }
+  std::vector<int64_t> OfVoters(int64_t own, int64_t (*value_of)(const Progress&)) const;
+
+  // recovering.cc
+  void NoteGivenBack(LogIndex durable);
+  LogIndex Believable(NodeId leader, LogIndex commit);
 
   const RaftConfig config_;
   const std::string cluster_id_;

@@ -387,6 +387,7 @@ void Driver::PublishStatus() {
     status.role = Role::kFollower;
     status.leader = kNoNode;
   }
+  status.recovering = core_->recovering();
   status.first_index = core_->log().first_index();
   status.last_index = core_->log().last_index();
   status.commit = core_->commit();
@@ -399,6 +400,8 @@ void Driver::PublishStatus() {
   status.counts = core_->metrics();
   status.reads_refused = reads_refused_;
   std::lock_guard lock(status_mutex_);
+  LOG_IF(WARNING, status_.recovering && !status.recovering)
+      << "raft: this voter was given back what its log had lost, and votes again";
   status_ = std::move(status);
 }
 
@@ -408,8 +411,10 @@ PeerStatus Driver::StatusOf(const Member& member) const {
   if (member.id == self_) {
     peer.match = core_->log().durable_index();
     peer.last_heard_ms = 0;
+    peer.recovering = core_->recovering();
   } else if (progress != core_->progress().end()) {
     peer.match = progress->second.match;
+    peer.recovering = progress->second.recovering;
     peer.last_heard_ms = NowMs() - progress->second.heard_ms;
     const auto took = round_trips_micros_.find(member.id.id);
     if (took != round_trips_micros_.end()) peer.round_trip_micros = took->second;

@@ -66,12 +66,15 @@ struct PeerStatus {
   int64_t last_heard_ms = -1;
   // From the last heartbeat that it answered until the answer; -1: none, or not this leader's.
   int64_t round_trip_micros = -1;
+  bool recovering = false;  // it waits for entries that its disk has lost, as it told this leader
 };
 
 struct DriverStatus {
   Role role = Role::kFollower;
   Term term;
   NodeId leader = kNoNode;
+  // Neither votes nor stands: it waits for entries that its disk has lost.
+  bool recovering = false;
   LogIndex first_index;  // of the log
   LogIndex last_index = kNoIndex;
   LogIndex commit = kNoIndex;

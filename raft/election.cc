@@ -89,7 +89,10 @@ void Core::CountElection() {
   switch (CountVotes(members().voters, votes_)) {
     case VoteOutcome::kPending: return;
     case VoteOutcome::kWon:
-      if (role_ == Role::kCandidate) {
+      if (!MayLead()) {
+        // What the lost leader had under way has committed the own removal meanwhile.
+        BecomeFollower(term(), kNoNode);
+      } else if (role_ == Role::kCandidate) {
         BecomeLeader();
       } else {
         StartElection(lost_leader_ != kNoNode ? ElectionCause::kLostLeader

@@ -41,6 +41,8 @@ enum class Fault : uint8_t {
   kWipedDiskCounts = 28,            // a wiped disk is taken for its former self
   kTornSlotWins = 29,               // a torn vote slot wins over the older whole one
   kCutsSynced = 30,                 // the log is cut below what was synced
+  kDamagedVotes = 31,               // a voter votes before it was given back what it lost
+  kGivenBackEarly = 32,             // any entry passes for all that was lost
 };
 
 #ifdef SLUICE_PLANTED_FAULTS

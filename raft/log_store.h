@@ -32,6 +32,8 @@ struct PersistRequest {
 
 // What the store found when it was opened.
 struct OpenedLog {
+  // A store that finds its disk damaged shows what is whole, and tells of the rest in
+  // hard_state.lost, which it has made durable before it cut anything.
   HardState hard_state;
   LogIndex first_index{0};         // of the entries kept
   LogIndex last_index = kNoIndex;  // first_index - 1 when there are none

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "raft/core.h"
+#include "raft/fault.h"
 #include "raft/quorum.h"
 
 namespace sluice::raft {
@@ -25,6 +26,7 @@ const Member* Core::FindPeer(NodeId id) const {
 // the only one that can be elected: of voters 1 and 2, where 1 alone has the entry that removes it.
 // It does not vote for itself then.
 bool Core::MayLead() const {
+  if (recovering()) return false;
   if (IsVoter()) return true;
   const Membership* before = log_.history().previous();
   return before != nullptr && !MembersAreCommitted() && before->HasVoter(self_);
@@ -52,8 +54,9 @@ Status Core::WhyRefuseChange(const MemberChange& change) const {
   SLUICE_ASSIGN_OR_RETURN(const Membership next, Changed(members(), change));
   if (change.kind == MemberChange::Kind::kPromote)
     SLUICE_RETURN_IF_ERROR(WhyNotCaughtUp(change.member.id.id));
-  // It would never be committed, and this leader would have to resign.
-  if (next.voters != members().voters && !MajorityIsNear(next, Contact::kAnsweredThisTerm))
+  // It would never be committed, and this leader would have to resign; and those that wait for
+  // what they have lost can elect nobody after it.
+  if (next.voters != members().voters && !MajorityIsNear(next, Contact::kMayElect))
     return Status::Unavailable("the voters that answer would be no majority any more");
   return Status::Ok();
 }
@@ -69,14 +72,26 @@ Status Core::WhyNotCaughtUp(NodeId learner) const {
                              std::to_string(commit_.value()));
 }
 
+// Of each voter: this leader's own `own`, and what `value_of` its progress tells.
+std::vector<int64_t> Core::OfVoters(int64_t own, int64_t (*value_of)(const Progress&)) const {
+  std::vector<int64_t> values;
+  if (IsVoter()) values.push_back(own);
+  for (const auto& [id, progress] : progress_) {
+    if (progress.voter || FaultPlanted(Fault::kLearnerCounts)) values.push_back(value_of(progress));
+  }
+  if (!FaultPlanted(Fault::kLearnerCounts)) CHECK_EQ(values.size(), members().voters.size());
+  return values;
+}
+
 // A new leader gives all of them the time to answer; who has not answered it yet may be dead.
 bool Core::MajorityIsNear(const Membership& members, Contact contact) const {
   const auto near = std::ranges::count_if(members.voters, [&](const Member& voter) {
     if (voter.id == self_) return true;
     const auto peer = progress_.find(voter.id.id);
     if (peer == progress_.end()) return false;
-    if (contact == Contact::kAnsweredThisTerm && !peer->second.heard) return false;
-    return now_ms_ - peer->second.heard_ms < config_.election_timeout_ms_min;
+    const Progress& progress = peer->second;
+    if (contact == Contact::kMayElect && (!progress.heard || progress.recovering)) return false;
+    return now_ms_ - progress.heard_ms < config_.election_timeout_ms_min;
   });
   return static_cast<size_t>(near) >= MajorityOf(members.voters.size());
 }

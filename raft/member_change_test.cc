@@ -330,6 +330,26 @@ TEST_F(FollowerOfChanges, AVoterThatIsRemovedCampaignsOnlyUntilThatIsCommitted) 
   EXPECT_EQ(core_->role(), Role::kFollower);
 }
 
+// What a lost leader had under way is taken, and nothing else comes of it.
+TEST_F(FollowerOfChanges, AVoterWhoseRemovalIsCommittedWhileItAsksWinsNothing) {
+  const Membership four = MembershipOf({Voter(1), Voter(2), Voter(3), Voter(4)});
+  Append(2, 1,
+         {.prev_index = LogIndex(0),
+          .entries = {Setting(1, 1, four),
+                      Setting(2, 1, MembershipOf({Voter(2), Voter(3), Voter(4)}))}});
+  FinishWrites();
+  core_->PeerLost(NodeId(2), true);
+  core_->Tick(core_->next_deadline_ms());
+  ASSERT_EQ(core_->role(), Role::kPreCandidate);
+  Step(3, 2, VoteResponse{.pre_vote = true, .granted = true});
+  Append(2, 1, {.prev_index = LogIndex(2), .prev_term = Term(1), .commit = LogIndex(2)});
+  ASSERT_EQ(core_->commit(), LogIndex(2));
+  Step(4, 2, VoteResponse{.pre_vote = true, .granted = true});
+  FinishWrites();
+  EXPECT_EQ(core_->role(), Role::kFollower);
+  EXPECT_EQ(core_->term(), Term(1));
+}
+
 class Joiner : public ::testing::Test, protected HandFed {
  protected:
   Joiner() : HandFed(std::deque<Entry>()) {}

@@ -43,6 +43,7 @@ struct Metrics {
   uint64_t votes_refused_log = 0;                 // the candidate's log is behind
   uint64_t votes_refused_given = 0;               // another has this voter's vote in that term
   uint64_t votes_refused_term = 0;                // the term is over
+  uint64_t votes_refused_lost = 0;                // the own log has lost entries
   std::array<uint64_t, kRefusalCount> refused{};  // messages, by Refusal
   uint64_t appends_refused = 0;                   // the previous entry did not match
   uint64_t entries_truncated = 0;

@@ -45,6 +45,11 @@ void Progress::Sent(LogIndex last, size_t bytes, int64_t now_ms) {
   next = last + 1;
 }
 
+void Progress::Forget(LogIndex index) {
+  match = index;
+  if (state != ProgressState::kSnapshot) BecomeProbe(index + 1);
+}
+
 bool Progress::Matched(LogIndex index, int64_t now_ms) {
   while (!inflight.empty() && inflight.front().first <= index) {
     inflight_bytes -= inflight.front().second;

@@ -32,6 +32,7 @@ struct Progress {
   int64_t sent_ms = 0;         // when `waiting` or the window's oldest silence began
   int64_t heard_ms = 0;        // last answer in this term (start of leadership before the first)
   bool heard = false;          // has answered in this term
+  bool recovering = false;     // waits for entries that it has lost, as of its last answer
   uint64_t read_sequence = 0;  // highest echoed
   LogIndex sent_commit = kNoIndex;
   std::deque<std::pair<LogIndex, size_t>>
@@ -48,6 +49,8 @@ struct Progress {
   void Sent(LogIndex last, size_t bytes, int64_t now_ms);
   // The follower holds everything up to `index`. True when that is news.
   bool Matched(LogIndex index, int64_t now_ms);
+  // It has lost what is above `index`.
+  void Forget(LogIndex index);
   bool WindowFull(const RaftConfig& config) const {
     return inflight.size() >= config.window_messages_max ||
            inflight_bytes >= config.window_bytes_max;

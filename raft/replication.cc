@@ -99,6 +99,7 @@ void Core::HandleAppendResponse(const Message& message, const AppendResponse& re
 }
 
 void Core::HandleAppendRefusal(Progress& progress, const AppendResponse& response) {
+  if (response.lost && response.hint_index < progress.match) progress.Forget(response.hint_index);
   // Refusals of appends that a later answer has overtaken say nothing any more.
   if (response.prev_index <= progress.match || progress.state == ProgressState::kSnapshot) return;
   if (progress.state == ProgressState::kProbe && response.prev_index != progress.next - 1) return;
@@ -110,6 +111,7 @@ void Core::HandleAppendRefusal(Progress& progress, const AppendResponse& respons
 void Core::HandleHeartbeatResponse(const Message& message, const HeartbeatResponse& response) {
   Progress& progress = progress_.at(message.from.id);
   progress.read_sequence = std::max(progress.read_sequence, response.read_sequence);
+  progress.recovering = response.recovering;
   FinishReadRounds();
   // It has not campaigned, so what told it to was lost.
   MaybeFinishTransfer(message.from.id);

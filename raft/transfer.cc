@@ -18,6 +18,10 @@ Status Core::Transfer(NodeId target) {
   if (members().FindVoter(target) == nullptr) {
     return Status::InvalidArgument("node " + std::to_string(target.value()) + " is not a voter");
   }
+  if (progress_.at(target).recovering) {
+    return Status::Unavailable("node " + std::to_string(target.value()) +
+                               " waits for entries that it has lost");
+  }
   transfer_target_ = target;
   transfer_deadline_ms_ = now_ms_ + config_.transfer_timeout_ms;
   MaybeFinishTransfer(target);
@@ -29,7 +33,7 @@ NodeId Core::BestPlacedVoter() const {
   NodeId best = kNoNode;
   LogIndex match = kNoIndex;
   for (const auto& [id, progress] : progress_) {
-    const bool near = progress.heard && progress.voter &&
+    const bool near = progress.heard && progress.voter && !progress.recovering &&
                       now_ms_ - progress.heard_ms < config_.election_timeout_ms_min;
     if (!near || (best != kNoNode && progress.match <= match)) continue;
     best = id;

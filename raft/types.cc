@@ -33,14 +33,14 @@ struct BodyPrinter {
       out << "AppendResponse match=" << m.match;
     } else {
       out << "AppendResponse refused prev=" << m.prev_index << " hint=" << m.hint_index << "/"
-          << m.hint_term;
+          << m.hint_term << (m.lost ? " lost" : "");
     }
   }
   void operator()(const HeartbeatRequest& m) const {
     out << "Heartbeat commit=" << m.commit << " read=" << m.read_sequence;
   }
   void operator()(const HeartbeatResponse& m) const {
-    out << "HeartbeatResponse read=" << m.read_sequence;
+    out << "HeartbeatResponse read=" << m.read_sequence << (m.recovering ? " recovering" : "");
   }
   void operator()(const SnapshotChunk& m) const {
     out << "SnapshotChunk index=" << m.meta.index << "/" << m.meta.term << " offset=" << m.offset
@@ -93,6 +93,10 @@ Result<Bootstrap> DecodeBootstrap(std::string_view data) {
                               " bytes does not parse");
   }
   return bootstrap;
+}
+
+LostEntries LostEntries::And(const LostEntries& later) const {
+  return {std::max(upto, later.upto), std::max(term, later.term)};
 }
 
 Entry BootstrapEntry(const Bootstrap& bootstrap) {

@@ -43,10 +43,22 @@ struct Entry {
 inline size_t SizeOfEntry(size_t data_bytes) { return sizeof(Entry) + data_bytes; }
 inline size_t SizeOf(const Entry& entry) { return SizeOfEntry(entry.data.size()); }
 
+// Entries that a damaged disk has lost. This voter may have acknowledged them, so that a majority
+// may count on them.
+struct LostEntries {
+  LogIndex upto = kNoIndex;  // none was above it; kNoIndex: nothing is lost
+  Term term;                 // of this voter when that was found out, hence the last they may be of
+  bool any() const { return upto != kNoIndex; }
+  // Of this loss and of one that was found later.
+  LostEntries And(const LostEntries& later) const;
+  friend bool operator==(const LostEntries&, const LostEntries&) = default;
+};
+
 // What a voter must never forget, durable before it answers.
 struct HardState {
   Term term;                   // 0: has never seen an election
   NodeId voted_for = kNoNode;  // in `term`
+  LostEntries lost;            // until its peers have given them back
   friend bool operator==(const HardState&, const HardState&) = default;
 };
 
@@ -111,6 +123,7 @@ struct AppendResponse {
   LogIndex prev_index = kNoIndex;  // refusal: the prev_index that did not match
   LogIndex hint_index = kNoIndex;  // refusal: the sender's last entry that might match ...
   Term hint_term;                  // ... and its term
+  bool lost = false;               // refusal: what the sender acknowledged above the hint is gone
 };
 
 struct HeartbeatRequest {
@@ -122,6 +135,7 @@ struct HeartbeatRequest {
 struct HeartbeatResponse {
   uint64_t read_sequence = 0;
   int64_t sent_micros = 0;
+  bool recovering = false;  // waits for entries that it has lost
 };
 
 struct SnapshotChunk {

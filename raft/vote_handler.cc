@@ -39,8 +39,11 @@ void Core::HandleVoteRequest(const Message& message, const VoteRequest& request)
   const bool current =
       LogIsCurrent(request) ||
       FaultPlanted(request.pre_vote ? Fault::kPreVoteIgnoresLog : Fault::kVoteIgnoresLog);
-  if (!free || !current) {
-    ++(free ? metrics_.votes_refused_log : metrics_.votes_refused_given);
+  const bool lost = recovering() && !FaultPlanted(Fault::kDamagedVotes);
+  if (!free || !current || lost) {
+    ++(lost   ? metrics_.votes_refused_lost
+       : free ? metrics_.votes_refused_log
+              : metrics_.votes_refused_given);
     refuse();
     return;
   }

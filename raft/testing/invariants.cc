@@ -31,7 +31,7 @@ Invariants::Seen& Invariants::Of(NodeId node) {
 
 void Invariants::Restarted(NodeId node) {
   Seen& seen = Of(node);
-  seen = {.term = seen.term};
+  seen = {.term = seen.term, .lost_term = seen.lost_term};
 }
 
 void Invariants::Heard(NodeId node, NodeId from, int64_t now_ms) {
@@ -54,6 +54,7 @@ void Invariants::Observe(NodeId node, const Core& core) {
     Breach(Join("node ", node, " does not lead and follows itself"));
   seen.commit = core.commit();
   seen.last_term = core.term();
+  if (core.recovering()) seen.lost_term = core.term();
   if (seen.members_version != core.log().history().version()) CheckMembers(node, core);
   if (core.role() != Role::kLeader) return;
   CheckLeader(node, core);
@@ -68,7 +69,7 @@ void Invariants::CheckMatches(NodeId node, const Core& core) {
     const auto at = static_cast<size_t>(id.value());
     if (at >= seen.matches.size()) seen.matches.resize(at + 1, kNoIndex);
     const LogIndex before = std::exchange(seen.matches[at], progress.match);
-    if (progress.match < before)
+    if (progress.match < before && Of(id).lost_term < core.term())
       Breach(Join("leader ", node, " forgot that ", id, " holds ", before));
   }
 }
@@ -172,6 +173,9 @@ void Invariants::CheckCommitRule(NodeId node, const Core& core,
     const SimDisk* const disk = voter.disk;
     if (!core.members().HasVoter(voter.voter)) return false;
     if (disk->snapshot.has_value() && disk->snapshot->meta.index >= commit) return true;
+    // A leader may not know of a loss yet: it is as if the damage had come after the commit.
+    const auto lost = disk->lost_terms.find(commit);
+    if (lost != disk->lost_terms.end() && lost->second == core.term()) return true;
     if (commit < disk->first_index || commit > disk->last_index()) return false;
     return core.log().TermAt(commit) ==
            disk->entries[static_cast<size_t>(commit - disk->first_index)].term;
@@ -205,6 +209,8 @@ void Invariants::CheckGrant(const Message& message, bool pre_vote) {
 
 void Invariants::CheckTransfer(const Message& message, LogIndex last, const SimDisk& disk) {
   if (std::max(disk.last_index(), disk.snapshot_index()) >= last) return;
+  // It takes no notice of that.
+  if (disk.hard_state.lost.any()) return;
   Breach(Join("node ", message.from.id, " hands the lead to ", message.to,
               ", which does not hold all of its log up to ", last));
 }
@@ -303,7 +309,12 @@ void Invariants::CheckVote(const VoterId& voter, Term term, NodeId candidate, co
     Breach(Join("node ", voter, " voted for ", vote->second, " and for ", candidate, " in term ",
                 term));
   }
-  if (disk.hard_state.term > term || disk.hard_state == HardState{term, candidate}) return;
+  if (disk.hard_state.lost.any()) {
+    Breach(Join("node ", voter, " voted for ", candidate, " in term ", term,
+                " before it was given back what it had lost"));
+  }
+  if (disk.hard_state.term > term) return;
+  if (disk.hard_state.term == term && disk.hard_state.voted_for == candidate) return;
   Breach(Join("node ", voter, " voted for ", candidate, " in term ", term,
               " before that was on its disk"));
 }

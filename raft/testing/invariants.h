@@ -31,7 +31,8 @@
 //   lead does not follow itself;
 // - election restriction: votes and pre-votes are granted only to candidates whose log is not
 //   behind;
-// - progress: what a follower is known to hold never shrinks within a term;
+// - progress: what a follower is known to hold never shrinks within a term, unless it has lost it;
+// - damage: who has lost entries does not vote, nor stand, before they were given back;
 // - transfer: only a voter that holds all of the leader's log is told to take over.
 //
 // Thread rule: one thread, as all of the simulator.
@@ -58,8 +59,9 @@ class Invariants {
  public:
   // A node (re)starts: what it knew in memory is gone.
   void Restarted(NodeId node);
-  // It comes back with an empty disk and a new disk id: another voter, if one at all.
-  void Wiped(NodeId node) { Of(node) = {}; }
+  // It comes back with an empty disk and a new disk id: another voter, if one at all. What the
+  // former one said may still arrive.
+  void Wiped(NodeId node) { Of(node) = {.lost_term = Of(node).lost_term}; }
   // After an event, for each running node that it may have changed.
   void Observe(NodeId node, const Core& core);
   // After the observation of `node`, with the disks of all that may be voters: what it has
@@ -115,6 +117,7 @@ class Invariants {
     std::vector<LogIndex> matches;    // by node: what is known of it in led_term
     LogIndex led_members = kNoIndex;  // the entry of the members that `matches` is of
     uint64_t members_version = 0;
+    Term lost_term{-1};  // the last in which it waited for entries that it had lost
   };
   // An entry that some log holds.
   struct Content {

@@ -46,6 +46,7 @@ class LeanCluster {
   void SetDiskLatency(NodeId id, SimDiskLatency latency) { At(id).latency = latency; }
   void FailDisk(NodeId id) { At(id).disk_fails = true; }
   void StartWiped(NodeId id);
+  void Rot(NodeId id) { At(id).disk.Rot(random_); }
   void Renew(NodeId id);
   void TellRefused(NodeId peer, NodeId about);
   void TellPeersRefused(NodeId about);
@@ -65,6 +66,7 @@ class LeanCluster {
   bool takes_part(NodeId id) const;
   uint64_t member_changes() const { return member_changes_; }
   bool running(NodeId id) const { return At(id).core != nullptr; }
+  bool damaged(NodeId id) const { return At(id).disk.hard_state.lost.any(); }
   bool paused(NodeId id) const { return running(id) && At(id).paused; }
   const Core& core(NodeId id) const { return *At(id).core; }
   LogIndex applied(NodeId id) const { return At(id).applied; }

@@ -33,6 +33,7 @@ std::string DescribePersist(const PersistRequest& request) {
   std::ostringstream out;
   if (request.hard_state.has_value()) {
     out << " term=" << request.hard_state->term << " vote=" << request.hard_state->voted_for;
+    if (request.hard_state->lost.any()) out << " lost-upto=" << request.hard_state->lost.upto;
   }
   if (request.snapshot.has_value())
     out << " snapshot=" << request.snapshot->meta.index << "/" << request.snapshot->meta.term
@@ -134,6 +135,9 @@ bool Script::NodeCommand(const std::string& verb, Node& node,
     Drop(node, from);
   } else if (verb == "keep") {
     Keep(node, from);
+  } else if (verb == "rot" && words.size() == 3 && node.core == nullptr) {
+    node.disk.LoseEntriesFrom(LogIndex(std::stoll(words[2])));
+    PrintLog(node);
   } else if (node.core == nullptr) {
     return false;
   } else if (verb == "members") {
@@ -241,7 +245,8 @@ void Script::Start(Node& node) {
   node.told_commit = node.core->commit();
   node.issued_persist = 0;
   Say(node, "starts at term " + std::to_string(node.core->term().value()) + ", last index " +
-                std::to_string(node.core->log().last_index().value()));
+                std::to_string(node.core->log().last_index().value()) +
+                (node.core->recovering() ? ", recovering" : ""));
 }
 
 void Script::Stop(Node& node) {
@@ -388,7 +393,8 @@ void Script::PrintStatus() {
     } else {
       line << RoleName(node.core->role()) << " term=" << node.core->term()
            << " leader=" << node.core->leader() << " last=" << node.core->log().last_index()
-           << " durable=" << node.core->log().durable_index() << " commit=" << node.core->commit();
+           << " durable=" << node.core->log().durable_index() << " commit=" << node.core->commit()
+           << (node.core->recovering() ? " recovering" : "");
     }
     Say(node, line.str());
   }

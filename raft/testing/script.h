@@ -20,6 +20,7 @@
 //   add N M                   promote N M         remove N M: N is asked to change the members
 //   members N                 who takes part, as far as N's log tells
 //   progress N                what N, which leads, knows of the others' logs
+//   rot N INDEX               N, which is stopped, has lost its log from INDEX on
 //   crash N                   N stops; what was not persisted is gone, what it was sent too
 //   wipe N                    as crash, and its disk is lost: the next start is with an empty one,
 //                             of another id

@@ -69,6 +69,8 @@ class SimCluster {
   void StartWiped(NodeId id);
   // A node that is stopped, and no member, gets an empty disk of a new id.
   void Renew(NodeId id);
+  // Some of what a node that is stopped has stored turns out to be damaged.
+  void Rot(NodeId id) { nodes_.at(id)->disk.Rot(random_); }
   void Pause(NodeId id) { nodes_.at(id)->loop->Pause(); }
   void Resume(NodeId id);
   void FailDisk(NodeId id) { nodes_.at(id)->log->FailFromNowOn(); }
@@ -106,6 +108,8 @@ class SimCluster {
   // Is a member, as far as the leader knows.
   bool takes_part(NodeId id) const;
   uint64_t member_changes() const { return member_changes_; }
+  // Waits for entries that it has lost, as its disk says.
+  bool damaged(NodeId id) const { return nodes_.at(id)->disk.hard_state.lost.any(); }
   bool running(NodeId id) const { return nodes_.at(id)->driver != nullptr; }
   bool paused(NodeId id) const { return running(id) && nodes_.at(id)->loop->paused(); }
   Driver& driver(NodeId id) { return *nodes_.at(id)->driver; }

@@ -8,6 +8,7 @@ namespace sluice::raft::testing {
 
 void SimDisk::Execute(PersistRequest request) {
   if (request.hard_state.has_value()) hard_state = *request.hard_state;
+  if (!hard_state.lost.any()) lost_terms.clear();
   if (request.snapshot.has_value()) {
     snapshot_before = std::exchange(snapshot, std::move(request.snapshot));
     newest_stands_alone = false;
@@ -55,6 +56,39 @@ void SimDisk::LoseNewestSnapshot() {
   if (!snapshot.has_value() || newest_stands_alone || !ReachesBackWithoutNewest()) return;
   snapshot = std::exchange(snapshot_before, std::nullopt);
   newest_stands_alone = true;
+}
+
+void SimDisk::Rot(Random& random) {
+  if (snapshot.has_value() && random.Chance(1, 5)) {
+    const bool in_reserve = !newest_stands_alone && ReachesBackWithoutNewest();
+    return in_reserve ? LoseNewestSnapshot() : LoseSnapshotAndLog();
+  }
+  if (entries.empty()) return;
+  // What was written last matters most.
+  const size_t depth = random.Chance(1, 2) ? std::min<size_t>(entries.size(), 10) : entries.size();
+  LoseEntriesFrom(last_index() - static_cast<int64_t>(random.Below(depth)));
+}
+
+void SimDisk::NoteLost(LogIndex from) {
+  for (LogIndex index = from; index <= last_index(); ++index)
+    lost_terms[index] = entries[static_cast<size_t>(index - first_index)].term;
+  hard_state.lost =
+      hard_state.lost.And({std::max(last_index(), snapshot_index()), hard_state.term});
+}
+
+void SimDisk::LoseEntriesFrom(LogIndex from) {
+  NoteLost(from);
+  while (last_index() >= from) entries.pop_back();
+  FinishReset();
+}
+
+// The log needs a state to go on from.
+void SimDisk::LoseSnapshotAndLog() {
+  NoteLost(first_index);
+  snapshot = std::exchange(snapshot_before, std::nullopt);
+  newest_stands_alone = true;
+  entries.clear();
+  first_index = snapshot_index() + 1;
 }
 
 SimLogStore::SimLogStore(SimDisk& disk, EventLoop& loop, Random random, SimDiskLatency latency)

@@ -23,7 +23,8 @@ struct SimDisk {
   std::deque<Entry> entries;
   std::optional<Snapshot> snapshot;
   std::optional<Snapshot> snapshot_before;
-  bool newest_stands_alone = false;  // it was installed, or the one after it was lost
+  bool newest_stands_alone = false;     // it was installed, or the one after it was lost
+  std::map<LogIndex, Term> lost_terms;  // of the entries that hard_state.lost is about
 
   LogIndex snapshot_index() const { return snapshot.has_value() ? snapshot->meta.index : kNoIndex; }
   // Of an entry or of the newest snapshot.
@@ -38,6 +39,14 @@ struct SimDisk {
   // The newest snapshot proves unreadable, and recovery takes the one before. Nothing happens when
   // that cannot replace it.
   void LoseNewestSnapshot();
+  // Damage, as recovery finds it: some entry or snapshot turns out to be unreadable, and what is
+  // behind it is of no use.
+  void Rot(Random& random);
+  void LoseEntriesFrom(LogIndex from);
+
+ private:
+  void LoseSnapshotAndLog();
+  void NoteLost(LogIndex from);
 };
 
 struct SimDiskLatency {

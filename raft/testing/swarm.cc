@@ -54,6 +54,7 @@ Weather DrawWeather(const Swarm& swarm, Random& random) {
   weather.rings = random.Chance(1, 4);
   weather.slow_disks = random.Chance(1, 4);
   weather.losses = random.Chance(1, 8);
+  weather.rot = random.Chance(1, 4);
   weather.transfers = random.Chance(1, 3);
   weather.refused_hints = random.Chance(1, 2);
   if (random.Chance(1, 3)) weather.false_hint_ms_max = random.Between(200, 2000);

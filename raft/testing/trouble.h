@@ -1,6 +1,6 @@
 #pragma once
 // Trouble: what strikes a simulated cluster in some weather: crashes, pauses, cut links, slow,
-// failing and wiped disks, false hints of a death.
+// failing, damaged and wiped disks, false hints of a death.
 //
 // Thread rule: one thread.
 
@@ -47,6 +47,14 @@ class Trouble {
 
   // Voters that will never be again, fewer than half.
   const std::set<NodeId>& lost() const { return lost_; }
+  // These, and those that wait for what they have lost.
+  std::set<NodeId> Struck() const {
+    std::set<NodeId> struck = lost_;
+    for (const NodeId id : cluster_.ids()) {
+      if (cluster_.damaged(id)) struck.insert(id);
+    }
+    return struck;
+  }
 
  private:
   void Fault() {
@@ -59,7 +67,7 @@ class Trouble {
       cluster_.Resume(id);
       return;
     }
-    switch (random_.Below(8)) {
+    switch (random_.Below(9)) {
       case 0:
         if (!weather_.crashes) return;
         cluster_.Crash(id);
@@ -83,6 +91,9 @@ class Trouble {
       case 6:
         if (weather_.losses && random_.Chance(1, 5)) Lose(id);
         return;
+      case 7:
+        if (weather_.rot && MayBeStruck(id)) Rot(id);
+        return;
       default:
         cluster_.HealNetwork();
         cluster_.SetDiskLatency(weather_.disk);
@@ -101,9 +112,38 @@ class Trouble {
     }
   }
 
+  // Fewer than half of the voters may be without what they had promised to keep: who has lost all
+  // for ever, and who waits to be given back some. Whoever is to be asked later may vote by any
+  // configuration that is about.
+  bool MayBeStruck(NodeId id) {
+    std::set<NodeId> struck = Struck();
+    struck.insert(id);
+    const auto few = [&struck](const Membership& members) {
+      const auto count = std::ranges::count_if(
+          members.voters, [&](const Member& voter) { return struck.contains(voter.id.id); });
+      return static_cast<size_t>(count) <= (members.voters.size() - 1) / 2;
+    };
+    const Membership* committed = cluster_.invariants().committed_members();
+    if (committed == nullptr || !few(*committed)) return false;
+    return std::ranges::all_of(cluster_.ids(), [&](NodeId other) {
+      // What the log of one that is away says of the members is not known.
+      if (!cluster_.running(other)) return cluster_.member_changes() == 0;
+      if (cluster_.core(other).members().voters.empty()) return true;
+      const MembershipHistory& history = cluster_.core(other).log().history();
+      return few(history.newest()) && (history.previous() == nullptr || few(*history.previous()));
+    });
+  }
+
+  void Rot(NodeId id) {
+    cluster_.Crash(id);
+    if (weather_.refused_hints) cluster_.TellPeersRefused(id);
+    cluster_.Rot(id);
+    if (random_.Chance(1, 2)) Start(id);
+  }
+
   // For ever; a majority is never lost.
   void Lose(NodeId id) {
-    if (lost_.contains(id) || lost_.size() >= (cluster_.ids().size() - 1) / 2) return;
+    if (lost_.contains(id) || !MayBeStruck(id)) return;
     lost_.insert(id);
     if (random_.Chance(1, 2)) {
       cluster_.FailDisk(id);

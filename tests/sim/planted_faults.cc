@@ -59,6 +59,8 @@ const std::vector<NamedFault>& NamedFaults() {
       {Fault::kWipedDiskCounts, "wiped-disk-counts"},
       {Fault::kTornSlotWins, "torn-slot-wins"},
       {Fault::kCutsSynced, "cuts-synced"},
+      {Fault::kDamagedVotes, "damaged-votes"},
+      {Fault::kGivenBackEarly, "given-back-early"},
   };
   return faults;
 }
