@@ -1,0 +1,166 @@
+// The driver alone: a node of one voter, or one that is cut off from its others.
+#include "raft/driver.h"
+
+#include <gtest/gtest.h>
+
+#include <optional>
+
+#include "base/testing/log_catcher.h"
+#include "base/testing/sim_event_loop.h"
+#include "raft/testing/hand_fed.h"
+#include "raft/testing/sim_log_store.h"
+
+namespace sluice::raft::testing {
+namespace {
+
+class NullTransport final : public Transport {
+ public:
+  void Send(NodeId, Message) override {}
+  void SetPeers(const std::vector<Member>&) override {}
+};
+
+class NullStateMachine final : public StateMachine {
+ public:
+  void Apply(const std::vector<Entry>&) override {}
+  std::string TakeSnapshot() override { return ""; }
+  void LoadSnapshot(const SnapshotMeta&, std::string_view) override {}
+  void OnRoleChange(Role, Term, NodeId) override {}
+  void OnLeaderReady(Term) override {}
+};
+
+class DriverTest : public ::testing::Test {
+ protected:
+  void Open(const std::vector<VoterId>& voters) {
+    disk_.entries = {BootstrapEntry({kClusterId, voters, ""})};
+    store_ = std::make_unique<SimLogStore>(disk_, loop_, Random(1), SimDiskLatency{1, 1});
+    driver_ = std::make_unique<Driver>(
+        DriverOptions{
+            .config = {}, .cluster_id = kClusterId, .self = Voter(1), .random = Random(1)},
+        DriverParts{.loop = loop_, .log = *store_, .transport = wires_, .state_machine = state_});
+  }
+  bool Lead() {
+    driver_->Start();
+    return scheduler_.RunUntil([this] { return driver_->status().leader_ready; }, 5000);
+  }
+  StatusCode Members(std::deque<Entry> entries, const std::string& cluster_id = kClusterId) {
+    SimDisk disk;
+    disk.entries = std::move(entries);
+    const SimLogStore store(disk, loop_, Random(1), SimDiskLatency{});
+    return MembersOf(store, cluster_id).status().code();
+  }
+  // What the driver tells: nothing yet, or the outcome.
+  using Told = std::optional<StatusCode>;
+  static auto Tell(Told& told) {
+    return [&told](const Result<LogIndex>& outcome) { told = outcome.status().code(); };
+  }
+
+  ::sluice::testing::SimScheduler scheduler_;
+  ::sluice::testing::SimEventLoop loop_{scheduler_};
+  NullTransport wires_;
+  NullStateMachine state_;
+  SimDisk disk_;
+  std::unique_ptr<SimLogStore> store_;
+  std::unique_ptr<Driver> driver_;
+};
+
+TEST_F(DriverTest, ALogThatIsNotThisClustersIsTold) {
+  EXPECT_EQ(Members({HandFed::FirstEntry()}), StatusCode::kOk);
+  EXPECT_EQ(Members({HandFed::FirstEntry()}, "another"), StatusCode::kInvalidArgument);
+  EXPECT_EQ(Members({}), StatusCode::kNotFound);
+  EXPECT_EQ(Members({Normal(0, 0)}), StatusCode::kCorruption);
+}
+
+TEST_F(DriverTest, BeforeItRunsNothingIsDone) {
+  Open({Voter(1)});
+  Told proposed, read, changed;
+  driver_->Propose("a", Tell(proposed));
+  driver_->ReadIndex(Tell(read));
+  driver_->ChangeMember({MemberChange::Kind::kAddLearner, {Voter(2), "there"}}, Tell(changed));
+  EXPECT_EQ(proposed, StatusCode::kUnavailable);
+  EXPECT_EQ(read, StatusCode::kUnavailable);
+  EXPECT_EQ(changed, StatusCode::kUnavailable);
+  EXPECT_EQ(driver_->TransferLeadership(kNoNode).code(), StatusCode::kUnavailable);
+  driver_->PeerLost(NodeId(2), true);
+  driver_->Step({kClusterId, Voter(2), NodeId(1), Term(9), HeartbeatRequest{}});
+  EXPECT_EQ(driver_->status().term, Term(0));
+}
+
+// Whoever waits is told, once, and nothing more is done.
+TEST_F(DriverTest, AFailedDiskIsToldToAllWhoWait) {
+  Open({Voter(1)});
+  ASSERT_TRUE(Lead());
+  int failures = 0;
+  driver_->set_on_failure([&failures](const Status&) { ++failures; });
+  store_->FailFromNowOn();
+  Told proposed, read, late, late_read, late_change;
+  driver_->Propose("a", Tell(proposed));
+  // Covers a write that this node does not apply any more.
+  driver_->ReadIndex(Tell(read));
+  EXPECT_TRUE(scheduler_.RunUntil([&failures] { return failures == 1; }, 1000));
+  EXPECT_EQ(proposed, StatusCode::kUnavailable);
+  EXPECT_TRUE(read.has_value());
+  driver_->Propose("b", Tell(late));
+  driver_->ReadIndex(Tell(late_read));
+  driver_->ChangeMember({MemberChange::Kind::kAddLearner, {Voter(2), "there"}}, Tell(late_change));
+  EXPECT_EQ(late, StatusCode::kUnavailable);
+  EXPECT_EQ(late_read, StatusCode::kUnavailable);
+  EXPECT_EQ(late_change, StatusCode::kUnavailable);
+  EXPECT_EQ(driver_->TransferLeadership(kNoNode).code(), StatusCode::kUnavailable);
+  EXPECT_EQ(driver_->status().role, Role::kFollower);
+  scheduler_.RunForMs(5000);
+  EXPECT_EQ(failures, 1);
+}
+
+// A read that no majority confirms any more ends with the lead.
+TEST_F(DriverTest, AFailedDiskEndsReadsThatNobodyConfirms) {
+  Open({Voter(1), Voter(2)});
+  driver_->Start();
+  ASSERT_TRUE(
+      scheduler_.RunUntil([this] { return driver_->status().role == Role::kPreCandidate; }, 5000));
+  driver_->Step(
+      {kClusterId, Voter(2), NodeId(1), Term(1), VoteResponse{.pre_vote = true, .granted = true}});
+  ASSERT_TRUE(
+      scheduler_.RunUntil([this] { return driver_->status().role == Role::kCandidate; }, 50));
+  driver_->Step({kClusterId, Voter(2), NodeId(1), Term(1), VoteResponse{.granted = true}});
+  ASSERT_TRUE(scheduler_.RunUntil([this] { return driver_->status().role == Role::kLeader; }, 50));
+  driver_->Step({kClusterId, Voter(2), NodeId(1), Term(1),
+                 AppendResponse{.success = true, .match = LogIndex(1)}});
+  ASSERT_TRUE(scheduler_.RunUntil([this] { return driver_->status().leader_ready; }, 50));
+  Told read, proposed;
+  driver_->ReadIndex(Tell(read));
+  EXPECT_EQ(read, std::nullopt);
+  store_->FailFromNowOn();
+  driver_->Propose("a", Tell(proposed));
+  EXPECT_TRUE(scheduler_.RunUntil([&read] { return read.has_value(); }, 50));
+  EXPECT_EQ(read, StatusCode::kUnavailable);
+  EXPECT_EQ(proposed, StatusCode::kUnavailable);
+}
+
+// Once for each sender that is a member, and once for all others; metrics count each.
+TEST_F(DriverTest, WhatNoMemberSendsIsLoggedOnce) {
+  Open({Voter(1), Voter(2), Voter(3)});
+  driver_->Start();
+  const ::sluice::testing::LogCatcher log;
+  for (const int from : {2, 2, 3, 8, 9}) {
+    driver_->Step({kClusterId, Voter(from), NodeId(1), Term(-1), HeartbeatResponse{}});
+    scheduler_.RunForMs(1);
+  }
+  EXPECT_EQ(driver_->status().counts.messages_refused(), 5u);
+  EXPECT_EQ(log.Count("was dropped"), 3);
+}
+
+// What its disk and loop still report to one that is gone is not heard.
+TEST_F(DriverTest, ItMayGoAtAnyTime) {
+  Open({Voter(1)});
+  ASSERT_TRUE(Lead());
+  Told proposed;
+  driver_->Propose("a", Tell(proposed));
+  scheduler_.RunForMs(0);
+  driver_.reset();  // the write is under way
+  scheduler_.RunForMs(5000);
+  EXPECT_EQ(proposed, std::nullopt);
+  EXPECT_EQ(disk_.entries.back().data, "a") << "the disk went on";
+}
+
+}  // namespace
+}  // namespace sluice::raft::testing
