@@ -1,5 +1,7 @@
 #include "broker/metadata_cache.h"
 
+#include <glog/logging.h>
+
 namespace sluice::broker {
 
 metadata::ImagePtr MetadataCache::Current() const {
@@ -11,6 +13,7 @@ void MetadataCache::Publish(metadata::ImagePtr next) {
   metadata::ImagePtr before;
   {
     std::lock_guard lock(mutex_);
+    CHECK_GE(next->last_index, current_->last_index) << "published metadata goes back";
     before = std::exchange(current_, next);
   }
   for (const Listener& listener : listeners_) listener(before, next);

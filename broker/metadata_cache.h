@@ -5,6 +5,8 @@
 // Thread rule: Current from any thread, lock-free in spirit (one shared_ptr copy); Publish from the
 // metadata client's loop only. Listeners run on that loop, in the order they were added, before
 // WhenApplied callbacks: once a callback runs, replicas have been made leaders and followers.
+//
+// Invariant: an image is never followed by one of a smaller index.
 
 #include <functional>
 #include <map>

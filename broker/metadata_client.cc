@@ -214,18 +214,29 @@ void MetadataClient::OnMessage(uint64_t generation, const controller::FeedMessag
   }
   const metadata::ImagePtr& image = applier_.image();
   if (image != before) from_snapshot_ = false;
-  if (image->last_index < before->last_index) {
-    LOG(ERROR) << "the cluster's metadata went back from index " << before->last_index << " to "
-               << image->last_index;
-  }
-  // Also when nothing changed since the copy on disk: only now is it known to be true.
-  if (image != options_.cache->Current() && image->last_index.value() >= 0)
-    options_.cache->Publish(image);
+  PublishIfNewer(image);
   LearnControllers();
   if (!message.has_progress()) return;
   SwitchTo(applier_.leader());
   const bool has_all = image->last_index.value() >= message.progress().commit_index();
   if (has_all && generation == generation_) LeaveFormerController();
+}
+
+// What has been shown once stays. A controller that lags hands out an older image to whoever asks
+// for all of it; the topics made since would be missing, and their replicas be removed here with
+// their records, to be made anew, empty, in the same leader epoch.
+void MetadataClient::PublishIfNewer(const metadata::ImagePtr& image) {
+  const metadata::ImagePtr shown = options_.cache->Current();
+  if (image->last_index < shown->last_index) {
+    if (std::exchange(behind_, true)) return;
+    LOG(ERROR) << "metadata from " << connected_address_ << " went back from index "
+               << shown->last_index << " to " << image->last_index
+               << ": what is known stays in force until it has caught up";
+    return;
+  }
+  behind_ = false;
+  // Also when nothing changed since the copy on disk: only now is it known to be true.
+  if (image != shown && image->last_index.value() >= 0) options_.cache->Publish(image);
 }
 
 // Who votes is part of the image, from the first change of the quorum's members on.

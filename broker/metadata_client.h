@@ -66,6 +66,7 @@ class MetadataClient {
   void Subscribe();
   void ResubscribeAfter(int64_t delay_ms);
   void OnMessage(uint64_t generation, const controller::FeedMessage& message);
+  void PublishIfNewer(const metadata::ImagePtr& image);
   void OnEnd(uint64_t generation, const std::string& why);
   void SwitchTo(NodeId leader);
   void LearnControllers();
@@ -86,6 +87,7 @@ class MetadataClient {
   uint64_t generation_ = 0;  // of stream_; what older ones still send is ignored
   int failures_ = 0;         // streams in a row that ended before a message came
   bool from_snapshot_ = false;
+  bool behind_ = false;  // the image is older than what the cache shows
   int64_t last_heard_ms_ = 0;
   bool heard_ = false;       // this stream brought something
   std::string unreachable_;  // a controller whose stream brought nothing

@@ -269,6 +269,41 @@ TEST_F(MetadataClientTest, FetchesASnapshotWhenTheHashDiffers) {
   WaitApplied(8);
 }
 
+// Were it shown, the replicas of topics that it does not have yet would be removed.
+TEST_F(MetadataClientTest, AnImageOfAControllerThatLagsIsNotShown) {
+  std::vector<int64_t> shown;
+  cache_.AddListener([&](const metadata::ImagePtr&, const metadata::ImagePtr& after) {
+    shown.push_back(after->last_index.value());
+  });
+  Start();
+  FeedStream* stream = one_.Subscription(0).second;
+  for (int64_t i = 0; i <= 5; ++i) stream->Push(Entry(i));
+  WaitApplied(5);
+  FeedMessage progress;
+  progress.mutable_progress()->set_commit_index(5);
+  progress.mutable_progress()->set_leader_id(1);
+  progress.mutable_progress()->set_state_hash(12345);
+  stream->Push(progress);
+
+  FeedStream* again = one_.Subscription(1).second;
+  metadata::ImageBuilder builder(metadata::EmptyImage());
+  for (int64_t i = 0; i <= 2; ++i) {
+    ASSERT_TRUE(builder.ApplyEntry(Entry(i).batch().entries(0).data(), LogIndex(i)).ok());
+  }
+  FeedMessage snapshot;
+  snapshot.mutable_snapshot()->set_data(
+      metadata::ToSnapshot(*builder.Build(LogIndex(2), Term(1))).SerializeAsString());
+  snapshot.mutable_snapshot()->set_crc32c(Crc32c(snapshot.snapshot().data()));
+  snapshot.mutable_snapshot()->set_last(true);
+  again->Push(snapshot);
+  for (int64_t i = 3; i <= 6; ++i) again->Push(Entry(i));
+  WaitApplied(6);
+  client_->Stop();
+  EXPECT_TRUE(std::is_sorted(shown.begin(), shown.end())) << ::testing::PrintToString(shown);
+  EXPECT_EQ(cache_.Current()->broker_configs->at("").at("k"), "6");
+  EXPECT_EQ(client_->resyncs(), 1);
+}
+
 TEST_F(MetadataClientTest, ARestartFetchesWhatIsNewOnly) {
   ASSERT_TRUE(fs_.CreateDirectories("/data").ok());
   Start();

@@ -223,6 +223,7 @@ TEST_F(GroupCoordinatorTest, ARefusedWriteLeavesNothingBehind) {
   EXPECT_EQ(FetchAt(kOne, "g").offset, 1);
   Restart(kTwo);
   ASSERT_TRUE(cluster_->RunUntil([&] { return cluster_->IsrSize(key_) == 2; }, 60000));
+  cluster_->RunFor(10);  // until the leader knows, too
   EXPECT_EQ(FetchAt(kOne, "g").offset, 1);
   EXPECT_TRUE(Settle(Commit(kOne, "g", 3))->acknowledged());
 }

@@ -71,18 +71,15 @@ void AlterPartitionSender::OnResponse(const Result<Response>& response) {
   std::map<std::pair<std::string, int32_t>, const Response::Partition*> answers;
   for (const auto& answer : response->partitions())
     answers[{answer.topic_id(), answer.partition()}] = &answer;
-  PartitionEffects effects;
   std::vector<IsrProposal> again;
   for (IsrProposal& proposal : sent) {
     const auto found =
         answers.find({std::string(proposal.key.topic_id.view()), proposal.key.partition.value()});
-    if (found == answers.end() ||
-        proposal.partition->OnProposalAnswer(proposal, *found->second, effects) ==
-            Partition::ProposalOutcome::kRetry) {
+    if (found == answers.end() || proposal.partition->OnProposalAnswer(proposal, *found->second) ==
+                                      Partition::ProposalOutcome::kRetry) {
       again.push_back(std::move(proposal));
     }
   }
-  if (const auto context = context_.lock()) effects.Run(*context);
   if (again.empty()) {
     pause_.Reset();
     Send();

@@ -18,14 +18,9 @@ namespace sluice::broker {
 
 class AlterPartitionSender : public std::enable_shared_from_this<AlterPartitionSender> {
  public:
-  // None of them is owned by it alone; `context` is what effects run with.
-  AlterPartitionSender(const BrokerState& state, ControllerClient& controller, EventLoop& loop,
-                       std::weak_ptr<const PartitionContext> context)
-      : state_(state),
-        controller_(controller),
-        loop_(loop),
-        context_(std::move(context)),
-        pause_(loop, 500) {}
+  // None of them is owned.
+  AlterPartitionSender(const BrokerState& state, ControllerClient& controller, EventLoop& loop)
+      : state_(state), controller_(controller), loop_(loop), pause_(loop, 500) {}
 
   void Submit(IsrProposal proposal);
 
@@ -40,7 +35,6 @@ class AlterPartitionSender : public std::enable_shared_from_this<AlterPartitionS
   const BrokerState& state_;
   ControllerClient& controller_;
   EventLoop& loop_;
-  const std::weak_ptr<const PartitionContext> context_;
   std::vector<IsrProposal> queue_;
   std::vector<IsrProposal> in_flight_;
   RetryPause pause_;

@@ -252,6 +252,7 @@ TEST_F(DivergenceTest, AReplicaOfADeletedTopicOfThatNameIsNotServed) {
 struct RandomRun {
   uint64_t seed;
   bool fsync;
+  bool min_isr_changes = false;
 };
 
 class RandomReplicationTest : public DivergenceTest {
@@ -269,6 +270,7 @@ class RandomReplicationTest : public DivergenceTest {
     options.replica_lag_ms_max = 1000;
     options.alter_loss_percent = run.seed % 3 == 0 ? 20 : 0;
     options.unclean_after_power_cut = !run.fsync;
+    if (run.min_isr_changes) options.image_lag_ms = static_cast<int64_t>(run.seed % 4) * 100;
     Build({.min_isr = 2, .fsync = run.fsync}, options);
     CommitChecker checker(*cluster_, key_);
     for (int step = 0; step < 150; ++step) {
@@ -314,6 +316,9 @@ class RandomReplicationTest : public DivergenceTest {
       cluster_->Isolate(node);
     } else if (what < 94) {
       cluster_->Heal();
+    } else if (run.min_isr_changes && random.Chance(1, 2)) {
+      cluster_->controller().SetTopicConfig("orders", "min.insync.replicas",
+                                            std::to_string(random.Between(1, 3)));
     } else {
       cluster_->RunFor(random.Between(0, 1500));
     }
@@ -364,6 +369,15 @@ TEST_F(RandomReplicationTest, NothingAcknowledgedIsLostInFsyncMode) {
     if (HasFatalFailure() || HasNonfatalFailure()) return;
   }
   EXPECT_GT(total_acknowledged_, 1000u) << "the faults leave the cluster no time to work";
+}
+
+TEST_F(RandomReplicationTest, NothingAcknowledgedIsLostThoughMinIsrChanges) {
+  for (uint64_t seed = 2001; seed <= 2100; ++seed) {
+    sent_.clear();
+    Run({seed, true, true});
+    if (HasFatalFailure() || HasNonfatalFailure()) return;
+  }
+  EXPECT_GT(total_acknowledged_, 500u);
 }
 
 TEST_F(RandomReplicationTest, NothingAcknowledgedIsLostInReplicatedMode) {

@@ -62,6 +62,7 @@ void Partition::Attach(Home home, Offset checkpointed) {
   flusher_ = home.flusher;
   awaits_room_ = false;
   error_.clear();
+  log_->set_config(LogConfigOf(*config_));
   high_watermark_ = std::clamp(checkpointed, log_->log_start_offset(), log_->log_end_offset());
   role_ = Role::kNone;
   watch_.NoteEnd(log_->log_end_offset());
@@ -88,10 +89,35 @@ void Partition::RestoreHighWatermark(Offset checkpointed) {
   high_watermark_ = std::clamp(checkpointed, log_->log_start_offset(), log_->log_end_offset());
 }
 
-void Partition::ApplyImage(const metadata::PartitionImage& image, PartitionEffects& effects) {
+void Partition::ApplyImage(const PartitionUpdate& update, PartitionEffects& effects) {
   std::lock_guard lock(mutex_);
-  // The answer to an AlterPartition may have arrived before the image that says the same, so older
-  // images are possible.
+  // From the metadata loop, and from whoever has opened a log late: the latter's may be the older
+  // one.
+  if (update.index < image_index_) return;
+  image_index_ = update.index;
+  // First of all: what the new ISR has replicated counts by the new min.insync.replicas. With the
+  // old one a record could be acknowledged that the controller's ELR lacks.
+  const bool reconfigured = TakeConfig(update.config);
+  if (update.partition != nullptr) TakeRole(*update.partition, effects);
+  if (reconfigured) ConfigChanged(effects);
+}
+
+bool Partition::TakeConfig(const TopicConfigPtr& config) {
+  if (config == nullptr || *config == *config_) return false;
+  config_ = config;
+  if (usable()) log_->set_config(LogConfigOf(*config_));
+  return true;
+}
+
+// min.insync.replicas or the durability may have changed.
+void Partition::ConfigChanged(PartitionEffects& effects) {
+  if (!usable() || role_ != Role::kLeader) return;
+  AfterAppend(effects);
+  Acknowledge(effects);
+}
+
+void Partition::TakeRole(const metadata::PartitionImage& image, PartitionEffects& effects) {
+  // Epochs go back only where the quorum has lost what it had committed.
   if (image.leader_epoch < leader_epoch_ || image.partition_epoch < partition_epoch_) return;
   if (usable()) NoteRead(log_->known_damage(), effects);
   if (image.leader == context_->state->node_id) {
@@ -107,7 +133,9 @@ void Partition::BecomeLeader(const metadata::PartitionImage& image, PartitionEff
     if (image.partition_epoch == partition_epoch_) return;
     partition_epoch_ = image.partition_epoch;
     replicas_.Commit(image.replicas, image.isr);
-    IsrCommitted(effects);
+    if (!usable()) return;
+    AdvanceHighWatermark(effects);
+    Acknowledge(effects);
     return;
   }
   FailWaiters(kafka::ErrorCode::kNotLeaderOrFollower, effects);
@@ -155,18 +183,6 @@ void Partition::FailWaiters(kafka::ErrorCode error, PartitionEffects& effects) {
     effects.acknowledgements.push_back({std::move(waiter.operation), waiter.entry, error});
   }
   ack_waiters_.clear();
-}
-
-void Partition::SetConfig(TopicConfigPtr config, PartitionEffects& effects) {
-  std::lock_guard lock(mutex_);
-  config_ = std::move(config);
-  if (!usable()) return;
-  log_->set_config(LogConfigOf(*config_));
-  // min.insync.replicas or the durability may have changed.
-  if (role_ == Role::kLeader) {
-    AfterAppend(effects);
-    Acknowledge(effects);
-  }
 }
 
 Partition::TopicConfigPtr Partition::config() const {

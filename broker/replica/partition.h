@@ -69,8 +69,7 @@ class Partition final : public storage::CompactionTarget,
   // --- Roles and upkeep (partition.cc) ---
   // From the high-watermark checkpoint, before any role.
   void RestoreHighWatermark(Offset checkpointed);
-  void ApplyImage(const metadata::PartitionImage& image, PartitionEffects& effects);
-  void SetConfig(TopicConfigPtr config, PartitionEffects& effects);
+  void ApplyImage(const PartitionUpdate& update, PartitionEffects& effects);
   TopicConfigPtr config() const;
   // Every waiter is answered; of a replica that is `removed` from this broker the log is let alone.
   void Retire(bool removed, PartitionEffects& effects);
@@ -122,8 +121,7 @@ class Partition final : public storage::CompactionTarget,
   // The answer to a proposal. True when it should be sent again.
   enum class ProposalOutcome { kSettled, kRetry };
   ProposalOutcome OnProposalAnswer(const IsrProposal& proposal,
-                                   const controller::AlterPartitionResponse::Partition& answer,
-                                   PartitionEffects& effects);
+                                   const controller::AlterPartitionResponse::Partition& answer);
   bool Awaits(const IsrProposal& proposal) const;
 
   // --- Reads (partition_read.cc) ---
@@ -205,6 +203,9 @@ class Partition final : public storage::CompactionTarget,
   void BecomeLeader(const metadata::PartitionImage& image, PartitionEffects& effects);
   void BecomeFollower(const metadata::PartitionImage& image, PartitionEffects& effects);
   void RoleChanged(PartitionEffects& effects);
+  void TakeRole(const metadata::PartitionImage& image, PartitionEffects& effects);
+  bool TakeConfig(const TopicConfigPtr& config);
+  void ConfigChanged(PartitionEffects& effects);
   void FailWaiters(kafka::ErrorCode error, PartitionEffects& effects);
   void GoOffline(const std::string& why, PartitionEffects& effects);
   bool DiskFull() const {
@@ -241,7 +242,6 @@ class Partition final : public storage::CompactionTarget,
   void ExpireDeletes(int64_t now_ms, PartitionEffects& effects);
   void FailDeletes(kafka::ErrorCode error, PartitionEffects& effects);
   void NudgeFollowers(PartitionEffects& effects);
-  void IsrCommitted(PartitionEffects& effects);
   void MaybeExpandIsr(const RemoteReplica& replica, PartitionEffects& effects);
   void Propose(std::vector<NodeId> isr, PartitionEffects& effects);
   bool MatchesProposal(const IsrProposal& proposal) const;
@@ -277,6 +277,7 @@ class Partition final : public storage::CompactionTarget,
   std::string error_;   // not empty: the log has failed and stays so
   std::string damage_;  // not empty: some of its bytes cannot be read; the others can, if usable()
   bool damage_placed_ = false;  // the log knows where
+  LogIndex image_index_{-1};    // of the newest image that was applied
   TopicConfigPtr config_;
   Role role_ = Role::kNone;
   NodeId leader_ = kNoNode;

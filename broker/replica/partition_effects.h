@@ -16,12 +16,21 @@
 #include "broker/replica/fetch_waiters.h"
 #include "broker/replica/partition_watch.h"
 #include "broker/replica/produce_operation.h"
+#include "metadata/topic_config.h"
 #include "storage/flusher.h"
 #include "storage/log_directories.h"
 
 namespace sluice::broker {
 
 class Partition;
+
+// What an image of the cluster says of a partition. The controller decides on an ISR by the
+// configuration that it knows, so both take effect at once.
+struct PartitionUpdate {
+  const metadata::PartitionImage* partition;            // null: as it was
+  std::shared_ptr<const metadata::TopicConfig> config;  // null: as it was
+  LogIndex index;                                       // of the image
+};
 
 // An ISR that the leader asks the controller for.
 struct IsrProposal {

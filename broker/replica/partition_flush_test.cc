@@ -69,12 +69,14 @@ class PartitionFlushTest : public storage::testing::LogFixture {
     config.segment_bytes = 400;
     config.segment_index_bytes = 1 << 20;
     PartitionEffects effects;
-    partition_->SetConfig(std::make_shared<metadata::TopicConfig>(config), effects);
-    partition_->ApplyImage({.replicas = {kSelf, NodeId(2)},
-                            .isr = {leader},
-                            .leader = leader,
-                            .leader_epoch = kEpoch,
-                            .partition_epoch = PartitionEpoch(1)},
+    const metadata::PartitionImage image{.replicas = {kSelf, NodeId(2)},
+                                         .isr = {leader},
+                                         .leader = leader,
+                                         .leader_epoch = kEpoch,
+                                         .partition_epoch = PartitionEpoch(1)};
+    partition_->ApplyImage({.partition = &image,
+                            .config = std::make_shared<metadata::TopicConfig>(config),
+                            .index = LogIndex(1)},
                            effects);
     effects.Run(*context_);
   }

@@ -142,12 +142,6 @@ void Partition::Acknowledge(PartitionEffects& effects) {
   ack_waiters_.erase(ack_waiters_.begin(), first_waiting);
 }
 
-void Partition::IsrCommitted(PartitionEffects& effects) {
-  if (!usable()) return;
-  AdvanceHighWatermark(effects);
-  Acknowledge(effects);
-}
-
 void Partition::ShrinkIsr(PartitionEffects& effects) {
   std::lock_guard lock(mutex_);
   if (role_ != Role::kLeader || !usable() || replicas_.pending()) return;
@@ -205,23 +199,18 @@ bool Partition::Awaits(const IsrProposal& proposal) const {
 }
 
 Partition::ProposalOutcome Partition::OnProposalAnswer(
-    const IsrProposal& proposal, const controller::AlterPartitionResponse::Partition& answer,
-    PartitionEffects& effects) {
+    const IsrProposal& proposal, const controller::AlterPartitionResponse::Partition& answer) {
   std::lock_guard lock(mutex_);
   if (!MatchesProposal(proposal)) return ProposalOutcome::kSettled;  // an image was faster
   switch (static_cast<ErrorCode>(answer.error_code())) {
     case ErrorCode::kNone: {
       // Another leader or epoch: the image that says so is on its way.
       if (LeaderEpoch(answer.leader_epoch()) != leader_epoch_) return ProposalOutcome::kSettled;
-      if (PartitionEpoch(answer.partition_epoch()) <= partition_epoch_) {
-        replicas_.DropProposal();
-        return ProposalOutcome::kSettled;
-      }
-      partition_epoch_ = PartitionEpoch(answer.partition_epoch());
-      std::vector<NodeId> isr;
-      for (const int32_t id : answer.isr()) isr.push_back(NodeId(id));
-      replicas_.CommitIsr(isr);
-      IsrCommitted(effects);
+      // The controller has had that ISR already.
+      if (PartitionEpoch(answer.partition_epoch()) <= partition_epoch_) replicas_.DropProposal();
+      // Else the change takes effect with its image. It was decided by what the controller knows,
+      // and that may be more than is known here: acting on the answer alone, under an older
+      // min.insync.replicas, would acknowledge what a member of the new ELR lacks.
       return ProposalOutcome::kSettled;
     }
     case ErrorCode::kIneligibleReplica:

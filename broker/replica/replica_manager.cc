@@ -75,7 +75,7 @@ void ReplicaManagerImpl::Start() {
   const std::weak_ptr<ReplicaManagerImpl> weak = weak_from_this();
   context_ = std::make_shared<PartitionContext>();
   sender_ = std::make_shared<AlterPartitionSender>(*options_->state, *options_->controller,
-                                                   *options_->loop, context_);
+                                                   *options_->loop);
   assigner_ =
       std::make_shared<DirectoryAssigner>(*options_->state, *options_->controller, *options_->loop);
   fetchers_ = std::make_shared<FetcherPool>(FetcherEnvironment{options_, context_});

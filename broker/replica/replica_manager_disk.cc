@@ -98,7 +98,12 @@ bool ReplicaManagerImpl::TryOpen(const PartitionPtr& partition, PartitionEffects
   // one would be refused. Where the partition is gone, whoever removes it waits for us.
   image = options_->metadata->Current();
   now = image->FindPartition(key.topic_id, key.partition);
-  if (now != nullptr) partition->ApplyImage(*now, effects);
+  if (now != nullptr) {
+    partition->ApplyImage({.partition = now,
+                           .config = ConfigIn(*image, partition->name().topic),
+                           .index = image->last_index},
+                          effects);
+  }
   return true;
 }
 

@@ -32,15 +32,14 @@ void ReplicaManagerImpl::OnImage(const metadata::ImagePtr& before,
     change.before = metadata::EmptyImage();
     SetStrayLogsAside(after);
   }
+  change.reconfigured = change.before->topic_configs != after->topic_configs ||
+                        change.before->broker_configs != after->broker_configs;
   if (change.before->topics_by_id != after->topics_by_id) {
     // First what is gone: a topic made anew under an old name needs the directory's name.
     RemoveGone(change);
     ApplyTopics(change);
   }
-  if (change.before->topic_configs != after->topic_configs ||
-      change.before->broker_configs != after->broker_configs) {
-    ApplyConfigs(change);
-  }
+  if (change.reconfigured) ApplyConfigs(change);
   change.effects.Run(*context_);
   fetchers_->Assign(std::move(change.assignments));
 }
@@ -122,8 +121,13 @@ void ReplicaManagerImpl::ApplyTopic(const metadata::TopicImage& topic, ImageChan
     if (!Holds(image, options_->state->node_id)) continue;
     const PartitionIndex index(static_cast<int32_t>(i));
     PartitionPtr partition = Find({topic.id, index});
-    if (partition == nullptr) partition = CreateReplica(topic, index, change);
-    partition->ApplyImage(image, change.effects);
+    const bool made = partition == nullptr;
+    if (made) partition = CreateReplica(topic, index, change);
+    const bool configured = made || change.reconfigured;
+    partition->ApplyImage({.partition = &image,
+                           .config = configured ? ConfigOf(topic.name, change) : nullptr,
+                           .index = change.after->last_index},
+                          change.effects);
     change.assignments.push_back({partition, partition->follow_target()});
   }
 }
@@ -131,11 +135,14 @@ void ReplicaManagerImpl::ApplyTopic(const metadata::TopicImage& topic, ImageChan
 const Partition::TopicConfigPtr& ReplicaManagerImpl::ConfigOf(const std::string& topic,
                                                               ImageChange& change) const {
   Partition::TopicConfigPtr& config = change.configs[topic];
-  if (config != nullptr) return config;
-  const metadata::TopicConfigScope scope{*change.after, *options_->server_config,
-                                         options_->state->node_id};
-  config = std::make_shared<metadata::TopicConfig>(metadata::EffectiveTopicConfig(scope, topic));
+  if (config == nullptr) config = ConfigIn(*change.after, topic);
   return config;
+}
+
+Partition::TopicConfigPtr ReplicaManagerImpl::ConfigIn(const metadata::Image& image,
+                                                       const std::string& topic) const {
+  const metadata::TopicConfigScope scope{image, *options_->server_config, options_->state->node_id};
+  return std::make_shared<metadata::TopicConfig>(metadata::EffectiveTopicConfig(scope, topic));
 }
 
 ReplicaManagerImpl::PartitionPtr ReplicaManagerImpl::CreateReplica(
@@ -172,7 +179,6 @@ ReplicaManagerImpl::PartitionPtr ReplicaManagerImpl::CreateReplica(
   if (const std::optional<Offset> checkpointed = options_->logs->CheckpointedHighWatermark(name)) {
     partition->RestoreHighWatermark(*checkpointed);
   }
-  partition->SetConfig(config, change.effects);
   // Whatever was told of a former life of it.
   options_->state->damaged.Remove({key.topic_id, key.partition});
   {
@@ -183,11 +189,14 @@ ReplicaManagerImpl::PartitionPtr ReplicaManagerImpl::CreateReplica(
   return partition;
 }
 
+// Of the topics whose partitions did not change: the others have theirs by now.
 void ReplicaManagerImpl::ApplyConfigs(ImageChange& change) {
   for (const PartitionPtr& partition : AllPartitions()) {
     const Partition::TopicConfigPtr& config = ConfigOf(partition->name().topic, change);
     if (*config == *partition->config()) continue;
-    partition->SetConfig(config, change.effects);
+    partition->ApplyImage(
+        {.partition = nullptr, .config = config, .index = change.after->last_index},
+        change.effects);
     change.assignments.push_back({partition, partition->follow_target()});
   }
 }

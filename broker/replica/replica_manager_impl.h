@@ -47,6 +47,7 @@ class ReplicaManagerImpl : public std::enable_shared_from_this<ReplicaManagerImp
     bool first = false;  // since this process registered
     metadata::ImagePtr before;
     metadata::ImagePtr after;
+    bool reconfigured = false;                                 // some topic or broker
     std::map<std::string, Partition::TopicConfigPtr> configs;  // by topic, as they come up
     PartitionEffects effects;
     std::vector<FetcherPool::Assignment> assignments;
@@ -97,6 +98,7 @@ class ReplicaManagerImpl : public std::enable_shared_from_this<ReplicaManagerImp
   void RemoveReplica(const PartitionPtr& partition, ImageChange& change);
   // One for all partitions of the topic.
   const Partition::TopicConfigPtr& ConfigOf(const std::string& topic, ImageChange& change) const;
+  Partition::TopicConfigPtr ConfigIn(const metadata::Image& image, const std::string& topic) const;
 
   // Requests.
   void AppendEntry(const ProduceRequestParams& params, const Partition::AppendRequest& request,

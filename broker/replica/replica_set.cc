@@ -73,8 +73,8 @@ const RemoteReplica* ReplicaSet::Find(NodeId id) const {
 bool ReplicaSet::RecordFetch(RemoteReplica& replica, Offset offset, BrokerEpoch broker_epoch,
                              Offset leader_end, int64_t now_ms) {
   // A request that the broker sent before it was restarted tells nothing about what it has now
-  // (KAFKA-15221).
-  if (broker_epoch < replica.broker_epoch) return false;
+  // (KAFKA-15221); one without an epoch comes from no broker of this cluster (CVE-2018-1288).
+  if (broker_epoch < BrokerEpoch(0) || broker_epoch < replica.broker_epoch) return false;
   if (offset >= leader_end) {
     replica.last_caught_up_ms = now_ms;
   } else if (replica.last_fetch_ms >= 0 && offset >= replica.leader_end_at_last_fetch) {

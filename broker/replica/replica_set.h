@@ -4,8 +4,8 @@
 // 4 and 5 (docs/THREADS.md names them): pure state, no clock, no lock, no log.
 //
 // Invariants:
-//   1. The committed ISR changes by the controller's word only (an image or the answer to
-//   AlterPartition).
+//   1. The committed ISR changes by an image only, with the configuration of the same image: the
+//   answer to AlterPartition may be ahead of what is known here.
 //   2. While a change is pending the high watermark waits for the union of both ISRs: whichever the
 //   controller has, its members have the data.
 //   3. A follower's position is unknown until it fetches in this leader epoch; an unknown position
@@ -63,7 +63,8 @@ class ReplicaSet {
   const std::vector<RemoteReplica>& remotes() const { return remotes_; }
 
   // A fetch at `offset` while the leader's log ends at `leader_end` (rule 3: the caller has refused
-  // diverging fetches). False when it comes from an earlier life of that broker and was ignored.
+  // diverging fetches). False when it comes from an earlier life of that broker, or from none, and
+  // was ignored.
   bool RecordFetch(RemoteReplica& replica, Offset offset, BrokerEpoch broker_epoch,
                    Offset leader_end, int64_t now_ms);
 

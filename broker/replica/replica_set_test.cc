@@ -100,6 +100,15 @@ TEST_F(ReplicaSetTest, ARequestOfAFormerLifeIsIgnored) {
   EXPECT_EQ(set_.Find(kTwo)->log_end_offset, Offset(5));
 }
 
+// Anybody can say that he is a replica; the epoch is what only a registered broker knows.
+TEST_F(ReplicaSetTest, AFetchWithoutABrokerEpochMovesNothing) {
+  EXPECT_FALSE(set_.RecordFetch(*set_.Find(kTwo), Offset(5), BrokerEpoch(-1), Offset(5), 0));
+  EXPECT_EQ(Committable(5), -1);
+  Fetch(kTwo, 3, 5);
+  EXPECT_FALSE(set_.RecordFetch(*set_.Find(kTwo), Offset(5), BrokerEpoch(-1), Offset(5), 0));
+  EXPECT_EQ(Committable(5), 3);
+}
+
 TEST_F(ReplicaSetTest, ANewEpochForgetsPositions) {
   Fetch(kTwo, 5, 5);
   set_.StartEpoch(kSelf, {kSelf, kTwo, kThree}, {kSelf, kTwo}, 1000);

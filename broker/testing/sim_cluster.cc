@@ -403,7 +403,7 @@ void SimCluster::SendImage(NodeId id) {
   const metadata::ImagePtr image = controller_.image();
   if (image->last_index <= process.image_sent) return;
   process.image_sent = image->last_index;
-  process.loop.RunAfter(Delay(), [&process, image] {
+  process.loop.RunAfter(options_.image_lag_ms + Delay(), [&process, image] {
     // One may have overtaken another.
     if (image->last_index > process.cache.Current()->last_index) process.cache.Publish(image);
   });

@@ -37,6 +37,7 @@ struct SimClusterOptions {
   // What a broker with topics in replicated mode says of itself after a power cut.
   bool unclean_after_power_cut = false;
   int alter_loss_percent = 0;  // answers to AlterPartition that get lost
+  int64_t image_lag_ms = 0;    // that images come later than answers of the same time
   int directories = 1;         // log directories of each node: "/data", "/data2" and so on
   storage::SpaceMarks marks;
   // As CompactionOptions has it, for each node; not owned.

@@ -32,7 +32,15 @@ void SimController::Commit(const Records& records) {
 
 void SimController::AddElection(const metadata::TopicImage& topic, size_t index,
                                 metadata::ElectionInput input, Records& records) {
-  input.min_isr = metadata::EffectiveMinIsr(*image_, topic.name, input.partition.replicas.size());
+  // With the change of configuration that it is part of, which comes first.
+  metadata::ImagePtr configured = image_;
+  if (!records.empty() && records.front().has_config()) {
+    metadata::ImageBuilder builder(image_);
+    CHECK(builder.Apply(records.front(), image_->last_index + 1).ok());
+    configured = builder.Build(image_->last_index, Term(1));
+  }
+  input.min_isr =
+      metadata::EffectiveMinIsr(*configured, topic.name, input.partition.replicas.size());
   auto change = metadata::PartitionChange(topic.id, PartitionIndex(static_cast<int32_t>(index)),
                                           input.partition, metadata::Elect(input));
   if (change.has_value()) *records.emplace_back().mutable_partition_change() = *std::move(change);
@@ -163,6 +171,10 @@ void SimController::SetTopicConfig(const std::string& name, const std::string& k
                                    const std::string& value) {
   Records records;
   AddConfig(name, key, value, records);
+  // min.insync.replicas decides who is in the ELR.
+  AddElections([&](const PartitionImage& partition,
+                   NodeId node) { return metadata::ReplicaActive(*image_, partition, node); },
+               kNoNode, records);
   Commit(records);
 }
 

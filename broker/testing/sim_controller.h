@@ -37,6 +37,7 @@ class SimController {
   TopicId CreateTopic(const std::string& name, const std::vector<std::vector<NodeId>>& assignments,
                       const metadata::ConfigMap& configs);
   void DeleteTopic(const std::string& name);
+  // With the elections that it leads to.
   void SetTopicConfig(const std::string& name, const std::string& key, const std::string& value);
   // Makes `leader` the leader whatever the rules say, alone in the ISR: an unclean election.
   void ForceLeader(const std::string& name, PartitionIndex index, NodeId leader);
