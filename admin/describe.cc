@@ -68,6 +68,7 @@ void DescribeVoter(const QuorumAnswer& answer, const QuorumAnswer::Voter& voter,
   out->set_match_index(voter.match_index());
   out->set_lag(std::max<int64_t>(0, answer.commit_index() - voter.match_index()));
   out->set_last_contact_age_ms(voter.last_contact_age_ms());
+  out->set_recovering(voter.recovering());
   if (voter.directory_id().size() == 16)
     out->set_disk_id(Uuid::FromBytes(voter.directory_id()).ToString());
 }

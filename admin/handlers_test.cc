@@ -371,5 +371,19 @@ TEST_F(HandlersTest, HealthNamesASilentController) {
   EXPECT_NE(health->problems(0).what().find("controller 2"), std::string::npos);
 }
 
+TEST_F(HandlersTest, HealthNamesAControllerThatHasLostEntries) {
+  backend_.quorum.set_leader_id(1);
+  auto* voter = backend_.quorum.add_voters();
+  voter->set_id(2);
+  voter->set_recovering(true);
+  auto health = Call(&Handlers::ClusterHealth, ClusterHealthRequest());
+  EXPECT_FALSE(health->healthy());
+  ASSERT_EQ(health->problems_size(), 1);
+  EXPECT_NE(health->problems(0).what().find("controller 2"), std::string::npos);
+  EXPECT_NE(health->problems(0).what().find("does not vote"), std::string::npos);
+  voter->set_recovering(false);
+  EXPECT_TRUE(Call(&Handlers::ClusterHealth, ClusterHealthRequest())->healthy());
+}
+
 }  // namespace
 }  // namespace sluice::admin

@@ -74,8 +74,15 @@ void AddQuorumProblems(const QuorumAnswer* quorum, ClusterHealthResponse* respon
     return;
   }
   for (const auto& voter : quorum->voters()) {
-    if (voter.id() == quorum->leader_id() || voter.last_contact_age_ms() <= kVoterSilenceMsMax)
-      continue;
+    const bool heard = voter.last_contact_age_ms() <= kVoterSilenceMsMax;
+    if (voter.recovering() && heard) {
+      AddProblem(response,
+                 "controller " + std::to_string(voter.id()) + " at " + voter.address() +
+                     " has lost entries of its metadata log to damage, and does not vote until the "
+                     "others have given them back",
+                 "wait; look into its disk, and leave the other controllers running meanwhile");
+    }
+    if (voter.id() == quorum->leader_id() || heard) continue;
     AddProblem(response,
                "controller " + std::to_string(voter.id()) + " at " + voter.address() +
                    " has not been heard for " + std::to_string(voter.last_contact_age_ms() / 1000) +

@@ -68,7 +68,8 @@ nlohmann::json AsJson(const google::protobuf::RepeatedPtrField<admin::Voter>& me
                     {"address", member.address()},
                     {"match_index", member.match_index()},
                     {"lag", member.lag()},
-                    {"last_contact_age_ms", member.last_contact_age_ms()}});
+                    {"last_contact_age_ms", member.last_contact_age_ms()},
+                    {"recovering", member.recovering()}});
   }
   return list;
 }
@@ -90,7 +91,8 @@ ExitCode ShowStatus(const Context& context, const QuorumArguments&) {
   std::vector<std::vector<std::string>> rows;
   const auto add = [&rows, &quorum](const admin::Voter& member, const std::string& role) {
     const bool leads = member.id() == quorum->leader_id();
-    rows.push_back({std::to_string(member.id()), leads ? "leader" : role, member.disk_id(),
+    const std::string state = role + (member.recovering() ? ", recovering" : "");
+    rows.push_back({std::to_string(member.id()), leads ? "leader" : state, member.disk_id(),
                     member.address(), std::to_string(member.match_index()),
                     std::to_string(member.lag()),
                     leads ? "-" : std::to_string(member.last_contact_age_ms()) + " ms ago"});

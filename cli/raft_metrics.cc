@@ -76,6 +76,7 @@ void WriteElections(const raft::Metrics& counts, MetricsText& text) {
       "reason",
       {{"leader_heard", counts.votes_refused_sticky},
        {"log_behind", counts.votes_refused_log},
+       {"entries_lost", counts.votes_refused_lost},
        {"vote_given", counts.votes_refused_given},
        {"term_over", counts.votes_refused_term}});
 }

@@ -173,12 +173,16 @@ Status ControllerNode::Impl::OpenLog() {
   lock = *std::move(locked);
   if (options.metrics != nullptr)
     log_metrics = std::make_unique<QuorumLogMetrics>(*options.metrics);
+  const raft::VoterId self = {options.config->node_id, options.directory_id};
+  const bool alone = options.config->voters.size() == 1;
   Result<std::unique_ptr<QuorumLog>> opened = QuorumLog::Open({.directory = directory,
                                                                .file_system = options.file_system,
                                                                .clock = options.clock,
                                                                .loop = &loop,
                                                                .io_loop = &io_loop,
-                                                               .metrics = log_metrics.get()});
+                                                               .metrics = log_metrics.get(),
+                                                               .self = self,
+                                                               .alone = alone});
   if (!opened.ok()) {
     const bool damaged = opened.status().code() == StatusCode::kCorruption;
     std::string why = opened.status().message();

@@ -414,12 +414,34 @@ TEST_F(ControllerNodeTest, AMetadataLogOfAnotherClusterOrDiskIsRefusedInThreeLin
   }
 }
 
-TEST_F(ControllerNodeTest, ADamagedMetadataLogIsRefusedWithWhatHelpsAVoter) {
+// All of it, for it begins with the bootstrap entry: the voter knows nobody, and the leader finds
+// it.
+TEST_F(ControllerNodeTest, WhatADamagedMetadataLogHasLostIsGivenBack) {
+  StartQuorum(3);
+  RegisterBroker(7);
+  ASSERT_EQ(CreateTopic("t").topics(0).error_code(), 0);
+  const int32_t follower = DescribeQuorum().leader_id() == 2 ? 3 : 2;
+  Voter& voter = *voters_[static_cast<size_t>(follower - 1)];
+  voter.Stop();
+  const std::string log = "/data/__cluster_metadata-0/00000000000000000000.log";
+  voter.fs.FlipBit(log, 100, 3);
+  voter.Start(clock_);
+  EXPECT_TRUE(voter.fs.Exists(log + ".damaged"));
+  const CreateTopicsResponse created = CreateTopic("u");
+  ASSERT_EQ(created.topics(0).error_code(), 0) << created.topics(0).message();
+  std::promise<void> applied;
+  voter.node->WhenApplied(LogIndex(created.applied_index()), [&] { applied.set_value(); });
+  ASSERT_EQ(applied.get_future().wait_for(std::chrono::milliseconds(kTimeoutMs)),
+            std::future_status::ready);
+  EXPECT_NE(voter.node->image()->FindTopic("t"), nullptr);
+}
+
+TEST_F(ControllerNodeTest, LostVotesAreRefusedWithWhatHelpsAVoter) {
   StartQuorum(3);
   Voter& voter = *voters_[1];
   voter.Stop();
   const std::string directory = "/data/__cluster_metadata-0";
-  const std::string log = directory + "/00000000000000000000.log";
+  const std::string votes = directory + "/quorum-state";
   const auto open = [&] {
     const auto opened = ControllerNode::Open({.config = &voter.config,
                                               .file_system = &voter.fs,
@@ -441,12 +463,12 @@ TEST_F(ControllerNodeTest, ADamagedMetadataLogIsRefusedWithWhatHelpsAVoter) {
     EXPECT_EQ(text.find("another replica"), std::string::npos) << text;
     EXPECT_EQ(text.find("cluster init"), std::string::npos) << text;
   };
-  voter.fs.FlipBit(log, 100, 3);
+  for (const uint64_t slot : {0, 512}) voter.fs.FlipBit(votes, slot + 20, 3);
   check(open(), "damaged", false);
   voter.config.is_broker = true;
   check(open(), "damaged", true);
-  voter.fs.FlipBit(log, 100, 3);
-  const auto file = voter.fs.Open(log, OpenMode::kReadWrite);
+  for (const uint64_t slot : {0, 512}) voter.fs.FlipBit(votes, slot + 20, 3);
+  const auto file = voter.fs.Open(votes, OpenMode::kReadWrite);
   ASSERT_TRUE(file.ok() && (*file)->Truncate(150).ok());
   check(open(), "damaged", true);
   const std::string text = open();

@@ -86,6 +86,7 @@ void MetadataController::DescribeQuorum(const DescribeQuorumRequest& request,
     out.set_directory_id(std::string(peer.voter.disk_id.view()));
     out.set_address(AddressOf(peer.voter.id));
     out.set_match_index(peer.match.value());
+    out.set_recovering(peer.recovering);
     out.set_last_contact_age_ms(peer.voter.id == options_.self ? 0 : peer.last_heard_ms);
   };
   for (const raft::PeerStatus& peer : status.voters) describe(peer, *response.add_voters());

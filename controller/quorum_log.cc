@@ -78,10 +78,14 @@ Result<std::unique_ptr<QuorumLog>> QuorumLog::Open(const QuorumLogOptions& optio
     return Status::NotFound(options.directory + " was never formatted: run `sluice cluster init`");
   }
   std::unique_ptr<QuorumLog> log(new QuorumLog(options));
-  SLUICE_RETURN_IF_ERROR(log->OpenFiles());
-  SLUICE_RETURN_IF_ERROR(log->ChooseSnapshot());
-  SLUICE_RETURN_IF_ERROR(log->FinishReset());
-  SLUICE_RETURN_IF_ERROR(log->ScanEntries());
+  SLUICE_ASSIGN_OR_RETURN(log->slots_, VoteSlots::Open(log->fs_, VotePath(options.directory)));
+  Status opened = log->OpenLog();
+  if (opened.code() == StatusCode::kCorruption) {
+    SLUICE_RETURN_IF_ERROR(log->DoWithoutDamage(opened));
+    opened = log->OpenLog();
+  }
+  SLUICE_RETURN_IF_ERROR(opened);
+  SLUICE_RETURN_IF_ERROR(log->CheckVotes());
   // What the last process wrote and did not sync may be in the page cache only; from here on it
   // counts as durable.
   SLUICE_RETURN_IF_ERROR(log->Flush());
@@ -92,19 +96,31 @@ Result<std::unique_ptr<QuorumLog>> QuorumLog::Open(const QuorumLogOptions& optio
 QuorumLog::QuorumLog(const QuorumLogOptions& options)
     : options_(options), fs_(*options.file_system), snapshots_(fs_, options.directory) {}
 
+Status QuorumLog::OpenLog() {
+  opened_ = {.hard_state = slots_->state().hard_state};
+  newest_snapshot_.reset();
+  chain_ = kNoChain;
+  SLUICE_RETURN_IF_ERROR(OpenFiles());
+  SLUICE_RETURN_IF_ERROR(ChooseSnapshot());
+  SLUICE_RETURN_IF_ERROR(FinishReset());
+  return ScanEntries();
+}
+
 Status QuorumLog::OpenFiles() {
-  SLUICE_ASSIGN_OR_RETURN(slots_, VoteSlots::Open(fs_, VotePath(options_.directory)));
-  opened_.hard_state = slots_->state().hard_state;
   Tail tail{fs_, options_.directory, slots_->state().synced_end};
   SLUICE_ASSIGN_OR_RETURN(tail.synced_end, EvidenceOf(tail));
   SLUICE_RETURN_IF_ERROR(RewriteTail(tail));
-  storage::LogOptions log_options = LogOptionsFor(options_, tail.synced_end);
+  SLUICE_ASSIGN_OR_RETURN(log_, storage::Log::Open(LogOptionsFrom(tail.synced_end)));
+  return Status::Ok();
+}
+
+storage::LogOptions QuorumLog::LogOptionsFrom(LogIndex synced_end) {
+  storage::LogOptions log_options = LogOptionsFor(options_, synced_end);
   log_options.lower_recovery_point = [this](Offset offset) {
     if (ToIndex(offset) >= slots_->state().synced_end) return Status::Ok();
     return slots_->WriteSynced({slots_->state().hard_state, ToIndex(offset)});
   };
-  SLUICE_ASSIGN_OR_RETURN(log_, storage::Log::Open(std::move(log_options)));
-  return Status::Ok();
+  return log_options;
 }
 
 Status QuorumLog::ChooseSnapshot() {
@@ -161,6 +177,10 @@ Status QuorumLog::ScanEntries() {
                             ReadEntries(opened_.last_index + 1, end, kScanBytes));
     for (const DecodedEntry& decoded : entries) SLUICE_RETURN_IF_ERROR(NoteEntry(decoded));
   }
+  return Status::Ok();
+}
+
+Status QuorumLog::CheckVotes() const {
   if (!opened_.term_starts.empty() && opened_.term_starts.back().second > opened_.hard_state.term) {
     return Status::Corruption(
         VotePath(options_.directory) + " is at term " +

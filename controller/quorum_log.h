@@ -8,7 +8,11 @@
 // entries promised nothing; entries of a term without its vote would.
 //
 // Damage: what lies above all that is known to have been synced (tail_evidence.h) was reported to
-// nobody, and is cut where it is torn. Anything else stops the opening, nothing is cut.
+// nobody, and is cut where it is torn. Anything else is never cut as if it had not been: that
+// entries are lost is written beside the vote (raft::LostEntries) before any file is touched, the
+// files are kept under another name, and what is whole is opened (log_damage.h,
+// quorum_log_damage.cc). Where nobody else could give them back, and where the votes are lost too,
+// nothing is opened and nothing changed.
 //
 // Thread rule: LogStore's methods on `loop`; the disk is written on `io_loop`. Both loops are
 // stopped, or simulated ones gone, before the QuorumLog is destroyed.
@@ -26,6 +30,7 @@
 #include "base/event_loop.h"
 #include "base/file_system.h"
 #include "controller/entry_codec.h"
+#include "controller/log_damage.h"
 #include "controller/quorum_log_metrics.h"
 #include "controller/snapshot_files.h"
 #include "controller/vote_slots.h"
@@ -45,6 +50,10 @@ struct QuorumLogOptions {
   EventLoop* io_loop = nullptr;  // for the disk
   int64_t segment_bytes = 16 << 20;
   QuorumLogMetrics* metrics = nullptr;  // not owned; nullptr: nobody wants to know
+  // To the only voter nobody could give back what is damaged. The log tells who votes; `alone`, as
+  // configured, counts where that cannot be read.
+  raft::VoterId self;
+  bool alone = false;
 };
 
 class QuorumLog final : public raft::LogStore {
@@ -56,7 +65,7 @@ class QuorumLog final : public raft::LogStore {
   // That of a node which is yet to join: without entries, it knows nobody and votes for nobody.
   static Status FormatToJoin(FileSystem& fs, const Clock& clock, const std::string& directory);
   static bool IsFormatted(FileSystem& fs, const std::string& directory);
-  // kNotFound when it was never formatted, kCorruption when it is damaged.
+  // kNotFound when it was never formatted, kCorruption when it is damaged and cannot be made good.
   static Result<std::unique_ptr<QuorumLog>> Open(const QuorumLogOptions& options);
 
   const raft::OpenedLog& opened() const override { return opened_; }
@@ -79,12 +88,21 @@ class QuorumLog final : public raft::LogStore {
   explicit QuorumLog(const QuorumLogOptions& options);
   static Status FormatWith(FileSystem& fs, const Clock& clock, const std::string& directory,
                            const raft::Bootstrap* bootstrap);
+  Status OpenLog();
   Status OpenFiles();
+  storage::LogOptions LogOptionsFrom(LogIndex synced_end);
   Status ChooseSnapshot();
   Status FinishReset();
   Status ScanEntries();
   Status NoteEntry(const DecodedEntry& decoded);
+  Status CheckVotes() const;
   Result<std::vector<DecodedEntry>> ReadEntries(LogIndex from, LogIndex to, size_t bytes_max) const;
+
+  // quorum_log_damage.cc
+  Status DoWithoutDamage(const Status& found);
+  Result<std::optional<LogDamage>> FindLoss();
+  bool NobodyElseHasIt(const LogDamage& damage) const;
+  Status CutFrom(LogIndex from);
 
   // On io_loop
   void WriteGroup();

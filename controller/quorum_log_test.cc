@@ -241,19 +241,6 @@ TEST_F(QuorumLogTest, ADamagedSnapshotDoesNotPushOutAGoodOne) {
   EXPECT_EQ(*aside, damaged) << "it may be looked into";
 }
 
-TEST_F(QuorumLogTest, WithoutAReadableSnapshotNothingIsTouched) {
-  segment_bytes_ = 1024;
-  Open();
-  Append(1, 100, 1);
-  ASSERT_TRUE(Persist({.snapshot = SnapshotAt(60, 1), .drop_before = LogIndex(41)}).ok());
-  ASSERT_TRUE(Persist({.snapshot = SnapshotAt(80, 1), .drop_before = LogIndex(61)}).ok());
-  fs_.FlipBit(PathOf({LogIndex(60), Term(1)}), 20, 1);
-  fs_.FlipBit(PathOf({LogIndex(80), Term(1)}), 20, 1);
-  Stop(nullptr);
-  EXPECT_EQ(TryOpen().status().code(), StatusCode::kCorruption);
-  EXPECT_EQ(SnapshotFiles(fs_, kDirectory).List()->size(), 2U);
-}
-
 TEST_F(QuorumLogTest, ASnapshotThatWasBeingWrittenIsRemoved) {
   Open();
   Append(1, 10, 1);
@@ -264,16 +251,6 @@ TEST_F(QuorumLogTest, ASnapshotThatWasBeingWrittenIsRemoved) {
   Stop(nullptr);
   Open();
   EXPECT_FALSE(fs_.Exists(temporary));
-}
-
-TEST_F(QuorumLogTest, DamageBelowTheSyncedMarkIsRefusedNotCut) {
-  Open();
-  Append(1, 20, 1);
-  Stop(nullptr);
-  fs_.FlipBit(std::string(kDirectory) + "/00000000000000000000.log", 700, 2);
-  const auto opened = TryOpen();
-  ASSERT_FALSE(opened.ok());
-  EXPECT_EQ(opened.status().code(), StatusCode::kCorruption);
 }
 
 TEST_F(QuorumLogTest, AFailedSyncIsTerminal) {

@@ -12,6 +12,8 @@ namespace {
 
 constexpr uint32_t kMagic = 0x534c5653;  // "SLVS"
 constexpr int16_t kFormat = 1;
+// While entries are lost: versions that know nothing of that refuse the slot, and do not vote.
+constexpr int16_t kFormatOfLost = 2;
 constexpr size_t kCrcPosition = VoteSlots::kSlotBytes - 4;
 
 struct Slot {
@@ -22,11 +24,14 @@ struct Slot {
 std::string EncodeSlot(const Slot& slot) {
   ByteWriter writer;
   writer.PutUint32(kMagic);
-  writer.PutInt16(kFormat);
+  const raft::LostEntries& lost = slot.state.hard_state.lost;
+  writer.PutInt16(lost.any() ? kFormatOfLost : kFormat);
   writer.PutInt64(static_cast<int64_t>(slot.version));
   writer.PutInt64(slot.state.hard_state.term.value());
   writer.PutInt32(slot.state.hard_state.voted_for.value());
   writer.PutInt64(slot.state.synced_end.value());
+  writer.PutInt64(lost.upto.value() + 1);
+  writer.PutInt64(lost.term.value());
   writer.PutBytes(std::string(kCrcPosition - writer.size(), '\0'));
   writer.PutUint32(Crc32c(writer.view()));
   return writer.Take();
@@ -38,12 +43,16 @@ std::optional<Slot> DecodeSlot(std::string_view bytes) {
       LoadBigEndian<uint32_t>(bytes.data() + kCrcPosition) == Crc32c(bytes.substr(0, kCrcPosition));
   if (!whole && !FaultPlanted(raft::Fault::kTornSlotWins)) return std::nullopt;
   ByteReader reader(bytes);
-  if (reader.ReadUint32() != kMagic || reader.ReadInt16() != kFormat) return std::nullopt;
+  if (reader.ReadUint32() != kMagic) return std::nullopt;
+  const int16_t format = reader.ReadInt16();
+  if (format != kFormat && format != kFormatOfLost) return std::nullopt;
   Slot slot;
   slot.version = static_cast<uint64_t>(reader.ReadInt64());
   slot.state.hard_state.term = Term(reader.ReadInt64());
   slot.state.hard_state.voted_for = NodeId(reader.ReadInt32());
   slot.state.synced_end = LogIndex(reader.ReadInt64());
+  slot.state.hard_state.lost.upto = LogIndex(reader.ReadInt64() - 1);
+  slot.state.hard_state.lost.term = Term(reader.ReadInt64());
   return slot;
 }
 

@@ -46,7 +46,9 @@ class LogOnSimDisk {
                             .loop = loop_.get(),
                             .io_loop = io_loop_.get(),
                             .segment_bytes = segment_bytes_,
-                            .metrics = metrics_});
+                            .metrics = metrics_,
+                            .self = FirstVoters().voters.front(),
+                            .alone = alone_});
   }
   void Open() {
     log_.reset();
@@ -87,6 +89,7 @@ class LogOnSimDisk {
   std::unique_ptr<sluice::testing::SimEventLoop> io_loop_ =
       std::make_unique<sluice::testing::SimEventLoop>(scheduler_);
   int64_t segment_bytes_ = 1 << 20;
+  bool alone_ = false;  // as configured
   QuorumLogMetrics* metrics_ = nullptr;
   std::unique_ptr<QuorumLog> log_;
 };

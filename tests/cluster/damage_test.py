@@ -174,23 +174,50 @@ class AloneTest(unittest.TestCase):
 
 
 class ControllerTest(unittest.TestCase):
-    """A controller whose metadata log is damaged: its node says so once and in three lines, and the others go on without it."""
+    """A controller whose metadata log is damaged is given back what it lost by the others; one that has lost its votes says so in three
+    lines, and the others go on without it."""
 
-    def test_the_others_start_and_its_node_can_be_a_broker(self):
+    def test_the_others_give_back_what_is_damaged(self):
+        with Cluster(3) as cluster:
+            cluster.create_topic('stays')
+            node = pathlib.Path(cluster.directory) / 'node-2'
+            log = node / 'data/__cluster_metadata-0/00000000000000000000.log'
+            for n, what in enumerate(('a flipped byte', 'a cut', 'nothing is left')):
+                with self.subTest(what):
+                    run(SLUICE, 'dev', 'stop', '2', '--dir', cluster.directory)
+                    data = bytearray(log.read_bytes())
+                    middle = len(data) // 2
+                    if what == 'a flipped byte':
+                        data[middle] ^= 0x41
+                    log.unlink() if what == 'nothing is left' else log.write_bytes(data if n == 0 else data[:middle])
+                    cluster.start(2)
+                    wait_until(lambda: self.lines(node, 'was given back what its log had lost') == n + 1, 'all given back', 30)
+                    self.assertEqual(self.lines(node, 'neither votes nor stands for election'), n + 1)
+                    if what == 'a flipped byte':
+                        self.assertEqual((log.parent / (log.name + '.damaged')).read_bytes(), data)
+                    wait_until(lambda: cluster.fully_in_sync('stays'), 'its replica in sync', 30)
+                    wait_until(lambda: not self.names_controller_2(cluster), 'its health', 10)
+            # It counts again: without one of the others it takes both that are left.
+            cluster.kill(cluster.active_controller() if cluster.active_controller() != 2 else 1)
+            names = iter(range(1000))
+            wait_until(lambda: self.creates_a_topic(cluster, f'made-{next(names)}'), 'a topic made by two controllers', 30)
+
+    def lines(self, node, part):
+        return (node / 'server.log').read_text(errors='replace').count(part)
+
+    def creates_a_topic(self, cluster, name):
+        server = cluster.addresses[2]['grpc']
+        return run(SLUICE, 'topic', 'create', name, '--replication-factor', '2', '--server', server, check=False).returncode == 0
+
+    def test_without_its_votes_it_stays_away_and_its_node_can_be_a_broker(self):
         with Cluster(3) as cluster:
             cluster.create_topic('stays')
             run(SLUICE, 'dev', 'stop', '--dir', cluster.directory)
             node = pathlib.Path(cluster.directory) / 'node-2'
             metadata = node / 'data/__cluster_metadata-0'
-            log = metadata / '00000000000000000000.log'
-            sound = log.read_bytes()
-            middle = len(sound) // 2
-            damages = {'a flipped byte': sound[:middle] + bytes([sound[middle] ^ 0x41]) + sound[middle + 1:], 'a cut': sound[:middle]}
-            for what, data in damages.items():
-                with self.subTest(what):
-                    log.write_bytes(data)
-                    self.start_without(cluster, 'damaged', str(metadata))
-                    run(SLUICE, 'dev', 'stop', '--dir', cluster.directory)
+            (metadata / 'quorum-state').write_bytes(bytes(1024))
+            self.start_without(cluster, 'damaged', str(metadata))
+            run(SLUICE, 'dev', 'stop', '--dir', cluster.directory)
             metadata.rename(node / 'away')
             self.start_without(cluster, 'missing', str(metadata))
             # What the message says.
