@@ -32,8 +32,9 @@
 //      its fields, and reports OK only when all of it would survive a power cut. After a power cut
 //      the log opens with everything that was reported and at most what was asked for beyond; an
 //      entry is never there without the vote of its term. A failure is for ever: what a later sync
-//      reports proves nothing. Nor is damage below what was reported cut off: such a log must not
-//      open.
+//      reports proves nothing. Damage below what was reported is not cut off: such a log does not
+//      open, or, once that is durable beside the vote, opens with what is whole and tells in
+//      HardState::lost up to which index there was more. The others give that back.
 //   4. Transport::Send may lose, delay, repeat and reorder messages, but neither change them nor
 //      block. All that comes in goes to Driver::Step. Driver::PeerLost is optional, and makes an
 //      election quick when it is known that a process is gone.
