@@ -20,12 +20,16 @@ struct ThreadEventLoop::Impl {
     std::unique_lock lock(mutex);
     while (!stopping) {
       const int64_t now_ms = clock.SteadyMs();
-      if (!timers.empty() && timers.begin()->first.first <= now_ms) {
+      const bool timer_due = !timers.empty() && timers.begin()->first.first <= now_ms;
+      // In turns, so that timers which set each other again at once keep no task waiting.
+      if (timer_due && (tasks.empty() || !timer_was_last)) {
+        timer_was_last = true;
         Task task = std::move(timers.begin()->second);
         deadlines.erase(timers.begin()->first.second);
         timers.erase(timers.begin());
         return task;
       }
+      timer_was_last = false;
       if (!tasks.empty()) {
         Task task = std::move(tasks.front());
         tasks.pop_front();
@@ -51,6 +55,7 @@ struct ThreadEventLoop::Impl {
   std::map<std::pair<int64_t, TimerId>, Task> timers;  // by (deadline, id)
   std::map<TimerId, int64_t> deadlines;
   TimerId next_id = 1;
+  bool timer_was_last = false;
   bool stopping = false;
   std::thread thread;
 };

@@ -84,6 +84,22 @@ TEST_F(EventLoopTest, ACancelledTimerNeverRuns) {
   EXPECT_FALSE(ran);
 }
 
+TEST_F(EventLoopTest, TimersThatSetEachOtherAtOnceKeepNoTaskWaiting) {
+  constexpr int kTimersMax = 100'000;
+  int timers = 0;
+  std::function<void()> next = [&] {
+    if (++timers < kTimersMax) loop_.RunAfter(0, next);
+  };
+  std::promise<int> timers_before_task;
+  // On the loop, so that the task is there before the second timer.
+  loop_.Post([&] {
+    next();
+    loop_.Post([&] { timers_before_task.set_value(timers); });
+  });
+  EXPECT_LE(timers_before_task.get_future().get(), 2);
+  loop_.Stop();
+}
+
 TEST_F(EventLoopTest, PostingFromManyThreadsLosesNothing) {
   int sum = 0;
   std::vector<std::thread> threads;

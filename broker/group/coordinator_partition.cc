@@ -95,10 +95,12 @@ void CoordinatorPartition::LoadSlice(LeaderEpoch epoch) {
   Take(std::move(effects));
   Write();
   if (left == GroupShard::Loading::kDone) return;
-  const int64_t delay_ms = left == GroupShard::Loading::kUnreadable ? kRetryMs : 0;
-  loop_.RunAfter(delay_ms, [weak = weak_from_this(), epoch] {
+  auto next = [weak = weak_from_this(), epoch] {
     if (const auto self = weak.lock()) self->LoadSlice(epoch);
-  });
+  };
+  // Behind the requests that have come meanwhile.
+  if (left == GroupShard::Loading::kMore) return loop_.Post(std::move(next));
+  loop_.RunAfter(kRetryMs, std::move(next));
 }
 
 void CoordinatorPartition::Resign(ErrorCode error) {
