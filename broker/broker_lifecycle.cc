@@ -233,8 +233,10 @@ void BrokerLifecycle::Accept(int64_t sent_ms, const controller::HeartbeatRespons
   SetError("");
   last_answer_ms_ = now_ms();
   BrokerState& state = *options_.state;
-  const int64_t lease_start_ms = sent_ms - response.lease_age_ms();
-  if (lease_start_ms > state.lease_start_steady_ms) state.lease_start_steady_ms = lease_start_ms;
+  // One that is fenced leads nothing, though its image may not say so yet.
+  const int64_t lease_start_ms = response.fenced() ? -1 : sent_ms - response.lease_age_ms();
+  if (response.fenced() || lease_start_ms > state.lease_start_steady_ms)
+    state.lease_start_steady_ms = lease_start_ms;
   if (state.fenced.exchange(response.fenced()) != response.fenced()) {
     LOG(INFO) << "broker " << state.node_id
               << (response.fenced() ? " is fenced" : " is in service");

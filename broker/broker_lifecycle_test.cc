@@ -37,7 +37,7 @@ class FakeController final : public ControllerClient {
     if (reachable) {
       answer = heartbeat_answer;
       // What a controller does: out of the fence once the broker is ready.
-      answer->set_fenced(!heartbeats.back().ready());
+      answer->set_fenced(fence || !heartbeats.back().ready());
       if (heartbeat_error != 0)
         answer->mutable_outcome()->set_error_code(std::exchange(heartbeat_error, 0));
     }
@@ -63,6 +63,7 @@ class FakeController final : public ControllerClient {
   std::deque<controller::RegisterBrokerRequest> registrations;
   std::deque<controller::HeartbeatRequest> heartbeats;
   bool reachable = true;
+  bool fence = false;
   int64_t delay_ms = 1;
   int64_t next_epoch = 7;
   int register_error = 0;
@@ -217,6 +218,31 @@ TEST_F(BrokerLifecycleTest, TheLeaseEndsWhenNoControllerAnswers) {
   scheduler_.RunForMs(200);
   EXPECT_TRUE(state_.LeaseValid(loop_.clock()));
   EXPECT_EQ(lifecycle_->last_error(), "");
+}
+
+// The controller has given its partitions to others; the image that says so may be late.
+TEST_F(BrokerLifecycleTest, WhoeverIsFencedHasNoLease) {
+  BringIntoService();
+  controller_.fence = true;
+  scheduler_.RunForMs(110);
+  EXPECT_TRUE(state_.fenced);
+  EXPECT_FALSE(state_.LeaseValid(loop_.clock()));
+  controller_.fence = false;
+  scheduler_.RunForMs(110);
+  EXPECT_TRUE(state_.LeaseValid(loop_.clock()));
+}
+
+TEST_F(BrokerLifecycleTest, TheLeaseEndsBeforeTheSession) {
+  BringIntoService();
+  controller_.reachable = false;
+  scheduler_.RunForMs(5);  // an answer may be under way
+  const int64_t start_ms = state_.lease_start_steady_ms;
+  scheduler_.RunForMs(start_ms + 499 - loop_.clock().SteadyMs());
+  EXPECT_TRUE(state_.LeaseValid(loop_.clock()));
+  scheduler_.RunForMs(1);
+  EXPECT_FALSE(state_.LeaseValid(loop_.clock()));
+  state_.session_timeout_ms = 9000;
+  EXPECT_EQ(state_.lease_ms(), 8900);
 }
 
 TEST_F(BrokerLifecycleTest, TheAnswerSaysWhoLeads) {

@@ -4,6 +4,7 @@
 //
 // Thread rule: fields are atomics or constant after construction.
 
+#include <algorithm>
 #include <atomic>
 #include <string>
 
@@ -29,11 +30,16 @@ struct BrokerState {
   Suspects suspects;    // its peers whose connections broke
   DamagedLogs damaged;  // its own replicas that should not lead
 
-  // A leader acknowledges nothing once its lease is older than the session: the controller may have
-  // given its partitions to others.
+  // How long a lease lasts: less than the session, for clocks of two hosts need not run alike, and
+  // what was decided with it takes its time to leave.
+  int64_t lease_ms() const {
+    return session_timeout_ms - std::min<int64_t>(100, session_timeout_ms / 6);
+  }
+  // A leader acknowledges nothing once its lease is over: the controller may have given its
+  // partitions to others.
   bool LeaseValid(const Clock& clock) const {
     const int64_t start_ms = lease_start_steady_ms.load(std::memory_order_relaxed);
-    return start_ms >= 0 && clock.SteadyMs() - start_ms < session_timeout_ms;
+    return start_ms >= 0 && clock.SteadyMs() - start_ms < lease_ms();
   }
 };
 

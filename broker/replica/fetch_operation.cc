@@ -83,7 +83,10 @@ void FetchOperation::EvaluateUntilSettled() {
       again_ = false;
     }
     const bool parked = answer || ParkAll();
-    if (answer) return Answer(std::move(results));
+    if (answer) {
+      RefuseWithoutLease(results);
+      return Answer(std::move(results));
+    }
     std::lock_guard lock(mutex_);
     // Something changed between the read and the parking, or while we looked.
     if (again_ || !parked) continue;
@@ -185,6 +188,23 @@ bool FetchOperation::Satisfied(const std::vector<FetchEntryResult>& results) con
     total += result.size_bytes;
   }
   return total >= static_cast<size_t>(std::max(params_.size_bytes_min, 0));
+}
+
+// Records that are committed are so for ever. But that there are no more of them, only a leader
+// knows: without a lease others may lead, and a consumer that is told of nothing would wait here
+// for ever instead of asking who.
+void FetchOperation::RefuseWithoutLease(std::vector<FetchEntryResult>& results) const {
+  const PartitionContext& context = *environment_.context;
+  if (params_.replica_id != kNoNode || context.state->LeaseValid(*context.clock)) return;
+  const bool empty = std::all_of(results.begin(), results.end(), [](const auto& result) {
+    return result.error == kafka::ErrorCode::kNone && result.size_bytes == 0 &&
+           !result.diverging.has_value();
+  });
+  if (!empty) return;
+  for (FetchEntryResult& result : results) {
+    result = FetchEntryResult();
+    result.error = kafka::ErrorCode::kNotLeaderOrFollower;
+  }
 }
 
 bool FetchOperation::ParkAll() {

@@ -56,6 +56,7 @@ class FetchOperation final : public FetchWaiter,
   void BroughtIn(size_t target, const Status& read, int rounds);
   std::vector<FetchEntryResult> ReadAll();
   bool Satisfied(const std::vector<FetchEntryResult>& results) const;
+  void RefuseWithoutLease(std::vector<FetchEntryResult>& results) const;
   bool ParkAll();
   void Answer(std::vector<FetchEntryResult> results);
 

@@ -204,6 +204,11 @@ ListOffsetsResult Partition::FindOffset(const ListOffsetsEntry& entry, storage::
   if (result.error != ErrorCode::kNone) result.error = ReadError(/*follower=*/false);
   if (result.error != ErrorCode::kNone) return result;
   if (entry.timestamp_ms == kLatest) {
+    // Without a lease the end may be elsewhere by now.
+    if (!context_->state->LeaseValid(*context_->clock)) {
+      result.error = ErrorCode::kNotLeaderOrFollower;
+      return result;
+    }
     result.found = {-1, readable_end, log_->latest_epoch()};
     if (!Settled()) result = {ErrorCode::kOffsetNotAvailable, {}};
     return result;

@@ -235,6 +235,38 @@ TEST_F(ReplicationTest, WithoutItsLeaseALeaderTakesAndAcknowledgesNothing) {
   EXPECT_EQ(SendAndWait(kOne, "a", 1), ErrorCode::kNone);
 }
 
+// D4 for readers: whoever can still reach a leader that was cut off is sent to look for the new
+// one.
+TEST_F(ReplicationTest, WithoutItsLeaseALeaderTellsNobodyThatThereIsNoMore) {
+  Build({.min_isr = 1});
+  EXPECT_EQ(SendAndWait(kOne, "a"), ErrorCode::kNone);
+  const auto fetch = [&](int64_t from) {
+    FetchRequestParams params;
+    params.wait_ms_max = 2000;
+    params.size_bytes_min = 1;
+    params.size_bytes_max = 1 << 20;
+    params.entries.push_back(
+        {.key = key_, .fetch_offset = Offset(from), .size_bytes_max = 1 << 20});
+    auto answer = std::make_shared<std::vector<FetchEntryResult>>();
+    cluster_->replicas(kOne)->Fetch(params, [answer](auto results) { *answer = results; });
+    return answer;
+  };
+  const auto parked = fetch(1);
+  cluster_->Isolate(kOne);
+  ASSERT_TRUE(cluster_->RunUntil([&] { return cluster_->StatusOf(kTwo, key_)->is_leader; }));
+  EXPECT_EQ(SendAndWait(kTwo, "b"), ErrorCode::kNone);
+  ASSERT_TRUE(cluster_->RunUntil([&] { return !parked->empty(); }, 2500));
+  EXPECT_EQ(parked->at(0).error, ErrorCode::kNotLeaderOrFollower);
+  EXPECT_EQ(cluster_->ListOffsets(kOne, {{key_, kNoEpoch, -1}})[0].error,
+            ErrorCode::kNotLeaderOrFollower);
+  // What it has is committed for ever.
+  const auto known = fetch(0);
+  ASSERT_TRUE(cluster_->RunUntil([&] { return !known->empty(); }, 100));
+  EXPECT_EQ(known->at(0).error, ErrorCode::kNone);
+  EXPECT_GT(known->at(0).size_bytes, 0u);
+  EXPECT_EQ(cluster_->ListOffsets(kOne, {{key_, kNoEpoch, -2}})[0].found.offset, Offset(0));
+}
+
 TEST_F(ReplicationTest, AnAcknowledgementThatIsDueWithoutALeaseWaitsForTheNextOne) {
   Build({.min_isr = 2}, {.replica_lag_ms_max = 60000});
   cluster_->set_auto_fence(false);
