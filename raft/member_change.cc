@@ -39,6 +39,8 @@ Result<LogIndex> Core::ChangeMember(const MemberChange& change) {
   }
   AppendLocal(EntryType::kMembership, EncodeMembership(*Changed(members(), change)));
   TrackMembers();
+  // Who has confirmed the reads that wait may be a majority now, and nobody left to answer.
+  FinishReadRounds();
   return log_.last_index();
 }
 

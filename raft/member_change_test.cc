@@ -195,6 +195,16 @@ TEST_F(LeaderTest, WhatARemovedVoterStillSendsIsDropped) {
   EXPECT_EQ(core_->term(), term) << "nor does its term depose anybody";
 }
 
+TEST_F(LeaderTest, AReadThatWaitsForWhomIsRemovedIsConfirmed) {
+  ASSERT_EQ(Change(Kind::kRemove, 3), StatusCode::kOk);
+  Acknowledge(2);
+  core_->ReadIndex(1);
+  FinishWrites();
+  EXPECT_EQ(core_->metrics().reads_confirmed, 0U);
+  ASSERT_EQ(Change(Kind::kRemove, 2), StatusCode::kOk);
+  EXPECT_EQ(core_->metrics().reads_confirmed, 1U) << "alone it is the majority";
+}
+
 TEST_F(LeaderTest, UnderItsOldDiskIdAMemberCountsForNothing) {
   ASSERT_EQ(Change(Kind::kRemove, 3), StatusCode::kOk);
   Acknowledge(2);

@@ -200,6 +200,7 @@ class Simulation {
             << " last=" << core.log().last_index() << "/" << core.log().last_term()
             << " commit=" << core.commit() << " " << core.members();
       }
+      if (cluster_.unanswered(id) > 0) out << " unanswered=" << cluster_.unanswered(id);
       out << (cluster_.damaged(id) ? " damaged]" : "]");
     }
     return out.str();
@@ -239,7 +240,8 @@ class Simulation {
         return cluster_.running(id) && cluster_.unanswered(id) > 0;
       });
     };
-    if (!cluster_.RunUntil(answered, 60'000)) return "a proposal or a read was never answered";
+    if (!cluster_.RunUntil(answered, 60'000))
+      return "a proposal or a read was never answered:" + Situation();
     cluster_.RunForMs(1000);
     std::map<std::pair<LogIndex, uint32_t>, int> states;
     for (const NodeId id : cluster_.ids()) {
