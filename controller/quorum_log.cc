@@ -94,7 +94,9 @@ Result<std::unique_ptr<QuorumLog>> QuorumLog::Open(const QuorumLogOptions& optio
 }
 
 QuorumLog::QuorumLog(const QuorumLogOptions& options)
-    : options_(options), fs_(*options.file_system), snapshots_(fs_, options.directory) {}
+    : options_(options),
+      fs_(*options.file_system),
+      snapshots_(fs_, options.directory, options.snapshot_block_bytes) {}
 
 Status QuorumLog::OpenLog() {
   opened_ = {.hard_state = slots_->state().hard_state};

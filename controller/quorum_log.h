@@ -3,6 +3,9 @@
 // log's segments, `quorum-state` (vote_slots.h) and the snapshots (snapshot_files.h);
 // docs/formats/raft_log.md describes all of it.
 //
+// Parts of snapshots are read on the IO loop too, one between two groups, so that votes do not wait
+// for more.
+//
 // Requests gather while the disk is busy and are carried out as one group: the newest vote first
 // and synced, then the entries, then one flush for all of them. A vote that survives without the
 // entries promised nothing; entries of a term without its vote would.
@@ -18,6 +21,7 @@
 // stopped, or simulated ones gone, before the QuorumLog is destroyed.
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -49,6 +53,7 @@ struct QuorumLogOptions {
   EventLoop* loop = nullptr;     // the Raft driver's: callbacks are posted to it
   EventLoop* io_loop = nullptr;  // for the disk
   int64_t segment_bytes = 16 << 20;
+  uint32_t snapshot_block_bytes = kSnapshotBlockBytes;
   QuorumLogMetrics* metrics = nullptr;  // not owned; nullptr: nobody wants to know
   // To the only voter nobody could give back what is damaged. The log tells who votes; `alone`, as
   // configured, counts where that cannot be read.
@@ -73,6 +78,8 @@ class QuorumLog final : public raft::LogStore {
   Result<std::vector<raft::Entry>> Read(LogIndex from, LogIndex to,
                                         size_t bytes_max) const override;
   Result<raft::Snapshot> LoadSnapshot() const override;
+  void ReadSnapshot(const raft::SnapshotRead& read,
+                    std::function<void(Result<raft::SnapshotChunk>)> done) override;
 
   // What opening cut off; empty when nothing.
   const std::string& recovery_message() const { return log_->recovery().message; }
@@ -83,6 +90,11 @@ class QuorumLog final : public raft::LogStore {
   struct Waiting {
     raft::PersistRequest request;
     std::function<void(Status)> done;
+  };
+
+  struct WaitingRead {
+    raft::SnapshotRead read;
+    std::function<void(Result<raft::SnapshotChunk>)> done;
   };
 
   explicit QuorumLog(const QuorumLogOptions& options);
@@ -104,8 +116,12 @@ class QuorumLog final : public raft::LogStore {
   bool NobodyElseHasIt(const LogDamage& damage) const;
   Status CutFrom(LogIndex from);
 
+  void WakeDisk();
+
   // On io_loop
-  void WriteGroup();
+  void TakeTurn();
+  void WriteGroup(std::vector<Waiting> group);
+  void ReadOne(WaitingRead waiting);
   void SyncMarkerWhenIdle();
   Status Execute(const std::vector<Waiting>& group);
   Status WriteVote(const std::vector<Waiting>& group);
@@ -127,9 +143,10 @@ class QuorumLog final : public raft::LogStore {
   std::unique_ptr<storage::Log> log_;
   std::optional<SnapshotName> newest_snapshot_;
 
-  std::mutex queue_mutex_;  // guards queue_ and writing_
+  std::mutex queue_mutex_;  // guards queue_, reads_ and busy_
   std::vector<Waiting> queue_;
-  bool writing_ = false;
+  std::deque<WaitingRead> reads_;
+  bool busy_ = false;  // a turn on the IO loop is due
 
   // Of the IO thread
   uint32_t chain_ = kNoChain;  // of the last entry in the log

@@ -164,7 +164,8 @@ class Cluster {
                             .clock = &scheduler_.clock(),
                             .loop = node.loop.get(),
                             .io_loop = node.io_loop.get(),
-                            .segment_bytes = 2000});
+                            .segment_bytes = 2000,
+                            .snapshot_block_bytes = 30});
   }
 
   bool AnyDamaged() const {

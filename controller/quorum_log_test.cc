@@ -151,6 +151,59 @@ TEST_F(QuorumLogTest, ASnapshotOfTheFirstFormatIsRead) {
   EXPECT_EQ(log_->opened().snapshot->index, LogIndex(3));
   EXPECT_EQ(log_->opened().snapshot->members, raft::MembershipOf(FirstVoters().voters));
   EXPECT_EQ(*log_->LoadSnapshot()->data, "state");
+  const Result<raft::SnapshotChunk> part = ReadSnapshot(3, 2, 2);
+  ASSERT_TRUE(part.ok()) << part.status().ToString();
+  EXPECT_EQ(part->data, "at");
+  EXPECT_EQ(part->whole_crc, Crc32c("state"));
+  EXPECT_EQ(part->meta.members, raft::MembershipOf(FirstVoters().voters));
+}
+
+// "state at 50", in blocks of four bytes.
+TEST_F(QuorumLogTest, AnyPartOfASnapshotIsReadAndChecked) {
+  Open();
+  Append(1, 60, 1);
+  log_->Persist({.snapshot = SnapshotAt(50, 1)},
+                [](const Status& status) { EXPECT_TRUE(status.ok()) << status.ToString(); });
+  // Asked for at once: it sees what was to be written before it.
+  for (uint64_t offset = 0; offset <= 11; ++offset) {
+    for (size_t bytes = 0; bytes <= 12; ++bytes) {
+      const Result<raft::SnapshotChunk> part = ReadSnapshot(50, offset, bytes);
+      ASSERT_TRUE(part.ok()) << part.status().ToString();
+      EXPECT_EQ(part->data, std::string("state at 50").substr(offset, bytes));
+      EXPECT_EQ(part->chunk_crc, Crc32c(part->data));
+      EXPECT_EQ(part->offset, offset);
+      EXPECT_EQ(part->size_total, 11U);
+      EXPECT_EQ(part->whole_crc, Crc32c("state at 50"));
+      EXPECT_EQ(part->meta, SnapshotAt(50, 1).meta);
+    }
+  }
+  // The last block rots: what lies before it is whole.
+  const std::string path = PathOf({LogIndex(50), Term(1)});
+  fs_.FlipBit(path, *fs_.FileSize(path) - 6, 1);
+  EXPECT_TRUE(ReadSnapshot(50, 0, 8).ok());
+  EXPECT_EQ(ReadSnapshot(50, 0, 9).status().code(), StatusCode::kCorruption);
+  EXPECT_EQ(ReadSnapshot(50, 10, 1).status().code(), StatusCode::kCorruption);
+}
+
+TEST_F(QuorumLogTest, ASnapshotThatIsBeingSentStaysThereToTheEnd) {
+  Open();
+  Append(1, 60, 1);
+  for (const int64_t index : {10, 20})
+    ASSERT_TRUE(Persist({.snapshot = SnapshotAt(index, 1)}).ok());
+  ASSERT_TRUE(ReadSnapshot(20, 0, 6).ok());
+  for (const int64_t index : {30, 40}) {
+    ASSERT_TRUE(Persist({.snapshot = SnapshotAt(index, 1)}).ok());
+    ASSERT_TRUE(ReadSnapshot(20, 3, 3).ok());
+  }
+  EXPECT_FALSE(fs_.Exists(PathOf({LogIndex(20), Term(1)})));
+  EXPECT_EQ(ReadSnapshot(10, 0, 6).status().code(), StatusCode::kNotFound);
+  const Result<raft::SnapshotChunk> rest = ReadSnapshot(20, 6, 6);
+  ASSERT_TRUE(rest.ok()) << rest.status().ToString();
+  EXPECT_EQ(rest->data, "at 20");
+  // Nobody reads on.
+  for (const int64_t index : {50, 55})
+    ASSERT_TRUE(Persist({.snapshot = SnapshotAt(index, 1)}).ok());
+  EXPECT_EQ(ReadSnapshot(20, 6, 6).status().code(), StatusCode::kNotFound);
 }
 
 TEST_F(QuorumLogTest, TheMembersThatTheLogSetsAreFoundAgain) {

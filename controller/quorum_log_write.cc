@@ -17,27 +17,58 @@ LogIndex ToIndex(Offset offset) { return LogIndex(offset.value()); }
 void QuorumLog::Persist(raft::PersistRequest request, std::function<void(Status)> done) {
   std::lock_guard lock(queue_mutex_);
   queue_.push_back({std::move(request), std::move(done)});
-  if (writing_) return;
-  writing_ = true;
-  options_.io_loop->Post([this] { WriteGroup(); });
+  WakeDisk();
 }
 
-// Takes all that has gathered while the last group was on its way to the disk.
-void QuorumLog::WriteGroup() {
+void QuorumLog::ReadSnapshot(const raft::SnapshotRead& read,
+                             std::function<void(Result<raft::SnapshotChunk>)> done) {
+  std::lock_guard lock(queue_mutex_);
+  reads_.push_back({read, std::move(done)});
+  WakeDisk();
+}
+
+// Under queue_mutex_.
+void QuorumLog::WakeDisk() {
+  if (busy_) return;
+  busy_ = true;
+  options_.io_loop->Post([this] { TakeTurn(); });
+}
+
+// Takes all writes that have gathered while the last group was on its way to the disk, and then one
+// read: it sees what was asked for before it.
+void QuorumLog::TakeTurn() {
   std::vector<Waiting> group;
+  std::optional<WaitingRead> read;
   {
     std::lock_guard lock(queue_mutex_);
     group.swap(queue_);
+    if (!reads_.empty()) {
+      read = std::move(reads_.front());
+      reads_.pop_front();
+    }
   }
+  if (!group.empty()) WriteGroup(std::move(group));
+  if (read.has_value()) ReadOne(*std::move(read));
+  std::lock_guard lock(queue_mutex_);
+  busy_ = !queue_.empty() || !reads_.empty();
+  if (busy_) options_.io_loop->Post([this] { TakeTurn(); });
+}
+
+void QuorumLog::ReadOne(WaitingRead waiting) {
+  Result<raft::SnapshotChunk> chunk =
+      failure_.ok() ? snapshots_.ReadChunk(waiting.read) : Result<raft::SnapshotChunk>(failure_);
+  options_.loop->Post([done = std::move(waiting.done), chunk = std::move(chunk)]() mutable {
+    done(std::move(chunk));
+  });
+}
+
+void QuorumLog::WriteGroup(std::vector<Waiting> group) {
   if (failure_.ok()) failure_ = Execute(group);
   groups_.fetch_add(1, std::memory_order_relaxed);
   if (failure_.ok()) SyncMarkerWhenIdle();
   for (Waiting& waiting : group) {
     options_.loop->Post([done = std::move(waiting.done), status = failure_] { done(status); });
   }
-  std::lock_guard lock(queue_mutex_);
-  writing_ = !queue_.empty();
-  if (writing_) options_.io_loop->Post([this] { WriteGroup(); });
 }
 
 // The marker follows each group without a sync of its own. The next group's entries vouch for this

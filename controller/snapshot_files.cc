@@ -2,21 +2,18 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
+#include <utility>
 
-#include "base/bytes.h"
 #include "base/crc32c.h"
 
 namespace sluice::controller {
 namespace {
 
-constexpr uint32_t kMagic = 0x534c534e;  // "SLSN"
-constexpr int16_t kFormat = 2;
-constexpr int16_t kFormatOfFixedVoters = 1;  // voters without addresses, no learners; still read
 constexpr std::string_view kSuffix = ".checkpoint";
-constexpr std::string_view kTemporarySuffix = ".tmp";  // WriteFileAtomically's
+constexpr std::string_view kTemporarySuffix = ".tmp";
 constexpr size_t kIndexDigits = 20;
 constexpr size_t kTermDigits = 10;
-constexpr size_t kVoterBytes = 4 + 16;
 
 std::optional<int64_t> ParseDigits(std::string_view digits) {
   int64_t value = 0;
@@ -35,63 +32,6 @@ std::optional<SnapshotName> ParseName(std::string_view name) {
   const auto term = ParseDigits(name.substr(kIndexDigits + 1, kTermDigits));
   if (!index.has_value() || !term.has_value()) return std::nullopt;
   return SnapshotName{LogIndex(*index), Term(*term)};
-}
-
-std::string Encode(const raft::Snapshot& snapshot) {
-  ByteWriter writer;
-  writer.Reserve(snapshot.data->size() + 256);
-  writer.PutUint32(kMagic);
-  writer.PutInt16(kFormat);
-  writer.PutInt64(snapshot.meta.index.value());
-  writer.PutInt64(snapshot.meta.term.value());
-  const std::string members = raft::EncodeMembership(snapshot.meta.members);
-  writer.PutInt32(static_cast<int32_t>(members.size()));
-  writer.PutBytes(members);
-  writer.PutInt64(static_cast<int64_t>(snapshot.data->size()));
-  writer.PutBytes(*snapshot.data);
-  writer.PutUint32(Crc32c(writer.view()));
-  return writer.Take();
-}
-
-std::optional<raft::Membership> ReadMembers(ByteReader& reader) {
-  const int32_t size = reader.CheckedCount(reader.ReadInt32(), 1);
-  Result<raft::Membership> members =
-      raft::DecodeMembership(reader.ReadBytes(static_cast<size_t>(std::max(0, size))));
-  return members.ok() ? std::optional(*std::move(members)) : std::nullopt;
-}
-
-std::optional<raft::Membership> ReadFixedVoters(ByteReader& reader) {
-  std::vector<raft::VoterId> voters;
-  const int32_t count = reader.CheckedCount(reader.ReadInt32(), kVoterBytes);
-  for (int32_t i = 0; i < count && reader.ok(); ++i) {
-    const NodeId id(reader.ReadInt32());
-    const std::string_view disk = reader.ReadBytes(16);
-    if (reader.ok()) voters.push_back({id, Uuid::FromBytes(disk)});
-  }
-  return raft::MembershipOf(voters);
-}
-
-std::optional<raft::Snapshot> Decode(std::string_view bytes) {
-  if (bytes.size() < 4) return std::nullopt;
-  const std::string_view covered = bytes.substr(0, bytes.size() - 4);
-  if (LoadBigEndian<uint32_t>(bytes.data() + covered.size()) != Crc32c(covered))
-    return std::nullopt;
-  ByteReader reader(covered);
-  if (reader.ReadUint32() != kMagic) return std::nullopt;
-  const int16_t format = reader.ReadInt16();
-  if (format != kFormat && format != kFormatOfFixedVoters) return std::nullopt;
-  raft::Snapshot snapshot;
-  snapshot.meta.index = LogIndex(reader.ReadInt64());
-  snapshot.meta.term = Term(reader.ReadInt64());
-  std::optional<raft::Membership> members =
-      format == kFormat ? ReadMembers(reader) : ReadFixedVoters(reader);
-  if (!members.has_value() || !members->IsSound()) return std::nullopt;
-  snapshot.meta.members = *std::move(members);
-  const int64_t size = reader.ReadInt64();
-  if (!reader.ok() || size < 0 || static_cast<size_t>(size) != reader.remaining())
-    return std::nullopt;
-  snapshot.data = std::make_shared<const std::string>(reader.ReadBytes(static_cast<size_t>(size)));
-  return snapshot;
 }
 
 }  // namespace
@@ -115,19 +55,55 @@ Result<std::vector<SnapshotName>> SnapshotFiles::List() const {
 }
 
 Status SnapshotFiles::Write(const raft::Snapshot& snapshot) {
-  return WriteFileAtomically(fs_, PathOf({snapshot.meta.index, snapshot.meta.term}),
-                             Encode(snapshot));
+  const std::string path = PathOf({snapshot.meta.index, snapshot.meta.term});
+  const std::string temporary = path + std::string(kTemporarySuffix);
+  {
+    SLUICE_ASSIGN_OR_RETURN(const auto file, fs_.Open(temporary, OpenMode::kCreateTruncate));
+    SLUICE_RETURN_IF_ERROR(WriteSnapshot(*file, snapshot, block_bytes_));
+    SLUICE_RETURN_IF_ERROR(file->Sync());
+  }
+  SLUICE_RETURN_IF_ERROR(fs_.Rename(temporary, path));
+  return fs_.SyncDirectory(directory_);
+}
+
+Result<StoredSnapshot> SnapshotFiles::Open(const SnapshotName& name) const {
+  SLUICE_ASSIGN_OR_RETURN(StoredSnapshot stored, StoredSnapshot::Open(fs_, PathOf(name)));
+  const raft::SnapshotMeta& meta = stored.layout().meta;
+  if (meta.index != name.index || meta.term != name.term)
+    return Status::Corruption(PathOf(name) + ": it is of index " +
+                              std::to_string(meta.index.value()));
+  return stored;
 }
 
 Result<raft::Snapshot> SnapshotFiles::Load(const SnapshotName& name) const {
-  SLUICE_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(fs_, PathOf(name)));
-  std::optional<raft::Snapshot> snapshot = Decode(bytes);
-  if (!snapshot.has_value() || snapshot->meta.index != name.index ||
-      snapshot->meta.term != name.term) {
-    return Status::Corruption(PathOf(name) + ": the checksum over its " +
-                              std::to_string(bytes.size()) + " bytes does not hold");
+  SLUICE_ASSIGN_OR_RETURN(const StoredSnapshot stored, Open(name));
+  return stored.ReadWhole();
+}
+
+Result<raft::SnapshotChunk> SnapshotFiles::ReadChunk(const raft::SnapshotRead& read) {
+  SLUICE_ASSIGN_OR_RETURN(const StoredSnapshot* stored, OpenToSend(read.index));
+  const SnapshotLayout& layout = stored->layout();
+  raft::SnapshotChunk chunk{.meta = layout.meta,
+                            .offset = read.offset,
+                            .size_total = layout.state_bytes,
+                            .whole_crc = layout.state_crc};
+  SLUICE_ASSIGN_OR_RETURN(chunk.data, stored->ReadState(read.offset, read.bytes_max));
+  chunk.chunk_crc = Crc32c(chunk.data);
+  return chunk;
+}
+
+Result<const StoredSnapshot*> SnapshotFiles::OpenToSend(LogIndex index) {
+  const auto open = sent_.find(index);
+  if (open != sent_.end()) {
+    open->second.used = true;
+    return &open->second.stored;
   }
-  return *std::move(snapshot);
+  SLUICE_ASSIGN_OR_RETURN(const std::vector<SnapshotName> names, List());
+  const auto name = std::ranges::find(names, index, &SnapshotName::index);
+  if (name == names.end())
+    return Status::NotFound(directory_ + " has no snapshot at " + std::to_string(index.value()));
+  SLUICE_ASSIGN_OR_RETURN(StoredSnapshot stored, Open(*name));
+  return &sent_.emplace(index, Sent{std::move(stored), true}).first->second.stored;
 }
 
 Status SnapshotFiles::PutAside(const SnapshotName& name) {
@@ -150,6 +126,8 @@ Status SnapshotFiles::RemoveOld() {
   SLUICE_ASSIGN_OR_RETURN(const std::vector<SnapshotName> names, List());
   for (size_t i = 0; i + 2 < names.size(); ++i)
     SLUICE_RETURN_IF_ERROR(fs_.Remove(PathOf(names[i])));
+  for (auto sent = sent_.begin(); sent != sent_.end();)
+    sent = std::exchange(sent->second.used, false) ? std::next(sent) : sent_.erase(sent);
   return Status::Ok();
 }
 

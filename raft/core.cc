@@ -269,8 +269,9 @@ bool Core::HasReady() const {
          log_.handed_index() != log_.last_index() || ready_.persist.snapshot.has_value() ||
          !ready_.send_now.empty() || !ready_.send_after_persist.empty() ||
          ready_.load_snapshot.has_value() || !ready_.reads_ok.empty() ||
-         !ready_.reads_failed.empty() || !ready_.refused.empty() || role_ != told_role_ ||
-         term() != told_term_ || leader_ != told_leader_ || PeersChanged();
+         !ready_.reads_failed.empty() || !ready_.snapshot_reads.empty() ||
+         !ready_.refused.empty() || role_ != told_role_ || term() != told_term_ ||
+         leader_ != told_leader_ || PeersChanged();
 }
 
 Ready Core::TakeReady() {

@@ -12,7 +12,9 @@
 //     2. from now on reach ready.peers, if it tells of any; send ready.send_now; send
 //     ready.send_after_persist once every persist issued so far, this one included, is durable;
 //     3. give ready.load_snapshot to the state machine, then the entries up to commit();
-//     4. answer ready.reads_ok once their index is applied.
+//     4. answer ready.reads_ok once their index is applied;
+//     5. start each of ready.snapshot_reads, without waiting; report core.SnapshotWasRead(it, what
+//     came of it).
 //   }
 // and Tick(now) at next_deadline_ms() at the latest; every other input is preceded by Tick with the
 // present time.
@@ -65,6 +67,7 @@ struct Ready {
   std::vector<Message> send_now;
   std::vector<Message> send_after_persist;
   std::optional<Snapshot> load_snapshot;
+  std::vector<SnapshotRead> snapshot_reads;
   std::vector<ReadOk> reads_ok;
   std::vector<uint64_t> reads_failed;  // leadership is not confirmed; ask the leader
   bool role_changed = false;           // role, term or known leader
@@ -104,6 +107,8 @@ class Core {
   void PeerLost(NodeId peer, bool refused);
   // The state machine's state after `index`, which is committed.
   void SnapshotTaken(LogIndex index, std::shared_ptr<const std::string> data);
+  // What the store has answered: a chunk, or kNotFound.
+  void SnapshotWasRead(const SnapshotRead& read, Result<SnapshotChunk> chunk);
 
   // ---- Output
   bool HasReady() const;
@@ -201,7 +206,7 @@ class Core {
 
   // snapshot.cc
   void StartSnapshot(NodeId to, Progress& progress);
-  void SendSnapshotChunk(NodeId to, Progress& progress);
+  void ReadSnapshotChunk(NodeId to, Progress& progress);
   void HandleSnapshotChunk(const Message& message, const SnapshotChunk& chunk);
   bool Receives(const SnapshotChunk& chunk) const;
   bool TakeChunk(NodeId leader, const SnapshotChunk& chunk);
@@ -276,6 +281,7 @@ class Core {
   uint64_t read_sequence_ = 0;
   std::vector<uint64_t> new_reads_;  // not yet in a round
   std::deque<ReadBatch> read_rounds_;
+  uint64_t last_snapshot_read_ = 0;
 
   std::optional<IncomingSnapshot> incoming_;
 

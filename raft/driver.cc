@@ -185,6 +185,7 @@ void Driver::Execute(Ready ready) {
     bytes_since_snapshot_ = 0;
     last_snapshot_ms_ = NowMs();
   }
+  for (const SnapshotRead& read : ready.snapshot_reads) StartSnapshotRead(read);
   for (const ReadOk& read : ready.reads_ok) {
     auto node = unconfirmed_reads_.extract(read.id);
     confirmed_reads_.push_back({read.index, std::move(node.mapped())});
@@ -219,11 +220,28 @@ void Driver::OnPersisted(uint64_t persist_id, const Status& status) {
   OnInput();
 }
 
+void Driver::StartSnapshotRead(const SnapshotRead& read) {
+  parts_.log.ReadSnapshot(read, [this, alive = alive_, read](Result<SnapshotChunk> chunk) {
+    if (*alive) OnSnapshotRead(read, std::move(chunk));
+  });
+}
+
+void Driver::OnSnapshotRead(const SnapshotRead& read, Result<SnapshotChunk> chunk) {
+  if (failed_) return;
+  if (!chunk.ok() && chunk.status().code() != StatusCode::kNotFound) {
+    Fail(chunk.status());
+    return;
+  }
+  core_->Tick(NowMs());
+  core_->SnapshotWasRead(read, std::move(chunk));
+  OnInput();
+}
+
 // What is on the disk is unknown now, and a second flush that succeeds would prove nothing: this
 // voter is silent from here on.
 void Driver::Fail(const Status& status) {
   failed_ = true;
-  LOG(ERROR) << "raft: writing the metadata log failed; this controller stops taking part: "
+  LOG(ERROR) << "raft: the disk of the metadata log failed; this controller stops taking part: "
              << status.ToString();
   if (timer_ != 0) parts_.loop.Cancel(timer_);
   timer_ = 0;

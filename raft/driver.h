@@ -135,8 +135,8 @@ class Driver {
 
   DriverStatus status() const;
 
-  // A failed write to the log is terminal; this says which. The owner decides how to stop. Called
-  // at most once.
+  // A failed write to the log, or read of a snapshot, is terminal; this says which. The owner
+  // decides how to stop. Called at most once.
   void set_on_failure(std::function<void(Status)> on_failure) {
     on_failure_ = std::move(on_failure);
   }
@@ -161,6 +161,8 @@ class Driver {
   void Execute(Ready ready);
   void StartPersist(Ready& ready);
   void OnPersisted(uint64_t persist_id, const Status& status);
+  void StartSnapshotRead(const SnapshotRead& read);
+  void OnSnapshotRead(const SnapshotRead& read, Result<SnapshotChunk> chunk);
   void Fail(const Status& status);
   void LogRefusals(const std::vector<Refused>& refused);
   void Send(std::vector<Message>& messages);

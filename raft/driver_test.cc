@@ -70,6 +70,42 @@ TEST_F(DriverTest, ALogThatIsNotThisClustersIsTold) {
   EXPECT_EQ(Members({Normal(0, 0)}), StatusCode::kCorruption);
 }
 
+// A leader whose disk cannot give back what it holds must not go on.
+TEST_F(DriverTest, ASnapshotThatCannotBeReadIsAFailureOfTheDisk) {
+  Open({Voter(1), Voter(2)});
+  driver_->Start();
+  const auto answer = [this](MessageBody body) {
+    driver_->Step({kClusterId, Voter(2), NodeId(1), driver_->core().term(), std::move(body)});
+    scheduler_.RunForMs(10);
+  };
+  ASSERT_TRUE(
+      scheduler_.RunUntil([this] { return driver_->core().role() == Role::kPreCandidate; }, 5000));
+  driver_->Step({kClusterId, Voter(2), NodeId(1), driver_->core().term() + 1,
+                 VoteResponse{.pre_vote = true, .granted = true}});
+  scheduler_.RunForMs(10);
+  answer(VoteResponse{.granted = true});
+  ASSERT_EQ(driver_->status().role, Role::kLeader);
+  answer(AppendResponse{.success = true, .match = LogIndex(1)});
+  driver_->TakeSnapshot();
+  scheduler_.RunForMs(10);
+  for (int64_t i = 2; i < 4; ++i) {
+    driver_->Propose("a", [](const Result<LogIndex>&) {});
+    scheduler_.RunForMs(10);
+    answer(AppendResponse{.success = true, .match = LogIndex(i)});
+  }
+  driver_->TakeSnapshot();
+  scheduler_.RunForMs(10);
+  ASSERT_EQ(disk_.first_index, LogIndex(2));
+  std::optional<Status> failure;
+  driver_->set_on_failure([&failure](Status status) { failure = std::move(status); });
+  // It has lost all that it had: only a snapshot helps.
+  store_->FailFromNowOn();
+  answer(AppendResponse{.prev_index = LogIndex(3), .hint_index = LogIndex(0), .lost = true});
+  ASSERT_TRUE(scheduler_.RunUntil([&failure] { return failure.has_value(); }, 1000));
+  EXPECT_EQ(failure->code(), StatusCode::kIoError);
+  EXPECT_EQ(driver_->status().role, Role::kFollower);
+}
+
 TEST_F(DriverTest, BeforeItRunsNothingIsDone) {
   Open({Voter(1)});
   Told proposed, read, changed;

@@ -44,6 +44,18 @@ struct OpenedLog {
   std::optional<SnapshotMeta> snapshot;  // the newest whole one
 };
 
+// A part of a stored snapshot that a leader wants to send.
+struct SnapshotRead {
+  uint64_t id = 0;  // the core's
+  NodeId to = kNoNode;
+  LogIndex index = kNoIndex;  // of the snapshot
+  uint64_t offset = 0;
+  size_t bytes_max = 0;
+};
+
+// What is to be sent of a snapshot that lies in memory.
+SnapshotChunk ChunkOf(const Snapshot& snapshot, const SnapshotRead& read);
+
 class LogStore {
  public:
   virtual ~LogStore() = default;
@@ -60,8 +72,15 @@ class LogStore {
   // fit in `bytes_max`.
   virtual Result<std::vector<Entry>> Read(LogIndex from, LogIndex to, size_t bytes_max) const = 0;
 
-  // The newest snapshot persisted.
+  // The newest snapshot persisted. It waits for the disk: for a start, before the loop has work.
   virtual Result<Snapshot> LoadSnapshot() const = 0;
+
+  // Reads a part of a snapshot, after all that was persisted before the call, and then posts `done`
+  // to the driver's loop: the bytes, as many as were asked for unless the state ends, ready to be
+  // sent. kNotFound: a newer one has taken its place, this one is not kept any more. Any other
+  // error is terminal, as one of Persist.
+  virtual void ReadSnapshot(const SnapshotRead& read,
+                            std::function<void(Result<SnapshotChunk>)> done) = 0;
 };
 
 }  // namespace sluice::raft

@@ -10,8 +10,9 @@ void Progress::ClearTransit() {
   waiting = false;
   inflight.clear();
   inflight_bytes = 0;
-  snapshot = {};
+  snapshot_index = kNoIndex;
   snapshot_offset = 0;
+  snapshot_bytes = 0;
 }
 
 void Progress::BecomeProbe(LogIndex next_index) {
@@ -26,11 +27,10 @@ void Progress::BecomeReplicate() {
   next = match + 1;
 }
 
-void Progress::BecomeSnapshot(Snapshot to_send, uint32_t crc) {
+void Progress::BecomeSnapshot(LogIndex index) {
   ClearTransit();
   state = ProgressState::kSnapshot;
-  snapshot = std::move(to_send);
-  snapshot_crc = crc;
+  snapshot_index = index;
 }
 
 void Progress::Sent(LogIndex last, size_t bytes, int64_t now_ms) {

@@ -5,8 +5,8 @@
 //   kProbe      the match point is unknown: one append at a time.       success -> kReplicate
 //   kReplicate  appends are pipelined within a window.                  refusal, silence -> kProbe
 //   kSnapshot   the follower needs entries that are dropped here:       installed -> kReplicate
-//               chunks of a snapshot, one at a time.                    refusal of an append cannot
-//               come: none is sent
+//               chunks of a snapshot, one at a time, each read from     refusal of an append cannot
+//               the store first (`reading`).                            come: none is sent
 //   kProbe and kReplicate turn into kSnapshot when the next entry or the term before it is no
 //   longer in the log.
 //
@@ -38,13 +38,16 @@ struct Progress {
   std::deque<std::pair<LogIndex, size_t>>
       inflight;  // last index and bytes of each append on its way
   size_t inflight_bytes = 0;
-  Snapshot snapshot;  // kSnapshot: what is being sent
-  uint32_t snapshot_crc = 0;
-  uint64_t snapshot_offset = 0;
+  LogIndex snapshot_index = kNoIndex;  // kSnapshot: what is being sent ...
+  uint64_t snapshot_offset = 0;        // ... from where on ...
+  uint64_t snapshot_bytes = 0;         // ... and its size, once something of it was read
+  // The SnapshotRead that the store has not answered yet; 0: none. There is one at a time, so that
+  // a slow disk does not gather chunks in memory; it outlives the state that asked.
+  uint64_t reading = 0;
 
   void BecomeProbe(LogIndex next_index);
   void BecomeReplicate();
-  void BecomeSnapshot(Snapshot to_send, uint32_t crc);
+  void BecomeSnapshot(LogIndex index);
   // An append with entries up to `last` was sent.
   void Sent(LogIndex last, size_t bytes, int64_t now_ms);
   // The follower holds everything up to `index`. True when that is news.

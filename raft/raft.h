@@ -35,6 +35,8 @@
 //      reports proves nothing. Damage below what was reported is not cut off: such a log does not
 //      open, or, once that is durable beside the vote, opens with what is whole and tells in
 //      HardState::lost up to which index there was more. The others give that back.
+//      LogStore::ReadSnapshot reads parts of a snapshot for a follower without keeping the loop
+//      waiting; one that nothing reads any more goes when two newer ones are there.
 //   4. Transport::Send may lose, delay, repeat and reorder messages, but neither change them nor
 //      block. All that comes in goes to Driver::Step. Driver::PeerLost is optional, and makes an
 //      election quick when it is known that a process is gone.

@@ -44,8 +44,6 @@ class RaftLog {
   LogIndex LastIndexWithTermAtMost(LogIndex index, Term term) const;
   // Entries [from, to): at least one, then as many as fit in `bytes_max`.
   std::vector<Entry> Entries(LogIndex from, LogIndex to, size_t bytes_max) const;
-  // The newest snapshot that is durable; it may be the one before snapshot_index().
-  Result<Snapshot> LoadSnapshot() const { return store_.LoadSnapshot(); }
 
   void Append(Entry entry);
   void TruncateFrom(LogIndex index);

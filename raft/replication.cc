@@ -15,7 +15,7 @@ void Core::ReplicateToAll() {
 void Core::Replicate(NodeId to, Progress& progress) {
   switch (progress.state) {
     case ProgressState::kSnapshot:
-      if (!progress.waiting) SendSnapshotChunk(to, progress);
+      if (!progress.waiting) ReadSnapshotChunk(to, progress);
       return;
     case ProgressState::kProbe:
       if (!progress.waiting) SendAppend(to, progress);
@@ -90,7 +90,7 @@ void Core::HandleAppendResponse(const Message& message, const AppendResponse& re
   const bool probe_answered =
       progress.state == ProgressState::kProbe && response.match >= progress.next - 1;
   const bool snapshot_overtaken =
-      progress.state == ProgressState::kSnapshot && progress.match >= progress.snapshot.meta.index;
+      progress.state == ProgressState::kSnapshot && progress.match >= progress.snapshot_index;
   if (probe_answered || snapshot_overtaken || (news && progress.state == ProgressState::kProbe)) {
     progress.BecomeReplicate();
   }

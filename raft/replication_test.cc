@@ -52,6 +52,35 @@ TEST_F(ReplicationTest, SixtyFourAppendsAreOnTheirWayToAFollowerAtOnce) {
   EXPECT_EQ(more[0].entries.size(), 36U);
 }
 
+// However long the disk takes, and whatever comes meanwhile, it is asked for one chunk at a time.
+TEST_F(ReplicationTest, AChunkThatIsBeingReadIsNotAskedForAgain) {
+  LeadWithOneFollower();
+  for (int i = 0; i < 2; ++i) {
+    Propose(10);
+    Acknowledge(core_->log().last_index());
+    core_->SnapshotTaken(core_->commit(), std::make_shared<const std::string>("state"));
+    FinishWrites();
+  }
+  sent_.clear();
+  Step(2, core_->term().value(),
+       AppendResponse{
+           .prev_index = core_->log().last_index(), .hint_index = LogIndex(0), .lost = true});
+  for (int beats = 0; beats < 20; ++beats) {
+    core_->Tick(core_->now_ms() + 50);
+    HeartbeatAnswered();
+  }
+  ASSERT_EQ(reads_.size(), 1U);
+  EXPECT_EQ(SentTo<SnapshotChunk>(2), 0U);
+  EXPECT_NE(core_->progress().at(NodeId(2)).reading, 0U);
+  FinishOneRead();
+  EXPECT_EQ(SentTo<SnapshotChunk>(2), 1U);
+  EXPECT_EQ(core_->progress().at(NodeId(2)).reading, 0U);
+  EXPECT_TRUE(reads_.empty());
+  // What was read for an earlier leadership is nobody's any more.
+  core_->SnapshotWasRead({.id = 7, .to = NodeId(2)}, Status::NotFound(""));
+  EXPECT_TRUE(reads_.empty());
+}
+
 TEST_F(ReplicationTest, EightMebibytesAreOnTheirWayToAFollowerAtOnce) {
   LeadWithOneFollower();
   for (int i = 0; i < 20; ++i) Propose(1 << 20);

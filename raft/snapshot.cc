@@ -23,35 +23,49 @@ void Core::SnapshotTaken(LogIndex index, std::shared_ptr<const std::string> data
 }
 
 void Core::StartSnapshot(NodeId to, Progress& progress) {
-  Result<Snapshot> snapshot = log_.LoadSnapshot();
-  // A snapshot that was stored whole and cannot be read is a broken disk: this voter must not go
-  // on.
-  CHECK(snapshot.ok()) << "reading the snapshot at " << log_.snapshot_index() << ": "
-                       << snapshot.status().ToString();
-  const uint32_t crc = Crc32c(*snapshot->data);
   ++metrics_.snapshots_sent;
-  if (FaultPlanted(Fault::kSnapshotWithoutTerm)) snapshot->meta.term = Term(0);
-  progress.BecomeSnapshot(*std::move(snapshot), crc);
-  SendSnapshotChunk(to, progress);
+  progress.BecomeSnapshot(log_.snapshot_index());
+  ReadSnapshotChunk(to, progress);
 }
 
-void Core::SendSnapshotChunk(NodeId to, Progress& progress) {
-  const std::string& whole = *progress.snapshot.data;
-  SnapshotChunk chunk{.meta = progress.snapshot.meta,
-                      .offset = progress.snapshot_offset,
-                      .size_total = whole.size(),
-                      .whole_crc = progress.snapshot_crc};
-  chunk.data = whole.substr(progress.snapshot_offset, config_.snapshot_chunk_bytes);
-  chunk.chunk_crc = Crc32c(chunk.data);
+// The disk may take its time: the chunk is sent when it comes (SnapshotWasRead).
+void Core::ReadSnapshotChunk(NodeId to, Progress& progress) {
+  if (progress.reading != 0) return;
+  progress.reading = ++last_snapshot_read_;
+  ready_.snapshot_reads.push_back({.id = progress.reading,
+                                   .to = to,
+                                   .index = progress.snapshot_index,
+                                   .offset = progress.snapshot_offset,
+                                   .bytes_max = config_.snapshot_chunk_bytes});
+}
+
+void Core::SnapshotWasRead(const SnapshotRead& read, Result<SnapshotChunk> chunk) {
+  const auto follower = progress_.find(read.to);
+  // Asked for in an earlier term of this leader, or for a member that has gone.
+  if (follower == progress_.end() || follower->second.reading != read.id) return;
+  Progress& progress = follower->second;
+  progress.reading = 0;
+  leader_input_ = true;
+  if (progress.state != ProgressState::kSnapshot || progress.waiting) return;
+  // The follower has gone on meanwhile: what it needs now is read next.
+  if (read.index != progress.snapshot_index || read.offset != progress.snapshot_offset) return;
+  if (!chunk.ok()) {
+    CHECK_LT(read.index, log_.snapshot_index())
+        << "the newest snapshot is gone: " << chunk.status().ToString();
+    StartSnapshot(read.to, progress);
+    return;
+  }
+  if (FaultPlanted(Fault::kSnapshotWithoutTerm)) chunk->meta.term = Term(0);
+  progress.snapshot_bytes = chunk->size_total;
   progress.waiting = true;
   progress.sent_ms = now_ms_;
-  SendNow(to, std::move(chunk));
+  SendNow(read.to, *std::move(chunk));
 }
 
 void Core::HandleSnapshotChunkResponse(const Message& message,
                                        const SnapshotChunkResponse& response) {
   Progress& progress = progress_.at(message.from.id);
-  if (progress.state != ProgressState::kSnapshot || response.index != progress.snapshot.meta.index)
+  if (progress.state != ProgressState::kSnapshot || response.index != progress.snapshot_index)
     return;
   if (response.installed) {
     progress.Matched(response.index, now_ms_);
@@ -61,8 +75,7 @@ void Core::HandleSnapshotChunkResponse(const Message& message,
   }
   // An answer to an earlier copy of a chunk; the present one is still on its way.
   if (response.next_offset == progress.snapshot_offset && progress.waiting) return;
-  progress.snapshot_offset =
-      std::min<uint64_t>(response.next_offset, progress.snapshot.data->size());
+  progress.snapshot_offset = std::min(response.next_offset, progress.snapshot_bytes);
   progress.waiting = false;
 }
 

@@ -46,6 +46,7 @@ class LogOnSimDisk {
                             .loop = loop_.get(),
                             .io_loop = io_loop_.get(),
                             .segment_bytes = segment_bytes_,
+                            .snapshot_block_bytes = 4,
                             .metrics = metrics_,
                             .self = FirstVoters().voters.front(),
                             .alone = alone_});
@@ -69,6 +70,14 @@ class LogOnSimDisk {
     EXPECT_FALSE(outcome.has_value()) << "reported from inside Persist";
     EXPECT_TRUE(scheduler_.RunUntil([&outcome] { return outcome.has_value(); }, 1000));
     return *outcome;
+  }
+  Result<raft::SnapshotChunk> ReadSnapshot(int64_t index, uint64_t offset, size_t bytes_max) {
+    std::optional<Result<raft::SnapshotChunk>> read;
+    log_->ReadSnapshot({.index = LogIndex(index), .offset = offset, .bytes_max = bytes_max},
+                       [&read](Result<raft::SnapshotChunk> chunk) { read = std::move(chunk); });
+    EXPECT_FALSE(read.has_value()) << "reported from inside ReadSnapshot";
+    EXPECT_TRUE(scheduler_.RunUntil([&read] { return read.has_value(); }, 1000));
+    return *read;
   }
   void Append(int64_t from, int64_t to, int64_t term) {
     raft::PersistRequest request;

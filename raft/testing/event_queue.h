@@ -21,7 +21,7 @@
 namespace sluice::raft::testing {
 
 struct Event {
-  enum class Kind : uint8_t { kMessage, kTimer, kWritten, kRefused };
+  enum class Kind : uint8_t { kMessage, kTimer, kWritten, kRefused, kRead };
   int64_t at_ms = 0;
   Kind kind = Kind::kMessage;
   int32_t node = 0;          // where it happens

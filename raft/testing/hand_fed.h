@@ -47,6 +47,7 @@ class HandFed {
   void Restart() {
     writes_.clear();
     held_.clear();
+    reads_.clear();
     sent_.clear();
     const int64_t now_ms = core_->now_ms();
     Open();
@@ -93,6 +94,7 @@ class HandFed {
       if (ready.persist_id != 0) writes_.emplace_back(ready.persist_id, std::move(ready.persist));
       loaded_ = loaded_ || ready.load_snapshot.has_value();
       if (ready.peers.has_value()) peers_ = *ready.peers;
+      reads_.insert(reads_.end(), ready.snapshot_reads.begin(), ready.snapshot_reads.end());
       refused_.insert(refused_.end(), ready.refused.begin(), ready.refused.end());
       for (Message& message : ready.send_now) sent_.push_back(std::move(message));
       for (Message& message : ready.send_after_persist) {
@@ -114,6 +116,15 @@ class HandFed {
     Step(2, core_->term().value(), VoteResponse{.granted = true});
     FinishWrites();
     sent_.clear();
+  }
+
+  // The oldest part of a snapshot that is wanted comes from the disk, or as `fails` says.
+  void FinishOneRead(const Status& fails = Status::Ok()) {
+    const SnapshotRead read = reads_.front();
+    reads_.pop_front();
+    core_->SnapshotWasRead(read,
+                           fails.ok() ? disk_.ReadSnapshot(read) : Result<SnapshotChunk>(fails));
+    Work();
   }
 
   // The oldest write is durable now.
@@ -148,6 +159,7 @@ class HandFed {
   std::unique_ptr<Core> core_;
   std::deque<std::pair<uint64_t, PersistRequest>> writes_;
   std::deque<std::pair<uint64_t, Message>> held_;  // by the write they wait for
+  std::deque<SnapshotRead> reads_;                 // that nothing has come of yet
   std::vector<Message> sent_;
   std::vector<Refused> refused_;
   std::vector<Member> peers_;  // as told last

@@ -248,6 +248,7 @@ void LeanCluster::Deliver(Node& node, const Event& event) {
       if (node.core->HasReady()) ++steps_;
       break;
     case Event::Kind::kWritten: OnWritten(node); break;
+    case Event::Kind::kRead: OnRead(node); break;
     case Event::Kind::kRefused:
       Input(node);
       node.core->PeerLost(NodeId(static_cast<int32_t>(event.detail)), true);
@@ -281,6 +282,22 @@ void LeanCluster::OnWritten(Node& node) {
   if (!node.writes.empty()) StartWrite(node);
 }
 
+void LeanCluster::ScheduleRead(const Node& node, int64_t delay_ms) {
+  queue_.Push({.at_ms = now_ms_ + delay_ms,
+               .kind = Event::Kind::kRead,
+               .node = node.voter.id.value(),
+               .incarnation = node.incarnation});
+}
+
+void LeanCluster::OnRead(Node& node) {
+  const auto [after, read] = node.snapshot_reads.front();
+  if (after > node.persisted_id) return ScheduleRead(node, 1);
+  node.snapshot_reads.pop_front();
+  Input(node);
+  node.core->SnapshotWasRead(read, node.disk.ReadSnapshot(read));
+  ++steps_;
+}
+
 // As Driver::Flush.
 void LeanCluster::Work(Node& node) {
   if (late_ == &node) late_ = nullptr;
@@ -307,6 +324,10 @@ void LeanCluster::Execute(Node& node, Ready ready) {
     node.held.emplace_back(node.issued_id, std::move(message));
   ReleaseSends(node);
   if (ready.load_snapshot.has_value()) LoadSnapshot(node, *ready.load_snapshot);
+  for (const SnapshotRead& read : ready.snapshot_reads) {
+    node.snapshot_reads.emplace_back(node.issued_id, read);
+    ScheduleRead(node, random_.Between(node.latency.ms_min, node.latency.ms_max));
+  }
   for (const ReadOk& ok : ready.reads_ok) {
     for (PendingRead& read : node.reads) {
       if (read.id == ok.id) read.index = ok.index;

@@ -6,7 +6,8 @@
 // up is the driver: SimCluster runs that.
 //
 // A step is one event delivered to a core: a message, the end of a write, a refused connection, a
-// proposal, read or transfer that it took, a snapshot, or a timer that made it do something.
+// proposal, read or transfer that it took, a snapshot, a part of one that was read, or a timer that
+// made it do something.
 //
 // Thread rule: one thread.
 
@@ -114,7 +115,9 @@ class LeanCluster {
     std::deque<std::pair<uint64_t, PersistRequest>> writes;
     size_t writing = 0;                             // the first so many
     std::deque<std::pair<uint64_t, Message>> held;  // by the write they wait for
-    std::deque<Event> backlog;                      // came while it stood still
+    // The disk is asked for these, once what was issued before is done.
+    std::deque<std::pair<uint64_t, SnapshotRead>> snapshot_reads;
+    std::deque<Event> backlog;  // came while it stood still
     bool paused = false;
     int64_t timer_at_ms = -1;  // -1: none is set
     uint64_t persisted_id = 0;
@@ -143,6 +146,8 @@ class LeanCluster {
   void Settle();
   void Deliver(Node& node, const Event& event);
   void OnWritten(Node& node);
+  void ScheduleRead(const Node& node, int64_t delay_ms);
+  void OnRead(Node& node);
   void Stop(Node& node);
   void Input(Node& node);
   void Work(Node& node);

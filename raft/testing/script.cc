@@ -152,6 +152,8 @@ bool Script::NodeCommand(const std::string& verb, Node& node,
     Deliver(network_, node, from);
   } else if (verb == "late") {
     Deliver(kept_, node, from);
+  } else if (verb == "fetch") {
+    Fetch(node);
   } else if (verb == "persist") {
     Persist(node, words.size() == 3 ? std::stoul(words[2]) : SIZE_MAX);
   } else if (verb == "crash" || verb == "wipe") {
@@ -254,6 +256,7 @@ void Script::Stop(Node& node) {
   node.store.reset();
   node.writes.clear();
   node.held.clear();
+  node.reads.clear();
   std::erase_if(network_, [&node](const Message& message) { return message.to == node.voter.id; });
   Say(node, "stops");
 }
@@ -304,6 +307,11 @@ void Script::Tell(Node& node, Ready ready) {
     Say(node, line.str());
     node.told_commit = ready.load_snapshot->meta.index;
   }
+  for (const SnapshotRead& read : ready.snapshot_reads) {
+    Say(node, "reads the snapshot at " + std::to_string(read.index.value()) + " from " +
+                  std::to_string(read.offset) + " for " + std::to_string(read.to.value()));
+    node.reads.push_back(read);
+  }
   for (const ReadOk& read : ready.reads_ok)
     Say(node, "may read at " + std::to_string(read.index.value()));
   if (!ready.reads_failed.empty()) Say(node, "may not read");
@@ -324,6 +332,16 @@ void Script::Persist(Node& node, size_t count) {
     node.core->Persisted(id);
     Work(node);
   }
+}
+
+void Script::Fetch(Node& node) {
+  if (node.reads.empty()) return;
+  const SnapshotRead read = node.reads.front();
+  node.reads.pop_front();
+  Result<SnapshotChunk> chunk = node.disk.ReadSnapshot(read);
+  Say(node, chunk.ok() ? "has read it" : "finds it gone");
+  node.core->SnapshotWasRead(read, std::move(chunk));
+  Work(node);
 }
 
 void Script::Deliver(std::deque<Message>& waiting, Node& node, NodeId from) {
@@ -379,6 +397,7 @@ void Script::Stabilize(const std::vector<std::string>& words) {
     for (Node* node : among) {
       const size_t before = output_.size();
       Persist(*node);
+      Fetch(*node);
       for (Node* sender : among) Deliver(network_, *node, sender->voter.id);
       moved = moved || output_.size() != before;
     }
@@ -421,6 +440,7 @@ void Script::PrintProgress(const Node& node) {
                                                                   : "snapshot";
     line << id << " " << state << " match=" << peer.match << " next=" << peer.next;
     if (peer.waiting) line << " waiting";
+    if (peer.reading != 0) line << " reading";
     if (!peer.inflight.empty()) line << " on-the-way=" << peer.inflight.size();
     Say(node, line.str());
   }

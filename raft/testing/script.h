@@ -16,6 +16,7 @@
 //   keep N [M]                what waits for N (from M) will arrive once more
 //   late N [M]                what was kept for N (from M) arrives
 //   persist N [COUNT]         what N has handed to its disk, or the oldest so many, is durable
+//   fetch N                   the oldest part of a snapshot that N wants is read from its disk
 //   spare N                   node N starts with an empty log: it knows nobody
 //   add N M                   promote N M         remove N M: N is asked to change the members
 //   members N                 who takes part, as far as N's log tells
@@ -25,7 +26,7 @@
 //   wipe N                    as crash, and its disk is lost: the next start is with an empty one,
 //                             of another id
 //   start N
-//   stabilize [N...]          persists and delivers among these (all) until nothing moves
+//   stabilize [N...]          persists, fetches and delivers among these (all) until nothing moves
 //   status                    a line for each node
 //   log N                     its entries
 //
@@ -63,6 +64,7 @@ class Script {
     uint64_t issued_persist = 0;
     std::deque<std::pair<uint64_t, PersistRequest>> writes;
     std::deque<std::pair<uint64_t, Message>> held;  // by the persist they wait for
+    std::deque<SnapshotRead> reads;
     LogIndex told_commit = kNoIndex;
   };
 
@@ -78,6 +80,7 @@ class Script {
   void Work(Node& node);
   void Tell(Node& node, Ready ready);
   void Persist(Node& node, size_t count = SIZE_MAX);
+  void Fetch(Node& node);
   void Deliver(std::deque<Message>& waiting, Node& node, NodeId from);
   void Keep(Node& node, NodeId from);
   void Drop(Node& node, NodeId from);

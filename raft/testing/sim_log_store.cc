@@ -29,6 +29,13 @@ void SimDisk::Execute(PersistRequest request) {
   }
 }
 
+Result<SnapshotChunk> SimDisk::ReadSnapshot(const SnapshotRead& read) const {
+  for (const std::optional<Snapshot>* kept : {&snapshot, &snapshot_before}) {
+    if (kept->has_value() && (*kept)->meta.index == read.index) return ChunkOf(**kept, read);
+  }
+  return Status::NotFound("simulated disk has no such snapshot any more");
+}
+
 void SimDisk::FinishReset() {
   if (!snapshot.has_value()) return;
   const LogIndex index = snapshot->meta.index;
@@ -184,6 +191,14 @@ Result<std::vector<Entry>> SimLogStore::Read(LogIndex from, LogIndex to, size_t 
     entries.push_back(entry);
   }
   return entries;
+}
+
+void SimLogStore::ReadSnapshot(const SnapshotRead& read,
+                               std::function<void(Result<SnapshotChunk>)> done) {
+  queue_.push_back({{}, [this, read, done = std::move(done)](const Status& disk) {
+                      done(disk.ok() ? disk_.ReadSnapshot(read) : disk);
+                    }});
+  if (writing_ == 0) StartWrite();
 }
 
 Result<Snapshot> SimLogStore::LoadSnapshot() const {

@@ -31,6 +31,8 @@ struct SimDisk {
   std::optional<Term> TermAt(LogIndex index) const;
   LogIndex last_index() const { return first_index + static_cast<int64_t>(entries.size()) - 1; }
   void Execute(PersistRequest request);
+  // kNotFound when it is neither the newest nor the one before.
+  Result<SnapshotChunk> ReadSnapshot(const SnapshotRead& read) const;
   // What recovery does: a log that does not reach its snapshot, or disagrees with it, is what an
   // interrupted installation left.
   void FinishReset();
@@ -65,6 +67,8 @@ class SimLogStore final : public LogStore {
   void Persist(PersistRequest request, std::function<void(Status)> done) override;
   Result<std::vector<Entry>> Read(LogIndex from, LogIndex to, size_t bytes_max) const override;
   Result<Snapshot> LoadSnapshot() const override;
+  void ReadSnapshot(const SnapshotRead& read,
+                    std::function<void(Result<SnapshotChunk>)> done) override;
 
   // Before the first Persist.
   void set_on_append(OnAppend on_append);
@@ -81,7 +85,7 @@ class SimLogStore final : public LogStore {
  private:
   struct Waiting {
     PersistRequest request;
-    std::function<void(Status)> done;
+    std::function<void(Status)> done;  // of a read, too, which has an empty request
   };
   void StartWrite();
   void FinishWrite();

@@ -44,6 +44,13 @@ class MemoryLog final : public LogStore {
     return std::vector<Entry>(first, first + (to - from));
   }
   Result<Snapshot> LoadSnapshot() const override { return *snapshot_; }
+  void ReadSnapshot(const SnapshotRead& read,
+                    std::function<void(Result<SnapshotChunk>)> done) override {
+    Result<SnapshotChunk> chunk = Status::NotFound("a newer one has taken its place");
+    if (snapshot_.has_value() && snapshot_->meta.index == read.index)
+      chunk = ChunkOf(*snapshot_, read);
+    loop_->Post([done = std::move(done), chunk = std::move(chunk)] { done(chunk); });
+  }
 
  private:
   EventLoop* loop_ = nullptr;
