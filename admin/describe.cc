@@ -86,19 +86,19 @@ void DescribeQuorum(const QuorumAnswer& answer, Quorum* out) {
 bool IsOffline(const metadata::PartitionImage& partition) { return partition.leader == kNoNode; }
 
 bool IsUnderReplicated(const metadata::PartitionImage& partition) {
-  return partition.isr.size() < partition.replicas.size();
+  return partition.isr.size() < partition.replication_factor();
 }
 
 bool IsUnderMinIsr(const metadata::Image& image, const std::string& topic,
                    const metadata::PartitionImage& partition) {
   return static_cast<int32_t>(partition.isr.size()) <
-         metadata::EffectiveMinIsr(image, topic, partition.replicas.size());
+         metadata::EffectiveMinIsr(image, topic, partition);
 }
 
 bool IsAtMinIsr(const metadata::Image& image, const std::string& topic,
                 const metadata::PartitionImage& partition) {
   return static_cast<int32_t>(partition.isr.size()) ==
-         metadata::EffectiveMinIsr(image, topic, partition.replicas.size());
+         metadata::EffectiveMinIsr(image, topic, partition);
 }
 
 void DescribePartition(const metadata::TopicImage& topic, size_t index, Partition* out) {
@@ -134,7 +134,7 @@ ListTopicsResponse DescribeTopics(const metadata::Image& image, const std::strin
     summary->set_partitions(static_cast<int32_t>(topic.partitions.size()));
     if (!topic.partitions.empty()) {
       summary->set_replication_factor(
-          static_cast<int32_t>(topic.partitions.front().replicas.size()));
+          static_cast<int32_t>(topic.partitions.front().replication_factor()));
     }
     int32_t offline = 0;
     int32_t under_replicated = 0;

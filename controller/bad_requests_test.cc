@@ -277,6 +277,24 @@ TEST_F(MutatedRequestsTest, OfAdministrators) {
     entry.set_value(std::to_string(random_.Between(1, 4)));
     return request;
   });
+  Run<AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse>(
+      &MetadataController::AlterPartitionReassignments, [&] {
+        AlterPartitionReassignmentsRequest request;
+        auto& partition = *request.add_partitions();
+        partition.set_topic("t");
+        if (random_.Chance(4, 5)) {
+          for (const int id : {2, 3, 1}) partition.mutable_replicas()->add_ids(id);
+        }
+        request.set_allow_replication_factor_change(random_.Chance(1, 2));
+        return request;
+      });
+  Run<ElectLeadersRequest, ElectLeadersResponse>(&MetadataController::ElectLeaders, [&] {
+    ElectLeadersRequest request;
+    request.add_partitions()->set_topic("t");
+    request.set_all(random_.Chance(1, 4));
+    request.set_unclean(random_.Chance(1, 2));
+    return request;
+  });
   Run<DeleteTopicsRequest, DeleteTopicsResponse>(&MetadataController::DeleteTopics, [&] {
     DeleteTopicsRequest request;
     request.add_topics()->set_name(name());

@@ -6,6 +6,7 @@
 #include "controller/feature_manager.h"
 #include "controller/partition_manager.h"
 #include "controller/producer_id_manager.h"
+#include "controller/reassignment_manager.h"
 #include "controller/topic_manager.h"
 #include "metadata/invariants.h"
 #include "metadata/replay.h"
@@ -106,6 +107,7 @@ void MetadataController::ApplyEntry(const raft::Entry& entry, std::vector<FeedEn
     CHECK(sound.ok()) << "after entry " << entry.index << ": " << sound.ToString();
   }
   ++metrics_.entries_applied;
+  metrics_.unclean_elections += static_cast<uint64_t>(delta.unclean_elections);
   feed.push_back(std::move(fed));
 }
 
@@ -405,6 +407,17 @@ void MetadataController::CreatePartitions(const CreatePartitionsRequest& request
 void MetadataController::AlterConfigs(const AlterConfigsRequest& request,
                                       Done<AlterConfigsResponse> done) {
   HandleAdmin(request, &controller::AlterConfigs, std::move(done));
+}
+
+void MetadataController::AlterPartitionReassignments(
+    const AlterPartitionReassignmentsRequest& request,
+    Done<AlterPartitionReassignmentsResponse> done) {
+  HandleAdmin(request, &controller::AlterPartitionReassignments, std::move(done));
+}
+
+void MetadataController::ElectLeaders(const ElectLeadersRequest& request,
+                                      Done<ElectLeadersResponse> done) {
+  HandleAdmin(request, &controller::ElectLeaders, std::move(done));
 }
 
 // ---- Sessions

@@ -50,6 +50,7 @@ struct ControllerMetrics {
   uint64_t fence_brakes = 0;
   uint64_t entries_applied = 0;
   uint64_t activations = 0;
+  uint64_t unclean_elections = 0;  // applied: whose leader may lack acknowledged records
 };
 
 class MetadataController final : public raft::StateMachine {
@@ -82,6 +83,9 @@ class MetadataController final : public raft::StateMachine {
   void CreatePartitions(const CreatePartitionsRequest& request,
                         Done<CreatePartitionsResponse> done);
   void AlterConfigs(const AlterConfigsRequest& request, Done<AlterConfigsResponse> done);
+  void AlterPartitionReassignments(const AlterPartitionReassignmentsRequest& request,
+                                   Done<AlterPartitionReassignmentsResponse> done);
+  void ElectLeaders(const ElectLeadersRequest& request, Done<ElectLeadersResponse> done);
   // Of the quorum's members: controller/quorum_calls.cc.
   void DescribeQuorum(const DescribeQuorumRequest& request, Done<DescribeQuorumResponse> done);
   void ChangeQuorum(const ChangeQuorumRequest& request, Done<ChangeQuorumResponse> done);

@@ -50,6 +50,15 @@ class ControllerService final : public Controller::CallbackService {
                         AlterConfigsResponse* response) override {
     return Run(context, &MetadataController::AlterConfigs, request, response);
   }
+  Reactor* AlterPartitionReassignments(Context* context,
+                                       const AlterPartitionReassignmentsRequest* request,
+                                       AlterPartitionReassignmentsResponse* response) override {
+    return Run(context, &MetadataController::AlterPartitionReassignments, request, response);
+  }
+  Reactor* ElectLeaders(Context* context, const ElectLeadersRequest* request,
+                        ElectLeadersResponse* response) override {
+    return Run(context, &MetadataController::ElectLeaders, request, response);
+  }
   Reactor* DescribeQuorum(Context* context, const DescribeQuorumRequest* request,
                           DescribeQuorumResponse* response) override {
     return Run(context, &MetadataController::DescribeQuorum, request, response);

@@ -1,7 +1,7 @@
 // Random walks: brokers register, beat, fall silent, restart and lose data; leaders change their
-// ISRs; topics and configs come and go; leadership is lost and won. After every committed entry the
-// invariants hold, no acknowledged answer is taken back, and a replay of the log gives the same
-// state.
+// ISRs; partitions move and are given other leaders; topics and configs come and go; leadership is
+// lost and won. After every committed entry the invariants hold, no acknowledged answer is taken
+// back, and a replay of the log gives the same state.
 
 #include <gtest/gtest.h>
 
@@ -50,8 +50,28 @@ class ControllerWalkTest : public testing::ClusterFixture,
     Call(&MetadataController::DeleteTopics, request);
   }
 
+  void Move() {
+    const std::string topic = AnyTopic();
+    std::optional<std::vector<int>> target;
+    if (random_.Chance(4, 5)) {
+      target.emplace();
+      for (int id = 1; id <= 4; ++id) {
+        if (random_.Chance(1, 2))
+          target->insert(target->begin() + random_.Between(0, static_cast<int64_t>(target->size())),
+                         id);
+      }
+    }
+    Reassign(topic, target, random_.Chance(3, 4));
+  }
+
   void Step() {
-    switch (random_.Below(12)) {
+    switch (random_.Below(15)) {
+      case 12:
+      case 13: return Move();
+      case 14: {
+        ElectLeader(AnyTopic(), random_.Chance(1, 4));
+        return;
+      }
       case 0: return Restart();
       case 1: {
         testing::TestBroker& broker = Broker(AnyBroker());

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "metadata/election.h"
 #include "metadata/partition_change.h"
 #include "metadata/replay.h"
 
@@ -21,22 +20,19 @@ bool Contains(const std::vector<NodeId>& nodes, NodeId node) {
 
 void LogIfLossy(const TopicImage& topic, size_t index, const metadata::ElectionResult& result) {
   if (!result.may_lose_records) return;
+  const bool last_known = Contains(topic.partitions[index].last_known_elr, result.leader);
   LOG(ERROR) << topic.name << "-" << index << ": broker " << result.leader
-             << " was elected as the last known leader: the last replica sure to be complete came "
-                "back without all its data; records may be missing";
+             << (last_known ? " was elected as the last known leader: the last replica sure to be "
+                              "complete came back without all its data"
+                            : " was elected as an operator asked, uncleanly: no replica sure to be "
+                              "complete can lead")
+             << "; records may be missing";
 }
 
 // Runs the election of one partition and appends what it changes.
 void Decide(const TopicImage& topic, size_t index, const metadata::ElectionInput& input,
             Records& records) {
-  const metadata::ElectionResult result = metadata::Elect(input);
-  LogIfLossy(topic, index, result);
-  auto change = metadata::PartitionChange(topic.id, PartitionIndex(static_cast<int32_t>(index)),
-                                          input.partition, result);
-  if (!change) return;
-  metadata::MetadataRecord record;
-  *record.mutable_partition_change() = *std::move(change);
-  records.push_back(std::move(record));
+  AppendDecision(topic, index, metadata::Decide(input), records);
 }
 
 // One partition of an AlterPartition request.
@@ -52,19 +48,16 @@ class Alteration {
     const ErrorCode error = Check();
     answer.set_error_code(Code(error));
     if (error != ErrorCode::kNone) return;
-    const metadata::ElectionResult result = metadata::Elect(Input());
-    const auto change = metadata::PartitionChange(topic_->id, PartitionIndex(asked_.partition()),
-                                                  *partition_, result);
-    answer.set_leader(result.leader.value());
-    answer.set_leader_epoch(change && change->has_leader_epoch()
-                                ? change->leader_epoch()
-                                : partition_->leader_epoch.value());
-    for (const NodeId node : result.isr) answer.add_isr(node.value());
-    answer.set_partition_epoch(partition_->partition_epoch.value() + (change ? 1 : 0));
-    if (!change) return;
-    metadata::MetadataRecord record;
-    *record.mutable_partition_change() = *change;
-    records.push_back(std::move(record));
+    const metadata::PartitionDecision decision = metadata::Decide(Input());
+    answer.set_leader(decision.election.leader.value());
+    answer.set_leader_epoch(partition_->leader_epoch.value());
+    for (const NodeId node : decision.election.isr) answer.add_isr(node.value());
+    answer.set_partition_epoch(partition_->partition_epoch.value());
+    if (!AppendDecision(*topic_, static_cast<size_t>(asked_.partition()), decision, records))
+      return;
+    const auto& change = records.back().partition_change();
+    if (change.has_leader_epoch()) answer.set_leader_epoch(change.leader_epoch());
+    answer.set_partition_epoch(partition_->partition_epoch.value() + 1);
   }
 
  private:
@@ -109,7 +102,7 @@ class Alteration {
     std::vector<NodeId> isr;
     for (const auto& replica : asked_.isr()) isr.emplace_back(replica.id());
     return {.partition = *partition_,
-            .min_isr = metadata::EffectiveMinIsr(image_, topic_->name, partition_->replicas.size()),
+            .min_isr = metadata::EffectiveMinIsr(image_, topic_->name, *partition_),
             .is_active =
                 [this](NodeId node) { return metadata::ReplicaActive(image_, *partition_, node); },
             .wished_isr = std::move(isr)};
@@ -123,6 +116,21 @@ class Alteration {
 };
 
 }  // namespace
+
+bool AppendDecision(const TopicImage& topic, size_t index,
+                    const metadata::PartitionDecision& decision, Records& records) {
+  LogIfLossy(topic, index, decision.election);
+  const PartitionImage& before = topic.partitions[index];
+  auto change = metadata::PartitionChange(topic.id, PartitionIndex(static_cast<int32_t>(index)),
+                                          before, decision);
+  if (!change) return false;
+  const bool done = before.moving() && !decision.assignment.moving() &&
+                    decision.assignment.replicas == metadata::TargetOf(before);
+  LOG_IF(INFO, done) << topic.name << "-" << index << ": the move is done, its "
+                     << decision.assignment.replicas.size() << " replicas are in sync";
+  *records.emplace_back().mutable_partition_change() = *std::move(change);
+  return true;
+}
 
 Records ElectionsFor(const Image& image, const BrokerEvent& event) {
   Records records;
@@ -143,7 +151,7 @@ Records ElectionsFor(const Image& image, const BrokerEvent& event) {
       if (!leaves && !may_lead) continue;
       Decide(*topic, i,
              {.partition = partition,
-              .min_isr = metadata::EffectiveMinIsr(image, topic->name, partition.replicas.size()),
+              .min_isr = metadata::EffectiveMinIsr(image, topic->name, partition),
               .is_active =
                   [&](NodeId node) {
                     return node == event.broker ? active
@@ -173,7 +181,7 @@ Records ElectionsForDamaged(const Image& image, const HeartbeatRequest& request)
     Decide(
         *topic, static_cast<size_t>(damaged.partition()),
         {.partition = *partition,
-         .min_isr = metadata::EffectiveMinIsr(image, topic->name, partition->replicas.size()),
+         .min_isr = metadata::EffectiveMinIsr(image, topic->name, *partition),
          .is_active = [&](NodeId node) { return metadata::ReplicaActive(image, *partition, node); },
          .lost_data = broker},
         records);
@@ -189,7 +197,7 @@ Records ElectionsForMinIsr(const Image& image, const std::set<std::string>* topi
       const PartitionImage& partition = topic->partitions[i];
       Decide(*topic, i,
              {.partition = partition,
-              .min_isr = metadata::EffectiveMinIsr(image, name, partition.replicas.size()),
+              .min_isr = metadata::EffectiveMinIsr(image, name, partition),
               .is_active =
                   [&](NodeId node) { return metadata::ReplicaActive(image, partition, node); }},
              records);
@@ -220,22 +228,20 @@ ErrorCode Assign(const Image& image, NodeId broker,
   }
   // What was in the other directory did not come along.
   const bool lost = !old.IsZero();
-  const metadata::ElectionResult result = metadata::Elect(
+  const metadata::PartitionDecision decision = metadata::Decide(
       {.partition = *before,
-       .min_isr = metadata::EffectiveMinIsr(image, topic->name, before->replicas.size()),
+       .min_isr = metadata::EffectiveMinIsr(image, topic->name, *before),
        .is_active = [&](NodeId node) { return metadata::ReplicaActive(image, after, node); },
        .lost_data = lost ? broker : kNoNode,
        .wished_isr = {}});
-  LogIfLossy(*topic, static_cast<size_t>(index.value()), result);
-  auto change = metadata::PartitionChange(topic->id, index, *before, result);
-  if (!change) {
-    change.emplace();
-    change->set_topic_id(asked.topic_id());
-    change->set_partition(asked.partition());
+  if (!AppendDecision(*topic, static_cast<size_t>(index.value()), decision, records)) {
+    auto& change = *records.emplace_back().mutable_partition_change();
+    change.set_topic_id(asked.topic_id());
+    change.set_partition(asked.partition());
   }
-  for (const Uuid& id : after.directories)
-    change->mutable_directories()->add_ids(std::string(id.view()));
-  *records.emplace_back().mutable_partition_change() = *std::move(change);
+  auto& directories = *records.back().mutable_partition_change()->mutable_directories();
+  for (const NodeId replica : decision.assignment.replicas)
+    directories.add_ids(std::string(after.DirectoryOf(replica).view()));
   return ErrorCode::kNone;
 }
 

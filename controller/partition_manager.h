@@ -9,6 +9,7 @@
 #include <set>
 
 #include "controller/decision.h"
+#include "metadata/reassignment.h"
 
 namespace sluice::controller {
 
@@ -23,6 +24,11 @@ struct BrokerEvent {
   // The broker as it will be, where its log directories change; null = as in the image.
   const metadata::BrokerImage* broker_after = nullptr;
 };
+
+// Appends what the decision changes of the partition, if anything; says so where records may be
+// lost.
+bool AppendDecision(const metadata::TopicImage& topic, size_t index,
+                    const metadata::PartitionDecision& decision, Records& records);
 
 // The partition changes that follow from `event`: the broker leaves every ISR and leads nothing, or
 // partitions without a leader get one.

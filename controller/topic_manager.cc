@@ -169,7 +169,7 @@ Failure Grow(const HandleContext& context, const CreatePartitionsRequest::Topic&
                 std::to_string(metadata::kPartitionsPerRequestMax) + ": topic '" + asked.name() +
                 "' has " + std::to_string(before) + " and can only grow"};
   }
-  const size_t factor = topic->partitions[0].replicas.size();
+  const size_t factor = topic->partitions[0].replication_factor();
   const int32_t added = asked.partition_count() - before;
   std::vector<std::vector<NodeId>> partitions;
   Failure failure;

@@ -41,7 +41,9 @@ ElectionResult Elect(const ElectionInput& input) {
     const auto found = std::find_if(before.replicas.begin(), before.replicas.end(), condition);
     return found == before.replicas.end() ? kNoNode : *found;
   };
-  if (leads(before.leader)) {
+  if (leads(input.preferred)) {
+    result.leader = input.preferred;
+  } else if (leads(before.leader)) {
     result.leader = before.leader;
   } else if (!result.isr.empty()) {
     result.leader = find_replica(leads);
@@ -55,6 +57,12 @@ ElectionResult Elect(const ElectionInput& input) {
     result.leader = before.last_known_elr[0];
     result.may_lose_records = true;
   }
+  if (result.leader == kNoNode && input.unclean) {
+    result.leader = find_replica(usable);
+    result.may_lose_records = result.leader != kNoNode;
+  }
+  // Who had all records stays in the ELR until the high watermark moves without it: it may still
+  // bring back what this leader lacks.
   if (result.leader != kNoNode && result.isr.empty()) result.isr = {result.leader};
 
   if (static_cast<int32_t>(result.isr.size()) >= input.min_isr) return result;

@@ -8,6 +8,8 @@
 //   (both empty) the last known leader.
 //   2. A leader that is still allowed to lead stays.
 //   3. Otherwise the first replica in assignment order, so that the preferred leader comes first.
+// Operators may ask for more: that the preferred replica leads though another one could stay
+// (against 2), or that any live replica leads where nobody else may (against 1).
 //
 // The ELR holds replicas that left the ISR while it was below min ISR: the high watermark stood
 // still since, so they have all of what was acknowledged. It is emptied once the ISR is large
@@ -32,6 +34,10 @@ struct ElectionInput {
   NodeId lost_data = kNoNode;
   // The leader's wish (AlterPartition); else the ISR stays but for inactive members.
   std::optional<std::vector<NodeId>> wished_isr;
+  // Leads if it is in the ISR, whoever led before.
+  NodeId preferred = kNoNode;
+  // Where nobody else may lead, any active replica does, though it lacks acknowledged records.
+  bool unclean = false;
 };
 
 struct ElectionResult {

@@ -116,7 +116,8 @@ bool OthersInSync(const PartitionImage& partition, NodeId replica) {
   return partition.isr.size() > 1 && InIsr(partition, replica);
 }
 
-int32_t EffectiveMinIsr(const Image& image, const std::string& topic, size_t replica_count) {
+int32_t EffectiveMinIsr(const Image& image, const std::string& topic,
+                        const PartitionImage& partition) {
   static const std::string kKey = "min.insync.replicas";
   const std::string* text = nullptr;
   const ConfigMap& explicit_values = image.TopicConfigs(topic);
@@ -130,7 +131,8 @@ int32_t EffectiveMinIsr(const Image& image, const std::string& topic, size_t rep
   // Values were checked before they were written, so a text that is no number is none of ours: the
   // default holds.
   if (text != nullptr) std::from_chars(text->data(), text->data() + text->size(), wanted);
-  return std::clamp<int32_t>(wanted, 1, std::max<int32_t>(1, static_cast<int32_t>(replica_count)));
+  const auto factor = static_cast<int32_t>(partition.replication_factor());
+  return std::clamp<int32_t>(wanted, 1, std::max<int32_t>(1, factor));
 }
 
 }  // namespace sluice::metadata

@@ -10,6 +10,9 @@
 //   |ISR| >= min ISR implies that the ELR is empty.
 //   5. Topic name <-> id is a bijection.              6. A broker's epoch is the index of its
 //   registration.
+//   7. Adding and removing replicas are replicas, and disjoint. While there are any, some replica
+//   that is to stay is not in the ISR: else the reassignment would be done
+//   (metadata/reassignment.h).
 //
 // Thread rule: immutable; share by shared_ptr<const Image> among all threads.
 
@@ -60,12 +63,18 @@ struct PartitionImage {
   std::vector<NodeId> isr;
   std::vector<NodeId> elr;
   std::vector<NodeId> last_known_elr;
+  // A reassignment under way: which of the replicas are new, and which go at its end.
+  std::vector<NodeId> adding;
+  std::vector<NodeId> removing;
   NodeId leader = kNoNode;
   LeaderEpoch leader_epoch{0};
   PartitionEpoch partition_epoch{0};
   // By replica, zero = not assigned; empty = none is. Brokers with one directory assign none.
   std::vector<Uuid> directories;
   Uuid DirectoryOf(NodeId replica) const;  // zero when not assigned
+  bool moving() const { return !adding.empty() || !removing.empty(); }
+  // How many copies the partition is to have: while it moves, as many as before.
+  size_t replication_factor() const { return replicas.size() - adding.size(); }
   friend bool operator==(const PartitionImage&, const PartitionImage&) = default;
 };
 
@@ -133,8 +142,9 @@ bool OthersInSync(const PartitionImage& partition, NodeId replica);
 bool ReplicaActive(const Image& image, const PartitionImage& partition, NodeId replica);
 // How many in-sync replicas the topic wants before acks=all is acknowledged: the topic's own
 // min.insync.replicas, else the cluster's dynamic default (the first controller writes it from its
-// configuration), else 1. Never more than `replica_count`.
-int32_t EffectiveMinIsr(const Image& image, const std::string& topic, size_t replica_count);
+// configuration), else 1. Never more than the partition's replication factor.
+int32_t EffectiveMinIsr(const Image& image, const std::string& topic,
+                        const PartitionImage& partition);
 
 // Where the voters are; `configured` holds for those that did not say so when they joined.
 using ControllerAddresses = std::map<NodeId, std::string>;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "metadata/reassignment.h"
+
 namespace sluice::metadata {
 
 namespace {
@@ -22,6 +24,24 @@ bool HasDuplicates(const std::vector<NodeId>& nodes) {
 Status Breach(const TopicImage& topic, size_t index, const std::string& what) {
   return Status::Internal("metadata invariant broken: " + topic.name + "-" + std::to_string(index) +
                           " " + what);
+}
+
+Status CheckReassignment(const TopicImage& topic, size_t index) {
+  const PartitionImage& p = topic.partitions[index];
+  if (!p.moving()) return Status::Ok();
+  for (const auto* nodes : {&p.adding, &p.removing}) {
+    if (!IsSubset(*nodes, p.replicas) || HasDuplicates(*nodes))
+      return Breach(topic, index, "adds or removes what is no replica");
+  }
+  for (const NodeId node : p.adding) {
+    if (Contains(p.removing, node))
+      return Breach(topic, index, "both adds and removes broker " + std::to_string(node.value()));
+  }
+  if (p.replication_factor() == 0 || p.removing.size() == p.replicas.size())
+    return Breach(topic, index, "moves from or to no replica");
+  if (IsSubset(TargetOf(p), p.isr))
+    return Breach(topic, index, "moves though all who are to stay are in the ISR");
+  return Status::Ok();
 }
 
 Status CheckPartition(const Image& image, const TopicImage& topic, size_t index) {
@@ -47,10 +67,10 @@ Status CheckPartition(const Image& image, const TopicImage& topic, size_t index)
                         ", or one with that directory offline, in its ISR");
     }
   }
-  const int32_t min_isr = EffectiveMinIsr(image, topic.name, p.replicas.size());
+  const int32_t min_isr = EffectiveMinIsr(image, topic.name, p);
   if (static_cast<int32_t>(p.isr.size()) >= min_isr && !p.elr.empty())
     return Breach(topic, index, "has an ELR beside a full ISR");
-  return Status::Ok();
+  return CheckReassignment(topic, index);
 }
 
 Status CheckTopic(const Image& image, const TopicImage& topic) {
@@ -120,6 +140,8 @@ Status CheckTransition(const Image& before, const Image& after) {
         return Breach(*topic, i, "has an epoch that went back");
       if (b.leader != a.leader && b.leader_epoch == a.leader_epoch)
         return Breach(*topic, i, "changed its leader within an epoch");
+      if (!IsSubset(a.replicas, b.replicas) && b.leader_epoch == a.leader_epoch)
+        return Breach(*topic, i, "dropped a replica within a leader epoch");
       if (!(a == b) && b.partition_epoch == a.partition_epoch)
         return Breach(*topic, i, "changed within a partition epoch");
     }

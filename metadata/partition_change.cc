@@ -1,5 +1,7 @@
 #include "metadata/partition_change.h"
 
+#include <algorithm>
+
 namespace sluice::metadata {
 
 namespace {
@@ -8,11 +10,18 @@ void Fill(const std::vector<NodeId>& nodes, google::protobuf::RepeatedField<int3
   for (const NodeId node : nodes) ids->Add(node.value());
 }
 
+bool Drops(const std::vector<NodeId>& before, const std::vector<NodeId>& after) {
+  return std::any_of(before.begin(), before.end(), [&](NodeId node) {
+    return std::find(after.begin(), after.end(), node) == after.end();
+  });
+}
+
 }  // namespace
 
 std::optional<PartitionChangeRecord> PartitionChange(const TopicId& topic, PartitionIndex index,
                                                      const PartitionImage& before,
-                                                     const ElectionResult& decision) {
+                                                     const PartitionDecision& decision) {
+  const auto& [assignment, election] = decision;
   PartitionChangeRecord record;
   bool changed = false;
   const auto set_list = [&](const std::vector<NodeId>& from, const std::vector<NodeId>& to,
@@ -21,15 +30,21 @@ std::optional<PartitionChangeRecord> PartitionChange(const TopicId& topic, Parti
     Fill(to, (record.*mutable_list)()->mutable_ids());
     changed = true;
   };
-  set_list(before.isr, decision.isr, &PartitionChangeRecord::mutable_isr);
-  set_list(before.elr, decision.elr, &PartitionChangeRecord::mutable_elr);
-  set_list(before.last_known_elr, decision.last_known_elr,
+  set_list(before.isr, election.isr, &PartitionChangeRecord::mutable_isr);
+  set_list(before.elr, election.elr, &PartitionChangeRecord::mutable_elr);
+  set_list(before.last_known_elr, election.last_known_elr,
            &PartitionChangeRecord::mutable_last_known_elr);
-  if (before.leader != decision.leader) {
-    record.set_leader(decision.leader.value());
-    record.set_leader_epoch(before.leader_epoch.value() + 1);
+  set_list(before.replicas, assignment.replicas, &PartitionChangeRecord::mutable_replicas);
+  set_list(before.adding, assignment.adding, &PartitionChangeRecord::mutable_adding_replicas);
+  set_list(before.removing, assignment.removing, &PartitionChangeRecord::mutable_removing_replicas);
+  if (before.leader != election.leader) {
+    record.set_leader(election.leader.value());
     changed = true;
   }
+  if (before.leader != election.leader || Drops(before.replicas, assignment.replicas))
+    record.set_leader_epoch(before.leader_epoch.value() + 1);
+  if (election.may_lose_records && before.leader != election.leader)
+    record.set_may_lose_records(true);
   if (!changed) return std::nullopt;
   record.set_topic_id(std::string(topic.view()));
   record.set_partition(index.value());

@@ -40,6 +40,16 @@ std::vector<NodeId> ToNodes(const google::protobuf::RepeatedField<int32_t>& ids)
   return nodes;
 }
 
+void TakeLists(const PartitionChangeRecord& record, PartitionImage& partition) {
+  if (record.has_isr()) partition.isr = ToNodes(record.isr().ids());
+  if (record.has_elr()) partition.elr = ToNodes(record.elr().ids());
+  if (record.has_last_known_elr())
+    partition.last_known_elr = ToNodes(record.last_known_elr().ids());
+  if (record.has_adding_replicas()) partition.adding = ToNodes(record.adding_replicas().ids());
+  if (record.has_removing_replicas())
+    partition.removing = ToNodes(record.removing_replicas().ids());
+}
+
 }  // namespace
 
 ImageBuilder::ImageBuilder(ImagePtr base) : next_(*base) {}
@@ -225,6 +235,8 @@ Status ImageBuilder::ApplyPartition(const PartitionRecord& record) {
   partition.isr = ToNodes(record.isr());
   partition.elr = ToNodes(record.elr());
   partition.last_known_elr = ToNodes(record.last_known_elr());
+  partition.adding = ToNodes(record.adding_replicas());
+  partition.removing = ToNodes(record.removing_replicas());
   partition.leader = NodeId(record.leader());
   partition.leader_epoch = LeaderEpoch(record.leader_epoch());
   partition.partition_epoch = PartitionEpoch(record.partition_epoch());
@@ -258,11 +270,9 @@ Status ImageBuilder::ApplyPartitionChange(const PartitionChangeRecord& record) {
                                    partition.directories.size() != partition.replicas.size())) {
     return Contradiction("directories that fit no replicas");
   }
-  if (record.has_isr()) partition.isr = ToNodes(record.isr().ids());
-  if (record.has_elr()) partition.elr = ToNodes(record.elr().ids());
-  if (record.has_last_known_elr())
-    partition.last_known_elr = ToNodes(record.last_known_elr().ids());
+  TakeLists(record, partition);
   if (record.has_leader()) partition.leader = NodeId(record.leader());
+  if (record.may_lose_records()) ++delta_.unclean_elections;
   if (record.has_leader_epoch()) partition.leader_epoch = LeaderEpoch(record.leader_epoch());
   ++partition.partition_epoch;
   delta_.partitions[topic->id].insert(PartitionIndex(record.partition()));

@@ -37,6 +37,7 @@ struct Delta {
   std::set<std::string> topic_configs;   // topic names
   std::set<std::string> broker_configs;  // broker ids, "" for all
   std::set<std::string> group_configs;   // group ids
+  int64_t unclean_elections = 0;         // whose leader may lack acknowledged records
   bool features = false;
 };
 

@@ -236,5 +236,87 @@ TEST_F(ReplayTest, InvariantsFindBreaches) {
   EXPECT_EQ(CheckTouched(*image_, delta_).code(), StatusCode::kInternal);
 }
 
+// A partition with replicas 1, 2 and 3, of whom 1 and 2 are in sync and 3 is being added.
+class MovingTest : public ReplayTest {
+ protected:
+  void SetUp() override {
+    MetadataRecord partition = Partition(1, 0, {NodeId(1), NodeId(2), NodeId(3)});
+    PartitionRecord& moving = *partition.mutable_partition();
+    moving.clear_isr();
+    for (const int id : {1, 2}) moving.add_isr(id);
+    moving.add_adding_replicas(3);
+    moving.add_removing_replicas(1);
+    ASSERT_TRUE(Apply({Register(1), Register(2), Register(3), Topic("a", 1), partition}).ok());
+    for (const int id : {1, 2, 3}) {
+      MetadataRecord unfence;
+      unfence.mutable_broker_change()->set_broker_id(id);
+      unfence.mutable_broker_change()->set_fenced(false);
+      ASSERT_TRUE(Apply({unfence}).ok());
+    }
+    ASSERT_TRUE(CheckImage(*image_).ok());
+    change_.mutable_partition_change()->set_topic_id(std::string(TestUuid(1).view()));
+  }
+  // Whether the invariants hold after the change, or what they say.
+  std::string Breach() {
+    const ImagePtr before = image_;
+    EXPECT_TRUE(Apply({change_}).ok());
+    Status found = CheckTouched(*image_, delta_);
+    if (found.ok()) found = CheckTransition(*before, *image_);
+    image_ = before;
+    return found.message();
+  }
+
+  MetadataRecord change_;
+};
+
+TEST_F(MovingTest, ASnapshotKeepsTheMove) {
+  const Result<ImagePtr> again = FromSnapshot(ToSnapshot(*image_));
+  ASSERT_TRUE(again.ok()) << again.status().ToString();
+  EXPECT_EQ((*again)->FindTopic("a")->partitions, image_->FindTopic("a")->partitions);
+  EXPECT_EQ((*again)->FindTopic("a")->partitions[0].adding, std::vector<NodeId>{NodeId(3)});
+  PartitionChangeRecord& change = *change_.mutable_partition_change();
+  change.mutable_removing_replicas();
+  ASSERT_TRUE(Apply({change_}).ok());
+  EXPECT_EQ(image_->FindTopic("a")->partitions[0].adding.size(), 1U);
+  EXPECT_TRUE(image_->FindTopic("a")->partitions[0].removing.empty());
+  EXPECT_NE(StateHash(**again), StateHash(*image_));
+}
+
+TEST_F(MovingTest, WhatBreaksAMoveIsFound) {
+  PartitionChangeRecord& change = *change_.mutable_partition_change();
+  change.mutable_adding_replicas()->add_ids(4);
+  EXPECT_NE(Breach().find("no replica"), std::string::npos) << Breach();
+  change.mutable_adding_replicas()->set_ids(0, 1);
+  EXPECT_NE(Breach().find("both adds and removes broker 1"), std::string::npos) << Breach();
+  change.clear_adding_replicas();
+  for (const int id : {1, 2, 3}) change.mutable_removing_replicas()->add_ids(id);
+  change.mutable_adding_replicas();
+  EXPECT_NE(Breach().find("from or to no replica"), std::string::npos) << Breach();
+  change.clear_removing_replicas();
+  change.clear_adding_replicas();
+  for (const int id : {1, 2, 3}) change.mutable_isr()->add_ids(id);
+  EXPECT_NE(Breach().find("moves though all"), std::string::npos) << Breach();
+  change.clear_isr();
+  for (const int id : {1, 2}) change.mutable_replicas()->add_ids(id);
+  change.mutable_adding_replicas();
+  change.mutable_removing_replicas();
+  EXPECT_NE(Breach().find("dropped a replica within a leader epoch"), std::string::npos)
+      << Breach();
+  change.set_leader_epoch(1);
+  EXPECT_EQ(Breach(), "");
+}
+
+TEST_F(MovingTest, MinIsrCountsTheReplicasOfBefore) {
+  ASSERT_TRUE(Apply({Config(CONFIG_RESOURCE_TYPE_TOPIC, "a", "min.insync.replicas", "3")}).ok());
+  EXPECT_EQ(EffectiveMinIsr(*image_, "a", image_->FindTopic("a")->partitions[0]), 2);
+}
+
+TEST_F(MovingTest, ElectionsThatMayLoseRecordsAreCounted) {
+  PartitionChangeRecord& change = *change_.mutable_partition_change();
+  change.set_may_lose_records(true);
+  ASSERT_TRUE(Apply({change_}).ok());
+  EXPECT_EQ(delta_.unclean_elections, 1);
+}
+
 }  // namespace
 }  // namespace sluice::metadata

@@ -45,6 +45,8 @@ PartitionRecord ToRecord(const TopicImage& topic, size_t index) {
   FillIds(partition.isr, record.mutable_isr());
   FillIds(partition.elr, record.mutable_elr());
   FillIds(partition.last_known_elr, record.mutable_last_known_elr());
+  FillIds(partition.adding, record.mutable_adding_replicas());
+  FillIds(partition.removing, record.mutable_removing_replicas());
   record.set_leader(partition.leader.value());
   record.set_leader_epoch(partition.leader_epoch.value());
   record.set_partition_epoch(partition.partition_epoch.value());

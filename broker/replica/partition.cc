@@ -132,14 +132,20 @@ void Partition::BecomeLeader(const metadata::PartitionImage& image, PartitionEff
   if (!new_epoch) {
     if (image.partition_epoch == partition_epoch_) return;
     partition_epoch_ = image.partition_epoch;
+    replication_factor_ = image.replication_factor();
     replicas_.Commit(image.replicas, image.isr);
     if (!usable()) return;
     AdvanceHighWatermark(effects);
     Acknowledge(effects);
     return;
   }
-  FailWaiters(kafka::ErrorCode::kNotLeaderOrFollower, effects);
+  // Each change of the leader raises the epoch by one, and so does a replica that is dropped. Once
+  // up with the same leader it is the latter: nobody else has led, and what waits goes on to wait.
+  const bool leads_on =
+      role_ == Role::kLeader && usable() && image.leader_epoch == leader_epoch_ + 1;
+  if (!leads_on) FailWaiters(kafka::ErrorCode::kNotLeaderOrFollower, effects);
   role_ = Role::kLeader;
+  replication_factor_ = image.replication_factor();
   leader_ = image.leader;
   leader_epoch_ = image.leader_epoch;
   partition_epoch_ = image.partition_epoch;

@@ -8,9 +8,8 @@
 //   1. The high watermark never moves back, except with a truncation below it that an unclean
 //   election forced; it is at most the log end.
 //   2. A leader advances it only while the committed ISR has min.insync.replicas members, and to no
-//   offset that a member of the maximal ISR lacks (rule 4). In fsync mode
-//      "has" means durable: the leader's own flushed offset and the followers' fetch offsets, which
-//      are flushed ones.
+//   offset that a member of the maximal ISR lacks (rule 4). In fsync mode "has" means durable: the
+//   leader's own flushed offset and the followers' fetch offsets, which are flushed ones.
 //   3. An append happens only in the leader epoch that the partition is in, and nothing is
 //   acknowledged without a valid lease (rule 10).
 //   4. A follower truncates by epochs, never by a high watermark (rule 1).
@@ -287,8 +286,9 @@ class Partition final : public storage::CompactionTarget,
   Offset high_watermark_{0};
   uint64_t role_version_ = 0;
   ReplicaSet replicas_;
-  bool flush_queued_ = false;   // submitted and not yet captured
-  int64_t flush_timer_ms_ = 0;  // when FlushOld last found nothing to flush, or asked for it
+  size_t replication_factor_ = 1;  // as a leader: of the image whose ISR replicas_ has
+  bool flush_queued_ = false;      // submitted and not yet captured
+  int64_t flush_timer_ms_ = 0;     // when FlushOld last found nothing to flush, or asked for it
   std::vector<AckWaiter> ack_waiters_;  // by last_offset
   std::vector<DeleteRequest> delete_waiters_;
   std::vector<FlushWaiter> flush_waiters_;

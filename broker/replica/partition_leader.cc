@@ -8,9 +8,9 @@ namespace sluice::broker {
 using kafka::ErrorCode;
 
 size_t Partition::MinIsr() const {
-  // A topic with fewer replicas than min.insync.replicas would otherwise never take a record.
-  return std::min<size_t>(static_cast<size_t>(config_->min_insync_replicas),
-                          replicas_.replica_count());
+  // A topic with fewer replicas than min.insync.replicas would otherwise never take a record. As
+  // the controller counts (metadata::EffectiveMinIsr): those that a move adds do not raise it.
+  return std::min<size_t>(static_cast<size_t>(config_->min_insync_replicas), replication_factor_);
 }
 
 ReplicaSet::LagRule Partition::LagRuleNow() const {

@@ -48,7 +48,6 @@ class ReplicaSet {
   void CommitIsr(const std::vector<NodeId>& isr);
 
   const std::vector<NodeId>& isr() const { return isr_; }
-  size_t replica_count() const { return remotes_.size() + 1; }
   bool pending() const { return proposed_.has_value(); }
   const std::optional<std::vector<NodeId>>& proposed() const { return proposed_; }
   void Propose(std::vector<NodeId> isr) { proposed_ = std::move(isr); }

@@ -39,10 +39,9 @@ void SimController::AddElection(const metadata::TopicImage& topic, size_t index,
     CHECK(builder.Apply(records.front(), image_->last_index + 1).ok());
     configured = builder.Build(image_->last_index, Term(1));
   }
-  input.min_isr =
-      metadata::EffectiveMinIsr(*configured, topic.name, input.partition.replicas.size());
+  input.min_isr = metadata::EffectiveMinIsr(*configured, topic.name, input.partition);
   auto change = metadata::PartitionChange(topic.id, PartitionIndex(static_cast<int32_t>(index)),
-                                          input.partition, metadata::Elect(input));
+                                          input.partition, metadata::Decide(input));
   if (change.has_value()) *records.emplace_back().mutable_partition_change() = *std::move(change);
 }
 
@@ -203,6 +202,29 @@ void SimController::MoveLeader(const std::string& name, PartitionIndex index, No
   change.set_leader(leader.value());
   change.set_leader_epoch(partition.leader_epoch.value() + 1);
   Commit(records);
+}
+
+bool SimController::Reassign(const std::string& name, PartitionIndex index,
+                             const std::optional<std::vector<NodeId>>& target) {
+  const auto topic = image_->FindTopic(name);
+  const PartitionImage& partition = *image_->FindPartition(topic->id, index);
+  const metadata::Assignment wanted =
+      target ? metadata::MoveTo(partition, *target) : metadata::MoveBack(partition);
+  const int32_t min_isr = metadata::EffectiveMinIsr(*image_, name, partition);
+  if (!metadata::MayDropAtOnce(partition, wanted, min_isr)) return false;
+  auto change = metadata::PartitionChange(
+      topic->id, index, partition,
+      metadata::Decide(
+          {.partition = partition,
+           .min_isr = min_isr,
+           .is_active =
+               [&](NodeId node) { return metadata::ReplicaActive(*image_, partition, node); },
+           .wished_isr = {}},
+          wanted));
+  Records records;
+  if (change.has_value()) *records.emplace_back().mutable_partition_change() = *std::move(change);
+  Commit(records);
+  return true;
 }
 
 ErrorCode SimController::CheckAlter(const controller::AlterPartitionRequest::Partition& asked,

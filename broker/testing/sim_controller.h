@@ -6,6 +6,7 @@
 // Thread rule: one thread.
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,11 @@ class SimController {
   void ForceLeader(const std::string& name, PartitionIndex index, NodeId leader);
   // A clean move of leadership within the ISR.
   void MoveLeader(const std::string& name, PartitionIndex index, NodeId leader);
+
+  // To other replicas, or (nullopt) gives up the move under way. False: not now, and nothing
+  // changed.
+  bool Reassign(const std::string& name, PartitionIndex index,
+                const std::optional<std::vector<NodeId>>& target);
 
   controller::AlterPartitionResponse Alter(const controller::AlterPartitionRequest& request);
   controller::AssignReplicasToDirsResponse Assign(

@@ -176,6 +176,25 @@ AlterPartitionResponse ClusterFixture::AlterIsr(int sender, const std::string& t
   return Call(&MetadataController::AlterPartition, AlterIsrRequest(sender, topic, std::move(isr)));
 }
 
+PartitionOutcome ClusterFixture::Reassign(const std::string& topic,
+                                          std::optional<std::vector<int>> replicas,
+                                          bool factor_may_change) {
+  AlterPartitionReassignmentsRequest request;
+  auto& partition = *request.add_partitions();
+  partition.set_topic(topic);
+  if (replicas)
+    partition.mutable_replicas()->mutable_ids()->Add(replicas->begin(), replicas->end());
+  request.set_allow_replication_factor_change(factor_may_change);
+  return Call(&MetadataController::AlterPartitionReassignments, request).partitions(0);
+}
+
+PartitionOutcome ClusterFixture::ElectLeader(const std::string& topic, bool unclean) {
+  ElectLeadersRequest request;
+  request.add_partitions()->set_topic(topic);
+  request.set_unclean(unclean);
+  return Call(&MetadataController::ElectLeaders, request).partitions(0);
+}
+
 int32_t ClusterFixture::Assign(int sender, const std::string& topic, int directory) {
   AssignReplicasToDirsRequest request;
   *request.mutable_sender() = SenderOf(Broker(sender));
@@ -227,6 +246,12 @@ void ClusterFixture::Check() {
 const metadata::PartitionImage& ClusterFixture::Partition(const std::string& topic,
                                                           int partition) const {
   return controller_->committed()->FindTopic(topic)->partitions.at(static_cast<size_t>(partition));
+}
+
+std::string ClusterFixture::ShowMove(const std::string& topic) const {
+  const metadata::PartitionImage& p = Partition(topic);
+  return "replicas=" + Join(p.replicas) + " adding=" + Join(p.adding) +
+         " removing=" + Join(p.removing);
 }
 
 std::string ClusterFixture::Show(const std::string& topic, int partition) const {

@@ -58,6 +58,10 @@ class ClusterFixture : public ::testing::Test {
   TopicOutcome CreateAssigned(const std::string& name, std::vector<std::vector<int>> replicas);
   AlterPartitionResponse AlterIsr(int sender, const std::string& topic, std::vector<int> isr);
   AlterPartitionRequest AlterIsrRequest(int sender, const std::string& topic, std::vector<int> isr);
+  // Of partition 0; nullopt cancels. Gives the outcome.
+  PartitionOutcome Reassign(const std::string& topic, std::optional<std::vector<int>> replicas,
+                            bool factor_may_change = false);
+  PartitionOutcome ElectLeader(const std::string& topic, bool unclean = false);
   // The replica of partition 0 is in that directory; gives the error.
   int32_t Assign(int sender, const std::string& topic, int directory);
   AlterConfigsResponse::Resource AlterConfig(
@@ -81,6 +85,8 @@ class ClusterFixture : public ::testing::Test {
   void RunForMs(int64_t ms);
   void Check();  // the invariants, against the image at the last call
 
+  // "replicas=1,2,4,3 adding=4 removing=3" of partition 0.
+  std::string ShowMove(const std::string& topic) const;
   // "leader=1 isr=1,2 elr=3 known=" of a partition.
   std::string Show(const std::string& topic, int partition = 0) const;
   const metadata::PartitionImage& Partition(const std::string& topic, int partition = 0) const;

@@ -1,0 +1,235 @@
+#include "controller/reassignment_manager.h"
+
+#include <algorithm>
+#include <set>
+
+#include "controller/assignment.h"
+#include "controller/partition_manager.h"
+
+namespace sluice::controller {
+
+using kafka::ErrorCode;
+using metadata::Image;
+using metadata::PartitionImage;
+using metadata::TopicImage;
+
+namespace {
+
+std::string Join(const std::vector<NodeId>& nodes) {
+  std::string text;
+  for (const NodeId node : nodes) text += (text.empty() ? "" : ",") + std::to_string(node.value());
+  return text;
+}
+
+std::string NameOf(const std::string& topic, int32_t partition) {
+  return topic + "-" + std::to_string(partition);
+}
+
+// The partition that an item of a request names.
+struct Place {
+  std::shared_ptr<const TopicImage> topic;
+  size_t index = 0;
+  const PartitionImage* partition = nullptr;
+};
+
+Failure Find(const Image& image, const std::string& name, int32_t index, Place& place) {
+  place.topic = image.FindTopic(name);
+  if (place.topic == nullptr)
+    return {ErrorCode::kUnknownTopicOrPartition, "topic '" + name + "' does not exist"};
+  place.partition = image.FindPartition(place.topic->id, PartitionIndex(index));
+  if (place.partition == nullptr) {
+    return {ErrorCode::kUnknownTopicOrPartition,
+            "topic '" + name + "' has no partition " + std::to_string(index) + ", it has " +
+                std::to_string(place.topic->partitions.size())};
+  }
+  place.index = static_cast<size_t>(index);
+  return {};
+}
+
+metadata::ElectionInput InputOf(const Image& image, const Place& place) {
+  return {.partition = *place.partition,
+          .min_isr = metadata::EffectiveMinIsr(image, place.topic->name, *place.partition),
+          .is_active = [&image, &partition = *place.partition](
+                           NodeId node) { return metadata::ReplicaActive(image, partition, node); },
+          .wished_isr = {}};
+}
+
+// One partition of an AlterPartitionReassignments request.
+class Reassignment {
+ public:
+  using Asked = AlterPartitionReassignmentsRequest::Partition;
+  Reassignment(const Image& image, const Asked& asked, bool factor_may_change)
+      : image_(image), asked_(asked), factor_may_change_(factor_may_change) {}
+
+  // Appends the change, if any.
+  Failure Run(Records& records) {
+    if (Failure failure = Find(image_, asked_.topic(), asked_.partition(), place_)) return failure;
+    metadata::Assignment wanted;
+    Failure failure = asked_.has_replicas() ? Move(wanted) : Cancel(wanted);
+    if (failure) return failure;
+    if (wanted == metadata::AssignmentOf(*place_.partition)) return {};
+    const metadata::ElectionInput input = InputOf(image_, place_);
+    if (!metadata::MayDropAtOnce(*place_.partition, wanted, input.min_isr))
+      return TooFewLeft(wanted);
+    LOG(INFO) << NameOf(asked_.topic(), asked_.partition())
+              << (asked_.has_replicas() ? ": moves from " : ": gives up its move, back to ")
+              << Join(metadata::OriginOf(*place_.partition))
+              << (asked_.has_replicas() ? " to " + Join(target_) : "");
+    AppendDecision(*place_.topic, place_.index, metadata::Decide(input, wanted), records);
+    return {};
+  }
+
+ private:
+  Failure Cancel(metadata::Assignment& wanted) const {
+    if (!place_.partition->moving()) {
+      return {ErrorCode::kNoReassignmentInProgress,
+              NameOf(asked_.topic(), asked_.partition()) + " is not being reassigned"};
+    }
+    wanted = metadata::MoveBack(*place_.partition);
+    return {};
+  }
+
+  Failure Move(metadata::Assignment& wanted) {
+    for (const int32_t id : asked_.replicas().ids()) target_.emplace_back(id);
+    if (Failure failure = CheckText()) return failure;
+    const std::vector<NodeId> before = metadata::TargetOf(*place_.partition);
+    wanted = metadata::AssignmentOf(*place_.partition);
+    if (target_ == before) return {};  // under way, or done
+    for (const NodeId node : target_) {
+      if (Failure failure = CheckBroker(node)) return failure;
+    }
+    if (!factor_may_change_ && target_.size() != before.size()) {
+      return {ErrorCode::kInvalidReplicationFactor,
+              "the replication factor would change from " + std::to_string(before.size()) + " to " +
+                  std::to_string(target_.size()) + ", which the request does not allow"};
+    }
+    wanted = metadata::MoveTo(*place_.partition, target_);
+    return {};
+  }
+
+  Failure CheckText() const {
+    if (target_.empty())
+      return {ErrorCode::kInvalidReplicaAssignment, "a partition is assigned to no broker"};
+    std::set<NodeId> seen;
+    for (const NodeId node : target_) {
+      if (seen.insert(node).second) continue;
+      return {ErrorCode::kInvalidReplicaAssignment,
+              "broker " + std::to_string(node.value()) + " is assigned twice"};
+    }
+    return {};
+  }
+
+  // Whoever is a replica may stay one, though it is away.
+  Failure CheckBroker(NodeId node) const {
+    const auto& replicas = place_.partition->replicas;
+    if (std::find(replicas.begin(), replicas.end(), node) != replicas.end()) return {};
+    const metadata::BrokerImage* broker = image_.FindBroker(node);
+    const std::string name = "broker " + std::to_string(node.value());
+    if (broker == nullptr)
+      return {ErrorCode::kInvalidReplicaAssignment, name + " is not registered"};
+    if (broker->active()) return {};
+    return {ErrorCode::kInvalidReplicaAssignment,
+            name + (broker->fenced ? " is fenced: it does not run, or is only starting"
+                                   : " is shutting down")};
+  }
+
+  Failure TooFewLeft(const metadata::Assignment& wanted) const {
+    return {ErrorCode::kInvalidReplicaAssignment,
+            "with the replicas " + Join(wanted.replicas) + " too few of the in-sync ones, " +
+                Join(place_.partition->isr) + ", would be left: wait until others are in sync"};
+  }
+
+  const Image& image_;
+  const Asked& asked_;
+  const bool factor_may_change_;
+  Place place_;
+  std::vector<NodeId> target_;
+};
+
+Failure Elect(const Image& image, const Place& place, bool unclean, Records& records) {
+  const PartitionImage& before = *place.partition;
+  const NodeId preferred = before.replicas.front();
+  const bool needed = unclean ? before.leader == kNoNode : before.leader != preferred;
+  if (!needed) return {ErrorCode::kElectionNotNeeded, ""};
+  metadata::ElectionInput input = InputOf(image, place);
+  input.unclean = unclean;
+  if (!unclean) input.preferred = preferred;
+  const metadata::PartitionDecision decision = metadata::Decide(input);
+  if (unclean && decision.election.leader == kNoNode) {
+    return {ErrorCode::kEligibleLeadersNotAvailable,
+            "none of the replicas " + Join(before.replicas) + " is alive"};
+  }
+  if (!unclean && decision.election.leader != preferred) {
+    return {ErrorCode::kPreferredLeaderNotAvailable,
+            "broker " + std::to_string(preferred.value()) +
+                " is not in sync: the in-sync replicas are " + Join(before.isr)};
+  }
+  AppendDecision(*place.topic, place.index, decision, records);
+  return {};
+}
+
+void AddOutcome(const std::string& topic, int32_t partition, const Failure& failure,
+                ElectLeadersResponse& response) {
+  PartitionOutcome& outcome = *response.add_partitions();
+  outcome.set_topic(topic);
+  outcome.set_partition(partition);
+  if (failure) SetError(outcome, failure.code, failure.message);
+}
+
+void ElectAll(const Image& image, bool unclean, Decision<ElectLeadersResponse>& decision) {
+  for (const auto& [name, topic] : *image.topics_by_name) {
+    for (size_t i = 0; i < topic->partitions.size(); ++i) {
+      const Place place{topic, i, &topic->partitions[i]};
+      const Failure failure = Elect(image, place, unclean, decision.records);
+      if (failure.code == ErrorCode::kElectionNotNeeded) continue;
+      AddOutcome(name, static_cast<int32_t>(i), failure, decision.response);
+    }
+  }
+}
+
+Failure NamedTwice(const std::string& topic, int32_t partition) {
+  return {ErrorCode::kInvalidRequest,
+          NameOf(topic, partition) + " comes more than once in the request"};
+}
+
+}  // namespace
+
+Decision<AlterPartitionReassignmentsResponse> AlterPartitionReassignments(
+    const HandleContext& context, const AlterPartitionReassignmentsRequest& request) {
+  Decision<AlterPartitionReassignmentsResponse> decision;
+  std::set<std::pair<std::string, int32_t>> seen;
+  for (const auto& asked : request.partitions()) {
+    PartitionOutcome& outcome = *decision.response.add_partitions();
+    outcome.set_topic(asked.topic());
+    outcome.set_partition(asked.partition());
+    const bool first = seen.emplace(asked.topic(), asked.partition()).second;
+    Reassignment reassignment(*context.image, asked, request.allow_replication_factor_change());
+    const Failure failure =
+        first ? reassignment.Run(decision.records) : NamedTwice(asked.topic(), asked.partition());
+    if (failure) SetError(outcome, failure.code, failure.message);
+  }
+  if (request.validate_only()) decision.records.clear();
+  return decision;
+}
+
+Decision<ElectLeadersResponse> ElectLeaders(const HandleContext& context,
+                                            const ElectLeadersRequest& request) {
+  Decision<ElectLeadersResponse> decision;
+  if (request.all()) {
+    ElectAll(*context.image, request.unclean(), decision);
+    return decision;
+  }
+  std::set<std::pair<std::string, int32_t>> seen;
+  for (const auto& asked : request.partitions()) {
+    Place place;
+    Failure failure = NamedTwice(asked.topic(), asked.partition());
+    if (seen.emplace(asked.topic(), asked.partition()).second) {
+      failure = Find(*context.image, asked.topic(), asked.partition(), place);
+      if (!failure) failure = Elect(*context.image, place, request.unclean(), decision.records);
+    }
+    AddOutcome(asked.topic(), asked.partition(), failure, decision.response);
+  }
+  return decision;
+}
+
+}  // namespace sluice::controller
