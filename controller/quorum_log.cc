@@ -96,7 +96,8 @@ Result<std::unique_ptr<QuorumLog>> QuorumLog::Open(const QuorumLogOptions& optio
 QuorumLog::QuorumLog(const QuorumLogOptions& options)
     : options_(options),
       fs_(*options.file_system),
-      snapshots_(fs_, options.directory, options.snapshot_block_bytes) {}
+      snapshots_(fs_, options.directory, options.snapshot_block_bytes),
+      receiver_(fs_, options.directory, options.snapshot_block_bytes) {}
 
 Status QuorumLog::OpenLog() {
   opened_ = {.hard_state = slots_->state().hard_state};
@@ -105,7 +106,10 @@ Status QuorumLog::OpenLog() {
   SLUICE_RETURN_IF_ERROR(OpenFiles());
   SLUICE_RETURN_IF_ERROR(ChooseSnapshot());
   SLUICE_RETURN_IF_ERROR(FinishReset());
-  return ScanEntries();
+  SLUICE_RETURN_IF_ERROR(ScanEntries());
+  const LogIndex newest = newest_snapshot_.has_value() ? newest_snapshot_->index : raft::kNoIndex;
+  SLUICE_ASSIGN_OR_RETURN(opened_.received, receiver_.Reopen(newest));
+  return Status::Ok();
 }
 
 Status QuorumLog::OpenFiles() {

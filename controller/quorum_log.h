@@ -3,8 +3,8 @@
 // log's segments, `quorum-state` (vote_slots.h) and the snapshots (snapshot_files.h);
 // docs/formats/raft_log.md describes all of it.
 //
-// Parts of snapshots are read on the IO loop too, one between two groups, so that votes do not wait
-// for more.
+// Snapshots are read on the IO loop too: one part to be sent between two groups, so that votes do
+// not wait for more, or the whole that was received.
 //
 // Requests gather while the disk is busy and are carried out as one group: the newest vote first
 // and synced, then the entries, then one flush for all of them. A vote that survives without the
@@ -37,6 +37,7 @@
 #include "controller/log_damage.h"
 #include "controller/quorum_log_metrics.h"
 #include "controller/snapshot_files.h"
+#include "controller/snapshot_receiver.h"
 #include "controller/vote_slots.h"
 #include "raft/log_store.h"
 #include "storage/log.h"
@@ -80,6 +81,7 @@ class QuorumLog final : public raft::LogStore {
   Result<raft::Snapshot> LoadSnapshot() const override;
   void ReadSnapshot(const raft::SnapshotRead& read,
                     std::function<void(Result<raft::SnapshotChunk>)> done) override;
+  void LoadReceived(std::function<void(Result<raft::Snapshot>)> done) override;
 
   // What opening cut off; empty when nothing.
   const std::string& recovery_message() const { return log_->recovery().message; }
@@ -90,11 +92,6 @@ class QuorumLog final : public raft::LogStore {
   struct Waiting {
     raft::PersistRequest request;
     std::function<void(Status)> done;
-  };
-
-  struct WaitingRead {
-    raft::SnapshotRead read;
-    std::function<void(Result<raft::SnapshotChunk>)> done;
   };
 
   explicit QuorumLog(const QuorumLogOptions& options);
@@ -121,7 +118,8 @@ class QuorumLog final : public raft::LogStore {
   // On io_loop
   void TakeTurn();
   void WriteGroup(std::vector<Waiting> group);
-  void ReadOne(WaitingRead waiting);
+  template <typename T>
+  void AfterWrites(std::function<Result<T>()> read, std::function<void(Result<T>)> done);
   void SyncMarkerWhenIdle();
   Status Execute(const std::vector<Waiting>& group);
   Status WriteVote(const std::vector<Waiting>& group);
@@ -135,6 +133,7 @@ class QuorumLog final : public raft::LogStore {
   const QuorumLogOptions options_;
   FileSystem& fs_;
   SnapshotFiles snapshots_;
+  SnapshotReceiver receiver_;
   std::unique_ptr<VoteSlots> slots_;
   raft::OpenedLog opened_;
 
@@ -145,7 +144,7 @@ class QuorumLog final : public raft::LogStore {
 
   std::mutex queue_mutex_;  // guards queue_, reads_ and busy_
   std::vector<Waiting> queue_;
-  std::deque<WaitingRead> reads_;
+  std::deque<std::function<void()>> reads_;
   bool busy_ = false;  // a turn on the IO loop is due
 
   // Of the IO thread

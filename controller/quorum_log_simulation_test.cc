@@ -188,8 +188,8 @@ class Cluster {
     for (const std::string& name : *names) {
       std::string path = kDirectory;
       path.append("/").append(name);
-      const bool kept =
-          name.ends_with(".log") || name.ends_with(".checkpoint") || name == "quorum-state";
+      const bool kept = name.ends_with(".log") || name.ends_with(".checkpoint") ||
+                        name.ends_with(".part") || name == "quorum-state";
       if (kept && *node.fs->FileSize(path) > 0) paths.push_back(path);
     }
     const std::string& path = paths[random_.Below(paths.size())];

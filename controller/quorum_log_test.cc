@@ -206,6 +206,80 @@ TEST_F(QuorumLogTest, ASnapshotThatIsBeingSentStaysThereToTheEnd) {
   EXPECT_EQ(ReadSnapshot(20, 6, 6).status().code(), StatusCode::kNotFound);
 }
 
+// "state at 50" in parts, with blocks of four bytes.
+TEST_F(QuorumLogTest, ReceivingGoesOnWhereAPowerCutHasLeftIt) {
+  Open();
+  EXPECT_FALSE(log_->opened().received.has_value());
+  ASSERT_TRUE(Receive(50, 0, 5).ok());
+  ASSERT_TRUE(Receive(50, 5, 4).ok());
+  Random random(1);
+  Stop(&random);
+  Open();
+  ASSERT_TRUE(log_->opened().received.has_value());
+  EXPECT_EQ(log_->opened().received->meta, SnapshotAt(50, 1).meta);
+  EXPECT_EQ(log_->opened().received->size_total, 11U);
+  EXPECT_EQ(log_->opened().received->whole_crc, Crc32c("state at 50"));
+  EXPECT_EQ(log_->opened().received->held, 8U) << "the full blocks";
+  ASSERT_TRUE(Receive(50, 8, 100).ok());
+  const Result<raft::Snapshot> whole = LoadReceived();
+  ASSERT_TRUE(whole.ok()) << whole.status().ToString();
+  EXPECT_EQ(*whole->data, "state at 50");
+  const std::string path = PathOf({LogIndex(50), Term(1)});
+  EXPECT_FALSE(fs_.Exists(path)) << "it has its name once it is checked";
+  const uint64_t syncs = fs_.counts().file_syncs;
+  ASSERT_TRUE(
+      Persist({.hard_state = HardState{Term(1), NodeId(1)}, .snapshot = *whole, .reset_log = true})
+          .ok());
+  EXPECT_LE(fs_.counts().file_syncs - syncs, 3U) << "it is not written again";
+  EXPECT_FALSE(fs_.Exists(path + ".part"));
+  Stop(&random);
+  Open();
+  EXPECT_EQ(log_->opened().first_index, LogIndex(51));
+  EXPECT_EQ(*log_->LoadSnapshot()->data, "state at 50");
+  EXPECT_FALSE(log_->opened().received.has_value());
+}
+
+TEST_F(QuorumLogTest, WhatWasReceivedCountsAsFarAsItIsWhole) {
+  const std::string part = PathOf({LogIndex(50), Term(1)}) + ".part";
+  for (const int64_t from_end : {3, 13, 18}) {
+    Open();
+    ASSERT_TRUE(Receive(50, 0, 11).ok());
+    fs_.FlipBit(part, static_cast<size_t>(*fs_.FileSize(part) - from_end), 1);
+    EXPECT_EQ(LoadReceived().status().code(), StatusCode::kCorruption);
+    Stop(nullptr);
+    Open();
+    const auto& received = log_->opened().received;
+    EXPECT_EQ(received.has_value() ? received->held : 0, from_end == 3    ? 8U
+                                                         : from_end == 13 ? 4U
+                                                                          : 0U);
+    EXPECT_EQ(fs_.Exists(part), received.has_value());
+    Stop(nullptr);
+  }
+}
+
+TEST_F(QuorumLogTest, OneSnapshotIsReceivedAtATimeAndWhileItIsNeeded) {
+  const auto part = [](int64_t index) { return PathOf({LogIndex(index), Term(1)}) + ".part"; };
+  Open();
+  Append(1, 60, 1);
+  ASSERT_TRUE(Receive(70, 0, 8).ok());
+  ASSERT_TRUE(Receive(50, 0, 8).ok());
+  EXPECT_FALSE(fs_.Exists(part(70)));
+  EXPECT_TRUE(fs_.Exists(part(50)));
+  ASSERT_TRUE(Receive(50, 8, 3).ok());
+  // It gets there by its log, and takes a snapshot itself.
+  ASSERT_TRUE(Persist({.snapshot = SnapshotAt(55, 1)}).ok());
+  EXPECT_EQ(LoadReceived().status().code(), StatusCode::kNotFound);
+  EXPECT_FALSE(fs_.Exists(part(50)));
+  EXPECT_EQ(SnapshotFiles(fs_, kDirectory).List()->size(), 1U);
+  // One that a crash has left where the newest stands for more.
+  ASSERT_TRUE(Receive(58, 0, 8).ok());
+  ASSERT_TRUE(SnapshotFiles(fs_, kDirectory).Write(SnapshotAt(59, 1)).ok());
+  Stop(nullptr);
+  Open();
+  EXPECT_FALSE(log_->opened().received.has_value());
+  EXPECT_FALSE(fs_.Exists(part(58)));
+}
+
 TEST_F(QuorumLogTest, TheMembersThatTheLogSetsAreFoundAgain) {
   raft::Membership with_learner = raft::MembershipOf(FirstVoters().voters);
   with_learner.learners.push_back(

@@ -22,8 +22,21 @@ void QuorumLog::Persist(raft::PersistRequest request, std::function<void(Status)
 
 void QuorumLog::ReadSnapshot(const raft::SnapshotRead& read,
                              std::function<void(Result<raft::SnapshotChunk>)> done) {
+  AfterWrites<raft::SnapshotChunk>([this, read] { return snapshots_.ReadChunk(read); },
+                                   std::move(done));
+}
+
+void QuorumLog::LoadReceived(std::function<void(Result<raft::Snapshot>)> done) {
+  AfterWrites<raft::Snapshot>([this] { return receiver_.Load(); }, std::move(done));
+}
+
+template <typename T>
+void QuorumLog::AfterWrites(std::function<Result<T>()> read, std::function<void(Result<T>)> done) {
   std::lock_guard lock(queue_mutex_);
-  reads_.push_back({read, std::move(done)});
+  reads_.push_back([this, read = std::move(read), done = std::move(done)] {
+    Result<T> result = failure_.ok() ? read() : Result<T>(failure_);
+    options_.loop->Post([done, result = std::move(result)]() mutable { done(std::move(result)); });
+  });
   WakeDisk();
 }
 
@@ -38,7 +51,7 @@ void QuorumLog::WakeDisk() {
 // read: it sees what was asked for before it.
 void QuorumLog::TakeTurn() {
   std::vector<Waiting> group;
-  std::optional<WaitingRead> read;
+  std::function<void()> read;
   {
     std::lock_guard lock(queue_mutex_);
     group.swap(queue_);
@@ -48,18 +61,10 @@ void QuorumLog::TakeTurn() {
     }
   }
   if (!group.empty()) WriteGroup(std::move(group));
-  if (read.has_value()) ReadOne(*std::move(read));
+  if (read) read();
   std::lock_guard lock(queue_mutex_);
   busy_ = !queue_.empty() || !reads_.empty();
   if (busy_) options_.io_loop->Post([this] { TakeTurn(); });
-}
-
-void QuorumLog::ReadOne(WaitingRead waiting) {
-  Result<raft::SnapshotChunk> chunk =
-      failure_.ok() ? snapshots_.ReadChunk(waiting.read) : Result<raft::SnapshotChunk>(failure_);
-  options_.loop->Post([done = std::move(waiting.done), chunk = std::move(chunk)]() mutable {
-    done(std::move(chunk));
-  });
 }
 
 void QuorumLog::WriteGroup(std::vector<Waiting> group) {
@@ -101,6 +106,7 @@ Status QuorumLog::WriteVote(const std::vector<Waiting>& group) {
 }
 
 Status QuorumLog::ExecuteOne(const raft::PersistRequest& request) {
+  if (request.received != nullptr) SLUICE_RETURN_IF_ERROR(receiver_.Receive(*request.received));
   if (request.snapshot.has_value()) SLUICE_RETURN_IF_ERROR(StoreSnapshot(request));
   if (request.drop_before.has_value()) {
     std::lock_guard lock(log_mutex_);
@@ -115,7 +121,8 @@ Status QuorumLog::StoreSnapshot(const raft::PersistRequest& request) {
   // kept.
   SLUICE_RETURN_IF_ERROR(Flush());
   const raft::SnapshotMeta& meta = request.snapshot->meta;
-  SLUICE_RETURN_IF_ERROR(snapshots_.Write(*request.snapshot));
+  SLUICE_RETURN_IF_ERROR(receiver_.HasAllOf(meta) ? receiver_.GiveName()
+                                                  : snapshots_.Write(*request.snapshot));
   {
     std::lock_guard lock(log_mutex_);
     newest_snapshot_ = SnapshotName{meta.index, meta.term};
@@ -124,6 +131,7 @@ Status QuorumLog::StoreSnapshot(const raft::PersistRequest& request) {
       chain_ = kNoChain;
     }
   }
+  SLUICE_RETURN_IF_ERROR(receiver_.DropUpTo(meta.index));
   return snapshots_.RemoveOld();
 }
 

@@ -24,16 +24,6 @@ std::optional<int64_t> ParseDigits(std::string_view digits) {
   return value;
 }
 
-std::optional<SnapshotName> ParseName(std::string_view name) {
-  if (name.size() != kIndexDigits + 1 + kTermDigits + kSuffix.size()) return std::nullopt;
-  if (name[kIndexDigits] != '-' || name.substr(name.size() - kSuffix.size()) != kSuffix)
-    return std::nullopt;
-  const auto index = ParseDigits(name.substr(0, kIndexDigits));
-  const auto term = ParseDigits(name.substr(kIndexDigits + 1, kTermDigits));
-  if (!index.has_value() || !term.has_value()) return std::nullopt;
-  return SnapshotName{LogIndex(*index), Term(*term)};
-}
-
 }  // namespace
 
 std::string SnapshotFileName(const SnapshotName& name) {
@@ -44,11 +34,21 @@ std::string SnapshotFileName(const SnapshotName& name) {
   return text;
 }
 
+std::optional<SnapshotName> ParseSnapshotFileName(std::string_view name) {
+  if (name.size() != kIndexDigits + 1 + kTermDigits + kSuffix.size()) return std::nullopt;
+  if (name[kIndexDigits] != '-' || name.substr(name.size() - kSuffix.size()) != kSuffix)
+    return std::nullopt;
+  const auto index = ParseDigits(name.substr(0, kIndexDigits));
+  const auto term = ParseDigits(name.substr(kIndexDigits + 1, kTermDigits));
+  if (!index.has_value() || !term.has_value()) return std::nullopt;
+  return SnapshotName{LogIndex(*index), Term(*term)};
+}
+
 Result<std::vector<SnapshotName>> SnapshotFiles::List() const {
   SLUICE_ASSIGN_OR_RETURN(const std::vector<std::string> files, fs_.List(directory_));
   std::vector<SnapshotName> names;
   for (const std::string& file : files) {
-    if (const auto name = ParseName(file)) names.push_back(*name);
+    if (const auto name = ParseSnapshotFileName(file)) names.push_back(*name);
   }
   std::sort(names.begin(), names.end());
   return names;
@@ -116,7 +116,7 @@ Status SnapshotFiles::RemoveTemporaries() {
   for (const std::string& file : files) {
     if (!file.ends_with(kTemporarySuffix)) continue;
     const size_t name_size = file.size() - kTemporarySuffix.size();
-    if (ParseName(std::string_view(file).substr(0, name_size)).has_value())
+    if (ParseSnapshotFileName(std::string_view(file).substr(0, name_size)).has_value())
       SLUICE_RETURN_IF_ERROR(fs_.Remove(directory_ + "/" + file));
   }
   return Status::Ok();

@@ -13,6 +13,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/file_system.h"
@@ -29,6 +30,7 @@ struct SnapshotName {
 };
 
 std::string SnapshotFileName(const SnapshotName& name);
+std::optional<SnapshotName> ParseSnapshotFileName(std::string_view file);
 
 class SnapshotFiles {
  public:

@@ -86,6 +86,14 @@ std::string EncodeSnapshotHeader(SnapshotLayout& layout) {
   return writer.Take();
 }
 
+Status WriteSnapshotBlock(File& file, const SnapshotLayout& layout, uint64_t offset,
+                          std::string_view block) {
+  const std::string crc = CrcOf(block);
+  const std::array<std::string_view, 2> parts{block, crc};
+  const uint64_t blocks_before = offset / layout.block_bytes;
+  return file.WriteParts(layout.state_at + offset + blocks_before * kCrcBytes, parts);
+}
+
 Status WriteSnapshot(File& file, const raft::Snapshot& snapshot, uint32_t block_bytes) {
   const std::string_view state = *snapshot.data;
   SnapshotLayout layout{.meta = snapshot.meta,
@@ -93,14 +101,9 @@ Status WriteSnapshot(File& file, const raft::Snapshot& snapshot, uint32_t block_
                         .state_crc = Crc32c(state),
                         .block_bytes = block_bytes};
   SLUICE_RETURN_IF_ERROR(file.WriteAt(0, EncodeSnapshotHeader(layout)));
-  uint64_t at = layout.state_at;
-  for (size_t offset = 0; offset < state.size(); offset += block_bytes) {
-    const std::string_view block = state.substr(offset, block_bytes);
-    const std::string crc = CrcOf(block);
-    const std::array<std::string_view, 2> parts{block, crc};
-    SLUICE_RETURN_IF_ERROR(file.WriteParts(at, parts));
-    at += block.size() + crc.size();
-  }
+  for (size_t offset = 0; offset < state.size(); offset += block_bytes)
+    SLUICE_RETURN_IF_ERROR(
+        WriteSnapshotBlock(file, layout, offset, state.substr(offset, block_bytes)));
   return Status::Ok();
 }
 

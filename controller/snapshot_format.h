@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/file_system.h"
 #include "raft/types.h"
@@ -26,6 +27,9 @@ struct SnapshotLayout {
 
 // Of a file that is being written. `state_at` is set.
 std::string EncodeSnapshotHeader(SnapshotLayout& layout);
+// The block that begins at `offset` of the state.
+Status WriteSnapshotBlock(File& file, const SnapshotLayout& layout, uint64_t offset,
+                          std::string_view block);
 Status WriteSnapshot(File& file, const raft::Snapshot& snapshot, uint32_t block_bytes);
 
 class StoredSnapshot {

@@ -191,6 +191,7 @@ TEST_F(BadInputTest, AChunkThatDoesNotFitIsNotStored) {
   ExpectRefused(Refusal::kChunkOrder, [&] { Step(2, 2, last); });
   EXPECT_EQ(held(), 0U);
   Step(2, 2, first);
+  FinishWrites();
   SnapshotChunk rotten = last;
   rotten.data = "tE";
   ExpectRefused(Refusal::kChunkChecksum, [&] { Step(2, 2, rotten); });
@@ -211,8 +212,12 @@ TEST_F(BadInputTest, ASnapshotWhoseChunksAreWholeAndThatIsNotIsGivenUp) {
   SnapshotChunk chunk = WholeSnapshot(3, 1);
   ++chunk.whole_crc;
   Step(2, 2, HeartbeatRequest{});
-  ExpectRefused(Refusal::kChunkChecksum, [&] { Step(2, 2, chunk); });
+  Step(2, 2, chunk);
+  FinishWrites();
+  EXPECT_EQ(Count(Refusal::kChunkChecksum), 1U);
+  EXPECT_EQ(refused_.back().from, NodeId(2));
   EXPECT_FALSE(loaded_);
+  EXPECT_EQ(core_->commit(), LogIndex(0));
   EXPECT_EQ(Sent<SnapshotChunkResponse>().back().next_offset, 0U);
 }
 

@@ -23,6 +23,9 @@ Core::Core(CoreOptions options, const LogStore& store)
   // Every first voter was formatted with the same entry 0: it is committed by definition.
   commit_ = log_.snapshot_index();
   if (log_.last_index() >= LogIndex(0)) commit_ = std::max(commit_, LogIndex(0));
+  const std::optional<ReceivedSnapshot>& received = store.opened().received;
+  if (received.has_value() && received->meta.index > commit_)
+    incoming_ = IncomingSnapshot{.part = *received};
   NoteGivenBack(log_.last_index());
   told_term_ = hard_state_.term;
   if (FaultPlanted(Fault::kVoteForgotten)) hard_state_.voted_for = kNoNode;
@@ -228,6 +231,7 @@ void Core::Persisted(uint64_t persist_id) {
   const LogIndex durable = std::min(done.last_index, log_.handed_index());
   log_.Durable(durable);
   NoteGivenBack(durable);
+  if (incoming_.has_value() && incoming_->persist_id == persist_id) ChunkIsDurable();
   if (role_ == Role::kLeader) {
     leader_input_ = true;
     AdvanceCommit();
@@ -270,6 +274,7 @@ bool Core::HasReady() const {
          !ready_.send_now.empty() || !ready_.send_after_persist.empty() ||
          ready_.load_snapshot.has_value() || !ready_.reads_ok.empty() ||
          !ready_.reads_failed.empty() || !ready_.snapshot_reads.empty() ||
+         ready_.persist.received != nullptr || ready_.load_received != 0 ||
          !ready_.refused.empty() || role_ != told_role_ || term() != told_term_ ||
          leader_ != told_leader_ || PeersChanged();
 }
@@ -282,7 +287,7 @@ Ready Core::TakeReady() {
   }
   Ready ready = std::move(ready_);
   ready_ = {};
-  bool persist = ready.persist.snapshot.has_value();
+  bool persist = ready.persist.snapshot.has_value() || ready.persist.received != nullptr;
   if (!(hard_state_ == handed_hard_state_)) {
     ready.persist.hard_state = handed_hard_state_ = hard_state_;
     persist = true;
@@ -291,6 +296,8 @@ Ready Core::TakeReady() {
   if (persist) {
     ready.persist_id = ++last_persist_id_;
     in_flight_.push_back({ready.persist_id, log_.last_index(), hard_state_});
+    if (ready.persist.received != nullptr && incoming_.has_value())
+      incoming_->persist_id = ready.persist_id;
   }
   ready.role_changed = role_ != told_role_ || term() != told_term_ || leader_ != told_leader_;
   if (PeersChanged()) ready.peers = TellPeers();

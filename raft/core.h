@@ -14,7 +14,7 @@
 //     3. give ready.load_snapshot to the state machine, then the entries up to commit();
 //     4. answer ready.reads_ok once their index is applied;
 //     5. start each of ready.snapshot_reads, without waiting; report core.SnapshotWasRead(it, what
-//     came of it).
+//     came of it); likewise ready.load_received, and core.ReceivedWasLoaded.
 //   }
 // and Tick(now) at next_deadline_ms() at the latest; every other input is preceded by Tick with the
 // present time.
@@ -44,6 +44,7 @@
 
 #include "base/random.h"
 #include "raft/config.h"
+#include "raft/incoming_snapshot.h"
 #include "raft/metrics.h"
 #include "raft/progress.h"
 #include "raft/raft_log.h"
@@ -68,6 +69,7 @@ struct Ready {
   std::vector<Message> send_after_persist;
   std::optional<Snapshot> load_snapshot;
   std::vector<SnapshotRead> snapshot_reads;
+  uint64_t load_received = 0;  // 0: not wanted
   std::vector<ReadOk> reads_ok;
   std::vector<uint64_t> reads_failed;  // leadership is not confirmed; ask the leader
   bool role_changed = false;           // role, term or known leader
@@ -107,8 +109,9 @@ class Core {
   void PeerLost(NodeId peer, bool refused);
   // The state machine's state after `index`, which is committed.
   void SnapshotTaken(LogIndex index, std::shared_ptr<const std::string> data);
-  // What the store has answered: a chunk, or kNotFound.
+  // What the store has answered: a chunk, all that was received, or an error that is not terminal.
   void SnapshotWasRead(const SnapshotRead& read, Result<SnapshotChunk> chunk);
+  void ReceivedWasLoaded(uint64_t load_received, Result<Snapshot> snapshot);
 
   // ---- Output
   bool HasReady() const;
@@ -134,12 +137,6 @@ class Core {
     uint64_t id;
     LogIndex last_index;
     HardState hard_state;
-  };
-  struct IncomingSnapshot {
-    SnapshotMeta meta;
-    uint64_t size_total = 0;
-    uint32_t whole_crc = 0;
-    std::string data;
   };
   struct ReadBatch {
     uint64_t sequence;
@@ -210,7 +207,9 @@ class Core {
   void HandleSnapshotChunk(const Message& message, const SnapshotChunk& chunk);
   bool Receives(const SnapshotChunk& chunk) const;
   bool TakeChunk(NodeId leader, const SnapshotChunk& chunk);
-  void InstallSnapshot(NodeId leader, IncomingSnapshot incoming);
+  void ChunkIsDurable();
+  void LoadReceived();
+  void InstallSnapshot(Snapshot snapshot);
   void HandleSnapshotChunkResponse(const Message& message, const SnapshotChunkResponse& response);
 
   // read_index.cc
@@ -284,6 +283,7 @@ class Core {
   uint64_t last_snapshot_read_ = 0;
 
   std::optional<IncomingSnapshot> incoming_;
+  uint64_t last_load_received_ = 0;
 
   // Output
   Ready ready_;

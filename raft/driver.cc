@@ -186,6 +186,7 @@ void Driver::Execute(Ready ready) {
     last_snapshot_ms_ = NowMs();
   }
   for (const SnapshotRead& read : ready.snapshot_reads) StartSnapshotRead(read);
+  if (ready.load_received != 0) StartLoadingReceived(ready.load_received);
   for (const ReadOk& read : ready.reads_ok) {
     auto node = unconfirmed_reads_.extract(read.id);
     confirmed_reads_.push_back({read.index, std::move(node.mapped())});
@@ -235,6 +236,20 @@ void Driver::OnSnapshotRead(const SnapshotRead& read, Result<SnapshotChunk> chun
   core_->Tick(NowMs());
   core_->SnapshotWasRead(read, std::move(chunk));
   OnInput();
+}
+
+void Driver::StartLoadingReceived(uint64_t load) {
+  parts_.log.LoadReceived([this, alive = alive_, load](Result<Snapshot> snapshot) {
+    if (!*alive || failed_) return;
+    const StatusCode code = snapshot.status().code();
+    if (!snapshot.ok() && code != StatusCode::kCorruption && code != StatusCode::kNotFound) {
+      Fail(snapshot.status());
+      return;
+    }
+    core_->Tick(NowMs());
+    core_->ReceivedWasLoaded(load, std::move(snapshot));
+    OnInput();
+  });
 }
 
 // What is on the disk is unknown now, and a second flush that succeeds would prove nothing: this

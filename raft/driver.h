@@ -163,6 +163,7 @@ class Driver {
   void OnPersisted(uint64_t persist_id, const Status& status);
   void StartSnapshotRead(const SnapshotRead& read);
   void OnSnapshotRead(const SnapshotRead& read, Result<SnapshotChunk> chunk);
+  void StartLoadingReceived(uint64_t load);
   void Fail(const Status& status);
   void LogRefusals(const std::vector<Refused>& refused);
   void Send(std::vector<Message>& messages);

@@ -53,10 +53,15 @@ TEST_F(FollowerTest, AnOldWriteDoesNotMakeWhatReplacedItDurable) {
 }
 
 TEST_F(FollowerTest, AnOldWriteDoesNotMakeWhatFollowsASnapshotDurable) {
-  Append(2, 1, {.prev_index = LogIndex(0), .entries = EntriesOf(1, 6, 1)});
+  Step(2, 1, WholeSnapshot(3, 1));
   Work();
-  Step(3, 2, WholeSnapshot(3, 2));
-  Append(3, 2, {.prev_index = LogIndex(3), .prev_term = Term(2), .entries = EntriesOf(4, 6, 2)});
+  FinishOneWrite();
+  // Written while the snapshot is read back, and not of its history.
+  Append(3, 2, {.prev_index = LogIndex(0), .entries = EntriesOf(1, 6, 2)});
+  Work();
+  LoadReceived();
+  ASSERT_TRUE(loaded_);
+  Append(3, 2, {.prev_index = LogIndex(3), .prev_term = Term(1), .entries = EntriesOf(4, 6, 2)});
   Work();
   FinishOneWrite();
   EXPECT_EQ(core_->log().durable_index(), LogIndex(3));
@@ -98,12 +103,15 @@ TEST_F(FollowerTest, ALeaderOfThePastChangesNothing) {
 }
 
 TEST_F(FollowerTest, ASnapshotKeepsWhatTheLogHoldsBehindIt) {
-  Append(2, 1, {.prev_index = LogIndex(0), .entries = EntriesOf(1, 5, 1)});
-  Work();
   Step(2, 1, WholeSnapshot(3, 1));
   Work();
+  Append(2, 1, {.prev_index = LogIndex(0), .entries = EntriesOf(1, 5, 1)});
+  Work();
+  FinishOneWrite();
+  LoadReceived();
   // The log stands for the snapshot, and is not durable yet. Nor when what is committed is sent
   // again.
+  EXPECT_EQ(core_->commit(), LogIndex(3));
   Step(2, 1, WholeSnapshot(3, 1));
   Append(2, 1, {.prev_index = LogIndex(0), .entries = EntriesOf(1, 2, 1)});
   Work();
@@ -126,6 +134,9 @@ TEST_F(FollowerTest, AChunkCountsOnceAndInItsPlace) {
   second.chunk_crc = Crc32c(second.data);
   Step(2, 1, second);  // early
   Step(2, 1, first);
+  Step(2, 1, first);   // again, while it is being written: answered when that is done
+  Step(2, 1, second);  // one at a time
+  FinishWrites();
   Step(2, 1, first);  // again
   FinishWrites();
   std::vector<uint64_t> offsets;
@@ -137,6 +148,68 @@ TEST_F(FollowerTest, AChunkCountsOnceAndInItsPlace) {
   FinishWrites();
   EXPECT_TRUE(loaded_);
   EXPECT_EQ(core_->commit(), LogIndex(3));
+}
+
+// What was received outlives the process.
+TEST_F(FollowerTest, AfterARestartASnapshotGoesOnWhereItStood) {
+  Snapshot snapshot{WholeSnapshot(3, 1).meta, std::make_shared<const std::string>("state")};
+  const auto chunk = [&](uint64_t offset) {
+    return ChunkOf(snapshot, {.offset = offset, .bytes_max = 2});
+  };
+  Step(2, 1, chunk(0));
+  FinishWrites();
+  Step(2, 1, chunk(2));  // is lost with the process
+  Work();
+  Restart();
+  Step(3, 2, chunk(0));
+  FinishWrites();
+  EXPECT_EQ(Sent<SnapshotChunkResponse>().back().next_offset, 2U);
+  Step(3, 2, chunk(2));
+  FinishWrites();
+  Step(3, 2, chunk(4));
+  Work();
+  FinishOneWrite();
+  // It stops before it has read it back.
+  Restart();
+  EXPECT_EQ(core_->commit(), LogIndex(0));
+  Step(3, 2, chunk(0));
+  FinishWrites();
+  EXPECT_TRUE(Sent<SnapshotChunkResponse>().back().installed);
+  EXPECT_EQ(core_->commit(), LogIndex(3));
+  EXPECT_EQ(*disk_.snapshot->data, "state");
+  // Of another snapshot it has nothing.
+  snapshot.meta.index = LogIndex(9);
+  Step(3, 2, chunk(2));
+  FinishWrites();
+  EXPECT_EQ(Sent<SnapshotChunkResponse>().back().next_offset, 0U);
+}
+
+// Meanwhile the log has come that far, or this voter stands for election itself.
+TEST_F(FollowerTest, WhatIsReadBackTooLateIsNotInstalled) {
+  Step(2, 1, WholeSnapshot(3, 1));
+  Work();
+  FinishOneWrite();
+  Append(2, 1, {.prev_index = LogIndex(0), .commit = LogIndex(4), .entries = EntriesOf(1, 4, 1)});
+  Work();
+  FinishOneWrite();
+  EXPECT_EQ(core_->commit(), LogIndex(4));
+  LoadReceived();
+  EXPECT_FALSE(loaded_);
+  EXPECT_EQ(core_->log().last_index(), LogIndex(4));
+
+  Step(2, 1, WholeSnapshot(9, 1));
+  Work();
+  FinishOneWrite();
+  core_->Tick(core_->next_deadline_ms());
+  ASSERT_EQ(core_->role(), Role::kPreCandidate);
+  LoadReceived();
+  EXPECT_FALSE(loaded_);
+  EXPECT_EQ(core_->commit(), LogIndex(4));
+  // The next leader need not send it again.
+  Step(3, 2, WholeSnapshot(9, 1));
+  FinishWrites();
+  EXPECT_TRUE(loaded_);
+  EXPECT_EQ(core_->commit(), LogIndex(9));
 }
 
 TEST_F(FollowerTest, AVoterThatHearsItsLeaderElectsNobody) {

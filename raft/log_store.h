@@ -7,6 +7,7 @@
 // (posted to the loop), never from inside Persist.
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -19,8 +20,12 @@ namespace sluice::raft {
 // it survives a power cut.
 struct PersistRequest {
   std::optional<HardState> hard_state;
+  // The next part of the snapshot that is being received; at offset 0 one begins, in place of what
+  // was received before. Its data is empty only there.
+  std::shared_ptr<const SnapshotChunk> received;
   // A snapshot to store. With `reset_log` the log is emptied and starts again at
-  // snapshot.meta.index + 1.
+  // snapshot.meta.index + 1; a store that was given all of the snapshot as `received` need not
+  // write it again.
   std::optional<Snapshot> snapshot;
   bool reset_log = false;
   // Entries before this index may be dropped (whole segments only, so some may stay).
@@ -28,6 +33,14 @@ struct PersistRequest {
   // Entries from this index on are removed before `entries` are appended.
   std::optional<LogIndex> truncate_from;
   std::vector<Entry> entries;  // consecutive
+};
+
+// A snapshot of which a part was received.
+struct ReceivedSnapshot {
+  SnapshotMeta meta;
+  uint64_t size_total = 0;
+  uint32_t whole_crc = 0;
+  uint64_t held = 0;  // bytes, from its start
 };
 
 // What the store found when it was opened.
@@ -42,6 +55,9 @@ struct OpenedLog {
   // What the kept entries say of who takes part (MembersIn), by index, ascending.
   std::vector<std::pair<LogIndex, Membership>> memberships;
   std::optional<SnapshotMeta> snapshot;  // the newest whole one
+  // What is there of one that was being received: as much as is known to be as it was sent, which
+  // may be less than was persisted. Stores need not keep any.
+  std::optional<ReceivedSnapshot> received;
 };
 
 // A part of a stored snapshot that a leader wants to send.
@@ -81,6 +97,12 @@ class LogStore {
   // error is terminal, as one of Persist.
   virtual void ReadSnapshot(const SnapshotRead& read,
                             std::function<void(Result<SnapshotChunk>)> done) = 0;
+
+  // Reads back the snapshot that was received, all parts of which were persisted before the call,
+  // and checks it; then posts `done` to the driver's loop. kCorruption: it is not what its checksum
+  // says, and has to be received anew. kNotFound: one that was persisted before the call stands for
+  // more. Any other error is terminal, as one of Persist.
+  virtual void LoadReceived(std::function<void(Result<Snapshot>)> done) = 0;
 };
 
 }  // namespace sluice::raft

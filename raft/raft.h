@@ -36,7 +36,8 @@
 //      open, or, once that is durable beside the vote, opens with what is whole and tells in
 //      HardState::lost up to which index there was more. The others give that back.
 //      LogStore::ReadSnapshot reads parts of a snapshot for a follower without keeping the loop
-//      waiting; one that nothing reads any more goes when two newer ones are there.
+//      waiting; one that nothing reads any more goes when two newer ones are there. What a follower
+//      receives is written as it comes, and read back by LogStore::LoadReceived.
 //   4. Transport::Send may lose, delay, repeat and reorder messages, but neither change them nor
 //      block. All that comes in goes to Driver::Step. Driver::PeerLost is optional, and makes an
 //      election quick when it is known that a process is gone.

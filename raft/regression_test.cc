@@ -97,9 +97,12 @@ TEST_F(Regression, Kafka14240_NoCrashLeavesAGapBetweenSnapshotAndLog) {
 TEST_F(Regression, Etcd18055_TwoSnapshotsInQuickSuccession) {
   Step(2, 1, WholeSnapshot(10, 1));
   Work();
+  FinishOneWrite();
+  LoadReceived();
   Step(2, 1, WholeSnapshot(20, 1));
   Work();
   ASSERT_EQ(writes_.size(), 2U);
+  FinishWrites();
   Append(2, 1, {.prev_index = LogIndex(20), .prev_term = Term(1), .entries = EntriesOf(21, 22, 1)});
   FinishWrites();
   EXPECT_EQ(core_->log().snapshot_index(), LogIndex(20));

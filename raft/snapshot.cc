@@ -1,5 +1,6 @@
-// Snapshots, both sides: one chunk at a time, each with its checksum, resumed where the follower
-// stands, checked whole before it replaces anything.
+// Snapshots, both sides: one chunk at a time, each with its checksum, from the leader's disk to the
+// follower's; resumed where the follower stands, also after its restart; read back and checked
+// whole before it replaces anything.
 #include <algorithm>
 
 #include "base/crc32c.h"
@@ -86,57 +87,90 @@ void Core::HandleSnapshotChunk(const Message& message, const SnapshotChunk& chun
     SendAfterPersist(leader, AppendResponse{.success = true, .match = commit_});
     return;
   }
-  const bool stored = TakeChunk(leader, chunk);
-  if (stored && incoming_->data.size() == incoming_->size_total) {
-    if (Crc32c(incoming_->data) == incoming_->whole_crc) {
-      IncomingSnapshot whole = *std::move(incoming_);
-      incoming_.reset();
-      InstallSnapshot(leader, std::move(whole));
-      return;
-    }
-    Refuse(leader, Refusal::kChunkChecksum);
-    incoming_->data.clear();  // from the start
+  // What is under way is answered when it is done; the leader sends again what goes unheard.
+  if (incoming_.has_value() && incoming_->busy()) return;
+  if (TakeChunk(leader, chunk)) return;
+  const uint64_t held = Receives(chunk) ? incoming_->part.held : 0;
+  if (Receives(chunk) && incoming_->complete()) {
+    LoadReceived();
+  } else {
+    SendOnceTermDurable(leader, SnapshotChunkResponse{chunk.meta.index, held, false});
   }
-  const uint64_t held = Receives(chunk) ? incoming_->data.size() : 0;
-  SendOnceTermDurable(leader, SnapshotChunkResponse{chunk.meta.index, held, false});
 }
 
 // Whether it is of the snapshot that is being received.
 bool Core::Receives(const SnapshotChunk& chunk) const {
-  return incoming_.has_value() && incoming_->meta == chunk.meta &&
-         incoming_->whole_crc == chunk.whole_crc && incoming_->size_total == chunk.size_total;
+  return incoming_.has_value() && incoming_->IsOf(chunk);
 }
 
-// False when nothing of it was stored. The leader is answered all the same: it learns from where to
+// False when nothing of it is stored. The leader is answered all the same: it learns from where to
 // go on. A chunk that comes twice is nothing special.
 bool Core::TakeChunk(NodeId leader, const SnapshotChunk& chunk) {
   if (Crc32c(chunk.data) != chunk.chunk_crc) {
     Refuse(leader, Refusal::kChunkChecksum);
     return false;
   }
-  const uint64_t due = Receives(chunk) ? incoming_->data.size() : 0;
-  if (chunk.offset != due) {
+  const uint64_t due = Receives(chunk) ? incoming_->part.held : 0;
+  const bool empty = chunk.data.empty() && chunk.size_total > 0;
+  if (chunk.offset != due || empty || (Receives(chunk) && incoming_->complete())) {
     if (chunk.offset > due) Refuse(leader, Refusal::kChunkOrder);
     return false;
   }
   if (!Receives(chunk))
-    incoming_ = IncomingSnapshot{chunk.meta, chunk.size_total, chunk.whole_crc, {}};
-  incoming_->data += chunk.data;
+    incoming_ = IncomingSnapshot{.part = {chunk.meta, chunk.size_total, chunk.whole_crc, 0}};
+  incoming_->writing = true;
+  incoming_->persist_id = 0;
+  incoming_->chunk_bytes = chunk.data.size();
+  ready_.persist.received = std::make_shared<const SnapshotChunk>(chunk);
+  const uint64_t held = due + chunk.data.size();
+  // The last one is answered when the whole is installed.
+  if (held < chunk.size_total)
+    SendAfterPersist(leader, SnapshotChunkResponse{chunk.meta.index, held, false});
   return true;
 }
 
-void Core::InstallSnapshot(NodeId leader, IncomingSnapshot incoming) {
-  const LogIndex index = incoming.meta.index;
+void Core::ChunkIsDurable() {
+  incoming_->writing = false;
+  incoming_->persist_id = 0;
+  incoming_->part.held += incoming_->chunk_bytes;
+  if (incoming_->complete()) LoadReceived();
+}
+
+void Core::LoadReceived() {
+  incoming_->loading = ++last_load_received_;
+  ready_.load_received = incoming_->loading;
+}
+
+void Core::ReceivedWasLoaded(uint64_t load_received, Result<Snapshot> snapshot) {
+  if (!incoming_.has_value() || incoming_->loading != load_received) return;
+  incoming_->loading = 0;
+  const LogIndex index = incoming_->part.meta.index;
+  // It would replace the log that this voter stands with. The next leader asks again.
+  if (role_ != Role::kFollower) return;
+  incoming_.reset();
+  if (index <= commit_) return;
+  if (snapshot.ok()) {
+    InstallSnapshot(*std::move(snapshot));
+    return;
+  }
+  Refuse(leader_, Refusal::kChunkChecksum);
+  // From the start.
+  if (leader_ != kNoNode) SendOnceTermDurable(leader_, SnapshotChunkResponse{index, 0, false});
+}
+
+void Core::InstallSnapshot(Snapshot snapshot) {
+  const LogIndex index = snapshot.meta.index;
   CHECK_GT(index, commit_);
-  if (log_.TermAt(index) == incoming.meta.term && !FaultPlanted(Fault::kSnapshotReplacesLonger)) {
+  // Who leads now need not be who sent it. That the whole is durable holds in any term.
+  const SnapshotChunkResponse installed{index, snapshot.data->size(), true};
+  if (leader_ != kNoNode) SendAfterPersist(leader_, installed);
+  if (log_.TermAt(index) == snapshot.meta.term && !FaultPlanted(Fault::kSnapshotReplacesLonger)) {
     // The log holds the snapshot's last entry, hence all before it (log matching): nothing is to be
     // replaced.
     SetCommit(index);
-    SendAfterPersist(leader, SnapshotChunkResponse{index, incoming.size_total, true});
     return;
   }
   ++metrics_.snapshots_installed;
-  Snapshot snapshot{incoming.meta, std::make_shared<const std::string>(std::move(incoming.data))};
   // What is on its way to the disk is of the log that goes.
   for (InFlightPersist& persist : in_flight_) persist.last_index = kNoIndex;
   log_.Reset(snapshot.meta);
@@ -145,7 +179,6 @@ void Core::InstallSnapshot(NodeId leader, IncomingSnapshot incoming) {
   ready_.persist.drop_before.reset();
   ready_.load_snapshot = std::move(snapshot);
   SetCommit(index);
-  SendAfterPersist(leader, SnapshotChunkResponse{index, incoming.size_total, true});
 }
 
 }  // namespace sluice::raft

@@ -79,6 +79,18 @@ class LogOnSimDisk {
     EXPECT_TRUE(scheduler_.RunUntil([&read] { return read.has_value(); }, 1000));
     return *read;
   }
+  // A part of "state at <index>".
+  Status Receive(int64_t index, uint64_t offset, size_t bytes) {
+    const raft::SnapshotRead part{.offset = offset, .bytes_max = bytes};
+    return Persist({.received = std::make_shared<const raft::SnapshotChunk>(
+                        ChunkOf(SnapshotAt(index, 1), part))});
+  }
+  Result<raft::Snapshot> LoadReceived() {
+    std::optional<Result<raft::Snapshot>> loaded;
+    log_->LoadReceived([&loaded](Result<raft::Snapshot> whole) { loaded = std::move(whole); });
+    EXPECT_TRUE(scheduler_.RunUntil([&loaded] { return loaded.has_value(); }, 1000));
+    return *loaded;
+  }
   void Append(int64_t from, int64_t to, int64_t term) {
     raft::PersistRequest request;
     for (int64_t i = from; i <= to; ++i) request.entries.push_back(At(i, term));

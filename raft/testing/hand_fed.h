@@ -48,6 +48,7 @@ class HandFed {
     writes_.clear();
     held_.clear();
     reads_.clear();
+    load_received_ = 0;
     sent_.clear();
     const int64_t now_ms = core_->now_ms();
     Open();
@@ -94,6 +95,7 @@ class HandFed {
       if (ready.persist_id != 0) writes_.emplace_back(ready.persist_id, std::move(ready.persist));
       loaded_ = loaded_ || ready.load_snapshot.has_value();
       if (ready.peers.has_value()) peers_ = *ready.peers;
+      if (ready.load_received != 0) load_received_ = ready.load_received;
       reads_.insert(reads_.end(), ready.snapshot_reads.begin(), ready.snapshot_reads.end());
       refused_.insert(refused_.end(), ready.refused.begin(), ready.refused.end());
       for (Message& message : ready.send_now) sent_.push_back(std::move(message));
@@ -127,6 +129,12 @@ class HandFed {
     Work();
   }
 
+  // What was received is read back.
+  void LoadReceived() {
+    core_->ReceivedWasLoaded(std::exchange(load_received_, 0), disk_.LoadReceived());
+    Work();
+  }
+
   // The oldest write is durable now.
   void FinishOneWrite() {
     const auto [id, request] = std::move(writes_.front());
@@ -140,7 +148,8 @@ class HandFed {
 
   void FinishWrites() {
     Work();
-    while (!writes_.empty()) FinishOneWrite();
+    while (!writes_.empty() || load_received_ != 0)
+      writes_.empty() ? LoadReceived() : FinishOneWrite();
   }
 
   template <typename Body>
@@ -160,6 +169,7 @@ class HandFed {
   std::deque<std::pair<uint64_t, PersistRequest>> writes_;
   std::deque<std::pair<uint64_t, Message>> held_;  // by the write they wait for
   std::deque<SnapshotRead> reads_;                 // that nothing has come of yet
+  uint64_t load_received_ = 0;
   std::vector<Message> sent_;
   std::vector<Refused> refused_;
   std::vector<Member> peers_;  // as told last

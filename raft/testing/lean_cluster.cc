@@ -282,6 +282,11 @@ void LeanCluster::OnWritten(Node& node) {
   if (!node.writes.empty()) StartWrite(node);
 }
 
+void LeanCluster::StartRead(Node& node, const DiskRead& read) {
+  node.disk_reads.push_back(read);
+  ScheduleRead(node, random_.Between(node.latency.ms_min, node.latency.ms_max));
+}
+
 void LeanCluster::ScheduleRead(const Node& node, int64_t delay_ms) {
   queue_.Push({.at_ms = now_ms_ + delay_ms,
                .kind = Event::Kind::kRead,
@@ -290,11 +295,15 @@ void LeanCluster::ScheduleRead(const Node& node, int64_t delay_ms) {
 }
 
 void LeanCluster::OnRead(Node& node) {
-  const auto [after, read] = node.snapshot_reads.front();
-  if (after > node.persisted_id) return ScheduleRead(node, 1);
-  node.snapshot_reads.pop_front();
+  const DiskRead read = node.disk_reads.front();
+  if (read.after > node.persisted_id) return ScheduleRead(node, 1);
+  node.disk_reads.pop_front();
   Input(node);
-  node.core->SnapshotWasRead(read, node.disk.ReadSnapshot(read));
+  if (read.load_received != 0) {
+    node.core->ReceivedWasLoaded(read.load_received, node.disk.LoadReceived());
+  } else {
+    node.core->SnapshotWasRead(read.part, node.disk.ReadSnapshot(read.part));
+  }
   ++steps_;
 }
 
@@ -324,10 +333,10 @@ void LeanCluster::Execute(Node& node, Ready ready) {
     node.held.emplace_back(node.issued_id, std::move(message));
   ReleaseSends(node);
   if (ready.load_snapshot.has_value()) LoadSnapshot(node, *ready.load_snapshot);
-  for (const SnapshotRead& read : ready.snapshot_reads) {
-    node.snapshot_reads.emplace_back(node.issued_id, read);
-    ScheduleRead(node, random_.Between(node.latency.ms_min, node.latency.ms_max));
-  }
+  for (const SnapshotRead& part : ready.snapshot_reads)
+    StartRead(node, {.after = node.issued_id, .part = part});
+  if (ready.load_received != 0)
+    StartRead(node, {.after = node.issued_id, .load_received = ready.load_received});
   for (const ReadOk& ok : ready.reads_ok) {
     for (PendingRead& read : node.reads) {
       if (read.id == ok.id) read.index = ok.index;

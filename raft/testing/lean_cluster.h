@@ -103,6 +103,11 @@ class LeanCluster {
     std::optional<LogIndex> index;  // once it is confirmed
     std::function<void(Result<LogIndex>)> done;
   };
+  struct DiskRead {
+    uint64_t after = 0;  // the write that was issued last
+    SnapshotRead part;
+    uint64_t load_received = 0;  // this instead, unless it is 0
+  };
   struct Node {
     VoterId voter;
     SimDisk disk;
@@ -116,7 +121,7 @@ class LeanCluster {
     size_t writing = 0;                             // the first so many
     std::deque<std::pair<uint64_t, Message>> held;  // by the write they wait for
     // The disk is asked for these, once what was issued before is done.
-    std::deque<std::pair<uint64_t, SnapshotRead>> snapshot_reads;
+    std::deque<DiskRead> disk_reads;
     std::deque<Event> backlog;  // came while it stood still
     bool paused = false;
     int64_t timer_at_ms = -1;  // -1: none is set
@@ -146,6 +151,7 @@ class LeanCluster {
   void Settle();
   void Deliver(Node& node, const Event& event);
   void OnWritten(Node& node);
+  void StartRead(Node& node, const DiskRead& read);
   void ScheduleRead(const Node& node, int64_t delay_ms);
   void OnRead(Node& node);
   void Stop(Node& node);

@@ -35,6 +35,9 @@ std::string DescribePersist(const PersistRequest& request) {
     out << " term=" << request.hard_state->term << " vote=" << request.hard_state->voted_for;
     if (request.hard_state->lost.any()) out << " lost-upto=" << request.hard_state->lost.upto;
   }
+  if (request.received != nullptr)
+    out << " received=" << request.received->meta.index << "/" << request.received->meta.term << ":"
+        << request.received->offset << "+" << request.received->data.size();
   if (request.snapshot.has_value())
     out << " snapshot=" << request.snapshot->meta.index << "/" << request.snapshot->meta.term
         << ":[" << request.snapshot->meta.members << "]";
@@ -257,6 +260,7 @@ void Script::Stop(Node& node) {
   node.writes.clear();
   node.held.clear();
   node.reads.clear();
+  node.load_received = 0;
   std::erase_if(network_, [&node](const Message& message) { return message.to == node.voter.id; });
   Say(node, "stops");
 }
@@ -312,6 +316,10 @@ void Script::Tell(Node& node, Ready ready) {
                   std::to_string(read.offset) + " for " + std::to_string(read.to.value()));
     node.reads.push_back(read);
   }
+  if (ready.load_received != 0) {
+    Say(node, "reads back what it has received");
+    node.load_received = ready.load_received;
+  }
   for (const ReadOk& read : ready.reads_ok)
     Say(node, "may read at " + std::to_string(read.index.value()));
   if (!ready.reads_failed.empty()) Say(node, "may not read");
@@ -335,6 +343,12 @@ void Script::Persist(Node& node, size_t count) {
 }
 
 void Script::Fetch(Node& node) {
+  if (node.load_received != 0) {
+    Result<Snapshot> snapshot = node.disk.LoadReceived();
+    Say(node, snapshot.ok() ? "has read it, and it is whole" : "finds it damaged");
+    node.core->ReceivedWasLoaded(std::exchange(node.load_received, 0), std::move(snapshot));
+    Work(node);
+  }
   if (node.reads.empty()) return;
   const SnapshotRead read = node.reads.front();
   node.reads.pop_front();

@@ -16,7 +16,9 @@
 //   keep N [M]                what waits for N (from M) will arrive once more
 //   late N [M]                what was kept for N (from M) arrives
 //   persist N [COUNT]         what N has handed to its disk, or the oldest so many, is durable
-//   fetch N                   the oldest part of a snapshot that N wants is read from its disk
+//   fetch N                   what N wants of its disk is read: the oldest part of a snapshot, or
+//   the
+//                             whole that it has received
 //   spare N                   node N starts with an empty log: it knows nobody
 //   add N M                   promote N M         remove N M: N is asked to change the members
 //   members N                 who takes part, as far as N's log tells
@@ -65,6 +67,7 @@ class Script {
     std::deque<std::pair<uint64_t, PersistRequest>> writes;
     std::deque<std::pair<uint64_t, Message>> held;  // by the persist they wait for
     std::deque<SnapshotRead> reads;
+    uint64_t load_received = 0;
     LogIndex told_commit = kNoIndex;
   };
 

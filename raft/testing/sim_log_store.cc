@@ -4,12 +4,17 @@
 #include <map>
 #include <utility>
 
+#include "base/crc32c.h"
+
 namespace sluice::raft::testing {
 
 void SimDisk::Execute(PersistRequest request) {
   if (request.hard_state.has_value()) hard_state = *request.hard_state;
   if (!hard_state.lost.any()) lost_terms.clear();
+  if (request.received != nullptr) Receive(*request.received);
   if (request.snapshot.has_value()) {
+    if (received.has_value() && received->meta.index <= request.snapshot->meta.index)
+      received.reset();
     snapshot_before = std::exchange(snapshot, std::move(request.snapshot));
     newest_stands_alone = false;
   }
@@ -27,6 +32,25 @@ void SimDisk::Execute(PersistRequest request) {
     CHECK_EQ(entry.index, last_index() + 1);
     entries.push_back(std::move(entry));
   }
+}
+
+void SimDisk::Receive(const SnapshotChunk& chunk) {
+  if (chunk.offset == 0) {
+    received = ReceivedSnapshot{chunk.meta, chunk.size_total, chunk.whole_crc, 0};
+    received_data.clear();
+  }
+  CHECK(received.has_value() && received->meta == chunk.meta) << "a part of another snapshot";
+  CHECK_EQ(received->held, chunk.offset);
+  received_data += chunk.data;
+  received->held = received_data.size();
+}
+
+Result<Snapshot> SimDisk::LoadReceived() const {
+  if (!received.has_value()) return Status::NotFound("simulated disk has a newer snapshot");
+  CHECK_EQ(received->held, received->size_total);
+  if (Crc32c(received_data) != received->whole_crc)
+    return Status::Corruption("simulated disk has another snapshot than was sent");
+  return Snapshot{received->meta, std::make_shared<const std::string>(received_data)};
 }
 
 Result<SnapshotChunk> SimDisk::ReadSnapshot(const SnapshotRead& read) const {
@@ -66,6 +90,8 @@ void SimDisk::LoseNewestSnapshot() {
 }
 
 void SimDisk::Rot(Random& random) {
+  if (received.has_value() && !received_data.empty())
+    received_data[random.Below(received_data.size())] ^= 1;
   if (snapshot.has_value() && random.Chance(1, 5)) {
     const bool in_reserve = !newest_stands_alone && ReachesBackWithoutNewest();
     return in_reserve ? LoseNewestSnapshot() : LoseSnapshotAndLog();
@@ -105,6 +131,7 @@ SimLogStore::SimLogStore(SimDisk& disk, EventLoop& loop, Random random, SimDiskL
   opened_.first_index = disk_.first_index;
   opened_.last_index = disk_.last_index();
   if (disk_.snapshot.has_value()) opened_.snapshot = disk_.snapshot->meta;
+  opened_.received = disk_.received;
   for (const Entry& entry : disk_.entries) {
     if (SetsMembers(entry.type)) opened_.memberships.emplace_back(entry.index, *MembersIn(entry));
     if (!opened_.term_starts.empty() && opened_.term_starts.back().second == entry.term) continue;
@@ -167,6 +194,11 @@ PersistRequest SimLogStore::Torn(const PersistRequest& whole, Random& random) {
   PersistRequest torn;
   const uint64_t parts = random.Below(6);
   if (parts >= 1) torn.hard_state = whole.hard_state;
+  if (parts >= 1 && whole.received != nullptr) {
+    auto received = std::make_shared<SnapshotChunk>(*whole.received);
+    received->data.resize(random.Below(received->data.size() + 1));
+    torn.received = std::move(received);
+  }
   if (parts >= 2) torn.snapshot = whole.snapshot;
   if (parts >= 3) torn.reset_log = whole.reset_log;
   if (parts >= 4) torn.drop_before = whole.drop_before;
@@ -197,6 +229,13 @@ void SimLogStore::ReadSnapshot(const SnapshotRead& read,
                                std::function<void(Result<SnapshotChunk>)> done) {
   queue_.push_back({{}, [this, read, done = std::move(done)](const Status& disk) {
                       done(disk.ok() ? disk_.ReadSnapshot(read) : disk);
+                    }});
+  if (writing_ == 0) StartWrite();
+}
+
+void SimLogStore::LoadReceived(std::function<void(Result<Snapshot>)> done) {
+  queue_.push_back({{}, [this, done = std::move(done)](const Status& disk) {
+                      done(disk.ok() ? disk_.LoadReceived() : disk);
                     }});
   if (writing_ == 0) StartWrite();
 }

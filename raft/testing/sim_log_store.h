@@ -23,6 +23,8 @@ struct SimDisk {
   std::deque<Entry> entries;
   std::optional<Snapshot> snapshot;
   std::optional<Snapshot> snapshot_before;
+  std::optional<ReceivedSnapshot> received;
+  std::string received_data;
   bool newest_stands_alone = false;     // it was installed, or the one after it was lost
   std::map<LogIndex, Term> lost_terms;  // of the entries that hard_state.lost is about
 
@@ -33,6 +35,8 @@ struct SimDisk {
   void Execute(PersistRequest request);
   // kNotFound when it is neither the newest nor the one before.
   Result<SnapshotChunk> ReadSnapshot(const SnapshotRead& read) const;
+  // kCorruption when what was received is not what was sent, kNotFound when that is not needed.
+  Result<Snapshot> LoadReceived() const;
   // What recovery does: a log that does not reach its snapshot, or disagrees with it, is what an
   // interrupted installation left.
   void FinishReset();
@@ -47,6 +51,7 @@ struct SimDisk {
   void LoseEntriesFrom(LogIndex from);
 
  private:
+  void Receive(const SnapshotChunk& chunk);
   void LoseSnapshotAndLog();
   void NoteLost(LogIndex from);
 };
@@ -69,6 +74,7 @@ class SimLogStore final : public LogStore {
   Result<Snapshot> LoadSnapshot() const override;
   void ReadSnapshot(const SnapshotRead& read,
                     std::function<void(Result<SnapshotChunk>)> done) override;
+  void LoadReceived(std::function<void(Result<Snapshot>)> done) override;
 
   // Before the first Persist.
   void set_on_append(OnAppend on_append);

@@ -30,6 +30,7 @@ class MemoryLog final : public LogStore {
   const OpenedLog& opened() const override { return opened_; }
   void Persist(PersistRequest request, std::function<void(Status)> done) override {
     if (request.hard_state.has_value()) hard_state_ = *request.hard_state;
+    if (request.received != nullptr) Receive(*request.received);
     if (request.snapshot.has_value()) snapshot_ = request.snapshot;
     if (request.reset_log) entries_.clear();
     while (!entries_.empty() && entries_.front().index < request.drop_before.value_or(kNoIndex))
@@ -51,13 +52,23 @@ class MemoryLog final : public LogStore {
       chunk = ChunkOf(*snapshot_, read);
     loop_->Post([done = std::move(done), chunk = std::move(chunk)] { done(chunk); });
   }
+  void LoadReceived(std::function<void(Result<Snapshot>)> done) override {
+    // Memory keeps what it was given.
+    loop_->Post([done = std::move(done), received = received_] { done(received); });
+  }
 
  private:
+  void Receive(const SnapshotChunk& chunk) {
+    std::string data = chunk.offset == 0 ? "" : *received_.data;
+    received_ = {chunk.meta, std::make_shared<const std::string>(data + chunk.data)};
+  }
+
   EventLoop* loop_ = nullptr;
   OpenedLog opened_;
   HardState hard_state_;
   std::deque<Entry> entries_;
   std::optional<Snapshot> snapshot_;
+  Snapshot received_;
 };
 
 // Knows who runs. What is for others is lost.
