@@ -280,7 +280,7 @@ void ControllerNode::Impl::MakeParts() {
   controller->Start(quorum.get());
 
   raft_service = std::make_unique<RaftService>(
-      [this](raft::Message message) { OnRaftMessage(std::move(message)); },
+      loop, [this](raft::Message message) { OnRaftMessage(std::move(message)); },
       [this](NodeId peer, const std::string& address) { OnRaftCall(peer, address); });
   feed_service = std::make_unique<FeedService>(
       FeedServiceOptions{.cluster_id = options.cluster_id,

@@ -4,12 +4,14 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <thread>
 
 #include "controller/raft_proto.h"
 #include "controller/raft_service.h"
@@ -134,13 +136,22 @@ class RaftTransportTest : public ::testing::Test {
     std::string address;
   };
   Mailbox<Call> calls_;
-  RaftService service_{[this](raft::Message message) { received_.Put(std::move(message)); },
+  ThreadEventLoop loop_{"test", clock_};
+  static constexpr size_t kWaitingBytesMax = 1 << 20;
+  std::atomic<uint64_t> handed_{0};
+  RaftService service_{loop_,
+                       [this](raft::Message message) {
+                         ++handed_;
+                         loop_.Post([this, message = std::move(message)]() mutable {
+                           received_.Put(std::move(message));
+                         });
+                       },
                        [this](NodeId from, std::string address) {
                          calls_.Put({from, std::move(address)});
-                       }};
+                       },
+                       {.waiting_bytes_max = kWaitingBytesMax}};
   std::unique_ptr<rpc::Server> server_;
   std::string address_;
-  ThreadEventLoop loop_{"test", clock_};
   std::unique_ptr<RaftTransport> transport_;
 };
 
@@ -248,6 +259,79 @@ TEST_F(RaftTransportTest, AMessageThatCannotBeReadIsPassedOver) {
   EXPECT_EQ(service_.messages_refused(), 2U);
   ASSERT_TRUE(stream->WritesDone());
   EXPECT_TRUE(stream->Finish().ok());
+}
+
+// A loop that stands still, and a peer that sends all the same.
+class SlowLoopTest : public RaftTransportTest {
+ protected:
+  static constexpr uint64_t kMessages = 100;
+  static constexpr size_t kMessageBytes = 200'000;
+
+  void HoldLoop() {
+    loop_.Post([this] {
+      held_.Put(true);
+      go_on_.Take();
+    });
+    ASSERT_TRUE(held_.Take().has_value());
+  }
+  void SendAll() {
+    stub_ = raftpb::Raft::NewStub(rpc::MakeChannel(address_));
+    sender_ = std::thread([this] {
+      const auto stream = stub_->Exchange(&context_);
+      for (uint64_t i = 0; i < kMessages; ++i) {
+        const raft::Entry entry{LogIndex(0), Term(1), raft::EntryType::kNormal,
+                                std::string(kMessageBytes, 'x')};
+        raft::AppendRequest append{.commit = LogIndex(static_cast<int64_t>(i)), .entries = {entry}};
+        if (!stream->Write(ToProto(Wrap(std::move(append))))) break;
+      }
+      stream->WritesDone();
+      static_cast<void>(stream->Finish());
+    });
+  }
+  bool WaitForPause() {
+    const int64_t deadline_ms = clock_.SteadyMs() + 30'000;
+    while (service_.pauses() == 0 && clock_.SteadyMs() < deadline_ms) std::this_thread::yield();
+    return service_.pauses() > 0;
+  }
+  ~SlowLoopTest() override {
+    loop_.Stop();
+    if (sender_.joinable()) sender_.join();
+  }
+
+  Mailbox<bool> held_;
+  Mailbox<bool> go_on_;
+  std::unique_ptr<raftpb::Raft::Stub> stub_;
+  grpc::ClientContext context_;
+  std::thread sender_;
+};
+
+TEST_F(SlowLoopTest, AStreamIsNotReadOnWhileItsMessagesWait) {
+  StartServer();
+  HoldLoop();
+  SendAll();
+  ASSERT_TRUE(WaitForPause());
+  EXPECT_EQ(handed_, 1 + kWaitingBytesMax / kMessageBytes);
+  // All of it comes, in order, when the loop goes on.
+  go_on_.Put(true);
+  for (uint64_t i = 0; i < kMessages; ++i) {
+    const std::optional<raft::Message> message = received_.Take();
+    ASSERT_TRUE(message.has_value());
+    EXPECT_EQ(std::get<raft::AppendRequest>(message->body).commit,
+              LogIndex(static_cast<int64_t>(i)));
+  }
+  sender_.join();
+  EXPECT_EQ(handed_, kMessages);
+}
+
+TEST_F(SlowLoopTest, AServerStopsThoughTheLoopNeverGoesOn) {
+  StartServer();
+  HoldLoop();
+  SendAll();
+  ASSERT_TRUE(WaitForPause());
+  server_.reset();
+  sender_.join();
+  EXPECT_LT(handed_, kMessages);
+  go_on_.Put(true);
 }
 
 TEST_F(RaftTransportTest, ADeadPeerIsToldAsRefusedAndFoundAgain) {
