@@ -99,6 +99,11 @@ class Backend {
                                 Done<controller::CreatePartitionsResponse> done) = 0;
   virtual void AlterConfigs(controller::AlterConfigsRequest request, int64_t timeout_ms,
                             Done<controller::AlterConfigsResponse> done) = 0;
+  virtual void AlterPartitionReassignments(
+      controller::AlterPartitionReassignmentsRequest request, int64_t timeout_ms,
+      Done<controller::AlterPartitionReassignmentsResponse> done) = 0;
+  virtual void ElectLeaders(controller::ElectLeadersRequest request, int64_t timeout_ms,
+                            Done<controller::ElectLeadersResponse> done) = 0;
   // To the admin service of the partition's leader, which may be this node.
   virtual void DeleteRecords(NodeId leader, DeleteRecordsRequest request, int64_t timeout_ms,
                              Done<DeleteRecordsResponse> done) = 0;

@@ -111,6 +111,8 @@ void DescribePartition(const metadata::TopicImage& topic, size_t index, Partitio
   AddIds(partition.replicas, out->mutable_replicas());
   AddIds(partition.isr, out->mutable_isr());
   AddIds(partition.elr, out->mutable_elr());
+  AddIds(partition.adding, out->mutable_adding());
+  AddIds(partition.removing, out->mutable_removing());
 }
 
 void DescribeTopic(const metadata::Image& image, const metadata::TopicImage& topic, Topic* out) {
@@ -157,7 +159,8 @@ ListPartitionsResponse DescribePartitions(const metadata::Image& image,
       const metadata::PartitionImage& partition = topic->partitions[i];
       const bool unhealthy = IsOffline(partition) || IsUnderReplicated(partition) ||
                              IsUnderMinIsr(image, name, partition);
-      if (unhealthy || !request.unhealthy_only())
+      if ((unhealthy || !request.unhealthy_only()) &&
+          (partition.moving() || !request.moving_only()))
         DescribePartition(*topic, i, response.add_partitions());
     }
   }

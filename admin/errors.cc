@@ -33,6 +33,8 @@ StatusCode CodeFromKafka(ErrorCode code) {
     case ErrorCode::kRequestTimedOut: return StatusCode::kTimeout;
     case ErrorCode::kOffsetOutOfRange: return StatusCode::kOutOfRange;
     case ErrorCode::kIneligibleReplica:
+    case ErrorCode::kNoReassignmentInProgress:
+    case ErrorCode::kElectionNotNeeded:
     case ErrorCode::kNonEmptyGroup:
     case ErrorCode::kGroupSubscribedToTopic: return StatusCode::kFenced;
     default:

@@ -82,19 +82,6 @@ Status OnlyResource(const Result<controller::AlterConfigsResponse>& response) {
 
 }  // namespace
 
-template <typename Response>
-void Handlers::AnswerWhenApplied(int64_t index, int64_t timeout_ms, Done<Response> done,
-                                 std::function<Result<Response>(const metadata::Image&)> describe) {
-  backend_.WhenApplied(LogIndex(index), timeout_ms, [this, index, done, describe](bool applied) {
-    if (!applied) {
-      return done(Status::Timeout(
-          "the change is made, but node " + std::to_string(backend_.node_id().value()) +
-          " has not applied metadata index " + std::to_string(index) + " yet"));
-    }
-    done(describe(*backend_.Image()));
-  });
-}
-
 void Handlers::CreateTopic(CreateTopicRequest request, int64_t timeout_ms,
                            Done<CreateTopicResponse> done) {
   controller::CreateTopicsRequest forward;

@@ -38,6 +38,13 @@ class Handlers {
   void ClusterHealth(ClusterHealthRequest request, int64_t timeout_ms,
                      Done<ClusterHealthResponse> done);
 
+  // --- Moves and elections (admin/partition_handlers.cc) ---
+  void MovePartitions(MovePartitionsRequest request, int64_t timeout_ms,
+                      Done<MovePartitionsResponse> done);
+  void CancelMoves(CancelMovesRequest request, int64_t timeout_ms, Done<CancelMovesResponse> done);
+  void ElectLeaders(ElectLeadersRequest request, int64_t timeout_ms,
+                    Done<ElectLeadersResponse> done);
+
   // --- Groups and offsets (admin/group_handlers.cc): by the coordinators and leaders, wherever
   // they are ---
   void ListOffsets(ListOffsetsRequest request, int64_t timeout_ms, Done<ListOffsetsResponse> done);
@@ -75,6 +82,10 @@ class Handlers {
   template <typename Response>
   void AnswerWhenApplied(int64_t index, int64_t timeout_ms, Done<Response> done,
                          std::function<Result<Response>(const metadata::Image&)> describe);
+  // Of moves and elections, with the partitions as they then are.
+  template <typename Outcomes, typename Response>
+  void AnswerOutcomes(const Result<Outcomes>& outcomes, bool changes, int64_t timeout_ms,
+                      Done<Response> done);
   template <typename Response>
   void ChangeQuorum(controller::ChangeQuorumRequest change, int64_t timeout_ms,
                     Done<Response> done);
@@ -83,5 +94,18 @@ class Handlers {
 
   Backend& backend_;
 };
+
+template <typename Response>
+void Handlers::AnswerWhenApplied(int64_t index, int64_t timeout_ms, Done<Response> done,
+                                 std::function<Result<Response>(const metadata::Image&)> describe) {
+  backend_.WhenApplied(LogIndex(index), timeout_ms, [this, index, done, describe](bool applied) {
+    if (!applied) {
+      return done(Status::Timeout(
+          "the change is made, but node " + std::to_string(backend_.node_id().value()) +
+          " has not applied metadata index " + std::to_string(index) + " yet"));
+    }
+    done(describe(*backend_.Image()));
+  });
+}
 
 }  // namespace sluice::admin

@@ -90,6 +90,20 @@ void NodeBackend::AlterConfigs(controller::AlterConfigsRequest request, int64_t 
   Send(&rpc::ControllerStub::AlterConfigs, std::move(request), timeout_ms, std::move(done));
 }
 
+void NodeBackend::AlterPartitionReassignments(
+    controller::AlterPartitionReassignmentsRequest request, int64_t timeout_ms,
+    Done<controller::AlterPartitionReassignmentsResponse> done) {
+  request.set_request_id(NewRequestId());
+  Send(&rpc::ControllerStub::AlterPartitionReassignments, std::move(request), timeout_ms,
+       std::move(done));
+}
+
+void NodeBackend::ElectLeaders(controller::ElectLeadersRequest request, int64_t timeout_ms,
+                               Done<controller::ElectLeadersResponse> done) {
+  request.set_request_id(NewRequestId());
+  Send(&rpc::ControllerStub::ElectLeaders, std::move(request), timeout_ms, std::move(done));
+}
+
 void NodeBackend::DeleteRecords(NodeId leader, DeleteRecordsRequest request, int64_t timeout_ms,
                                 Done<DeleteRecordsResponse> done) {
   if (leader == options_.node_id) {

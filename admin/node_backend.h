@@ -72,6 +72,11 @@ class NodeBackend final : public Backend {
                         Done<controller::CreatePartitionsResponse> done) override;
   void AlterConfigs(controller::AlterConfigsRequest request, int64_t timeout_ms,
                     Done<controller::AlterConfigsResponse> done) override;
+  void AlterPartitionReassignments(
+      controller::AlterPartitionReassignmentsRequest request, int64_t timeout_ms,
+      Done<controller::AlterPartitionReassignmentsResponse> done) override;
+  void ElectLeaders(controller::ElectLeadersRequest request, int64_t timeout_ms,
+                    Done<controller::ElectLeadersResponse> done) override;
   void DeleteRecords(NodeId leader, DeleteRecordsRequest request, int64_t timeout_ms,
                      Done<DeleteRecordsResponse> done) override;
   void DescribeQuorum(controller::DescribeQuorumRequest request, int64_t timeout_ms,

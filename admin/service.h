@@ -40,6 +40,9 @@ class AdminService final : public Admin::CallbackService {
   Reactor* DescribeCluster(Context*, const DescribeClusterRequest*,
                            DescribeClusterResponse*) override;
   Reactor* ListPartitions(Context*, const ListPartitionsRequest*, ListPartitionsResponse*) override;
+  Reactor* MovePartitions(Context*, const MovePartitionsRequest*, MovePartitionsResponse*) override;
+  Reactor* CancelMoves(Context*, const CancelMovesRequest*, CancelMovesResponse*) override;
+  Reactor* ElectLeaders(Context*, const ElectLeadersRequest*, ElectLeadersResponse*) override;
   Reactor* ClusterHealth(Context*, const ClusterHealthRequest*, ClusterHealthResponse*) override;
   Reactor* ListOffsets(Context*, const ListOffsetsRequest*, ListOffsetsResponse*) override;
   Reactor* ListGroups(Context*, const ListGroupsRequest*, ListGroupsResponse*) override;

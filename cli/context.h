@@ -71,6 +71,7 @@ void AddDevCommands(CLI::App& app, Context& context);
 void AddTopicCommands(CLI::App& app, Context& context);
 void AddClusterCommands(CLI::App& app, Context& context);
 void AddQuorumCommands(CLI::App& app, Context& context);
+void AddPartitionCommands(CLI::App& app, Context& context);
 void AddGroupCommands(CLI::App& app, Context& context);
 void AddGroupOffsetsCommands(CLI::App& group, Context& context);  // of AddGroupCommands
 void AddProduceCommand(CLI::App& app, Context& context);

@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "cli/admin_client.h"
+#include "cli/partition_output.h"
 #include "metadata/topic_rules.h"
 
 namespace sluice::cli {
@@ -35,23 +36,6 @@ Status ParseConfigs(const std::vector<std::string>& texts, Configs& configs) {
   return Status::Ok();
 }
 
-template <typename Ids>
-std::string Join(const Ids& ids) {
-  std::string text;
-  for (const auto id : ids) text += (text.empty() ? "" : ",") + std::to_string(id);
-  return text.empty() ? "-" : text;
-}
-
-nlohmann::json PartitionAsJson(const admin::Partition& p) {
-  return {{"partition", p.partition()},
-          {"leader", p.leader()},
-          {"leader_epoch", p.leader_epoch()},
-          {"partition_epoch", p.partition_epoch()},
-          {"replicas", std::vector<int32_t>(p.replicas().begin(), p.replicas().end())},
-          {"isr", std::vector<int32_t>(p.isr().begin(), p.isr().end())},
-          {"elr", std::vector<int32_t>(p.elr().begin(), p.elr().end())}};
-}
-
 nlohmann::json TopicAsJson(const admin::Topic& topic) {
   nlohmann::json partitions = nlohmann::json::array();
   for (const admin::Partition& partition : topic.partitions())
@@ -72,11 +56,13 @@ void PrintTopic(const Context& context, const admin::Topic& topic) {
   }
   std::vector<std::vector<std::string>> rows;
   for (const admin::Partition& p : topic.partitions()) {
-    rows.push_back(
-        {std::to_string(p.partition()), p.leader() < 0 ? "none" : std::to_string(p.leader()),
-         std::to_string(p.leader_epoch()), Join(p.replicas()), Join(p.isr()), Join(p.elr())});
+    rows.push_back({std::to_string(p.partition()), LeaderOf(p), std::to_string(p.leader_epoch()),
+                    JoinIds(p.replicas()), JoinIds(p.isr()), JoinIds(p.elr()), JoinIds(p.adding()),
+                    JoinIds(p.removing())});
   }
-  PrintTable({"PARTITION", "LEADER", "EPOCH", "REPLICAS", "IN SYNC", "ELIGIBLE"}, rows);
+  PrintTable(
+      {"PARTITION", "LEADER", "EPOCH", "REPLICAS", "IN SYNC", "ELIGIBLE", "ADDING", "REMOVING"},
+      rows);
 }
 
 ExitCode Create(const Context& context, const TopicArguments& arguments) {

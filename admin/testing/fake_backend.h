@@ -110,6 +110,18 @@ class FakeBackend final : public Backend {
     response.mutable_resources(0)->set_message(error_message);
     done(response);
   }
+  void AlterPartitionReassignments(
+      controller::AlterPartitionReassignmentsRequest request, int64_t,
+      Done<controller::AlterPartitionReassignmentsResponse> done) override {
+    reassignments_request = std::move(request);
+    done(partitions_answer<controller::AlterPartitionReassignmentsResponse>(
+        reassignments_request.partitions()));
+  }
+  void ElectLeaders(controller::ElectLeadersRequest request, int64_t,
+                    Done<controller::ElectLeadersResponse> done) override {
+    elections_request = std::move(request);
+    done(partitions_answer<controller::ElectLeadersResponse>(elections_request.partitions()));
+  }
   void DeleteRecords(NodeId leader, DeleteRecordsRequest request, int64_t,
                      Done<DeleteRecordsResponse> done) override {
     asked_leader = leader;
@@ -187,6 +199,8 @@ class FakeBackend final : public Backend {
   controller::DeleteTopicsRequest delete_request;
   controller::CreatePartitionsRequest partitions_request;
   controller::AlterConfigsRequest configs_request;
+  controller::AlterPartitionReassignmentsRequest reassignments_request;
+  controller::ElectLeadersRequest elections_request;
   controller::ChangeQuorumRequest quorum_change;
   controller::TransferControllerRequest transfer_request;
   NodeId asked_leader = kNoNode;
@@ -204,6 +218,23 @@ class FakeBackend final : public Backend {
     topic->set_topic_id(std::string(16, 'T'));
     topic->set_error_code(error_code);
     topic->set_message(error_message);
+    return response;
+  }
+  // The last of the partitions has the error, if there is one.
+  template <typename Response, typename Partitions>
+  Result<Response> partitions_answer(const Partitions& asked) {
+    if (!unreachable.ok()) return unreachable;
+    Response response;
+    response.set_applied_index(applied_index);
+    controller::PartitionOutcome* outcome = nullptr;
+    for (const auto& partition : asked) {
+      outcome = response.add_partitions();
+      outcome->set_topic(partition.topic());
+      outcome->set_partition(partition.partition());
+    }
+    if (outcome == nullptr) return response;
+    outcome->set_error_code(error_code);
+    outcome->set_message(error_message);
     return response;
   }
 };

@@ -1,0 +1,307 @@
+// `sluice partition`: where partitions are and who leads them; moves, elections. Through the admin
+// service of any node; docs/tasks/move_partitions.md tells when to use which.
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iostream>
+
+#include "base/clock.h"
+#include "base/file_system.h"
+#include "cli/admin_client.h"
+#include "cli/partition_output.h"
+#include "cli/process.h"
+
+namespace sluice::cli {
+
+namespace {
+
+using Stub = admin::Admin::Stub;
+
+constexpr int kAskAgainMs = 100;
+constexpr char kTopicIsMissing[] = "sluice topic list shows the topics";
+
+struct PartitionArguments {
+  std::string topic;
+  int32_t partition = -1;
+  std::vector<int32_t> replicas;
+  std::string file;
+  bool moving_only = false;
+  bool unhealthy_only = false;
+  bool factor_may_change = false;
+  bool validate_only = false;
+  bool wait = false;
+  bool all = false;
+  bool unclean = false;
+};
+
+std::string NameOf(const std::string& topic, int32_t partition) {
+  return topic + "-" + std::to_string(partition);
+}
+
+nlohmann::json AsJson(const admin::Partition& partition) {
+  nlohmann::json json = PartitionAsJson(partition);
+  json["topic"] = partition.topic();
+  return json;
+}
+
+void PrintPartitions(const google::protobuf::RepeatedPtrField<admin::Partition>& partitions) {
+  std::vector<std::vector<std::string>> rows;
+  for (const admin::Partition& p : partitions) {
+    rows.push_back({p.topic(), std::to_string(p.partition()), LeaderOf(p), JoinIds(p.replicas()),
+                    JoinIds(p.isr()), JoinIds(p.adding()), JoinIds(p.removing())});
+  }
+  PrintTable({"TOPIC", "PARTITION", "LEADER", "REPLICAS", "IN SYNC", "ADDING", "REMOVING"}, rows);
+}
+
+ExitCode List(const Context& context, const PartitionArguments& arguments) {
+  AdminClient client(context);
+  admin::ListPartitionsRequest request;
+  request.set_topic(arguments.topic);
+  request.set_moving_only(arguments.moving_only);
+  request.set_unhealthy_only(arguments.unhealthy_only);
+  const auto response = client.Call(&Stub::ListPartitions, request);
+  if (!response.ok())
+    return client.Report("cannot list partitions", response.status(), kTopicIsMissing);
+  if (context.json()) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const admin::Partition& partition : response->partitions())
+      list.push_back(AsJson(partition));
+    PrintJson({{"partitions", list}});
+  } else if (response->partitions().empty()) {
+    std::cerr << "no such partitions" << std::endl;
+  } else {
+    PrintPartitions(response->partitions());
+  }
+  return ExitCode::kOk;
+}
+
+// What to do about one that was refused.
+std::string NextStep(const admin::PartitionOutcome& outcome) {
+  if (outcome.code() == "UNKNOWN_TOPIC_OR_PARTITION") return kTopicIsMissing;
+  if (outcome.code() == "INVALID_REPLICATION_FACTOR")
+    return "name as many nodes, or allow it with --change-replication-factor";
+  if (outcome.code() == "NO_REASSIGNMENT_IN_PROGRESS")
+    return "sluice partition list --moving shows what moves";
+  if (outcome.code() == "ELIGIBLE_LEADERS_NOT_AVAILABLE") return "start one of its nodes";
+  if (outcome.code() == "PREFERRED_LEADER_NOT_AVAILABLE")
+    return "wait until it is in sync: sluice partition list " + outcome.topic();
+  return "sluice cluster describe shows the nodes and their states";
+}
+
+ExitCode CodeOf(const admin::PartitionOutcome& outcome) {
+  if (outcome.code() == "UNKNOWN_TOPIC_OR_PARTITION") return ExitCode::kNotFound;
+  return outcome.code().starts_with("INVALID_") ? ExitCode::kUsage : ExitCode::kFailed;
+}
+
+// Shows what became of each; an error for those refused. `what`: "was not moved".
+template <typename Response>
+ExitCode ShowOutcomes(const Context& context, const Response& response, const std::string& what) {
+  google::protobuf::RepeatedPtrField<admin::Partition> done;
+  nlohmann::json list = nlohmann::json::array();
+  std::optional<ExitCode> failed;
+  for (const admin::PartitionOutcome& outcome : response.partitions()) {
+    nlohmann::json json = {{"topic", outcome.topic()}, {"partition", outcome.partition()}};
+    if (outcome.has_now()) json = AsJson(outcome.now());
+    json["error"] = outcome.error();
+    json["code"] = outcome.code();
+    list.push_back(std::move(json));
+    // The leader that was wanted leads: that is no failure.
+    if (outcome.error().empty() || outcome.code() == "ELECTION_NOT_NEEDED") {
+      *done.Add() = outcome.now();
+      continue;
+    }
+    PrintError(NameOf(outcome.topic(), outcome.partition()) + " " + what, outcome.error(),
+               NextStep(outcome));
+    if (!failed) failed = CodeOf(outcome);
+  }
+  if (context.json()) {
+    PrintJson({{"partitions", list}});
+  } else if (!done.empty()) {
+    PrintPartitions(done);
+  } else if (!failed) {
+    std::cerr << "there was nothing to do" << std::endl;
+  }
+  if (!failed) return ExitCode::kOk;
+  return done.empty() ? *failed : ExitCode::kPartlyDone;
+}
+
+// As kafka-reassign-partitions reads and writes it.
+Status ReadMoves(const std::string& path, admin::MovePartitionsRequest& request) {
+  SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadFile(*NewPosixFileSystem(), path));
+  const nlohmann::json plan = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const Status wrong = Status::InvalidArgument(
+      path +
+      " is not of the form {\"partitions\":[{\"topic\":...,\"partition\":...,"
+      "\"replicas\":[...]}]}");
+  if (!plan.is_object() || !plan.contains("partitions") || !plan["partitions"].is_array())
+    return wrong;
+  for (const nlohmann::json& item : plan["partitions"]) {
+    const bool sound = item.is_object() && item.contains("topic") && item["topic"].is_string() &&
+                       item.contains("partition") && item["partition"].is_number_integer() &&
+                       item.contains("replicas") && item["replicas"].is_array();
+    if (!sound) return wrong;
+    admin::PartitionMove* move = request.add_moves();
+    move->set_topic(item["topic"].get<std::string>());
+    move->set_partition(item["partition"].get<int32_t>());
+    for (const nlohmann::json& id : item["replicas"]) {
+      if (!id.is_number_integer()) return wrong;
+      move->add_replicas(id.get<int32_t>());
+    }
+  }
+  return Status::Ok();
+}
+
+Status MovesOf(const PartitionArguments& arguments, admin::MovePartitionsRequest& request) {
+  request.set_allow_replication_factor_change(arguments.factor_may_change);
+  request.set_validate_only(arguments.validate_only);
+  if (!arguments.file.empty()) {
+    if (!arguments.topic.empty())
+      return Status::InvalidArgument("--file names the partitions: leave the others out");
+    return ReadMoves(arguments.file, request);
+  }
+  if (arguments.topic.empty() || arguments.partition < 0 || arguments.replicas.empty())
+    return Status::InvalidArgument("a topic, a partition and --to are needed, or --file");
+  admin::PartitionMove* move = request.add_moves();
+  move->set_topic(arguments.topic);
+  move->set_partition(arguments.partition);
+  for (const int32_t id : arguments.replicas) move->add_replicas(id);
+  return Status::Ok();
+}
+
+// Until none of them moves; kTimeout after the time that the command has.
+Status WaitForMoves(const Context& context, AdminClient& client,
+                    admin::MovePartitionsResponse& moves) {
+  const SystemClock clock;
+  const int64_t deadline_ms = clock.SteadyMs() + context.timeout_ms;
+  admin::ListPartitionsRequest request;
+  while (true) {
+    const auto response = client.Call(&Stub::ListPartitions, request);
+    if (!response.ok()) return response.status();
+    std::string moving;
+    for (admin::PartitionOutcome& move : *moves.mutable_partitions()) {
+      for (const admin::Partition& now : response->partitions()) {
+        if (now.topic() != move.topic() || now.partition() != move.partition()) continue;
+        *move.mutable_now() = now;
+        if (!now.adding().empty() || !now.removing().empty())
+          moving = NameOf(now.topic(), now.partition());
+      }
+    }
+    if (moving.empty()) return Status::Ok();
+    if (clock.SteadyMs() >= deadline_ms) return Status::Timeout(moving + " still moves");
+    SleepMs(kAskAgainMs);
+  }
+}
+
+ExitCode Move(const Context& context, const PartitionArguments& arguments) {
+  AdminClient client(context);
+  admin::MovePartitionsRequest request;
+  const std::string what = "nothing was moved";
+  if (const Status readable = MovesOf(arguments, request); !readable.ok()) {
+    PrintError(what, readable, "sluice partition move --help shows how");
+    return ExitCode::kUsage;
+  }
+  auto response = client.Call(&Stub::MovePartitions, request);
+  if (!response.ok()) return client.Report(what, response.status());
+  const bool wait = arguments.wait && !arguments.validate_only;
+  if (const Status waited = wait ? WaitForMoves(context, client, *response) : Status::Ok();
+      !waited.ok()) {
+    PrintError("the moves have begun, and have not ended", waited,
+               "sluice partition list --moving shows those under way; --timeout-ms waits longer");
+    return ExitCode::kPartlyDone;
+  }
+  if (arguments.validate_only) std::cerr << "dry run: nothing was changed" << std::endl;
+  return ShowOutcomes(context, *response, "was not moved");
+}
+
+ExitCode Cancel(const Context& context, const PartitionArguments& arguments) {
+  AdminClient client(context);
+  const bool one = !arguments.topic.empty() && arguments.partition >= 0;
+  if (one == arguments.all) {
+    PrintError("no move was cancelled", "either a topic and a partition are named, or --all",
+               "sluice partition list --moving shows what moves");
+    return ExitCode::kUsage;
+  }
+  admin::CancelMovesRequest request;
+  if (one) {
+    request.add_partitions()->set_topic(arguments.topic);
+    request.mutable_partitions(0)->set_partition(arguments.partition);
+  }
+  const auto response = client.Call(&Stub::CancelMoves, request);
+  if (!response.ok()) return client.Report("no move was cancelled", response.status());
+  return ShowOutcomes(context, *response, "still moves as it did");
+}
+
+ExitCode Elect(const Context& context, const PartitionArguments& arguments) {
+  AdminClient client(context);
+  const std::string what = "no leader was elected";
+  const bool one = !arguments.topic.empty() && arguments.partition >= 0;
+  if (arguments.unclean ? !one || arguments.all : one == arguments.all) {
+    PrintError(what,
+               arguments.unclean
+                   ? "an unclean election may lose records: it is of one topic and partition"
+                   : "either a topic and a partition are named, or --all",
+               "sluice partition elect --help shows how");
+    return ExitCode::kUsage;
+  }
+  admin::ElectLeadersRequest request;
+  request.set_unclean(arguments.unclean);
+  if (one) {
+    request.add_partitions()->set_topic(arguments.topic);
+    request.mutable_partitions(0)->set_partition(arguments.partition);
+  }
+  const auto response = client.Call(&Stub::ElectLeaders, request);
+  if (!response.ok()) return client.Report(what, response.status());
+  return ShowOutcomes(context, *response, "has no other leader now");
+}
+
+using PartitionAction = ExitCode (*)(const Context&, const PartitionArguments&);
+
+void AddMoveOptions(CLI::App& move, PartitionArguments& arguments) {
+  move.add_option("--to", arguments.replicas, "node ids, 4,5,6; the first is the preferred leader")
+      ->delimiter(',');
+  move.add_option("--file", arguments.file,
+                  "moves as JSON, of the form that kafka-reassign-partitions has");
+  move.add_flag("--change-replication-factor", arguments.factor_may_change,
+                "there may be more or fewer replicas than before");
+  move.add_flag("--dry-run", arguments.validate_only, "check, change nothing");
+  move.add_flag("--wait", arguments.wait, "until the moves are done, or --timeout-ms");
+}
+
+}  // namespace
+
+void AddPartitionCommands(CLI::App& app, Context& context) {
+  auto arguments = std::make_shared<PartitionArguments>();
+  CLI::App* partition = app.add_subcommand(
+      "partition", "Show where partitions are; move them; give them other leaders");
+  partition->require_subcommand(1);
+  partition->footer(
+      "Examples:\n  sluice partition move orders 0 --to 4,5,6 --wait --timeout-ms 600000\n"
+      "  sluice partition list --moving\n  sluice partition cancel orders 0\n"
+      "  sluice partition elect --all      (the preferred leaders)");
+  const auto add = [&](const char* name, const char* text, PartitionAction action) {
+    CLI::App* verb = partition->add_subcommand(name, text);
+    verb->callback([&context, arguments, action] {
+      context.action = [&context, arguments, action] { return action(context, *arguments); };
+    });
+    verb->add_option("topic", arguments->topic, "the topic");
+    return verb;
+  };
+  CLI::App* list = add("list", "Show leaders, replicas, who is in sync and what moves", List);
+  list->add_flag("--moving", arguments->moving_only, "only those with a move under way");
+  list->add_flag("--unhealthy", arguments->unhealthy_only,
+                 "only those without leader, under-replicated or below min ISR");
+  CLI::App* move = add("move", "Give a partition other replicas; data is copied first", Move);
+  AddMoveOptions(*move, *arguments);
+  CLI::App* elect = add("elect", "Let the preferred replica lead", Elect);
+  elect->add_flag("--unclean", arguments->unclean,
+                  "of a partition without a leader let any live replica lead; acknowledged records "
+                  "may be lost");
+  CLI::App* cancel = add("cancel", "Give up a move: back to the replicas of before", Cancel);
+  for (CLI::App* verb : {elect, cancel}) verb->add_flag("--all", arguments->all, "every partition");
+  for (CLI::App* verb : {move, elect, cancel}) {
+    verb->add_option("partition", arguments->partition, "which of the topic's partitions")
+        ->check(CLI::NonNegativeNumber);
+  }
+}
+
+}  // namespace sluice::cli
