@@ -255,6 +255,7 @@ void Broker::MakeServices() {
   services_.state = &state_;
   services_.metadata = &metadata_;
   services_.replicas = replicas_.get();
+  services_.directories = logs_->directories();
   services_.controller = controller_client_.get();
   services_.producer_ids = producer_ids_.get();
   services_.fetch_sessions = fetch_sessions_.get();

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/testing/sim_event_loop.h"
+#include "broker/testing/refusing_controller.h"
 #include "kafka/error_code.h"
 #include "metadata/image.h"
 
@@ -14,7 +15,7 @@ namespace {
 
 // A controller that answers registrations and heartbeats as the test says, after a delay on the
 // virtual clock.
-class FakeController final : public ControllerClient {
+class FakeController final : public testing::RefusingController {
  public:
   explicit FakeController(EventLoop& loop) : loop_(loop) {}
 
@@ -43,22 +44,6 @@ class FakeController final : public ControllerClient {
     }
     loop_.RunAfter(delay_ms, [done, answer] { done(answer); });
   }
-  void AssignReplicasToDirs(controller::AssignReplicasToDirsRequest, int64_t,
-                            Done<controller::AssignReplicasToDirsResponse>) override {}
-  void AlterPartition(controller::AlterPartitionRequest, int64_t,
-                      Done<controller::AlterPartitionResponse>) override {}
-  void AllocateProducerIds(controller::AllocateProducerIdsRequest, int64_t,
-                           Done<controller::AllocateProducerIdsResponse>) override {}
-  void CreateTopics(controller::CreateTopicsRequest, int64_t,
-                    Done<controller::CreateTopicsResponse>) override {}
-  void DeleteTopics(controller::DeleteTopicsRequest, int64_t,
-                    Done<controller::DeleteTopicsResponse>) override {}
-  void CreatePartitions(controller::CreatePartitionsRequest, int64_t,
-                        Done<controller::CreatePartitionsResponse>) override {}
-  void AlterConfigs(controller::AlterConfigsRequest, int64_t,
-                    Done<controller::AlterConfigsResponse>) override {}
-  void DescribeQuorum(controller::DescribeQuorumRequest, int64_t,
-                      Done<controller::DescribeQuorumResponse>) override {}
 
   std::deque<controller::RegisterBrokerRequest> registrations;
   std::deque<controller::HeartbeatRequest> heartbeats;
@@ -111,8 +96,8 @@ class BrokerLifecycleTest : public ::testing::Test {
     ASSERT_EQ(lifecycle_->stage(), BrokerLifecycle::Stage::kRunning);
   }
 
-  testing::SimScheduler scheduler_;
-  testing::SimEventLoop loop_{scheduler_};
+  sluice::testing::SimScheduler scheduler_;
+  sluice::testing::SimEventLoop loop_{scheduler_};
   BrokerState state_;
   MetadataCache metadata_;
   FakeController controller_{loop_};

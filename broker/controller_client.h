@@ -39,6 +39,11 @@ class ControllerClient {
                                 Done<controller::CreatePartitionsResponse> done) = 0;
   virtual void AlterConfigs(controller::AlterConfigsRequest request, int64_t timeout_ms,
                             Done<controller::AlterConfigsResponse> done) = 0;
+  virtual void AlterPartitionReassignments(
+      controller::AlterPartitionReassignmentsRequest request, int64_t timeout_ms,
+      Done<controller::AlterPartitionReassignmentsResponse> done) = 0;
+  virtual void ElectLeaders(controller::ElectLeadersRequest request, int64_t timeout_ms,
+                            Done<controller::ElectLeadersResponse> done) = 0;
   virtual void DescribeQuorum(controller::DescribeQuorumRequest request, int64_t timeout_ms,
                               Done<controller::DescribeQuorumResponse> done) = 0;
 };

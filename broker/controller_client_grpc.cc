@@ -80,6 +80,20 @@ void GrpcControllerClient::AlterConfigs(controller::AlterConfigsRequest request,
   Send(&rpc::ControllerStub::AlterConfigs, std::move(request), timeout_ms, std::move(done));
 }
 
+void GrpcControllerClient::AlterPartitionReassignments(
+    controller::AlterPartitionReassignmentsRequest request, int64_t timeout_ms,
+    Done<controller::AlterPartitionReassignmentsResponse> done) {
+  AddRequestId(request);
+  Send(&rpc::ControllerStub::AlterPartitionReassignments, std::move(request), timeout_ms,
+       std::move(done));
+}
+
+void GrpcControllerClient::ElectLeaders(controller::ElectLeadersRequest request, int64_t timeout_ms,
+                                        Done<controller::ElectLeadersResponse> done) {
+  AddRequestId(request);
+  Send(&rpc::ControllerStub::ElectLeaders, std::move(request), timeout_ms, std::move(done));
+}
+
 void GrpcControllerClient::DescribeQuorum(controller::DescribeQuorumRequest request,
                                           int64_t timeout_ms,
                                           Done<controller::DescribeQuorumResponse> done) {

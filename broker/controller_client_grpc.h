@@ -44,6 +44,11 @@ class GrpcControllerClient final : public ControllerClient {
                         Done<controller::CreatePartitionsResponse> done) override;
   void AlterConfigs(controller::AlterConfigsRequest request, int64_t timeout_ms,
                     Done<controller::AlterConfigsResponse> done) override;
+  void AlterPartitionReassignments(
+      controller::AlterPartitionReassignmentsRequest request, int64_t timeout_ms,
+      Done<controller::AlterPartitionReassignmentsResponse> done) override;
+  void ElectLeaders(controller::ElectLeadersRequest request, int64_t timeout_ms,
+                    Done<controller::ElectLeadersResponse> done) override;
   void DescribeQuorum(controller::DescribeQuorumRequest request, int64_t timeout_ms,
                       Done<controller::DescribeQuorumResponse> done) override;
 

@@ -4,35 +4,19 @@
 
 #include <set>
 
+#include "broker/testing/refusing_controller.h"
+
 namespace sluice::broker {
 namespace {
 
 // Keeps the question until Answer().
-class BlockController final : public ControllerClient {
+class BlockController final : public testing::RefusingController {
  public:
   void AllocateProducerIds(controller::AllocateProducerIdsRequest, int64_t,
                            Done<controller::AllocateProducerIdsResponse> done) override {
     ++asked;
     waiting = std::move(done);
   }
-  void RegisterBroker(controller::RegisterBrokerRequest, int64_t,
-                      Done<controller::RegisterBrokerResponse>) override {}
-  void Heartbeat(controller::HeartbeatRequest, int64_t,
-                 Done<controller::HeartbeatResponse>) override {}
-  void AssignReplicasToDirs(controller::AssignReplicasToDirsRequest, int64_t,
-                            Done<controller::AssignReplicasToDirsResponse>) override {}
-  void AlterPartition(controller::AlterPartitionRequest, int64_t,
-                      Done<controller::AlterPartitionResponse>) override {}
-  void CreateTopics(controller::CreateTopicsRequest, int64_t,
-                    Done<controller::CreateTopicsResponse>) override {}
-  void DeleteTopics(controller::DeleteTopicsRequest, int64_t,
-                    Done<controller::DeleteTopicsResponse>) override {}
-  void CreatePartitions(controller::CreatePartitionsRequest, int64_t,
-                        Done<controller::CreatePartitionsResponse>) override {}
-  void AlterConfigs(controller::AlterConfigsRequest, int64_t,
-                    Done<controller::AlterConfigsResponse>) override {}
-  void DescribeQuorum(controller::DescribeQuorumRequest, int64_t,
-                      Done<controller::DescribeQuorumResponse>) override {}
 
   void Answer() {
     controller::AllocateProducerIdsResponse response;

@@ -1,6 +1,7 @@
 #include "controller/config_manager.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <set>
 
@@ -20,6 +21,15 @@ using metadata::Image;
 namespace {
 
 constexpr char kMinIsr[] = "min.insync.replicas";
+
+// kafka-reassign-partitions takes them away when moves are done, whether it had set them or not.
+constexpr std::array<std::string_view, 3> kThrottles{
+    "leader.replication.throttled.rate", "follower.replication.throttled.rate",
+    "replica.alter.log.dirs.io.max.bytes.per.second"};
+
+bool IsThrottle(std::string_view key) {
+  return std::find(kThrottles.begin(), kThrottles.end(), key) != kThrottles.end();
+}
 
 std::vector<std::string> Split(const std::string& text) {
   std::vector<std::string> words;
@@ -126,6 +136,12 @@ class Alteration {
   }
 
   Failure AlterEntry(const AlterConfigsRequest::Entry& entry) {
+    if (of_broker() && IsThrottle(entry.key())) {
+      if (entry.operation() == AlterConfigsRequest::DELETE) return {};
+      return {ErrorCode::kInvalidConfig, "'" + entry.key() +
+                                             "' is not offered by this version: moves of "
+                                             "partitions are not throttled"};
+    }
     if (Failure failure = CheckKey(entry.key())) return failure;
     if (entry.operation() == AlterConfigsRequest::DELETE) {
       if (values_.erase(entry.key()) > 0) AddRecord(entry.key(), std::nullopt);
@@ -195,6 +211,7 @@ class Alteration {
     records_.push_back(std::move(record));
   }
 
+  bool of_broker() const { return resource_.type() == metadata::CONFIG_RESOURCE_TYPE_BROKER; }
   bool of_topic() const { return resource_.type() == metadata::CONFIG_RESOURCE_TYPE_TOPIC; }
   const ConfigKey& Row(const std::string& key) const { return *FindConfigKey(kind_.keys, key); }
 

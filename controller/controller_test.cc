@@ -236,6 +236,21 @@ TEST_F(ControllerTest, AfterAKillOfTheWholeClusterOnlyCompleteReplicasLead) {
   EXPECT_FALSE(catcher.Saw("two-"));
 }
 
+// What is not offered cannot be set, and can be taken away: Kafka's tool does so after every move.
+TEST_F(ControllerTest, ThrottlesOfMovesAreNotOffered) {
+  StartBrokers(1);
+  const std::string key = "leader.replication.throttled.rate";
+  const auto refused = AlterConfig(CONFIG_RESOURCE_TYPE_BROKER, "1", key, "1000000");
+  EXPECT_EQ(refused.error_code(), Code(ErrorCode::kInvalidConfig));
+  EXPECT_NE(refused.message().find("moves of partitions are not throttled"), std::string::npos);
+  const size_t entries = quorum_.log().size();
+  EXPECT_EQ(AlterConfig(CONFIG_RESOURCE_TYPE_BROKER, "1", key, std::nullopt,
+                        AlterConfigsRequest::DELETE)
+                .error_code(),
+            0);
+  EXPECT_EQ(quorum_.log().size(), entries);
+}
+
 TEST_F(ControllerTest, TheLastKnownLeaderComesBackWhenNobodyElseCan) {
   StartBrokers(1);
   CreateTopic("t", 1, 1);

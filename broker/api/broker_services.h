@@ -5,6 +5,7 @@
 // Thread rule: the pointers are constant; each part says how it may be used.
 
 #include <functional>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/event_loop.h"
@@ -15,6 +16,7 @@
 #include "broker/producer_id_allocator.h"
 #include "broker/replica/replica_manager.h"
 #include "metadata/server_config.h"
+#include "storage/directory_state.h"
 
 namespace sluice::broker {
 
@@ -32,6 +34,7 @@ struct BrokerServices {
   TopicCreator* topic_creator = nullptr;
   GroupCoordinator* groups = nullptr;
   const metadata::ServerConfig* config = nullptr;
+  std::vector<storage::DirectoryPtr> directories;
   const Clock* clock = nullptr;
   EventLoop* loop = nullptr;  // timers of parked requests
   ApiMetrics* metrics = nullptr;

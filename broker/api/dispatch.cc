@@ -13,7 +13,7 @@ namespace sluice::broker {
 
 namespace {
 
-constexpr std::array<const ApiHandler*, 30> kServed{
+constexpr std::array<const ApiHandler*, 33> kServed{
     &kProduceApi,
     &kFetchApi,
     &kListOffsetsApi,
@@ -34,9 +34,12 @@ constexpr std::array<const ApiHandler*, 30> kServed{
     &kInitProducerIdApi,
     &kOffsetForLeaderEpochApi,
     &kDescribeConfigsApi,
+    &kDescribeLogDirsApi,
     &kCreatePartitionsApi,
     &kDeleteGroupsApi,
+    &kElectLeadersApi,
     &kIncrementalAlterConfigsApi,
+    &kAlterPartitionReassignmentsApi,
     &kListPartitionReassignmentsApi,
     &kOffsetDeleteApi,
     &kDescribeClusterApi,

@@ -5,12 +5,14 @@
 #include <gtest/gtest.h>
 
 #include "broker/testing/api_test_bed.h"
+#include "kafka/messages/alter_partition_reassignments.h"
 #include "kafka/messages/api_versions.h"
 #include "kafka/messages/create_partitions.h"
 #include "kafka/messages/create_topics.h"
 #include "kafka/messages/delete_topics.h"
 #include "kafka/messages/describe_cluster.h"
 #include "kafka/messages/describe_configs.h"
+#include "kafka/messages/describe_log_dirs.h"
 #include "kafka/messages/describe_topic_partitions.h"
 #include "kafka/messages/fetch.h"
 #include "kafka/messages/incremental_alter_configs.h"
@@ -121,7 +123,9 @@ TEST(DispatchTest, TellsTheVersionsOfKafka431AndNothingElse) {
   EXPECT_EQ(
       told,
       "0:0-13 1:4-18 2:1-11 3:0-13 8:2-10 9:1-10 10:0-6 11:0-9 12:0-4 13:0-5 14:0-5 15:0-6 16:0-5 "
-      "18:0-4 19:2-7 20:1-6 21:0-2 22:0-5 23:2-4 32:1-4 37:0-3 42:0-2 44:0-1 46:0-0 47:0-0 60:0-2 "
+      "18:0-4 19:2-7 20:1-6 21:0-2 22:0-5 23:2-4 32:1-4 35:1-5 37:0-3 42:0-2 43:0-2 44:0-1 45:0-1 "
+      "46:0-0 "
+      "47:0-0 60:0-2 "
       "68:0-1 69:0-1 74:0-1 "
       "75:0-0 ");
 }
@@ -172,12 +176,15 @@ void AnswersEveryVersion(ApiTestBed& bed) {
 TEST(DispatchTest, AnswersEmptyRequestsInEveryVersion) {
   ApiTestBed bed;
   bed.AddTopic("orders", 2);
+  AnswersEveryVersion<kafka::AlterPartitionReassignmentsRequest,
+                      kafka::AlterPartitionReassignmentsResponse>(bed);
   AnswersEveryVersion<kafka::ApiVersionsRequest, kafka::ApiVersionsResponse>(bed);
   AnswersEveryVersion<kafka::CreatePartitionsRequest, kafka::CreatePartitionsResponse>(bed);
   AnswersEveryVersion<kafka::CreateTopicsRequest, kafka::CreateTopicsResponse>(bed);
   AnswersEveryVersion<kafka::DeleteTopicsRequest, kafka::DeleteTopicsResponse>(bed);
   AnswersEveryVersion<kafka::DescribeClusterRequest, kafka::DescribeClusterResponse>(bed);
   AnswersEveryVersion<kafka::DescribeConfigsRequest, kafka::DescribeConfigsResponse>(bed);
+  AnswersEveryVersion<kafka::DescribeLogDirsRequest, kafka::DescribeLogDirsResponse>(bed);
   AnswersEveryVersion<kafka::DescribeTopicPartitionsRequest,
                       kafka::DescribeTopicPartitionsResponse>(bed);
   AnswersEveryVersion<kafka::FetchRequest, kafka::FetchResponse>(bed);

@@ -294,6 +294,7 @@ PartitionStatus Partition::Status() const {
   status.is_leader = role_ == Role::kLeader;
   status.leader_epoch = leader_epoch_;
   status.high_watermark = high_watermark_;
+  status.directory = directory_;
   status.error = error_.empty() ? damage_ : error_;
   status.disk_away =
       !error_.empty() && (directory_ == nullptr || !directory_->online() || awaits_room_);

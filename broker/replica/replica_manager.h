@@ -156,7 +156,8 @@ struct PartitionStatus {
   Offset log_end_offset;
   Offset high_watermark;
   uint64_t size_bytes = 0;
-  std::string error;  // empty unless offline or damaged
+  storage::DirectoryPtr directory;  // null when it was not placed
+  std::string error;                // empty unless offline or damaged
   // It is offline for its directory's sake, or for want of room: nothing says that it is damaged.
   bool disk_away = false;
 };

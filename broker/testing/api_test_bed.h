@@ -19,6 +19,7 @@
 #include "broker/api/fetch_session.h"
 #include "broker/api/topic_creator.h"
 #include "broker/group/group_coordinator.h"
+#include "broker/testing/refusing_controller.h"
 #include "kafka/messages/request_header.h"
 #include "kafka/messages/response_header.h"
 #include "kafka/wire_writer.h"
@@ -53,7 +54,8 @@ class ScriptedReplicaManager final : public ReplicaManager {
   std::optional<LocalState> TakeLocalState(const PartitionKey&) override { return {}; }
   LocalRead ReadLocal(const PartitionKey&, Offset, size_t) override { return {}; }
   storage::CompactorStats CompactionStats() const override { return {}; }
-  std::vector<PartitionStatus> Status() const override { return {}; }
+  std::vector<PartitionStatus> Status() const override { return statuses; }
+  std::vector<PartitionStatus> statuses;
   std::map<storage::TopicPartition, Offset> Stop() override { return {}; }
   void ReleaseFetches();
 
@@ -78,7 +80,7 @@ class ScriptedGroups final : public GroupCoordinator {
 };
 
 // Keeps each admin call until the test answers it.
-class ScriptedController final : public ControllerClient {
+class ScriptedController final : public RefusingController {
  public:
   template <typename Request, typename Response>
   struct Call {
@@ -96,17 +98,11 @@ class ScriptedController final : public ControllerClient {
       alter_configs;
   std::vector<Call<controller::AllocateProducerIdsRequest, controller::AllocateProducerIdsResponse>>
       allocate;
+  std::vector<Call<controller::AlterPartitionReassignmentsRequest,
+                   controller::AlterPartitionReassignmentsResponse>>
+      reassignments;
+  std::vector<Call<controller::ElectLeadersRequest, controller::ElectLeadersResponse>> elections;
 
-  void RegisterBroker(controller::RegisterBrokerRequest, int64_t,
-                      Done<controller::RegisterBrokerResponse>) override {}
-  void Heartbeat(controller::HeartbeatRequest, int64_t,
-                 Done<controller::HeartbeatResponse>) override {}
-  void AssignReplicasToDirs(controller::AssignReplicasToDirsRequest, int64_t,
-                            Done<controller::AssignReplicasToDirsResponse>) override {}
-  void AlterPartition(controller::AlterPartitionRequest, int64_t,
-                      Done<controller::AlterPartitionResponse>) override {}
-  void DescribeQuorum(controller::DescribeQuorumRequest, int64_t,
-                      Done<controller::DescribeQuorumResponse>) override {}
   void AllocateProducerIds(controller::AllocateProducerIdsRequest request, int64_t timeout_ms,
                            Done<controller::AllocateProducerIdsResponse> done) override {
     allocate.push_back({std::move(request), timeout_ms, std::move(done)});
@@ -122,6 +118,15 @@ class ScriptedController final : public ControllerClient {
   void CreatePartitions(controller::CreatePartitionsRequest request, int64_t timeout_ms,
                         Done<controller::CreatePartitionsResponse> done) override {
     create_partitions.push_back({std::move(request), timeout_ms, std::move(done)});
+  }
+  void AlterPartitionReassignments(
+      controller::AlterPartitionReassignmentsRequest request, int64_t timeout_ms,
+      Done<controller::AlterPartitionReassignmentsResponse> done) override {
+    reassignments.push_back({std::move(request), timeout_ms, std::move(done)});
+  }
+  void ElectLeaders(controller::ElectLeadersRequest request, int64_t timeout_ms,
+                    Done<controller::ElectLeadersResponse> done) override {
+    elections.push_back({std::move(request), timeout_ms, std::move(done)});
   }
   void AlterConfigs(controller::AlterConfigsRequest request, int64_t timeout_ms,
                     Done<controller::AlterConfigsResponse> done) override {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <sstream>
 
-#include "broker/controller_client.h"
 #include "broker/metadata_cache.h"
+#include "broker/testing/refusing_controller.h"
 #include "kafka/record_batch.h"
 #include "kafka/record_batch_builder.h"
 #include "kafka/wire_reader.h"
@@ -88,7 +88,7 @@ struct SimCluster::Call {
   std::function<void(Result<kafka::FetchResponse>)> done;
 };
 
-class SimControllerClient final : public ControllerClient {
+class SimControllerClient final : public RefusingController {
  public:
   SimControllerClient(SimCluster& cluster, NodeId id) : cluster_(cluster), id_(id) {}
 
@@ -124,45 +124,8 @@ class SimControllerClient final : public ControllerClient {
       cluster.network_.RunAfter(cluster.Delay(), [done, response] { done(response); });
     });
   }
-  // What replicas have no use for.
-  void RegisterBroker(controller::RegisterBrokerRequest, int64_t,
-                      Done<controller::RegisterBrokerResponse> done) override {
-    done(Refusal());
-  }
-  void Heartbeat(controller::HeartbeatRequest, int64_t,
-                 Done<controller::HeartbeatResponse> done) override {
-    done(Refusal());
-  }
-  void AllocateProducerIds(controller::AllocateProducerIdsRequest, int64_t,
-                           Done<controller::AllocateProducerIdsResponse> done) override {
-    done(Refusal());
-  }
-  void CreateTopics(controller::CreateTopicsRequest, int64_t,
-                    Done<controller::CreateTopicsResponse> done) override {
-    done(Refusal());
-  }
-  void DeleteTopics(controller::DeleteTopicsRequest, int64_t,
-                    Done<controller::DeleteTopicsResponse> done) override {
-    done(Refusal());
-  }
-  void CreatePartitions(controller::CreatePartitionsRequest, int64_t,
-                        Done<controller::CreatePartitionsResponse> done) override {
-    done(Refusal());
-  }
-  void AlterConfigs(controller::AlterConfigsRequest, int64_t,
-                    Done<controller::AlterConfigsResponse> done) override {
-    done(Refusal());
-  }
-  void DescribeQuorum(controller::DescribeQuorumRequest, int64_t,
-                      Done<controller::DescribeQuorumResponse> done) override {
-    done(Refusal());
-  }
 
  private:
-  static Status Refusal() {
-    return Status::Unsupported("the simulated controller does not answer this");
-  }
-
   SimCluster& cluster_;
   const NodeId id_;
 };

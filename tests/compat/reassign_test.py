@@ -1,0 +1,130 @@
+"""kafka-reassign-partitions and kafka-leader-election of Apache Kafka, unmodified, against five nodes."""
+import json
+import pathlib
+import re
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
+import foreign  # noqa: E402
+from cluster import Cluster, run, wait_until  # noqa: E402
+
+REASSIGN = 'org.apache.kafka.tools.reassign.ReassignPartitionsCommand'
+ELECT = 'org.apache.kafka.tools.LeaderElectionCommand'
+TOPICS = 'org.apache.kafka.tools.TopicCommand'
+
+
+class ReassignTest(unittest.TestCase):
+
+    @classmethod
+    def setUpClass(cls):
+        foreign.java_classpath()
+        cls.cluster = cls.enterClassContext(Cluster(5))
+        cls.tools = cls.enterClassContext(foreign.ToolBox())
+
+    def file(self, name, content):
+        path = pathlib.Path(self.cluster.directory) / name
+        path.write_text(json.dumps(content))
+        return str(path)
+
+    def plan(self, topic, assignments):
+        return self.file('plan.json', {'version': 1, 'partitions': [{'topic': topic, 'partition': i, 'replicas': r} for i, r in enumerate(assignments)]})
+
+    def tool(self, main_class, *words):
+        done = self.tools.run(main_class, '--bootstrap-server', self.cluster.bootstrap(), *words)
+        return done.returncode, done.stdout + done.stderr
+
+    def reassign(self, *words, code=0):
+        got, text = self.tool(REASSIGN, *words)
+        self.assertEqual(got, code, text)
+        return text
+
+    def create(self, topic, assignments):
+        text = ','.join(':'.join(map(str, replicas)) for replicas in assignments)
+        code, said = self.tool(TOPICS, '--create', '--topic', topic, '--replica-assignment', text)
+        self.assertEqual(code, 0, said)
+        run('kcat', '-P', '-b', self.cluster.bootstrap(), '-t', topic, '-p', '0', '-X', 'acks=all', stdin=''.join(f'{n}\n' for n in range(500)))
+
+    def replicas(self, topic):
+        return [p['replicas'] for p in self.cluster.partitions(topic)]
+
+    def bring_back(self, node):
+        if node not in self.cluster.live_nodes():
+            self.cluster.start(node)
+        wait_until(lambda: any(n['id'] == node and n['state'] == 'active' for n in self.cluster.admin('cluster', 'describe')['nodes']), f'node {node} is back', 30)
+
+    def test_a_plan_is_made_carried_out_and_verified(self):
+        self.create('orders', [[1, 2, 3], [2, 3, 1]])
+        wanted = self.file('topics.json', {'version': 1, 'topics': [{'topic': 'orders'}]})
+        text = self.reassign('--generate', '--topics-to-move-json-file', wanted, '--broker-list', '3,4,5')
+        current, proposed = (json.loads(line) for line in text.splitlines() if line.startswith('{'))
+        self.assertEqual([p['replicas'] for p in sorted(current['partitions'], key=lambda p: p['partition'])], [[1, 2, 3], [2, 3, 1]])
+        plan = self.file('proposed.json', proposed)
+        self.assertRegex(self.reassign('--execute', '--reassignment-json-file', plan), r'Successfully started partition reassignments? for')
+
+        def verified():
+            text = self.reassign('--verify', '--reassignment-json-file', plan)
+            return 'is still in progress' not in text and text
+        text = wait_until(verified, 'the plan carried out', 60)
+        for index in (0, 1):
+            self.assertIn(f'Reassignment of partition orders-{index} is completed', text)
+        self.assertEqual(self.replicas('orders'), [p['replicas'] for p in sorted(proposed['partitions'], key=lambda p: p['partition'])])
+        self.assertEqual(len(self.cluster.read_all('orders').splitlines()), 500)
+        self.assertIn('No partition reassignments found', self.reassign('--list'))
+
+    def test_a_move_is_listed_shown_and_cancelled(self):
+        self.create('slow', [[1, 2, 3]])
+        # A replica that is to stay is away, so the move cannot end.
+        self.cluster.kill(3)
+        self.addCleanup(self.bring_back, 3)
+        wait_until(lambda: 3 not in self.cluster.partitions('slow')[0]['isr'], 'node 3 is out of sync', 30)
+        self.cluster.admin('partition', 'move', 'slow', '0', '--to', '4,2,3')
+        wait_until(lambda: 4 in self.cluster.partitions('slow')[0]['isr'], 'node 4 is in sync', 30)
+        plan = self.plan('slow', [[4, 2, 3]])
+        self.assertIn('slow-0', self.reassign('--list'))
+        self.assertIn('Reassignment of partition slow-0 is still in progress', self.reassign('--verify', '--reassignment-json-file', plan))
+        code, text = self.tool(TOPICS, '--describe', '--topic', 'slow')
+        self.assertEqual(code, 0, text)
+        self.assertRegex(text, r'Adding Replicas: 4\s+Removing Replicas: 1')
+        # Else the tool wants to take away the throttles of each node, and waits for the one that is down.
+        self.assertRegex(self.reassign('--cancel', '--preserve-throttles', '--reassignment-json-file', plan), r'Successfully cancelled partition reassignments? for: slow-0')
+        self.assertEqual(sorted(self.replicas('slow')[0]), [1, 2, 3])
+        self.assertIn('No partition reassignments found', self.reassign('--list'))
+        self.bring_back(3)
+        wait_until(lambda: 3 in self.cluster.partitions('slow')[0]['isr'], 'node 3 is back in sync', 30)
+        self.assertEqual(len(self.cluster.read_all('slow').splitlines()), 500)
+
+    def test_what_cannot_be_is_refused(self):
+        self.create('firm', [[1, 2, 3]])
+        text = self.reassign('--execute', '--reassignment-json-file', self.plan('firm', [[1, 2, 9]]), code=1)
+        self.assertIn('9', text)
+        text = self.reassign('--execute', '--reassignment-json-file', self.plan('firm', [[1, 2]]), '--disallow-replication-factor-change', code=1)
+        self.assertIn('the replication factor would change from 3 to 2', text)
+        text = self.reassign('--execute', '--reassignment-json-file', self.plan('firm', [[1, 2, 4]]), '--throttle', '1000000', code=1)
+        self.assertRegex(text, r'throttled')
+        self.assertEqual(self.replicas('firm'), [[1, 2, 3]])
+        text = self.reassign('--cancel', '--reassignment-json-file', self.plan('firm', [[1, 2, 4]]))
+        self.assertIn('None of the specified partition reassignments are active', text)
+
+    def test_leaders_are_elected(self):
+        self.create('led', [[2, 1, 3], [1, 2, 3]])
+        code, text = self.tool(ELECT, '--election-type', 'preferred', '--topic', 'led', '--partition', '0')
+        self.assertEqual(code, 0, text)
+        self.assertIn('Valid replica already elected for partitions led-0', text)
+        # The preferred leader changes with the order of the replicas; the leader only when asked.
+        self.reassign('--execute', '--reassignment-json-file', self.plan('led', [[3, 2, 1], [3, 1, 2]]))
+        self.assertEqual([p['leader'] for p in self.cluster.partitions('led')], [2, 1])
+        code, text = self.tool(ELECT, '--election-type', 'preferred', '--all-topic-partitions')
+        self.assertEqual(code, 0, text)
+        self.assertIn('Successfully completed leader election (PREFERRED) for partitions', text)
+        self.assertEqual([p['leader'] for p in self.cluster.partitions('led')], [3, 3])
+        code, text = self.tool(ELECT, '--election-type', 'unclean', '--topic', 'led', '--partition', '1')
+        self.assertEqual(code, 0, text)
+        self.assertTrue(re.search('Valid replica already elected', text), text)
+        code, text = self.tool(ELECT, '--election-type', 'preferred', '--topic', 'nothing', '--partition', '0')
+        self.assertEqual(code, 1, text)
+        self.assertIn("does not exist", text)
+
+
+if __name__ == '__main__':
+    unittest.main(verbosity=2)
