@@ -111,6 +111,7 @@ class Cluster {
   }
 
   uint64_t snapshots_installed() const { return snapshots_installed_; }
+  uint64_t snapshots_resumed() const { return snapshots_resumed_; }
   uint64_t entries_truncated() const { return entries_truncated_; }
   uint64_t member_changes() const { return member_changes_; }
   uint64_t losses() const { return losses_; }
@@ -148,6 +149,7 @@ class Cluster {
       return;
     }
     node.log = *std::move(log);
+    snapshots_resumed_ += node.log->opened().received.has_value();
     node.state_machine = std::make_unique<SimStateMachine>(node.voter.id, invariants_);
     node.driver = std::make_unique<raft::Driver>(
         raft::DriverOptions{
@@ -303,6 +305,7 @@ class Cluster {
   std::map<NodeId, Node> nodes_;
   uint64_t writes_ = 0;
   uint64_t snapshots_installed_ = 0;
+  uint64_t snapshots_resumed_ = 0;  // received in part before a start
   uint64_t entries_truncated_ = 0;
   uint64_t member_changes_ = 0;
   uint64_t losses_ = 0;
@@ -311,6 +314,7 @@ class Cluster {
 
 TEST(QuorumLogSimulation, RaftIsSafeOverTheRealLog) {
   uint64_t snapshots_installed = 0;
+  uint64_t snapshots_resumed = 0;
   uint64_t entries_truncated = 0;
   uint64_t member_changes = 0;
   uint64_t losses = 0;
@@ -320,6 +324,7 @@ TEST(QuorumLogSimulation, RaftIsSafeOverTheRealLog) {
     ASSERT_EQ(cluster->Run(), "") << "seed " << seed;
     committed += cluster->committed_count();
     snapshots_installed += cluster->snapshots_installed();
+    snapshots_resumed += cluster->snapshots_resumed();
     entries_truncated += cluster->entries_truncated();
     member_changes += cluster->member_changes();
     losses += cluster->losses();
@@ -327,6 +332,7 @@ TEST(QuorumLogSimulation, RaftIsSafeOverTheRealLog) {
   // The faults that this is about must have happened.
   EXPECT_GT(committed, kSeeds * 50);
   EXPECT_GT(snapshots_installed, kSeeds / 4);
+  EXPECT_GT(snapshots_resumed, kSeeds / 60);
   EXPECT_GT(entries_truncated, kSeeds / 4);
   EXPECT_GT(member_changes, kSeeds);
   EXPECT_GT(losses, kSeeds / 8);
