@@ -23,7 +23,8 @@ namespace sluice::admin {
 struct NodeBackendOptions {
   NodeId node_id = kNoNode;
   std::string cluster_id;
-  Uuid directory_id;
+  Uuid directory_id;  // of the first log directory
+  Uuid disk_id;       // under which its controller votes; directory_id where it is none
   const ConfigValues* config = nullptr;       // none of these is owned; all outlive the backend
   EventLoop* loop = nullptr;                  // timers and the controller's answers
   metadata::ControllerAddresses controllers;  // as configured; at least one
@@ -50,8 +51,7 @@ class NodeBackend final : public Backend {
 
   NodeId node_id() const override { return options_.node_id; }
   NodeIdentity Identity() const override {
-    return {options_.cluster_id, options_.node_id, options_.directory_id,
-            options_.controller_address};
+    return {options_.cluster_id, options_.node_id, options_.disk_id, options_.controller_address};
   }
   const Clock& clock() const override { return options_.loop->clock(); }
   void RunAfter(int64_t delay_ms, std::function<void()> task) override;

@@ -144,9 +144,8 @@ ExitCode FormatFromConfig(const Context& context, FileSystem& fs, Random& random
     PrintError("node " + std::to_string(config.node_id.value()) + " was not formatted",
                status.message(),
                status.code() == StatusCode::kAlreadyExists
-                   ? "start it with sluice server. A controller whose directory was lost or "
-                     "emptied is formatted with --join: with the plan it would be a voter that "
-                     "has forgotten its votes"
+                   ? "start it with sluice server; a node that was another one, or of another "
+                     "cluster, gets empty directories"
                    : "make one plan with sluice cluster init --voters ... --plan cluster.json, "
                      "copy it to each host, and name it with --plan");
     return ExitCodeOf(status);

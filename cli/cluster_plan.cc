@@ -85,17 +85,24 @@ Status CheckVoters(const metadata::ServerConfig& config, const ClusterPlan& plan
                                  ", but the plan's voters are " + Describe(plan.voters));
 }
 
-// The metadata log first: a directory with meta.properties counts as formatted.
-Status FormatAs(FileSystem& fs, const metadata::ServerConfig& config,
-                const storage::DirectoryIdentity& identity,
-                const std::vector<raft::VoterId>& first_voters) {
+// The metadata log first: a directory with meta.properties counts as formatted. Log directories get
+// ids that were never given before, for what they held is lost.
+Status FormatAs(FileSystem& fs, Random& random, const metadata::ServerConfig& config,
+                const controller::FormatOptions& voter, Uuid directory_id) {
+  // Before anything is written: a metadata log whose votes are gone is not begun anew.
+  for (const std::string& directory : {config.metadata_directory, config.log_directory}) {
+    SLUICE_ASSIGN_OR_RETURN(const auto found, storage::LogManager::ReadIdentity(fs, directory));
+    if (found) return Status::AlreadyExists(directory + " is formatted already");
+  }
+  const storage::DirectoryIdentity identity{voter.cluster_id, config.node_id, directory_id};
   if (config.is_controller) {
-    SLUICE_RETURN_IF_ERROR(controller::FormatController(fs, {.directory = config.metadata_directory,
-                                                             .cluster_id = identity.cluster_id,
-                                                             .voters = first_voters}));
+    SLUICE_RETURN_IF_ERROR(controller::FormatController(fs, voter));
     const bool apart = std::ranges::count(config.log_directories, config.metadata_directory) == 0;
-    if (apart)
-      SLUICE_RETURN_IF_ERROR(storage::LogManager::Format(fs, config.metadata_directory, identity));
+    if (apart) {
+      storage::DirectoryIdentity metadata = identity;
+      metadata.directory_id = Uuid::Generate(random);
+      SLUICE_RETURN_IF_ERROR(storage::LogManager::Format(fs, config.metadata_directory, metadata));
+    }
   }
   return storage::LogManager::Format(fs, config.log_directory, identity);
 }
@@ -105,20 +112,23 @@ Status FormatAs(FileSystem& fs, const metadata::ServerConfig& config,
 Status FormatNode(FileSystem& fs, Random& random, const metadata::ServerConfig& config,
                   const ClusterPlan& plan) {
   SLUICE_RETURN_IF_ERROR(CheckVoters(config, plan));
-  Uuid disk_id = Uuid::Generate(random);
-  std::vector<raft::VoterId> first_voters;
-  for (const ClusterPlan::Voter& voter : plan.voters) {
-    first_voters.push_back({voter.id, voter.disk_id});
-    if (voter.id == config.node_id) disk_id = voter.disk_id;
+  controller::FormatOptions voter{.directory = config.metadata_directory,
+                                  .cluster_id = plan.cluster_id};
+  for (const ClusterPlan::Voter& planned : plan.voters) {
+    voter.voters.push_back({planned.id, planned.disk_id});
+    if (planned.id == config.node_id) voter.self = voter.voters.back();
   }
-  return FormatAs(fs, config, {plan.cluster_id, config.node_id, disk_id}, first_voters);
+  return FormatAs(fs, random, config, voter, Uuid::Generate(random));
 }
 
 Result<Uuid> FormatNodeToJoin(FileSystem& fs, Random& random, const metadata::ServerConfig& config,
                               const std::string& cluster_id) {
-  const Uuid disk_id = Uuid::Generate(random);
-  SLUICE_RETURN_IF_ERROR(FormatAs(fs, config, {cluster_id, config.node_id, disk_id}, {}));
-  return disk_id;
+  const controller::FormatOptions voter{.directory = config.metadata_directory,
+                                        .cluster_id = cluster_id,
+                                        .self = {config.node_id, Uuid::Generate(random)}};
+  const Uuid directory_id = Uuid::Generate(random);
+  SLUICE_RETURN_IF_ERROR(FormatAs(fs, random, config, voter, directory_id));
+  return config.is_controller ? voter.self.disk_id : directory_id;
 }
 
 }  // namespace sluice::cli

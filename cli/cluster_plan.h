@@ -43,7 +43,7 @@ Status FormatNode(FileSystem& fs, Random& random, const metadata::ServerConfig& 
 
 // The same for a node that joins a cluster which runs. A controller's metadata log is empty: it
 // takes part once `sluice quorum add` has made it a member, under the id of this disk, which is
-// returned and never given again.
+// returned and never given again. (Of a node that is none: the id of its log directory.)
 Result<Uuid> FormatNodeToJoin(FileSystem& fs, Random& random, const metadata::ServerConfig& config,
                               const std::string& cluster_id);
 

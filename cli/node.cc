@@ -149,6 +149,13 @@ Status Node::OpenController() {
 }
 
 admin::Readiness Node::Readiness() const {
+  // The next node must not be stopped while this one's vote is missing.
+  if (controller_ != nullptr) {
+    const raft::DriverStatus quorum = controller_->status();
+    if (quorum.inquiring) return {false, "its controller asks the others whether its disk is new"};
+    if (quorum.recovering)
+      return {false, "its controller waits for entries that its disk has lost"};
+  }
   const broker::Broker* broker = broker_in_service_.load();
   if (config_.is_broker) {
     if (broker == nullptr) return {false, "the broker is starting"};
@@ -163,6 +170,7 @@ admin::NodeBackendOptions Node::BackendOptions() {
   options.node_id = config_.node_id;
   options.cluster_id = cluster_id_;
   options.directory_id = directory_id_;
+  options.disk_id = controller_ ? controller_->disk_id() : directory_id_;
   options.config = &config_.values;
   options.loop = admin_loop_.get();
   options.controllers = AddressesOf(config_.voters);

@@ -85,6 +85,7 @@ struct ControllerNode::Impl {
         door(loop) {}
 
   Status OpenLog();
+  Status FindSelf();
   Status CheckLogIsOurs() const;
   void MakeParts();
   void Start();
@@ -97,6 +98,8 @@ struct ControllerNode::Impl {
   void RunOnLoop(std::function<void()> task) const;
 
   ControllerNodeOptions options;
+  raft::VoterId self;
+  bool named = false;  // the metadata log tells who the voter is
   std::unique_ptr<FileLock> lock;
   mutable ThreadEventLoop loop;
   ThreadEventLoop io_loop;
@@ -173,7 +176,13 @@ Status ControllerNode::Impl::OpenLog() {
   lock = *std::move(locked);
   if (options.metrics != nullptr)
     log_metrics = std::make_unique<QuorumLogMetrics>(*options.metrics);
-  const raft::VoterId self = {options.config->node_id, options.directory_id};
+  const auto not_ours = [&directory](const Status& why) {
+    return ThreeLines(why.code(), "the metadata log is not this node's",
+                      directory + ": " + why.message(),
+                      "give the node the metadata log and the log directories of one cluster, or "
+                      "format an empty directory with that cluster's plan");
+  };
+  if (const Status found = FindSelf(); !found.ok()) return not_ours(found);
   const bool alone = options.config->voters.size() == 1;
   Result<std::unique_ptr<QuorumLog>> opened = QuorumLog::Open({.directory = directory,
                                                                .file_system = options.file_system,
@@ -197,11 +206,22 @@ Status ControllerNode::Impl::OpenLog() {
   log = *std::move(opened);
   if (!log->recovery_message().empty()) LOG(WARNING) << "metadata log: " << log->recovery_message();
   const Status ours = CheckLogIsOurs();
-  if (ours.ok()) return ours;
-  return ThreeLines(ours.code(), "the metadata log is not this node's",
-                    directory + ": " + ours.message(),
-                    "give the node the metadata log and the log directories of one cluster, or "
-                    "format an empty directory with that cluster's plan");
+  return ours.ok() ? ours : not_ours(ours);
+}
+
+Status ControllerNode::Impl::FindSelf() {
+  self = {options.config->node_id, options.directory_id};
+  SLUICE_ASSIGN_OR_RETURN(
+      const std::optional<storage::DirectoryIdentity> owner,
+      ReadControllerIdentity(*options.file_system, options.config->metadata_directory));
+  named = owner.has_value();
+  if (!named) return Status::Ok();
+  self.disk_id = owner->directory_id;
+  if (owner->cluster_id == options.cluster_id && owner->node_id == self.id) return Status::Ok();
+  return Status::InvalidArgument(
+      "its meta.properties names node " + std::to_string(owner->node_id.value()) + " of cluster " +
+      owner->cluster_id + ", and this is node " + std::to_string(self.id.value()) + " of cluster " +
+      options.cluster_id);
 }
 
 // A voter that took over another one's log, or a log of another cluster, could vote twice. Who the
@@ -210,8 +230,8 @@ Status ControllerNode::Impl::OpenLog() {
 Status ControllerNode::Impl::CheckLogIsOurs() const {
   const Result<raft::Membership> members = raft::MembersOf(*log, options.cluster_id);
   if (!members.ok() && members.status().code() != StatusCode::kNotFound) return members.status();
+  if (named) return Status::Ok();
   const metadata::ServerConfig& config = *options.config;
-  const raft::VoterId self = {config.node_id, options.directory_id};
   SLUICE_ASSIGN_OR_RETURN(
       const std::optional<storage::DirectoryIdentity> owner,
       storage::LogManager::ReadIdentity(*options.file_system, config.metadata_directory));
@@ -268,7 +288,7 @@ void ControllerNode::Impl::MakeParts() {
   driver = std::make_unique<raft::Driver>(
       raft::DriverOptions{.config = ToRaftConfig(config),
                           .cluster_id = options.cluster_id,
-                          .self = {config.node_id, options.directory_id},
+                          .self = self,
                           .random = options.random.Fork()},
       raft::DriverParts{
           .loop = loop, .log = *log, .transport = *transport, .state_machine = *controller});
@@ -417,6 +437,8 @@ std::vector<grpc::Service*> ControllerNode::services() {
 void ControllerNode::Start() { impl_->Start(); }
 
 void ControllerNode::Stop() { impl_->Stop(); }
+
+Uuid ControllerNode::disk_id() const { return impl_->self.disk_id; }
 
 bool ControllerNode::active() const {
   const raft::DriverStatus now = status();

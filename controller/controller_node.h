@@ -38,7 +38,7 @@ struct ControllerNodeOptions {
   FileSystem* file_system = nullptr;
   const Clock* clock = nullptr;
   std::string cluster_id;  // of meta.properties
-  Uuid directory_id;       // likewise; together with node.id it makes the voter
+  Uuid directory_id;       // likewise; the voter's disk id where the metadata log tells none
   Random random{0};
   MetricsRegistry* metrics = nullptr;  // may be missing
   // The metadata log failed: the voter can promise nothing any more. Called once, on the loop; the
@@ -63,7 +63,8 @@ class ControllerNode {
   // Idempotent.
   void Stop();
 
-  bool active() const;  // the active controller, as far as this node knows
+  Uuid disk_id() const;  // together with node.id it makes the voter
+  bool active() const;   // the active controller, as far as this node knows
   raft::DriverStatus status() const;
   // RaftTransport::dropped
   std::map<NodeId, uint64_t> messages_dropped() const;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <future>
+#include <thread>
 
 #include "base/crc32c.h"
 #include "base/testing/sim_file_system.h"
@@ -48,6 +49,11 @@ std::vector<int> FreePorts(int count) {
 
 Uuid Disk(int id) { return Uuid::FromBytes(std::string(15, 'd') + static_cast<char>(id)); }
 
+// As an earlier version formatted it.
+void ForgetWhose(FileSystem& fs) {
+  CHECK(fs.Remove("/data/__cluster_metadata-0/meta.properties").ok());
+}
+
 // One voter with its server and its disk.
 struct Voter {
   metadata::ServerConfig config;
@@ -55,24 +61,25 @@ struct Voter {
   std::unique_ptr<ControllerNode> node;
   std::unique_ptr<rpc::Server> server;
   std::string cluster_id = "cluster";
+  uint64_t starts = 0;
   bool failed = false;
   std::promise<std::string> refused;
   std::atomic<int> refusals = 0;
 
   ~Voter() { Stop(); }
   void Start(const Clock& clock) {
-    auto opened =
-        ControllerNode::Open({.config = &config,
-                              .file_system = &fs,
-                              .clock = &clock,
-                              .cluster_id = cluster_id,
-                              .directory_id = Disk(config.node_id.value()),
-                              .random = Random(static_cast<uint64_t>(config.node_id.value())),
-                              .on_failure = [this](const Status&) { failed = true; },
-                              .on_refused =
-                                  [this](const Status& why) {
-                                    if (refusals++ == 0) refused.set_value(why.message());
-                                  }});
+    auto opened = ControllerNode::Open(
+        {.config = &config,
+         .file_system = &fs,
+         .clock = &clock,
+         .cluster_id = cluster_id,
+         .directory_id = Disk(config.node_id.value()),
+         .random = Random(static_cast<uint64_t>(config.node_id.value()) + 100 * starts++),
+         .on_failure = [this](const Status&) { failed = true; },
+         .on_refused =
+             [this](const Status& why) {
+               if (refusals++ == 0) refused.set_value(why.message());
+             }});
     ASSERT_TRUE(opened.ok()) << opened.status().ToString();
     node = *std::move(opened);
     auto started = rpc::Server::Start(
@@ -117,14 +124,28 @@ class ControllerNodeTest : public ::testing::Test {
       voters_.push_back(std::make_unique<Voter>());
       Voter& voter = *voters_.back();
       voter.config = ConfigOf(id, voters, addresses_[static_cast<size_t>(id - 1)]);
-      ASSERT_TRUE(
-          FormatController(voter.fs, {.directory = "/data", .cluster_id = "cluster", .voters = ids})
-              .ok());
+      ASSERT_TRUE(FormatController(voter.fs, {.directory = "/data",
+                                              .cluster_id = "cluster",
+                                              .self = ids[static_cast<size_t>(id - 1)],
+                                              .voters = ids})
+                      .ok());
       ASSERT_TRUE(
           storage::LogManager::Format(voter.fs, "/data", {"cluster", NodeId(id), Disk(id)}).ok());
       voter.Start(clock_);
     }
     leader_ = std::make_unique<rpc::LeaderClient>(addresses_, loop_);
+    // Else none of them can be missed yet.
+    for (const auto& voter : voters_)
+      EXPECT_TRUE(Until([&voter] { return !voter->node->status().inquiring; }));
+  }
+
+  bool Until(const std::function<bool()>& done) const {
+    const int64_t deadline_ms = clock_.SteadyMs() + kTimeoutMs;
+    while (clock_.SteadyMs() < deadline_ms) {
+      if (done()) return true;
+      std::this_thread::yield();
+    }
+    return false;
   }
 
   void TearDown() override {
@@ -302,7 +323,9 @@ TEST_F(ControllerNodeTest, AControllerJoinsAndAnotherLeaves) {
   Voter joiner;
   joiner.config = ConfigOf(3, "1@" + addresses_[0] + ",3@" + address, address);
   const storage::DirectoryIdentity identity = {"cluster", NodeId(3), Disk(3)};
-  ASSERT_TRUE(FormatController(joiner.fs, {.directory = "/data", .cluster_id = "cluster"}).ok());
+  const FormatOptions to_join = {
+      .directory = "/data", .cluster_id = "cluster", .self = {NodeId(3), Disk(3)}};
+  ASSERT_TRUE(FormatController(joiner.fs, to_join).ok());
   ASSERT_TRUE(storage::LogManager::Format(joiner.fs, "/data", identity).ok());
   joiner.Start(clock_);
 
@@ -349,7 +372,9 @@ TEST_F(ControllerNodeTest, TheMetadataLogOfAnotherNodeIsRefused) {
   voter.config = ConfigOf(1, "1@127.0.0.1:1", "127.0.0.1:1");
   voter.config.log_directory = "/logs";
   voter.config.log_directories = {"/logs"};
-  ASSERT_TRUE(FormatController(voter.fs, {.directory = "/data", .cluster_id = "cluster"}).ok());
+  const FormatOptions to_join = {
+      .directory = "/data", .cluster_id = "cluster", .self = {NodeId(1), Disk(1)}};
+  ASSERT_TRUE(FormatController(voter.fs, to_join).ok());
   const auto open = [&] {
     const auto opened = ControllerNode::Open({.config = &voter.config,
                                               .file_system = &voter.fs,
@@ -358,6 +383,11 @@ TEST_F(ControllerNodeTest, TheMetadataLogOfAnotherNodeIsRefused) {
                                               .directory_id = Disk(1)});
     return opened.ok() ? std::string() : opened.status().message();
   };
+  EXPECT_EQ(open(), "");
+  voter.config.node_id = NodeId(4);
+  EXPECT_NE(open().find("names node 1 of cluster cluster, and this is node 4"), std::string::npos);
+  voter.config.node_id = NodeId(1);
+  ForgetWhose(voter.fs);
   EXPECT_EQ(open(), "");
   ASSERT_TRUE(storage::LogManager::Format(voter.fs, "/data", {"cluster", NodeId(2), Disk(2)}).ok());
   const std::string why = open();
@@ -371,9 +401,11 @@ TEST_F(ControllerNodeTest, ADirectoryOfAnotherClusterIsTold) {
   Voter& foreign = *voters_[2];
   foreign.config = config;
   foreign.cluster_id = "other";
-  ASSERT_TRUE(
-      FormatController(foreign.fs, {.directory = "/data", .cluster_id = "other", .voters = ids_})
-          .ok());
+  ASSERT_TRUE(FormatController(foreign.fs, {.directory = "/data",
+                                            .cluster_id = "other",
+                                            .self = {config.node_id, Disk(3)},
+                                            .voters = ids_})
+                  .ok());
   foreign.Start(clock_);
   auto refused = foreign.refused.get_future();
   ASSERT_EQ(refused.wait_for(std::chrono::milliseconds(kTimeoutMs)), std::future_status::ready);
@@ -400,8 +432,10 @@ TEST_F(ControllerNodeTest, AMetadataLogOfAnotherClusterOrDiskIsRefusedInThreeLin
     voter.config.metadata_directory = "/data";
     ASSERT_TRUE(FormatController(voter.fs, {.directory = "/data",
                                             .cluster_id = "cluster",
+                                            .self = {NodeId(1), Disk(1)},
                                             .voters = {{NodeId(1), Disk(1)}}})
                     .ok());
+    ForgetWhose(voter.fs);
     const auto opened = ControllerNode::Open({.config = &voter.config,
                                               .file_system = &voter.fs,
                                               .clock = &clock_,
@@ -412,6 +446,46 @@ TEST_F(ControllerNodeTest, AMetadataLogOfAnotherClusterOrDiskIsRefusedInThreeLin
     EXPECT_NE(text.find(wrong.why), std::string::npos) << text;
     EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2) << text;
   }
+}
+
+// The plan of the cluster gives it its former disk id. It has forgotten its votes and all that it
+// acknowledged, and one of the others is away when it comes back.
+TEST_F(ControllerNodeTest, ADiskFormattedAgainVotesOnlyWhenItHasGotEverythingBack) {
+  StartQuorum(3);
+  RegisterBroker(7);
+  ASSERT_EQ(CreateTopic("t").topics(0).error_code(), 0);
+  const int32_t leader = DescribeQuorum().leader_id();
+  Voter& away = *voters_[static_cast<size_t>(leader % 3)];
+  Voter& wiped = *voters_[static_cast<size_t>((leader + 1) % 3)];
+  away.Stop();
+  ASSERT_EQ(CreateTopic("u").topics(0).error_code(), 0);
+  wiped.Stop();
+  ASSERT_TRUE(wiped.fs.RemoveAll("/data/__cluster_metadata-0").ok());
+  ASSERT_TRUE(FormatController(wiped.fs, {.directory = "/data",
+                                          .cluster_id = "cluster",
+                                          .self = ids_[static_cast<size_t>((leader + 1) % 3)],
+                                          .voters = ids_})
+                  .ok());
+  voters_[static_cast<size_t>(leader - 1)]->Stop();
+  // These two would be a majority, and neither knows of u.
+  wiped.Start(clock_);
+  away.Start(clock_);
+  // As long as several elections take.
+  EXPECT_EQ(std::promise<void>().get_future().wait_for(std::chrono::seconds(1)),
+            std::future_status::timeout);
+  const auto status = [](const Voter& voter) { return voter.node->status(); };
+  EXPECT_EQ(status(away).counts.elections_won + status(wiped).counts.elections_won, 0U);
+  voters_[static_cast<size_t>(leader - 1)]->Start(clock_);
+  ASSERT_EQ(CreateTopic("v").topics(0).error_code(), 0);
+  for (const Voter* voter : {&away, &wiped}) {
+    std::promise<void> applied;
+    voter->node->WhenApplied(LogIndex(DescribeQuorum().commit_index()),
+                             [&] { applied.set_value(); });
+    ASSERT_EQ(applied.get_future().wait_for(std::chrono::milliseconds(kTimeoutMs)),
+              std::future_status::ready);
+    EXPECT_NE(voter->node->image()->FindTopic("u"), nullptr);
+  }
+  EXPECT_TRUE(Until([&] { return !status(wiped).recovering; }));
 }
 
 // All of it, for it begins with the bootstrap entry: the voter knows nobody, and the leader finds

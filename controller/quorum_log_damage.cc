@@ -7,6 +7,7 @@
 
 #include "controller/quorum_log.h"
 #include "controller/tail_evidence.h"
+#include "storage/file_names.h"
 
 namespace sluice::controller {
 
@@ -74,6 +75,10 @@ bool QuorumLog::NobodyElseHasIt(const LogDamage& damage) const {
 
 // Trusts nothing that was known of the log: all of it is read, and cut at the first bad batch.
 Status QuorumLog::CutFrom(LogIndex from) {
+  // It says of the terms what the damaged headers do not, and the log would be taken for another
+  // one. Without it, it is made again.
+  const std::string terms = options_.directory + "/" + storage::kEpochCheckpointName;
+  if (fs_.Exists(terms)) SLUICE_RETURN_IF_ERROR(fs_.Remove(terms));
   SLUICE_ASSIGN_OR_RETURN(log_, storage::Log::Open(LogOptionsFrom(LogIndex(0))));
   const Offset end(from.value());
   if (log_->log_start_offset() > end || log_->log_end_offset() < end) {

@@ -59,6 +59,23 @@ TEST_F(QuorumLogDamage, WhatIsDamagedIsLostAndSaidToBe) {
   EXPECT_EQ(log_->opened().hard_state, (HardState{Term(1), NodeId(1), {}}));
 }
 
+// Offset and epoch of a batch are in its header, which the batch's own checksum covers in part
+// only.
+TEST_F(QuorumLogDamage, EachBitOfAHeaderCounts) {
+  constexpr uint64_t kHeaderBits = 61 * 8;
+  for (uint64_t bit = 0; bit < kHeaderBits; ++bit) {
+    LogOnSimDisk own;
+    own.Open();
+    own.Append(1, 3, 1);
+    own.Stop(nullptr);
+    own.fs_.FlipBit(kLogPath, bit / 8, static_cast<int>(bit % 8));
+    own.Open();
+    EXPECT_EQ(own.log_->opened().last_index, raft::kNoIndex) << "bit " << bit;
+    EXPECT_EQ(own.log_->opened().hard_state.lost, (LostEntries{LogIndex(3), Term(1)}));
+    own.Stop(nullptr);
+  }
+}
+
 TEST_F(QuorumLogDamage, AShortenedLogIsDamaged) {
   WriteTwenty();
   const std::string whole = ReadFile(fs_, kLogPath).value();

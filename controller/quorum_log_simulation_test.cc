@@ -92,7 +92,7 @@ class Cluster {
     while (scheduler_.clock().SteadyMs() < kFaultyMs && wrong_.empty()) {
       RunForMs(random_.Between(1, 20));
       ProposeEverywhere();
-      if (random_.Chance(1, 15) && !AnyDamaged()) ChangeMembers();
+      if (random_.Chance(1, 15) && !AnyDamaged() && AllTookPart()) ChangeMembers();
       if (random_.Chance(1, 25)) Fault();
     }
     network_.HealAll();
@@ -106,7 +106,8 @@ class Cluster {
       ProposeEverywhere();
       RunForMs(100);
     }
-    if (wrong_.empty() && AnyDamaged()) return "a voter was not given back what it had lost";
+    if (wrong_.empty() && AnyDamaged())
+      return "a voter was not given back what it had lost:" + Situation();
     return wrong_.empty() ? CompareStates() : wrong_;
   }
 
@@ -124,7 +125,7 @@ class Cluster {
     SimNetwork* network = nullptr;
     raft::VoterId voter;
     std::unique_ptr<SimFileSystem> fs;
-    bool damaged = false;  // has not been given back everything yet
+    bool damaged = true;  // has not been given back everything yet, or may not have
     std::unique_ptr<SimEventLoop> loop;
     std::unique_ptr<DiskLoop> io_loop;
     std::unique_ptr<QuorumLog> log;
@@ -156,8 +157,8 @@ class Cluster {
             .config = config_, .cluster_id = "c", .self = node.voter, .random = random_.Fork()},
         raft::DriverParts{*node.loop, *node.log, node, *node.state_machine});
     node.driver->Start();
-    node.damaged = node.driver->core().recovering();
-    if (node.damaged) ++losses_;
+    if (node.driver->core().recovering()) ++losses_;
+    node.damaged = node.driver->core().recovering() || !TookPart(node);
   }
 
   Result<std::unique_ptr<QuorumLog>> Open(Node& node) {
@@ -218,7 +219,7 @@ class Cluster {
     if (node.driver == nullptr) {
       Start(node);
     } else if (random_.Chance(1, 3)) {
-      const bool damage = random_.Chance(1, 3) && MayBeDamaged(node);
+      const bool damage = random_.Chance(2, 3) && MayBeDamaged(node) && TookPart(node);
       // It may end in the middle of a group. Not with damage besides: of the two slots of the vote
       // it could hit the whole one.
       if (!damage && random_.Chance(1, 3)) {
@@ -270,6 +271,18 @@ class Cluster {
     }
   }
 
+  // One that has never been up when the voters change has to be formatted to join, and so has one
+  // whose bootstrap entry is damaged before it has seen an election.
+  bool AllTookPart() {
+    all_took_part_ = all_took_part_ || std::ranges::all_of(nodes_, [](const auto& node) {
+                       return node.second.driver != nullptr && TookPart(node.second);
+                     });
+    return all_took_part_;
+  }
+  static bool TookPart(const Node& running) {
+    return running.driver->core().log().durable_index() > LogIndex(0);
+  }
+
   // Or, where `ended` is given, until it holds.
   void RunForMs(int64_t ms, const std::function<bool()>& ended = nullptr) {
     const int64_t end_ms = scheduler_.clock().SteadyMs() + ms;
@@ -280,10 +293,21 @@ class Cluster {
       for (auto& [id, node] : nodes_) {
         if (node.driver == nullptr) continue;
         invariants_.Observe(id, node.driver->core());
-        node.damaged = node.driver->core().recovering();
+        node.damaged = node.driver->core().recovering() || !TookPart(node);
       }
       wrong_ = wrong_.empty() ? invariants_.breach() : wrong_;
     }
+  }
+
+  std::string Situation() const {
+    std::ostringstream out;
+    for (const auto& [id, node] : nodes_) {
+      const raft::Core& core = node.driver->core();
+      out << " [" << id << " " << raft::RoleName(core.role()) << " term=" << core.term()
+          << " last=" << core.log().last_index() << " lost=" << core.hard_state().lost.upto << "/"
+          << core.hard_state().lost.term << " " << core.members() << core.WhyInquiring() << "]";
+    }
+    return out.str();
   }
 
   std::string CompareStates() {
@@ -309,6 +333,7 @@ class Cluster {
   uint64_t entries_truncated_ = 0;
   uint64_t member_changes_ = 0;
   uint64_t losses_ = 0;
+  bool all_took_part_ = false;
   std::string wrong_;
 };
 

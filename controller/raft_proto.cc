@@ -101,6 +101,18 @@ struct BodyWriter {
     out->set_installed(m.installed);
   }
   void operator()(raft::TimeoutNow&) const { proto.mutable_timeout_now(); }
+  void operator()(raft::Inquiry& m) const {
+    proto.mutable_inquiry()->set_nonce(m.nonce);
+    for (const raft::VoterId& voter : m.voters)
+      PutVoter(voter, proto.mutable_inquiry()->add_voters());
+  }
+  void operator()(raft::InquiryResponse& m) const {
+    raftpb::InquiryResponse* out = proto.mutable_inquiry_response();
+    out->set_nonce(m.nonce);
+    out->set_last_index(m.last_index.value());
+    out->set_leads(m.leads);
+    out->set_same_voters(m.same_voters);
+  }
 };
 
 Result<raft::MessageBody> GetAppend(raftpb::AppendRequest& proto) {
@@ -134,6 +146,15 @@ Result<raft::MessageBody> GetChunk(raftpb::SnapshotChunk& proto) {
   if (chunk.meta.members.voters.empty())
     return Status::InvalidArgument("a snapshot without voters");
   return raft::MessageBody(std::move(chunk));
+}
+
+Result<raft::MessageBody> GetInquiry(const raftpb::Inquiry& proto) {
+  raft::Inquiry inquiry{.nonce = proto.nonce()};
+  for (const raftpb::Voter& voter : proto.voters()) {
+    SLUICE_ASSIGN_OR_RETURN(const raft::VoterId id, GetVoter(voter));
+    inquiry.voters.push_back(id);
+  }
+  return raft::MessageBody(std::move(inquiry));
 }
 
 Result<raft::MessageBody> GetBody(RaftMessage& proto) {
@@ -170,6 +191,12 @@ Result<raft::MessageBody> GetBody(RaftMessage& proto) {
           raft::SnapshotChunkResponse{LogIndex(m.index()), m.next_offset(), m.installed()});
     }
     case RaftMessage::kTimeoutNow: return raft::MessageBody(raft::TimeoutNow{});
+    case RaftMessage::kInquiry: return GetInquiry(proto.inquiry());
+    case RaftMessage::kInquiryResponse: {
+      const raftpb::InquiryResponse& m = proto.inquiry_response();
+      return raft::MessageBody(
+          raft::InquiryResponse{m.nonce(), LogIndex(m.last_index()), m.leads(), m.same_voters()});
+    }
     case RaftMessage::BODY_NOT_SET: break;
   }
   return Status::InvalidArgument("a Raft message of a kind that this version does not know");

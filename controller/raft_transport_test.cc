@@ -71,7 +71,9 @@ TEST(RaftProto, EveryMessageSurvivesTheWire) {
           40,
           "chunk"},
       raft::SnapshotChunkResponse{LogIndex(5), 15, true},
-      raft::TimeoutNow{}};
+      raft::TimeoutNow{},
+      raft::Inquiry{1ULL << 63, {Voter(1), Voter(2)}},
+      raft::InquiryResponse{7, LogIndex(5), true, true}};
   ASSERT_EQ(bodies.size(), std::variant_size_v<raft::MessageBody>);
   for (const raft::MessageBody& body : bodies) {
     const raftpb::RaftMessage proto = ToProto(Wrap(body));

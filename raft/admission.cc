@@ -117,6 +117,9 @@ std::optional<Refusal> Core::WhyRefuse(const Message& message) const {
     return WhyRefuseAppend(*append, message.term);
   if (const auto* chunk = std::get_if<SnapshotChunk>(&message.body))
     return WhyRefuseChunk(*chunk, message.term, config_.snapshot_bytes_max);
+  if (const auto* told = std::get_if<InquiryResponse>(&message.body)) {
+    return told->last_index < kNoIndex ? std::optional(Refusal::kNeverSent) : std::nullopt;
+  }
   // Answers to an earlier leader's messages are dropped later, unread. They may tell of entries
   // that this log has lost since.
   if (role_ != Role::kLeader || message.term != term()) return std::nullopt;

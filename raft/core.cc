@@ -32,11 +32,13 @@ Core::Core(CoreOptions options, const LogStore& store)
   RestartElectionTimer();
   // Nobody else could lead, so there is nothing to wait for.
   if (IsVoter() && members().voters.size() == 1) election_deadline_ms_ = now_ms_;
+  BeginInquiry(store.opened());
 }
 
 void Core::Tick(int64_t now_ms) {
   CHECK_GE(now_ms, now_ms_);
   now_ms_ = now_ms;
+  if (inquiring()) return TickInquiry();
   if (role_ == Role::kLeader) {
     CheckQuorum();
     if (role_ != Role::kLeader) return;
@@ -48,6 +50,7 @@ void Core::Tick(int64_t now_ms) {
 }
 
 int64_t Core::next_deadline_ms() const {
+  if (inquiring()) return inquiry_->ask_at_ms;
   if (role_ != Role::kLeader)
     return MayLead() ? election_deadline_ms_ : now_ms_ + config_.election_timeout_ms_max;
   return transfer_target_ == kNoNode ? heartbeat_due_ms_
@@ -59,6 +62,12 @@ void Core::Step(Message message) {
     Refuse(message.from.id, *refusal);
     return;
   }
+  if (auto* inquiry = std::get_if<Inquiry>(&message.body))
+    return AnswerInquiry(message.from.id, std::move(*inquiry));
+  if (const auto* answer = std::get_if<InquiryResponse>(&message.body))
+    return HandleInquiryResponse(message, *answer);
+  // Whatever else is said is said to who this voter was, or to one that takes part.
+  if (inquiring()) return;
   if (const auto* request = std::get_if<VoteRequest>(&message.body)) {
     HandleVoteRequest(message, *request);
     return;

@@ -28,11 +28,13 @@
 //   itself only so far, and only while it is a voter.
 //   6. At most one change of members is not committed; none is begun before the leader has
 //   committed in its term.
-//   7. A voter that has lost entries neither votes nor stands until they were given back.
+//   7. A voter that has lost entries neither votes nor stands until they were given back. One that
+//   may have lost all of them takes no part before it knows from the others.
 //
 // One source file a subject: core.cc (inputs, terms, Ready), admission.cc (what peers may send),
 // election.cc, vote_handler.cc, append_handler.cc (follower), replication.cc (leader), snapshot.cc
-// (both sides), read_index.cc, transfer.cc, member_change.cc, recovering.cc (after damage).
+// (both sides), read_index.cc, transfer.cc, member_change.cc, recovering.cc (after damage),
+// inquiry.cc (a disk as it was formatted).
 //
 // Thread rule: one owner (the driver's loop).
 
@@ -48,35 +50,10 @@
 #include "raft/metrics.h"
 #include "raft/progress.h"
 #include "raft/raft_log.h"
+#include "raft/ready.h"
 #include "raft/types.h"
 
 namespace sluice::raft {
-
-struct ReadOk {
-  uint64_t id = 0;
-  LogIndex index;  // the state must include this entry before the read is served
-};
-
-struct Refused {
-  NodeId from = kNoNode;  // kNoNode: not known to be a voter
-  Refusal why = Refusal::kStranger;
-};
-
-struct Ready {
-  uint64_t persist_id = 0;  // 0: nothing to persist
-  PersistRequest persist;
-  std::vector<Message> send_now;
-  std::vector<Message> send_after_persist;
-  std::optional<Snapshot> load_snapshot;
-  std::vector<SnapshotRead> snapshot_reads;
-  uint64_t load_received = 0;  // 0: not wanted
-  std::vector<ReadOk> reads_ok;
-  std::vector<uint64_t> reads_failed;  // leadership is not confirmed; ask the leader
-  bool role_changed = false;           // role, term or known leader
-  std::optional<std::vector<Member>>
-      peers;                     // with whom messages are exchanged; set when it changed
-  std::vector<Refused> refused;  // messages dropped; for the log
-};
 
 struct CoreOptions {
   RaftConfig config;
@@ -125,6 +102,10 @@ class Core {
   LogIndex commit() const { return commit_; }
   bool IsVoter() const { return members().HasVoter(self_); }
   bool recovering() const { return hard_state_.lost.any(); }
+  // Takes no part yet: it asks the other voters whether the cluster has run (inquiry.cc).
+  bool inquiring() const { return inquiry_.has_value(); }
+  // What keeps it from taking part, for the operator; empty when nothing does.
+  std::string WhyInquiring() const;
   const RaftLog& log() const { return log_; }
   const HardState& hard_state() const { return hard_state_; }
   const Membership& members() const { return log_.members(); }
@@ -142,6 +123,16 @@ class Core {
     uint64_t sequence;
     LogIndex index;
     std::vector<uint64_t> ids;
+  };
+  struct Heard {
+    Term term;
+    InquiryResponse answer;
+  };
+  struct Inquiring {
+    uint64_t nonce;
+    int64_t since_ms;
+    int64_t ask_at_ms;
+    std::map<NodeId, Heard> heard;
   };
   enum class ElectionCause { kTimeout, kLostLeader, kTransfer };
 
@@ -243,6 +234,14 @@ class Core {
   void NoteGivenBack(LogIndex durable);
   LogIndex Believable(NodeId leader, LogIndex commit);
 
+  // inquiry.cc
+  void BeginInquiry(const OpenedLog& opened);
+  void EndInquiry(Term newest, NodeId vote, const LostEntries& lost);
+  void TickInquiry();
+  void AnswerInquiry(NodeId to, Inquiry inquiry);
+  void HandleInquiryResponse(const Message& message, const InquiryResponse& response);
+  void ConcludeInquiry();
+
   const RaftConfig config_;
   const std::string cluster_id_;
   const VoterId self_;
@@ -284,6 +283,7 @@ class Core {
 
   std::optional<IncomingSnapshot> incoming_;
   uint64_t last_load_received_ = 0;
+  std::optional<Inquiring> inquiry_;
 
   // Output
   Ready ready_;

@@ -8,6 +8,10 @@
 
 namespace sluice::raft {
 
+namespace {
+constexpr int64_t kInquiryReminderMs = 30'000;
+}
+
 Result<Membership> MembersOf(const LogStore& log, const std::string& cluster_id) {
   const OpenedLog& opened = log.opened();
   if (opened.first_index == LogIndex(0) && opened.last_index >= LogIndex(0)) {
@@ -61,6 +65,9 @@ void Driver::Start() {
     applied_ = snapshot->meta.index;
   }
   core_->Tick(NowMs());
+  inquiring_ = core_->inquiring();
+  // On the first day nobody needs to hear of it.
+  tell_of_inquiry_at_ms_ = NowMs() + config_.inquiry_patience_ms;
   Flush();
 }
 
@@ -165,7 +172,25 @@ void Driver::Flush() {
   ApplyCommitted();
   MaybeSnapshot();
   ArmTimer();
+  TellOfInquiry();
   PublishStatus();
+}
+
+void Driver::TellOfInquiry() {
+  if (!inquiring_) return;
+  const std::string why = core_->WhyInquiring();
+  inquiring_ = !why.empty();
+  if (!inquiring_) {
+    LOG_IF(WARNING, core_->recovering())
+        << "raft: the disk of this voter was formatted again, for the others know of entries up to "
+        << core_->hard_state().lost.upto << " in term " << core_->term()
+        << ". It does not vote before it has got them back";
+  } else if (NowMs() >= tell_of_inquiry_at_ms_) {
+    tell_of_inquiry_at_ms_ = NowMs() + kInquiryReminderMs;
+    LOG(WARNING) << "raft: the disk of this voter is as it was formatted, and it takes no part "
+                    "before all the others have told what they know: "
+                 << why;
+  }
 }
 
 void Driver::Execute(Ready ready) {
@@ -421,6 +446,7 @@ void Driver::PublishStatus() {
     status.leader = kNoNode;
   }
   status.recovering = core_->recovering();
+  status.inquiring = core_->inquiring();
   status.first_index = core_->log().first_index();
   status.last_index = core_->log().last_index();
   status.commit = core_->commit();

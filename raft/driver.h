@@ -75,6 +75,8 @@ struct DriverStatus {
   NodeId leader = kNoNode;
   // Neither votes nor stands: it waits for entries that its disk has lost.
   bool recovering = false;
+  // Takes no part at all: it asks the others whether its disk is a new one (Core::inquiring).
+  bool inquiring = false;
   LogIndex first_index;  // of the log
   LogIndex last_index = kNoIndex;
   LogIndex commit = kNoIndex;
@@ -176,6 +178,7 @@ class Driver {
   void FinishReads();
   void MaybeSnapshot();
   void ArmTimer();
+  void TellOfInquiry();
   void PublishStatus();
   int64_t NowMs() const { return parts_.loop.clock().SteadyMs(); }
 
@@ -209,6 +212,8 @@ class Driver {
   int64_t last_snapshot_ms_ = 0;
 
   std::set<std::pair<NodeId, Refusal>> refusals_logged_;
+  bool inquiring_ = false;
+  int64_t tell_of_inquiry_at_ms_ = 0;
 
   mutable std::mutex status_mutex_;
   DriverStatus status_;  // guarded by status_mutex_

@@ -34,8 +34,10 @@ class DriverTest : public ::testing::Test {
     disk_.entries = {BootstrapEntry({kClusterId, voters, ""})};
     store_ = std::make_unique<SimLogStore>(disk_, loop_, Random(1), SimDiskLatency{1, 1});
     driver_ = std::make_unique<Driver>(
-        DriverOptions{
-            .config = {}, .cluster_id = kClusterId, .self = Voter(1), .random = Random(1)},
+        DriverOptions{.config = {.inquire = false},
+                      .cluster_id = kClusterId,
+                      .self = Voter(1),
+                      .random = Random(1)},
         DriverParts{.loop = loop_, .log = *store_, .transport = wires_, .state_machine = state_});
   }
   bool Lead() {

@@ -26,7 +26,7 @@ const Member* Core::FindPeer(NodeId id) const {
 // the only one that can be elected: of voters 1 and 2, where 1 alone has the entry that removes it.
 // It does not vote for itself then.
 bool Core::MayLead() const {
-  if (recovering()) return false;
+  if (recovering() || inquiring()) return false;
   if (IsVoter()) return true;
   const Membership* before = log_.history().previous();
   return before != nullptr && !MembersAreCommitted() && before->HasVoter(self_);

@@ -20,6 +20,9 @@ namespace sluice::raft {
 void Core::NoteGivenBack(LogIndex durable) {
   const LostEntries& lost = hard_state_.lost;
   if (!lost.any() || log_.TermAt(durable) != term()) return;
+  // It remembers no election, and may have been formatted again before: it cannot be told in which
+  // term its promises end.
+  if (lost.term == Term(0)) return;
   if (term() > lost.term || durable >= lost.upto || FaultPlanted(Fault::kGivenBackEarly))
     hard_state_.lost = {};
 }

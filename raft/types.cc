@@ -51,6 +51,11 @@ struct BodyPrinter {
         << (m.installed ? " installed" : "");
   }
   void operator()(const TimeoutNow&) const { out << "TimeoutNow"; }
+  void operator()(const Inquiry&) const { out << "Inquiry"; }
+  void operator()(const InquiryResponse& m) const {
+    out << "InquiryResponse last=" << m.last_index << (m.leads ? " leads" : "")
+        << (m.same_voters ? "" : " other-voters");
+  }
 };
 
 }  // namespace
@@ -125,7 +130,8 @@ bool IsAnswer(const MessageBody& body) {
   return std::holds_alternative<VoteResponse>(body) ||
          std::holds_alternative<AppendResponse>(body) ||
          std::holds_alternative<HeartbeatResponse>(body) ||
-         std::holds_alternative<SnapshotChunkResponse>(body);
+         std::holds_alternative<SnapshotChunkResponse>(body) ||
+         std::holds_alternative<InquiryResponse>(body);
 }
 
 bool IsFromLeader(const Message& message) {

@@ -156,9 +156,24 @@ struct SnapshotChunkResponse {
 // "Campaign now": the last message of a leadership transfer.
 struct TimeoutNow {};
 
-using MessageBody =
-    std::variant<VoteRequest, VoteResponse, AppendRequest, AppendResponse, HeartbeatRequest,
-                 HeartbeatResponse, SnapshotChunk, SnapshotChunkResponse, TimeoutNow>;
+// "I hold nothing but the bootstrap entry: has the cluster run?" (inquiry.cc). The only message
+// that says nothing of a term.
+struct Inquiry {
+  uint64_t nonce = 0;           // echoed: an answer to an earlier incarnation tells too little
+  std::vector<VoterId> voters;  // of that entry
+};
+
+// Message::term is the term that the sender is in.
+struct InquiryResponse {
+  uint64_t nonce = 0;
+  LogIndex last_index = kNoIndex;  // of the sender's log
+  bool leads = false;              // in that term
+  bool same_voters = false;        // its voters are those of the question, and that is committed
+};
+
+using MessageBody = std::variant<VoteRequest, VoteResponse, AppendRequest, AppendResponse,
+                                 HeartbeatRequest, HeartbeatResponse, SnapshotChunk,
+                                 SnapshotChunkResponse, TimeoutNow, Inquiry, InquiryResponse>;
 
 struct Message {
   std::string cluster_id;

@@ -3,6 +3,8 @@
 #include <charconv>
 #include <cstdio>
 
+#include "storage/meta_properties.h"
+
 namespace sluice::storage {
 namespace {
 
@@ -28,10 +30,11 @@ DirectoryEntry ClassifyFile(std::string_view name) {
   using Kind = DirectoryEntry::Kind;
   if (const auto base = ParseOffsetFileName(name, kLogSuffix)) return {Kind::kLog, *base};
   if (const auto base = ParseOffsetFileName(name, kTxnIndexSuffix)) return {Kind::kTxnIndex, *base};
-  // The last two are the quorum's, beside its log.
+  // The last three are the quorum's, beside its log.
   for (const std::string_view known :
        {std::string_view(kEpochCheckpointName), std::string_view(kPartitionMetadataName),
-        std::string_view(".lock"), std::string_view("quorum-state")}) {
+        std::string_view(".lock"), std::string_view("quorum-state"),
+        std::string_view(kMetaPropertiesName)}) {
     if (name == known) return {Kind::kOther, {}};
   }
   for (const std::string_view suffix : {kIndexSuffix, kTimeIndexSuffix, kSnapshotSuffix}) {

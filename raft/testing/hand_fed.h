@@ -38,7 +38,8 @@ inline std::vector<Entry> EntriesOf(int64_t first, int64_t last, int64_t term) {
 class HandFed {
  public:
   HandFed() : HandFed({FirstEntry()}) {}
-  explicit HandFed(std::deque<Entry> log) {
+  // Tests begin in the middle: with `inquire` off a disk as it was formatted is a new one.
+  explicit HandFed(std::deque<Entry> log, bool inquire = false) : inquire_(inquire) {
     disk_.entries = std::move(log);
     Open();
   }
@@ -59,11 +60,12 @@ class HandFed {
     core_.reset();
     store_ = std::make_unique<SimLogStore>(disk_, loop_, Random(1), SimDiskLatency{});
     // Nothing that is durable stays in memory.
-    core_ = std::make_unique<Core>(CoreOptions{.config = {.cache_bytes_max = 1},
-                                               .cluster_id = kClusterId,
-                                               .self = Voter(1),
-                                               .random = Random(1)},
-                                   *store_);
+    core_ =
+        std::make_unique<Core>(CoreOptions{.config = {.inquire = inquire_, .cache_bytes_max = 1},
+                                           .cluster_id = kClusterId,
+                                           .self = Voter(1),
+                                           .random = Random(1)},
+                               *store_);
   }
 
   static Entry FirstEntry() {
@@ -161,6 +163,7 @@ class HandFed {
     return bodies;
   }
 
+  const bool inquire_;
   sluice::testing::SimScheduler scheduler_;
   sluice::testing::SimEventLoop loop_{scheduler_};
   SimDisk disk_;

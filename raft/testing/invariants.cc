@@ -210,7 +210,7 @@ void Invariants::CheckGrant(const Message& message, bool pre_vote) {
 void Invariants::CheckTransfer(const Message& message, LogIndex last, const SimDisk& disk) {
   if (std::max(disk.last_index(), disk.snapshot_index()) >= last) return;
   // It takes no notice of that.
-  if (disk.hard_state.lost.any()) return;
+  if (disk.LacksSomething()) return;
   Breach(Join("node ", message.from.id, " hands the lead to ", message.to,
               ", which does not hold all of its log up to ", last));
 }

@@ -62,6 +62,14 @@ class Invariants {
   // It comes back with an empty disk and a new disk id: another voter, if one at all. What the
   // former one said may still arrive.
   void Wiped(NodeId node) { Of(node) = {.lost_term = Of(node).lost_term}; }
+  // It comes back with an empty disk as the same voter. What it voted for itself it has forgotten:
+  // no votes that it still gets can elect it.
+  void FormattedAgain(const VoterId& voter) {
+    Wiped(voter.id);
+    std::erase_if(votes_, [&voter](const auto& vote) {
+      return vote.first.first == voter && vote.second == voter.id;
+    });
+  }
   // After an event, for each running node that it may have changed.
   void Observe(NodeId node, const Core& core);
   // After the observation of `node`, with the disks of all that may be voters: what it has

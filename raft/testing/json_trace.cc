@@ -92,6 +92,8 @@ struct ToFields {
     return m.installed ? Appended(m.index) : std::nullopt;
   }
   Told operator()(const TimeoutNow&) const { return std::nullopt; }
+  Told operator()(const Inquiry&) const { return std::nullopt; }
+  Told operator()(const InquiryResponse&) const { return std::nullopt; }
 
   static Told Appended(LogIndex match) {
     return Fields{.event = "AppendEntriesResponse", .type = "MsgAppResp", .index = There(match)};

@@ -89,6 +89,11 @@ void LeanCluster::StartWiped(NodeId id) {
   Start(id);
 }
 
+void LeanCluster::FormatAgain(NodeId id) {
+  At(id).disk.FormatAgain(bootstrap_);
+  invariants_.FormattedAgain(At(id).voter);
+}
+
 void LeanCluster::Renew(NodeId id) {
   Node& node = At(id);
   CHECK(node.core == nullptr);

@@ -48,6 +48,7 @@ class LeanCluster {
   void FailDisk(NodeId id) { At(id).disk_fails = true; }
   void StartWiped(NodeId id);
   void Rot(NodeId id) { At(id).disk.Rot(random_); }
+  void FormatAgain(NodeId id);
   void Renew(NodeId id);
   void TellRefused(NodeId peer, NodeId about);
   void TellPeersRefused(NodeId about);
@@ -67,7 +68,10 @@ class LeanCluster {
   bool takes_part(NodeId id) const;
   uint64_t member_changes() const { return member_changes_; }
   bool running(NodeId id) const { return At(id).core != nullptr; }
-  bool damaged(NodeId id) const { return At(id).disk.hard_state.lost.any(); }
+  bool damaged(NodeId id) const { return At(id).disk.LacksSomething(); }
+  // Has not voted, and holds nothing but the bootstrap entry; the latter.
+  bool as_formatted(NodeId id) const { return At(id).disk.AsFormatted(); }
+  bool holds_nothing(NodeId id) const { return At(id).disk.last_index() <= LogIndex(0); }
   bool paused(NodeId id) const { return running(id) && At(id).paused; }
   const Core& core(NodeId id) const { return *At(id).core; }
   LogIndex applied(NodeId id) const { return At(id).applied; }

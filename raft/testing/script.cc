@@ -120,6 +120,8 @@ bool Script::Set(const std::string& key, size_t value) {
     config_.append_bytes_max = value;
   } else if (key == "chunk-bytes") {
     config_.snapshot_chunk_bytes = value;
+  } else if (key == "inquire") {
+    config_.inquire = value != 0;
   } else {
     return false;
   }
@@ -159,13 +161,10 @@ bool Script::NodeCommand(const std::string& verb, Node& node,
     Fetch(node);
   } else if (verb == "persist") {
     Persist(node, words.size() == 3 ? std::stoul(words[2]) : SIZE_MAX);
-  } else if (verb == "crash" || verb == "wipe") {
+  } else if (verb == "crash" || verb == "wipe" || verb == "format") {
     Stop(node);
-    if (verb == "wipe") {
-      node.disk.hard_state = {};
-      node.disk.entries.erase(node.disk.entries.begin() + 1, node.disk.entries.end());
-      node.voter.disk_id = Uuid::FromBytes(std::string(16, 'w'));
-    }
+    if (verb != "crash") node.disk.FormatAgain(Entry(node.disk.entries.front()));
+    if (verb == "wipe") node.voter.disk_id = Uuid::FromBytes(std::string(16, 'w'));
   } else {
     const bool known = CoreInput(verb, node, words);
     if (known) Work(node);
@@ -251,7 +250,8 @@ void Script::Start(Node& node) {
   node.issued_persist = 0;
   Say(node, "starts at term " + std::to_string(node.core->term().value()) + ", last index " +
                 std::to_string(node.core->log().last_index().value()) +
-                (node.core->recovering() ? ", recovering" : ""));
+                (node.core->recovering() ? ", recovering" : "") +
+                (node.core->inquiring() ? ", inquiring" : ""));
 }
 
 void Script::Stop(Node& node) {

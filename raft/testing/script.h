@@ -27,6 +27,7 @@
 //   crash N                   N stops; what was not persisted is gone, what it was sent too
 //   wipe N                    as crash, and its disk is lost: the next start is with an empty one,
 //                             of another id
+//   format N                  the same, but it is formatted again under the former id
 //   start N
 //   stabilize [N...]          persists, fetches and delivers among these (all) until nothing moves
 //   status                    a line for each node
@@ -98,7 +99,7 @@ class Script {
   sluice::testing::SimScheduler scheduler_;
   sluice::testing::SimEventLoop loop_{scheduler_};
   std::map<NodeId, Node> nodes_;
-  RaftConfig config_;
+  RaftConfig config_{.inquire = false};
   std::deque<Message> network_;
   std::deque<Message> kept_;  // arrive once more
   std::string output_;

@@ -133,6 +133,11 @@ void SimCluster::StartWiped(NodeId id) {
   Start(id);
 }
 
+void SimCluster::FormatAgain(NodeId id) {
+  nodes_.at(id)->disk.FormatAgain(bootstrap_);
+  invariants_.FormattedAgain(nodes_.at(id)->voter);
+}
+
 void SimCluster::Renew(NodeId id) {
   Node& node = *nodes_.at(id);
   CHECK(node.driver == nullptr);

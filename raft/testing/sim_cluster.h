@@ -71,6 +71,8 @@ class SimCluster {
   void Renew(NodeId id);
   // Some of what a node that is stopped has stored turns out to be damaged.
   void Rot(NodeId id) { nodes_.at(id)->disk.Rot(random_); }
+  // The disk of a node that is stopped is lost, and formatted again under its former id.
+  void FormatAgain(NodeId id);
   void Pause(NodeId id) { nodes_.at(id)->loop->Pause(); }
   void Resume(NodeId id);
   void FailDisk(NodeId id) { nodes_.at(id)->log->FailFromNowOn(); }
@@ -109,7 +111,10 @@ class SimCluster {
   bool takes_part(NodeId id) const;
   uint64_t member_changes() const { return member_changes_; }
   // Waits for entries that it has lost, as its disk says.
-  bool damaged(NodeId id) const { return nodes_.at(id)->disk.hard_state.lost.any(); }
+  bool damaged(NodeId id) const { return nodes_.at(id)->disk.LacksSomething(); }
+  // Has not voted, and holds nothing but the bootstrap entry; the latter.
+  bool as_formatted(NodeId id) const { return nodes_.at(id)->disk.AsFormatted(); }
+  bool holds_nothing(NodeId id) const { return nodes_.at(id)->disk.last_index() <= LogIndex(0); }
   bool running(NodeId id) const { return nodes_.at(id)->driver != nullptr; }
   bool paused(NodeId id) const { return running(id) && nodes_.at(id)->loop->paused(); }
   Driver& driver(NodeId id) { return *nodes_.at(id)->driver; }

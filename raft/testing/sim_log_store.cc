@@ -10,7 +10,7 @@ namespace sluice::raft::testing {
 
 void SimDisk::Execute(PersistRequest request) {
   if (request.hard_state.has_value()) hard_state = *request.hard_state;
-  if (!hard_state.lost.any()) lost_terms.clear();
+  if (!LacksSomething()) lost_terms.clear();
   if (request.received != nullptr) Receive(*request.received);
   if (request.snapshot.has_value()) {
     if (received.has_value() && received->meta.index <= request.snapshot->meta.index)
@@ -113,6 +113,15 @@ void SimDisk::LoseEntriesFrom(LogIndex from) {
   NoteLost(from);
   while (last_index() >= from) entries.pop_back();
   FinishReset();
+}
+
+void SimDisk::FormatAgain(Entry bootstrap) {
+  NoteLost(first_index);
+  std::map<LogIndex, Term> terms = std::move(lost_terms);
+  *this = {};
+  entries.push_back(std::move(bootstrap));
+  lost_terms = std::move(terms);
+  formatted_again = true;
 }
 
 // The log needs a state to go on from.

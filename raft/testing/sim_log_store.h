@@ -27,6 +27,7 @@ struct SimDisk {
   std::string received_data;
   bool newest_stands_alone = false;     // it was installed, or the one after it was lost
   std::map<LogIndex, Term> lost_terms;  // of the entries that hard_state.lost is about
+  bool formatted_again = false;         // under its former identity
 
   LogIndex snapshot_index() const { return snapshot.has_value() ? snapshot->meta.index : kNoIndex; }
   // Of an entry or of the newest snapshot.
@@ -49,6 +50,13 @@ struct SimDisk {
   // behind it is of no use.
   void Rot(Random& random);
   void LoseEntriesFrom(LogIndex from);
+  // Everything is lost, and it is formatted as on the first day.
+  void FormatAgain(Entry bootstrap);
+  bool AsFormatted() const { return hard_state.term == Term(0) && last_index() == LogIndex(0); }
+  // Some of what its voter has promised to keep.
+  bool LacksSomething() const {
+    return hard_state.lost.any() || (formatted_again && AsFormatted());
+  }
 
  private:
   void Receive(const SnapshotChunk& chunk);

@@ -116,7 +116,7 @@ class Simulation {
       // Most nodes refuse: they do not lead. That is part of the test.
       cluster_.Transfer(id, random_.Chance(1, 2) ? kNoNode : trouble_.AnyNode());
     }
-    if (weather_.moves && random_.Chance(1, 15)) moves_.Make(id);
+    if (weather_.moves && random_.Chance(1, 15) && trouble_.AllTookPart()) moves_.Make(id);
   }
 
   RegisterHistory::Value Write(NodeId id, size_t padding) {
@@ -153,7 +153,7 @@ class Simulation {
     for (const NodeId id : trouble_.lost()) {
       if (cluster_.running(id)) cluster_.Crash(id);
     }
-    size_t spare = random_.Chance(1, 2) && !swarm_.moves
+    size_t spare = random_.Chance(1, 2) && !swarm_.moves && !trouble_.SomebodyAsks()
                        ? (cluster_.ids().size() - 1) / 2 - trouble_.Struck().size()
                        : 0;
     for (const NodeId id : cluster_.ids()) {
@@ -223,7 +223,7 @@ class Simulation {
   bool RunUntilGivenBack() {
     const auto done = [this] {
       return std::ranges::none_of(cluster_.ids(), [this](NodeId id) {
-        return Counts(id) && cluster_.core(id).recovering();
+        return Counts(id) && (cluster_.core(id).recovering() || cluster_.core(id).inquiring());
       });
     };
     for (int attempt = 0; attempt < 120 && !done(); ++attempt) {

@@ -64,6 +64,8 @@ Weather DrawWeather(const Swarm& swarm, Random& random) {
   if (swarm.moves) {
     weather.moves = random.Chance(3, 4);
     weather.losses = false;  // who can be missed depends on who is a voter by then
+  } else {
+    weather.formats = random.Chance(1, 3);
   }
   if (swarm.close_timeouts) {
     // Promises are made in elections: this is where lost ones hurt.

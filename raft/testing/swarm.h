@@ -24,6 +24,7 @@ struct Weather {
   bool slow_disks = false;  // one that takes a second for a write
   bool losses = false;      // disks that fail for ever, or come back empty under a new id
   bool rot = false;         // what is stored turns out to be damaged, of few enough at a time
+  bool formats = false;     // the same of disks that are lost, and formatted as on the first day
   bool transfers = false;
   bool refused_hints = false;
   // Hints of a death that is none: the leader works on beside its successor. Between two of them;

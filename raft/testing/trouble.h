@@ -26,6 +26,7 @@ class Trouble {
   // What is due now.
   void Strike() {
     if (weather_.election_crashes) CrashInElections();
+    if (weather_.formats) FormatBetweenLeaders();
     if (weather_.false_hint_ms_max > 0 && cluster_.now_ms() >= next_hint_ms_) TellFalsely();
     if (cluster_.now_ms() >= heal_ms_) {
       heal_ms_ = INT64_MAX;
@@ -47,11 +48,23 @@ class Trouble {
 
   // Voters that will never be again, fewer than half.
   const std::set<NodeId>& lost() const { return lost_; }
-  // These, and those that wait for what they have lost.
+  // Whether some voter would need an answer of all the others.
+  bool SomebodyAsks() const {
+    return std::ranges::any_of(cluster_.ids(), [this](NodeId id) {
+      return !lost_.contains(id) && cluster_.as_formatted(id);
+    });
+  }
+  // A first voter that has never been up when members change is one no more.
+  bool AllTookPart() {
+    all_took_part_ = all_took_part_ || !SomebodyAsks();
+    return all_took_part_;
+  }
+  // These, those that wait for what they have lost, and those that have to be told whether they
+  // have lost anything.
   std::set<NodeId> Struck() const {
     std::set<NodeId> struck = lost_;
     for (const NodeId id : cluster_.ids()) {
-      if (cluster_.damaged(id)) struck.insert(id);
+      if (cluster_.damaged(id) || cluster_.as_formatted(id)) struck.insert(id);
     }
     return struck;
   }
@@ -67,7 +80,7 @@ class Trouble {
       cluster_.Resume(id);
       return;
     }
-    switch (random_.Below(9)) {
+    switch (random_.Below(10)) {
       case 0:
         if (!weather_.crashes) return;
         cluster_.Crash(id);
@@ -92,7 +105,10 @@ class Trouble {
         if (weather_.losses && random_.Chance(1, 5)) Lose(id);
         return;
       case 7:
-        if (weather_.rot && MayBeStruck(id)) Rot(id);
+        if (weather_.rot && MayBeStruck(id) && !cluster_.as_formatted(id)) Rot(id);
+        return;
+      case 8:
+        if (weather_.formats && MayBeFormatted(id)) Format(id);
         return;
       default:
         cluster_.HealNetwork();
@@ -141,9 +157,43 @@ class Trouble {
     if (random_.Chance(1, 2)) Start(id);
   }
 
+  // All the others have to be there to tell it what it was. And of two it would have to elect the
+  // one that tells.
+  bool MayBeFormatted(NodeId id) {
+    return cluster_.ids().size() > 2 && lost_.empty() && MayBeStruck(id) &&
+           std::ranges::none_of(cluster_.ids(), [&](NodeId other) {
+             return other != id && cluster_.holds_nothing(other) && !cluster_.damaged(other);
+           });
+  }
+
+  void Format(NodeId id) {
+    cluster_.Crash(id);
+    if (weather_.refused_hints) cluster_.TellPeersRefused(id);
+    cluster_.FormatAgain(id);
+    if (random_.Chance(1, 2)) Start(id);
+  }
+
+  // Two lead at once, and one that helped the newer one forgets it just when only the older one can
+  // be heard.
+  void FormatBetweenLeaders() {
+    const NodeId leader = cluster_.leader();
+    if (leader == kNoNode || !random_.Chance(1, 3)) return;
+    const bool two = std::ranges::any_of(cluster_.ids(), [&](NodeId id) {
+      return id != leader && cluster_.running(id) && cluster_.core(id).role() == Role::kLeader;
+    });
+    const NodeId id = AnyNode();
+    if (!two || id == leader || !cluster_.running(id) || cluster_.core(id).leader() != leader ||
+        !MayBeFormatted(id))
+      return;
+    cluster_.HealNetwork();
+    cluster_.Isolate(leader);
+    Format(id);
+    if (!cluster_.running(id)) Start(id);
+  }
+
   // For ever; a majority is never lost.
   void Lose(NodeId id) {
-    if (lost_.contains(id) || !MayBeStruck(id)) return;
+    if (lost_.contains(id) || !MayBeStruck(id) || SomebodyAsks()) return;
     lost_.insert(id);
     if (random_.Chance(1, 2)) {
       cluster_.FailDisk(id);
@@ -188,6 +238,7 @@ class Trouble {
   Random& random_;
   Weather weather_;
   std::set<NodeId> lost_;
+  bool all_took_part_ = false;
   int64_t next_fault_ms_ = 0;
   int64_t next_hint_ms_ = 0;
   int64_t heal_ms_ = INT64_MAX;

@@ -5,7 +5,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
+import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
 from cluster import ROOT, SLUICE, run, wait_until  # noqa: E402
@@ -57,6 +59,13 @@ class ThreeHostsTest(unittest.TestCase):
     def health(self, node):
         return run(SLUICE, 'cluster', 'health', '--server', f'{list(HOSTS.values())[node - 1]}:9095', '--timeout-ms', '2000', check=False)
 
+    def answers(self, node):
+        try:
+            with urllib.request.urlopen(f'http://{list(HOSTS.values())[node - 1]}:8080/live', timeout=2) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
     def test_three_hosts_from_the_page(self):
         run(SLUICE, 'cluster', 'init', '--voters', VOTERS, '--plan', str(self.plan))
         self.assertIn('not formatted', self.refusal(1))
@@ -86,6 +95,47 @@ class ThreeHostsTest(unittest.TestCase):
         shutil.rmtree(self.directory / 'data-1')
         shutil.copytree(self.directory / 'data-2', self.directory / 'data-1')
         self.assertIn('node', self.refusal(1))
+
+    def test_a_disk_formatted_again_with_the_plan_loses_nothing(self):
+        """Its node has its voter's former identity and nothing of what it acknowledged. Neither the log of the metadata nor that of a
+        partition may be the one that it has, though nobody else is left of those that were in sync last."""
+        run(SLUICE, 'cluster', 'init', '--voters', VOTERS, '--plan', str(self.plan))
+        for node in (1, 2, 3):
+            self.init(node)
+            self.server(node)
+        wait_until(lambda: self.health(3).returncode == 0, 'all three healthy', 20)
+        brokers = ','.join(f'{address}:9092' for address in HOSTS.values())
+        run(SLUICE, 'topic', 'create', 'orders', '--partitions', '3', '--replication-factor', '3', '--server', '127.0.0.11:9095')
+        records = ''.join(f'record {i}\n' for i in range(1000))
+        run('kcat', '-P', '-b', brokers, '-t', 'orders', '-X', 'acks=all', stdin=records)
+
+        def stop(node, how):
+            getattr(self.processes[node], how)()
+            self.processes[node].wait(timeout=20)
+        # The last two in sync, one after the other, the first of them for good.
+        for node in (1, 2):
+            stop(node, 'kill')
+        shutil.rmtree(self.directory / 'data-2')
+        self.init(2)
+        stop(3, 'kill')
+        self.server(2)
+        self.server(1)
+        # Each of them answers, and for as long as several elections take they are no cluster: both may lack the newest entries.
+        wait_until(lambda: all(self.answers(node) for node in (1, 2)), 'nodes 1 and 2 run', 20)
+        several_elections = time.monotonic() + 3
+        while time.monotonic() < several_elections:
+            asked = run(SLUICE, 'quorum', 'status', '--server', '127.0.0.11:9095', '--timeout-ms', '500', check=False)
+            self.assertNotEqual(asked.returncode, 0, f'a majority was formed with a voter that has forgotten everything: {asked.stdout}')
+        self.server(3)
+        wait_until(lambda: all(self.health(node).returncode == 0 for node in (1, 2, 3)), 'all three healthy again', 40)
+        out = run('kcat', '-C', '-q', '-b', brokers, '-t', 'orders', '-o', 'beginning', '-e')
+        self.assertEqual(sorted(out.stdout.splitlines()), sorted(records.splitlines()))
+        # It votes again: of the other two each may go.
+        for node in (1, 3):
+            stop(node, 'terminate')
+            wait_until(lambda node=node: self.health(2).returncode == 10, f'the other two without {node}', 20)
+            self.server(node)
+            wait_until(lambda: self.health(2).returncode == 0, 'all three healthy', 20)
 
     def test_a_directory_of_another_cluster_is_refused(self):
         clusters = []

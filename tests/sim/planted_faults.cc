@@ -61,6 +61,8 @@ const std::vector<NamedFault>& NamedFaults() {
       {Fault::kCutsSynced, "cuts-synced"},
       {Fault::kDamagedVotes, "damaged-votes"},
       {Fault::kGivenBackEarly, "given-back-early"},
+      {Fault::kNoInquiry, "no-inquiry"},
+      {Fault::kInquiryOfSome, "inquiry-of-some"},
   };
   return faults;
 }
