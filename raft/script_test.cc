@@ -1,16 +1,15 @@
 // Runs the stories of testdata/ (raft/testing/script.h explains them). After a change that is
 // meant:
 //
-//   cd raft && SLUICE_REWRITE=1 ../build/release/raft_test --gtest_filter='*Stories*'     and read
-//   the difference.
+//   cd raft && ../build/release/raft_test --rewrite     and read the difference.
 #include "raft/testing/script.h"
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <string_view>
 
 namespace sluice::raft::testing {
 namespace {
@@ -24,6 +23,8 @@ std::vector<std::string> Stories() {
   return names;
 }
 
+bool rewrite = false;  // by main, before any test runs
+
 class StoriesTest : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(StoriesTest, GoAsWritten) {
@@ -31,7 +32,7 @@ TEST_P(StoriesTest, GoAsWritten) {
   std::stringstream written;
   written << std::ifstream(path).rdbuf();
   const std::string rerun = Script::Rerun(written.str());
-  if (std::getenv("SLUICE_REWRITE") != nullptr) {
+  if (rewrite) {
     std::ofstream(path) << rerun;
     return;
   }
@@ -43,3 +44,11 @@ INSTANTIATE_TEST_SUITE_P(All, StoriesTest, ::testing::ValuesIn(Stories()),
 
 }  // namespace
 }  // namespace sluice::raft::testing
+
+// Of all tests of this folder.
+int main(int argc, char** argv) {
+  ::testing::InitGoogleTest(&argc, argv);
+  sluice::raft::testing::rewrite = argc > 1 && std::string_view(argv[1]) == "--rewrite";
+  if (sluice::raft::testing::rewrite) GTEST_FLAG_SET(filter, "*Stories*");
+  return RUN_ALL_TESTS();
+}
