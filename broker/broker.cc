@@ -15,6 +15,7 @@
 #include "broker/broker_lifecycle.h"
 #include "broker/broker_metrics.h"
 #include "broker/controller_client_grpc.h"
+#include "broker/disk_testimony.h"
 #include "broker/group/group_coordinator.h"
 #include "broker/metadata_client.h"
 #include "broker/net/peer_client_asio.h"
@@ -334,36 +335,7 @@ Status Broker::JoinCluster() {
   options.controller = heartbeat_client_.get();
   options.loop = heartbeat_loop_.get();
   options.registration = Registration();
-  // The controllers judge by topic what a stop without the marker and another boot id mean; a
-  // damaged log has lost bytes in any case.
-  for (const auto& [partition, why] : logs_->DamagedLogs()) {
-    if (why.code() != StatusCode::kDiskFull) options.damaged.push_back(partition);
-  }
-  // Without its records a replica must not lead those that have them.
-  for (const storage::TopicPartition& partition : logs_->MissingLogs()) {
-    LOG(WARNING) << "partition " << partition.ToString()
-                 << ": its directory is gone, though the checkpoints know of records in it. If the "
-                    "partition still exists, this replica is copied anew from its leader; where it "
-                    "was the only one, the records are lost unless the directory comes back before "
-                    "this node starts";
-    options.damaged.push_back(partition);
-  }
-  // Nobody uses these before the registration.
-  for (const storage::TopicPartition& partition : logs_->Partitions()) {
-    const auto log = logs_->Find(partition);
-    if (log != nullptr && !log->known_damage().ok()) options.damaged.push_back(partition);
-  }
-  const std::vector<storage::DirectoryPtr>& directories = logs_->directories();
-  if (directories.size() > 1) options.directories = directories;
-  // The oldest of what the directories tell.
-  std::optional<int64_t> previous_epoch;
-  for (const storage::DirectoryPtr& directory : directories) {
-    if (!directory->online()) continue;
-    const storage::ShutdownState& last = directory->last_shutdown();
-    const int64_t epoch = last.clean ? last.broker_epoch : -1;
-    previous_epoch = std::min(previous_epoch.value_or(epoch), epoch);
-  }
-  options.previous_broker_epoch = previous_epoch.value_or(-1);
+  TellOfDisks(*logs_, options);
   options.heartbeat_interval_ms = config_.broker_heartbeat_interval_ms;
   options.on_leader = [this](NodeId leader) { metadata_client_->OnLeader(leader); };
   options.on_refused = options_.on_refused;
@@ -443,19 +415,8 @@ void Broker::Stop() {
 }
 
 void Broker::CloseLogs(const std::map<storage::TopicPartition, Offset>& high_watermarks) {
-  // A start that never got as far as to register leaves the marker as it was found, so that the
-  // next one tells the same of the past.
-  const int64_t registered = state_.broker_epoch;
-  // The controllers may have the registration that they did not answer: a marker with the epoch
-  // before it would tell them of an older copy of the disk. Without one the next start only scans.
   const bool unknown = lifecycle_ != nullptr && lifecycle_->registration_open();
-  const auto epoch = [&](const storage::DirectoryState& directory) {
-    std::optional<BrokerEpoch> told;
-    if (!unknown)
-      told.emplace(registered >= 0 ? registered : directory.last_shutdown().broker_epoch);
-    return told;
-  };
-  const Status closed = logs_->CloseCleanly(high_watermarks, epoch);
+  const Status closed = CloseDisks(*logs_, high_watermarks, state_.broker_epoch, unknown);
   LOG_IF(ERROR, !closed.ok()) << "the logs could not be closed cleanly: " << closed.ToString();
 }
 

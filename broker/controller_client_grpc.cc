@@ -7,8 +7,9 @@
 
 namespace sluice::broker {
 GrpcControllerClient::GrpcControllerClient(std::vector<std::string> voters,
-                                           const BrokerState& state, EventLoop& loop, Random random)
-    : state_(state), random_(random), leader_(std::move(voters), loop) {}
+                                           const BrokerState& state, EventLoop& loop, Random random,
+                                           rpc::ConnectToController connect)
+    : state_(state), random_(random), leader_(std::move(voters), loop, std::move(connect)) {}
 
 template <typename Request, typename Response>
 void GrpcControllerClient::Send(rpc::LeaderClient::Method<Request, Response> method,

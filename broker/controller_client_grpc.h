@@ -24,7 +24,7 @@ class GrpcControllerClient final : public ControllerClient {
   // `voters`: gRPC addresses of the controllers. `state` and `loop` are not owned and outlive the
   // client.
   GrpcControllerClient(std::vector<std::string> voters, const BrokerState& state, EventLoop& loop,
-                       Random random);
+                       Random random, rpc::ConnectToController connect = &rpc::ConnectOverGrpc);
 
   void RegisterBroker(controller::RegisterBrokerRequest request, int64_t timeout_ms,
                       Done<controller::RegisterBrokerResponse> done) override;

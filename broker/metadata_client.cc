@@ -1,14 +1,13 @@
 #include "broker/metadata_client.h"
 
-#include <grpcpp/grpcpp.h>
+#include <glog/logging.h>
 
 #include <algorithm>
 #include <utility>
 
+#include "broker/feed_connector_grpc.h"
 #include "broker/sender.h"
 #include "metadata/replay.h"
-#include "proto/controller.grpc.pb.h"
-#include "rpc/channel.h"
 
 namespace sluice::broker {
 namespace {
@@ -21,76 +20,13 @@ constexpr int64_t kUnreachableMs = 1000;
 
 }  // namespace
 
-// One subscription. gRPC calls it from its threads; each message goes to the loop, and the next is
-// read when that one has been applied, so that nothing queues up here. It holds itself until gRPC
-// is done with it.
-class MetadataClient::Stream final : public grpc::ClientReadReactor<controller::FeedMessage>,
-                                     public std::enable_shared_from_this<Stream> {
- public:
-  Stream(MetadataClient& client, uint64_t generation, const std::string& address)
-      : client_(client),
-        gate_(client.gate_),
-        streams_(client.streams_),
-        loop_(*client.options_.loop),
-        generation_(generation),
-        channel_(rpc::MakeChannel(address)),
-        stub_(controller::Feed::NewStub(channel_)) {}
-
-  void Begin(controller::SubscribeRequest request) {
-    CHECK(streams_->Enter());
-    self_ = shared_from_this();
-    request_ = std::move(request);
-    stub_->async()->Subscribe(&context_, &request_, this);
-    AddHold();  // reads start outside of gRPC's callbacks: without it the call could end between
-                // two of them
-    StartRead(&message_);
-    StartCall();
-  }
-  void Cancel() { context_.TryCancel(); }
-
-  void OnReadDone(bool ok) override {
-    if (!ok) {
-      RemoveHold();  // OnDone follows
-      return;
-    }
-    loop_.Post([self = shared_from_this()] {
-      if (self->gate_->Enter()) {
-        self->client_.OnMessage(self->generation_, self->message_);
-        self->gate_->Leave();
-        self->StartRead(&self->message_);
-      } else {
-        self->RemoveHold();
-      }
-    });
-  }
-  void OnDone(const grpc::Status& status) override {
-    const std::string why =
-        status.ok() ? "the controller ended the stream" : status.error_message();
-    loop_.Post(rpc::Guarded(gate_, [this, self = self_, why] { client_.OnEnd(generation_, why); }));
-    const std::shared_ptr<rpc::Gate> streams = streams_;
-    const std::shared_ptr<Stream> self = std::move(self_);
-    streams->Leave();
-  }
-
- private:
-  MetadataClient& client_;  // entered only through the gate
-  std::shared_ptr<rpc::Gate> gate_;
-  std::shared_ptr<rpc::Gate> streams_;
-  EventLoop& loop_;
-  const uint64_t generation_;
-  std::shared_ptr<grpc::Channel> channel_;
-  std::unique_ptr<controller::Feed::Stub> stub_;
-  grpc::ClientContext context_;
-  controller::SubscribeRequest request_;
-  controller::FeedMessage message_;
-  std::shared_ptr<Stream> self_;  // until OnDone
-};
-
 MetadataClient::MetadataClient(MetadataClientOptions options)
     : options_(std::move(options)),
       applier_(metadata::EmptyImage()),
       controllers_(options_.controllers),
-      finder_(metadata::WhomToAsk(controllers_, {})) {}
+      finder_(metadata::WhomToAsk(controllers_, {})) {
+  if (options_.connector == nullptr) options_.connector = NewGrpcFeedConnector();
+}
 
 std::unique_ptr<MetadataClient> MetadataClient::Start(MetadataClientOptions options) {
   std::unique_ptr<MetadataClient> client(new MetadataClient(std::move(options)));
@@ -111,7 +47,7 @@ void MetadataClient::Stop() {
   gate_->Close();
   // From here on the loop runs nothing of ours, so that its state may be used on this thread.
   DropStream();
-  streams_->Close();
+  options_.connector->Drain();
   Save();
 }
 
@@ -181,8 +117,15 @@ void MetadataClient::Subscribe() {
   connected_address_ = finder_.current();
   last_heard_ms_ = options_.loop->clock().SteadyMs();
   heard_ = false;
-  stream_ = std::make_shared<Stream>(*this, ++generation_, connected_address_);
-  stream_->Begin(std::move(request));
+  const uint64_t generation = ++generation_;
+  FeedHandlers handlers;
+  handlers.on_message = rpc::Guarded(
+      gate_,
+      [this, generation](const controller::FeedMessage& said) { OnMessage(generation, said); });
+  handlers.on_end =
+      rpc::Guarded(gate_, [this, generation](const std::string& why) { OnEnd(generation, why); });
+  stream_ = options_.connector->Subscribe(connected_address_, std::move(request), *options_.loop,
+                                          std::move(handlers));
 }
 
 void MetadataClient::DropStream() {

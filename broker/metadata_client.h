@@ -18,6 +18,7 @@
 #include "base/file_system.h"
 #include "broker/broker_state.h"
 #include "broker/feed_applier.h"
+#include "broker/feed_connector.h"
 #include "broker/metadata_cache.h"
 #include "rpc/gate.h"
 #include "rpc/leader_finder.h"
@@ -39,6 +40,8 @@ struct MetadataClientOptions {
       on_leader;  // told on the loop when the feed names another leader
   // The addresses of the voters, when they are others than before; not from any certain thread.
   std::function<void(const std::vector<std::string>&)> on_controllers;
+  // null = by gRPC
+  std::shared_ptr<FeedConnector> connector;
 };
 
 class MetadataClient {
@@ -58,8 +61,6 @@ class MetadataClient {
   int64_t resyncs() const { return resyncs_; }
 
  private:
-  class Stream;
-
   explicit MetadataClient(MetadataClientOptions options);
   void Load();
   void Save();
@@ -77,12 +78,10 @@ class MetadataClient {
 
   MetadataClientOptions options_;
   std::shared_ptr<rpc::Gate> gate_ = std::make_shared<rpc::Gate>();
-  std::shared_ptr<rpc::Gate> streams_ =
-      std::make_shared<rpc::Gate>();  // each is inside until gRPC is done with it
   FeedApplier applier_;
   metadata::ControllerAddresses controllers_;  // as configured, or as the image tells
   rpc::LeaderFinder finder_;
-  std::shared_ptr<Stream> stream_;
+  std::shared_ptr<FeedSubscription> stream_;
   std::string connected_address_;
   uint64_t generation_ = 0;  // of stream_; what older ones still send is ignored
   int failures_ = 0;         // streams in a row that ended before a message came

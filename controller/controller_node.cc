@@ -6,6 +6,7 @@
 #include <future>
 
 #include "controller/controller_service.h"
+#include "controller/driver_quorum.h"
 #include "controller/feed_service.h"
 #include "controller/format.h"
 #include "controller/quorum_log.h"
@@ -38,37 +39,6 @@ class ProberDialer final : public Dialer {
  private:
   rpc::TcpProber prober_;
 };
-
-class DriverQuorum final : public Quorum {
- public:
-  explicit DriverQuorum(raft::Driver& driver) : driver_(driver) {}
-  void Propose(std::string data, Done done) override {
-    driver_.Propose(std::move(data), std::move(done));
-  }
-  LogIndex NextIndex() const override { return driver_.NextIndex(); }
-  void ReadIndex(Done done) override { driver_.ReadIndex(std::move(done)); }
-  void ChangeMember(const raft::MemberChange& change, Done done) override {
-    driver_.ChangeMember(change, std::move(done));
-  }
-  Status TransferLeadership(NodeId target) override { return driver_.TransferLeadership(target); }
-  raft::DriverStatus status() const override { return driver_.status(); }
-
- private:
-  raft::Driver& driver_;
-};
-
-raft::RaftConfig ToRaftConfig(const metadata::ServerConfig& config) {
-  raft::RaftConfig raft;
-  raft.heartbeat_ms = config.quorum_heartbeat_interval_ms;
-  raft.election_timeout_ms_min = config.election_timeout_ms;
-  raft.election_timeout_ms_max = 2 * config.election_timeout_ms;
-  raft.transfer_timeout_ms = 2 * config.election_timeout_ms;
-  raft.start_timeout_ms_max = std::min(raft.start_timeout_ms_max, raft.election_timeout_ms_min);
-  raft.snapshot_interval_bytes =
-      static_cast<size_t>(config.values.GetInt("metadata.log.max.record.bytes.between.snapshots"));
-  raft.snapshot_interval_ms = config.values.GetInt("metadata.log.max.snapshot.interval.ms");
-  return raft;
-}
 
 Status ThreeLines(StatusCode code, const std::string& what, const std::string& why,
                   const std::string& fix) {

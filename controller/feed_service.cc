@@ -2,46 +2,10 @@
 
 #include <set>
 
-#include "base/crc32c.h"
-#include "metadata/replay.h"
+#include "controller/feed_cursor.h"
 #include "proto/controller.grpc.pb.h"
 
 namespace sluice::controller {
-
-namespace {
-
-constexpr size_t kChunkBytes = 1 << 20;
-constexpr size_t kBatchBytes = 1 << 18;
-
-// What several streams want of one image, made once.
-class ImageTexts {
- public:
-  uint64_t Hash(const metadata::ImagePtr& image) {
-    std::lock_guard lock(mutex_);
-    if (image != hashed_) hash_ = metadata::StateHash(*image);
-    hashed_ = image;
-    return hash_;
-  }
-  std::shared_ptr<const std::string> Snapshot(const metadata::ImagePtr& image) {
-    std::lock_guard lock(mutex_);
-    std::shared_ptr<const std::string> bytes = image == serialised_ ? bytes_.lock() : nullptr;
-    if (bytes == nullptr) {
-      bytes = std::make_shared<const std::string>(metadata::ToSnapshot(*image).SerializeAsString());
-    }
-    serialised_ = image;
-    bytes_ = bytes;
-    return bytes;
-  }
-
- private:
-  std::mutex mutex_;  // guards all below
-  metadata::ImagePtr hashed_;
-  uint64_t hash_ = 0;
-  metadata::ImagePtr serialised_;
-  std::weak_ptr<const std::string> bytes_;  // as long as a stream sends it
-};
-
-}  // namespace
 
 class FeedStream;
 
@@ -63,7 +27,7 @@ class FeedService::Impl final : public Feed::CallbackService,
 
   const FeedServiceOptions& options() const { return options_; }
   FeedLog& feed() { return feed_; }
-  ImageTexts& texts() { return texts_; }
+  FeedImageTexts& texts() { return texts_; }
 
  private:
   std::vector<std::shared_ptr<FeedStream>> Streams() const;
@@ -72,7 +36,7 @@ class FeedService::Impl final : public Feed::CallbackService,
   const FeedServiceOptions options_;
   FeedLog& feed_;
   EventLoop& loop_;
-  ImageTexts texts_;
+  FeedImageTexts texts_;
   uint64_t listener_ = 0;
   mutable std::mutex mutex_;  // guards all below; not held while calling streams
   std::set<std::shared_ptr<FeedStream>> streams_;
@@ -86,19 +50,18 @@ class FeedStream final : public grpc::ServerWriteReactor<FeedMessage>,
   FeedStream(std::shared_ptr<FeedService::Impl> service, const SubscribeRequest& request)
       : service_(std::move(service)),
         subscriber_(request.sender().node_id()),
-        have_(service_->feed().Resume(LogIndex(request.last_index()), Term(request.last_term()),
-                                      request.state_hash())) {}
+        cursor_(service_->feed(), service_->texts(), request) {}
 
   void Begin() {
     self_ = shared_from_this();
-    Pump(true);
+    Pump(false);
   }
 
   // Sends what there is to send, unless a message is under way; `progress`: also a word of
   // progress.
   void Pump(bool progress) {
     std::lock_guard lock(mutex_);
-    progress_due_ = progress_due_ || progress;
+    if (progress) cursor_.WantProgress();
     if (!writing_ && !finished_) WriteNext();
   }
 
@@ -136,80 +99,19 @@ class FeedStream final : public grpc::ServerWriteReactor<FeedMessage>,
   }
 
   void WriteNext() {
-    message_.Clear();
-    const FeedProgress now = service_->feed().progress();
-    if (now.leader != told_leader_ || now.term != told_term_) progress_due_ = true;
-    // A leader's name comes before the data: a subscriber of the wrong controller should not wait
-    // for it.
-    if (snapshot_ != nullptr) {
-      FillChunk();
-    } else if (progress_due_) {
-      FillProgress(now);
-    } else if (!FillData()) {
-      return;
-    }
+    if (!cursor_.Next(message_)) return;
     writing_ = true;
     StartWrite(&message_);
-  }
-
-  bool FillData() {
-    FeedStep step = service_->feed().Next(have_, kBatchBytes);
-    if (step.kind == FeedStep::Kind::kWait) return false;
-    if (step.kind == FeedStep::Kind::kSnapshot) {
-      snapshot_ = service_->texts().Snapshot(step.image);
-      sent_ = 0;
-      snapshot_index_ = step.image->last_index;
-      FillChunk();
-      return true;
-    }
-    for (const FeedEntryPtr& entry : step.entries) {
-      auto& out = *message_.mutable_batch()->add_entries();
-      out.set_index(entry->index.value());
-      out.set_term(entry->term.value());
-      out.set_data(entry->data);
-    }
-    have_ = step.entries.back()->index;
-    return true;
-  }
-
-  void FillChunk() {
-    const std::string_view data = std::string_view(*snapshot_).substr(sent_, kChunkBytes);
-    auto& chunk = *message_.mutable_snapshot();
-    chunk.set_data(std::string(data));
-    chunk.set_crc32c(Crc32c(data));
-    sent_ += data.size();
-    chunk.set_last(sent_ == snapshot_->size());
-    if (!chunk.last()) return;
-    have_ = snapshot_index_;
-    snapshot_ = nullptr;
-  }
-
-  void FillProgress(const FeedProgress& now) {
-    auto& progress = *message_.mutable_progress();
-    progress.set_commit_index(now.commit.value());
-    progress.set_leader_id(now.leader.value());
-    progress.set_term(now.term.value());
-    // The hash says something only to who has just this image.
-    if (have_ == now.commit) progress.set_state_hash(service_->texts().Hash(now.image));
-    progress_due_ = false;
-    told_leader_ = now.leader;
-    told_term_ = now.term;
   }
 
   const std::shared_ptr<FeedService::Impl> service_;
   const NodeId subscriber_;
   std::shared_ptr<FeedStream> self_;  // until OnDone
   std::mutex mutex_;                  // guards all below
-  LogIndex have_;                     // the subscriber has, or is being sent, everything up to here
+  FeedCursor cursor_;
   bool writing_ = false;
   bool finished_ = false;
   grpc::Status status_;  // once finished_
-  bool progress_due_ = false;
-  NodeId told_leader_ = kNoNode;
-  Term told_term_;
-  std::shared_ptr<const std::string> snapshot_;  // being sent
-  size_t sent_ = 0;
-  LogIndex snapshot_index_;
   FeedMessage message_;  // under way
 };
 

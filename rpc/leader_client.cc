@@ -15,14 +15,34 @@ namespace {
 // kafka::ErrorCode::kNotController; rpc knows nothing else of Kafka's table.
 constexpr int kNotController = 41;
 
+class GrpcConnection final : public ControllerConnection {
+ public:
+  explicit GrpcConnection(const std::string& address)
+      : channel_(MakeChannel(address)), stub_(controller::Controller::NewStub(channel_)) {}
+  ControllerStub& ForAttempt(grpc::ClientContext& context, int64_t timeout_ms,
+                             bool again) override {
+    if (again) HurryUp(*channel_);
+    SetTimeout(context, timeout_ms);
+    return *stub_->async();
+  }
+
+ private:
+  const std::shared_ptr<grpc::Channel> channel_;
+  const std::unique_ptr<controller::Controller::Stub> stub_;
+};
+
 }  // namespace
+
+std::unique_ptr<ControllerConnection> ConnectOverGrpc(const std::string& address) {
+  return std::make_unique<GrpcConnection>(address);
+}
 
 // The state behind a client. gRPC's callbacks and the loop's tasks hold it, so that it outlives a
 // client that goes with calls under way. Everything but the guarded part belongs to the loop.
 class LeaderClient::Core : public std::enable_shared_from_this<Core> {
  public:
-  Core(std::vector<std::string> voters, EventLoop& loop)
-      : loop_(loop), finder_(std::move(voters)) {}
+  Core(std::vector<std::string> voters, EventLoop& loop, ConnectToController connect)
+      : loop_(loop), connect_(std::move(connect)), finder_(std::move(voters)) {}
 
   struct Pending {
     std::shared_ptr<AnyCall> call;
@@ -56,11 +76,6 @@ class LeaderClient::Core : public std::enable_shared_from_this<Core> {
   }
 
  private:
-  struct Peer {
-    std::shared_ptr<grpc::Channel> channel;
-    std::unique_ptr<controller::Controller::Stub> stub;
-  };
-
   // Runs a task on the loop unless Stop was faster; Stop waits for the one that runs.
   void Run(const std::function<void(Core&)>& task) {
     {
@@ -74,13 +89,10 @@ class LeaderClient::Core : public std::enable_shared_from_this<Core> {
     idle_.notify_all();
   }
 
-  Peer& PeerAt(const std::string& address) {
-    Peer& peer = peers_[address];
-    if (peer.channel == nullptr) {
-      peer.channel = MakeChannel(address);
-      peer.stub = controller::Controller::NewStub(peer.channel);
-    }
-    return peer;
+  ControllerConnection& ConnectionTo(const std::string& address) {
+    std::unique_ptr<ControllerConnection>& connection = connections_[address];
+    if (connection == nullptr) connection = connect_(address);
+    return *connection;
   }
 
   void Attempt(std::shared_ptr<Pending> pending) {
@@ -92,17 +104,16 @@ class LeaderClient::Core : public std::enable_shared_from_this<Core> {
       return;
     }
     const std::string address = finder_.current();
-    Peer& peer = PeerAt(address);
-    if (pending->attempts > 0) HurryUp(*peer.channel);
     auto context = std::make_shared<grpc::ClientContext>();
-    SetTimeout(*context, std::min(left_ms, pending->attempt_timeout_ms));
+    ControllerStub& stub = ConnectionTo(address).ForAttempt(
+        *context, std::min(left_ms, pending->attempt_timeout_ms), pending->attempts > 0);
     {
       std::lock_guard lock(mutex_);
       if (stopped_) return;
       contexts_.insert(context.get());
     }
     pending->call->Attempt(
-        *peer.stub->async(), context.get(),
+        stub, context.get(),
         [self = shared_from_this(), pending, context, address](AttemptOutcome outcome) {
           self->Post([pending, address, outcome = std::move(outcome)](Core& core) {
             core.OnAttempt(pending, address, outcome);
@@ -159,8 +170,9 @@ class LeaderClient::Core : public std::enable_shared_from_this<Core> {
   }
 
   EventLoop& loop_;
+  const ConnectToController connect_;
   LeaderFinder finder_;
-  std::map<std::string, Peer> peers_;
+  std::map<std::string, std::unique_ptr<ControllerConnection>> connections_;
 
   std::mutex mutex_;  // guards all below
   std::condition_variable idle_;
@@ -169,8 +181,9 @@ class LeaderClient::Core : public std::enable_shared_from_this<Core> {
   bool stopped_ = false;
 };
 
-LeaderClient::LeaderClient(std::vector<std::string> voters, EventLoop& loop)
-    : core_(std::make_shared<Core>(std::move(voters), loop)) {}
+LeaderClient::LeaderClient(std::vector<std::string> voters, EventLoop& loop,
+                           ConnectToController connect)
+    : core_(std::make_shared<Core>(std::move(voters), loop, std::move(connect))) {}
 
 LeaderClient::~LeaderClient() { Stop(); }
 

@@ -39,6 +39,19 @@ struct CallOptions {
   }
 };
 
+// The way to one controller. ConnectOverGrpc makes the real ones; the simulator gives its own.
+class ControllerConnection {
+ public:
+  virtual ~ControllerConnection() = default;
+  // The stub for one attempt, which is started next and may take `timeout_ms`. `again`: an earlier
+  // one of the same call has failed, so there is reason to dial at once.
+  virtual ControllerStub& ForAttempt(grpc::ClientContext& context, int64_t timeout_ms,
+                                     bool again) = 0;
+};
+using ConnectToController =
+    std::function<std::unique_ptr<ControllerConnection>(const std::string& address)>;
+std::unique_ptr<ControllerConnection> ConnectOverGrpc(const std::string& address);
+
 class LeaderClient {
  public:
   template <typename Request, typename Response>
@@ -47,7 +60,8 @@ class LeaderClient {
 
   // `voters`: the controllers' gRPC addresses, at least one. `loop` is not owned and outlives the
   // client.
-  LeaderClient(std::vector<std::string> voters, EventLoop& loop);
+  LeaderClient(std::vector<std::string> voters, EventLoop& loop,
+               ConnectToController connect = &ConnectOverGrpc);
   ~LeaderClient();
   LeaderClient(const LeaderClient&) = delete;
   LeaderClient& operator=(const LeaderClient&) = delete;
