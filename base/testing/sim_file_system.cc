@@ -254,7 +254,9 @@ class SimFile final : public File {
     std::lock_guard guard(state_->mutex);
     // A process that is gone does nothing to the bytes.
     SLUICE_RETURN_IF_ERROR(CheckAlive());
+    const bool stopped = state_->stopped();
     if (const Status status = state_->Fault(FileOperation::kSync, path_); !status.ok()) {
+      if (stopped) return status;
       node_->dirty_low = node_->dirty_high = 0;
       return status;
     }

@@ -279,5 +279,23 @@ TEST_F(SimFileSystemTest, CountsWhatWasDone) {
   EXPECT_EQ(counts.file_system_syncs, 1u);
 }
 
+// A sync that fails forgets what was dirty; one that is never made does not.
+TEST_F(SimFileSystemTest, AStoppedProcessForgetsNothingOfWhatIsToBeSynced) {
+  const std::string data(2000, 'a');
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    SimFileSystem fs;
+    Random random(seed);
+    auto file = *fs.Open("/log", OpenMode::kCreate);
+    ASSERT_TRUE(fs.SyncDirectory("/").ok());
+    ASSERT_TRUE(file->WriteAt(0, data).ok());
+    fs.StopAfter(0);
+    EXPECT_FALSE(file->Sync().ok());
+    fs.KillProcess();
+    ASSERT_TRUE((*fs.Open("/log", OpenMode::kReadWrite))->Sync().ok());
+    fs.Crash(random);
+    EXPECT_EQ(*ReadFile(fs, "/log"), data);
+  }
+}
+
 }  // namespace
 }  // namespace sluice::testing
