@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "base/planted_fault.h"
 #include "controller/partition_manager.h"
 #include "controller/registration_check.h"
 #include "metadata/topic_config.h"
@@ -121,6 +122,7 @@ void BrokerManager::Activate(const Image& image, int64_t now_ms) {
     Session& session = SessionOf(id, now_ms);
     // Whoever applied this index knows that the broker is leaving, if it is.
     if (broker->in_controlled_shutdown) session.shutdown_index = image.last_index;
+    if (broker->fenced) session.fence_index = image.last_index;
   }
 }
 
@@ -274,8 +276,11 @@ Decision<HeartbeatResponse> BrokerManager::Heartbeat(const HandleContext& contex
                                         ShutdownKnown(image, session, id));
     return decision;
   }
-  // Its applied index proves that it knows its own registration, and all that came before.
-  const bool caught_up = request.applied_index() >= broker.epoch.value();
+  // Its applied index proves that it knows its own registration, that it was fenced, and all that
+  // came before: with an older image it would go on as leader of epochs that are over.
+  const bool caught_up = request.applied_index() >= broker.epoch.value() &&
+                         (LogIndex(request.applied_index()) >= session.fence_index ||
+                          FaultPlanted(ReplicationFault::kUnfencedEarly));
   if (broker.fenced && !broker.in_controlled_shutdown && request.ready() && caught_up)
     decision.records = Unfence(image, id);
   return decision;

@@ -48,6 +48,13 @@ class BrokerManager {
   std::optional<NodeId> NextToFence(const metadata::Image& image, int64_t now_ms);
   // The records that fence it: partition changes first, the broker's own last.
   static Records Fence(const metadata::Image& image, NodeId broker);
+  // They are proposed as the entry at `index`.
+  void OnFenced(NodeId broker, LogIndex index) { sessions_[broker].fence_index = index; }
+  // Of that entry; -1 when the broker was not fenced since activation.
+  LogIndex FenceIndex(NodeId broker) const {
+    const auto session = sessions_.find(broker);
+    return session == sessions_.end() ? LogIndex(-1) : session->second.fence_index;
+  }
 
   // The loop stood still for `ms`, until now: nobody could have been heard.
   void Forgive(int64_t ms, int64_t now_ms);
@@ -66,6 +73,9 @@ class BrokerManager {
     bool heard = false;  // since activation
     int64_t timeout_ms = 0;
     LogIndex applied{-1};
+    // The entry that fenced it last; after a change of controllers, what was known then. Who has
+    // not applied it may think that it still leads.
+    LogIndex fence_index{-1};
     int64_t refused_ms = -1;  // when evidence of death came, or -1
     int64_t dialed_ms = -1;
     LogIndex shutdown_index{

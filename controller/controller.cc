@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/planted_fault.h"
 #include "controller/config_manager.h"
 #include "controller/feature_manager.h"
 #include "controller/partition_manager.h"
@@ -365,7 +366,12 @@ void MetadataController::Heartbeat(const HeartbeatRequest& request, Done<Heartbe
   HeartbeatResponse& response = decision.response;
   const metadata::BrokerImage* broker = committed_->FindBroker(NodeId(request.sender().node_id()));
   response.set_fenced(broker == nullptr || broker->fenced);
-  response.set_lease_age_ms(LeaseAgeMs());
+  // One that is heard from again while its fencing is under way gets no further lease: others may
+  // lead as soon as that is committed.
+  const LogIndex fence_index = brokers_.FenceIndex(NodeId(request.sender().node_id()));
+  const bool ends =
+      fence_index > committed_->last_index && !FaultPlanted(ReplicationFault::kLeaseWhileFencing);
+  response.set_lease_age_ms(ends ? kNoLeaseMs : LeaseAgeMs());
   response.set_commit_index(committed_->last_index.value());
   response.mutable_outcome()->set_leader_id(options_.self.value());
   done(std::move(response));
@@ -479,7 +485,9 @@ void MetadataController::FenceStale() {
     }
     if (!BrakeAllows(now_ms)) return;
     const bool expired = !brokers_.Refused(*broker);
+    const LogIndex index = quorum_->NextIndex();
     if (!Propose(BrokerManager::Fence(*speculative_, *broker), [](bool) {}).ok()) return;
+    brokers_.OnFenced(*broker, index);
     ++(expired ? metrics_.fenced_by_session : metrics_.fenced_by_refusal);
     fenced_ms_.push_back(now_ms);
     LOG(WARNING) << "broker " << *broker << " is fenced: "

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/planted_fault.h"
 #include "metadata/partition_change.h"
 #include "metadata/replay.h"
 
@@ -76,7 +77,8 @@ class Alteration {
     if (asked_.leader_epoch() < partition_->leader_epoch.value())
       return ErrorCode::kFencedLeaderEpoch;
     if (partition_->leader != sender_) return ErrorCode::kInvalidRequest;
-    if (asked_.partition_epoch() < partition_->partition_epoch.value())
+    if (asked_.partition_epoch() < partition_->partition_epoch.value() &&
+        !FaultPlanted(ReplicationFault::kIsrWithoutPartitionEpoch))
       return ErrorCode::kInvalidUpdateVersion;
     return CheckIsr();
   }
@@ -92,7 +94,8 @@ class Alteration {
       // KIP-841: no fenced or leaving broker, nor a replica in an offline directory. KIP-903: not
       // one that restarted since its fetch was seen, nor one whose epoch nobody knows.
       eligible = eligible && metadata::ReplicaActive(image_, *partition_, id) &&
-                 replica.broker_epoch() == image_.FindBroker(id)->epoch.value();
+                 (replica.broker_epoch() == image_.FindBroker(id)->epoch.value() ||
+                  FaultPlanted(ReplicationFault::kIsrWithoutBrokerEpoch));
     }
     if (!Contains(isr, sender_)) return ErrorCode::kInvalidRequest;
     return eligible ? ErrorCode::kNone : ErrorCode::kIneligibleReplica;

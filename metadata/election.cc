@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/planted_fault.h"
+
 namespace sluice::metadata {
 
 namespace {
@@ -57,7 +59,8 @@ ElectionResult Elect(const ElectionInput& input) {
     result.leader = before.last_known_elr[0];
     result.may_lose_records = true;
   }
-  if (result.leader == kNoNode && input.unclean) {
+  const bool unclean = input.unclean || FaultPlanted(ReplicationFault::kElectsAnyReplica);
+  if (result.leader == kNoNode && unclean) {
     result.leader = find_replica(usable);
     result.may_lose_records = result.leader != kNoNode;
   }

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/planted_fault.h"
+
 namespace sluice::broker {
 
 storage::LogConfig LogConfigOf(const metadata::TopicConfig& topic) {
@@ -171,6 +173,10 @@ void Partition::BecomeFollower(const metadata::PartitionImage& image, PartitionE
   leader_ = image.leader;
   leader_epoch_ = image.leader_epoch;
   replicas_.DropProposal();
+  if (FaultPlanted(ReplicationFault::kTruncatesToHighWatermark)) {
+    NoteStorage(log_->TruncateTo(high_watermark_), effects);
+    Truncated(effects);
+  }
   RoleChanged(effects);
 }
 

@@ -1,6 +1,7 @@
 // Partition as a leader: appends, acknowledgements, the ISR and the high watermark.
 #include <algorithm>
 
+#include "base/planted_fault.h"
 #include "broker/replica/partition.h"
 
 namespace sluice::broker {
@@ -23,7 +24,8 @@ bool Partition::EligibleForIsr(const RemoteReplica& replica) const {
   // The epochs differ when the broker was restarted since that fetch: what it had then it may have
   // lost (rule 5).
   return partition != nullptr && metadata::ReplicaActive(*image, *partition, replica.id) &&
-         image->FindBroker(replica.id)->epoch == replica.broker_epoch;
+         (image->FindBroker(replica.id)->epoch == replica.broker_epoch ||
+          FaultPlanted(ReplicationFault::kIsrWithoutBrokerEpoch));
 }
 
 ErrorCode Partition::CheckLeader(LeaderEpoch asked_epoch) const {
@@ -98,9 +100,11 @@ void Partition::AfterAppend(PartitionEffects& effects) {
 
 void Partition::AdvanceHighWatermark(PartitionEffects& effects) {
   if (UnderMinIsr()) return;
-  const Offset own = config_->fsync ? log_->flushed_offset() : log_->log_end_offset();
-  const Offset committable = replicas_.CommittableOffset(
+  const bool flushed_only = config_->fsync && !FaultPlanted(ReplicationFault::kCountsUnflushed);
+  const Offset own = flushed_only ? log_->flushed_offset() : log_->log_end_offset();
+  Offset committable = replicas_.CommittableOffset(
       own, LagRuleNow(), [this](const RemoteReplica& replica) { return EligibleForIsr(replica); });
+  if (FaultPlanted(ReplicationFault::kAcksBeforeReplicated)) committable = own;
   if (committable <= high_watermark_) return;
   SetHighWatermark(committable, effects);
   Acknowledge(effects);
@@ -128,7 +132,9 @@ void Partition::Acknowledge(PartitionEffects& effects) {
   if (role_ != Role::kLeader || ack_waiters_.empty()) return;
   // Whatever the followers say: without a lease another leader may exist already, and this log be
   // about to be cut (rule 10).
-  if (!context_->state->LeaseValid(*context_->clock)) return;
+  if (!context_->state->LeaseValid(*context_->clock) &&
+      !FaultPlanted(ReplicationFault::kLeaseIgnored))
+    return;
   if (UnderMinIsr()) {
     FailWaiters(ErrorCode::kNotEnoughReplicasAfterAppend, effects);
     return;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/planted_fault.h"
+
 namespace sluice::broker {
 namespace {
 
@@ -94,6 +96,7 @@ Offset ReplicaSet::CommittableOffset(Offset own, const LagRule& rule,
   Offset committable = own;
   for (const RemoteReplica& remote : remotes_) {
     if (remote.log_end_offset >= committable) continue;
+    if (FaultPlanted(ReplicationFault::kPendingIsrIgnored) && !InIsr(remote.id)) continue;
     if (InMaximalIsr(remote.id) || (CaughtUp(remote, rule) && eligible(remote)))
       committable = remote.log_end_offset;
   }
