@@ -1,0 +1,41 @@
+#pragma once
+// Consumer: reads one partition from some offset on, and asks now and then where it ends.
+//
+// Thread rule: one thread, as all of the simulator.
+
+#include "kafka/messages/fetch.h"
+#include "kafka/messages/list_offsets.h"
+#include "tests/sim/cluster/client.h"
+
+namespace sluice::sim {
+
+class Consumer final : public KafkaClient {
+ public:
+  Consumer(World& world, NodeId self, std::vector<NodeId> nodes, Log& log, history::Place place);
+  void Quiesce() { quiet_ = true; }
+  // Has read everything up to the end that was told last, at `since_ms` or later.
+  bool caught_up(int64_t since_ms) const { return end_ms_ >= since_ms && position_ >= end_; }
+  int64_t position() const { return position_; }
+
+ private:
+  void Poll();
+  void Fetch(const KnownPartition& leader);
+  void OnFetched(int64_t begin_us, const Result<kafka::FetchResponse>& response);
+  void TakeRecords(int64_t begin_us, std::string_view bytes);
+  void AskEnd(const KnownPartition& leader);
+  void OnEnd(int64_t begin_us, const Result<kafka::ListOffsetsResponse>& response);
+  void PollAfter(int64_t delay_ms);
+  void PollElsewhere();
+  void Breach(const std::string& what);
+  history::Operation NewOperation(int64_t begin_us);
+
+  const history::Place place_;
+  const int32_t client_;
+  int64_t position_ = 0;
+  int32_t last_epoch_ = -1;
+  int64_t end_ = 0;
+  int64_t end_ms_ = -1;
+  bool quiet_ = false;
+};
+
+}  // namespace sluice::sim
