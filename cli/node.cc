@@ -261,7 +261,8 @@ Status Node::StartHttp() {
       [this](admin::MetricsText& text) { text.Append(metrics_.PrometheusText()); });
   if (controller_) {
     collector_->AddSource([this](admin::MetricsText& text) {
-      WriteRaftMetrics(controller_->status(), controller_->messages_dropped(), text);
+      WriteRaftMetrics(controller_->status(),
+                       {controller_->messages_dropped(), controller_->streams_paused()}, text);
     });
   }
   admin::HttpServerOptions options;

@@ -22,6 +22,10 @@ void WriteState(const raft::DriverStatus& status, MetricsText& text) {
                                    {raft::Role::kCandidate, "candidate"},
                                    {raft::Role::kLeader, "leader"}})
     roles.Add({{"role", name}}, int64_t{status.role == role});
+  MetricsText::Family waits = text.Gauge(
+      "sluice_raft_voteless", "1 while this voter does not vote, for the reason that is named.");
+  waits.Add({{"reason", "entries_lost"}}, int64_t{status.recovering});
+  waits.Add({{"reason", "disk_as_formatted"}}, int64_t{status.inquiring});
   text.Gauge("sluice_raft_term", "Term of the quorum, as far as this voter knows.")
       .Add({}, status.term.value());
   text.Gauge("sluice_raft_commit_lag",
@@ -126,10 +130,13 @@ void WriteCounts(const raft::DriverStatus& status, MetricsText& text) {
 
 }  // namespace
 
-void WriteRaftMetrics(const raft::DriverStatus& status, const std::map<NodeId, uint64_t>& dropped,
+void WriteRaftMetrics(const raft::DriverStatus& status, const RaftTraffic& traffic,
                       MetricsText& text) {
   WriteState(status, text);
-  WritePeers(status, dropped, text);
+  WritePeers(status, traffic.dropped, text);
+  text.Counter("sluice_raft_streams_paused_total",
+               "Times that a peer's messages were not read on, for too many waited here.")
+      .Add({}, static_cast<int64_t>(traffic.streams_paused));
   WriteElections(status.counts, text);
   WriteRefusals(status, text);
   WriteCounts(status, text);

@@ -12,8 +12,13 @@
 
 namespace sluice::cli {
 
-// `dropped`: controller::ControllerNode::messages_dropped().
-void WriteRaftMetrics(const raft::DriverStatus& status, const std::map<NodeId, uint64_t>& dropped,
+// Of controller::ControllerNode: messages_dropped() and streams_paused().
+struct RaftTraffic {
+  std::map<NodeId, uint64_t> dropped;
+  uint64_t streams_paused = 0;
+};
+
+void WriteRaftMetrics(const raft::DriverStatus& status, const RaftTraffic& traffic,
                       admin::MetricsText& text);
 
 }  // namespace sluice::cli

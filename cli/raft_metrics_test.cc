@@ -9,9 +9,9 @@
 namespace sluice::cli {
 namespace {
 
-std::string Page(const raft::DriverStatus& status, const std::map<NodeId, uint64_t>& dropped = {}) {
+std::string Page(const raft::DriverStatus& status, const RaftTraffic& traffic = {}) {
   admin::MetricsText text;
-  WriteRaftMetrics(status, dropped, text);
+  WriteRaftMetrics(status, traffic, text);
   return text.Take();
 }
 
@@ -37,7 +37,8 @@ raft::DriverStatus Leading() {
 }
 
 TEST(RaftMetricsTest, ALeaderTellsHowFarEverybodyIs) {
-  const std::string page = Page(Leading(), {{NodeId(3), 12}, {kNoNode, 2}});
+  const std::string page = Page(Leading(), {{{NodeId(3), 12}, {kNoNode, 2}}, 5});
+  EXPECT_TRUE(Has(page, "sluice_raft_streams_paused_total 5"));
   EXPECT_TRUE(Has(page, "sluice_raft_role{role=\"leader\"} 1"));
   EXPECT_TRUE(Has(page, "sluice_raft_role{role=\"follower\"} 0"));
   EXPECT_TRUE(Has(page, "sluice_raft_term 4"));
@@ -51,6 +52,14 @@ TEST(RaftMetricsTest, ALeaderTellsHowFarEverybodyIs) {
   EXPECT_EQ(page.find("peer=\"1\""), std::string::npos) << "itself";
   EXPECT_TRUE(Has(page, "sluice_raft_messages_dropped_total{peer=\"3\"} 12"));
   EXPECT_TRUE(Has(page, "sluice_raft_messages_dropped_total{peer=\"unknown\"} 2"));
+}
+
+TEST(RaftMetricsTest, WhoHasNoVoteTellsWhy) {
+  raft::DriverStatus status;
+  status.inquiring = true;
+  const std::string page = Page(status);
+  EXPECT_TRUE(Has(page, "sluice_raft_voteless{reason=\"disk_as_formatted\"} 1"));
+  EXPECT_TRUE(Has(page, "sluice_raft_voteless{reason=\"entries_lost\"} 0"));
 }
 
 TEST(RaftMetricsTest, AFollowerKnowsNothingOfTheOthers) {

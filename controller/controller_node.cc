@@ -428,6 +428,8 @@ std::map<NodeId, uint64_t> ControllerNode::messages_dropped() const {
   return impl_->stopped ? impl_->last_dropped : impl_->transport->dropped();
 }
 
+uint64_t ControllerNode::streams_paused() const { return impl_->raft_service->pauses(); }
+
 FeedProgress ControllerNode::progress() const { return impl_->feed.progress(); }
 
 metadata::ImagePtr ControllerNode::image() const { return impl_->feed.progress().image; }

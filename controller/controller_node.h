@@ -68,6 +68,8 @@ class ControllerNode {
   raft::DriverStatus status() const;
   // RaftTransport::dropped
   std::map<NodeId, uint64_t> messages_dropped() const;
+  // RaftService::pauses
+  uint64_t streams_paused() const;
   metadata::ImagePtr image() const;  // committed
   FeedProgress progress() const;
   // Runs `done` once this node has applied `index`, on the loop (or never, when the node stops
