@@ -79,12 +79,15 @@ class LossJudge {
       damaged_.emplace(damaged.topic(), PartitionIndex(damaged.partition()));
   }
 
-  bool operator()(const std::string& topic, PartitionIndex partition, const Uuid& assigned) const {
-    if (damaged_.contains({topic, partition})) return true;
+  metadata::DataLoss operator()(const std::string& topic, PartitionIndex partition,
+                                const Uuid& assigned) const {
     const Loss loss = LossOf(assigned);
-    return loss == Loss::kAll ||
-           (loss == Loss::kUnsynced &&
-            metadata::EffectiveTopicConfig(scope_, topic, "durability").value != "fsync");
+    if (loss == Loss::kAll) return metadata::DataLoss::kAll;
+    const bool unsynced =
+        loss == Loss::kUnsynced &&
+        metadata::EffectiveTopicConfig(scope_, topic, "durability").value != "fsync";
+    return unsynced || damaged_.contains({topic, partition}) ? metadata::DataLoss::kSome
+                                                             : metadata::DataLoss::kNone;
   }
   std::string Describe() const {
     const Loss loss = LossOf(Uuid());

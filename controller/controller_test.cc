@@ -244,10 +244,10 @@ TEST_F(ControllerTest, ThrottlesOfMovesAreNotOffered) {
   EXPECT_EQ(refused.error_code(), Code(ErrorCode::kInvalidConfig));
   EXPECT_NE(refused.message().find("moves of partitions are not throttled"), std::string::npos);
   const size_t entries = quorum_.log().size();
-  EXPECT_EQ(AlterConfig(CONFIG_RESOURCE_TYPE_BROKER, "1", key, std::nullopt,
-                        AlterConfigsRequest::DELETE)
-                .error_code(),
-            0);
+  EXPECT_EQ(
+      AlterConfig(CONFIG_RESOURCE_TYPE_BROKER, "1", key, std::nullopt, AlterConfigsRequest::DELETE)
+          .error_code(),
+      0);
   EXPECT_EQ(quorum_.log().size(), entries);
 }
 
@@ -261,6 +261,24 @@ TEST_F(ControllerTest, TheLastKnownLeaderComesBackWhenNobodyElseCan) {
   Heartbeat(1);
   EXPECT_EQ(Show("t"), "leader=1 isr=1 elr= known=");
   EXPECT_EQ(Partition("t").leader_epoch, LeaderEpoch(2));
+}
+
+// The others have all that it had when it was alone for a moment: they must not follow an empty
+// log.
+TEST_F(ControllerTest, AnEmptyDiskOfTheLastLeaderWaitsForAnOperator) {
+  StartBrokers(3);
+  CreateAssigned("t", {{3, 1, 2}});
+  AlterIsr(3, "t", {3});
+  Broker(3).want_shutdown = true;
+  Heartbeat(3);
+  EXPECT_EQ(Show("t"), "leader=-1 isr= elr=3 known=3");
+  Broker(3).want_shutdown = false;
+  ++Broker(3).incarnation;
+  ++Broker(3).directory;
+  BeatFor(1000, {1, 2});
+  Register(3);
+  Heartbeat(3);
+  EXPECT_EQ(Show("t"), "leader=-1 isr= elr= known=");
 }
 
 TEST_F(ControllerTest, ControlledShutdownMovesLeadersFirst) {

@@ -142,14 +142,19 @@ Records ElectionsFor(const Image& image, const BrokerEvent& event) {
       const PartitionImage& partition = topic->partitions[i];
       if (!Contains(partition.replicas, event.broker)) continue;
       const Uuid directory = partition.DirectoryOf(event.broker);
-      const bool lost =
-          event.lost_data != nullptr &&
-          event.lost_data(topic->name, PartitionIndex(static_cast<int32_t>(i)), directory);
+      const metadata::DataLoss loss =
+          event.lost_data == nullptr
+              ? metadata::DataLoss::kNone
+              : event.lost_data(topic->name, PartitionIndex(static_cast<int32_t>(i)), directory);
+      const bool lost = loss != metadata::DataLoss::kNone;
+      const bool lost_all = loss == metadata::DataLoss::kAll;
       const metadata::BrokerImage* broker =
           event.broker_after != nullptr ? event.broker_after : image.FindBroker(event.broker);
       const bool active = event.active && broker != nullptr && broker->HasOnline(directory);
-      const bool leaves = !active && (Contains(partition.isr, event.broker) ||
-                                      (lost && Contains(partition.elr, event.broker)));
+      const bool leaves =
+          !active && (Contains(partition.isr, event.broker) ||
+                      (lost && Contains(partition.elr, event.broker)) ||
+                      (lost_all && Contains(partition.last_known_elr, event.broker)));
       const bool may_lead = active && partition.leader == kNoNode;
       if (!leaves && !may_lead) continue;
       Decide(*topic, i,
@@ -160,7 +165,8 @@ Records ElectionsFor(const Image& image, const BrokerEvent& event) {
                     return node == event.broker ? active
                                                 : metadata::ReplicaActive(image, partition, node);
                   },
-              .lost_data = lost ? event.broker : kNoNode},
+              .lost_data = lost ? event.broker : kNoNode,
+              .lost_all = lost_all},
              records);
     }
   }
@@ -236,6 +242,7 @@ ErrorCode Assign(const Image& image, NodeId broker,
        .min_isr = metadata::EffectiveMinIsr(image, topic->name, *before),
        .is_active = [&](NodeId node) { return metadata::ReplicaActive(image, after, node); },
        .lost_data = lost ? broker : kNoNode,
+       .lost_all = lost,
        .wished_isr = {}});
   if (!AppendDecision(*topic, static_cast<size_t>(index.value()), decision, records)) {
     auto& change = *records.emplace_back().mutable_partition_change();

@@ -17,9 +17,10 @@ namespace sluice::controller {
 struct BrokerEvent {
   NodeId broker = kNoNode;
   bool active = false;  // afterwards
-  // Of which of its replicas, in which directory as far as that is known, it has lost acknowledged
-  // records; null = of none.
-  std::function<bool(const std::string& topic, PartitionIndex partition, const Uuid& directory)>
+  // How much it has lost of a replica, in which directory as far as that is known; null = nothing
+  // of any.
+  std::function<metadata::DataLoss(const std::string& topic, PartitionIndex partition,
+                                   const Uuid& directory)>
       lost_data;
   // The broker as it will be, where its log directories change; null = as in the image.
   const metadata::BrokerImage* broker_after = nullptr;

@@ -38,6 +38,9 @@ ElectionResult Elect(const ElectionInput& input) {
   // Who has every acknowledged record, in the ISR or out of it.
   const std::vector<NodeId> lost{input.lost_data};
   std::vector<NodeId> complete = UnionWithout(before.isr, before.elr, result.isr, lost);
+  const bool empty = input.lost_all && before.replicas.size() > 1;
+  const std::vector<NodeId> last_known =
+      UnionWithout(before.last_known_elr, {}, empty ? lost : std::vector<NodeId>(), {});
   const auto leads = [&](NodeId node) { return Contains(result.isr, node); };
   const auto find_replica = [&](auto condition) {
     const auto found = std::find_if(before.replicas.begin(), before.replicas.end(), condition);
@@ -53,10 +56,10 @@ ElectionResult Elect(const ElectionInput& input) {
     // While a complete replica is only away, nobody else may lead.
     result.leader =
         find_replica([&](NodeId node) { return usable(node) && Contains(complete, node); });
-  } else if (before.last_known_elr.size() == 1 && input.is_active(before.last_known_elr[0])) {
+  } else if (last_known.size() == 1 && input.is_active(last_known[0])) {
     // Nobody has all: the last known leader is the best there is, even when it is the one that lost
-    // data.
-    result.leader = before.last_known_elr[0];
+    // some of its data.
+    result.leader = last_known[0];
     result.may_lose_records = true;
   }
   const bool unclean = input.unclean || FaultPlanted(ReplicationFault::kElectsAnyReplica);
@@ -71,8 +74,8 @@ ElectionResult Elect(const ElectionInput& input) {
   if (static_cast<int32_t>(result.isr.size()) >= input.min_isr) return result;
   result.elr = UnionWithout(complete, {}, result.isr, {});
   if (result.isr.empty()) {
-    result.last_known_elr =
-        before.leader != kNoNode ? std::vector<NodeId>{before.leader} : before.last_known_elr;
+    const bool led = before.leader != kNoNode && !(empty && before.leader == input.lost_data);
+    result.last_known_elr = led ? std::vector<NodeId>{before.leader} : last_known;
   } else {
     std::vector<NodeId> all = UnionWithout(before.isr, before.elr, result.isr, result.elr);
     result.last_known_elr = UnionWithout(all, before.last_known_elr, result.isr, result.elr);

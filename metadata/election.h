@@ -25,6 +25,9 @@
 
 namespace sluice::metadata {
 
+// Of the records that a replica had acknowledged.
+enum class DataLoss { kNone, kSome, kAll };
+
 struct ElectionInput {
   const PartitionImage& partition;
   int32_t min_isr = 1;                    // effective (metadata/image.h)
@@ -32,6 +35,9 @@ struct ElectionInput {
   // A replica that came back without all it had acknowledged: neither ISR nor ELR membership holds
   // any longer.
   NodeId lost_data = kNoNode;
+  // It came back with nothing at all. Where there are other replicas, any of them is better than it
+  // even as the last known leader, and which one is for an operator to say.
+  bool lost_all = false;
   // The leader's wish (AlterPartition); else the ISR stays but for inactive members.
   std::optional<std::vector<NodeId>> wished_isr;
   // Leads if it is in the ISR, whoever led before.

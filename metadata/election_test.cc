@@ -21,6 +21,7 @@ struct Case {
   int min_isr;
   int preferred = -1;
   bool unclean = false;
+  bool lost_all = false;
 };
 
 std::vector<NodeId> Nodes(Mask mask) {
@@ -51,6 +52,7 @@ ElectionResult Decide(const Case& c) {
                       .min_isr = c.min_isr,
                       .is_active = [&](NodeId node) { return (c.active >> node.value() & 1) != 0; },
                       .lost_data = NodeId(c.lost),
+                      .lost_all = c.lost_all,
                       .wished_isr = {},
                       .preferred = NodeId(c.preferred),
                       .unclean = c.unclean};
@@ -213,6 +215,38 @@ TEST(ElectTest, LastReplicaStanding) {
   result = Decide(c);
   EXPECT_EQ(result.leader, NodeId(1));
   EXPECT_FALSE(result.may_lose_records);
+}
+
+// The last replica standing comes back on an empty disk, and the others have all but perhaps its
+// tail: it is not the one to follow. Alone it is all there is.
+TEST(ElectTest, AnEmptyDiskIsNoLastKnownLeader) {
+  for (const int leader : {0, -1}) {
+    const Case c{.replica_count = 3,
+                 .isr = leader == 0 ? 0b001U : 0,
+                 .elr = 0,
+                 .last_known = leader == 0 ? 0 : 0b001U,
+                 .active = 0b111,
+                 .leader = leader,
+                 .lost = 0,
+                 .wished = -1,
+                 .min_isr = 1,
+                 .lost_all = true};
+    const ElectionResult result = Decide(c);
+    EXPECT_EQ(result.leader, kNoNode);
+    EXPECT_TRUE(result.last_known_elr.empty());
+  }
+  const ElectionResult alone = Decide({.replica_count = 1,
+                                       .isr = 0,
+                                       .elr = 0,
+                                       .last_known = 0b1,
+                                       .active = 0b1,
+                                       .leader = -1,
+                                       .lost = 0,
+                                       .wished = -1,
+                                       .min_isr = 1,
+                                       .lost_all = true});
+  EXPECT_EQ(alone.leader, NodeId(0));
+  EXPECT_TRUE(alone.may_lose_records);
 }
 
 }  // namespace

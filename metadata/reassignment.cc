@@ -64,6 +64,7 @@ PartitionDecision Decide(const ElectionInput& input, const std::optional<Assignm
                       .min_isr = input.min_isr,
                       .is_active = input.is_active,
                       .lost_data = input.lost_data,
+                      .lost_all = input.lost_all,
                       .wished_isr = input.wished_isr,
                       .preferred = input.preferred,
                       .unclean = input.unclean};
