@@ -138,7 +138,6 @@ Status Node::OpenController() {
   options.clock = &clock_;
   options.random = random_.Fork();
   options.cluster_id = cluster_id_;
-  options.directory_id = directory_id_;
   options.on_failure = [](const Status& failure) {
     LOG(FATAL) << "the metadata log failed, this node gives up: " << failure.ToString();
   };

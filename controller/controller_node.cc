@@ -56,7 +56,6 @@ struct ControllerNode::Impl {
 
   Status OpenLog();
   Status FindSelf();
-  Status CheckLogIsOurs() const;
   void MakeParts();
   void Start();
   void Stop();
@@ -69,7 +68,6 @@ struct ControllerNode::Impl {
 
   ControllerNodeOptions options;
   raft::VoterId self;
-  bool named = false;  // the metadata log tells who the voter is
   std::unique_ptr<FileLock> lock;
   mutable ThreadEventLoop loop;
   ThreadEventLoop io_loop;
@@ -149,8 +147,12 @@ Status ControllerNode::Impl::OpenLog() {
   const auto not_ours = [&directory](const Status& why) {
     return ThreeLines(why.code(), "the metadata log is not this node's",
                       directory + ": " + why.message(),
-                      "give the node the metadata log and the log directories of one cluster, or "
-                      "format an empty directory with that cluster's plan");
+                      why.code() == StatusCode::kNotFound
+                          ? "put the file back, or write it again: version=1, cluster.id, node.id, "
+                            "and as directory.id the node's disk_id of the cluster's plan, or of "
+                            "sluice quorum status on another node"
+                          : "give the node the metadata log and the log directories of one "
+                            "cluster, or format an empty directory with that cluster's plan");
   };
   if (const Status found = FindSelf(); !found.ok()) return not_ours(found);
   const bool alone = options.config->voters.size() == 1;
@@ -175,59 +177,29 @@ Status ControllerNode::Impl::OpenLog() {
   }
   log = *std::move(opened);
   if (!log->recovery_message().empty()) LOG(WARNING) << "metadata log: " << log->recovery_message();
-  const Status ours = CheckLogIsOurs();
-  return ours.ok() ? ours : not_ours(ours);
+  const Result<raft::Membership> members = raft::MembersOf(*log, options.cluster_id);
+  const bool ours = members.ok() || members.status().code() == StatusCode::kNotFound;
+  return ours ? Status::Ok() : not_ours(members.status());
 }
 
+// A voter that took over another one's log, or a log of another cluster, could vote twice. Who the
+// members are does not tell whose log it is: a controller that joins may hold entries from before,
+// one that was removed those from after.
 Status ControllerNode::Impl::FindSelf() {
-  self = {options.config->node_id, options.directory_id};
+  self.id = options.config->node_id;
   SLUICE_ASSIGN_OR_RETURN(
       const std::optional<storage::DirectoryIdentity> owner,
       ReadControllerIdentity(*options.file_system, options.config->metadata_directory));
-  named = owner.has_value();
-  if (!named) return Status::Ok();
+  if (!owner.has_value()) {
+    return Status::NotFound(
+        "its meta.properties is missing, which tells under which disk id this controller votes");
+  }
   self.disk_id = owner->directory_id;
   if (owner->cluster_id == options.cluster_id && owner->node_id == self.id) return Status::Ok();
   return Status::InvalidArgument(
       "its meta.properties names node " + std::to_string(owner->node_id.value()) + " of cluster " +
       owner->cluster_id + ", and this is node " + std::to_string(self.id.value()) + " of cluster " +
       options.cluster_id);
-}
-
-// A voter that took over another one's log, or a log of another cluster, could vote twice. Who the
-// members are does not tell whose log it is: a controller that joins may hold entries from before,
-// one that was removed those from after.
-Status ControllerNode::Impl::CheckLogIsOurs() const {
-  const Result<raft::Membership> members = raft::MembersOf(*log, options.cluster_id);
-  if (!members.ok() && members.status().code() != StatusCode::kNotFound) return members.status();
-  if (named) return Status::Ok();
-  const metadata::ServerConfig& config = *options.config;
-  SLUICE_ASSIGN_OR_RETURN(
-      const std::optional<storage::DirectoryIdentity> owner,
-      storage::LogManager::ReadIdentity(*options.file_system, config.metadata_directory));
-  if (owner.has_value()) {
-    // Each further log directory has an id of its own.
-    const bool own_id = std::ranges::count(config.log_directories, config.metadata_directory) > 0 &&
-                        config.metadata_directory != config.log_directory;
-    if (owner->cluster_id == options.cluster_id && owner->node_id == self.id &&
-        (own_id || owner->directory_id == self.disk_id))
-      return Status::Ok();
-    return Status::InvalidArgument(
-        "its meta.properties names node " + std::to_string(owner->node_id.value()) + " with disk " +
-        owner->directory_id.ToString() + " of cluster " + owner->cluster_id +
-        ", and this is node " + std::to_string(self.id.value()) + " with disk " +
-        self.disk_id.ToString() + " of cluster " + options.cluster_id);
-  }
-  // Of an earlier version, with a metadata.log.dir of its own.
-  if (!members.ok() || members->HasVoter(self)) return Status::Ok();
-  std::string known;
-  for (const raft::Member& voter : members->voters) {
-    known += (known.empty() ? "" : ", ") + std::to_string(voter.id.id.value()) + " with disk " +
-             voter.id.disk_id.ToString();
-  }
-  return Status::InvalidArgument("its voters are " + known + ", and this is node " +
-                                 std::to_string(self.id.value()) + " with disk " +
-                                 self.disk_id.ToString());
 }
 
 void ControllerNode::Impl::MakeParts() {

@@ -3,8 +3,8 @@
 // and its transport, the controller, and their gRPC services. The process registers services() with
 // its server, starts the server and then the node.
 //
-//   auto node = ControllerNode::Open({.config = &config, .cluster_id = id, .directory_id = disk,
-//   ...}); rpc::ServerOptions server{.addresses = {...}, .services = (*node)->services()};
+//   auto node = ControllerNode::Open({.config = &config, .cluster_id = id, ...});
+//   rpc::ServerOptions server{.addresses = {...}, .services = (*node)->services()};
 //   (*node)->Start();   ...   (*node)->Stop();   server->Stop(grace);   // and only then the node
 //   goes
 //
@@ -37,8 +37,7 @@ struct ControllerNodeOptions {
   const metadata::ServerConfig* config = nullptr;  // none of these is owned; all outlive the node
   FileSystem* file_system = nullptr;
   const Clock* clock = nullptr;
-  std::string cluster_id;  // of meta.properties
-  Uuid directory_id;       // likewise; the voter's disk id where the metadata log tells none
+  std::string cluster_id;  // of the log directory's meta.properties
   Random random{0};
   MetricsRegistry* metrics = nullptr;  // may be missing
   // The metadata log failed: the voter can promise nothing any more. Called once, on the loop; the

@@ -49,10 +49,7 @@ std::vector<int> FreePorts(int count) {
 
 Uuid Disk(int id) { return Uuid::FromBytes(std::string(15, 'd') + static_cast<char>(id)); }
 
-// As an earlier version formatted it.
-void ForgetWhose(FileSystem& fs) {
-  CHECK(fs.Remove("/data/__cluster_metadata-0/meta.properties").ok());
-}
+constexpr char kWhosePath[] = "/data/__cluster_metadata-0/meta.properties";
 
 // One voter with its server and its disk.
 struct Voter {
@@ -73,7 +70,6 @@ struct Voter {
          .file_system = &fs,
          .clock = &clock,
          .cluster_id = cluster_id,
-         .directory_id = Disk(config.node_id.value()),
          .random = Random(static_cast<uint64_t>(config.node_id.value()) + 100 * starts++),
          .on_failure = [this](const Status&) { failed = true; },
          .on_refused =
@@ -379,19 +375,17 @@ TEST_F(ControllerNodeTest, TheMetadataLogOfAnotherNodeIsRefused) {
     const auto opened = ControllerNode::Open({.config = &voter.config,
                                               .file_system = &voter.fs,
                                               .clock = &clock_,
-                                              .cluster_id = "cluster",
-                                              .directory_id = Disk(1)});
+                                              .cluster_id = "cluster"});
     return opened.ok() ? std::string() : opened.status().message();
   };
   EXPECT_EQ(open(), "");
   voter.config.node_id = NodeId(4);
   EXPECT_NE(open().find("names node 1 of cluster cluster, and this is node 4"), std::string::npos);
   voter.config.node_id = NodeId(1);
-  ForgetWhose(voter.fs);
-  EXPECT_EQ(open(), "");
-  ASSERT_TRUE(storage::LogManager::Format(voter.fs, "/data", {"cluster", NodeId(2), Disk(2)}).ok());
+  ASSERT_TRUE(voter.fs.Remove(kWhosePath).ok());
   const std::string why = open();
-  EXPECT_NE(why.find("names node 2 with disk"), std::string::npos) << why;
+  EXPECT_NE(why.find("its meta.properties is missing"), std::string::npos) << why;
+  EXPECT_NE(why.find("disk_id"), std::string::npos) << why;
 }
 
 TEST_F(ControllerNodeTest, ADirectoryOfAnotherClusterIsTold) {
@@ -419,33 +413,35 @@ TEST_F(ControllerNodeTest, ADirectoryOfAnotherClusterIsTold) {
   EXPECT_EQ(voters_[0]->refusals + voters_[1]->refusals, 0);
 }
 
-TEST_F(ControllerNodeTest, AMetadataLogOfAnotherClusterOrDiskIsRefusedInThreeLines) {
-  struct Case {
-    std::string cluster;
-    int disk;
-    std::string why;
-  };
-  for (const Case& wrong : {Case{"other", 1, "the log is of cluster cluster, not of other"},
-                            Case{"cluster", 9, "this is node 1 with disk"}}) {
-    Voter voter;
-    voter.config.node_id = NodeId(1);
-    voter.config.metadata_directory = "/data";
-    ASSERT_TRUE(FormatController(voter.fs, {.directory = "/data",
-                                            .cluster_id = "cluster",
-                                            .self = {NodeId(1), Disk(1)},
-                                            .voters = {{NodeId(1), Disk(1)}}})
-                    .ok());
-    ForgetWhose(voter.fs);
+TEST_F(ControllerNodeTest, AMetadataLogOfAnotherClusterIsRefusedInThreeLines) {
+  Voter voter;
+  voter.config.node_id = NodeId(1);
+  voter.config.metadata_directory = "/data";
+  const raft::VoterId self{NodeId(1), Disk(1)};
+  ASSERT_TRUE(
+      FormatController(
+          voter.fs, {.directory = "/data", .cluster_id = "cluster", .self = self, .voters = {self}})
+          .ok());
+  const auto open = [&] {
     const auto opened = ControllerNode::Open({.config = &voter.config,
                                               .file_system = &voter.fs,
                                               .clock = &clock_,
-                                              .cluster_id = wrong.cluster,
-                                              .directory_id = Disk(wrong.disk)});
-    ASSERT_FALSE(opened.ok());
-    const std::string& text = opened.status().message();
-    EXPECT_NE(text.find(wrong.why), std::string::npos) << text;
-    EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2) << text;
-  }
+                                              .cluster_id = "other"});
+    CHECK(!opened.ok());
+    return opened.status().message();
+  };
+  const std::string named = open();
+  EXPECT_NE(named.find("of cluster cluster, and this is node 1 of cluster other"),
+            std::string::npos)
+      << named;
+  // The file alone is the right one.
+  ASSERT_TRUE(voter.fs.Remove(kWhosePath).ok());
+  ASSERT_TRUE(storage::LogManager::Format(voter.fs, "/data/__cluster_metadata-0",
+                                          {"other", self.id, self.disk_id})
+                  .ok());
+  const std::string text = open();
+  EXPECT_NE(text.find("the log is of cluster cluster, not of other"), std::string::npos) << text;
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2) << text;
 }
 
 // The plan of the cluster gives it its former disk id. It has forgotten its votes and all that it
@@ -520,8 +516,7 @@ TEST_F(ControllerNodeTest, LostVotesAreRefusedWithWhatHelpsAVoter) {
     const auto opened = ControllerNode::Open({.config = &voter.config,
                                               .file_system = &voter.fs,
                                               .clock = &clock_,
-                                              .cluster_id = "cluster",
-                                              .directory_id = Disk(2)});
+                                              .cluster_id = "cluster"});
     CHECK(!opened.ok());
     return opened.status().message();
   };

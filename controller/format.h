@@ -30,8 +30,7 @@ struct FormatOptions {
 // kAlreadyExists when the directory holds a metadata log.
 Status FormatController(FileSystem& fs, const FormatOptions& options);
 bool IsControllerFormatted(FileSystem& fs, const std::string& directory);
-// Whose log the directory holds. nullopt: not told. An earlier version formatted it, with the disk
-// id of the log directory.
+// Whose log the directory holds, and as directory_id the disk id of its voter. nullopt: not told.
 Result<std::optional<storage::DirectoryIdentity>> ReadControllerIdentity(
     FileSystem& fs, const std::string& directory);
 

@@ -28,12 +28,10 @@ struct RaftConfig {
   int64_t leader_lost_timeout_ms_max = 60;
   int64_t transfer_timeout_ms = 600;
   // A voter with nothing but the bootstrap entry asks all others whether the cluster has run
-  // (inquiry.cc), every so often. While nobody says that it has, this long it waits for all of
-  // them; then a majority is enough. Off: the caller knows that no disk is formatted twice under
-  // one identity.
+  // (inquiry.cc), every so often. Off: the caller knows that no disk is formatted twice under one
+  // identity.
   bool inquire = true;
   int64_t inquiry_interval_ms = 50;
-  int64_t inquiry_patience_ms = 2000;
 
   size_t append_bytes_max = 1 << 20;  // entries in one AppendRequest (one entry may exceed it)
   size_t window_messages_max = 64;    // appends in flight to one follower ...

@@ -130,7 +130,6 @@ class Core {
   };
   struct Inquiring {
     uint64_t nonce;
-    int64_t since_ms;
     int64_t ask_at_ms;
     std::map<NodeId, Heard> heard;
   };

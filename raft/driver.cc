@@ -9,8 +9,9 @@
 namespace sluice::raft {
 
 namespace {
+constexpr int64_t kInquiryQuietMs = 2000;
 constexpr int64_t kInquiryReminderMs = 30'000;
-}
+}  // namespace
 
 Result<Membership> MembersOf(const LogStore& log, const std::string& cluster_id) {
   const OpenedLog& opened = log.opened();
@@ -67,7 +68,7 @@ void Driver::Start() {
   core_->Tick(NowMs());
   inquiring_ = core_->inquiring();
   // On the first day nobody needs to hear of it.
-  tell_of_inquiry_at_ms_ = NowMs() + config_.inquiry_patience_ms;
+  tell_of_inquiry_at_ms_ = NowMs() + kInquiryQuietMs;
   Flush();
 }
 

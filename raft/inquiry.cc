@@ -5,19 +5,16 @@
 // so it asks before it takes part in anything. When all the others have answered:
 //   - whoever had its vote was in that term before it asked, so in the newest of their terms and in
 //   all before it must not vote again, and in later ones it never has;
-//   - where nobody holds more than the bootstrap entry, nothing more can be committed: it is the
-//   first day;
+//   - where nobody holds more than the bootstrap entry, or has lost more, nothing more can be
+//   committed: it is the first day;
 //   - where somebody does, it has lost what it held, and that is damage like any other
 //   (recovering.cc), up to the last entry of the leader of that term: whatever it got in that term,
 //   it got from there, and what was committed before is there too. The leader's voters have to be
 //   those of the bootstrap entry, and that committed: nobody else has counted this one's vote.
-// While nobody tells of entries, after a while the answers of a majority will do. That would be
-// wrong where all who hold entries are away, and all the others of that majority never got any.
 #include <algorithm>
 
 #include "raft/core.h"
 #include "raft/fault.h"
-#include "raft/quorum.h"
 
 namespace sluice::raft {
 namespace {
@@ -37,7 +34,7 @@ void Core::BeginInquiry(const OpenedLog& opened) {
   // Alone there is nobody who could tell, nor anybody who could count on it.
   if (!as_formatted || !IsVoter() || members().voters.size() == 1 || !config_.inquire) return;
   if (FaultPlanted(Fault::kNoInquiry)) return;
-  inquiry_ = Inquiring{.nonce = random_.Next(), .since_ms = now_ms_, .ask_at_ms = now_ms_};
+  inquiry_ = Inquiring{.nonce = random_.Next(), .ask_at_ms = now_ms_};
 }
 
 void Core::TickInquiry() {
@@ -47,7 +44,6 @@ void Core::TickInquiry() {
   for (const VoterId& voter : question.voters) {
     if (voter != self_) SendNow(voter.id, question);
   }
-  ConcludeInquiry();
 }
 
 // Whoever asks itself answers too: it holds nothing.
@@ -55,7 +51,7 @@ void Core::AnswerInquiry(NodeId to, Inquiry inquiry) {
   std::ranges::sort(inquiry.voters);
   const bool same = MembersAreCommitted() && inquiry.voters == IdsOf(members().voters);
   SendNow(to, InquiryResponse{.nonce = inquiry.nonce,
-                              .last_index = log_.last_index(),
+                              .last_index = std::max(log_.last_index(), hard_state_.lost.upto),
                               .leads = role_ == Role::kLeader,
                               .same_voters = same});
 }
@@ -67,21 +63,15 @@ void Core::HandleInquiryResponse(const Message& message, const InquiryResponse& 
 }
 
 void Core::ConcludeInquiry() {
-  const size_t voters = members().voters.size();
-  const bool all = inquiry_->heard.size() == voters - 1;
-  const bool patient = now_ms_ - inquiry_->since_ms < config_.inquiry_patience_ms;
+  const bool all = inquiry_->heard.size() == members().voters.size() - 1;
   Term newest;
   bool first_day = true;
   for (const auto& [id, heard] : inquiry_->heard) {
     newest = std::max(newest, heard.term);
     first_day = first_day && heard.answer.last_index <= LogIndex(0);
   }
-  if (first_day) {
-    if (!all && (patient || inquiry_->heard.size() + 1 < MajorityOf(voters))) return;
-    EndInquiry(newest, self_.id, {});
-    return;
-  }
-  if (!all && !FaultPlanted(Fault::kInquiryOfSome)) return;
+  if (!all && (first_day || !FaultPlanted(Fault::kInquiryOfSome))) return;
+  if (first_day) return EndInquiry(newest, self_.id, {});
   for (const auto& [id, heard] : inquiry_->heard) {
     if (!heard.answer.leads || heard.term != newest || !heard.answer.same_voters) continue;
     return EndInquiry(newest, id, {heard.answer.last_index, newest});

@@ -24,7 +24,9 @@
 // The contract: what Raft takes for granted of you.
 //   1. A voter is a node with its disk: {node id, disk id}. Draw the disk id when you make the disk
 //      ready, and keep it there. A disk that was lost or restored from a copy gets a new one, and
-//      its node has to be removed and added again: it has forgotten its votes.
+//      its node has to be removed and added again: it has forgotten its votes. Only a first voter's
+//      may be made ready once more as on the first day, with its former id: it asks all the others
+//      what it has lost before it takes part (RaftConfig::inquire).
 //   2. First voters begin with the same entry at index 0, BootstrapEntry({cluster id, voters}). A
 //      node that joins later begins with an empty log, and gets in by Driver::ChangeMember: as a
 //      learner, then, once it has caught up, as a voter.

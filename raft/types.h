@@ -166,7 +166,7 @@ struct Inquiry {
 // Message::term is the term that the sender is in.
 struct InquiryResponse {
   uint64_t nonce = 0;
-  LogIndex last_index = kNoIndex;  // of the sender's log
+  LogIndex last_index = kNoIndex;  // of the sender's log, and of what it has lost
   bool leads = false;              // in that term
   bool same_voters = false;        // its voters are those of the question, and that is committed
 };

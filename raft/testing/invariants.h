@@ -62,8 +62,8 @@ class Invariants {
   // It comes back with an empty disk and a new disk id: another voter, if one at all. What the
   // former one said may still arrive.
   void Wiped(NodeId node) { Of(node) = {.lost_term = Of(node).lost_term}; }
-  // It comes back with an empty disk as the same voter. What it voted for itself it has forgotten:
-  // no votes that it still gets can elect it.
+  // It comes back with an empty disk as the same voter. That it voted for itself it has forgotten,
+  // and it does not stand in that term again, unless nobody has heard of it.
   void FormattedAgain(const VoterId& voter) {
     Wiped(voter.id);
     std::erase_if(votes_, [&voter](const auto& vote) {

@@ -69,9 +69,8 @@ class LeanCluster {
   uint64_t member_changes() const { return member_changes_; }
   bool running(NodeId id) const { return At(id).core != nullptr; }
   bool damaged(NodeId id) const { return At(id).disk.LacksSomething(); }
-  // Has not voted, and holds nothing but the bootstrap entry; the latter.
+  // Has not voted, and holds nothing but the bootstrap entry.
   bool as_formatted(NodeId id) const { return At(id).disk.AsFormatted(); }
-  bool holds_nothing(NodeId id) const { return At(id).disk.last_index() <= LogIndex(0); }
   bool paused(NodeId id) const { return running(id) && At(id).paused; }
   const Core& core(NodeId id) const { return *At(id).core; }
   LogIndex applied(NodeId id) const { return At(id).applied; }

@@ -112,9 +112,8 @@ class SimCluster {
   uint64_t member_changes() const { return member_changes_; }
   // Waits for entries that it has lost, as its disk says.
   bool damaged(NodeId id) const { return nodes_.at(id)->disk.LacksSomething(); }
-  // Has not voted, and holds nothing but the bootstrap entry; the latter.
+  // Has not voted, and holds nothing but the bootstrap entry.
   bool as_formatted(NodeId id) const { return nodes_.at(id)->disk.AsFormatted(); }
-  bool holds_nothing(NodeId id) const { return nodes_.at(id)->disk.last_index() <= LogIndex(0); }
   bool running(NodeId id) const { return nodes_.at(id)->driver != nullptr; }
   bool paused(NodeId id) const { return running(id) && nodes_.at(id)->loop->paused(); }
   Driver& driver(NodeId id) { return *nodes_.at(id)->driver; }

@@ -160,10 +160,7 @@ class Trouble {
   // All the others have to be there to tell it what it was. And of two it would have to elect the
   // one that tells.
   bool MayBeFormatted(NodeId id) {
-    return cluster_.ids().size() > 2 && lost_.empty() && MayBeStruck(id) &&
-           std::ranges::none_of(cluster_.ids(), [&](NodeId other) {
-             return other != id && cluster_.holds_nothing(other) && !cluster_.damaged(other);
-           });
+    return cluster_.ids().size() > 2 && lost_.empty() && MayBeStruck(id);
   }
 
   void Format(NodeId id) {
