@@ -306,6 +306,25 @@ TEST_F(HandlersTest, HealthWithABrokerDown) {
   EXPECT_NE(health->problems(1).what().find("one more failure stops writes"), std::string::npos);
 }
 
+TEST_F(HandlersTest, HealthAsksForADecisionWhereNobodyHasAllRecords) {
+  auto image = std::make_shared<metadata::Image>(*backend_.image);
+  auto topics = *image->topics_by_name;
+  auto& [name, topic] = *topics.begin();
+  auto without_leader = std::make_shared<metadata::TopicImage>(*topic);
+  metadata::PartitionImage& partition = without_leader->partitions[1];
+  partition.leader = kNoNode;
+  partition.isr.clear();
+  topic = without_leader;
+  image->topics_by_name = std::make_shared<decltype(topics)>(std::move(topics));
+  backend_.image = image;
+  const auto health = Call(&Handlers::ClusterHealth, ClusterHealthRequest());
+  EXPECT_FALSE(health->healthy());
+  ASSERT_EQ(health->problems_size(), 2);
+  EXPECT_NE(health->problems(1).next_step().find("sluice partition elect orders 1 --unclean"),
+            std::string::npos)
+      << health->problems(1).next_step();
+}
+
 TEST_F(HandlersTest, WithoutMetadataNothingIsDenied) {
   backend_.image = metadata::EmptyImage();
   backend_.knows_cluster = false;

@@ -18,6 +18,8 @@ struct Counts {
   int under_replicated = 0;  // further from it
   int damaged_here = 0;      // replicas of the answering node
   std::string first_offline;
+  int undecided = 0;  // of those: nobody has all records, and an operator has to say who leads
+  std::string first_undecided;
   std::vector<NodeId> down;
 };
 
@@ -37,6 +39,10 @@ void CountPartition(const metadata::Image& image, const metadata::TopicImage& to
   ++counts->partitions;
   if (IsOffline(partition)) {
     if (counts->offline++ == 0) counts->first_offline = topic.name + "-" + std::to_string(index);
+    const bool nobody_has_all =
+        partition.isr.empty() && partition.elr.empty() && partition.last_known_elr.empty();
+    if (nobody_has_all && counts->undecided++ == 0)
+      counts->first_undecided = topic.name + " " + std::to_string(index);
   } else if (IsUnderMinIsr(image, topic.name, partition)) {
     ++counts->under_min_isr;
   } else if (IsUnderReplicated(partition)) {
@@ -108,6 +114,15 @@ void AddDataProblems(const Counts& counts, ClusterHealthResponse* response) {
                Plural(counts.offline, "partition") + " without a leader (" + counts.first_offline +
                    (counts.offline > 1 ? " and others" : "") + "): neither read nor written",
                bring_back);
+  }
+  if (counts.undecided > 0) {
+    AddProblem(response,
+               "of them " + std::to_string(counts.undecided) +
+                   " will not get one by itself: the replica that led last came back on an empty "
+                   "disk, and the others may lack what it had got alone",
+               "if its disk can be brought back, do that first; else let one of the others lead: "
+               "sluice partition elect " +
+                   counts.first_undecided + " --unclean");
   }
   if (counts.under_min_isr > 0) {
     AddProblem(
