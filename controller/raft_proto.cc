@@ -45,10 +45,12 @@ struct BodyWriter {
     out->set_transfer(m.transfer);
     out->set_last_index(m.last_index.value());
     out->set_last_term(m.last_term.value());
+    out->set_process(m.process);
   }
   void operator()(raft::VoteResponse& m) const {
     proto.mutable_vote_response()->set_pre_vote(m.pre_vote);
     proto.mutable_vote_response()->set_granted(m.granted);
+    proto.mutable_vote_response()->set_process(m.process);
   }
   void operator()(raft::AppendRequest& m) const {
     raftpb::AppendRequest* out = proto.mutable_append_request();
@@ -102,13 +104,13 @@ struct BodyWriter {
   }
   void operator()(raft::TimeoutNow&) const { proto.mutable_timeout_now(); }
   void operator()(raft::Inquiry& m) const {
-    proto.mutable_inquiry()->set_nonce(m.nonce);
+    proto.mutable_inquiry()->set_process(m.process);
     for (const raft::VoterId& voter : m.voters)
       PutVoter(voter, proto.mutable_inquiry()->add_voters());
   }
   void operator()(raft::InquiryResponse& m) const {
     raftpb::InquiryResponse* out = proto.mutable_inquiry_response();
-    out->set_nonce(m.nonce);
+    out->set_process(m.process);
     out->set_last_index(m.last_index.value());
     out->set_leads(m.leads);
     out->set_same_voters(m.same_voters);
@@ -149,7 +151,7 @@ Result<raft::MessageBody> GetChunk(raftpb::SnapshotChunk& proto) {
 }
 
 Result<raft::MessageBody> GetInquiry(const raftpb::Inquiry& proto) {
-  raft::Inquiry inquiry{.nonce = proto.nonce()};
+  raft::Inquiry inquiry{.process = proto.process()};
   for (const raftpb::Voter& voter : proto.voters()) {
     SLUICE_ASSIGN_OR_RETURN(const raft::VoterId id, GetVoter(voter));
     inquiry.voters.push_back(id);
@@ -161,12 +163,13 @@ Result<raft::MessageBody> GetBody(RaftMessage& proto) {
   switch (proto.body_case()) {
     case RaftMessage::kVoteRequest: {
       const raftpb::VoteRequest& m = proto.vote_request();
-      return raft::MessageBody(raft::VoteRequest{m.pre_vote(), m.transfer(),
-                                                 LogIndex(m.last_index()), Term(m.last_term())});
+      return raft::MessageBody(raft::VoteRequest{
+          m.pre_vote(), m.transfer(), LogIndex(m.last_index()), Term(m.last_term()), m.process()});
     }
-    case RaftMessage::kVoteResponse:
-      return raft::MessageBody(
-          raft::VoteResponse{proto.vote_response().pre_vote(), proto.vote_response().granted()});
+    case RaftMessage::kVoteResponse: {
+      const raftpb::VoteResponse& m = proto.vote_response();
+      return raft::MessageBody(raft::VoteResponse{m.pre_vote(), m.granted(), m.process()});
+    }
     case RaftMessage::kAppendRequest: return GetAppend(*proto.mutable_append_request());
     case RaftMessage::kAppendResponse: {
       const raftpb::AppendResponse& m = proto.append_response();
@@ -195,7 +198,7 @@ Result<raft::MessageBody> GetBody(RaftMessage& proto) {
     case RaftMessage::kInquiryResponse: {
       const raftpb::InquiryResponse& m = proto.inquiry_response();
       return raft::MessageBody(
-          raft::InquiryResponse{m.nonce(), LogIndex(m.last_index()), m.leads(), m.same_voters()});
+          raft::InquiryResponse{m.process(), LogIndex(m.last_index()), m.leads(), m.same_voters()});
     }
     case RaftMessage::BODY_NOT_SET: break;
   }

@@ -54,8 +54,8 @@ raft::Message Wrap(raft::MessageBody body) {
 
 TEST(RaftProto, EveryMessageSurvivesTheWire) {
   const std::vector<raft::MessageBody> bodies{
-      raft::VoteRequest{true, true, LogIndex(4), Term(3)},
-      raft::VoteResponse{true, true},
+      raft::VoteRequest{true, true, LogIndex(4), Term(3), 1ULL << 63},
+      raft::VoteResponse{true, true, 1ULL << 63},
       raft::AppendRequest{LogIndex(4),
                           Term(3),
                           LogIndex(2),

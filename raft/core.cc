@@ -13,6 +13,7 @@ Core::Core(CoreOptions options, const LogStore& store)
       cluster_id_(std::move(options.cluster_id)),
       self_(options.self),
       random_(options.random),
+      process_(Random(options.random).Next()),
       now_ms_(options.now_ms),
       log_(store, config_.cache_bytes_max),
       hard_state_(store.opened().hard_state),

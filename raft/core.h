@@ -109,6 +109,7 @@ class Core {
   const RaftLog& log() const { return log_; }
   const HardState& hard_state() const { return hard_state_; }
   const Membership& members() const { return log_.members(); }
+  uint64_t process() const { return process_; }
   const std::map<NodeId, Progress>& progress() const { return progress_; }
   const Metrics& metrics() const { return metrics_; }
   int64_t now_ms() const { return now_ms_; }
@@ -129,7 +130,6 @@ class Core {
     InquiryResponse answer;
   };
   struct Inquiring {
-    uint64_t nonce;
     int64_t ask_at_ms;
     std::map<NodeId, Heard> heard;
   };
@@ -245,6 +245,7 @@ class Core {
   const std::string cluster_id_;
   const VoterId self_;
   Random random_;
+  const uint64_t process_;  // names this incarnation to whoever answers it
   int64_t now_ms_;
   RaftLog log_;
   Metrics metrics_;

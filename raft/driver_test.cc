@@ -82,10 +82,11 @@ TEST_F(DriverTest, ASnapshotThatCannotBeReadIsAFailureOfTheDisk) {
   };
   ASSERT_TRUE(
       scheduler_.RunUntil([this] { return driver_->core().role() == Role::kPreCandidate; }, 5000));
-  driver_->Step({kClusterId, Voter(2), NodeId(1), driver_->core().term() + 1,
-                 VoteResponse{.pre_vote = true, .granted = true}});
+  driver_->Step(
+      {kClusterId, Voter(2), NodeId(1), driver_->core().term() + 1,
+       VoteResponse{.pre_vote = true, .granted = true, .process = driver_->core().process()}});
   scheduler_.RunForMs(10);
-  answer(VoteResponse{.granted = true});
+  answer(VoteResponse{.granted = true, .process = driver_->core().process()});
   ASSERT_EQ(driver_->status().role, Role::kLeader);
   answer(AppendResponse{.success = true, .match = LogIndex(1)});
   driver_->TakeSnapshot();
@@ -156,10 +157,12 @@ TEST_F(DriverTest, AFailedDiskEndsReadsThatNobodyConfirms) {
   ASSERT_TRUE(
       scheduler_.RunUntil([this] { return driver_->status().role == Role::kPreCandidate; }, 5000));
   driver_->Step(
-      {kClusterId, Voter(2), NodeId(1), Term(1), VoteResponse{.pre_vote = true, .granted = true}});
+      {kClusterId, Voter(2), NodeId(1), Term(1),
+       VoteResponse{.pre_vote = true, .granted = true, .process = driver_->core().process()}});
   ASSERT_TRUE(
       scheduler_.RunUntil([this] { return driver_->status().role == Role::kCandidate; }, 50));
-  driver_->Step({kClusterId, Voter(2), NodeId(1), Term(1), VoteResponse{.granted = true}});
+  driver_->Step({kClusterId, Voter(2), NodeId(1), Term(1),
+                 VoteResponse{.granted = true, .process = driver_->core().process()}});
   ASSERT_TRUE(scheduler_.RunUntil([this] { return driver_->status().role == Role::kLeader; }, 50));
   driver_->Step({kClusterId, Voter(2), NodeId(1), Term(1),
                  AppendResponse{.success = true, .match = LogIndex(1)}});

@@ -38,7 +38,8 @@ void Core::StartPreVote() {
     if (voter.id == self_) continue;
     Message message = MakeMessage(voter.id.id, VoteRequest{.pre_vote = true,
                                                            .last_index = log_.last_index(),
-                                                           .last_term = log_.last_term()});
+                                                           .last_term = log_.last_term(),
+                                                           .process = process_});
     message.term = term() + 1;
     ready_.send_now.push_back(std::move(message));
   }
@@ -73,14 +74,15 @@ void Core::StartElection(ElectionCause cause) {
     if (voter.id == self_) continue;
     SendAfterPersist(voter.id.id, VoteRequest{.transfer = cause == ElectionCause::kTransfer,
                                               .last_index = log_.last_index(),
-                                              .last_term = log_.last_term()});
+                                              .last_term = log_.last_term(),
+                                              .process = process_});
   }
 }
 
 void Core::HandleVoteResponse(const Message& message, const VoteResponse& response) {
   const Role asking = response.pre_vote ? Role::kPreCandidate : Role::kCandidate;
   const Term asked = response.pre_vote && response.granted ? term() + 1 : term();
-  if (role_ != asking || message.term != asked) return;
+  if (role_ != asking || message.term != asked || response.process != process_) return;
   votes_[message.from.id] = response.granted;
   CountElection();
 }

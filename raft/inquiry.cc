@@ -34,13 +34,13 @@ void Core::BeginInquiry(const OpenedLog& opened) {
   // Alone there is nobody who could tell, nor anybody who could count on it.
   if (!as_formatted || !IsVoter() || members().voters.size() == 1 || !config_.inquire) return;
   if (FaultPlanted(Fault::kNoInquiry)) return;
-  inquiry_ = Inquiring{.nonce = random_.Next(), .ask_at_ms = now_ms_};
+  inquiry_ = Inquiring{.ask_at_ms = now_ms_};
 }
 
 void Core::TickInquiry() {
   if (now_ms_ < inquiry_->ask_at_ms) return;
   inquiry_->ask_at_ms = now_ms_ + config_.inquiry_interval_ms;
-  const Inquiry question{inquiry_->nonce, IdsOf(members().voters)};
+  const Inquiry question{process_, IdsOf(members().voters)};
   for (const VoterId& voter : question.voters) {
     if (voter != self_) SendNow(voter.id, question);
   }
@@ -50,14 +50,14 @@ void Core::TickInquiry() {
 void Core::AnswerInquiry(NodeId to, Inquiry inquiry) {
   std::ranges::sort(inquiry.voters);
   const bool same = MembersAreCommitted() && inquiry.voters == IdsOf(members().voters);
-  SendNow(to, InquiryResponse{.nonce = inquiry.nonce,
+  SendNow(to, InquiryResponse{.process = inquiry.process,
                               .last_index = std::max(log_.last_index(), hard_state_.lost.upto),
                               .leads = role_ == Role::kLeader,
                               .same_voters = same});
 }
 
 void Core::HandleInquiryResponse(const Message& message, const InquiryResponse& response) {
-  if (!inquiring() || response.nonce != inquiry_->nonce) return;
+  if (!inquiring() || response.process != process_) return;
   inquiry_->heard[message.from.id] = {message.term, response};
   ConcludeInquiry();
 }

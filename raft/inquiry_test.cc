@@ -19,9 +19,8 @@ class InquiryTest : public ::testing::Test {
   }
 
   Core& core() { return *node_.core_; }
-  uint64_t nonce() { return node_.Sent<Inquiry>().back().nonce; }
   void Answer(int from, int64_t term, InquiryResponse answer) {
-    answer.nonce = nonce();
+    answer.process = core().process();
     node_.Step(from, term, answer);
     node_.FinishWrites();
   }
@@ -134,7 +133,7 @@ TEST_F(InquiryTest, InTheTermThatItFindsItHasVoted) {
 }
 
 TEST_F(InquiryTest, AnAnswerToAnEarlierIncarnationIsNone) {
-  const uint64_t earlier = nonce() + 1;
+  const uint64_t earlier = core().process() + 1;
   node_.Step(2, 5, InquiryResponse{earlier, LogIndex(7), true, true});
   node_.Step(3, 5, InquiryResponse{earlier, LogIndex(7), false, true});
   EXPECT_EQ(core().WhyInquiring(), "no answer yet from voter 2, 3");
@@ -193,6 +192,28 @@ TEST_F(InquiryTest, OneThatIsDamagedTellsOfWhatItHasLost) {
   EXPECT_EQ(node_.Sent<InquiryResponse>().front().last_index, LogIndex(9));
 }
 
+// A vote for the process before the disk was formatted again: it was for another log.
+TEST_F(InquiryTest, AVoteForAnEarlierProcessIsNone) {
+  AnswerNothing(2);
+  AnswerNothing(3);
+  core().Tick(core().next_deadline_ms());
+  node_.FinishWrites();
+  const auto vote = [this](bool pre_vote, uint64_t process) {
+    const Term term = pre_vote ? core().term() + 1 : core().term();
+    core().Step({kClusterId, Voter(2), NodeId(1), term,
+                 VoteResponse{.pre_vote = pre_vote, .granted = true, .process = process}});
+    node_.FinishWrites();
+  };
+  vote(true, core().process() + 1);
+  EXPECT_EQ(core().role(), Role::kPreCandidate);
+  vote(true, core().process());
+  EXPECT_EQ(core().role(), Role::kCandidate);
+  vote(false, core().process() + 1);
+  EXPECT_EQ(core().role(), Role::kCandidate);
+  vote(false, core().process());
+  EXPECT_EQ(core().role(), Role::kLeader);
+}
+
 TEST_F(InquiryTest, OneThatTakesPartTellsWhatItKnows) {
   AnswerNothing(2);
   AnswerNothing(3);
@@ -202,7 +223,7 @@ TEST_F(InquiryTest, OneThatTakesPartTellsWhatItKnows) {
   node_.FinishWrites();
   const auto answers = node_.Sent<InquiryResponse>();
   ASSERT_EQ(answers.size(), 2u);
-  EXPECT_EQ(answers[0].nonce, 9u);
+  EXPECT_EQ(answers[0].process, 9u);
   EXPECT_TRUE(answers[0].leads);
   EXPECT_EQ(answers[0].last_index, core().log().last_index());
   EXPECT_TRUE(answers[0].same_voters);

@@ -103,11 +103,14 @@ struct VoteRequest {
   bool transfer = false;  // the leader asked for this election: stickiness does not apply
   LogIndex last_index = kNoIndex;
   Term last_term;
+  uint64_t process = 0;  // drawn by the sender's process; echoed
 };
 
 struct VoteResponse {
   bool pre_vote = false;
   bool granted = false;
+  // That asked. An earlier one on a disk that was formatted again since had another log.
+  uint64_t process = 0;
 };
 
 struct AppendRequest {
@@ -159,13 +162,13 @@ struct TimeoutNow {};
 // "I hold nothing but the bootstrap entry: has the cluster run?" (inquiry.cc). The only message
 // that says nothing of a term.
 struct Inquiry {
-  uint64_t nonce = 0;           // echoed: an answer to an earlier incarnation tells too little
+  uint64_t process = 0;         // echoed: an answer to an earlier one tells too little
   std::vector<VoterId> voters;  // of that entry
 };
 
 // Message::term is the term that the sender is in.
 struct InquiryResponse {
-  uint64_t nonce = 0;
+  uint64_t process = 0;
   LogIndex last_index = kNoIndex;  // of the sender's log, and of what it has lost
   bool leads = false;              // in that term
   bool same_voters = false;        // its voters are those of the question, and that is committed

@@ -19,8 +19,9 @@ bool Core::LogIsCurrent(const VoteRequest& request) const {
 
 void Core::HandleVoteRequest(const Message& message, const VoteRequest& request) {
   const auto refuse = [&] {
-    SendOnceTermDurable(message.from.id,
-                        VoteResponse{.pre_vote = request.pre_vote, .granted = false});
+    SendOnceTermDurable(
+        message.from.id,
+        VoteResponse{.pre_vote = request.pre_vote, .granted = false, .process = request.process});
   };
   if (message.term < term()) {
     ++metrics_.votes_refused_term;
@@ -48,7 +49,9 @@ void Core::HandleVoteRequest(const Message& message, const VoteRequest& request)
     return;
   }
   if (request.pre_vote) {
-    Message answer = MakeMessage(message.from.id, VoteResponse{.pre_vote = true, .granted = true});
+    Message answer =
+        MakeMessage(message.from.id,
+                    VoteResponse{.pre_vote = true, .granted = true, .process = request.process});
     answer.term = message.term;
     ready_.send_now.push_back(std::move(answer));
     // Lets the other go first, which saves a split vote. Once only: it may be unable to hear the
@@ -61,9 +64,9 @@ void Core::HandleVoteRequest(const Message& message, const VoteRequest& request)
   }
   SetVote(message.from.id);
   RestartElectionTimer();
-  if (FaultPlanted(Fault::kVoteBeforeDurable))
-    return SendNow(message.from.id, VoteResponse{.pre_vote = false, .granted = true});
-  SendAfterPersist(message.from.id, VoteResponse{.pre_vote = false, .granted = true});
+  const VoteResponse granted{.granted = true, .process = request.process};
+  if (FaultPlanted(Fault::kVoteBeforeDurable)) return SendNow(message.from.id, granted);
+  SendAfterPersist(message.from.id, granted);
 }
 
 }  // namespace sluice::raft

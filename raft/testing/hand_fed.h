@@ -73,6 +73,8 @@ class HandFed {
   }
 
   void Step(int from, int64_t term, MessageBody body) {
+    // As an answer to what this process has asked.
+    if (auto* vote = std::get_if<VoteResponse>(&body)) vote->process = core_->process();
     core_->Step({kClusterId, Voter(from), NodeId(1), Term(term), std::move(body)});
   }
 

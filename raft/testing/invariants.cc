@@ -106,7 +106,7 @@ void Invariants::CheckElected(NodeId node, const Core& core) {
   const auto votes = std::ranges::count_if(members.voters, [&](const Member& voter) {
     if (voter.id.id == node) return true;
     const auto vote = votes_.find({voter.id, core.term()});
-    return vote != votes_.end() && vote->second == node;
+    return vote != votes_.end() && vote->second.candidate == node;
   });
   if (static_cast<size_t>(votes) < MajorityOf(members.voters.size())) {
     Breach(
@@ -303,10 +303,19 @@ void Invariants::CheckContact(NodeId node, const Core& core, int64_t now_ms,
   Breach(Join("node ", node, " leads term ", core.term(), " without hearing a majority"));
 }
 
+void Invariants::FormattedAgain(const VoterId& voter) {
+  Wiped(voter.id);
+  for (auto& [of, vote] : votes_) {
+    vote.forgotten_by_voter = vote.forgotten_by_voter || of.first == voter;
+    vote.forgotten_by_candidate = vote.forgotten_by_candidate || vote.candidate == voter.id;
+  }
+}
+
 void Invariants::CheckVote(const VoterId& voter, Term term, NodeId candidate, const SimDisk& disk) {
-  const auto [vote, first] = votes_.emplace(std::pair(voter, term), candidate);
-  if (!first && vote->second != candidate) {
-    Breach(Join("node ", voter, " voted for ", vote->second, " and for ", candidate, " in term ",
+  Vote& vote = votes_.try_emplace(std::pair(voter, term), Vote{candidate}).first->second;
+  if (vote.forgotten_by_voter && vote.forgotten_by_candidate) vote = {candidate};
+  if (vote.candidate != candidate) {
+    Breach(Join("node ", voter, " voted for ", vote.candidate, " and for ", candidate, " in term ",
                 term));
   }
   if (disk.hard_state.lost.any()) {

@@ -62,14 +62,8 @@ class Invariants {
   // It comes back with an empty disk and a new disk id: another voter, if one at all. What the
   // former one said may still arrive.
   void Wiped(NodeId node) { Of(node) = {.lost_term = Of(node).lost_term}; }
-  // It comes back with an empty disk as the same voter. That it voted for itself it has forgotten,
-  // and it does not stand in that term again, unless nobody has heard of it.
-  void FormattedAgain(const VoterId& voter) {
-    Wiped(voter.id);
-    std::erase_if(votes_, [&voter](const auto& vote) {
-      return vote.first.first == voter && vote.second == voter.id;
-    });
-  }
+  // It comes back with an empty disk as the same voter.
+  void FormattedAgain(const VoterId& voter);
   // After an event, for each running node that it may have changed.
   void Observe(NodeId node, const Core& core);
   // After the observation of `node`, with the disks of all that may be voters: what it has
@@ -165,7 +159,13 @@ class Invariants {
   };
   // By voter, candidate and whether it is a pre-vote: the latest.
   std::map<std::tuple<NodeId, NodeId, bool>, Request> requests_;
-  std::map<std::pair<VoterId, Term>, NodeId> votes_;
+  // Once both have forgotten it, a vote is none: no process is left that could lead by it.
+  struct Vote {
+    NodeId candidate;
+    bool forgotten_by_voter = false;
+    bool forgotten_by_candidate = false;
+  };
+  std::map<std::pair<VoterId, Term>, Vote> votes_;
   std::vector<std::pair<LogIndex, Membership>> members_;  // committed ones
   std::vector<Content> contents_;  // by index: the first that was seen there; the others:
   std::map<std::pair<LogIndex, Term>, Content> more_contents_;
