@@ -257,6 +257,23 @@ TEST_F(QuorumLogTest, WhatWasReceivedCountsAsFarAsItIsWhole) {
   }
 }
 
+TEST_F(QuorumLogTest, WhatIsRottenGetsNoNameFromASnapshotOfItsOwn) {
+  const std::string path = PathOf({LogIndex(50), Term(1)});
+  Open();
+  Append(1, 60, 1);
+  ASSERT_TRUE(Receive(50, 0, 11).ok());
+  fs_.FlipBit(path + ".part", static_cast<size_t>(*fs_.FileSize(path + ".part") - 3), 1);
+  EXPECT_EQ(LoadReceived().status().code(), StatusCode::kCorruption);
+  // It got there by its log, and its state machine has the same to tell.
+  ASSERT_TRUE(Persist({.snapshot = SnapshotAt(50, 1)}).ok());
+  Stop(nullptr);
+  Open();
+  const Result<raft::Snapshot> own = log_->LoadSnapshot();
+  ASSERT_TRUE(own.ok()) << own.status().ToString();
+  EXPECT_EQ(*own->data, "state at 50");
+  EXPECT_FALSE(fs_.Exists(path + ".part"));
+}
+
 TEST_F(QuorumLogTest, OneSnapshotIsReceivedAtATimeAndWhileItIsNeeded) {
   const auto part = [](int64_t index) { return PathOf({LogIndex(index), Term(1)}) + ".part"; };
   Open();

@@ -121,8 +121,8 @@ Status QuorumLog::StoreSnapshot(const raft::PersistRequest& request) {
   // kept.
   SLUICE_RETURN_IF_ERROR(Flush());
   const raft::SnapshotMeta& meta = request.snapshot->meta;
-  SLUICE_RETURN_IF_ERROR(receiver_.HasAllOf(meta) ? receiver_.GiveName()
-                                                  : snapshots_.Write(*request.snapshot));
+  SLUICE_RETURN_IF_ERROR(receiver_.HasChecked(meta) ? receiver_.GiveName()
+                                                    : snapshots_.Write(*request.snapshot));
   {
     std::lock_guard lock(log_mutex_);
     newest_snapshot_ = SnapshotName{meta.index, meta.term};

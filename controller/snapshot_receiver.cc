@@ -108,16 +108,17 @@ Status SnapshotReceiver::WriteBlocks(Incoming& incoming, std::string_view data) 
   return Status::Ok();
 }
 
-Result<raft::Snapshot> SnapshotReceiver::Load() const {
+Result<raft::Snapshot> SnapshotReceiver::Load() {
   if (!incoming_.has_value())
     return Status::NotFound(directory_ + " has a newer snapshot than was received");
   SLUICE_ASSIGN_OR_RETURN(const StoredSnapshot stored, StoredSnapshot::Open(fs_, incoming_->path));
-  return stored.ReadWhole();
+  SLUICE_ASSIGN_OR_RETURN(raft::Snapshot whole, stored.ReadWhole());
+  incoming_->checked = true;
+  return whole;
 }
 
-bool SnapshotReceiver::HasAllOf(const raft::SnapshotMeta& meta) const {
-  return incoming_.has_value() && incoming_->layout.meta == meta &&
-         incoming_->held == incoming_->layout.state_bytes;
+bool SnapshotReceiver::HasChecked(const raft::SnapshotMeta& meta) const {
+  return incoming_.has_value() && incoming_->checked && incoming_->layout.meta == meta;
 }
 
 Status SnapshotReceiver::GiveName() {

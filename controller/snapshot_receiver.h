@@ -31,9 +31,10 @@ class SnapshotReceiver {
   Status Receive(const raft::SnapshotChunk& chunk);
   // Of what was received to its end. kCorruption: a checksum does not hold; kNotFound: it was
   // dropped.
-  Result<raft::Snapshot> Load() const;
-  bool HasAllOf(const raft::SnapshotMeta& meta) const;
-  // Turns what HasAllOf into a snapshot.
+  Result<raft::Snapshot> Load();
+  // Whether what was received is the snapshot `meta` and Load found it whole.
+  bool HasChecked(const raft::SnapshotMeta& meta) const;
+  // Makes what HasChecked a snapshot.
   Status GiveName();
   // Removes it if it is of no later index.
   Status DropUpTo(LogIndex index);
@@ -45,6 +46,7 @@ class SnapshotReceiver {
     SnapshotLayout layout;
     uint64_t held = 0;       // bytes of the state
     std::string last_block;  // the part of it that is not written yet
+    bool checked = false;    // read back, and its checksums hold
   };
   Status Begin(const raft::SnapshotChunk& chunk);
   Status RemoveAllParts();
