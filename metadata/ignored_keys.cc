@@ -114,7 +114,6 @@ constexpr auto kIgnored =
                                      "replica.fetch.backoff.ms",
                                      "replica.fetch.min.bytes",
                                      "replica.high.watermark.checkpoint.interval.ms",
-                                     "replica.selector.class",
                                      "replica.socket.receive.buffer.bytes",
                                      "replica.socket.timeout.ms",
                                      "replication.quota.window.num",

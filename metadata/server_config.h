@@ -23,6 +23,9 @@
 namespace sluice::metadata {
 
 ConfigTable ServerConfigKeys();
+// Of replica.selector.class: consumers read from a replica in their rack.
+inline constexpr char kRackAwareSelector[] =
+    "org.apache.kafka.common.replica.RackAwareReplicaSelector";
 // A key of Apache Kafka that Sluice accepts and ignores; all that were given are named in one
 // warning.
 bool IsIgnoredKafkaKey(std::string_view key);

@@ -459,6 +459,12 @@ constexpr ConfigKey kKeys[] = {
      .min = 100,
      .doc = "A follower that has not caught up for so long leaves the ISR. Kafka's "
             "default is 30000."},
+    {.name = "replica.selector.class",
+     .default_value = kRackAwareSelector,
+     .allowed = "org.apache.kafka.common.replica.RackAwareReplicaSelector,"
+                "org.apache.kafka.common.replica.LeaderSelector",
+     .doc = "Whom consumers fetch from: an in-sync replica in their client.rack, or always the "
+            "leader. Kafka's default is the leader."},
     {.name = "request.timeout.ms",
      .type = ConfigType::kInt,
      .unit = ConfigUnit::kMs,

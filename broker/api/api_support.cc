@@ -98,4 +98,15 @@ std::set<std::string> Duplicates(const std::vector<std::string>& names) {
   return twice;
 }
 
+LeaderHint LeaderOf(const BrokerServices& services, const PartitionKey& key,
+                    const LeaderHint& known) {
+  LeaderHint leader = known;
+  const metadata::ImagePtr image = services.metadata->Current();
+  const metadata::PartitionImage* partition = image->FindPartition(key.topic_id, key.partition);
+  // Whoever waited here while the partition left this broker was told of nobody.
+  if (leader.leader == kNoNode && partition != nullptr)
+    leader = {partition->leader, partition->leader_epoch};
+  return leader.leader == services.state->node_id ? LeaderHint() : leader;
+}
+
 }  // namespace sluice::broker

@@ -66,6 +66,11 @@ int64_t AdminTimeoutMs(const BrokerServices& services, int32_t asked_ms);
 // Names that occur more than once.
 std::set<std::string> Duplicates(const std::vector<std::string>& names);
 
+// Whom a client is to turn to: `known`, or else what the image says. None when that is this broker,
+// which has just refused: who will lead is not known here yet.
+LeaderHint LeaderOf(const BrokerServices& services, const PartitionKey& key,
+                    const LeaderHint& known);
+
 // Adds the leaders' endpoints, each once, to a response's node_endpoints (KIP-951).
 template <typename NodeEndpoint>
 void AddNodeEndpoint(const metadata::Image& image, NodeId broker, const std::string& listener,

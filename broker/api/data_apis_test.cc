@@ -82,6 +82,26 @@ TEST(ProduceTest, NamesTheLeaderThatTookOver) {
   EXPECT_TRUE(bed.Call<kafka::ProduceResponse>(ProduceTo("orders", {0}), 9).node_endpoints.empty());
 }
 
+// Who waited for acknowledgements while the partition left this broker is told by the image.
+TEST(ProduceTest, NamesTheLeaderOfTheImageWhereThePartitionIsGone) {
+  ApiTestBed bed;
+  bed.AddTopic("orders", 1, /*leader=*/2);
+  bed.AddTopic("own", 1, /*leader=*/1);
+  bed.replicas.on_produce = [](const ProduceEntry&) {
+    ProduceEntryResult result;
+    result.error = ErrorCode::kNotLeaderOrFollower;
+    return result;
+  };
+  const auto moved = bed.Call<kafka::ProduceResponse>(ProduceTo("orders", {0}), 10);
+  EXPECT_EQ(moved.responses[0].partition_responses[0].current_leader.leader_id, 2);
+  EXPECT_EQ(moved.responses[0].partition_responses[0].current_leader.leader_epoch, 5);
+  ASSERT_EQ(moved.node_endpoints.size(), 1u);
+  // This broker has just said no: it does not name itself.
+  const auto own = bed.Call<kafka::ProduceResponse>(ProduceTo("own", {0}), 10);
+  EXPECT_EQ(own.responses[0].partition_responses[0].current_leader.leader_id, -1);
+  EXPECT_TRUE(own.node_endpoints.empty());
+}
+
 TEST(ProduceTest, WithoutAcksSilenceIsSuccessAndErrorsClose) {
   ApiTestBed bed;
   bed.AddTopic("orders", 1);
@@ -245,6 +265,39 @@ TEST(FetchTest, WhereTheEndIsNotKnownItIsNotTold) {
     EXPECT_EQ(fetch(version).error_code, 78) << version;
     EXPECT_EQ(fetch(version).high_watermark, -1) << version;
   }
+}
+
+TEST(FetchTest, RacksOfConsumersArePassedOnAndTheNearestReplicaIsTold) {
+  ApiTestBed bed;
+  const TopicId id = bed.AddTopic("orders", 1);
+  bed.replicas.on_fetch = [](const FetchEntry&) {
+    FetchEntryResult result;
+    result.high_watermark = Offset(7);
+    result.preferred = NodeId(3);
+    return result;
+  };
+  const auto fetch = [&](int32_t replica, int16_t version) {
+    kafka::FetchRequest request = FetchFrom("orders", version >= 13 ? id : TopicId(), {0});
+    request.rack_id = "b";
+    (version < 15 ? request.replica_id : request.replica_state.replica_id) = replica;
+    return bed.Call<kafka::FetchResponse>(request, version).responses[0].partitions[0];
+  };
+  for (const int16_t version : {11, 12, 18}) {
+    EXPECT_EQ(fetch(-1, version).preferred_read_replica, 3) << version;
+    EXPECT_EQ(bed.replicas.fetched.back().rack, "b") << version;
+    EXPECT_EQ(bed.replicas.fetched.back().listener, "PLAINTEXT") << version;
+  }
+  // Neither brokers nor debugging consumers are sent elsewhere.
+  for (const int32_t replica : {2, -2}) {
+    fetch(replica, 18);
+    EXPECT_EQ(bed.replicas.fetched.back().rack, "") << replica;
+  }
+  ASSERT_TRUE(
+      bed.config.values
+          .Set("replica.selector.class", "org.apache.kafka.common.replica.LeaderSelector", "test")
+          .ok());
+  fetch(-1, 18);
+  EXPECT_EQ(bed.replicas.fetched.back().rack, "");
 }
 
 TEST(FetchTest, ASessionGoesOnAcrossRequests) {

@@ -39,6 +39,7 @@ struct Fetching {
   FetchContext context;
   std::vector<PartitionData> results;  // one for each spec
   std::vector<size_t> asked;           // specs that went to the replica manager, in their order
+  std::vector<PartitionKey> keys;      // of these
   bool follower = false;
   bool read_committed = false;
 };
@@ -79,6 +80,7 @@ std::vector<FetchEntry> Sort(const metadata::Image& image, Fetching& fetching) {
     entry.log_start_offset = Offset(spec.log_start_offset);
     entry.size_bytes_max = spec.size_bytes_max;
     fetching.asked.push_back(i);
+    fetching.keys.push_back(entry.key);
   }
   return entries;
 }
@@ -100,6 +102,10 @@ FetchRequestParams ParamsOf(const BrokerServices& services, const RequestContext
   }
   params.size_bytes_min = std::clamp(request.min_bytes, 0, params.size_bytes_max);
   params.read_committed = request.isolation_level == kReadCommitted;
+  params.listener = context.connection->listener;
+  // Those of older versions have no rack, and none is left to them where followers serve nobody.
+  const std::string& selector = services.config->values.GetString("replica.selector.class");
+  if (replica == -1 && selector == metadata::kRackAwareSelector) params.rack = request.rack_id;
   return params;
 }
 
@@ -121,6 +127,7 @@ void FillResult(FetchEntryResult& result, bool read_committed, PartitionData& ou
     out.diverging_epoch.epoch = result.diverging->epoch.value();
     out.diverging_epoch.end_offset = result.diverging->end_offset.value();
   }
+  if (result.preferred != kNoNode) out.preferred_read_replica = result.preferred.value();
 }
 
 bool WantsLeaderHint(ErrorCode error) {
@@ -130,13 +137,14 @@ bool WantsLeaderHint(ErrorCode error) {
 void Finish(BrokerServices& services, const RequestContext& context, Fetching& fetching,
             std::vector<FetchEntryResult> results, const Responder<Response>& responder) {
   CHECK_EQ(results.size(), fetching.asked.size());
+  const metadata::ImagePtr image = services.metadata->Current();
   Response response;
   uint64_t record_bytes = 0;
   bool failed = fetching.asked.size() < fetching.results.size();
   for (size_t i = 0; i < results.size(); ++i) {
     PartitionData& out = fetching.results[fetching.asked[i]];
     record_bytes += results[i].size_bytes;
-    const LeaderHint leader = results[i].leader;
+    const LeaderHint leader = LeaderOf(services, fetching.keys[i], results[i].leader);
     // An empty answer would tell a client that reads to the end that it is there.
     if (results[i].end_unknown && context.version >= kOffsetNotAvailableSince)
       results[i] = {.error = ErrorCode::kOffsetNotAvailable};
@@ -147,8 +155,7 @@ void Finish(BrokerServices& services, const RequestContext& context, Fetching& f
       continue;
     out.current_leader.leader_id = leader.leader.value();
     out.current_leader.leader_epoch = leader.epoch.value();
-    AddNodeEndpoint(*services.metadata->Current(), leader.leader, context.connection->listener,
-                    response.node_endpoints);
+    AddNodeEndpoint(*image, leader.leader, context.connection->listener, response.node_endpoints);
   }
   services.fetch_sessions->Complete(fetching.context, std::move(fetching.results), response);
   if (failed || response.error_code != 0) services.metrics->CountError(Request::kApiKey);

@@ -39,6 +39,7 @@ struct Place {
 struct Production {
   Response response;
   std::vector<Place> places;  // of the entries, in their order
+  std::vector<PartitionKey> keys;
   bool failed = false;
 
   PartitionResponse& At(const Place& place) {
@@ -114,6 +115,7 @@ std::vector<ProduceEntry> Sort(BrokerServices& services, const RequestContext& c
       accepted_bytes += data.records.size_bytes();
       entries.push_back({{topic->id, PartitionIndex(data.index)}, std::move(data.records)});
       production.places.push_back({t, p});
+      production.keys.push_back(entries.back().key);
     }
   }
   services.metrics->produced_bytes.fetch_add(accepted_bytes, std::memory_order_relaxed);
@@ -135,13 +137,11 @@ void FillResult(ProduceEntryResult& result, PartitionResponse& out) {
 
 // Says who leads now, so that the producer need not ask for metadata first.
 void AddLeaderHint(BrokerServices& services, const RequestContext& context,
-                   const ProduceEntryResult& result, PartitionResponse& out, Response& response) {
-  if (context.version < kLeaderHintsSince || result.error != ErrorCode::kNotLeaderOrFollower)
-    return;
-  if (result.leader.leader == kNoNode) return;
-  out.current_leader.leader_id = result.leader.leader.value();
-  out.current_leader.leader_epoch = result.leader.epoch.value();
-  AddNodeEndpoint(*services.metadata->Current(), result.leader.leader, context.connection->listener,
+                   const LeaderHint& leader, PartitionResponse& out, Response& response) {
+  if (context.version < kLeaderHintsSince || leader.leader == kNoNode) return;
+  out.current_leader.leader_id = leader.leader.value();
+  out.current_leader.leader_epoch = leader.epoch.value();
+  AddNodeEndpoint(*services.metadata->Current(), leader.leader, context.connection->listener,
                   response.node_endpoints);
 }
 
@@ -170,18 +170,21 @@ void HandleProduce(BrokerServices& services, const RequestContext& context, Requ
     Finish(services, request.acks, *production, responder);
     return;
   }
-  services.replicas->Produce(
-      std::move(params), [&services, context, acks = request.acks, production,
-                          responder](std::vector<ProduceEntryResult> results) {
-        CHECK_EQ(results.size(), production->places.size());
-        for (size_t i = 0; i < results.size(); ++i) {
-          PartitionResponse& out = production->At(production->places[i]);
-          FillResult(results[i], out);
-          AddLeaderHint(services, context, results[i], out, production->response);
-          if (results[i].error != ErrorCode::kNone) production->failed = true;
-        }
-        Finish(services, acks, *production, responder);
-      });
+  services.replicas->Produce(std::move(params), [&services, context, acks = request.acks,
+                                                 production, responder](
+                                                    std::vector<ProduceEntryResult> results) {
+    CHECK_EQ(results.size(), production->places.size());
+    for (size_t i = 0; i < results.size(); ++i) {
+      PartitionResponse& out = production->At(production->places[i]);
+      FillResult(results[i], out);
+      if (results[i].error == ErrorCode::kNotLeaderOrFollower) {
+        AddLeaderHint(services, context, LeaderOf(services, production->keys[i], results[i].leader),
+                      out, production->response);
+      }
+      if (results[i].error != ErrorCode::kNone) production->failed = true;
+    }
+    Finish(services, acks, *production, responder);
+  });
 }
 
 }  // namespace

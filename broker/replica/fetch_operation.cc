@@ -155,13 +155,11 @@ std::vector<FetchEntryResult> FetchOperation::ReadAll() {
     }
     Partition::ReadRequest request;
     request.entry = &params_.entries[i];
-    request.replica_id = params_.replica_id;
-    request.replica_epoch = params_.replica_epoch;
+    request.fetch = &params_;
     request.size_bytes_max = size_left;
     request.one_at_least = one_at_least;
     request.may_wait =
         environment_.cold_reads == nullptr || (!look_ups_.empty() && look_ups_[i].may_wait);
-    request.read_committed = params_.read_committed && params_.replica_id == kNoNode;
     results[i] = targets_[i].partition->Read(request, marks_[i], effects);
     if (results[i].lacking.any()) {
       // The others are seen to all the same: what a follower has of them is news that somebody may
@@ -185,6 +183,7 @@ bool FetchOperation::Satisfied(const std::vector<FetchEntryResult>& results) con
   size_t total = 0;
   for (const FetchEntryResult& result : results) {
     if (result.error != kafka::ErrorCode::kNone || result.diverging.has_value()) return true;
+    if (result.preferred != kNoNode) return true;
     total += result.size_bytes;
   }
   return total >= static_cast<size_t>(std::max(params_.size_bytes_min, 0));

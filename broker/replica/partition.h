@@ -126,11 +126,9 @@ class Partition final : public storage::CompactionTarget,
   // --- Reads (partition_read.cc) ---
   struct ReadRequest {
     const FetchEntry* entry = nullptr;
-    NodeId replica_id = kNoNode;  // kNoNode = a consumer
-    BrokerEpoch replica_epoch{-1};
+    const FetchRequestParams* fetch = nullptr;  // all but its entries and sizes
     size_t size_bytes_max = 0;
     bool one_at_least = false;
-    bool read_committed = false;  // up to the last stable offset
     bool may_wait = true;  // for the disk; or the result's `lacking`, if set, is all that counts
   };
   // What a read has seen, so that Watch can tell whether anything changed since, and whether the
@@ -142,11 +140,10 @@ class Partition final : public storage::CompactionTarget,
     bool recorded = false;      // a follower's progress, once for each of its requests
   };
   FetchEntryResult Read(const ReadRequest& request, ReadMark& mark, PartitionEffects& effects);
-  // Parks a fetch; false (and not parked) when something changed since `mark`. `nudge`: the
-  // follower has not been told the current high watermark.
+  // Parks a fetch, unless something changed since `mark`.
   struct WatchResult {
     bool parked = false;
-    bool nudge = false;
+    bool nudge = false;  // the follower has not been told the current high watermark
   };
   WatchResult Watch(const std::shared_ptr<FetchWaiter>& waiter, NodeId replica_id, ReadMark& mark);
   // With `lacking` it does not wait for the disk: if it is set, the result does not count.
@@ -218,6 +215,7 @@ class Partition final : public storage::CompactionTarget,
   void NoteRead(const sluice::Status& status, PartitionEffects& effects);
   void ForgetPassedDamage(PartitionEffects& effects);  // after a deletion
   kafka::ErrorCode CheckLeader(LeaderEpoch asked_epoch) const;
+  bool ServesNearby(const FetchRequestParams& fetch) const;  // as a follower, in its rack
   // What a reader is told whom the log has nothing for.
   kafka::ErrorCode ReadError(bool follower) const;
   LeaderHint HintLocked() const { return {leader_, leader_epoch_}; }
@@ -249,6 +247,8 @@ class Partition final : public storage::CompactionTarget,
                       PartitionEffects& effects);
   std::optional<storage::EpochEndOffset> DivergenceOf(const FetchEntry& entry,
                                                       kafka::ErrorCode& error) const;
+  void ReadPlaced(const ReadRequest& request, Offset stable_end, ReadMark& mark,
+                  FetchEntryResult& result, PartitionEffects& effects);
   void ReadLog(const ReadRequest& request, Offset readable_end, FetchEntryResult& result,
                PartitionEffects& effects);
   void ReadAborted(const ReadRequest& request, FetchEntryResult& result, PartitionEffects& effects);

@@ -3,56 +3,99 @@
 #include <utility>
 
 #include "base/planted_fault.h"
+#include "broker/replica/nearest_replica.h"
 #include "broker/replica/partition.h"
 
 namespace sluice::broker {
 
 using kafka::ErrorCode;
 
+bool Partition::ServesNearby(const FetchRequestParams& fetch) const {
+  return role_ == Role::kFollower && fetch.replica_id == kNoNode && !fetch.rack.empty() &&
+         fetch.rack == context_->state->rack;
+}
+
 FetchEntryResult Partition::Read(const ReadRequest& request, ReadMark& mark,
                                  PartitionEffects& effects) {
   const FetchEntry& entry = *request.entry;
-  const bool follower = request.replica_id != kNoNode;
+  const bool follower = request.fetch->replica_id != kNoNode;
   FetchEntryResult result;
   std::lock_guard lock(mutex_);
+  const bool nearby = ServesNearby(*request.fetch);
   result.error = CheckLeader(entry.current_leader_epoch);
+  if (nearby && result.error == ErrorCode::kNotLeaderOrFollower) result.error = ErrorCode::kNone;
   if (result.error == ErrorCode::kKafkaStorageError) result.error = ReadError(follower);
   if (result.error != ErrorCode::kNone) {
     result.leader = HintLocked();
     return result;
   }
-  if (follower && replicas_.Find(request.replica_id) == nullptr) {
+  if (follower && replicas_.Find(request.fetch->replica_id) == nullptr) {
     result.error = ErrorCode::kReplicaNotAvailable;
     return result;
   }
-  const Offset end = log_->log_end_offset();
   const Offset stable_end = follower ? high_watermark_ : StableEnd(result.error, effects);
   if (result.error != ErrorCode::kNone) result.error = ReadError(follower);
   result.log_start_offset = log_->log_start_offset();
-  if (result.error == ErrorCode::kNone) result.diverging = DivergenceOf(entry, result.error);
+  // Above its high watermark a follower's own history may be the one that is wrong.
+  const bool comparable = !nearby || entry.fetch_offset <= high_watermark_;
+  if (result.error == ErrorCode::kNone && comparable)
+    result.diverging = DivergenceOf(entry, result.error);
   if (result.error == ErrorCode::kNone && !result.diverging.has_value()) {
-    if (entry.fetch_offset < result.log_start_offset || entry.fetch_offset > end) {
-      result.error = ErrorCode::kOffsetOutOfRange;
-    } else {
-      const Offset readable_end = request.read_committed ? stable_end : high_watermark_;
-      ReadLog(request, follower ? end : readable_end, result, effects);
-      result.end_unknown = !follower && entry.fetch_offset >= high_watermark_ && !Settled();
-      // Only a fetch that proved its history the same says how far the follower is (rule 3). That
-      // does not wait for what the answer lacks: a high watermark may.
-      if (follower && result.error == ErrorCode::kNone)
-        RecordFollower(request, mark, result, effects);
-      if (result.lacking.any()) return result;
-    }
+    ReadPlaced(request, stable_end, mark, result, effects);
+    if (result.lacking.any()) return result;
   }
   // A follower that has to truncate or start over first does not take it over; had its fetch
-  // session counted it as told, it would not be told again.
-  if (!follower || (result.error == ErrorCode::kNone && !result.diverging.has_value())) {
+  // session counted it as told, it would not be told again. Nor does a consumer take an error of a
+  // follower for the last word, unless it comes with a high watermark.
+  const bool settled = result.error == ErrorCode::kNone && !result.diverging.has_value();
+  if (settled || (!follower && !nearby)) {
     result.high_watermark = high_watermark_;
     result.last_stable_offset = stable_end;
   }
-  mark.readable_end = follower ? end : high_watermark_;
+  mark.readable_end = follower ? log_->log_end_offset() : high_watermark_;
   mark.role_version = role_version_;
   return result;
+}
+
+void Partition::ReadPlaced(const ReadRequest& request, Offset stable_end, ReadMark& mark,
+                           FetchEntryResult& result, PartitionEffects& effects) {
+  const FetchEntry& entry = *request.entry;
+  const FetchRequestParams& fetch = *request.fetch;
+  const bool follower = fetch.replica_id != kNoNode;
+  const bool nearby = ServesNearby(fetch);
+  const Offset end = log_->log_end_offset();
+  if (entry.fetch_offset < result.log_start_offset || entry.fetch_offset > end) {
+    // What a follower does not have yet the leader may have.
+    const bool ahead = nearby && entry.fetch_offset > end;
+    result.error = ahead ? ErrorCode::kOffsetNotAvailable : ErrorCode::kOffsetOutOfRange;
+    return;
+  }
+  const metadata::ImagePtr image = fetch.rack.empty() ? nullptr : context_->metadata->Current();
+  const metadata::PartitionImage* placed =
+      image == nullptr ? nullptr : image->FindPartition(key().topic_id, key().partition);
+  if (!follower && !nearby && placed != nullptr) {
+    result.preferred = NearestReplica({*image, *placed, replicas_, context_->state->rack,
+                                       fetch.rack, fetch.listener, entry.fetch_offset});
+    if (result.preferred != kNoNode) return;
+  }
+  const bool committed_only = fetch.read_committed && !follower;
+  const Offset readable_end = committed_only ? stable_end : high_watermark_;
+  ReadLog(request, follower ? end : readable_end, result, effects);
+  if (nearby) {
+    // Only one in sync may say that there is no more; the others would leave it waiting for ever.
+    const bool in_sync =
+        placed != nullptr && std::find(placed->isr.begin(), placed->isr.end(),
+                                       context_->state->node_id) != placed->isr.end();
+    if (in_sync || result.error != ErrorCode::kNone || result.lacking.any()) return;
+    if (result.size_bytes > 0) return;
+    result.error = ErrorCode::kNotLeaderOrFollower;
+    result.leader = HintLocked();
+    return;
+  }
+  result.end_unknown = !follower && entry.fetch_offset >= high_watermark_ && !Settled();
+  // Only a fetch that proved its history the same says how far the follower is (rule 3). That does
+  // not wait for what the answer lacks: a high watermark may.
+  if (follower && result.error == ErrorCode::kNone) RecordFollower(request, mark, result, effects);
 }
 
 std::optional<storage::EpochEndOffset> Partition::DivergenceOf(const FetchEntry& entry,
@@ -86,12 +129,13 @@ void Partition::ReadLog(const ReadRequest& request, Offset readable_end, FetchEn
   if (read.status().code() == StatusCode::kWouldWait) return;
   if (!read.ok()) {
     NoteRead(read.status(), effects);
-    result.error = ReadError(request.replica_id != kNoNode);
+    result.error = ReadError(request.fetch->replica_id != kNoNode);
     return;
   }
   result.records = std::move(read->slices);
   result.size_bytes = read->size_bytes;
-  if (request.read_committed && result.size_bytes > 0) ReadAborted(request, result, effects);
+  const bool committed_only = request.fetch->read_committed && request.fetch->replica_id == kNoNode;
+  if (committed_only && result.size_bytes > 0) ReadAborted(request, result, effects);
 }
 
 void Partition::ReadAborted(const ReadRequest& request, FetchEntryResult& result,
@@ -128,11 +172,11 @@ Offset Partition::StableEnd(ErrorCode& error, PartitionEffects& effects) {
 
 void Partition::RecordFollower(const ReadRequest& request, ReadMark& mark, FetchEntryResult& result,
                                PartitionEffects& effects) {
-  RemoteReplica& remote = *replicas_.Find(request.replica_id);
+  RemoteReplica& remote = *replicas_.Find(request.fetch->replica_id);
   const bool first = !std::exchange(mark.recorded, true);
   if (first) {
     const bool counted =
-        replicas_.RecordFetch(remote, request.entry->fetch_offset, request.replica_epoch,
+        replicas_.RecordFetch(remote, request.entry->fetch_offset, request.fetch->replica_epoch,
                               log_->log_end_offset(), context_->clock->SteadyMs());
     if (!counted) {
       // From a former life of that broker; nobody waits for this answer.

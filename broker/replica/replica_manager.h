@@ -89,6 +89,9 @@ struct FetchRequestParams {
   int32_t size_bytes_min = 0;
   int32_t size_bytes_max = 0;
   bool read_committed = false;
+  // Of a consumer that may be sent to, and served by, a follower in its rack (KIP-392); else "".
+  std::string rack;
+  std::string listener;              // where its connection came in
   std::vector<FetchEntry> entries;   // in the order to serve them, no partition twice
   ParkedRequests* client = nullptr;  // told, before the call returns, when the request waits
 };
@@ -103,6 +106,7 @@ struct FetchEntryResult {
   std::vector<storage::AbortedTransaction> aborted;
   std::optional<storage::EpochEndOffset> diverging;
   LeaderHint leader;
+  NodeId preferred = kNoNode;  // nothing was read: this replica is nearer to the consumer
   // Nothing once the answer is complete: to be brought in before the log is asked again.
   storage::Lacking lacking;
   // Nothing is readable at the offset, yet: this leader's high watermark may still be lower than

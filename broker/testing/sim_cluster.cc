@@ -188,6 +188,7 @@ SimCluster::Process::Process(SimCluster& owner, NodeId id)
       cold_reads({&cold_loop}) {
   Node& node = cluster.nodes_.at(id);
   state.node_id = id;
+  state.rack = SimRack(id);
   state.cluster_id = "sim";
   state.directory_id = node.directory;
   state.session_timeout_ms = kSessionMs;

@@ -68,6 +68,7 @@ BrokerEpoch SimController::Register(NodeId id, const Uuid& directory, bool uncle
   broker.set_incarnation_id(std::string(Uuid::Generate(random_).view()));
   broker.set_directory_id(std::string(directory.view()));
   broker.set_fenced(true);
+  broker.set_rack(SimRack(id));
   for (const Uuid& own : online) broker.add_log_dirs(std::string(own.view()));
   auto& endpoint = *broker.add_endpoints();
   endpoint.set_listener("PLAINTEXT");

@@ -19,6 +19,9 @@
 
 namespace sluice::broker::testing {
 
+// Each simulated broker stands in a rack of its own.
+inline std::string SimRack(NodeId id) { return "rack-" + std::to_string(id.value()); }
+
 class SimController {
  public:
   // `on_change` runs after each change of the image.

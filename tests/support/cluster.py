@@ -146,6 +146,17 @@ class Cluster:
     def start_all(self):
         run(SLUICE, 'dev', '--nodes', str(self.nodes), '--detach', '--dir', self.directory)
 
+    def reconfigure(self, settings_of):
+        """Starts all nodes anew, each with the settings that `settings_of(its id, its properties)` gives on top of its own."""
+        run(SLUICE, 'dev', 'stop', '--dir', self.directory)
+        for node in self.addresses:
+            path = pathlib.Path(self.directory) / f'node-{node}/server.properties'
+            properties = dict(line.split('=', 1) for line in path.read_text().splitlines() if '=' in line)
+            properties.update(settings_of(node, properties))
+            path.write_text(''.join(f'{key}={value}\n' for key, value in properties.items()))
+        self.start_all()
+        self.refresh()
+
     def create_topic(self, name, partitions=1, replication_factor=3, configs=()):
         extra = [word for config in configs for word in ('--config', config)]
         return self.admin('topic', 'create', name, '--partitions', str(partitions), '--replication-factor', str(replication_factor), *extra)
