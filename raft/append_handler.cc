@@ -34,9 +34,9 @@ void Core::HandleAppend(const Message& message, const AppendRequest& request) {
   const LogIndex commit_max =
       FaultPlanted(Fault::kCommitsBeyondMatch) ? log_.last_index() : last_new;
   SetCommit(std::max(commit_, std::min(request.commit, commit_max)));
-  if (FaultPlanted(Fault::kAckBeforeDurable))
-    return SendNow(message.from.id, AppendResponse{.success = true, .match = last_new});
-  SendAfterPersist(message.from.id, AppendResponse{.success = true, .match = last_new});
+  const AppendResponse matched{.success = true, .match = last_new};
+  if (FaultPlanted(Fault::kAckBeforeDurable)) return SendNow(message.from.id, matched);
+  SendAfterPersist(message.from.id, matched);
 }
 
 // Appends what is new. Only a real conflict truncates: an old append that arrives late must not cut

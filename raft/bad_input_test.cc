@@ -201,11 +201,18 @@ TEST_F(BadInputTest, AChunkThatDoesNotFitIsNotStored) {
   rotten.offset = 0;
   ExpectRefused(Refusal::kChunkChecksum, [&] { Step(2, 2, rotten); });
   EXPECT_EQ(held(), 0U);
+  // Nor does one that says otherwise what the whole is.
+  SnapshotChunk other = last;
+  other.whole_crc ^= 1;
+  ExpectRefused(Refusal::kChunkOrder, [&] { Step(2, 2, other); });
+  other = last;
+  ++other.size_total;
+  ExpectRefused(Refusal::kChunkOrder, [&] { Step(2, 2, other); });
   Step(2, 2, first);  // twice is no offence
   Step(2, 2, last);
   FinishWrites();
   EXPECT_EQ(core_->commit(), LogIndex(3));
-  EXPECT_EQ(core_->metrics().messages_refused(), 3U);
+  EXPECT_EQ(core_->metrics().messages_refused(), 5U);
 }
 
 TEST_F(BadInputTest, ASnapshotWhoseChunksAreWholeAndThatIsNotIsGivenUp) {

@@ -27,6 +27,22 @@ TEST(Membership, SurvivesItsEntry) {
   EXPECT_EQ(*MembersIn(Setting(1, 1, members)), members);
 }
 
+TEST(Membership, TwoAreTheSameOnlyInEverything) {
+  Membership members = Voters({1, 2});
+  members.learners = {{Voter(3), "host-3:9095"}};
+  const auto differs = [&members](auto change) {
+    Membership other = members;
+    change(other);
+    EXPECT_NE(other, members);
+  };
+  differs([](Membership& other) { other.voters.pop_back(); });
+  differs([](Membership& other) { other.voters[1].id.id = NodeId(4); });
+  differs([](Membership& other) { other.voters[1].id.disk_id = Voter(4).disk_id; });
+  differs([](Membership& other) { other.voters[1].address = "host-2:9095"; });
+  differs([](Membership& other) { other.learners.clear(); });
+  differs([](Membership& other) { other.learners[0].address.clear(); });
+}
+
 TEST(Membership, NoPrefixOfOneIsAnother) {
   Membership members = Voters({1, 2});
   members.learners = {{Voter(3), "host:1"}};
