@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/crc32c.h"
+#include "raft/testing/takes_part.h"
 
 namespace sluice::raft::testing {
 namespace {
@@ -26,6 +27,7 @@ LeanCluster::LeanCluster(SimClusterOptions options, uint64_t seed)
     if (i <= options.voters) bootstrap.voters.push_back(node.voter);
     disks_.push_back({node.voter, &node.disk});
   }
+  first_members_ = MembershipOf(bootstrap.voters);
   bootstrap_ = BootstrapEntry(bootstrap);
   for (const VoterId& voter : bootstrap.voters) At(voter.id).disk.entries.push_back(bootstrap_);
 }
@@ -586,9 +588,7 @@ bool LeanCluster::settled() const {
 
 bool LeanCluster::takes_part(NodeId id) const {
   const NodeId leads = leader();
-  if (leads == kNoNode) return true;
-  const Member* member = core(leads).members().Find(id);
-  return member != nullptr && member->id == voter(id);
+  return leads == kNoNode || TakesPart(core(leads), voter(id), core(id));
 }
 
 }  // namespace sluice::raft::testing

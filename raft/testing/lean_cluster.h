@@ -65,7 +65,10 @@ class LeanCluster {
   // ---- What is known
   const std::vector<NodeId>& ids() const { return ids_; }
   const VoterId& voter(NodeId id) const { return At(id).voter; }
-  bool takes_part(NodeId id) const;
+  // One of the first voters, with the disk of the first day.
+  bool planned(NodeId id) const { return first_members_.HasVoter(voter(id)); }
+  size_t planned_voters() const { return first_members_.voters.size(); }
+  bool takes_part(NodeId id) const;  // while it runs
   uint64_t member_changes() const { return member_changes_; }
   bool running(NodeId id) const { return At(id).core != nullptr; }
   bool damaged(NodeId id) const { return At(id).disk.LacksSomething(); }
@@ -188,6 +191,7 @@ class LeanCluster {
   std::vector<Node> nodes_;
   std::vector<NodeId> ids_;
   std::vector<VoterDisk> disks_;  // those that promises were made on
+  Membership first_members_;
   Entry bootstrap_;
   std::vector<bool> cut_;  // by Link
   // Has had inputs and has not worked yet: what comes in the same moment shares a Ready.

@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/crc32c.h"
+#include "raft/testing/takes_part.h"
 
 namespace sluice::raft::testing {
 namespace {
@@ -90,6 +91,7 @@ SimCluster::SimCluster(SimClusterOptions options, uint64_t seed)
   });
   Bootstrap bootstrap{.cluster_id = kClusterId, .payload = "first"};
   for (int i = 1; i <= options.voters; ++i) bootstrap.voters.push_back({NodeId(i), DiskId(i, 0)});
+  first_members_ = MembershipOf(bootstrap.voters);
   bootstrap_ = BootstrapEntry(bootstrap);
   for (int i = 1; i <= options.voters + options.spares; ++i) {
     auto node = std::make_unique<Node>();
@@ -294,9 +296,7 @@ bool SimCluster::settled() const {
 
 bool SimCluster::takes_part(NodeId id) const {
   const NodeId leads = leader();
-  if (leads == kNoNode) return true;
-  const Member* member = nodes_.at(leads)->driver->core().members().Find(id);
-  return member != nullptr && member->id == voter(id);
+  return leads == kNoNode || TakesPart(core(leads), voter(id), core(id));
 }
 
 void SimCluster::Trace(const std::string& line) {

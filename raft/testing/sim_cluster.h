@@ -108,7 +108,10 @@ class SimCluster {
   const std::vector<NodeId>& ids() const { return ids_; }
   const VoterId& voter(NodeId id) const { return nodes_.at(id)->voter; }
   // Is a member, as far as the leader knows.
-  bool takes_part(NodeId id) const;
+  // One of the first voters, with the disk of the first day.
+  bool planned(NodeId id) const { return first_members_.HasVoter(voter(id)); }
+  size_t planned_voters() const { return first_members_.voters.size(); }
+  bool takes_part(NodeId id) const;  // while it runs
   uint64_t member_changes() const { return member_changes_; }
   // Waits for entries that it has lost, as its disk says.
   bool damaged(NodeId id) const { return nodes_.at(id)->disk.LacksSomething(); }
@@ -117,7 +120,7 @@ class SimCluster {
   bool running(NodeId id) const { return nodes_.at(id)->driver != nullptr; }
   bool paused(NodeId id) const { return running(id) && nodes_.at(id)->loop->paused(); }
   Driver& driver(NodeId id) { return *nodes_.at(id)->driver; }
-  const Core& core(NodeId id) { return driver(id).core(); }
+  const Core& core(NodeId id) const { return nodes_.at(id)->driver->core(); }
   LogIndex applied(NodeId id) const { return nodes_.at(id)->state_machine->applied; }
   uint32_t checksum(NodeId id) const { return nodes_.at(id)->state_machine->checksum; }
   SimStateMachine& state_machine(NodeId id) { return *nodes_.at(id)->state_machine; }
@@ -160,6 +163,7 @@ class SimCluster {
   void Trace(const std::string& line);
 
   const SimClusterOptions options_;
+  Membership first_members_;
   Entry bootstrap_;
   Random random_;
   sluice::testing::SimScheduler scheduler_;

@@ -256,8 +256,8 @@ class Simulation {
     const NodeId leader = cluster_.leader();
     const Term term = cluster_.core(leader).term();
     const std::vector<Member>& voters = cluster_.core(leader).members().voters;
-    const auto running = static_cast<size_t>(std::ranges::count_if(
-        voters, [this](const Member& voter) { return cluster_.running(voter.id.id); }));
+    const auto running = static_cast<size_t>(
+        std::ranges::count_if(voters, [this](const Member& voter) { return Counts(voter.id.id); }));
     // Heartbeats that travel for 5 ms come too late for a timeout that is hardly longer than they
     // are apart.
     if (cluster_.ids().size() == 1 || running - 1 < MajorityOf(voters.size()) ||

@@ -64,9 +64,8 @@ Weather DrawWeather(const Swarm& swarm, Random& random) {
   if (swarm.moves) {
     weather.moves = random.Chance(3, 4);
     weather.losses = false;  // who can be missed depends on who is a voter by then
-  } else {
-    weather.formats = random.Chance(1, 3);
   }
+  weather.formats = random.Chance(1, 3);
   if (swarm.close_timeouts) {
     // Promises are made in elections: this is where lost ones hurt.
     weather.election_crashes = true;
@@ -78,7 +77,7 @@ Weather DrawWeather(const Swarm& swarm, Random& random) {
 
 Swarm DrawSwarm(Random& random) {
   Swarm swarm;
-  const int sizes[] = {1, 2, 3, 3, 3, 3, 4, 5, 5, 6, 7};
+  const int sizes[] = {1, 2, 2, 3, 3, 3, 4, 5, 5, 6, 7};
   swarm.cluster.voters = sizes[random.Below(std::size(sizes))];
   swarm.cluster.config = DrawConfig(random);
   if (random.Chance(1, 3)) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <set>
 #include <vector>
 
@@ -157,10 +158,11 @@ class Trouble {
     if (random_.Chance(1, 2)) Start(id);
   }
 
-  // All the others have to be there to tell it what it was. And of two it would have to elect the
-  // one that tells.
+  // With the plan of the first day, which has to name others: all of them have to be there to tell
+  // it what it was. And of two it would have to elect the one that tells.
   bool MayBeFormatted(NodeId id) {
-    return cluster_.ids().size() > 2 && lost_.empty() && MayBeStruck(id);
+    return cluster_.planned(id) && cluster_.planned_voters() > 1 && cluster_.ids().size() > 2 &&
+           lost_.empty() && MayBeStruck(id);
   }
 
   void Format(NodeId id) {
@@ -178,10 +180,14 @@ class Trouble {
     const bool two = std::ranges::any_of(cluster_.ids(), [&](NodeId id) {
       return id != leader && cluster_.running(id) && cluster_.core(id).role() == Role::kLeader;
     });
-    const NodeId id = AnyNode();
-    if (!two || id == leader || !cluster_.running(id) || cluster_.core(id).leader() != leader ||
-        !MayBeFormatted(id))
-      return;
+    if (!two) return;
+    std::vector<NodeId> helpers;
+    std::ranges::copy_if(cluster_.ids(), std::back_inserter(helpers), [&](NodeId id) {
+      return id != leader && cluster_.running(id) && cluster_.core(id).leader() == leader &&
+             MayBeFormatted(id);
+    });
+    if (helpers.empty()) return;
+    const NodeId id = helpers[random_.Below(helpers.size())];
     cluster_.HealNetwork();
     cluster_.Isolate(leader);
     Format(id);
