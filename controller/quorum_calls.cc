@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "controller/controller.h"
+#include "controller/registration_check.h"
 
 namespace sluice::controller {
 
@@ -102,6 +103,10 @@ void MetadataController::ChangeQuorum(const ChangeQuorumRequest& request,
   if (!IsUuid(request.directory_id())) {
     *response.mutable_outcome() = OutcomeOf(Status::InvalidArgument(
         "a disk id has 16 bytes, this one has " + std::to_string(request.directory_id().size())));
+    return done(std::move(response));
+  }
+  if (const Status fits = CheckText("controller address", request.address()); !fits.ok()) {
+    *response.mutable_outcome() = OutcomeOf(fits);
     return done(std::move(response));
   }
   const raft::MemberChange change = ToChange(request);

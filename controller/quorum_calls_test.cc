@@ -94,6 +94,9 @@ TEST_F(QuorumCallsTest, RefusalsSayWhy) {
   ChangeQuorumRequest bad = Request(kRemove, 3, '3');
   bad.set_directory_id("short");
   EXPECT_EQ(ErrorOf(bad), ErrorCode::kInvalidRequest);
+  const ChangeQuorumResponse long_address = Change(Request(kAdd, 9, '9', std::string(40'002, 'a')));
+  EXPECT_EQ(long_address.outcome().message(),
+            "a controller address of 40002 bytes, where 32767 are the most");
   quorum_.set_refusing(true);
   const ChangeQuorumResponse refused = Change(Request(kRemove, 3, '3'));
   EXPECT_EQ(static_cast<ErrorCode>(refused.outcome().error_code()), ErrorCode::kIneligibleReplica);

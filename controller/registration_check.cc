@@ -53,14 +53,6 @@ Status CheckDirectories(const RegisterBrokerRequest& request) {
   return Status::Ok();
 }
 
-// Clients are told these in Kafka's formats, which hold no longer ones.
-Status CheckText(std::string_view what, const std::string& text) {
-  if (text.size() <= kafka::kStringBytesMax) return Status::Ok();
-  return Status::InvalidArgument("a " + std::string(what) + " of " + std::to_string(text.size()) +
-                                 " bytes, where " + std::to_string(kafka::kStringBytesMax) +
-                                 " are the most");
-}
-
 Status CheckEndpoints(const RegisterBrokerRecord& broker) {
   if (broker.endpoints().empty()) return Status::InvalidArgument("no listener");
   std::set<std::string_view> names;
@@ -99,6 +91,13 @@ Status CheckFields(const RegisterBrokerRequest& request) {
 }
 
 }  // namespace
+
+Status CheckText(std::string_view what, const std::string& text) {
+  if (text.size() <= kafka::kStringBytesMax) return Status::Ok();
+  return Status::InvalidArgument("a " + std::string(what) + " of " + std::to_string(text.size()) +
+                                 " bytes, where " + std::to_string(kafka::kStringBytesMax) +
+                                 " are the most");
+}
 
 Status CheckSessionTimeout(int64_t ms) {
   static const ConfigKey& key =
