@@ -41,14 +41,19 @@ Failure ReadAssignments(const metadata::Image& image, const Assignments& given,
 Failure PlaceOnBrokers(const HandleContext& context, int32_t partition_count,
                        int32_t replication_factor, std::vector<std::vector<NodeId>>& partitions) {
   const metadata::Image& image = *context.image;
-  if (const Status valid =
-          metadata::CheckReplicationFactor(replication_factor, image.brokers.size());
-      !valid.ok()) {
-    return {ErrorCode::kInvalidReplicationFactor, valid.message()};
-  }
   std::vector<metadata::PlacementBroker> brokers;
-  for (const auto& [id, broker] : image.brokers)
-    brokers.push_back({id, broker->rack, !broker->active()});
+  for (const auto& [id, broker] : image.brokers) {
+    if (!broker->yields()) brokers.push_back({id, broker->rack, !broker->active()});
+  }
+  if (const Status valid = metadata::CheckReplicationFactor(replication_factor, brokers.size());
+      !valid.ok()) {
+    const size_t drained = image.brokers.size() - brokers.size();
+    return {ErrorCode::kInvalidReplicationFactor,
+            valid.message() + (drained == 0
+                                   ? ""
+                                   : "; brokers that are drained get no new replicas, there are " +
+                                         std::to_string(drained))};
+  }
   auto placed =
       metadata::PlaceReplicas(brokers, partition_count, replication_factor, context.random);
   if (!placed.ok()) return {ErrorCode::kInvalidReplicationFactor, placed.status().message()};

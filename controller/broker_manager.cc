@@ -126,6 +126,7 @@ void BrokerManager::Activate(const Image& image, int64_t now_ms) {
     // Whoever applied this index knows that the broker is leaving, if it is.
     if (broker->in_controlled_shutdown) session.shutdown_index = image.last_index;
     if (broker->fenced) session.fence_index = image.last_index;
+    session.timeout_ms = std::max(session.timeout_ms, broker->session_timeout_ms);
   }
 }
 
@@ -176,6 +177,7 @@ Decision<RegisterBrokerResponse> BrokerManager::Register(const HandleContext& co
   metadata::MetadataRecord record;
   *record.mutable_register_broker() = request.broker();
   record.mutable_register_broker()->set_fenced(true);
+  record.mutable_register_broker()->set_session_timeout_ms(request.session_timeout_ms());
   decision.records.push_back(std::move(record));
   decision.response.set_broker_epoch(context.index.value());
 

@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "base/planted_fault.h"
+#include "controller/broker_goals.h"
 #include "controller/config_manager.h"
+#include "controller/decommission.h"
 #include "controller/feature_manager.h"
 #include "controller/partition_manager.h"
 #include "controller/producer_id_manager.h"
@@ -65,6 +67,7 @@ MetadataController::MetadataController(ControllerOptions options, EventLoop& loo
       feed_(feed),
       random_(options_.random),
       brokers_(options_.brokers),
+      leaders_(options_.leaders),
       alive_(std::make_shared<bool>(true)),
       committed_(metadata::EmptyImage()),
       speculative_(committed_) {}
@@ -150,6 +153,7 @@ void MetadataController::OnLeaderReady(Term term) {
   fenced_ms_.clear();
   brake_round_ = -1;
   brokers_.Activate(*committed_, NowMs());
+  leaders_.Activate(*committed_, NowMs());
   LOG(INFO) << "controller " << options_.self << " is active in term " << term
             << ", metadata at index " << committed_->last_index;
   const Records bootstrap = BootstrapRecords(*speculative_, options_.cluster_id, options_.server);
@@ -159,6 +163,8 @@ void MetadataController::OnLeaderReady(Term term) {
   }
   ConfirmLeadership();
   RunLater(kTickMs, &MetadataController::Tick);
+  RunLater(LeaderPass::kStepMs, &MetadataController::MoveLeads);
+  RunLater(kDecommissionStepMs, &MetadataController::GoOnDecommissioning);
 }
 
 void MetadataController::Renounce() {
@@ -424,6 +430,31 @@ void MetadataController::AlterPartitionReassignments(
 void MetadataController::ElectLeaders(const ElectLeadersRequest& request,
                                       Done<ElectLeadersResponse> done) {
   HandleAdmin(request, &controller::ElectLeaders, std::move(done));
+}
+
+void MetadataController::ChangeBroker(const ChangeBrokerRequest& request,
+                                      Done<ChangeBrokerResponse> done) {
+  HandleAdmin(request, &controller::ChangeBroker, std::move(done));
+  leaders_.Request();
+}
+
+// What is not taken now, the next walk comes to again.
+void MetadataController::MoveLeads() {
+  const LeaderPass::Step step = leaders_.Next(*speculative_, NowMs());
+  if (!step.records.empty() && Propose(step.records, [](bool) {}).ok()) {
+    metrics_.preferred_elections += step.preferred;
+    metrics_.yielded_leads += step.yielded;
+  }
+  RunLater(LeaderPass::kStepMs, &MetadataController::MoveLeads);
+}
+
+void MetadataController::GoOnDecommissioning() {
+  const Records records = NextOfDecommission(*speculative_, options_.moves_max);
+  if (!records.empty()) {
+    if (const Status proposed = Propose(records, [](bool) {}); !proposed.ok())
+      LOG(WARNING) << "a step of a decommission is not taken: " << proposed.message();
+  }
+  RunLater(kDecommissionStepMs, &MetadataController::GoOnDecommissioning);
 }
 
 // ---- Sessions

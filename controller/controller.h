@@ -30,6 +30,7 @@
 #include "controller/broker_manager.h"
 #include "controller/decision.h"
 #include "controller/feed_log.h"
+#include "controller/leader_pass.h"
 #include "controller/quorum.h"
 #include "raft/state_machine.h"
 
@@ -41,6 +42,8 @@ struct ControllerOptions {
   const ConfigValues& server;  // of metadata::ServerConfigKeys(); outlives the controller
   std::map<NodeId, std::string> addresses;  // of controllers, as configured, for hints
   BrokerManagerOptions brokers;
+  LeaderPassOptions leaders = {};
+  int64_t moves_max = 20;  // partitions that a decommission moves at once
   Random random;
 };
 
@@ -50,7 +53,9 @@ struct ControllerMetrics {
   uint64_t fence_brakes = 0;
   uint64_t entries_applied = 0;
   uint64_t activations = 0;
-  uint64_t unclean_elections = 0;  // applied: whose leader may lack acknowledged records
+  uint64_t preferred_elections = 0;  // proposed: leads given back to preferred replicas
+  uint64_t yielded_leads = 0;        // proposed: leads taken from brokers that are drained
+  uint64_t unclean_elections = 0;    // applied: whose leader may lack acknowledged records
 };
 
 class MetadataController final : public raft::StateMachine {
@@ -86,6 +91,7 @@ class MetadataController final : public raft::StateMachine {
   void AlterPartitionReassignments(const AlterPartitionReassignmentsRequest& request,
                                    Done<AlterPartitionReassignmentsResponse> done);
   void ElectLeaders(const ElectLeadersRequest& request, Done<ElectLeadersResponse> done);
+  void ChangeBroker(const ChangeBrokerRequest& request, Done<ChangeBrokerResponse> done);
   // Of the quorum's members: controller/quorum_calls.cc.
   void DescribeQuorum(const DescribeQuorumRequest& request, Done<DescribeQuorumResponse> done);
   void ChangeQuorum(const ChangeQuorumRequest& request, Done<ChangeQuorumResponse> done);
@@ -142,6 +148,9 @@ class MetadataController final : public raft::StateMachine {
   void Dial(NodeId broker);
   void OnDialed(NodeId broker, BrokerEpoch epoch, DialOutcome outcome);
   void FenceStale();
+  // What nobody asks for each time: a few leads and moves a step.
+  void MoveLeads();
+  void GoOnDecommissioning();
   bool BrakeAllows(int64_t now_ms);
   void ConfirmLeadership();
   void RunLater(int64_t delay_ms, void (MetadataController::*task)());
@@ -155,6 +164,7 @@ class MetadataController final : public raft::StateMachine {
   Quorum* quorum_ = nullptr;
   mutable Random random_;
   BrokerManager brokers_;
+  LeaderPass leaders_;
   ControllerMetrics metrics_;
   std::shared_ptr<bool> alive_;  // false once destroyed or stopped
 

@@ -122,6 +122,12 @@ std::string RemedyForLostLog(const metadata::ServerConfig& config) {
          others;
 }
 
+LeaderPassOptions LeadersOptions(const ConfigValues& values) {
+  return {.preferred = values.GetBool("auto.leader.rebalance.enable"),
+          .interval_ms = 1000 * values.GetInt("leader.imbalance.check.interval.seconds"),
+          .leads_per_second = values.GetInt("leader.rebalance.rate")};
+}
+
 }  // namespace
 
 Status ControllerNode::Impl::OpenLog() {
@@ -217,6 +223,8 @@ void ControllerNode::Impl::MakeParts() {
                         .server = config.values,
                         .addresses = std::move(addresses),
                         .brokers = {.session_timeout_ms = config.broker_session_timeout_ms},
+                        .leaders = LeadersOptions(config.values),
+                        .moves_max = config.values.GetInt("partition.moves.max"),
                         .random = options.random.Fork()},
       loop, dialer, feed);
   transport = std::make_unique<RaftTransport>(

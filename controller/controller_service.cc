@@ -59,6 +59,10 @@ class ControllerService final : public Controller::CallbackService {
                         ElectLeadersResponse* response) override {
     return Run(context, &MetadataController::ElectLeaders, request, response);
   }
+  Reactor* ChangeBroker(Context* context, const ChangeBrokerRequest* request,
+                        ChangeBrokerResponse* response) override {
+    return Run(context, &MetadataController::ChangeBroker, request, response);
+  }
   Reactor* DescribeQuorum(Context* context, const DescribeQuorumRequest* request,
                           DescribeQuorumResponse* response) override {
     return Run(context, &MetadataController::DescribeQuorum, request, response);

@@ -1,7 +1,7 @@
 // Random walks: brokers register, beat, fall silent, restart and lose data; leaders change their
-// ISRs; partitions move and are given other leaders; topics and configs come and go; leadership is
-// lost and won. After every committed entry the invariants hold, no acknowledged answer is taken
-// back, and a replay of the log gives the same state.
+// ISRs; partitions move and are given other leaders; brokers are drained and decommissioned; topics
+// and configs come and go; leadership is lost and won. After every committed entry the invariants
+// hold, no acknowledged answer is taken back, and a replay of the log gives the same state.
 
 #include <gtest/gtest.h>
 
@@ -64,8 +64,14 @@ class ControllerWalkTest : public testing::ClusterFixture,
     Reassign(topic, target, random_.Chance(3, 4));
   }
 
+  void ChangeGoal() {
+    const auto operation = static_cast<ChangeBrokerRequest::Operation>(random_.Below(4));
+    Change(operation, AnyBroker(), random_.Chance(1, 2));
+  }
+
   void Step() {
-    switch (random_.Below(15)) {
+    switch (random_.Below(16)) {
+      case 15: return ChangeGoal();
       case 12:
       case 13: return Move();
       case 14: {

@@ -61,5 +61,25 @@ TEST_F(FencingTest, ABrokerIsUnfencedOnceItKnowsThatItWasFenced) {
   EXPECT_FALSE(controller_->committed()->FindBroker(NodeId(1))->fenced);
 }
 
+// It may lead for so long without a lease: the next controller must not give its leads away sooner,
+// though it never heard of it.
+TEST_F(FencingTest, ALongSessionIsKnownToTheNextController) {
+  RegisterBrokerRequest request = RegisterRequest(1);
+  request.set_session_timeout_ms(3000);
+  Broker(1).epoch = Call(&MetadataController::RegisterBroker, request).broker_epoch();
+  Heartbeat(1);
+  for (const int id : {2, 3}) {
+    Register(id);
+    Heartbeat(id);
+  }
+  quorum_.Lose(NodeId(2));
+  quorum_.Lead();
+  CommitAll();
+  BeatFor(2800, {2, 3});
+  EXPECT_FALSE(controller_->committed()->FindBroker(NodeId(1))->fenced);
+  BeatFor(500, {2, 3});
+  EXPECT_TRUE(controller_->committed()->FindBroker(NodeId(1))->fenced);
+}
+
 }  // namespace
 }  // namespace sluice::controller

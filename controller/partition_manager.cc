@@ -108,6 +108,7 @@ class Alteration {
             .min_isr = metadata::EffectiveMinIsr(image_, topic_->name, *partition_),
             .is_active =
                 [this](NodeId node) { return metadata::ReplicaActive(image_, *partition_, node); },
+            .yields = YieldsIn(image_),
             .wished_isr = std::move(isr)};
   }
 
@@ -119,6 +120,10 @@ class Alteration {
 };
 
 }  // namespace
+
+std::function<bool(NodeId)> YieldsIn(const Image& image) {
+  return [&image](NodeId node) { return metadata::Yields(image, node); };
+}
 
 bool AppendDecision(const TopicImage& topic, size_t index,
                     const metadata::PartitionDecision& decision, Records& records) {
@@ -165,6 +170,7 @@ Records ElectionsFor(const Image& image, const BrokerEvent& event) {
                     return node == event.broker ? active
                                                 : metadata::ReplicaActive(image, partition, node);
                   },
+              .yields = YieldsIn(image),
               .lost_data = lost ? event.broker : kNoNode,
               .lost_all = lost_all},
              records);
@@ -192,6 +198,7 @@ Records ElectionsForDamaged(const Image& image, const HeartbeatRequest& request)
         {.partition = *partition,
          .min_isr = metadata::EffectiveMinIsr(image, topic->name, *partition),
          .is_active = [&](NodeId node) { return metadata::ReplicaActive(image, *partition, node); },
+         .yields = YieldsIn(image),
          .lost_data = broker},
         records);
   }
@@ -208,7 +215,8 @@ Records ElectionsForMinIsr(const Image& image, const std::set<std::string>* topi
              {.partition = partition,
               .min_isr = metadata::EffectiveMinIsr(image, name, partition),
               .is_active =
-                  [&](NodeId node) { return metadata::ReplicaActive(image, partition, node); }},
+                  [&](NodeId node) { return metadata::ReplicaActive(image, partition, node); },
+              .yields = YieldsIn(image)},
              records);
     }
   }
@@ -241,6 +249,7 @@ ErrorCode Assign(const Image& image, NodeId broker,
       {.partition = *before,
        .min_isr = metadata::EffectiveMinIsr(image, topic->name, *before),
        .is_active = [&](NodeId node) { return metadata::ReplicaActive(image, after, node); },
+       .yields = YieldsIn(image),
        .lost_data = lost ? broker : kNoNode,
        .lost_all = lost,
        .wished_isr = {}});

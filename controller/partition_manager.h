@@ -26,6 +26,9 @@ struct BrokerEvent {
   const metadata::BrokerImage* broker_after = nullptr;
 };
 
+// ElectionInput::yields, for as long as the image lives.
+std::function<bool(NodeId)> YieldsIn(const metadata::Image& image);
+
 // Appends what the decision changes of the partition, if anything; says so where records may be
 // lost.
 bool AppendDecision(const metadata::TopicImage& topic, size_t index,

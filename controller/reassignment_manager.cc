@@ -51,6 +51,7 @@ metadata::ElectionInput InputOf(const Image& image, const Place& place) {
           .min_isr = metadata::EffectiveMinIsr(image, place.topic->name, *place.partition),
           .is_active = [&image, &partition = *place.partition](
                            NodeId node) { return metadata::ReplicaActive(image, partition, node); },
+          .yields = YieldsIn(image),
           .wished_isr = {}};
 }
 
@@ -127,7 +128,10 @@ class Reassignment {
     const std::string name = "broker " + std::to_string(node.value());
     if (broker == nullptr)
       return {ErrorCode::kInvalidReplicaAssignment, name + " is not registered"};
-    if (broker->active()) return {};
+    if (broker->active() && !broker->yields()) return {};
+    if (broker->active()) {
+      return {ErrorCode::kInvalidReplicaAssignment, name + " is drained: it gets no new replicas"};
+    }
     return {ErrorCode::kInvalidReplicaAssignment,
             name + (broker->fenced ? " is fenced: it does not run, or is only starting"
                                    : " is shutting down")};
@@ -158,6 +162,10 @@ Failure Elect(const Image& image, const Place& place, bool unclean, Records& rec
   if (unclean && decision.election.leader == kNoNode) {
     return {ErrorCode::kEligibleLeadersNotAvailable,
             "none of the replicas " + Join(before.replicas) + " is alive"};
+  }
+  if (!unclean && decision.election.leader != preferred && metadata::Yields(image, preferred)) {
+    return {ErrorCode::kPreferredLeaderNotAvailable,
+            "broker " + std::to_string(preferred.value()) + " is drained: it leads nothing"};
   }
   if (!unclean && decision.election.leader != preferred) {
     return {ErrorCode::kPreferredLeaderNotAvailable,

@@ -46,8 +46,15 @@ ElectionResult Elect(const ElectionInput& input) {
     const auto found = std::find_if(before.replicas.begin(), before.replicas.end(), condition);
     return found == before.replicas.end() ? kNoNode : *found;
   };
-  if (leads(input.preferred)) {
+  const auto leads_gladly = [&](NodeId node) {
+    return leads(node) && !(input.yields && input.yields(node));
+  };
+  if (leads_gladly(input.preferred)) {
     result.leader = input.preferred;
+  } else if (leads_gladly(before.leader)) {
+    result.leader = before.leader;
+  } else if (const NodeId glad = find_replica(leads_gladly); glad != kNoNode) {
+    result.leader = glad;
   } else if (leads(before.leader)) {
     result.leader = before.leader;
   } else if (!result.isr.empty()) {

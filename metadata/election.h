@@ -6,8 +6,9 @@
 // Goals, in this order:
 //   1. No acknowledged record is lost: only a member of the ISR may lead, else of the ELR, else
 //   (both empty) the last known leader.
-//   2. A leader that is still allowed to lead stays.
-//   3. Otherwise the first replica in assignment order, so that the preferred leader comes first.
+//   2. A leader that is still allowed to lead stays, but for 3.
+//   3. A broker that yields (image.h: operators want to stop it) leads only where no other one may.
+//   4. Otherwise the first replica in assignment order, so that the preferred leader comes first.
 // Operators may ask for more: that the preferred replica leads though another one could stay
 // (against 2), or that any live replica leads where nobody else may (against 1).
 //
@@ -30,8 +31,9 @@ enum class DataLoss { kNone, kSome, kAll };
 
 struct ElectionInput {
   const PartitionImage& partition;
-  int32_t min_isr = 1;                    // effective (metadata/image.h)
-  std::function<bool(NodeId)> is_active;  // may lead and be in an ISR
+  int32_t min_isr = 1;                           // effective (metadata/image.h)
+  std::function<bool(NodeId)> is_active;         // may lead and be in an ISR
+  std::function<bool(NodeId)> yields = nullptr;  // leads only where no other may; null = nobody
   // A replica that came back without all it had acknowledged: neither ISR nor ELR membership holds
   // any longer.
   NodeId lost_data = kNoNode;
@@ -40,7 +42,7 @@ struct ElectionInput {
   bool lost_all = false;
   // The leader's wish (AlterPartition); else the ISR stays but for inactive members.
   std::optional<std::vector<NodeId>> wished_isr;
-  // Leads if it is in the ISR, whoever led before.
+  // Leads if it is in the ISR and does not yield, whoever led before.
   NodeId preferred = kNoNode;
   // Where nobody else may lead, any active replica does, though it lacks acknowledged records.
   bool unclean = false;

@@ -22,6 +22,7 @@ struct Case {
   int preferred = -1;
   bool unclean = false;
   bool lost_all = false;
+  Mask yields = 0;
 };
 
 std::vector<NodeId> Nodes(Mask mask) {
@@ -51,6 +52,7 @@ ElectionResult Decide(const Case& c) {
   ElectionInput input{.partition = partition,
                       .min_isr = c.min_isr,
                       .is_active = [&](NodeId node) { return (c.active >> node.value() & 1) != 0; },
+                      .yields = [&](NodeId node) { return (c.yields >> node.value() & 1) != 0; },
                       .lost_data = NodeId(c.lost),
                       .lost_all = c.lost_all,
                       .wished_isr = {},
@@ -62,7 +64,10 @@ ElectionResult Decide(const Case& c) {
 
 // What Elect should say, in a few lines of set arithmetic.
 int TwinLeader(const Case& c, Mask isr, Mask complete) {
-  if (isr & Bit(c.preferred)) return c.preferred;
+  const Mask glad = isr & ~c.yields;
+  if (glad & Bit(c.preferred)) return c.preferred;
+  if (c.leader >= 0 && (glad & Bit(c.leader))) return c.leader;
+  if (glad != 0) return First(glad);
   if (c.leader >= 0 && (isr & Bit(c.leader))) return c.leader;
   if (isr != 0) return First(isr);
   int leader = -1;
@@ -148,6 +153,12 @@ TEST(ElectTest, EveryInputOfUpToFourReplicas) {
           c.unclean = true;
           Check(c);
           c.unclean = false;
+          for (c.yields = 1; c.yields < (1U << count); ++c.yields) {
+            c.preferred = static_cast<int>(c.yields) % (count + 1) - 1;
+            Check(c);
+          }
+          c.yields = 0;
+          c.preferred = -1;
           if (c.leader < 0) continue;
           for (Mask wish = 0; wish < (1U << count); ++wish) {
             c.wished = static_cast<int>(wish);
@@ -169,6 +180,7 @@ TEST(ElectTest, FiveReplicasAtRandom) {
     c.min_isr = static_cast<int>(random.Between(1, 5));
     c.active = static_cast<Mask>(random.Below(32));
     c.lost = static_cast<int>(random.Between(-1, 4));
+    c.yields = static_cast<Mask>(random.Below(32));
     Check(c);
     if (testing::Test::HasFatalFailure()) return;
   }

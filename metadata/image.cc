@@ -24,6 +24,11 @@ bool ReplicaActive(const Image& image, const PartitionImage& partition, NodeId r
   return broker != nullptr && broker->active() && broker->HasOnline(partition.DirectoryOf(replica));
 }
 
+bool Yields(const Image& image, NodeId replica) {
+  const BrokerImage* broker = image.FindBroker(replica);
+  return broker != nullptr && broker->yields();
+}
+
 const BrokerImage* Image::FindBroker(NodeId id) const {
   const auto found = brokers.find(id);
   return found == brokers.end() ? nullptr : found->second.get();

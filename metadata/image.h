@@ -36,6 +36,10 @@ struct EndpointImage {
   friend bool operator==(const EndpointImage&, const EndpointImage&) = default;
 };
 
+// What operators want of a broker. All but kServe: it leads only where nobody else may, and gets no
+// new replicas.
+enum class BrokerGoal { kServe, kDrain, kDecommission };
+
 struct BrokerImage {
   NodeId id = kNoNode;
   BrokerEpoch epoch{-1};
@@ -47,12 +51,15 @@ struct BrokerImage {
   std::string http_address;
   std::string boot_id;
   std::string version;
+  int64_t session_timeout_ms = 0;  // how long it may lead without a lease; 0 = not told
   bool is_controller = false;
   bool fenced = true;
   bool in_controlled_shutdown = false;
-  std::vector<Uuid> log_directories;  // online; empty: directory_id is the only one
+  BrokerGoal goal = BrokerGoal::kServe;  // outlives its incarnations
+  std::vector<Uuid> log_directories;     // online; empty: directory_id is the only one
   // May lead and be in an ISR.
   bool active() const { return !fenced && !in_controlled_shutdown; }
+  bool yields() const { return goal != BrokerGoal::kServe; }
   // Of a replica's directory; one that is not assigned yet counts as online.
   bool HasOnline(const Uuid& directory) const;
   friend bool operator==(const BrokerImage&, const BrokerImage&) = default;
@@ -140,6 +147,8 @@ bool InIsr(const PartitionImage& partition, NodeId replica);
 bool OthersInSync(const PartitionImage& partition, NodeId replica);
 // Whether the replica may lead and be in the ISR: its broker is active, and its directory online.
 bool ReplicaActive(const Image& image, const PartitionImage& partition, NodeId replica);
+// Whether the replica's broker is to lead only where nobody else may.
+bool Yields(const Image& image, NodeId replica);
 // How many in-sync replicas the topic wants before acks=all is acknowledged: the topic's own
 // min.insync.replicas, else the cluster's dynamic default (the first controller writes it from its
 // configuration), else 1. Never more than the partition's replication factor.

@@ -98,4 +98,25 @@ Result<std::vector<std::vector<NodeId>>> PlaceReplicas(const std::vector<Placeme
   return partitions;
 }
 
+NodeId ChooseReplacement(const std::vector<PlacementBroker>& brokers,
+                         const std::map<NodeId, int64_t>& counts,
+                         const std::vector<NodeId>& replicas, NodeId leaving) {
+  const auto is_replica = [&](NodeId id) {
+    return std::find(replicas.begin(), replicas.end(), id) != replicas.end();
+  };
+  std::map<std::string, int> racks;
+  for (const PlacementBroker& broker : brokers)
+    racks[broker.rack] += broker.id != leaving && is_replica(broker.id) ? 1 : 0;
+  const auto rank = [&](const PlacementBroker& broker) {
+    const auto count = counts.find(broker.id);
+    return std::make_tuple(racks[broker.rack], count == counts.end() ? 0 : count->second);
+  };
+  const PlacementBroker* best = nullptr;
+  for (const PlacementBroker& broker : brokers) {
+    if (broker.fenced || is_replica(broker.id)) continue;
+    if (best == nullptr || rank(broker) < rank(*best)) best = &broker;
+  }
+  return best == nullptr ? kNoNode : best->id;
+}
+
 }  // namespace sluice::metadata

@@ -17,6 +17,7 @@
 //
 // Thread rule: pure but for the Random.
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -37,5 +38,12 @@ struct PlacementBroker {
 Result<std::vector<std::vector<NodeId>>> PlaceReplicas(const std::vector<PlacementBroker>& brokers,
                                                        int32_t partition_count,
                                                        int32_t replication_factor, Random& random);
+
+// Who takes the place of `leaving` among `replicas`: a broker that has none of them and is not
+// fenced, on a rack where as few of the others are as can be, with the fewest of the `counts`
+// replicas; kNoNode when there is none. Of equals the first in the order of `brokers`.
+NodeId ChooseReplacement(const std::vector<PlacementBroker>& brokers,
+                         const std::map<NodeId, int64_t>& counts,
+                         const std::vector<NodeId>& replicas, NodeId leaving);
 
 }  // namespace sluice::metadata

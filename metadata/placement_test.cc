@@ -102,5 +102,28 @@ TEST(PlaceReplicasTest, NamesTheRange) {
             "replication factor 4 is outside 1 to 3, the number of brokers");
 }
 
+TEST(ChooseReplacementTest, KeepsRacksApartThenCountsReplicas) {
+  const std::vector<PlacementBroker> brokers{
+      {NodeId(1), "a"}, {NodeId(2), "b"}, {NodeId(3), "c"},      {NodeId(4), "a"},
+      {NodeId(5), "b"}, {NodeId(6), "b"}, {NodeId(7), "a", true}};
+  const std::map<NodeId, int64_t> counts{{NodeId(4), 90}, {NodeId(5), 4}, {NodeId(6), 3}};
+  const struct {
+    std::vector<int> replicas;
+    int leaving;
+    int expected;
+  } cases[] = {
+      {{1, 2, 3}, 1, 4},           // its own rack, however full
+      {{1, 2, 3}, 2, 6},           // the emptier one of the rack
+      {{1, 2, 3}, 3, 6},           // no other on c: the emptier one
+      {{2}, 2, 1},                 // alone: the emptiest, the first of equals
+      {{1, 2, 3, 4, 5, 6}, 1, -1}  // nobody is left but a fenced one
+  };
+  for (const auto& c : cases) {
+    std::vector<NodeId> replicas;
+    for (const int id : c.replicas) replicas.emplace_back(id);
+    EXPECT_EQ(ChooseReplacement(brokers, counts, replicas, NodeId(c.leaving)), NodeId(c.expected));
+  }
+}
+
 }  // namespace
 }  // namespace sluice::metadata

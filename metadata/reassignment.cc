@@ -63,6 +63,7 @@ PartitionDecision Decide(const ElectionInput& input, const std::optional<Assignm
   ElectionInput among{.partition = limited,
                       .min_isr = input.min_isr,
                       .is_active = input.is_active,
+                      .yields = input.yields,
                       .lost_data = input.lost_data,
                       .lost_all = input.lost_all,
                       .wished_isr = input.wished_isr,
@@ -83,6 +84,7 @@ PartitionDecision Decide(const ElectionInput& input, const std::optional<Assignm
   decision.election = Elect({.partition = done,
                              .min_isr = 1,
                              .is_active = input.is_active,
+                             .yields = input.yields,
                              .wished_isr = {},
                              .preferred = input.preferred});
   decision.election.may_lose_records = may_lose_records;

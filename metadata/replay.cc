@@ -1,6 +1,7 @@
 #include "metadata/replay.h"
 
 #include <algorithm>
+#include <optional>
 #include <tuple>
 
 namespace sluice::metadata {
@@ -48,6 +49,15 @@ void TakeLists(const PartitionChangeRecord& record, PartitionImage& partition) {
   if (record.has_adding_replicas()) partition.adding = ToNodes(record.adding_replicas().ids());
   if (record.has_removing_replicas())
     partition.removing = ToNodes(record.removing_replicas().ids());
+}
+
+std::optional<BrokerGoal> GoalOf(int goal) {
+  switch (goal) {
+    case BROKER_GOAL_SERVE: return BrokerGoal::kServe;
+    case BROKER_GOAL_DRAIN: return BrokerGoal::kDrain;
+    case BROKER_GOAL_DECOMMISSION: return BrokerGoal::kDecommission;
+    default: return std::nullopt;
+  }
 }
 
 }  // namespace
@@ -131,6 +141,8 @@ Status ImageBuilder::ApplyRegister(const RegisterBrokerRecord& record, LogIndex 
   broker->version = record.version();
   broker->is_controller = record.is_controller();
   broker->fenced = record.fenced();
+  broker->session_timeout_ms = record.session_timeout_ms();
+  if (const BrokerImage* before = next_.FindBroker(broker->id)) broker->goal = before->goal;
   delta_.brokers.insert(broker->id);
   const NodeId id = broker->id;
   next_.brokers[id] = std::move(broker);
@@ -160,6 +172,13 @@ Status ImageBuilder::ApplyBrokerChange(const BrokerChangeRecord& record) {
     broker->in_controlled_shutdown = record.in_controlled_shutdown();
   if (record.has_log_dirs() && !ToUuids(record.log_dirs().ids(), broker->log_directories))
     return Contradiction("a log directory without an id");
+  if (record.has_goal()) {
+    const auto goal = GoalOf(record.goal());
+    if (!goal)
+      return Contradiction("broker " + std::to_string(record.broker_id()) +
+                           " is given a goal that this version does not know");
+    broker->goal = *goal;
+  }
   delta_.brokers.insert(broker->id);
   found->second = std::move(broker);
   return Status::Ok();

@@ -119,6 +119,32 @@ TEST_F(ReplayTest, RemovingATopicTakesItsConfigsAlong) {
   EXPECT_EQ(delta_.topics_removed.at(TestUuid(1)), "a");
 }
 
+MetadataRecord Goal(int broker, BrokerGoalCode goal) {
+  MetadataRecord record;
+  record.mutable_broker_change()->set_broker_id(broker);
+  record.mutable_broker_change()->set_goal(goal);
+  return record;
+}
+
+// It is the operators', not the process's.
+TEST_F(ReplayTest, ABrokersGoalOutlivesItsIncarnation) {
+  ASSERT_TRUE(Apply({Register(1), Register(2)}).ok());
+  ASSERT_TRUE(Apply({Goal(1, BROKER_GOAL_DRAIN), Goal(2, BROKER_GOAL_DECOMMISSION)}).ok());
+  ASSERT_TRUE(Apply({Register(1), Register(2)}).ok());
+  EXPECT_EQ(image_->FindBroker(NodeId(1))->goal, BrokerGoal::kDrain);
+  EXPECT_EQ(image_->FindBroker(NodeId(2))->goal, BrokerGoal::kDecommission);
+  const Result<ImagePtr> again = FromSnapshot(ToSnapshot(*image_));
+  ASSERT_TRUE(again.ok()) << again.status().ToString();
+  EXPECT_EQ((*again)->FindBroker(NodeId(2))->goal, BrokerGoal::kDecommission);
+  ASSERT_TRUE(Apply({Goal(1, BROKER_GOAL_SERVE)}).ok());
+  EXPECT_FALSE(Yields(*image_, NodeId(1)));
+  MetadataRecord unregister;
+  unregister.mutable_unregister_broker()->set_broker_id(2);
+  ASSERT_TRUE(Apply({unregister, Register(2)}).ok());
+  EXPECT_FALSE(Yields(*image_, NodeId(2)));
+  EXPECT_FALSE(Apply({Goal(1, static_cast<BrokerGoalCode>(7))}).ok());
+}
+
 TEST_F(ReplayTest, RefusesContradictions) {
   ASSERT_TRUE(Apply({Register(1), Topic("a", 1), Partition(1, 0, {NodeId(1)})}).ok());
   EXPECT_EQ(Apply({Topic("a", 2)}).code(), StatusCode::kCorruption);

@@ -8,6 +8,15 @@ namespace sluice::metadata {
 
 namespace {
 
+BrokerGoalCode CodeOf(BrokerGoal goal) {
+  switch (goal) {
+    case BrokerGoal::kServe: return BROKER_GOAL_SERVE;
+    case BrokerGoal::kDrain: return BROKER_GOAL_DRAIN;
+    case BrokerGoal::kDecommission: return BROKER_GOAL_DECOMMISSION;
+  }
+  return BROKER_GOAL_SERVE;
+}
+
 void FillIds(const std::vector<NodeId>& nodes, google::protobuf::RepeatedField<int32_t>* ids) {
   for (const NodeId node : nodes) ids->Add(node.value());
 }
@@ -31,6 +40,7 @@ RegisterBrokerRecord ToRecord(const BrokerImage& broker) {
   record.set_fenced(broker.fenced);
   record.set_is_controller(broker.is_controller);
   record.set_version(broker.version);
+  record.set_session_timeout_ms(broker.session_timeout_ms);
   for (const Uuid& directory : broker.log_directories)
     record.add_log_dirs(std::string(directory.view()));
   return record;
@@ -118,10 +128,12 @@ void EmitRecords(const Image& image, Emit emit) {
     MetadataRecord record;
     *record.mutable_register_broker() = ToRecord(*broker);
     emit(std::move(record));
-    if (!broker->in_controlled_shutdown) continue;
+    if (!broker->in_controlled_shutdown && !broker->yields()) continue;
     MetadataRecord change;
     change.mutable_broker_change()->set_broker_id(id.value());
-    change.mutable_broker_change()->set_in_controlled_shutdown(true);
+    if (broker->in_controlled_shutdown)
+      change.mutable_broker_change()->set_in_controlled_shutdown(true);
+    if (broker->yields()) change.mutable_broker_change()->set_goal(CodeOf(broker->goal));
     emit(std::move(change));
   }
   EmitTopics(image, emit);

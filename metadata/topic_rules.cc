@@ -95,6 +95,9 @@ Status CheckAssignment(const Image& image, const std::vector<NodeId>& replicas,
     if (!seen.insert(node).second)
       return Status::InvalidArgument("broker " + std::to_string(node.value()) +
                                      " is assigned twice");
+    if (broker->yields())
+      return Status::InvalidArgument("broker " + std::to_string(node.value()) +
+                                     " is drained: it gets no new replicas");
     active = active || broker->active();
   }
   if (active) return Status::Ok();

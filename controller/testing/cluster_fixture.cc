@@ -127,6 +127,15 @@ void ClusterFixture::BeatFor(int64_t ms, std::vector<int> ids) {
   }
 }
 
+ChangeBrokerResponse::Refusal ClusterFixture::Change(ChangeBrokerRequest::Operation operation,
+                                                     int id, bool force) {
+  ChangeBrokerRequest request;
+  request.set_operation(operation);
+  request.set_broker_id(id);
+  request.set_force(force);
+  return Call(&MetadataController::ChangeBroker, request).refusal();
+}
+
 TopicOutcome ClusterFixture::CreateTopic(const std::string& name, int32_t partitions,
                                          int32_t factor,
                                          std::map<std::string, std::string> configs) {

@@ -62,6 +62,9 @@ class ClusterFixture : public ::testing::Test {
   PartitionOutcome Reassign(const std::string& topic, std::optional<std::vector<int>> replicas,
                             bool factor_may_change = false);
   PartitionOutcome ElectLeader(const std::string& topic, bool unclean = false);
+  // Gives the refusal.
+  ChangeBrokerResponse::Refusal Change(ChangeBrokerRequest::Operation operation, int id,
+                                       bool force = false);
   // The replica of partition 0 is in that directory; gives the error.
   int32_t Assign(int sender, const std::string& topic, int directory);
   AlterConfigsResponse::Resource AlterConfig(
