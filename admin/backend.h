@@ -104,6 +104,8 @@ class Backend {
       Done<controller::AlterPartitionReassignmentsResponse> done) = 0;
   virtual void ElectLeaders(controller::ElectLeadersRequest request, int64_t timeout_ms,
                             Done<controller::ElectLeadersResponse> done) = 0;
+  virtual void ChangeBroker(controller::ChangeBrokerRequest request, int64_t timeout_ms,
+                            Done<controller::ChangeBrokerResponse> done) = 0;
   // To the admin service of the partition's leader, which may be this node.
   virtual void DeleteRecords(NodeId leader, DeleteRecordsRequest request, int64_t timeout_ms,
                              Done<DeleteRecordsResponse> done) = 0;
@@ -129,6 +131,9 @@ class Backend {
                            Done<DeleteGroupResponse> done) = 0;
   virtual void GetGroupOffsets(NodeId node, GetGroupOffsetsRequest request, int64_t timeout_ms,
                                Done<GetGroupOffsetsResponse> done) = 0;
+  // To the admin service of another node, about its own logs.
+  virtual void ListReplicas(NodeId node, ListReplicasRequest request, int64_t timeout_ms,
+                            Done<ListReplicasResponse> done) = 0;
   // Only what `offsets` says, and only with `execute`.
   virtual void ResetGroupOffsets(NodeId node, ResetGroupOffsetsRequest request, int64_t timeout_ms,
                                  Done<ResetGroupOffsetsResponse> done) = 0;

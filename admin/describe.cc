@@ -23,9 +23,27 @@ std::string_view StateName(const metadata::BrokerImage& broker) {
   return broker.fenced ? "fenced" : "active";
 }
 
+std::string_view GoalName(metadata::BrokerGoal goal) {
+  switch (goal) {
+    case metadata::BrokerGoal::kServe: return "serve";
+    case metadata::BrokerGoal::kDrain: return "drain";
+    case metadata::BrokerGoal::kDecommission: return "decommission";
+  }
+  return "serve";
+}
+
+std::string KafkaAddress(const metadata::BrokerImage& broker) {
+  if (broker.endpoints.empty()) return "";
+  const metadata::EndpointImage& endpoint = broker.endpoints.front();
+  const bool is_ipv6 = endpoint.host.find(':') != std::string::npos;
+  return (is_ipv6 ? "[" + endpoint.host + "]" : endpoint.host) + ":" +
+         std::to_string(endpoint.port);
+}
+
 struct Load {
   int32_t leaders = 0;
   int32_t replicas = 0;
+  int32_t moving_away = 0;
 };
 
 std::map<NodeId, Load> CountLoad(const metadata::Image& image) {
@@ -34,22 +52,19 @@ std::map<NodeId, Load> CountLoad(const metadata::Image& image) {
     for (const metadata::PartitionImage& partition : topic->partitions) {
       ++loads[partition.leader].leaders;
       for (const NodeId replica : partition.replicas) ++loads[replica].replicas;
+      for (const NodeId replica : partition.removing) ++loads[replica].moving_away;
     }
   }
   return loads;
 }
 
-void DescribeBroker(const metadata::BrokerImage& broker, const Load& load, Node* out) {
+void DescribeNode(const metadata::BrokerImage& broker, const Load& load, Node* out) {
   out->set_id(broker.id.value());
   out->add_roles("broker");
   if (broker.is_controller) out->add_roles("controller");
   out->set_state(std::string(StateName(broker)));
-  if (!broker.endpoints.empty()) {
-    const metadata::EndpointImage& endpoint = broker.endpoints.front();
-    const bool is_ipv6 = endpoint.host.find(':') != std::string::npos;
-    out->set_kafka_address((is_ipv6 ? "[" + endpoint.host + "]" : endpoint.host) + ":" +
-                           std::to_string(endpoint.port));
-  }
+  out->set_goal(std::string(GoalName(broker.goal)));
+  out->set_kafka_address(KafkaAddress(broker));
   out->set_grpc_address(broker.grpc_address);
   out->set_http_address(broker.http_address);
   out->set_rack(broker.rack);
@@ -182,6 +197,25 @@ DescribeTopicConfigResponse DescribeConfigs(const metadata::TopicConfigScope& sc
   return response;
 }
 
+std::vector<Broker> DescribeBrokers(const metadata::Image& image, std::optional<NodeId> only) {
+  std::vector<Broker> brokers;
+  std::map<NodeId, Load> loads = CountLoad(image);
+  for (const auto& [id, broker] : image.brokers) {
+    if (only && *only != id) continue;
+    Broker& out = brokers.emplace_back();
+    out.set_id(id.value());
+    out.set_address(KafkaAddress(*broker));
+    out.set_rack(broker->rack);
+    out.set_state(std::string(StateName(*broker)));
+    out.set_goal(std::string(GoalName(broker->goal)));
+    out.set_leaders(loads[id].leaders);
+    out.set_replicas(loads[id].replicas);
+    out.set_moving_away(loads[id].moving_away);
+    out.set_version(broker->version);
+  }
+  return brokers;
+}
+
 DescribeClusterResponse DescribeCluster(const metadata::Image& image, const QuorumAnswer* quorum) {
   DescribeClusterResponse response;
   response.set_cluster_id(image.cluster_id);
@@ -189,7 +223,7 @@ DescribeClusterResponse DescribeCluster(const metadata::Image& image, const Quor
   response.set_metadata_index(image.last_index.value());
   std::map<NodeId, Load> loads = CountLoad(image);
   for (const auto& [id, broker] : image.brokers)
-    DescribeBroker(*broker, loads[id], response.add_nodes());
+    DescribeNode(*broker, loads[id], response.add_nodes());
   response.mutable_quorum()->set_leader_id(-1);
   if (quorum == nullptr) return response;
   DescribeQuorum(*quorum, response.mutable_quorum());

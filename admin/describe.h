@@ -3,7 +3,9 @@
 //
 // Thread rule: pure functions over immutable images.
 
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "metadata/image.h"
 #include "metadata/topic_config.h"
@@ -23,6 +25,8 @@ ListPartitionsResponse DescribePartitions(const metadata::Image& image,
 DescribeTopicConfigResponse DescribeConfigs(const metadata::TopicConfigScope& scope,
                                             const std::string& topic);
 void DescribeQuorum(const QuorumAnswer& answer, Quorum* out);
+// All of them, or only that one.
+std::vector<Broker> DescribeBrokers(const metadata::Image& image, std::optional<NodeId> only);
 DescribeClusterResponse DescribeCluster(const metadata::Image& image, const QuorumAnswer* quorum);
 
 // Has no leader, or fewer replicas in sync than it has replicas; with the latter, so many that

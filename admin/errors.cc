@@ -18,6 +18,7 @@ StatusCode CodeFromKafka(ErrorCode code) {
     case ErrorCode::kUnknownTopicOrPartition:
     case ErrorCode::kUnknownTopicId:
     case ErrorCode::kVoterNotFound:
+    case ErrorCode::kBrokerIdNotRegistered:
     case ErrorCode::kGroupIdNotFound: return StatusCode::kNotFound;
     case ErrorCode::kInvalidTopicException:
     case ErrorCode::kInvalidPartitions:

@@ -1,7 +1,7 @@
 #pragma once
-// Who is asked about groups and offsets: a group's coordinator, the leaders of partitions, all
-// brokers; and how their answers are put together. An answer that lacks what some node did not tell
-// says so in words.
+// Who is asked about groups, offsets and logs: a group's coordinator, the leaders of partitions,
+// all brokers; and how their answers are put together. An answer that lacks what some node did not
+// tell says so in words.
 //
 // Thread rule: call from any thread; `done` runs once, on the calling thread or on the backend's.
 
@@ -85,6 +85,12 @@ void AskLeaders(Backend& backend, ListOffsetsRequest request, Deadline deadline,
 // Every group that any broker coordinates and the request's filters let pass, by name.
 void AskAllCoordinators(Backend& backend, ListGroupsRequest request, Deadline deadline,
                         Done<ListGroupsResponse> done);
+
+// What every broker in service has on its disks; who did not answer stands in `incomplete`.
+void AskAllReplicas(Backend& backend, bool totals_only, Deadline deadline,
+                    std::function<void(ListReplicasResponse)> done);
+// The same of this node alone.
+ListReplicasResponse LocalReplicas(const Backend& backend, bool totals_only);
 
 // "orders-3".
 std::string PartitionName(const std::string& topic, int32_t partition);

@@ -45,6 +45,22 @@ class Handlers {
   void ElectLeaders(ElectLeadersRequest request, int64_t timeout_ms,
                     Done<ElectLeadersResponse> done);
 
+  // --- Brokers (admin/broker_handlers.cc, admin/rebalance_handlers.cc) ---
+  void PlanRebalance(PlanRebalanceRequest request, int64_t timeout_ms,
+                     Done<PlanRebalanceResponse> done);
+  void ListBrokers(ListBrokersRequest request, int64_t timeout_ms, Done<ListBrokersResponse> done);
+  void ListReplicas(ListReplicasRequest request, int64_t timeout_ms,
+                    Done<ListReplicasResponse> done);
+  void DrainBroker(DrainBrokerRequest request, int64_t timeout_ms, Done<DrainBrokerResponse> done);
+  void UndrainBroker(UndrainBrokerRequest request, int64_t timeout_ms,
+                     Done<UndrainBrokerResponse> done);
+  void DecommissionBroker(DecommissionBrokerRequest request, int64_t timeout_ms,
+                          Done<DecommissionBrokerResponse> done);
+  void CancelDecommission(CancelDecommissionRequest request, int64_t timeout_ms,
+                          Done<CancelDecommissionResponse> done);
+  void CanStopBroker(CanStopBrokerRequest request, int64_t timeout_ms,
+                     Done<CanStopBrokerResponse> done);
+
   // --- Groups and offsets (admin/group_handlers.cc): by the coordinators and leaders, wherever
   // they are ---
   void ListOffsets(ListOffsetsRequest request, int64_t timeout_ms, Done<ListOffsetsResponse> done);
@@ -86,6 +102,9 @@ class Handlers {
   template <typename Outcomes, typename Response>
   void AnswerOutcomes(const Result<Outcomes>& outcomes, bool changes, int64_t timeout_ms,
                       Done<Response> done);
+  template <typename Response>
+  void ChangeBroker(controller::ChangeBrokerRequest change, int64_t timeout_ms,
+                    Done<Response> done);
   template <typename Response>
   void ChangeQuorum(controller::ChangeQuorumRequest change, int64_t timeout_ms,
                     Done<Response> done);

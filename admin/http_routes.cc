@@ -13,6 +13,17 @@ void Ready(Backend& backend, const HttpReply& reply) {
   reply({.status = 503, .body = "not ready: " + readiness.reason + "\n"});
 }
 
+// Whether this node may stop: for whoever stops it, before it does.
+void SafeToStop(Backend& backend, Handlers& handlers, int64_t timeout_ms, const HttpReply& reply) {
+  CanStopBrokerRequest request;
+  request.set_id(backend.node_id().value());
+  handlers.CanStopBroker(request, timeout_ms, [reply](const Result<CanStopBrokerResponse>& answer) {
+    if (answer.ok() && answer->can_stop()) return reply({.body = "safe to stop\n"});
+    const std::string why = answer.ok() ? answer->reason() : answer.status().message();
+    reply({.status = 503, .body = "not safe to stop: " + why + "\n"});
+  });
+}
+
 }  // namespace
 
 HttpHandler MakeHttpHandler(Backend& backend, Handlers& handlers, const MetricsCollector& metrics) {
@@ -20,15 +31,19 @@ HttpHandler MakeHttpHandler(Backend& backend, Handlers& handlers, const MetricsC
     if (request.path.starts_with(kJsonApiPrefix))
       return HandleJson(handlers, std::move(request), std::move(reply));
     const bool known = request.path == "/live" || request.path == "/ready" ||
-                       request.path == "/health" || request.path == "/metrics";
+                       request.path == "/health" || request.path == "/safe-to-stop" ||
+                       request.path == "/metrics";
     if (!known) {
-      return reply({.status = 404,
-                    .body = "not found; there are /live /ready /health /metrics and " +
-                            std::string(kJsonApiPrefix) + "<Method>\n"});
+      return reply(
+          {.status = 404,
+           .body = "not found; there are /live /ready /health /safe-to-stop /metrics and " +
+                   std::string(kJsonApiPrefix) + "<Method>\n"});
     }
     if (request.method != "GET") return reply({.status = 405, .body = "use GET\n"});
     if (request.path == "/live") return reply({.body = "live\n"});
     if (request.path == "/ready") return Ready(backend, reply);
+    if (request.path == "/safe-to-stop")
+      return SafeToStop(backend, handlers, request.timeout_ms, reply);
     if (request.path == "/metrics") {
       return reply(
           {.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = metrics.Collect()});

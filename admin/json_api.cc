@@ -68,20 +68,24 @@ const std::map<std::string_view, Method>& Methods() {
 #define SLUICE_ADMIN_ROW(name) \
   { #name, &Run < name##Request, name##Response, &Handlers::name> }
   static const auto& methods = *new std::map<std::string_view, Method>{
-      SLUICE_ADMIN_ROW(CreateTopic),      SLUICE_ADMIN_ROW(DeleteTopic),
-      SLUICE_ADMIN_ROW(ListTopics),       SLUICE_ADMIN_ROW(DescribeTopic),
-      SLUICE_ADMIN_ROW(AddPartitions),    SLUICE_ADMIN_ROW(AlterTopicConfig),
-      SLUICE_ADMIN_ROW(DescribeCluster),  SLUICE_ADMIN_ROW(ListPartitions),
-      SLUICE_ADMIN_ROW(MovePartitions),   SLUICE_ADMIN_ROW(CancelMoves),
-      SLUICE_ADMIN_ROW(ElectLeaders),     SLUICE_ADMIN_ROW(ClusterHealth),
-      SLUICE_ADMIN_ROW(DeleteRecords),    SLUICE_ADMIN_ROW(DescribeTopicConfig),
-      SLUICE_ADMIN_ROW(ListOffsets),      SLUICE_ADMIN_ROW(ListGroups),
-      SLUICE_ADMIN_ROW(DescribeGroup),    SLUICE_ADMIN_ROW(GroupLag),
-      SLUICE_ADMIN_ROW(ExplainGroup),     SLUICE_ADMIN_ROW(DeleteGroup),
-      SLUICE_ADMIN_ROW(GetGroupOffsets),  SLUICE_ADMIN_ROW(ResetGroupOffsets),
-      SLUICE_ADMIN_ROW(DescribeNode),     SLUICE_ADMIN_ROW(DescribeQuorum),
-      SLUICE_ADMIN_ROW(AddController),    SLUICE_ADMIN_ROW(PromoteController),
-      SLUICE_ADMIN_ROW(RemoveController), SLUICE_ADMIN_ROW(TransferController),
+      SLUICE_ADMIN_ROW(CreateTopic),        SLUICE_ADMIN_ROW(DeleteTopic),
+      SLUICE_ADMIN_ROW(ListTopics),         SLUICE_ADMIN_ROW(DescribeTopic),
+      SLUICE_ADMIN_ROW(AddPartitions),      SLUICE_ADMIN_ROW(AlterTopicConfig),
+      SLUICE_ADMIN_ROW(DescribeCluster),    SLUICE_ADMIN_ROW(ListPartitions),
+      SLUICE_ADMIN_ROW(MovePartitions),     SLUICE_ADMIN_ROW(CancelMoves),
+      SLUICE_ADMIN_ROW(ElectLeaders),       SLUICE_ADMIN_ROW(ClusterHealth),
+      SLUICE_ADMIN_ROW(DeleteRecords),      SLUICE_ADMIN_ROW(DescribeTopicConfig),
+      SLUICE_ADMIN_ROW(ListOffsets),        SLUICE_ADMIN_ROW(ListGroups),
+      SLUICE_ADMIN_ROW(DescribeGroup),      SLUICE_ADMIN_ROW(GroupLag),
+      SLUICE_ADMIN_ROW(ExplainGroup),       SLUICE_ADMIN_ROW(DeleteGroup),
+      SLUICE_ADMIN_ROW(GetGroupOffsets),    SLUICE_ADMIN_ROW(ResetGroupOffsets),
+      SLUICE_ADMIN_ROW(DescribeNode),       SLUICE_ADMIN_ROW(DescribeQuorum),
+      SLUICE_ADMIN_ROW(AddController),      SLUICE_ADMIN_ROW(PromoteController),
+      SLUICE_ADMIN_ROW(RemoveController),   SLUICE_ADMIN_ROW(TransferController),
+      SLUICE_ADMIN_ROW(PlanRebalance),      SLUICE_ADMIN_ROW(ListBrokers),
+      SLUICE_ADMIN_ROW(ListReplicas),       SLUICE_ADMIN_ROW(DrainBroker),
+      SLUICE_ADMIN_ROW(UndrainBroker),      SLUICE_ADMIN_ROW(DecommissionBroker),
+      SLUICE_ADMIN_ROW(CancelDecommission), SLUICE_ADMIN_ROW(CanStopBroker),
   };
 #undef SLUICE_ADMIN_ROW
   return methods;

@@ -104,6 +104,12 @@ void NodeBackend::ElectLeaders(controller::ElectLeadersRequest request, int64_t 
   Send(&rpc::ControllerStub::ElectLeaders, std::move(request), timeout_ms, std::move(done));
 }
 
+void NodeBackend::ChangeBroker(controller::ChangeBrokerRequest request, int64_t timeout_ms,
+                               Done<controller::ChangeBrokerResponse> done) {
+  request.set_request_id(NewRequestId());
+  Send(&rpc::ControllerStub::ChangeBroker, std::move(request), timeout_ms, std::move(done));
+}
+
 void NodeBackend::DeleteRecords(NodeId leader, DeleteRecordsRequest request, int64_t timeout_ms,
                                 Done<DeleteRecordsResponse> done) {
   if (leader == options_.node_id) {
@@ -169,6 +175,12 @@ SLUICE_ADMIN_ROUTE(DeleteGroup)
 SLUICE_ADMIN_ROUTE(GetGroupOffsets)
 SLUICE_ADMIN_ROUTE(ResetGroupOffsets)
 #undef SLUICE_ADMIN_ROUTE
+
+void NodeBackend::ListReplicas(NodeId node, ListReplicasRequest request, int64_t timeout_ms,
+                               Done<ListReplicasResponse> done) {
+  Forward<ListReplicasRequest, ListReplicasResponse>(
+      node, &AdminStub::ListReplicas, std::move(request), timeout_ms, std::move(done));
+}
 
 void NodeBackend::DescribeQuorum(controller::DescribeQuorumRequest request, int64_t timeout_ms,
                                  Done<controller::DescribeQuorumResponse> done) {

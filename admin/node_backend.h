@@ -77,6 +77,8 @@ class NodeBackend final : public Backend {
       Done<controller::AlterPartitionReassignmentsResponse> done) override;
   void ElectLeaders(controller::ElectLeadersRequest request, int64_t timeout_ms,
                     Done<controller::ElectLeadersResponse> done) override;
+  void ChangeBroker(controller::ChangeBrokerRequest request, int64_t timeout_ms,
+                    Done<controller::ChangeBrokerResponse> done) override;
   void DeleteRecords(NodeId leader, DeleteRecordsRequest request, int64_t timeout_ms,
                      Done<DeleteRecordsResponse> done) override;
   void DescribeQuorum(controller::DescribeQuorumRequest request, int64_t timeout_ms,
@@ -101,6 +103,9 @@ class NodeBackend final : public Backend {
                        Done<GetGroupOffsetsResponse> done) override;
   void ResetGroupOffsets(NodeId node, ResetGroupOffsetsRequest request, int64_t timeout_ms,
                          Done<ResetGroupOffsetsResponse> done) override;
+
+  void ListReplicas(NodeId node, ListReplicasRequest request, int64_t timeout_ms,
+                    Done<ListReplicasResponse> done) override;
 
   void Stop();
 

@@ -43,6 +43,16 @@ class AdminService final : public Admin::CallbackService {
   Reactor* MovePartitions(Context*, const MovePartitionsRequest*, MovePartitionsResponse*) override;
   Reactor* CancelMoves(Context*, const CancelMovesRequest*, CancelMovesResponse*) override;
   Reactor* ElectLeaders(Context*, const ElectLeadersRequest*, ElectLeadersResponse*) override;
+  Reactor* PlanRebalance(Context*, const PlanRebalanceRequest*, PlanRebalanceResponse*) override;
+  Reactor* ListBrokers(Context*, const ListBrokersRequest*, ListBrokersResponse*) override;
+  Reactor* ListReplicas(Context*, const ListReplicasRequest*, ListReplicasResponse*) override;
+  Reactor* DrainBroker(Context*, const DrainBrokerRequest*, DrainBrokerResponse*) override;
+  Reactor* UndrainBroker(Context*, const UndrainBrokerRequest*, UndrainBrokerResponse*) override;
+  Reactor* DecommissionBroker(Context*, const DecommissionBrokerRequest*,
+                              DecommissionBrokerResponse*) override;
+  Reactor* CancelDecommission(Context*, const CancelDecommissionRequest*,
+                              CancelDecommissionResponse*) override;
+  Reactor* CanStopBroker(Context*, const CanStopBrokerRequest*, CanStopBrokerResponse*) override;
   Reactor* ClusterHealth(Context*, const ClusterHealthRequest*, ClusterHealthResponse*) override;
   Reactor* ListOffsets(Context*, const ListOffsetsRequest*, ListOffsetsResponse*) override;
   Reactor* ListGroups(Context*, const ListGroupsRequest*, ListGroupsResponse*) override;

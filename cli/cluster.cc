@@ -190,6 +190,7 @@ nlohmann::json ClusterAsJson(const admin::DescribeClusterResponse& cluster) {
     nodes.push_back({{"id", node.id()},
                      {"roles", std::vector<std::string>(node.roles().begin(), node.roles().end())},
                      {"state", node.state()},
+                     {"goal", node.goal()},
                      {"kafka", node.kafka_address()},
                      {"grpc", node.grpc_address()},
                      {"http", node.http_address()},
@@ -294,7 +295,7 @@ ExitCode Health(const Context& context) {
 void AddClusterCommands(CLI::App& app, Context& context) {
   auto arguments = std::make_shared<ClusterArguments>();
   CLI::App* cluster =
-      app.add_subcommand("cluster", "Make a new cluster; describe one, and tell its health");
+      app.add_subcommand("cluster", "Make a new cluster; describe one, tell its health, even it out");
   cluster->require_subcommand(1);
   CLI::App* init = cluster->add_subcommand(
       "init", "Plan a new quorum, or format a node's directories from the plan");
@@ -321,6 +322,7 @@ void AddClusterCommands(CLI::App& app, Context& context) {
   CLI::App* health = cluster->add_subcommand(
       "health", "One sentence, and what to do; exit code 10 when unhealthy");
   health->callback([&context] { context.action = [&context] { return Health(context); }; });
+  AddRebalanceCommands(*cluster, context);
 }
 
 }  // namespace sluice::cli

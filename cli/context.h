@@ -71,6 +71,8 @@ void AddDevCommands(CLI::App& app, Context& context);
 void AddTopicCommands(CLI::App& app, Context& context);
 void AddClusterCommands(CLI::App& app, Context& context);
 void AddQuorumCommands(CLI::App& app, Context& context);
+void AddBrokerCommands(CLI::App& app, Context& context);
+void AddRebalanceCommands(CLI::App& cluster, Context& context);  // of AddClusterCommands
 void AddPartitionCommands(CLI::App& app, Context& context);
 void AddGroupCommands(CLI::App& app, Context& context);
 void AddGroupOffsetsCommands(CLI::App& group, Context& context);  // of AddGroupCommands

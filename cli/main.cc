@@ -119,6 +119,7 @@ int main(int argc, char** argv) {
   sluice::cli::AddTopicCommands(app, context);
   sluice::cli::AddClusterCommands(app, context);
   sluice::cli::AddQuorumCommands(app, context);
+  sluice::cli::AddBrokerCommands(app, context);
   sluice::cli::AddPartitionCommands(app, context);
   sluice::cli::AddGroupCommands(app, context);
   sluice::cli::AddProduceCommand(app, context);

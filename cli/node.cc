@@ -2,6 +2,7 @@
 
 #include "admin/errors.h"
 #include "cli/cluster_plan.h"
+#include "cli/controller_metrics.h"
 #include "cli/raft_metrics.h"
 #include "kafka/error_code.h"
 #include "storage/log_manager.h"
@@ -260,6 +261,7 @@ Status Node::StartHttp() {
       [this](admin::MetricsText& text) { text.Append(metrics_.PrometheusText()); });
   if (controller_) {
     collector_->AddSource([this](admin::MetricsText& text) {
+      WriteControllerMetrics(controller_->metrics(), text);
       WriteRaftMetrics(controller_->status(),
                        {controller_->messages_dropped(), controller_->streams_paused()}, text);
     });

@@ -122,6 +122,17 @@ class FakeBackend final : public Backend {
     elections_request = std::move(request);
     done(partitions_answer<controller::ElectLeadersResponse>(elections_request.partitions()));
   }
+  void ChangeBroker(controller::ChangeBrokerRequest request, int64_t,
+                    Done<controller::ChangeBrokerResponse> done) override {
+    if (!unreachable.ok()) return done(unreachable);
+    broker_change = std::move(request);
+    controller::ChangeBrokerResponse response;
+    response.mutable_refusal()->set_error_code(error_code);
+    response.mutable_refusal()->set_message(error_message);
+    response.set_applied_index(applied_index);
+    response.set_changed(error_code == 0);
+    done(response);
+  }
   void DeleteRecords(NodeId leader, DeleteRecordsRequest request, int64_t,
                      Done<DeleteRecordsResponse> done) override {
     asked_leader = leader;
@@ -166,6 +177,7 @@ class FakeBackend final : public Backend {
       [](NodeId, const name##Request&) { return name##Response(); };
   SLUICE_FAKE_GROUP_CALL(ListOffsets, list_offsets)
   SLUICE_FAKE_GROUP_CALL(ListGroups, list_groups)
+  SLUICE_FAKE_GROUP_CALL(ListReplicas, list_replicas)
   SLUICE_FAKE_GROUP_CALL(DescribeGroup, describe_group)
   SLUICE_FAKE_GROUP_CALL(DeleteGroup, delete_group)
   SLUICE_FAKE_GROUP_CALL(GetGroupOffsets, get_group_offsets)
@@ -202,6 +214,7 @@ class FakeBackend final : public Backend {
   controller::AlterPartitionReassignmentsRequest reassignments_request;
   controller::ElectLeadersRequest elections_request;
   controller::ChangeQuorumRequest quorum_change;
+  controller::ChangeBrokerRequest broker_change;
   controller::TransferControllerRequest transfer_request;
   NodeId asked_leader = kNoNode;
   DeleteRecordsRequest delete_records_request;

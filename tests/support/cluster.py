@@ -179,10 +179,10 @@ class Cluster:
 class SteadyProducer:
     """tests/support/steady_producer.cc in the background, until `finish`."""
 
-    def __init__(self, cluster, topic, rate=2000, idempotent=True):
+    def __init__(self, cluster, topic, rate=2000, idempotent=True, defaults=False):
         self.journal = pathlib.Path(cluster.directory) / f'{topic}.journal'
         self.process = subprocess.Popen(
-            [STEADY_PRODUCER, cluster.bootstrap(), topic, str(rate), '1' if idempotent else '0', str(self.journal)],
+            [STEADY_PRODUCER, cluster.bootstrap(), topic, str(rate), '1' if idempotent else '0', str(self.journal), *(['defaults'] if defaults else [])],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def wait_for_acks(self, count, timeout_s=30):

@@ -1,0 +1,75 @@
+#pragma once
+// Rebalance: which replicas and leads should move so that brokers carry alike, as a pure function.
+//
+// Goals, in this order:
+//   1. No move puts two replicas of a partition on one broker, or more of them on one rack than
+//   before.
+//   2. The same number of replicas on each broker, one more or less; of two moves that serve it
+//   equally the one that evens out bytes too, else the smaller one.
+//   3. The same bytes on each broker, `bytes_slack` of the mean more or less: a big replica and a
+//   small one change places, so that 2 stays true.
+//   4. The same number of preferred leads on each broker, one more or less: replicas change their
+//   order, and nothing is copied.
+// Brokers that do not run, or are drained, keep what they have, and so do partitions that move.
+//
+// Example, brokers 1..3, one new, six partitions on 1,2 and 2,1 in turn: two replicas of each of 1
+// and 2 go to 3, and each leads two.
+//
+// Thread rule: pure. The same input gives the same plan.
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+
+namespace sluice::metadata {
+
+struct RebalanceBroker {
+  NodeId id = kNoNode;
+  std::string rack;
+  bool takes = true;  // runs and is not drained
+};
+
+struct RebalancePartition {
+  std::string topic;
+  int32_t index = 0;
+  std::vector<NodeId> replicas;  // the preferred leader first
+  int64_t bytes = 0;             // of one replica; 0 = not known
+  bool moving = false;
+};
+
+struct BrokerLoad {
+  int64_t leads = 0;  // as preferred replica
+  int64_t replicas = 0;
+  int64_t bytes = 0;
+  friend bool operator==(const BrokerLoad&, const BrokerLoad&) = default;
+};
+
+struct PlannedMove {
+  std::string topic;
+  int32_t index = 0;
+  std::vector<NodeId> from;
+  std::vector<NodeId> to;
+  int64_t bytes = 0;  // that are copied
+  std::string reason;
+};
+
+struct RebalancePlan {
+  std::vector<PlannedMove> moves;  // by topic and index; each partition once
+  std::map<NodeId, BrokerLoad> before;
+  std::map<NodeId, BrokerLoad> after;
+};
+
+struct RebalanceOptions {
+  size_t moves_max = 1000;    // replicas that are copied
+  double bytes_slack = 0.15;  // of the mean
+  bool leads_only = false;    // nothing is copied
+};
+
+RebalancePlan PlanRebalance(const std::vector<RebalanceBroker>& brokers,
+                            const std::vector<RebalancePartition>& partitions,
+                            const RebalanceOptions& options);
+
+}  // namespace sluice::metadata
