@@ -97,6 +97,19 @@ Result<std::string> ClusterToJoin(const Context& context, FileSystem& fs,
   return node->cluster_id();
 }
 
+// `otherwise`: where it is not the directories that were in the way.
+std::string NextOf(const Status& status, const std::string& otherwise) {
+  switch (status.code()) {
+    case StatusCode::kAlreadyExists:
+      return "start it with sluice server; a node that was another one, or of another cluster, or "
+             "has lost one of its directories, gets empty ones";
+    case StatusCode::kCorruption:
+      return "put that file back, or move what is there elsewhere and begin with an empty "
+             "directory";
+    default: return otherwise;
+  }
+}
+
 ExitCode FormatToJoin(const Context& context, FileSystem& fs, Random& random,
                       const ClusterArguments& arguments) {
   const Result<metadata::LoadedConfig> loaded = LoadConfigFile(fs, arguments.config);
@@ -108,11 +121,9 @@ ExitCode FormatToJoin(const Context& context, FileSystem& fs, Random& random,
   const std::string node = std::to_string(config.node_id.value());
   if (!disk_id.ok()) {
     PrintError("node " + node + " was not formatted", disk_id.status().message(),
-               disk_id.status().code() == StatusCode::kAlreadyExists
-                   ? "start it with sluice server; a node that was another one, or of another "
-                     "cluster, gets empty directories"
-                   : "name a node of the cluster that runs with --server, or the plan that the "
-                     "cluster was made from with --plan");
+               NextOf(disk_id.status(),
+                      "name a node of the cluster that runs with --server, or "
+                      "the plan that the cluster was made from with --plan"));
     return ExitCodeOf(disk_id.status());
   }
   std::cerr << "formatted " << config.log_directory << " for node " << node << " of cluster "
@@ -143,11 +154,9 @@ ExitCode FormatFromConfig(const Context& context, FileSystem& fs, Random& random
   if (!status.ok()) {
     PrintError("node " + std::to_string(config.node_id.value()) + " was not formatted",
                status.message(),
-               status.code() == StatusCode::kAlreadyExists
-                   ? "start it with sluice server; a node that was another one, or of another "
-                     "cluster, gets empty directories"
-                   : "make one plan with sluice cluster init --voters ... --plan cluster.json, "
-                     "copy it to each host, and name it with --plan");
+               NextOf(status,
+                      "make one plan with sluice cluster init --voters ... --plan "
+                      "cluster.json, copy it to each host, and name it with --plan"));
     return ExitCodeOf(status);
   }
   std::cerr << "formatted " << config.log_directory << " for node " << config.node_id

@@ -91,8 +91,7 @@ Status FormatAs(FileSystem& fs, Random& random, const metadata::ServerConfig& co
                 const controller::FormatOptions& voter, Uuid directory_id) {
   // Before anything is written: a metadata log whose votes are gone is not begun anew.
   for (const std::string& directory : {config.metadata_directory, config.log_directory}) {
-    SLUICE_ASSIGN_OR_RETURN(const auto found, storage::LogManager::ReadIdentity(fs, directory));
-    if (found) return Status::AlreadyExists(directory + " is formatted already");
+    SLUICE_RETURN_IF_ERROR(storage::LogManager::CheckFormattable(fs, directory));
   }
   const storage::DirectoryIdentity identity{voter.cluster_id, config.node_id, directory_id};
   if (config.is_controller) {

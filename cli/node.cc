@@ -97,6 +97,13 @@ Result<std::unique_ptr<Node>> Node::Start(metadata::ServerConfig config, OnRefus
 Status Node::CheckFormatted() {
   SLUICE_ASSIGN_OR_RETURN(std::optional<storage::DirectoryIdentity> identity,
                           storage::LogManager::ReadIdentity(*fs_, config_.log_directory));
+  const Status formattable = storage::LogManager::CheckFormattable(*fs_, config_.log_directory);
+  if (formattable.code() == StatusCode::kCorruption) {
+    return Status::Corruption("node " + std::to_string(config_.node_id.value()) +
+                              " cannot start\n" + formattable.message() +
+                              "\nput that file back, or move what is there elsewhere and format "
+                              "the node anew: sluice cluster init --help shows how");
+  }
   if (!identity && config_.is_controller && config_.voters.size() == 1) {
     const ClusterPlan plan =
         ClusterPlan::Generate({{config_.node_id, config_.voters[0].address.ToString()}}, random_);

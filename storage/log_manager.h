@@ -71,7 +71,10 @@ class LogManager {
   // Reads meta.properties; nullopt when the directory is not formatted.
   static Result<std::optional<DirectoryIdentity>> ReadIdentity(FileSystem& fs,
                                                                const std::string& directory);
-  // Writes meta.properties, creating the directory; kAlreadyExists when it is formatted already.
+  // kAlreadyExists: it is formatted. kCorruption: it is not, and holds partitions all the same;
+  // whose they are is not known, and whoever formats it would take them for its own.
+  static Status CheckFormattable(FileSystem& fs, const std::string& directory);
+  // Writes meta.properties, creating the directory. Refused as CheckFormattable tells.
   static Status Format(FileSystem& fs, const std::string& directory,
                        const DirectoryIdentity& identity);
 

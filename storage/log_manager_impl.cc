@@ -34,13 +34,27 @@ Result<std::optional<DirectoryIdentity>> LogManager::ReadIdentity(FileSystem& fs
   return std::optional(*identity);
 }
 
-Status LogManager::Format(FileSystem& fs, const std::string& directory,
-                          const DirectoryIdentity& identity) {
-  SLUICE_RETURN_IF_ERROR(fs.CreateDirectories(directory));
+Status LogManager::CheckFormattable(FileSystem& fs, const std::string& directory) {
   const std::string path = directory + "/" + kMetaPropertiesName;
   if (fs.Exists(path))
     return Status::AlreadyExists(directory + " is formatted already: " + path + " exists");
-  return WriteFileAtomically(fs, path, FormatMetaProperties(identity));
+  if (!fs.IsDirectory(directory)) return Status::Ok();
+  SLUICE_ASSIGN_OR_RETURN(const std::vector<std::string> names, fs.List(directory));
+  for (const std::string& name : names) {
+    const auto partition = ParseDirectoryName(name);
+    if (!partition || partition->topic == kMetadataTopic) continue;
+    return Status::Corruption(directory + " holds the partition " + name + " but no " +
+                              kMetaPropertiesName + ", which says whose it is");
+  }
+  return Status::Ok();
+}
+
+Status LogManager::Format(FileSystem& fs, const std::string& directory,
+                          const DirectoryIdentity& identity) {
+  SLUICE_RETURN_IF_ERROR(CheckFormattable(fs, directory));
+  SLUICE_RETURN_IF_ERROR(fs.CreateDirectories(directory));
+  return WriteFileAtomically(fs, directory + "/" + kMetaPropertiesName,
+                             FormatMetaProperties(identity));
 }
 
 Result<std::unique_ptr<LogManager>> LogManager::Open(LogManagerOptions options) {

@@ -81,6 +81,20 @@ TEST_F(LogManagerTest, TheIdentityIsKafkasMetaProperties) {
   EXPECT_FALSE(LogManager::ReadIdentity(fs_, "/elsewhere").value());
 }
 
+TEST_F(LogManagerTest, PartitionsThatAreNobodysAreNotFormattedOver) {
+  Open();
+  Append(*Create(kOrders), 1);
+  ASSERT_TRUE(manager_->CloseCleanly({}, BrokerEpoch(1)).ok());
+  manager_.reset();
+  ASSERT_TRUE(fs_.Remove("/data/meta.properties").ok());
+  const Status refused = LogManager::Format(fs_, "/data", identity_);
+  EXPECT_EQ(refused.code(), StatusCode::kCorruption);
+  EXPECT_THAT(refused.message(), HasSubstr("/data holds the partition orders-0"));
+  EXPECT_FALSE(fs_.Exists("/data/meta.properties"));
+  ASSERT_TRUE(fs_.CreateDirectories("/other/__cluster_metadata-0").ok());
+  EXPECT_TRUE(LogManager::Format(fs_, "/other", identity_).ok()) << "that is the quorum's";
+}
+
 TEST_F(LogManagerTest, OneProcessADirectory) {
   Open();
   const auto second = TryOpen();
