@@ -300,7 +300,7 @@ void AddPartitionCommands(CLI::App& app, Context& context) {
   for (CLI::App* verb : {elect, cancel}) verb->add_flag("--all", arguments->all, "every partition");
   for (CLI::App* verb : {move, elect, cancel}) {
     verb->add_option("partition", arguments->partition, "which of the topic's partitions")
-        ->check(CLI::NonNegativeNumber);
+        ->check(CLI::Range(0, INT32_MAX));
   }
 }
 

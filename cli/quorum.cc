@@ -255,11 +255,11 @@ void AddQuorumCommands(CLI::App& app, Context& context) {
       add("promote", "Let a learner vote; waits until it has caught up, or --timeout-ms", Promote);
   CLI::App* remove = add("remove", "Take a voter or a learner out of the quorum", Remove);
   for (CLI::App* verb : {promote, remove}) {
-    verb->add_option("id", arguments->id, "node id")->required()->check(CLI::NonNegativeNumber);
+    verb->add_option("id", arguments->id, "node id")->required()->check(CLI::Range(0, INT32_MAX));
   }
   add("transfer", "Let another voter lead", Transfer)
       ->add_option("id", arguments->id, "node id; without it the one that holds most of the log")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0, INT32_MAX));
 }
 
 }  // namespace sluice::cli
