@@ -59,7 +59,9 @@ std::string_view RefusalText(Refusal refusal) {
   switch (refusal) {
     case Refusal::kCluster: return "it is of another cluster";
     case Refusal::kStranger: return "it is not between two members, as far as this one knows";
-    case Refusal::kOtherDisk: return "the member of that id has another disk";
+    case Refusal::kOtherDisk:
+      return "the member of that id has another disk: that node was formatted anew, and is to be "
+             "removed and added as who it is now";
     case Refusal::kTerm: return "a term in it cannot be";
     case Refusal::kChain: return "its entries do not follow each other";
     case Refusal::kMembers: return "it sets members that cannot be";
