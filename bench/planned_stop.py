@@ -31,9 +31,9 @@ def one_round(cluster, drain):
 
     def during(name, act):
         with SteadyProducer(cluster, 'planned', rate=500, idempotent=False, defaults=True).running() as producer:
-            producer.wait_for_acks(250)
+            producer.wait_for_acks(1000)
             act()
-            producer.wait_for_acks(producer.acks_so_far() + 250)
+            producer.wait_for_acks(producer.acks_so_far() + 500)
             summary = producer.finish()
         assert summary['failed'] == 0, f'{summary["failed"]} records failed while {name}'
         steps[name] = summary['longest_silence_ms']
