@@ -190,20 +190,23 @@ bool FetchOperation::Satisfied(const std::vector<FetchEntryResult>& results) con
 }
 
 // Records that are committed are so for ever. But that there are no more of them, only a leader
-// knows: without a lease others may lead, and a consumer that is told of nothing would wait here
-// for ever instead of asking who.
+// knows: without a lease others may lead. A consumer that is told of nothing would wait here for
+// ever instead of asking who; and one that has read on from the new leader must not hear that its
+// offset does not exist, or that its history is another: it would begin anew somewhere else.
 void FetchOperation::RefuseWithoutLease(std::vector<FetchEntryResult>& results) const {
   const PartitionContext& context = *environment_.context;
   if (params_.replica_id != kNoNode || context.state->LeaseValid(*context.clock)) return;
-  const bool empty = std::all_of(results.begin(), results.end(), [](const auto& result) {
-    return result.error == kafka::ErrorCode::kNone && result.size_bytes == 0 &&
-           !result.diverging.has_value();
-  });
-  if (!empty) return;
-  for (FetchEntryResult& result : results) {
+  const auto refuse = [](FetchEntryResult& result) {
     result = FetchEntryResult();
     result.error = kafka::ErrorCode::kNotLeaderOrFollower;
+  };
+  bool empty = true;
+  for (FetchEntryResult& result : results) {
+    if (result.error == kafka::ErrorCode::kOffsetOutOfRange || result.diverging.has_value())
+      refuse(result);
+    empty = empty && result.error == kafka::ErrorCode::kNone && result.size_bytes == 0;
   }
+  if (empty) std::ranges::for_each(results, refuse);
 }
 
 bool FetchOperation::ParkAll() {

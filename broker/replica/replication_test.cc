@@ -240,13 +240,15 @@ TEST_F(ReplicationTest, WithoutItsLeaseALeaderTakesAndAcknowledgesNothing) {
 TEST_F(ReplicationTest, WithoutItsLeaseALeaderTellsNobodyThatThereIsNoMore) {
   Build({.min_isr = 1});
   EXPECT_EQ(SendAndWait(kOne, "a"), ErrorCode::kNone);
-  const auto fetch = [&](int64_t from) {
+  const auto fetch = [&](int64_t from, LeaderEpoch read_last = kNoEpoch) {
     FetchRequestParams params;
     params.wait_ms_max = 2000;
     params.size_bytes_min = 1;
     params.size_bytes_max = 1 << 20;
-    params.entries.push_back(
-        {.key = key_, .fetch_offset = Offset(from), .size_bytes_max = 1 << 20});
+    params.entries.push_back({.key = key_,
+                              .fetch_offset = Offset(from),
+                              .last_fetched_epoch = read_last,
+                              .size_bytes_max = 1 << 20});
     auto answer = std::make_shared<std::vector<FetchEntryResult>>();
     cluster_->replicas(kOne)->Fetch(params, [answer](auto results) { *answer = results; });
     return answer;
@@ -259,6 +261,14 @@ TEST_F(ReplicationTest, WithoutItsLeaseALeaderTellsNobodyThatThereIsNoMore) {
   EXPECT_EQ(parked->at(0).error, ErrorCode::kNotLeaderOrFollower);
   EXPECT_EQ(cluster_->ListOffsets(kOne, {{key_, kNoEpoch, -1}})[0].error,
             ErrorCode::kNotLeaderOrFollower);
+  // One that has read on from the new leader: neither its offset nor its history is wrong.
+  EXPECT_EQ(SendAndWait(kTwo, "c"), ErrorCode::kNone);
+  for (const LeaderEpoch read_last : {kNoEpoch, cluster_->StatusOf(kTwo, key_)->leader_epoch}) {
+    const auto ahead = fetch(3, read_last);
+    ASSERT_TRUE(cluster_->RunUntil([&] { return !ahead->empty(); }, 100));
+    EXPECT_EQ(ahead->at(0).error, ErrorCode::kNotLeaderOrFollower);
+    EXPECT_FALSE(ahead->at(0).diverging.has_value());
+  }
   // What it has is committed for ever.
   const auto known = fetch(0);
   ASSERT_TRUE(cluster_->RunUntil([&] { return !known->empty(); }, 100));
