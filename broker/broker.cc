@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <future>
 #include <optional>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -17,6 +18,7 @@
 #include "broker/controller_client_grpc.h"
 #include "broker/disk_testimony.h"
 #include "broker/group/group_coordinator.h"
+#include "broker/lost_leaders.h"
 #include "broker/metadata_client.h"
 #include "broker/net/peer_client_asio.h"
 #include "broker/net/server.h"
@@ -292,7 +294,25 @@ Status Broker::Listen() {
   options.socket_send_bytes = static_cast<int32_t>(values.GetInt("socket.send.buffer.bytes"));
   options.socket_receive_bytes = static_cast<int32_t>(values.GetInt("socket.receive.buffer.bytes"));
   SLUICE_ASSIGN_OR_RETURN(server_, Server::Start(std::move(options)));
+  SendClientsAwayFromLostLeaders();
   return Status::Ok();
+}
+
+void Broker::SendClientsAwayFromLostLeaders() {
+  metadata_.AddListener([this](const metadata::ImagePtr& before, const metadata::ImagePtr& after) {
+    const std::set<NodeId> lost = LostLeaders(*before, *after, state_.node_id);
+    if (lost.empty()) return;
+    const int64_t now_ms = options_.clock->SteadyMs();
+    const Turns turns = TurnsOf(state_.node_id, *after);
+    for (const int64_t turn_ms : turns.at_ms) {
+      replica_loop_->RunAfter(turn_ms, [this, lost, now_ms, within_ms = turns.within_ms] {
+        const auto which = [lost, now_ms](const ConnectionInfo& connection) {
+          return Concerns(connection, lost, now_ms);
+        };
+        server_->CloseIdle(which, within_ms);
+      });
+    }
+  });
 }
 
 bool Broker::KnowsCluster() const {

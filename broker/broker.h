@@ -108,6 +108,7 @@ class Broker {
   void MakeServices();
   Status Listen();
   Status JoinCluster();
+  void SendClientsAwayFromLostLeaders();
   Status StartParts();
 
   void CloseLogs(const std::map<storage::TopicPartition, Offset>& high_watermarks);

@@ -170,6 +170,8 @@ void HandleFetch(BrokerServices& services, const RequestContext& context, Reques
   FetchRequestParams params = ParamsOf(services, context, request);
   const auto fetching = std::make_shared<Fetching>();
   fetching->follower = params.replica_id != kNoNode;
+  context.connection->is_client = true;
+  if (fetching->follower) context.connection->is_replica = true;
   fetching->read_committed = params.read_committed;
   fetching->context = services.fetch_sessions->Begin(request, context.version, fetching->follower);
   params.entries = Sort(*services.metadata->Current(), *fetching);

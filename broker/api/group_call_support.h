@@ -26,6 +26,7 @@ inline std::string HostOf(const ConnectionInfo& connection) {
 }
 
 inline GroupCaller CallerOf(const RequestContext& context) {
+  context.connection->is_member = true;
   return {.version = context.version,
           .client_id = context.client_id,
           .client_host = HostOf(*context.connection)};

@@ -9,9 +9,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 
+#include "base/ids.h"
 #include "base/output_chain.h"
 #include "base/status.h"
 #include "broker/parked_requests.h"
@@ -29,6 +31,14 @@ struct ConnectionInfo {
   std::string listener;      // "PLAINTEXT": which endpoints of the brokers a client sees
   std::string peer_address;  // "127.0.0.1:53211"
   ParkedRequests parked;     // the reactor's thread only
+
+  // Who it is and what it was told, for lost_leaders.h.
+  bool is_client = false;             // it asked for metadata, or to write or read
+  bool is_replica = false;            // it fetches for another broker
+  bool is_member = false;             // it asked for something of a group
+  std::set<NodeId> told_leaders;      // by answers to Metadata
+  int64_t asked_metadata_ms = -1;     // the last time
+  int64_t waited_for_leader_ms = -1;  // the last time that the answer waited for who is to lead
 };
 
 struct RequestContext {

@@ -7,6 +7,8 @@
 
 #include "kafka/messages/metadata.h"
 
+#include <algorithm>
+#include <memory>
 #include <set>
 #include <string>
 #include <utility>
@@ -161,9 +163,13 @@ std::vector<std::string> AddNamedTopics(const metadata::Image& image,
   return missing;
 }
 
-void HandleMetadata(BrokerServices& services, const RequestContext& context,
-                    kafka::MetadataRequest request,
-                    const Responder<kafka::MetadataResponse>& responder) {
+bool AsksForAll(const kafka::MetadataRequest& request, int16_t version) {
+  return !request.topics.has_value() || (version == 0 && request.topics->empty());
+}
+
+void AnswerNow(BrokerServices& services, const RequestContext& context,
+               const kafka::MetadataRequest& request,
+               const Responder<kafka::MetadataResponse>& responder) {
   const metadata::ImagePtr image = services.metadata->Current();
   Answer answer(services, *image, context, request.include_topic_authorized_operations);
   answer.AddBrokers(services.state->node_id);
@@ -172,8 +178,7 @@ void HandleMetadata(BrokerServices& services, const RequestContext& context,
   if (request.include_cluster_authorized_operations)
     response.cluster_authorized_operations = kAllClusterOperations;
 
-  const bool all = !request.topics.has_value() || (context.version == 0 && request.topics->empty());
-  if (all) {
+  if (AsksForAll(request, context.version)) {
     for (const auto& [name, topic] : *image->topics_by_name) answer.AddTopic(*topic);
   } else {
     const bool may_create =
@@ -184,6 +189,79 @@ void HandleMetadata(BrokerServices& services, const RequestContext& context,
   }
   if (answer.has_errors()) services.metrics->CountError(kafka::MetadataRequest::kApiKey);
   responder.Send(response);
+}
+
+// Brokers that lead partitions of the topics that were asked for.
+std::set<NodeId> AskedLeaders(const BrokerServices& services, const kafka::MetadataRequest& request,
+                              int16_t version) {
+  const metadata::ImagePtr image = services.metadata->Current();
+  std::set<NodeId> leaders;
+  const auto add = [&leaders](const metadata::TopicImage& topic) {
+    for (const metadata::PartitionImage& partition : topic.partitions)
+      leaders.insert(partition.leader);
+  };
+  if (AsksForAll(request, version)) {
+    for (const auto& [name, topic] : *image->topics_by_name) add(*topic);
+  } else {
+    for (const auto& asked : *request.topics) {
+      const auto topic =
+          asked.name.has_value() ? image->FindTopic(*asked.name) : image->FindTopic(asked.topic_id);
+      if (topic != nullptr) add(*topic);
+    }
+  }
+  leaders.erase(kNoNode);
+  return leaders;
+}
+
+// An answer that waits for whom the controllers let lead in the place of a broker whose connections
+// broke. A client asks at once when its leader dies, and then not soon again: librdkafka after 250
+// ms if it is told that there is no leader, after a second if it is told of the dead one.
+struct Waiting {
+  BrokerServices& services;
+  RequestContext context;
+  kafka::MetadataRequest request;
+  Responder<kafka::MetadataResponse> responder;
+  int64_t until_ms;
+};
+
+constexpr int64_t kLookAgainMs = 10;
+
+void LookAgain(const std::shared_ptr<Waiting>& waiting) {
+  BrokerServices& services = waiting->services;
+  const BrokerState& state = *services.state;
+  services.loop->RunAfter(kLookAgainMs, [waiting, &services, &state] {
+    const int64_t now_ms = services.clock->SteadyMs();
+    const std::set<NodeId> leaders =
+        AskedLeaders(services, waiting->request, waiting->context.version);
+    const bool wait =
+        now_ms < waiting->until_ms && std::ranges::any_of(leaders, [&](NodeId leader) {
+          return state.suspects.Suspected(leader, now_ms, state.session_timeout_ms);
+        });
+    if (wait) return LookAgain(waiting);
+    AnswerNow(services, waiting->context, waiting->request, waiting->responder);
+  });
+}
+
+// Who asks anew for what it was told on this connection may have seen its leader die, before this
+// broker's own connections to that one broke: its answer waits for them a moment, too.
+void HandleMetadata(BrokerServices& services, const RequestContext& context,
+                    kafka::MetadataRequest request,
+                    const Responder<kafka::MetadataResponse>& responder) {
+  const std::set<NodeId> leaders = AskedLeaders(services, request, context.version);
+  const int64_t now_ms = services.clock->SteadyMs();
+  const int64_t session_ms = services.state->session_timeout_ms;
+  ConnectionInfo& connection = *context.connection;
+  const bool may_be_dead = std::ranges::any_of(leaders, [&](NodeId leader) {
+    return (leader != services.state->node_id && connection.told_leaders.contains(leader)) ||
+           services.state->suspects.Suspected(leader, now_ms, session_ms);
+  });
+  connection.is_client = true;
+  connection.asked_metadata_ms = now_ms;
+  connection.told_leaders.insert(leaders.begin(), leaders.end());
+  if (!may_be_dead) return AnswerNow(services, context, request, responder);
+  connection.waited_for_leader_ms = now_ms;
+  LookAgain(std::make_shared<Waiting>(
+      Waiting{services, context, std::move(request), responder, now_ms + session_ms}));
 }
 
 }  // namespace

@@ -159,6 +159,7 @@ void Finish(BrokerServices& services, int16_t acks, const Production& production
 
 void HandleProduce(BrokerServices& services, const RequestContext& context, Request request,
                    const Responder<Response>& responder) {
+  context.connection->is_client = true;
   const auto production = std::make_shared<Production>();
   ProduceRequestParams params;
   params.acks = request.acks;

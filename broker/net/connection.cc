@@ -1,6 +1,7 @@
 #include "broker/net/connection.h"
 
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <boost/asio/co_spawn.hpp>
@@ -234,6 +235,7 @@ void Connection::WriteWhatIsDue() {
   switch (outcome) {
     case SocketWriter::Outcome::kDone:
       if (closing_ && slots_.empty()) Close("");
+      if (close_idle_until_ms_ > 0) CloseIdle(close_idle_until_ms_);
       break;
     case SocketWriter::Outcome::kWouldBlock: WaitWritable(); break;
     case SocketWriter::Outcome::kYield:
@@ -301,6 +303,23 @@ void Connection::Drain() {
     socket_.shutdown(tcp::socket::shutdown_receive, ignored);
     Resume();
   }
+}
+
+void Connection::CloseIdle(int64_t until_ms) {
+  const bool late = reactor_.shared().options.clock->SteadyMs() >= until_ms;
+  close_idle_until_ms_ = late ? 0 : until_ms;
+  const auto self = shared_from_this();  // Close drops the reactor's reference
+  if (!late && Idle()) Close("it shall look for leaders again");
+}
+
+// Nothing is under way in either direction: what a client sent and nobody read would be lost to it
+// without need.
+bool Connection::Idle() const {
+  int unread_bytes = 0;
+  return slots_.empty() && writer_.empty() && !reader_.in_frame() && stash_.empty() &&
+         !waiting_for_budget_ &&
+         ioctl(const_cast<tcp::socket&>(socket_).native_handle(), FIONREAD, &unread_bytes) == 0 &&
+         unread_bytes == 0;
 }
 
 void Connection::Close(const std::string& reason) {

@@ -36,9 +36,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void OnBudget(BudgetLease lease);
   // No more requests; closes when all owed is written.
   void Drain();
+  // Closes when it next owes and is owed nothing, if that is before `until_ms`.
+  void CloseIdle(int64_t until_ms);
   void Close(const std::string& reason);
   // Closes the connection when it has been idle or too slow for too long.
   void CheckDeadlines(int64_t now_ms);
+  const ConnectionInfo& info() const { return *info_; }
 
  private:
   struct Slot {
@@ -55,6 +58,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void RefuseFrame(int32_t size);
   void NoteRefusal(const std::string& reason);
   bool Paused() const;
+  bool Idle() const;
   void Resume();
   void CompleteFront();
   void Flush();
@@ -77,6 +81,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   uint64_t exclusive_until_ = 0;  // no request is looked at before this sequence is the first
   size_t outstanding_bytes_ = 0;
   int64_t last_active_ms_ = 0;
+  int64_t close_idle_until_ms_ = 0;
   int64_t frame_mark_ms_ =
       0;  // since when, and from where on, the progress of the frame under way is measured
   size_t frame_mark_bytes_ = 0;

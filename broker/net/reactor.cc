@@ -84,6 +84,15 @@ void Reactor::Drain() {
   });
 }
 
+void Reactor::CloseIdle(std::function<bool(const ConnectionInfo&)> which, int64_t until_ms) {
+  asio::post(io_, [this, which = std::move(which), until_ms] {
+    const auto connections = connections_;
+    for (const auto& [id, connection] : connections) {
+      if (which(connection->info())) connection->CloseIdle(until_ms);
+    }
+  });
+}
+
 void Reactor::Stop() {
   if (!thread_.joinable()) return;
   asio::post(io_, [this] {

@@ -79,6 +79,8 @@ class Reactor {
   void Adopt(AcceptedSocket accepted);
   // From any thread: connections read no more and close when all they owe is written.
   void Drain();
+  // From any thread: Server::CloseIdle.
+  void CloseIdle(std::function<bool(const ConnectionInfo&)> which, int64_t until_ms);
   // From another thread: closes everything and joins.
   void Stop();
 

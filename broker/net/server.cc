@@ -93,6 +93,7 @@ class AsioServer final : public Server {
 
   Status Open();
   int port(const std::string& listener) const override;
+  void CloseIdle(std::function<bool(const ConnectionInfo&)> which, int64_t within_ms) override;
   void Stop(int64_t grace_ms) override;
 
  private:
@@ -187,6 +188,11 @@ int AsioServer::port(const std::string& listener) const {
     if (known->address.name == listener) return known->port;
   }
   return 0;
+}
+
+void AsioServer::CloseIdle(std::function<bool(const ConnectionInfo&)> which, int64_t within_ms) {
+  const int64_t until_ms = shared_.options.clock->SteadyMs() + within_ms;
+  for (const auto& reactor : reactors_) reactor->CloseIdle(which, until_ms);
 }
 
 void AsioServer::Stop(int64_t grace_ms) {

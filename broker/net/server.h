@@ -87,6 +87,9 @@ class Server {
 
   // The port that the listener has, for port 0.
   virtual int port(const std::string& listener) const = 0;
+  // Closes the connections that `which` picks, each when it next owes and is owed nothing; those
+  // that have no such moment within `within_ms` stay. `which` runs on each reactor's thread.
+  virtual void CloseIdle(std::function<bool(const ConnectionInfo&)> which, int64_t within_ms) = 0;
   // Accepts nothing more, lets requests in progress finish for up to `grace_ms`, closes everything
   // and joins. Idempotent.
   virtual void Stop(int64_t grace_ms) = 0;

@@ -73,6 +73,13 @@ class Client {
     if (prefix.size() != 4) return prefix;
     return Receive(static_cast<size_t>(LoadBigEndian<int32_t>(prefix.data())));
   }
+  // As the server knows it.
+  std::string address() const {
+    sockaddr_in own{};
+    socklen_t size = sizeof own;
+    EXPECT_EQ(getsockname(socket_, reinterpret_cast<sockaddr*>(&own), &size), 0);
+    return "127.0.0.1:" + std::to_string(ntohs(own.sin_port));
+  }
   // True when the server closes without another byte.
   bool Closed() {
     char byte;
@@ -427,6 +434,31 @@ TEST_F(ServerTest, StoppingLetsRequestsInProgressFinish) {
   EXPECT_TRUE(client.Closed());
   stopper.join();
   EXPECT_EQ(metrics_.connections.load(), 0);
+}
+
+TEST_F(ServerTest, ClosesWhatIsPickedWhenNothingIsUnderWay) {
+  Start();
+  Client idle(port_), busy(port_), other(port_);
+  const auto ask = [this](Client& client, const std::string& body) {
+    client.SendFrame(body);
+    return sink_.Take();
+  };
+  for (Client* client : {&idle, &other}) {
+    ask(*client, "request1").reply(Framed("one"));
+    EXPECT_EQ(client->ReceiveFrame(), "one");
+  }
+  const Sink::Request under_way = ask(busy, "request2");
+  const auto pick = [spared = other.address()](const ConnectionInfo& connection) {
+    return connection.peer_address != spared;
+  };
+  server_->CloseIdle([](const ConnectionInfo&) { return true; }, 0);  // too late for everybody
+  server_->CloseIdle(pick, 60000);
+  EXPECT_TRUE(idle.Closed());
+  under_way.reply(Framed("two"));
+  EXPECT_EQ(busy.ReceiveFrame(), "two");
+  EXPECT_TRUE(busy.Closed());
+  ask(other, "request3").reply(Framed("three"));
+  EXPECT_EQ(other.ReceiveFrame(), "three");
 }
 
 class PeerClientTest : public ServerTest {

@@ -187,11 +187,11 @@ class ApiTestBed {
   std::shared_ptr<std::optional<Reply>> Send(const Request& request, int16_t version) {
     return Send(EncodeRequest(request, version));
   }
-  // The response to a request that is answered at once.
+  // The response to a request that is answered at once, or after no more than a second look.
   template <typename Response, typename Request>
   Response Call(const Request& request, int16_t version) {
     const auto reply = Send(request, version);
-    CHECK(reply->has_value()) << "no answer yet";
+    CHECK(scheduler.RunUntil([&] { return reply->has_value(); }, 10)) << "no answer yet";
     return DecodeReply<Response>(**reply, version);
   }
 

@@ -134,6 +134,13 @@ class Cluster:
     def kill(self, node):
         self.sluice('dev', 'kill', str(node), '--dir', self.directory)
 
+    def stop_node(self, node):
+        """SIGTERM, and waits for its clean end."""
+        self.sluice('dev', 'stop', str(node), '--dir', self.directory)
+
+    def pid(self, node):
+        return next(each['pid'] for each in self.status() if each['id'] == node)
+
     def kill_all(self):
         """SIGKILL to every node at once."""
         for node in self.status():
@@ -167,6 +174,13 @@ class Cluster:
     def active_controller(self):
         return self.admin('cluster', 'describe')['controller_id']
 
+    def transfer_controller(self, node):
+        self.admin('quorum', 'transfer', str(node))
+
+    def elect_preferred_leaders(self):
+        """Where the preferred replica leads already there is nothing to do, which is no failure."""
+        self.admin('partition', 'elect', '--all', check=False)
+
     def fully_in_sync(self, topic):
         """Each partition has its replicas in sync, as every live node sees it."""
         return all(sorted(p['isr']) == sorted(p['replicas']) for node in self.live_nodes() for p in self.partitions(topic, node))
@@ -181,6 +195,7 @@ class SteadyProducer:
 
     def __init__(self, cluster, topic, rate=2000, idempotent=True, defaults=False):
         self.journal = pathlib.Path(cluster.directory) / f'{topic}.journal'
+        self.journal.unlink(missing_ok=True)
         self.process = subprocess.Popen(
             [STEADY_PRODUCER, cluster.bootstrap(), topic, str(rate), '1' if idempotent else '0', str(self.journal), *(['defaults'] if defaults else [])],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -196,15 +211,19 @@ class SteadyProducer:
         """Stops it; gives its summary, with the acknowledged records as (n, partition, offset)."""
         out, _ = self.process.communicate(timeout=90)
         summary = json.loads(out)
-        summary['acks'] = [tuple(map(int, line.split())) for line in self.journal.read_text().splitlines()]
+        summary['acks'] = [ack[:3] for ack in self.acks()]
         return summary
+
+    def acks(self):
+        """Those in the journal by now, as (n, partition, offset, at_us) by the clock of time.monotonic."""
+        lines = self.journal.read_text().split('\n')[:-1]
+        return [tuple(map(int, line.split())) for line in lines]
 
     def abandon(self):
         """Ends it at once, as when its own host died; gives the acknowledged records."""
         self.process.kill()
         self.process.communicate()
-        lines = self.journal.read_text().split('\n')[:-1]
-        return [tuple(map(int, line.split())) for line in lines if len(line.split()) == 3]
+        return [ack[:3] for ack in self.acks()]
 
     @contextlib.contextmanager
     def running(self):
