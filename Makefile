@@ -4,7 +4,7 @@ PRESET ?= release
 BUILD := build/$(PRESET)
 CTEST := ctest --test-dir $(BUILD) --output-on-failure
 
-.PHONY: help up down build test compat check format asan tsan mutants coverage bench-storage clean
+.PHONY: help up down build test compat check format asan tsan mutants coverage chaos bench-storage clean
 
 help:
 	@echo 'make up      install what is missing, build, start three nodes, run the demonstration'
@@ -13,6 +13,7 @@ help:
 	@echo 'make compat  run the foreign clients (needs Maven, a JDK, Python with pip, Node with npm, Go)'
 	@echo 'make check   layers, sizes, format, self-contained headers, lint'
 	@echo 'make mutants   plants one fault after the other into Raft and shows what finds it; a survivor fails; some minutes'
+	@echo 'make chaos   three nodes (NODES=5: five) in network namespaces, hurt for MINUTES=10, and the judge of what their clients saw; root'
 	@echo 'make bench-storage   the storage engine alone, beside bare writes and syncs on the same disk (BENCH_DIR: where); some minutes'
 	@echo 'make coverage   lines and branches of the Raft core that its tests and simulation run; fails under 98 % and 95 %'
 	@echo 'make asan    unit tests and simulations under AddressSanitizer and UBSan;  make tsan: the same under ThreadSanitizer'
@@ -59,6 +60,12 @@ mutants:
 coverage:
 	@tools/install-packages build coverage
 	@tools/coverage
+
+MINUTES ?= 10
+NODES ?= 3
+chaos: build
+	@tools/install-packages demo chaos
+	@SLUICE_BUILD=$(CURDIR)/$(BUILD) tests/chaos/chaos.py --minutes $(MINUTES) --nodes $(NODES) $(CHAOS)
 
 # Nothing but this needs the benchmark library, so that a build does without it.
 BENCH_DIR ?= $(BUILD)/bench-data
