@@ -322,7 +322,7 @@ void AddBrokerCommands(CLI::App& app, Context& context) {
   for (CLI::App* verb : {drain, undrain, can_stop, decommission}) {
     verb->add_option("broker", arguments->id, "its node id")
         ->required()
-        ->check(CLI::NonNegativeNumber);
+        ->check(CLI::Range(0, INT32_MAX));
   }
 }
 

@@ -110,6 +110,7 @@ class BrokersTest(unittest.TestCase):
         self.cluster.create_topic('alone', 3, 1)
         for verb in ('drain', 'undrain', 'can-stop', 'decommission'):
             self.assertIn('broker 9 is not registered', self.verb(verb, '9', code=3))
+            self.assertIn('Value x not in range 0', self.verb(verb, 'x', code=2))
         node = self.cluster.partitions('alone')[0]['leader']
         self.assertIn('alone-0 (broker', self.verb('drain', str(node), code=1))
         self.assertIn('orders-0 (its replication factor is 3, 2 brokers would be left)', self.verb('decommission', '1', code=1))
