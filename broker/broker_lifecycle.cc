@@ -256,6 +256,7 @@ void BrokerLifecycle::BeginShutdown(std::function<void(bool)> done) {
     const bool registered = stage_ == Stage::kStarting || stage_ == Stage::kRunning;
     shutdown_done_ = done;
     shutdown_began_ms_ = now_ms();
+    options_.state->leaving = true;
     if (!registered) return EndShutdown(false);
     stage_ = Stage::kShuttingDown;
     options_.loop->RunAfter(options_.shutdown_timeout_ms,

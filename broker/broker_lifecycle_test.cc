@@ -300,8 +300,10 @@ INSTANTIATE_TEST_SUITE_P(Errors, UnknownEpochTest,
 TEST_F(BrokerLifecycleTest, ShutdownWaitsUntilTheLeadersAreMoved) {
   BringIntoService();
   std::optional<bool> moved;
+  EXPECT_FALSE(state_.leaving);
   lifecycle_->BeginShutdown([&](bool m) { moved = m; });
   scheduler_.RunForMs(300);
+  EXPECT_TRUE(state_.leaving) << "before the controllers are asked";
   EXPECT_TRUE(controller_.heartbeats.back().want_shutdown());
   EXPECT_EQ(moved, std::nullopt);
   controller_.heartbeat_answer.set_may_shut_down(true);

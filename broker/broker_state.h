@@ -26,6 +26,7 @@ struct BrokerState {
   std::atomic<int64_t> lease_start_steady_ms{
       -1};  // when the controller's last quorum-confirmed round was sent (rule 10)
   std::atomic<bool> fenced{true};
+  std::atomic<bool> leaving{false};  // a clean stop is under way
 
   Suspects suspects;    // its peers whose connections broke
   DamagedLogs damaged;  // its own replicas that should not lead
@@ -41,6 +42,10 @@ struct BrokerState {
     const int64_t start_ms = lease_start_steady_ms.load(std::memory_order_relaxed);
     return start_ms >= 0 && clock.SteadyMs() - start_ms < lease_ms();
   }
+  // Whether a leader's high watermark is where the partition ends. Who stops has a lease as long as
+  // it has heartbeats, so that nothing stands still meanwhile; but the controllers give its
+  // partitions to others, who need not wait for it, before it hears of that.
+  bool MayTellEnds(const Clock& clock) const { return LeaseValid(clock) && !leaving; }
 };
 
 }  // namespace sluice::broker

@@ -192,10 +192,11 @@ bool FetchOperation::Satisfied(const std::vector<FetchEntryResult>& results) con
 // Records that are committed are so for ever. But that there are no more of them, only a leader
 // knows: without a lease others may lead. A consumer that is told of nothing would wait here for
 // ever instead of asking who; and one that has read on from the new leader must not hear that its
-// offset does not exist, or that its history is another: it would begin anew somewhere else.
+// offset does not exist, or that its history is another: it would begin anew somewhere else. In the
+// midst of a stop others may lead, too, but that ends soon, and so does the consumer's wait.
 void FetchOperation::RefuseWithoutLease(std::vector<FetchEntryResult>& results) const {
   const PartitionContext& context = *environment_.context;
-  if (params_.replica_id != kNoNode || context.state->LeaseValid(*context.clock)) return;
+  if (params_.replica_id != kNoNode || context.state->MayTellEnds(*context.clock)) return;
   const auto refuse = [](FetchEntryResult& result) {
     result = FetchEntryResult();
     result.error = kafka::ErrorCode::kNotLeaderOrFollower;
@@ -206,7 +207,7 @@ void FetchOperation::RefuseWithoutLease(std::vector<FetchEntryResult>& results) 
       refuse(result);
     empty = empty && result.error == kafka::ErrorCode::kNone && result.size_bytes == 0;
   }
-  if (empty) std::ranges::for_each(results, refuse);
+  if (empty && !context.state->LeaseValid(*context.clock)) std::ranges::for_each(results, refuse);
 }
 
 bool FetchOperation::ParkAll() {

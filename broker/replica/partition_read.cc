@@ -249,8 +249,8 @@ ListOffsetsResult Partition::FindOffset(const ListOffsetsEntry& entry, storage::
   if (result.error != ErrorCode::kNone) result.error = ReadError(/*follower=*/false);
   if (result.error != ErrorCode::kNone) return result;
   if (entry.timestamp_ms == kLatest) {
-    // Without a lease the end may be elsewhere by now.
-    if (!context_->state->LeaseValid(*context_->clock) &&
+    // Without a lease, or in the midst of a stop, the end may be elsewhere by now.
+    if (!context_->state->MayTellEnds(*context_->clock) &&
         !FaultPlanted(ReplicationFault::kLeaseIgnored)) {
       result.error = ErrorCode::kNotLeaderOrFollower;
       return result;

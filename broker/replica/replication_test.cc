@@ -39,6 +39,21 @@ class ReplicationTest : public ::testing::Test {
         << value << " was never answered";
     return sent->error;
   }
+  // As a consumer; empty until it is answered.
+  std::shared_ptr<std::vector<FetchEntryResult>> FetchFromOne(int64_t from,
+                                                              LeaderEpoch read_last = kNoEpoch) {
+    FetchRequestParams params;
+    params.wait_ms_max = 2000;
+    params.size_bytes_min = 1;
+    params.size_bytes_max = 1 << 20;
+    params.entries.push_back({.key = key_,
+                              .fetch_offset = Offset(from),
+                              .last_fetched_epoch = read_last,
+                              .size_bytes_max = 1 << 20});
+    auto answer = std::make_shared<std::vector<FetchEntryResult>>();
+    cluster_->replicas(kOne)->Fetch(params, [answer](auto results) { *answer = results; });
+    return answer;
+  }
   bool AllHave(size_t records) {
     return cluster_->RunUntil([&] {
       for (const NodeId id : cluster_->ids()) {
@@ -240,20 +255,7 @@ TEST_F(ReplicationTest, WithoutItsLeaseALeaderTakesAndAcknowledgesNothing) {
 TEST_F(ReplicationTest, WithoutItsLeaseALeaderTellsNobodyThatThereIsNoMore) {
   Build({.min_isr = 1});
   EXPECT_EQ(SendAndWait(kOne, "a"), ErrorCode::kNone);
-  const auto fetch = [&](int64_t from, LeaderEpoch read_last = kNoEpoch) {
-    FetchRequestParams params;
-    params.wait_ms_max = 2000;
-    params.size_bytes_min = 1;
-    params.size_bytes_max = 1 << 20;
-    params.entries.push_back({.key = key_,
-                              .fetch_offset = Offset(from),
-                              .last_fetched_epoch = read_last,
-                              .size_bytes_max = 1 << 20});
-    auto answer = std::make_shared<std::vector<FetchEntryResult>>();
-    cluster_->replicas(kOne)->Fetch(params, [answer](auto results) { *answer = results; });
-    return answer;
-  };
-  const auto parked = fetch(1);
+  const auto parked = FetchFromOne(1);
   cluster_->Isolate(kOne);
   ASSERT_TRUE(cluster_->RunUntil([&] { return cluster_->StatusOf(kTwo, key_)->is_leader; }));
   EXPECT_EQ(SendAndWait(kTwo, "b"), ErrorCode::kNone);
@@ -264,17 +266,32 @@ TEST_F(ReplicationTest, WithoutItsLeaseALeaderTellsNobodyThatThereIsNoMore) {
   // One that has read on from the new leader: neither its offset nor its history is wrong.
   EXPECT_EQ(SendAndWait(kTwo, "c"), ErrorCode::kNone);
   for (const LeaderEpoch read_last : {kNoEpoch, cluster_->StatusOf(kTwo, key_)->leader_epoch}) {
-    const auto ahead = fetch(3, read_last);
+    const auto ahead = FetchFromOne(3, read_last);
     ASSERT_TRUE(cluster_->RunUntil([&] { return !ahead->empty(); }, 100));
     EXPECT_EQ(ahead->at(0).error, ErrorCode::kNotLeaderOrFollower);
     EXPECT_FALSE(ahead->at(0).diverging.has_value());
   }
   // What it has is committed for ever.
-  const auto known = fetch(0);
+  const auto known = FetchFromOne(0);
   ASSERT_TRUE(cluster_->RunUntil([&] { return !known->empty(); }, 100));
   EXPECT_EQ(known->at(0).error, ErrorCode::kNone);
   EXPECT_GT(known->at(0).size_bytes, 0u);
   EXPECT_EQ(cluster_->ListOffsets(kOne, {{key_, kNoEpoch, -2}})[0].found.offset, Offset(0));
+}
+
+// Its partitions may be others' already, who do not wait for it; records it takes as before.
+TEST_F(ReplicationTest, WhoStopsTellsNoEndsAnyMore) {
+  Build({.min_isr = 1});
+  EXPECT_EQ(SendAndWait(kOne, "a"), ErrorCode::kNone);
+  EXPECT_EQ(cluster_->ListOffsets(kOne, {{key_, kNoEpoch, -1}})[0].found.offset, Offset(1));
+  cluster_->state(kOne).leaving = true;
+  EXPECT_EQ(cluster_->ListOffsets(kOne, {{key_, kNoEpoch, -1}})[0].error,
+            ErrorCode::kNotLeaderOrFollower);
+  EXPECT_EQ(cluster_->ListOffsets(kOne, {{key_, kNoEpoch, -2}})[0].found.offset, Offset(0));
+  const auto ahead = FetchFromOne(3);
+  ASSERT_TRUE(cluster_->RunUntil([&] { return !ahead->empty(); }, 100));
+  EXPECT_EQ(ahead->at(0).error, ErrorCode::kNotLeaderOrFollower);
+  EXPECT_EQ(SendAndWait(kOne, "b"), ErrorCode::kNone);
 }
 
 TEST_F(ReplicationTest, AnAcknowledgementThatIsDueWithoutALeaseWaitsForTheNextOne) {
