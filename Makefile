@@ -12,7 +12,7 @@ help:
 	@echo 'make test    build and run every test that Debian packages suffice for'
 	@echo 'make compat  run the foreign clients (needs Maven, a JDK, Python with pip, Node with npm, Go)'
 	@echo 'make check   layers, sizes, format, self-contained headers, lint'
-	@echo 'make mutants   plants one fault after the other into Raft and shows what finds it; a survivor fails; some minutes'
+	@echo 'make mutants   plants one fault after the other into Raft and replication and shows what finds it; a survivor fails; half an hour'
 	@echo 'make chaos   three nodes (NODES=5: five) in network namespaces, hurt for MINUTES=10, and the judge of what their clients saw; root'
 	@echo 'make bench-storage   the storage engine alone, beside bare writes and syncs on the same disk (BENCH_DIR: where); some minutes'
 	@echo 'make coverage   lines and branches of the Raft core that its tests and simulation run; fails under 98 % and 95 %'
@@ -54,7 +54,7 @@ asan tsan:
 mutants:
 	@tools/install-packages build
 	@cmake --preset $(PRESET) >/dev/null
-	@cmake --build $(BUILD) --target raft_mutants quorum_log_mutants
+	@cmake --build $(BUILD) --target raft_mutants quorum_log_mutants cluster_mutants
 	@PRESET=$(PRESET) tools/mutants
 
 coverage:

@@ -18,9 +18,29 @@ enum class ReplicationFault : uint8_t {
   kIsrWithoutBrokerEpoch = 5,     // a replica that restarted since it fetched joins the ISR
   kIsrWithoutPartitionEpoch = 6,  // an ISR that was decided on an older one is taken
   kLeaseIgnored = 7,              // a leader acknowledges and tells ends without a lease
-  kUnfencedEarly = 8,      // a fenced broker is in service before it knows that it was fenced
-  kLeaseWhileFencing = 9,  // a broker that is being fenced gets a lease
-  kElectsAnyReplica = 10,  // any live replica may lead, in the ISR or not
+  kUnfencedEarly = 8,            // a fenced broker is in service before it knows that it was fenced
+  kLeaseWhileFencing = 9,        // a broker that is being fenced gets a lease
+  kElectsAnyReplica = 10,        // any live replica may lead, in the ISR or not
+  kNoLeaseAtAcksOne = 11,        // acks=1 is taken without a lease
+  kTruncatesTooFar = 12,         // a follower cuts off the whole epoch in which it differs
+  kHighWatermarkBeyondEnd = 13,  // a follower takes over its leader's, wherever its own log ends
+  kElrIgnored = 14,              // who left an ISR below min ISR is not waited for
+  kElectsFenced = 15,            // who is fenced stays in the ISR and may lead
+  kProducersNotRebuilt = 16,     // after a truncation the producers' state is that of before
+  kOldLogKept = 17,            // a topic that is made anew gets the records of its name's last one
+  kDropsBeforeCatchUp = 18,    // a move is done when one of its targets is in sync
+  kSequenceUnchecked = 19,     // a batch that follows on nothing is taken
+  kFlushedBeyondCapture = 20,  // a sync proves what was written while it ran, too
+  kJoinsBehind = 21,           // a replica joins the ISR wherever it is
+  kDivergingCounts = 22,       // a fetch from another history tells how far a follower is
+  kMinIsrUnchecked = 23,       // acks=all is content with the leader alone
+  kReadsUncommitted = 24,      // consumers read up to the log's end
+  kEndBeforeSettled = 25,      // a new leader tells an end before it knows what is committed
+  kEpochStartUnnoted = 26,     // an epoch without records is not in the leader's history
+  kUnsyncedCounts = 27,        // a host's crash takes nothing from a replicated topic's replicas
+  kEmptyDiskCounts = 28,       // a broker on a new disk is thought to have what it had
+  kOldEpochFetches = 29,       // a new leader goes by how far its followers had come to it before
+  kEndsWhileStopping = 30,     // a leader that stops tells ends as before
 };
 
 #ifdef SLUICE_PLANTED_FAULTS

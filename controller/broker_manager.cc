@@ -82,9 +82,10 @@ class LossJudge {
   metadata::DataLoss operator()(const std::string& topic, PartitionIndex partition,
                                 const Uuid& assigned) const {
     const Loss loss = LossOf(assigned);
-    if (loss == Loss::kAll) return metadata::DataLoss::kAll;
+    if (loss == Loss::kAll && !FaultPlanted(ReplicationFault::kEmptyDiskCounts))
+      return metadata::DataLoss::kAll;
     const bool unsynced =
-        loss == Loss::kUnsynced &&
+        loss == Loss::kUnsynced && !FaultPlanted(ReplicationFault::kUnsyncedCounts) &&
         metadata::EffectiveTopicConfig(scope_, topic, "durability").value != "fsync";
     return unsynced || damaged_.contains({topic, partition}) ? metadata::DataLoss::kSome
                                                              : metadata::DataLoss::kNone;

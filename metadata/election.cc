@@ -29,7 +29,10 @@ std::vector<NodeId> UnionWithout(const std::vector<NodeId>& from, const std::vec
 
 ElectionResult Elect(const ElectionInput& input) {
   const PartitionImage& before = input.partition;
-  const auto usable = [&](NodeId node) { return node != input.lost_data && input.is_active(node); };
+  const auto usable = [&](NodeId node) {
+    return node != input.lost_data &&
+           (input.is_active(node) || FaultPlanted(ReplicationFault::kElectsFenced));
+  };
   ElectionResult result;
   for (const NodeId node : input.wished_isr.value_or(before.isr)) {
     if (usable(node)) result.isr.push_back(node);
@@ -37,7 +40,9 @@ ElectionResult Elect(const ElectionInput& input) {
 
   // Who has every acknowledged record, in the ISR or out of it.
   const std::vector<NodeId> lost{input.lost_data};
-  std::vector<NodeId> complete = UnionWithout(before.isr, before.elr, result.isr, lost);
+  const bool elr_counts = !FaultPlanted(ReplicationFault::kElrIgnored);
+  std::vector<NodeId> complete =
+      UnionWithout(before.isr, elr_counts ? before.elr : std::vector<NodeId>(), result.isr, lost);
   const bool empty = input.lost_all && before.replicas.size() > 1;
   const std::vector<NodeId> last_known =
       UnionWithout(before.last_known_elr, {}, empty ? lost : std::vector<NodeId>(), {});

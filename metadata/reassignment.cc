@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/planted_fault.h"
+
 namespace sluice::metadata {
 
 namespace {
@@ -74,7 +76,10 @@ PartitionDecision Decide(const ElectionInput& input, const std::optional<Assignm
 
   const std::vector<NodeId> target =
       Without(decision.assignment.replicas, decision.assignment.removing);
-  if (!decision.assignment.moving() || !HasAll(decision.election.isr, target)) return decision;
+  const bool early = !Among(decision.election.isr, target).empty() &&
+                     FaultPlanted(ReplicationFault::kDropsBeforeCatchUp);
+  const bool done_now = early || HasAll(decision.election.isr, target);
+  if (!decision.assignment.moving() || !done_now) return decision;
   const bool may_lose_records = decision.election.may_lose_records;
   decision.assignment = {target, {}, {}};
   PartitionImage done = limited;

@@ -5,6 +5,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/planted_fault.h"
 #include "storage/boot_id.h"
 #include "storage/checkpoint_file.h"
 #include "storage/meta_properties.h"
@@ -279,7 +280,7 @@ Status LogDirectories::SetOtherTopicsAside(const ReplicaSpec& spec) {
   for (const Directory& directory : directories_) {
     if (!Online(directory) || !directory.manager->Holds(spec.partition)) continue;
     const TopicId stored = directory.manager->TopicIdOf(spec.partition);
-    if (Same(stored, spec.topic_id)) continue;
+    if (Same(stored, spec.topic_id) || FaultPlanted(ReplicationFault::kOldLogKept)) continue;
     if (!spec.may_remove(stored)) return Misplaced(directory.state->path(), spec.partition, stored);
     const Status renamed =
         SetAside(directory, spec.partition,

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/planted_fault.h"
 #include "storage/file_names.h"
 #include "storage/log_impl.h"
 
@@ -81,7 +82,9 @@ void LogImpl::OnFlushed(Offset upto, const Status& outcome) {
   const auto capture = std::find_if(captures_.begin(), captures_.end(),
                                     [&](const Captured& c) { return c.upto == upto; });
   if (capture == captures_.end()) return;
-  const Offset proven = std::min(capture->cap, log_end_offset());
+  const Offset proven = FaultPlanted(ReplicationFault::kFlushedBeyondCapture)
+                            ? log_end_offset()
+                            : std::min(capture->cap, log_end_offset());
   const uint64_t sequence = capture->sequence;
   captures_.erase(capture);
   if (proven > flushed_offset()) flushed_.store(proven.value(), std::memory_order_relaxed);

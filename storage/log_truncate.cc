@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/planted_fault.h"
 #include "storage/file_names.h"
 #include "storage/log_impl.h"
 #include "storage/recovery.h"
@@ -148,6 +149,7 @@ void LogImpl::ForgetSnapshot(Offset offset) {
 }
 
 Status LogImpl::ReloadProducers() {
+  if (FaultPlanted(ReplicationFault::kProducersNotRebuilt)) return Status::Ok();
   SLUICE_ASSIGN_OR_RETURN(ProducerState producers, LoadProducers(options_, segments_));
   producers.KeepMarkers(producers_, log_end_offset());
   producers_ = std::move(producers);

@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/crc32c.h"
+#include "base/planted_fault.h"
 
 namespace sluice::storage {
 namespace {
@@ -63,7 +64,9 @@ ProducerState::Verdict ProducerState::Check(const BatchHeader& batch) const {
       return {kafka::ErrorCode::kNone, "", known};
     }
   }
-  if (Follows(entry.last_sequence(), batch.base_sequence)) return {};
+  if (Follows(entry.last_sequence(), batch.base_sequence) ||
+      FaultPlanted(ReplicationFault::kSequenceUnchecked))
+    return {};
   return {kafka::ErrorCode::kOutOfOrderSequenceNumber,
           Describe(batch) + " sent sequence " + std::to_string(batch.base_sequence) + " after " +
               std::to_string(entry.last_sequence()),

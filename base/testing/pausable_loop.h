@@ -14,7 +14,9 @@ namespace sluice::testing {
 
 class PausableLoop final : public EventLoop {
  public:
-  explicit PausableLoop(SimScheduler& scheduler) : inner_(scheduler) {}
+  // `clock`: of the host, where its wall time is another than the simulation's; not owned.
+  explicit PausableLoop(SimScheduler& scheduler, const Clock* clock = nullptr)
+      : inner_(scheduler), clock_(clock) {}
 
   void Post(Task task) override { RunAfter(0, std::move(task)); }
   TimerId RunAfter(int64_t delay_ms, Task task) override {
@@ -33,7 +35,7 @@ class PausableLoop final : public EventLoop {
     std::erase_if(backlog_, [id](const auto& entry) { return entry.first == id; });
   }
   bool InLoopThread() const override { return true; }
-  const Clock& clock() const override { return inner_.clock(); }
+  const Clock& clock() const override { return clock_ != nullptr ? *clock_ : inner_.clock(); }
 
   bool paused() const { return paused_; }
   void Pause() { paused_ = true; }
@@ -53,6 +55,7 @@ class PausableLoop final : public EventLoop {
   }
 
   SimEventLoop inner_;
+  const Clock* const clock_;
   bool paused_ = false;
   std::deque<std::pair<TimerId, Task>> backlog_;
 };

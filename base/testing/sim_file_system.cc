@@ -550,6 +550,18 @@ void SimFileSystem::FlipBit(const std::string& path, uint64_t offset, int bit) {
   if (offset < node->synced.size()) node->synced[offset] = node->content[offset];
 }
 
+bool SimFileSystem::Durable(const std::string& path, uint64_t offset, uint64_t size) const {
+  std::lock_guard guard(state_->mutex);
+  NodePtr at = state_->root;
+  for (const std::string& name : SplitPath(path)) {
+    const auto entry = at->synced_entries.find(name);
+    if (entry == at->synced_entries.end()) return false;
+    at = entry->second;
+  }
+  return offset + size <= at->synced.size() && offset + size <= at->content.size() &&
+         at->synced.compare(offset, size, at->content, offset, size) == 0;
+}
+
 void SimFileSystem::DropCaches(const std::string& path_part) {
   std::lock_guard guard(state_->mutex);
   const auto drop = [&](const auto& self, Node& node, const std::string& path) -> void {

@@ -110,6 +110,8 @@ class SimFileSystem final : public FileSystem {
   void set_capacity_bytes(uint64_t capacity, const std::string& below = "");
   // Turns over one bit of the stored file, synced and all. CHECKs that the byte exists.
   void FlipBit(const std::string& path, uint64_t offset, int bit);
+  // Whether a power cut now would leave these bytes of the file as they are.
+  bool Durable(const std::string& path, uint64_t offset, uint64_t size) const;
   FileSystemCounts counts() const;
 
   // Whatever is synced leaves the memory, of files whose path contains `path_part`.

@@ -238,6 +238,18 @@ TEST_F(SimFileSystemTest, FlipsBitsOfStoredFiles) {
   EXPECT_EQ(Read("/d/a"), "c");
 }
 
+TEST_F(SimFileSystemTest, TellsWhatAPowerCutWouldLeave) {
+  Write(fs_, "/d/log", "abcdef", /*sync=*/true);
+  EXPECT_FALSE(fs_.Durable("/d/log", 0, 6)) << "its name is not synced";
+  CHECK(fs_.SyncDirectory("/d").ok());
+  EXPECT_TRUE(fs_.Durable("/d/log", 0, 6));
+  EXPECT_FALSE(fs_.Durable("/d/log", 0, 7));
+  CHECK(Open("/d/log")->WriteAt(4, "EFGH").ok());
+  EXPECT_TRUE(fs_.Durable("/d/log", 0, 4));
+  EXPECT_FALSE(fs_.Durable("/d/log", 4, 1));
+  EXPECT_FALSE(fs_.Durable("/d/log", 6, 2));
+}
+
 TEST_F(SimFileSystemTest, ReadsOfWhatLeftTheMemoryWait) {
   const auto file = Open("/d/a");
   ASSERT_TRUE(file->WriteAt(0, std::string(20'000, 's')).ok());

@@ -157,7 +157,8 @@ void Partition::BecomeLeader(const metadata::PartitionImage& image, PartitionEff
     epoch_start_ = log_->log_end_offset();
     // Noted even without records: followers of older epochs must find out here that their tails are
     // not ours (rule 2).
-    NoteStorage(log_->AssignEpochStart(leader_epoch_, epoch_start_), effects);
+    if (!FaultPlanted(ReplicationFault::kEpochStartUnnoted))
+      NoteStorage(log_->AssignEpochStart(leader_epoch_, epoch_start_), effects);
   }
   RoleChanged(effects);
   if (usable()) AfterAppend(effects);

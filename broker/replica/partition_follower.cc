@@ -2,6 +2,7 @@
 // epochs.
 #include <algorithm>
 
+#include "base/planted_fault.h"
 #include "broker/replica/partition.h"
 
 namespace sluice::broker {
@@ -39,7 +40,9 @@ sluice::Status Partition::AppendFetched(const FetchedData& data, PartitionEffect
     if (!config_->fsync) RequestDueFlush(effects);  // else the fetcher asks, and waits
   }
   // Rule 6. A new leader may still be behind what the old one told.
-  const Offset known = std::min(data.leader_high_watermark, log_->log_end_offset());
+  const Offset known = FaultPlanted(ReplicationFault::kHighWatermarkBeyondEnd)
+                           ? data.leader_high_watermark
+                           : std::min(data.leader_high_watermark, log_->log_end_offset());
   if (known > high_watermark_) SetHighWatermark(known, effects);
   if (data.leader_log_start > log_->log_start_offset()) {
     const Offset start = std::min(data.leader_log_start, high_watermark_);
@@ -63,6 +66,8 @@ sluice::Status Partition::TruncateDiverging(LeaderEpoch epoch,
   } else if (own.epoch != kNoEpoch) {
     target = own.end_offset;
   }
+  if (FaultPlanted(ReplicationFault::kTruncatesTooFar))
+    target = log_->EndOffsetFor(LeaderEpoch(leader_end.epoch.value() - 1)).end_offset;
   target = std::clamp(target, log_->log_start_offset(), log_->log_end_offset());
   // Else only the history is cut: of epochs in which nobody wrote.
   LOG_IF(INFO, target < log_->log_end_offset())

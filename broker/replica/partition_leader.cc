@@ -9,6 +9,7 @@ namespace sluice::broker {
 using kafka::ErrorCode;
 
 size_t Partition::MinIsr() const {
+  if (FaultPlanted(ReplicationFault::kMinIsrUnchecked)) return 1;
   // A topic with fewer replicas than min.insync.replicas would otherwise never take a record. As
   // the controller counts (metadata::EffectiveMinIsr): those that a move adds do not raise it.
   return std::min<size_t>(static_cast<size_t>(config_->min_insync_replicas), replication_factor_);
@@ -168,7 +169,9 @@ void Partition::MaybeExpandIsr(const RemoteReplica& replica, PartitionEffects& e
   if (replicas_.pending() || replicas_.InIsr(replica.id)) return;
   // Below the epoch's start it has not proven that its history is ours; below the high watermark it
   // would pull that back (rule 5).
-  if (replica.log_end_offset < high_watermark_ || replica.log_end_offset < epoch_start_) return;
+  const bool behind =
+      replica.log_end_offset < high_watermark_ || replica.log_end_offset < epoch_start_;
+  if (behind && !FaultPlanted(ReplicationFault::kJoinsBehind)) return;
   if (!EligibleForIsr(replica)) return;
   std::vector<NodeId> isr = replicas_.isr();
   isr.push_back(replica.id);

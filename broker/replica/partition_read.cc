@@ -44,6 +44,8 @@ FetchEntryResult Partition::Read(const ReadRequest& request, ReadMark& mark,
     ReadPlaced(request, stable_end, mark, result, effects);
     if (result.lacking.any()) return result;
   }
+  if (follower && result.diverging && FaultPlanted(ReplicationFault::kDivergingCounts))
+    RecordFollower(request, mark, result, effects);
   // A follower that has to truncate or start over first does not take it over; had its fetch
   // session counted it as told, it would not be told again. Nor does a consumer take an error of a
   // follower for the last word, unless it comes with a high watermark.
@@ -79,7 +81,8 @@ void Partition::ReadPlaced(const ReadRequest& request, Offset stable_end, ReadMa
     if (result.preferred != kNoNode) return;
   }
   const bool committed_only = fetch.read_committed && !follower;
-  const Offset readable_end = committed_only ? stable_end : high_watermark_;
+  Offset readable_end = committed_only ? stable_end : high_watermark_;
+  if (FaultPlanted(ReplicationFault::kReadsUncommitted)) readable_end = end;
   ReadLog(request, follower ? end : readable_end, result, effects);
   if (nearby) {
     // Only one in sync may say that there is no more; the others would leave it waiting for ever.
@@ -250,13 +253,17 @@ ListOffsetsResult Partition::FindOffset(const ListOffsetsEntry& entry, storage::
   if (result.error != ErrorCode::kNone) return result;
   if (entry.timestamp_ms == kLatest) {
     // Without a lease, or in the midst of a stop, the end may be elsewhere by now.
-    if (!context_->state->MayTellEnds(*context_->clock) &&
-        !FaultPlanted(ReplicationFault::kLeaseIgnored)) {
+    const BrokerState& state = *context_->state;
+    const bool may_tell = FaultPlanted(ReplicationFault::kEndsWhileStopping)
+                              ? state.LeaseValid(*context_->clock)
+                              : state.MayTellEnds(*context_->clock);
+    if (!may_tell && !FaultPlanted(ReplicationFault::kLeaseIgnored)) {
       result.error = ErrorCode::kNotLeaderOrFollower;
       return result;
     }
     result.found = {-1, readable_end, log_->latest_epoch()};
-    if (!Settled()) result = {ErrorCode::kOffsetNotAvailable, {}};
+    if (!Settled() && !FaultPlanted(ReplicationFault::kEndBeforeSettled))
+      result = {ErrorCode::kOffsetNotAvailable, {}};
     return result;
   }
   if (entry.timestamp_ms == kEarliest || entry.timestamp_ms == kEarliestLocal) {

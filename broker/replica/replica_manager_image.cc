@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "base/planted_fault.h"
 #include "broker/replica/replica_manager_impl.h"
 
 namespace sluice::broker {
@@ -93,6 +94,7 @@ void ReplicaManagerImpl::RemoveReplica(const PartitionPtr& partition, ImageChang
     partitions_.erase(partition->key());
   }
   options_->state->damaged.Remove({partition->key().topic_id, partition->key().partition});
+  if (FaultPlanted(ReplicationFault::kOldLogKept)) return;
   const Status deleted =
       options_->logs->Delete(partition->name(), RemovableIn(change.after, partition->name().topic));
   // One whose directory is offline goes when that is back: nobody asks for it then.

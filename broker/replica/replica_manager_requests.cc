@@ -85,7 +85,8 @@ void ReplicaManagerImpl::Produce(ProduceRequestParams params, ProduceOperation::
   for (size_t i = 0; i < params.entries.size(); ++i) {
     if (!acks_known) {
       operation->result(i).error = ErrorCode::kInvalidRequiredAcks;
-    } else if (!may_lead) {
+    } else if (!may_lead &&
+               !(params.acks == 1 && FaultPlanted(ReplicationFault::kNoLeaseAtAcksOne))) {
       // Others may lead already (rule 10); who, the client learns from them.
       operation->result(i).error = ErrorCode::kNotLeaderOrFollower;
     } else {

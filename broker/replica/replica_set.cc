@@ -1,6 +1,7 @@
 #include "broker/replica/replica_set.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/planted_fault.h"
 
@@ -18,11 +19,14 @@ void ReplicaSet::StartEpoch(NodeId self, const std::vector<NodeId>& replicas,
   self_ = self;
   isr_ = isr;
   proposed_.reset();
-  remotes_.clear();
+  const std::vector<RemoteReplica> before = std::exchange(remotes_, {});
   for (const NodeId id : replicas) {
     if (id == self) continue;
     RemoteReplica remote;
     remote.id = id;
+    for (const RemoteReplica& old : before) {
+      if (old.id == id && FaultPlanted(ReplicationFault::kOldEpochFetches)) remote = old;
+    }
     if (Contains(isr, id)) remote.last_caught_up_ms = now_ms;
     remotes_.push_back(remote);
   }

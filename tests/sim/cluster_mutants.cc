@@ -2,7 +2,8 @@
 // until one of them fails, as it must.
 //
 //   cluster_mutants --list                  one line a fault: its number in the table and its name
-//   cluster_mutants NAME [SEEDS]            300 unless told
+//   cluster_mutants NAME [SEEDS]            1,000 unless told
+//   cluster_mutants --scenario FILE         the fault that the scenario names must make it fail
 //
 // The last line of the output is JSON: fault, caught, seed, reached (how often the code came to the
 // place of the fault) and how it showed. Exit code 0: caught; 1: it survived.
@@ -12,11 +13,14 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/planted_fault.h"
+#include "tests/sim/cluster/scenario.h"
 #include "tests/sim/cluster/simulation.h"
 
 namespace sluice {
@@ -39,6 +43,26 @@ const std::vector<NamedFault>& Faults() {
       {ReplicationFault::kUnfencedEarly, "unfenced-early"},
       {ReplicationFault::kLeaseWhileFencing, "lease-while-fencing"},
       {ReplicationFault::kElectsAnyReplica, "elects-any-replica"},
+      {ReplicationFault::kNoLeaseAtAcksOne, "no-lease-at-acks-one"},
+      {ReplicationFault::kTruncatesTooFar, "truncates-too-far"},
+      {ReplicationFault::kHighWatermarkBeyondEnd, "high-watermark-beyond-end"},
+      {ReplicationFault::kElrIgnored, "elr-ignored"},
+      {ReplicationFault::kElectsFenced, "elects-fenced"},
+      {ReplicationFault::kProducersNotRebuilt, "producers-not-rebuilt"},
+      {ReplicationFault::kOldLogKept, "old-log-kept"},
+      {ReplicationFault::kDropsBeforeCatchUp, "drops-before-catch-up"},
+      {ReplicationFault::kSequenceUnchecked, "sequence-unchecked"},
+      {ReplicationFault::kFlushedBeyondCapture, "flushed-beyond-capture"},
+      {ReplicationFault::kJoinsBehind, "joins-behind"},
+      {ReplicationFault::kDivergingCounts, "diverging-counts"},
+      {ReplicationFault::kMinIsrUnchecked, "min-isr-unchecked"},
+      {ReplicationFault::kReadsUncommitted, "reads-uncommitted"},
+      {ReplicationFault::kEndBeforeSettled, "end-before-settled"},
+      {ReplicationFault::kEpochStartUnnoted, "epoch-start-unnoted"},
+      {ReplicationFault::kUnsyncedCounts, "unsynced-counts"},
+      {ReplicationFault::kEmptyDiskCounts, "empty-disk-counts"},
+      {ReplicationFault::kOldEpochFetches, "old-epoch-fetches"},
+      {ReplicationFault::kEndsWhileStopping, "ends-while-stopping"},
   };
   return faults;
 }
@@ -65,6 +89,40 @@ __attribute__((noreturn)) void CaughtByCheck() {
   std::_Exit(0);
 }
 
+bool Plant(std::string_view name) {
+  for (const NamedFault& fault : Faults()) {
+    if (fault.name == name) planted = &fault;
+  }
+  return planted != nullptr;
+}
+
+int RunScenario(const char* path) {
+  std::ifstream in(path);
+  std::stringstream text;
+  text << in.rdbuf();
+  Result<sim::Scenario> scenario = sim::Scenario::Parse(text.str());
+  if (!scenario.ok() || !Plant(scenario->fault())) {
+    std::fprintf(stderr, "%s: no scenario with a fault that is known\n", path);
+    return 2;
+  }
+  constexpr uint64_t kSeeds = 5;
+  for (current_seed = 1; current_seed <= kSeeds; ++current_seed) {
+    const std::string wrong = scenario->Run(current_seed);
+    if (wrong.empty()) continue;
+    Print(true, wrong);
+    return 0;
+  }
+  Print(false, "");
+  return 1;
+}
+
+void BeginLogging(const char* program) {
+  google::InitGoogleLogging(program);
+  FLAGS_logtostderr = true;
+  FLAGS_minloglevel = google::GLOG_FATAL;
+  google::InstallFailureFunction(&CaughtByCheck);
+}
+
 int Main(int argc, char** argv) {
   const std::string name = argc > 1 ? argv[1] : "";
   if (argc == 2 && name == "--list") {
@@ -72,18 +130,13 @@ int Main(int argc, char** argv) {
       std::printf("%d %s\n", static_cast<int>(fault.fault), std::string(fault.name).c_str());
     return 0;
   }
-  for (const NamedFault& fault : Faults()) {
-    if (fault.name == name) planted = &fault;
-  }
-  if (planted == nullptr || argc > 3) {
-    std::fprintf(stderr, "usage: cluster_mutants --list | NAME [SEEDS]\n");
+  BeginLogging(argv[0]);
+  if (argc == 3 && name == "--scenario") return RunScenario(argv[2]);
+  if (argc > 3 || !Plant(name)) {
+    std::fprintf(stderr, "usage: cluster_mutants --list | --scenario FILE | NAME [SEEDS]\n");
     return 2;
   }
-  google::InitGoogleLogging(argv[0]);
-  FLAGS_logtostderr = true;
-  FLAGS_minloglevel = google::GLOG_FATAL;
-  google::InstallFailureFunction(&CaughtByCheck);
-  const uint64_t seeds = argc == 3 ? std::strtoull(argv[2], nullptr, 10) : 300;
+  const uint64_t seeds = argc == 3 ? std::strtoull(argv[2], nullptr, 10) : 1000;
   for (current_seed = 1; current_seed <= seeds; ++current_seed) {
     const std::string wrong = sim::Simulation(current_seed).Run();
     if (wrong.empty()) continue;

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/ids.h"
 #include "base/random.h"
 #include "base/uuid.h"
 #include "kafka/error_code.h"
@@ -22,10 +23,23 @@ namespace sluice::sim {
 
 inline constexpr int64_t kRequestTimeoutMs = 3000;
 
+// A produce request that a leader has said yes to, as it stood when the answer left.
+struct Acknowledgement {
+  history::Place place;
+  TopicId topic_id;
+  NodeId leader = kNoNode;
+  int16_t acks = -1;
+  int64_t first_offset = 0;
+  int64_t last_offset = 0;
+  bool fsync = true;    // by what the leader knew of the topic
+  int32_t min_isr = 1;  // the same
+};
+
 // What happened to all clients of a run.
 struct Log {
   history::History history;
-  std::vector<std::string> breaches;  // what a client saw that no cluster may do
+  std::vector<Acknowledgement> acknowledgements;  // since the last look
+  std::vector<std::string> breaches;              // what a client saw that no cluster may do
   history::Value next_value = 1;
   int32_t next_client = 1;
   uint64_t acknowledged = 0;

@@ -19,7 +19,7 @@ Cluster::Cluster(const HostOptions& options, uint64_t seed)
     : options_(options), world_(seed), checks_(AllChecks()) {
   for (int i = 1; i <= options.nodes; ++i) {
     ids_.push_back(NodeId(i));
-    hosts_[NodeId(i)] = std::make_unique<Host>(NodeId(i), options);
+    hosts_[NodeId(i)] = std::make_unique<Host>(NodeId(i), options, world_.clock());
     world_.SetPower(NodeId(i), Power::kOn);
   }
 }
@@ -90,6 +90,12 @@ void Cluster::PowerCut(NodeId id) {
   world_.SetPower(id, Power::kOff);
 }
 
+void Cluster::ReplaceDisk(NodeId id) {
+  CHECK(!running(id));
+  LOG(INFO) << now_ms() << " ms: node " << id << " gets a new disk";
+  hosts_.at(id)->FormatLogs(Uuid::Generate(world_.random()));
+}
+
 void Cluster::StopCleanly(NodeId id) {
   if (!stopping_.insert(id).second) return;
   LOG(INFO) << now_ms() << " ms: node " << id << " begins to stop";
@@ -115,6 +121,13 @@ void Cluster::CreateTopic(const TopicOptions& options, std::function<void(bool c
   topic.name = options.name;
   topic.num_partitions = options.partitions;
   topic.replication_factor = static_cast<int16_t>(options.replication_factor);
+  if (!options.replicas.empty()) {
+    topic.num_partitions = -1;
+    topic.replication_factor = -1;
+    auto& assignment = topic.assignments.emplace_back();
+    assignment.partition_index = 0;
+    for (const NodeId replica : options.replicas) assignment.broker_ids.push_back(replica.value());
+  }
   for (const auto& [key, value] : options.configs) {
     auto& config = topic.configs.emplace_back();
     config.name = key;
@@ -146,6 +159,17 @@ Producer& Cluster::AddProducer(ProducerOptions options) {
   producers_.push_back(std::make_unique<Producer>(world_, NodeId(next_client_host_++), ids_, log_,
                                                   std::move(options)));
   return *producers_.back();
+}
+
+void Cluster::AddScratchProducer(ProducerOptions options) {
+  scratch_producers_.push_back(std::make_unique<Producer>(world_, NodeId(next_client_host_++), ids_,
+                                                          scratch_, std::move(options)));
+}
+
+Admin& Cluster::AddAdmin(AdminOptions options) {
+  admin_ =
+      std::make_unique<Admin>(world_, NodeId(next_client_host_++), ids_, log_, std::move(options));
+  return *admin_;
 }
 
 Consumer& Cluster::AddConsumer(history::Place place) {
@@ -180,7 +204,9 @@ void Cluster::CheckInstant() {
     metadata::ImagePtr committed = process->controller().committed();
     if (committed->last_index > newest_image_->last_index) newest_image_ = std::move(committed);
   }
-  if (!log_.breaches.empty()) Breach(log_.breaches.front());
+  for (const Log* log : {&log_, &scratch_}) {
+    if (!log->breaches.empty()) Breach(log->breaches.front());
+  }
   for (const auto& check : checks_) {
     const std::string wrong = check->AfterInstant(*this);
     if (!wrong.empty()) Breach(wrong);

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/sim/cluster/admin.h"
 #include "tests/sim/cluster/checks/check.h"
 #include "tests/sim/cluster/client.h"
 #include "tests/sim/cluster/consumer.h"
@@ -30,7 +31,10 @@ struct TopicOptions {
   int partitions = 1;
   int replication_factor = 3;
   std::map<std::string, std::string> configs;
+  std::vector<NodeId> replicas;  // of its one partition, in that order; empty: the cluster chooses
 };
+
+inline constexpr int32_t kFirstClientHost = 101;
 
 class Cluster {
  public:
@@ -42,6 +46,8 @@ class Cluster {
   void StartAll();
   void Kill(NodeId id);      // the process; what it had written stays
   void PowerCut(NodeId id);  // the host: what was not synced may be gone
+  // The disk of the records is replaced by an empty one; the node is down.
+  void ReplaceDisk(NodeId id);
   void StopCleanly(NodeId id);
   void Pause(NodeId id) { world_.process(id)->Pause(); }
   void Resume(NodeId id) { world_.process(id)->Resume(); }
@@ -58,8 +64,14 @@ class Cluster {
   // Runs until it is there.
   bool CreateTopicNow(const TopicOptions& options, int64_t limit_ms);
   Producer& AddProducer(ProducerOptions options);
+  // Whose topic comes and goes.
+  void AddScratchProducer(ProducerOptions options);
+  Admin& AddAdmin(AdminOptions options);
+  Admin* admin() { return admin_.get(); }
   Consumer& AddConsumer(history::Place place);
   Log& log() { return log_; }
+  // Of clients of topics that come and go; nobody judges it.
+  Log& scratch() { return scratch_; }
 
   // ---- Time. Each ends early at a breach.
   void RunForMs(int64_t ms);
@@ -96,10 +108,13 @@ class Cluster {
   std::map<NodeId, std::unique_ptr<Host>> hosts_;
   std::vector<std::unique_ptr<Check>> checks_;
   Log log_;
+  Log scratch_;
   std::set<NodeId> stopping_;
-  int32_t next_client_host_ = 101;
+  int32_t next_client_host_ = kFirstClientHost;
   std::vector<std::unique_ptr<Producer>> producers_;
   std::vector<std::unique_ptr<Consumer>> consumers_;
+  std::vector<std::unique_ptr<Producer>> scratch_producers_;
+  std::unique_ptr<Admin> admin_;
   std::vector<std::unique_ptr<KafkaConnection>> admin_connections_;
   std::map<NodeId, std::optional<std::vector<broker::PartitionStatus>>> statuses_;
   metadata::ImagePtr newest_image_ = metadata::EmptyImage();

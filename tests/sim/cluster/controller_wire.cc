@@ -23,7 +23,7 @@ using controller::MetadataController;
 
 class Connection final : public rpc::ControllerConnection, public rpc::ControllerStub {
  public:
-  Connection(ControllerWire& wire, NodeId to) : wire_(wire), to_(to) {}
+  Connection(ControllerWire& wire, NodeId to, Lane lane) : wire_(wire), to_(to), lane_(lane) {}
 
   rpc::ControllerStub& ForAttempt(grpc::ClientContext&, int64_t timeout_ms, bool) override {
     timeout_ms_ = timeout_ms;
@@ -47,8 +47,6 @@ class Connection final : public rpc::ControllerConnection, public rpc::Controlle
   SLUICE_SIM_CALL(AlterPartitionReassignments)
 
  private:
-  static constexpr Lane kLane = 1;
-
   // As a connection of HTTP/2 does: in order there, answers as they come.
   template <typename Request, typename Response>
   void Send(void (MetadataController::*method)(const Request&, std::function<void(Response)>),
@@ -56,28 +54,29 @@ class Connection final : public rpc::ControllerConnection, public rpc::Controlle
     const auto attempt = wire_.Begin(timeout_ms_, std::move(done));
     World& world = wire_.world();
     const NodeId from = wire_.self();
-    world.Request(from, to_, kLane, attempt,
-                  [&world, method, request = std::move(request), response, attempt, from,
-                   to = to_](Process& target) {
-                    target.controller_loop().Post([&world, &target, method, request, response,
-                                                   attempt, from, to] {
-                      (target.controller().*method)(
-                          request, [&world, &target, response, attempt, from, to](Response answer) {
-                            if (!target.alive()) return;
-                            world.network().Carry(
-                                to, from, kLane,
-                                [response, attempt, answer = std::move(answer)]() mutable {
-                                  if (attempt->over()) return;
-                                  *response = std::move(answer);
-                                  attempt->Finish(grpc::Status::OK);
-                                });
-                          });
+    const auto answered = [&world, response, attempt, from, to = to_, lane = lane_](
+                              const Process& target, Response answer) {
+      if (!target.alive()) return;
+      world.network().Carry(to, from, lane,
+                            [response, attempt, answer = std::move(answer)]() mutable {
+                              if (attempt->over()) return;
+                              *response = std::move(answer);
+                              attempt->Finish(grpc::Status::OK);
+                            });
+    };
+    world.Request(from, to_, lane_, attempt,
+                  [method, request = std::move(request), answered](Process& target) {
+                    target.controller_loop().Post([&target, method, request, answered] {
+                      (target.controller().*method)(request, [&target, answered](Response answer) {
+                        answered(target, std::move(answer));
+                      });
                     });
                   });
   }
 
   ControllerWire& wire_;
   const NodeId to_;
+  const Lane lane_;
   int64_t timeout_ms_ = 0;
 };
 
@@ -85,9 +84,9 @@ class Connection final : public rpc::ControllerConnection, public rpc::Controlle
 
 }  // namespace
 
-rpc::ConnectToController ControllerWire::connect() {
-  return [this](const std::string& address) {
-    return std::make_unique<Connection>(*this, NodeAt(address));
+rpc::ConnectToController ControllerWire::connect(Lane lane) {
+  return [this, lane](const std::string& address) {
+    return std::make_unique<Connection>(*this, NodeAt(address), lane);
   };
 }
 

@@ -16,7 +16,8 @@ class ControllerWire {
  public:
   ControllerWire(World& world, NodeId self) : world_(world), self_(self) {}
 
-  rpc::ConnectToController connect();
+  // All calls over it go by `lane`.
+  rpc::ConnectToController connect(Lane lane);
   // The process ends: whoever waits is told so that it can go.
   void EndAll();
 

@@ -5,12 +5,6 @@
 #include "tests/sim/cluster/process.h"
 
 namespace sluice::sim {
-namespace {
-
-constexpr Lane kLane = 2;
-
-}  // namespace
-
 // What both ends know of one subscription.
 class FeedStream final : public broker::FeedSubscription,
                          public Pending,
@@ -63,10 +57,11 @@ std::shared_ptr<broker::FeedSubscription> FeedWire::Subscribe(const std::string&
   const NodeId to = NodeAt(address);
   const auto stream =
       std::make_shared<FeedStream>(world_.process(self_), self_, to, loop, std::move(handlers));
-  world_.Request(self_, to, kLane, stream, [stream, request = std::move(request)](Process& target) {
-    target.controller_loop().Post(
-        [&target, stream, request] { target.feed_server().Accept(stream, request); });
-  });
+  world_.Request(
+      self_, to, kFeedLane, stream, [stream, request = std::move(request)](Process& target) {
+        target.controller_loop().Post(
+            [&target, stream, request] { target.feed_server().Accept(stream, request); });
+      });
   return stream;
 }
 
@@ -124,7 +119,7 @@ void FeedServer::Pump(const std::shared_ptr<Session>& session) {
       Pump(session);
     });
   };
-  world_.network().Carry(self_, session->stream->from(), kLane,
+  world_.network().Carry(self_, session->stream->from(), kFeedLane,
                          [stream = session->stream, message = std::move(message), next] {
                            stream->Deliver(message, next);
                          });

@@ -4,7 +4,6 @@
 
 #include <utility>
 
-#include "base/testing/sim_clock.h"
 #include "controller/quorum_log.h"
 #include "storage/log_manager.h"
 #include "tests/sim/cluster/world.h"
@@ -24,6 +23,7 @@ metadata::ServerConfig MakeConfig(NodeId node, const HostOptions& options) {
       "node.id=" + std::to_string(node.value()),
       "process.roles=broker,controller",
       "log.dirs=/data",
+      "metadata.log.dir=/meta",
       "listeners=PLAINTEXT://" + name + ":" + std::to_string(kKafkaPortBase + node.value()) +
           ",CONTROLLER://" + ControllerAddress(node),
       "controller.listener.names=CONTROLLER",
@@ -41,11 +41,14 @@ raft::VoterId VoterOf(NodeId id) {
   return {id, Uuid::FromBytes(std::string(16, static_cast<char>(id.value())))};
 }
 
-Host::Host(NodeId node, const HostOptions& options)
-    : id(node), config(MakeConfig(node, options)), voter(VoterOf(node)) {
+Host::Host(NodeId node, const HostOptions& options, const Clock& time)
+    : id(node),
+      cluster_id(options.cluster_id),
+      clock(time),
+      config(MakeConfig(node, options)),
+      voter(VoterOf(node)) {
   raft::Bootstrap bootstrap{.cluster_id = options.cluster_id};
   for (int i = 1; i <= options.nodes; ++i) bootstrap.voters.push_back(VoterOf(NodeId(i)));
-  const testing::SimClock clock;
   CHECK(storage::LogManager::Format(disk, config.log_directory,
                                     {options.cluster_id, node, voter.disk_id})
             .ok());
@@ -53,6 +56,16 @@ Host::Host(NodeId node, const HostOptions& options)
       controller::QuorumLog::Format(
           disk, clock, config.metadata_directory + "/" + controller::kQuorumLogDirectory, bootstrap)
           .ok());
+  CHECK(disk.SyncFileSystem("/").ok());
+}
+
+void Host::FormatLogs(const Uuid& directory_id) {
+  disk_replaced = true;
+  disk.ClearFaults();
+  disk.set_capacity_bytes(kAmpleBytes, config.log_directory);
+  CHECK(disk.RemoveAll(config.log_directory).ok());
+  const storage::DirectoryIdentity identity{cluster_id, id, directory_id};
+  CHECK(storage::LogManager::Format(disk, config.log_directory, identity).ok());
   CHECK(disk.SyncFileSystem("/").ok());
 }
 

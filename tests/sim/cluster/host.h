@@ -9,7 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/testing/sim_file_system.h"
+#include "base/uuid.h"
 #include "metadata/server_config.h"
 #include "raft/types.h"
 
@@ -18,19 +20,41 @@ namespace sluice::sim {
 struct HostOptions {
   int nodes = 3;
   std::string cluster_id = "sim";
+  // The metadata log has a disk of its own, so that the records' disk can fail alone.
   std::vector<std::string> settings;  // "key=value", besides those that make it a node
 };
 
+// Wall time can be set, steady time cannot.
+class HostClock final : public Clock {
+ public:
+  explicit HostClock(const Clock& time) : time_(time) {}
+  int64_t SteadyMs() const override { return time_.SteadyMs(); }
+  int64_t SteadyMicros() const override { return time_.SteadyMicros(); }
+  int64_t WallMs() const override { return time_.WallMs() + wall_ahead_ms; }
+
+  int64_t wall_ahead_ms = 0;
+
+ private:
+  const Clock& time_;
+};
+
 struct Host {
-  Host(NodeId node, const HostOptions& options);
+  Host(NodeId node, const HostOptions& options, const Clock& time);
+  // What the log directory held is gone; it is new, and empty, and has another id.
+  void FormatLogs(const Uuid& directory_id);
 
   const NodeId id;
+  const std::string cluster_id;
+  HostClock clock;
   metadata::ServerConfig config;
   raft::VoterId voter;
   testing::SimFileSystem disk;
   int boots = 1;
+  bool disk_replaced = false;
   int64_t sync_ms_max = 3;  // how long the disk takes
 };
+
+inline constexpr uint64_t kAmpleBytes = uint64_t{1} << 40;  // of a disk that does not fill
 
 // What every host's voter is called.
 raft::VoterId VoterOf(NodeId id);

@@ -45,7 +45,7 @@ void KafkaConnection::Close() {
 }
 
 void KafkaConnection::Exchange(std::string frame, int64_t timeout_ms,
-                               std::function<void(Result<std::string>)> done) {
+                               std::function<void(Result<std::string>)> done, FrameSent sent) {
   const auto call = std::make_shared<CallOf>(
       [this, alive = alive_, done = std::move(done)](Result<std::string> answer) {
         if (*alive && !answer.ok()) Close();
@@ -57,13 +57,15 @@ void KafkaConnection::Exchange(std::string frame, int64_t timeout_ms,
   world_.Request(
       from_, to_, lane_, call,
       [&world = world_, from = from_, to = to_, lane = lane_, info = info_, call,
-       frame = std::move(frame)](Process& target) {
-        target.Serve(frame, info, [&world, from, to, lane, call](Result<std::string> answer) {
-          const uint64_t size = answer.ok() ? answer->size() : 0;
-          world.Trace("reply", size);
-          world.network().Carry(to, from, lane,
-                                [call, answer = std::move(answer)] { call->Finish(answer); });
-        });
+       frame = std::move(frame), sent = std::move(sent)](Process& target) {
+        target.Serve(
+            frame, info, [&world, &target, from, to, lane, call, sent](Result<std::string> answer) {
+              const uint64_t size = answer.ok() ? answer->size() : 0;
+              world.Trace("reply", size);
+              if (answer.ok() && sent != nullptr) sent(target, *answer);
+              world.network().Carry(to, from, lane,
+                                    [call, answer = std::move(answer)] { call->Finish(answer); });
+            });
       });
 }
 

@@ -29,14 +29,25 @@ class KafkaConnection {
 
   // `done` runs once, unless the connection goes first. kTimeout and kUnavailable close it, for
   // an answer that is late would be taken for another one's, and fail whatever else is under way.
+  // `sent` runs when the answer leaves the process, whoever hears of it.
   template <typename Request, typename Response>
   void Call(const Request& request, int16_t version, int64_t timeout_ms,
-            std::function<void(Result<Response>)> done) {
-    Exchange(Encode(request, version), timeout_ms,
-             [version, done = std::move(done)](Result<std::string> frame) {
-               if (!frame.ok()) return done(frame.status());
-               done(Decode<Response>(*std::move(frame), version));
-             });
+            std::function<void(Result<Response>)> done,
+            std::function<void(Process&, const Response&)> sent = nullptr) {
+    FrameSent on_sent;
+    if (sent != nullptr) {
+      on_sent = [version, sent = std::move(sent)](Process& process, const std::string& frame) {
+        const Result<Response> response = Decode<Response>(frame, version);
+        if (response.ok()) sent(process, *response);
+      };
+    }
+    Exchange(
+        Encode(request, version), timeout_ms,
+        [version, done = std::move(done)](Result<std::string> frame) {
+          if (!frame.ok()) return done(frame.status());
+          done(Decode<Response>(*std::move(frame), version));
+        },
+        std::move(on_sent));
   }
   bool closed() const { return closed_; }
 
@@ -68,8 +79,9 @@ class KafkaConnection {
     return response;
   }
 
+  using FrameSent = std::function<void(Process&, const std::string& frame)>;
   void Exchange(std::string frame, int64_t timeout_ms,
-                std::function<void(Result<std::string>)> done);
+                std::function<void(Result<std::string>)> done, FrameSent sent);
   void Close();
 
   World& world_;

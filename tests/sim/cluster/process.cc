@@ -20,15 +20,15 @@ Process::Process(World& world, Host& host, std::function<void(const Status&)> on
       random_(world.random().Fork()),
       on_failure_(std::move(on_failure)),
       wire_(world, host.id),
-      controller_loop_(world.scheduler()),
-      io_loop_(world.scheduler()),
-      heartbeat_loop_(world.scheduler()),
-      metadata_loop_(world.scheduler()),
-      replica_loop_(world.scheduler()),
-      background_loop_(world.scheduler()),
-      cold_loop_(world.scheduler()),
-      flush_loop_(world.scheduler()),
-      reactor_loop_(world.scheduler()) {}
+      controller_loop_(world.scheduler(), &host.clock),
+      io_loop_(world.scheduler(), &host.clock),
+      heartbeat_loop_(world.scheduler(), &host.clock),
+      metadata_loop_(world.scheduler(), &host.clock),
+      replica_loop_(world.scheduler(), &host.clock),
+      background_loop_(world.scheduler(), &host.clock),
+      cold_loop_(world.scheduler(), &host.clock),
+      flush_loop_(world.scheduler(), &host.clock),
+      reactor_loop_(world.scheduler(), &host.clock) {}
 
 // As a kill leaves it: nobody says goodbye.
 Process::~Process() {
@@ -69,7 +69,7 @@ Status Process::OpenLogs() {
       quorum_log_, controller::QuorumLog::Open({.directory = config.metadata_directory + "/" +
                                                              controller::kQuorumLogDirectory,
                                                 .file_system = &host_.disk,
-                                                .clock = &world_.clock(),
+                                                .clock = &host_.clock,
                                                 .loop = &controller_loop_,
                                                 .io_loop = &quorum_io_,
                                                 .self = host_.voter,
@@ -77,7 +77,7 @@ Status Process::OpenLogs() {
   storage::LogDirectoriesOptions options;
   options.directories = config.log_directories;
   options.file_system = &host_.disk;
-  options.clock = &world_.clock();
+  options.clock = &host_.clock;
   options.random = &random_;
   options.recovery_threads = 1;
   options.boot_id = "boot " + std::to_string(host_.boots);
@@ -137,10 +137,11 @@ std::vector<std::string> Process::ControllerAddresses() const {
 
 void Process::MakeReplicas() {
   const metadata::ServerConfig& config = host_.config;
-  heartbeat_client_ = std::make_unique<broker::GrpcControllerClient>(
-      ControllerAddresses(), state_, heartbeat_loop_, random_.Fork(), wire_.connect());
+  heartbeat_client_ =
+      std::make_unique<broker::GrpcControllerClient>(ControllerAddresses(), state_, heartbeat_loop_,
+                                                     random_.Fork(), wire_.connect(kHeartbeatLane));
   controller_client_ = std::make_unique<broker::GrpcControllerClient>(
-      ControllerAddresses(), state_, replica_loop_, random_.Fork(), wire_.connect());
+      ControllerAddresses(), state_, replica_loop_, random_.Fork(), wire_.connect(kControllerLane));
   cold_reads_ = std::make_unique<broker::ColdReads>(std::vector<EventLoop*>{&cold_loop_});
   peers_ = std::make_unique<PeerWire>(world_, host_.id);
   broker::ReplicaManagerOptions options;
@@ -156,10 +157,14 @@ void Process::MakeReplicas() {
   options.loop = &replica_loop_;
   options.background_loop = &background_loop_;
   options.cold_reads = cold_reads_.get();
-  options.clock = &world_.clock();
+  options.clock = &host_.clock;
   options.server_config = &config.values;
   options.inter_broker_listener = config.inter_broker_listener;
   options.replica_lag_ms_max = config.replica_lag_time_ms_max;
+  options.replica_fetch_bytes =
+      static_cast<int32_t>(config.values.GetInt("replica.fetch.max.bytes"));
+  options.replica_fetch_response_bytes =
+      static_cast<int32_t>(config.values.GetInt("replica.fetch.response.max.bytes"));
   options.on_storage_failure = [this](const Status& status) { on_failure_(status); };
   replicas_ = broker::ReplicaManager::Create(std::move(options));
 }
@@ -167,7 +172,7 @@ void Process::MakeReplicas() {
 void Process::MakeServices() {
   producer_ids_ = std::make_unique<broker::ProducerIdAllocator>(state_, *controller_client_);
   fetch_sessions_ = std::make_unique<broker::FetchSessionCache>(broker::FetchSessionOptions(),
-                                                                world_.clock(), random_.Fork());
+                                                                host_.clock, random_.Fork());
   topic_creator_ = std::make_unique<broker::TopicCreator>(state_, *controller_client_);
   services_.state = &state_;
   services_.metadata = &metadata_;
@@ -177,7 +182,7 @@ void Process::MakeServices() {
   services_.fetch_sessions = fetch_sessions_.get();
   services_.topic_creator = topic_creator_.get();
   services_.config = &host_.config;
-  services_.clock = &world_.clock();
+  services_.clock = &host_.clock;
   services_.loop = &replica_loop_;
   services_.metrics = &api_metrics_;
   services_.knows_cluster = [this] {

@@ -61,6 +61,7 @@ class Process final : public raft::Transport, public controller::Dialer {
 
   // For checks.
   NodeId id() const { return host_.id; }
+  const Host& host() const { return host_; }
   const raft::Core& raft_core() const { return driver_->core(); }
   const broker::BrokerState& broker_state() const { return state_; }
   const controller::FeedLog& feed() const { return feed_; }

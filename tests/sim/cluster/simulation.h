@@ -8,6 +8,7 @@
 #include <string>
 
 #include "tests/sim/cluster/cluster.h"
+#include "tests/sim/cluster/faults.h"
 #include "tests/sim/cluster/swarm.h"
 
 namespace sluice::sim {
@@ -23,24 +24,19 @@ class Simulation {
   const Swarm& swarm() const { return swarm_; }
 
  private:
-  static constexpr int64_t kFaultyMs = 40'000;
+  static constexpr int64_t kFaultyMs = 53'000;
   static constexpr int64_t kStartMsMax = 10'000;
-  static constexpr int64_t kHealedMsMax = 20'000;
 
   bool Begin();
   void RideOut();
-  void OneFault();
-  void Repair();
-  bool Converged() const;
-  std::string CheckLiveness();
-  std::string CheckContents();
-  std::string ReadEverything();
-  NodeId Pick();
+  void BeginUses();
 
   Random random_;
   const Swarm swarm_;
   std::unique_ptr<Cluster> cluster_;
+  std::vector<std::string> topics_;
   std::vector<history::Place> places_;
+  std::unique_ptr<Faults> faults_;
 };
 
 }  // namespace sluice::sim

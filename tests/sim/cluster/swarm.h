@@ -27,9 +27,26 @@ struct Swarm {
   uint64_t cut_one_way = 0;
   uint64_t cut_pair = 0;
   uint64_t cut_clients = 0;
+  uint64_t bounce = 0;      // a process or a host is there again at once
+  uint64_t disk_error = 0;  // of writes or syncs
+  uint64_t disk_full = 0;
+  uint64_t disk_replaced = 0;  // by an empty one, newly formatted
+  uint64_t clock_step = 0;     // of wall time
   int partitions = 2;
+  int64_t segment_ms = 7LL * 24 * 3600 * 1000;
+  int64_t replica_fetch_bytes = 1 << 20;
+  bool replicated_topic = false;  // one more, with durability=replicated
   int producers = 2;
+  int in_flight_max = 1;
+  bool producer_of_acks_one = false;
   int64_t produce_pause_ms_max = 300;
+  // What an admin does meanwhile.
+  int64_t admin_pause_ms_max = 5000;
+  uint64_t set_min_isr = 0;
+  bool min_isr_of_one = false;
+  uint64_t move = 0;
+  uint64_t elect = 0;
+  uint64_t remake = 0;
 };
 
 Swarm DrawSwarm(Random& random);

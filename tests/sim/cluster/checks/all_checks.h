@@ -9,6 +9,7 @@
 
 namespace sluice::sim {
 
+std::unique_ptr<Check> NewAcknowledgementCheck();
 std::unique_ptr<Check> NewCleanElectionCheck();
 std::unique_ptr<Check> NewCommittedRecordsCheck();
 std::unique_ptr<Check> NewHighWatermarkCheck();

@@ -1,5 +1,6 @@
 // UncleanExclusion: who comes to lead was in the ISR or the ELR before, or, when both were empty,
-// led last; and nobody enters the ISR who is fenced.
+// led last, or has come to the ISR as the last one of a move; and nobody enters the ISR who is
+// fenced.
 #include <algorithm>
 
 #include "tests/sim/cluster/checks/all_checks.h"
@@ -21,8 +22,10 @@ std::string Judge(const std::string& name, const metadata::PartitionImage& befor
       return name + ": broker " + std::to_string(member.value()) + " enters the ISR fenced";
   }
   if (after.leader == before.leader || after.leader == kNoNode) return "";
+  // A move that is done: the last one to come has joined the ISR by the same record.
+  const bool moved = before.moving() && !after.moving() && Contains(after.isr, after.leader);
   const bool clean =
-      Contains(before.isr, after.leader) || Contains(before.elr, after.leader) ||
+      moved || Contains(before.isr, after.leader) || Contains(before.elr, after.leader) ||
       (before.isr.empty() && before.elr.empty() && Contains(before.last_known_elr, after.leader));
   return clean ? "" : name + ": an unclean election of " + std::to_string(after.leader.value());
 }

@@ -1,0 +1,163 @@
+#include "tests/sim/cluster/admin.h"
+
+#include <utility>
+
+#include "kafka/messages/alter_partition_reassignments.h"
+#include "kafka/messages/create_topics.h"
+#include "kafka/messages/delete_topics.h"
+#include "kafka/messages/elect_leaders.h"
+#include "kafka/messages/incremental_alter_configs.h"
+
+namespace sluice::sim {
+namespace {
+
+constexpr int16_t kAlterConfigsVersion = 1;
+constexpr int16_t kReassignVersion = 0;
+constexpr int16_t kElectLeadersVersion = 2;
+constexpr int16_t kCreateTopicsVersion = 7;
+constexpr int16_t kDeleteTopicsVersion = 6;
+constexpr int8_t kTopicResource = 2;
+constexpr int8_t kSet = 0;
+constexpr int8_t kPreferred = 0;
+constexpr int32_t kAdminTimeoutMs = 4000;
+
+}  // namespace
+
+Admin::Admin(World& world, NodeId self, std::vector<NodeId> nodes, Log& log, AdminOptions options)
+    : KafkaClient(world, self, std::move(nodes), log), options_(std::move(options)) {
+  Next();
+}
+
+void Admin::Next() {
+  Later(random_.Between(1, options_.pause_ms_max), [this] {
+    if (quiet_) return;
+    Act();
+    Next();
+  });
+}
+
+void Admin::Act() {
+  const uint64_t all = options_.set_min_isr + options_.move + options_.elect + options_.remake;
+  if (all == 0) return;
+  uint64_t drawn = random_.Below(all);
+  const auto is = [&drawn](uint64_t weight) {
+    if (drawn < weight) return true;
+    drawn -= weight;
+    return false;
+  };
+  if (is(options_.set_min_isr)) {
+    const int64_t min_isr = random_.Between(options_.min_isr_min, options_.min_isr_max);
+    SetMinIsr(options_.topic, static_cast<int>(min_isr), [](bool) {});
+  } else if (is(options_.move)) {
+    MoveSome();
+  } else if (is(options_.elect)) {
+    ElectPreferred(options_.places[random_.Below(options_.places.size())]);
+  } else {
+    Remake();
+  }
+}
+
+void Admin::MoveSome() {
+  const history::Place& place = options_.places[random_.Below(options_.places.size())];
+  if (random_.Chance(1, 4)) return Move(place, {});
+  std::vector<NodeId> from = nodes_;
+  std::vector<NodeId> replicas;
+  const int64_t count = random_.Between(options_.replicas_min, 3);
+  while (std::ssize(replicas) < count) {
+    const auto chosen = from.begin() + static_cast<int64_t>(random_.Below(from.size()));
+    replicas.push_back(*chosen);
+    from.erase(chosen);
+  }
+  Move(place, replicas);
+}
+
+void Admin::Remake() {
+  if (exists_) {
+    Delete(options_.scratch);
+  } else {
+    if (options_.scratch_is_safe) {
+      Create(options_.scratch, 3, {{"min.insync.replicas", "2"}});
+    } else {
+      Create(options_.scratch, static_cast<int>(random_.Between(1, 3)), {});
+    }
+  }
+  exists_ = !exists_;
+}
+
+void Admin::Settle(int min_isr) {
+  quiet_ = true;
+  SetMinIsr(options_.topic, min_isr, [this, min_isr](bool done) {
+    settled_ = done;
+    if (!done) Later(100, [this, min_isr] { Settle(min_isr); });
+  });
+}
+
+void Admin::SetMinIsr(const std::string& topic, int min_isr, std::function<void(bool)> done) {
+  kafka::IncrementalAlterConfigsRequest request;
+  auto& resource = request.resources.emplace_back();
+  resource.resource_type = kTopicResource;
+  resource.resource_name = topic;
+  auto& config = resource.configs.emplace_back();
+  config.name = "min.insync.replicas";
+  config.config_operation = kSet;
+  config.value = std::to_string(min_isr);
+  To(AnyNode()).Call<kafka::IncrementalAlterConfigsRequest, kafka::IncrementalAlterConfigsResponse>(
+      request, kAlterConfigsVersion, kAdminTimeoutMs,
+      [done = std::move(done)](const Result<kafka::IncrementalAlterConfigsResponse>& answer) {
+        done(answer.ok() && answer->responses.at(0).error_code == 0);
+      });
+}
+
+void Admin::Move(const history::Place& place, const std::vector<NodeId>& replicas) {
+  kafka::AlterPartitionReassignmentsRequest request;
+  request.timeout_ms = kAdminTimeoutMs;
+  auto& topic = request.topics.emplace_back();
+  topic.name = place.topic;
+  auto& partition = topic.partitions.emplace_back();
+  partition.partition_index = place.partition.value();
+  if (!replicas.empty()) {
+    partition.replicas.emplace();
+    for (const NodeId replica : replicas) partition.replicas->push_back(replica.value());
+  }
+  To(AnyNode())
+      .Call<kafka::AlterPartitionReassignmentsRequest, kafka::AlterPartitionReassignmentsResponse>(
+          request, kReassignVersion, kAdminTimeoutMs, [](const auto&) {});
+}
+
+void Admin::ElectPreferred(const history::Place& place) {
+  kafka::ElectLeadersRequest request;
+  request.election_type = kPreferred;
+  request.timeout_ms = kAdminTimeoutMs;
+  auto& topic = request.topic_partitions.emplace().emplace_back();
+  topic.topic = place.topic;
+  topic.partitions = {place.partition.value()};
+  To(AnyNode()).Call<kafka::ElectLeadersRequest, kafka::ElectLeadersResponse>(
+      request, kElectLeadersVersion, kAdminTimeoutMs, [](const auto&) {});
+}
+
+void Admin::Create(const std::string& name, int replicas,
+                   const std::map<std::string, std::string>& configs) {
+  kafka::CreateTopicsRequest request;
+  request.timeout_ms = kAdminTimeoutMs;
+  auto& topic = request.topics.emplace_back();
+  topic.name = name;
+  topic.num_partitions = 1;
+  topic.replication_factor = static_cast<int16_t>(replicas);
+  for (const auto& [key, value] : configs) {
+    auto& config = topic.configs.emplace_back();
+    config.name = key;
+    config.value = value;
+  }
+  To(AnyNode()).Call<kafka::CreateTopicsRequest, kafka::CreateTopicsResponse>(
+      request, kCreateTopicsVersion, kAdminTimeoutMs, [](const auto&) {});
+}
+
+void Admin::Delete(const std::string& name) {
+  kafka::DeleteTopicsRequest request;
+  request.timeout_ms = kAdminTimeoutMs;
+  request.topics.emplace_back().name = name;
+  To(AnyNode()).Call<kafka::DeleteTopicsRequest, kafka::DeleteTopicsResponse>(
+      request, kDeleteTopicsVersion, kAdminTimeoutMs, [](const auto&) {});
+}
+
+}  // namespace sluice::sim

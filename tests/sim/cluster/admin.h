@@ -1,0 +1,58 @@
+#pragma once
+// Admin: somebody who changes the cluster while it runs, over Kafka's admin APIs: raises and lowers
+// min.insync.replicas, moves partitions and thinks better of it, asks for preferred leaders, and
+// makes and deletes a topic under the same name again and again.
+//
+// Thread rule: one thread, as all of the simulator.
+
+#include <string>
+#include <vector>
+
+#include "tests/sim/cluster/client.h"
+
+namespace sluice::sim {
+
+struct AdminOptions {
+  std::vector<history::Place> places;  // whose partitions move
+  std::string topic;                   // whose min.insync.replicas changes
+  std::string scratch;                 // that comes and goes
+  int64_t pause_ms_max = 5000;
+  // How likely each is, by weight; 0: never.
+  uint64_t set_min_isr = 0;
+  uint64_t move = 0;
+  uint64_t elect = 0;
+  uint64_t remake = 0;
+  int min_isr_min = 2;
+  int min_isr_max = 3;
+  int replicas_min = 2;         // of a partition that was moved
+  bool scratch_is_safe = true;  // survives the loss of a disk
+};
+
+class Admin final : public KafkaClient {
+ public:
+  Admin(World& world, NodeId self, std::vector<NodeId> nodes, Log& log, AdminOptions options);
+  // Does nothing new, but that min.insync.replicas is set to `min_isr`, until that is done.
+  void Settle(int min_isr);
+  bool settled() const { return settled_; }
+
+  // Each at once, whoever answers. Empty replicas: the move is cancelled.
+  void SetMinIsr(const std::string& topic, int min_isr, std::function<void(bool done)> done);
+  void Move(const history::Place& place, const std::vector<NodeId>& replicas);
+  void ElectPreferred(const history::Place& place);
+  void Create(const std::string& topic, int replicas,
+              const std::map<std::string, std::string>& configs);
+  void Delete(const std::string& topic);
+
+ private:
+  void Next();
+  void Act();
+  void MoveSome();
+  void Remake();
+
+  const AdminOptions options_;
+  bool quiet_ = false;
+  bool settled_ = false;
+  bool exists_ = false;  // the scratch topic, as far as was asked for
+};
+
+}  // namespace sluice::sim

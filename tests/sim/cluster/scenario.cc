@@ -1,0 +1,449 @@
+#include "tests/sim/cluster/scenario.h"
+
+#include <algorithm>
+#include <charconv>
+#include <sstream>
+#include <utility>
+
+#include "tests/sim/cluster/verdict.h"
+
+namespace sluice::sim {
+namespace {
+
+constexpr char kTopic[] = "orders";
+constexpr int64_t kAwaitMs = 20'000;
+constexpr int kClientsMax = 10;
+const history::Place kPlace{kTopic, PartitionIndex(0)};
+
+int64_t Number(const std::string& word) {
+  int64_t number = 0;
+  std::from_chars(word.data(), word.data() + word.size(), number);
+  return number;
+}
+
+NodeId Node(const std::string& word) { return NodeId(static_cast<int32_t>(Number(word))); }
+
+// "1,2,3"
+std::vector<NodeId> Nodes(const std::string& word) {
+  std::vector<NodeId> nodes;
+  std::istringstream in(word);
+  for (std::string one; std::getline(in, one, ',');) nodes.push_back(Node(one));
+  return nodes;
+}
+
+std::vector<std::string> Split(std::string_view text) {
+  std::vector<std::string> words;
+  std::istringstream in{std::string(text)};
+  for (std::string word; in >> word;) words.push_back(word);
+  return words;
+}
+
+}  // namespace
+
+const std::vector<Scenario::Sentence>& Scenario::Sentences() {
+  static const auto* const sentences = new std::vector<Sentence>{
+      {"all nodes start", &Scenario::AllStart},
+      {"# nodes start", &Scenario::Begin},
+      {"the topic has replicas #", &Scenario::MakeTopic},
+      {"the topic has replicas # and durability #", &Scenario::MakeTopic},
+      {"the topic is deleted", &Scenario::DeleteTopic},
+      {"the topic is made again", &Scenario::MakeTopicAgain},
+      {"a reader follows", &Scenario::Follow},
+      {"# records are acknowledged", &Scenario::Acknowledged},
+      {"# records are sent", &Scenario::Sent},
+      {"# records are sent with acks=1", &Scenario::SentWithAcksOne},
+      {"the records are acknowledged", &Scenario::SentAreAcknowledged},
+      {"node # is killed", &Scenario::Kill},
+      {"node # loses power", &Scenario::LosePower},
+      {"all nodes lose power", &Scenario::AllLosePower},
+      {"node # starts", &Scenario::StartNode},
+      {"node # begins to stop", &Scenario::StopCleanly},
+      {"node # has stopped", &Scenario::Stopped},
+      {"node # stands still", &Scenario::Pause},
+      {"node # goes on", &Scenario::Resume},
+      {"node # gets an empty disk", &Scenario::EmptyDisk},
+      {"the next sync of node # fails", &Scenario::NextSyncFails},
+      {"node # is cut off from node #", &Scenario::CutOff},
+      {"node # cannot reach node #", &Scenario::CutOneWay},
+      {"node # is cut off from the other nodes", &Scenario::CutFromOthers},
+      {"answers of node # to clients wait", &Scenario::CutAnswersToClients},
+      {"calls of node # to the controllers wait", &Scenario::CallsWait},
+      {"calls of node # to the controllers arrive", &Scenario::CallsArrive},
+      {"heartbeats of node # wait", &Scenario::HeartbeatsWait},
+      {"metadata for node # wait", &Scenario::MetadataWait},
+      {"the network heals", &Scenario::Heal},
+      {"# ms pass", &Scenario::Pass},
+      {"node # is in service", &Scenario::InService},
+      {"node # leads", &Scenario::Leads},
+      {"nobody leads", &Scenario::NobodyLeads},
+      {"node # does not lead for # ms", &Scenario::LeadsNotFor},
+      {"the ISR is #", &Scenario::IsrIs},
+      {"min.insync.replicas becomes #", &Scenario::SetMinIsr},
+      {"the partition moves to #", &Scenario::Move},
+      {"the move is cancelled", &Scenario::CancelMove},
+      {"the move is done", &Scenario::MoveDone},
+      {"the preferred leader is elected", &Scenario::ElectPreferred},
+      {"all is well in the end", &Scenario::End},
+  };
+  return *sentences;
+}
+
+std::optional<Scenario::Words> Scenario::Match(std::string_view pattern, const Words& words) {
+  const Words wanted = Split(pattern);
+  if (wanted.size() != words.size()) return std::nullopt;
+  Words arguments;
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (wanted[i] == "#")
+      arguments.push_back(words[i]);
+    else if (wanted[i] != words[i])
+      return std::nullopt;
+  }
+  return arguments;
+}
+
+Result<Scenario> Scenario::Parse(std::string_view text) {
+  constexpr std::string_view kFault = "fault: ";
+  Scenario scenario;
+  std::istringstream in{std::string(text)};
+  size_t number = 0;
+  for (std::string line; std::getline(in, line);) {
+    ++number;
+    const Words words = Split(line);
+    if (words.empty() || words.front().starts_with('#')) continue;
+    if (line.starts_with(kFault)) {
+      scenario.fault_ = line.substr(kFault.size());
+      continue;
+    }
+    const size_t before = scenario.lines_.size();
+    for (const Sentence& sentence : Sentences()) {
+      auto arguments = Match(sentence.pattern, words);
+      if (!arguments.has_value()) continue;
+      scenario.lines_.push_back({number, line, sentence.act, *std::move(arguments)});
+      break;
+    }
+    if (scenario.lines_.size() == before)
+      return Status::InvalidArgument("line " + std::to_string(number) + " says nothing: " + line);
+  }
+  if (scenario.lines_.empty() || scenario.lines_.front().act != &Scenario::Begin ||
+      scenario.lines_.back().act != &Scenario::End)
+    return Status::InvalidArgument("a scenario begins with nodes and ends with a verdict");
+  return scenario;
+}
+
+std::string Scenario::Run(uint64_t seed) {
+  seed_ = seed;
+  for (const Line& line : lines_) {
+    std::string wrong = (this->*line.act)(line.arguments);
+    if (wrong.empty()) wrong = cluster_->breach();
+    if (!wrong.empty())
+      return "line " + std::to_string(line.number) + " (" + line.text + "): " + wrong;
+  }
+  return "";
+}
+
+// ---- What is there
+
+std::string Scenario::Begin(const Words& words) {
+  producer_ = producer_of_acks_one_ = nullptr;
+  cluster_ =
+      std::make_unique<Cluster>(HostOptions{.nodes = static_cast<int>(Number(words[0]))}, seed_);
+  cluster_->StartAll();
+  std::string wrong = Await([this] { return AllInService(); });
+  // Node 1 is to lead partitions; were it the active controller, too, cutting it off would do more
+  // than is told.
+  const NodeId first(1);
+  while (wrong.empty() && cluster_->process(first)->controller().active()) {
+    cluster_->Kill(first);
+    cluster_->RunForMs(1000);
+    cluster_->Start(first);
+    wrong = Await([this] { return AllInService(); });
+  }
+  return wrong;
+}
+
+bool Scenario::AllInService() const {
+  const metadata::ImagePtr image = cluster_->ActiveImage();
+  return image != nullptr && std::ranges::all_of(cluster_->ids(), [&](NodeId id) {
+           const metadata::BrokerImage* broker = image->FindBroker(id);
+           const int64_t epoch = cluster_->process(id)->broker_state().broker_epoch;
+           return broker != nullptr && broker->active() && broker->epoch.value() == epoch;
+         });
+}
+
+std::string Scenario::MakeTopic(const Words& words) {
+  topic_ = {.name = kTopic, .configs = {{"min.insync.replicas", "2"}}};
+  topic_.replicas = Nodes(words[0]);
+  if (words.size() > 1) topic_.configs["durability"] = words[1];
+  if (!cluster_->CreateTopicNow(topic_, kAwaitMs)) return "the topic cannot be made";
+  ProducerOptions options{.places = {kPlace}, .pause_ms_max = 5, .records_max = 1};
+  options.asked_for_each = true;
+  producer_ = &cluster_->AddProducer(options);
+  options.acks = 1;
+  options.idempotent = false;
+  producer_of_acks_one_ = &cluster_->AddProducer(options);
+  cluster_->AddAdmin({});
+  return "";
+}
+
+std::string Scenario::MakeTopicAgain(const Words&) {
+  return cluster_->CreateTopicNow(topic_, kAwaitMs) ? "" : "the topic cannot be made";
+}
+
+// What it held is nobody's concern any more.
+std::string Scenario::DeleteTopic(const Words&) {
+  if (!producer_->idle()) return "there are records on their way";
+  cluster_->log().history.operations.clear();
+  return Insist([this] { admin().Delete(kTopic); }, [this] { return Partition() == nullptr; });
+}
+
+std::string Scenario::Follow(const Words&) {
+  cluster_->AddConsumer(kPlace);
+  return "";
+}
+
+// ---- Records
+
+std::string Scenario::Acknowledged(const Words& words) {
+  const uint64_t wanted = cluster_->log().acknowledged + static_cast<uint64_t>(Number(words[0]));
+  producer_->Allow(Number(words[0]));
+  return Await([this, wanted] { return cluster_->log().acknowledged >= wanted; });
+}
+
+std::string Scenario::Sent(const Words& words) {
+  producer_->Allow(Number(words[0]));
+  return "";
+}
+
+std::string Scenario::SentWithAcksOne(const Words& words) {
+  producer_of_acks_one_->Allow(Number(words[0]));
+  return "";
+}
+
+std::string Scenario::SentAreAcknowledged(const Words&) {
+  return Await([this] { return producer_->idle(); });
+}
+
+// ---- Nodes and disks
+
+std::string Scenario::Kill(const Words& words) {
+  if (!cluster_->running(Node(words[0]))) return "it does not run";
+  cluster_->Kill(Node(words[0]));
+  return "";
+}
+
+std::string Scenario::LosePower(const Words& words) {
+  cluster_->PowerCut(Node(words[0]));
+  return "";
+}
+
+std::string Scenario::AllLosePower(const Words&) {
+  for (const NodeId id : cluster_->ids()) cluster_->PowerCut(id);
+  return "";
+}
+
+std::string Scenario::StartNode(const Words& words) {
+  if (cluster_->running(Node(words[0]))) return "it runs";
+  cluster_->Start(Node(words[0]));
+  return "";
+}
+
+std::string Scenario::AllStart(const Words&) {
+  cluster_->StartAll();
+  return "";
+}
+
+std::string Scenario::StopCleanly(const Words& words) {
+  if (!cluster_->running(Node(words[0]))) return "it does not run";
+  cluster_->StopCleanly(Node(words[0]));
+  return "";
+}
+
+std::string Scenario::Stopped(const Words& words) {
+  return Await([this, id = Node(words[0])] { return !cluster_->running(id); });
+}
+
+std::string Scenario::Pause(const Words& words) {
+  if (!cluster_->running(Node(words[0]))) return "it does not run";
+  cluster_->Pause(Node(words[0]));
+  return "";
+}
+
+std::string Scenario::Resume(const Words& words) {
+  if (!cluster_->running(Node(words[0]))) return "it does not run";
+  cluster_->Resume(Node(words[0]));
+  return "";
+}
+
+std::string Scenario::EmptyDisk(const Words& words) {
+  if (cluster_->running(Node(words[0]))) return "it runs";
+  cluster_->ReplaceDisk(Node(words[0]));
+  return "";
+}
+
+std::string Scenario::NextSyncFails(const Words& words) {
+  Host& host = cluster_->host(Node(words[0]));
+  host.disk.InjectFault({.operation = testing::FileOperation::kSync,
+                         .path_part = host.config.log_directory + "/",
+                         .status = Status::IoError("EIO")});
+  return "";
+}
+
+// ---- The network
+
+std::string Scenario::CutOff(const Words& words) {
+  cluster_->world().network().Cut(Node(words[0]), Node(words[1]));
+  cluster_->world().network().Cut(Node(words[1]), Node(words[0]));
+  return "";
+}
+
+std::string Scenario::CutOneWay(const Words& words) {
+  cluster_->world().network().Cut(Node(words[0]), Node(words[1]));
+  return "";
+}
+
+std::string Scenario::CutFromOthers(const Words& words) {
+  cluster_->Isolate(Node(words[0]));
+  return "";
+}
+
+std::string Scenario::CutAnswersToClients(const Words& words) {
+  for (int i = 0; i < kClientsMax; ++i)
+    cluster_->world().network().Cut(Node(words[0]), NodeId(kFirstClientHost + i));
+  return "";
+}
+
+void Scenario::CutLaneOf(NodeId node, Lane lane, bool to_others) {
+  for (const NodeId other : cluster_->ids()) {
+    cluster_->world().network().CutLane(to_others ? node : other, to_others ? other : node, lane);
+  }
+}
+
+std::string Scenario::CallsWait(const Words& words) {
+  CutLaneOf(Node(words[0]), kControllerLane, true);
+  return "";
+}
+
+std::string Scenario::CallsArrive(const Words& words) {
+  for (const NodeId other : cluster_->ids())
+    cluster_->world().network().HealLane(Node(words[0]), other, kControllerLane);
+  return "";
+}
+
+std::string Scenario::HeartbeatsWait(const Words& words) {
+  CutLaneOf(Node(words[0]), kHeartbeatLane, true);
+  return "";
+}
+
+std::string Scenario::MetadataWait(const Words& words) {
+  CutLaneOf(Node(words[0]), kFeedLane, false);
+  return "";
+}
+
+std::string Scenario::Heal(const Words&) {
+  cluster_->Heal();
+  return "";
+}
+
+// ---- How it is
+
+std::string Scenario::Await(const std::function<bool()>& done) {
+  if (cluster_->RunUntil(done, kAwaitMs)) return "";
+  return cluster_->breach().empty() ? "it does not come true" + cluster_->Describe()
+                                    : cluster_->breach();
+}
+
+std::string Scenario::Insist(const std::function<void()>& ask, const std::function<bool()>& done) {
+  constexpr int64_t kPatienceMs = 1000;
+  for (int64_t waited_ms = 0; waited_ms < kAwaitMs; waited_ms += kPatienceMs) {
+    ask();
+    if (cluster_->RunUntil(done, kPatienceMs) || !cluster_->breach().empty()) return "";
+  }
+  return "it does not come true" + cluster_->Describe();
+}
+
+const metadata::PartitionImage* Scenario::Partition() const {
+  const auto topic = cluster_->NewestImage()->FindTopic(kTopic);
+  return topic == nullptr ? nullptr : &topic->partitions.front();
+}
+
+std::string Scenario::Pass(const Words& words) {
+  cluster_->RunForMs(Number(words[0]));
+  return "";
+}
+
+std::string Scenario::InService(const Words& words) {
+  return Await([this, id = Node(words[0])] {
+    const metadata::BrokerImage* broker = cluster_->NewestImage()->FindBroker(id);
+    const auto process = cluster_->process(id);
+    return broker != nullptr && process != nullptr && broker->active() &&
+           process->broker_state().broker_epoch == broker->epoch.value();
+  });
+}
+
+std::string Scenario::Leads(const Words& words) {
+  return Await(
+      [this, id = Node(words[0])] { return Partition() != nullptr && Partition()->leader == id; });
+}
+
+std::string Scenario::NobodyLeads(const Words&) {
+  return Await([this] { return Partition()->leader == kNoNode; });
+}
+
+std::string Scenario::LeadsNotFor(const Words& words) {
+  const bool led = cluster_->RunUntil(
+      [this, id = Node(words[0])] { return Partition()->leader == id; }, Number(words[1]));
+  return led ? "it does" : "";
+}
+
+std::string Scenario::IsrIs(const Words& words) {
+  std::vector<NodeId> wanted = Nodes(words[0]);
+  std::ranges::sort(wanted);
+  return Await([this, wanted] {
+    std::vector<NodeId> isr = Partition()->isr;
+    std::ranges::sort(isr);
+    return isr == wanted;
+  });
+}
+
+// ---- The admin
+
+std::string Scenario::SetMinIsr(const Words& words) {
+  const auto set = std::make_shared<bool>(false);
+  const int min_isr = static_cast<int>(Number(words[0]));
+  return Insist(
+      [this, set, min_isr] {
+        admin().SetMinIsr(kTopic, min_isr, [set](bool done) { *set = *set || done; });
+      },
+      [set] { return *set; });
+}
+
+std::string Scenario::Move(const Words& words) {
+  const std::vector<NodeId> target = Nodes(words[0]);
+  return Insist(
+      [this, target] { admin().Move(kPlace, target); },
+      [this, target] { return Partition()->moving() || Partition()->replicas == target; });
+}
+
+std::string Scenario::CancelMove(const Words&) {
+  admin().Move(kPlace, {});
+  return MoveDone({});
+}
+
+std::string Scenario::MoveDone(const Words&) {
+  return Await([this] { return !Partition()->moving(); });
+}
+
+std::string Scenario::ElectPreferred(const Words&) {
+  admin().ElectPreferred(kPlace);
+  return "";
+}
+
+std::string Scenario::End(const Words&) {
+  cluster_->Heal();
+  for (const NodeId id : cluster_->ids()) {
+    if (cluster_->paused(id)) cluster_->Resume(id);
+  }
+  return Verdict(*cluster_, {kTopic}, false).Reach([] { return true; });
+}
+
+}  // namespace sluice::sim
