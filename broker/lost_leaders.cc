@@ -20,6 +20,7 @@ std::set<NodeId> LostLeaders(const metadata::Image& before, const metadata::Imag
   for (const auto& [id, broker] : before.brokers) {
     if (!broker->active()) continue;
     const metadata::BrokerImage* const now = after.FindBroker(id);
+    if (now != nullptr && (now->process_gone || now->epoch != broker->epoch)) continue;
     if (now == nullptr || now->fenced || (id == self && !now->active())) lost.insert(id);
   }
   return lost;

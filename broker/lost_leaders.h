@@ -10,6 +10,9 @@
 // the brokers take turns, three times each: one of them makes it ask somebody who is alive. In
 // them a connection that has asked for nothing goes too.
 //
+// Nothing is closed for one whose process is gone, or runs anew: the connections to it broke. A
+// client that wakes without any connection may give up, as kcat does.
+//
 // A broker that stops in order does the same to its own clients, and is quicker, since no other
 // does it at the same time. Told that it leads no longer, librdkafka would wait for 250 ms.
 //
@@ -30,8 +33,8 @@
 
 namespace sluice::broker {
 
-// Brokers that were in service and are so no longer. Who stops in order tells its clients itself:
-// of such the broker `self` sees only itself, when its partitions have gone to others.
+// Brokers that were in service and fell silent. Who stops in order tells its clients itself: of
+// such the broker `self` sees only itself, when its partitions have gone to others.
 std::set<NodeId> LostLeaders(const metadata::Image& before, const metadata::Image& after,
                              NodeId self);
 

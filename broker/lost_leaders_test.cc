@@ -34,6 +34,15 @@ TEST(LostLeadersTest, AreThoseThatWereFencedOrTakenOut) {
   EXPECT_EQ(LostLeaders(ImageOf({fenced}), ImageOf({fenced}), NodeId(1)), std::set<NodeId>());
 }
 
+TEST(LostLeadersTest, OneWhoseProcessIsGoneHasTheConnectionsToItBroken) {
+  metadata::BrokerImage gone = Serving(2), anew = Serving(2);
+  gone.fenced = gone.process_gone = true;
+  anew.fenced = true;
+  anew.epoch = BrokerEpoch(7);
+  EXPECT_EQ(LostLeaders(ImageOf({Serving(2)}), ImageOf({gone}), NodeId(1)), std::set<NodeId>());
+  EXPECT_EQ(LostLeaders(ImageOf({Serving(2)}), ImageOf({anew}), NodeId(1)), std::set<NodeId>());
+}
+
 TEST(LostLeadersTest, OneThatStopsInOrderIsLostToItsOwnClientsOnly) {
   metadata::BrokerImage stopping = Serving(2), gone = stopping;
   stopping.in_controlled_shutdown = true;

@@ -202,9 +202,10 @@ Records BrokerManager::Leave(const Image& image, NodeId broker) const {
   return records;
 }
 
-Records BrokerManager::Fence(const Image& image, NodeId broker) {
+Records BrokerManager::Fence(const Image& image, NodeId broker) const {
   Records records = ElectionsFor(image, {.broker = broker, .active = false});
   records.push_back(BrokerChange(broker, true, std::nullopt));
+  records.back().mutable_broker_change()->set_process_gone(Refused(broker));
   return records;
 }
 

@@ -47,7 +47,7 @@ class BrokerManager {
   // session.
   std::optional<NodeId> NextToFence(const metadata::Image& image, int64_t now_ms);
   // The records that fence it: partition changes first, the broker's own last.
-  static Records Fence(const metadata::Image& image, NodeId broker);
+  Records Fence(const metadata::Image& image, NodeId broker) const;
   // They are proposed as the entry at `index`.
   void OnFenced(NodeId broker, LogIndex index) { sessions_[broker].fence_index = index; }
   // Of that entry; -1 when the broker was not fenced since activation.

@@ -517,7 +517,7 @@ void MetadataController::FenceStale() {
     if (!BrakeAllows(now_ms)) return;
     const bool expired = !brokers_.Refused(*broker);
     const LogIndex index = quorum_->NextIndex();
-    if (!Propose(BrokerManager::Fence(*speculative_, *broker), [](bool) {}).ok()) return;
+    if (!Propose(brokers_.Fence(*speculative_, *broker), [](bool) {}).ok()) return;
     brokers_.OnFenced(*broker, index);
     ++(expired ? metrics_.fenced_by_session : metrics_.fenced_by_refusal);
     fenced_ms_.push_back(now_ms);

@@ -85,6 +85,7 @@ TEST_F(ControllerTest, ADeadProcessIsFencedLongBeforeItsSessionEnds) {
   RunForMs(100);
   EXPECT_EQ(Show("t"), "leader=2 isr=2,3 elr= known=");
   EXPECT_EQ(controller_->metrics().fenced_by_refusal, 1U);
+  EXPECT_TRUE(controller_->committed()->FindBroker(NodeId(1))->process_gone);
 }
 
 TEST_F(ControllerTest, AVotersDeathIsThatOfItsBroker) {

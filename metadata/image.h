@@ -55,6 +55,9 @@ struct BrokerImage {
   bool is_controller = false;
   bool fenced = true;
   bool in_controlled_shutdown = false;
+  // Why it is fenced: its host refused connections, and was not silent. Whoever was connected to it
+  // knows.
+  bool process_gone = false;
   BrokerGoal goal = BrokerGoal::kServe;  // outlives its incarnations
   std::vector<Uuid> log_directories;     // online; empty: directory_id is the only one
   // May lead and be in an ISR.

@@ -167,7 +167,10 @@ Status ImageBuilder::ApplyBrokerChange(const BrokerChangeRecord& record) {
   if (found == next_.brokers.end())
     return Contradiction("changes unknown broker " + std::to_string(record.broker_id()));
   auto broker = std::make_shared<BrokerImage>(*found->second);
-  if (record.has_fenced()) broker->fenced = record.fenced();
+  if (record.has_fenced()) {
+    broker->fenced = record.fenced();
+    broker->process_gone = record.fenced() && record.process_gone();
+  }
   if (record.has_in_controlled_shutdown())
     broker->in_controlled_shutdown = record.in_controlled_shutdown();
   if (record.has_log_dirs() && !ToUuids(record.log_dirs().ids(), broker->log_directories))

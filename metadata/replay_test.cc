@@ -202,6 +202,7 @@ TEST_F(ReplayTest, SnapshotsRoundTrip) {
         MetadataRecord change;
         change.mutable_broker_change()->set_broker_id(static_cast<int>(random.Below(3)));
         change.mutable_broker_change()->set_fenced(random.Chance(1, 2));
+        change.mutable_broker_change()->set_process_gone(random.Chance(1, 2));
         change.mutable_broker_change()->set_in_controlled_shutdown(random.Chance(1, 2));
         ASSERT_TRUE(Apply({change}).ok());
         break;

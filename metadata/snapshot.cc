@@ -128,11 +128,15 @@ void EmitRecords(const Image& image, Emit emit) {
     MetadataRecord record;
     *record.mutable_register_broker() = ToRecord(*broker);
     emit(std::move(record));
-    if (!broker->in_controlled_shutdown && !broker->yields()) continue;
+    if (!broker->in_controlled_shutdown && !broker->yields() && !broker->process_gone) continue;
     MetadataRecord change;
     change.mutable_broker_change()->set_broker_id(id.value());
     if (broker->in_controlled_shutdown)
       change.mutable_broker_change()->set_in_controlled_shutdown(true);
+    if (broker->process_gone) {
+      change.mutable_broker_change()->set_fenced(true);
+      change.mutable_broker_change()->set_process_gone(true);
+    }
     if (broker->yields()) change.mutable_broker_change()->set_goal(CodeOf(broker->goal));
     emit(std::move(change));
   }
