@@ -8,6 +8,7 @@ namespace {
 
 bool Offers(const NearestReplicaInput& input, const RemoteReplica& replica) {
   if (!input.replicas.InIsr(replica.id) || !replica.fetched_in_epoch()) return false;
+  if (!input.followers.IsConnected(replica.id)) return false;
   if (replica.log_end_offset < input.offset || replica.log_start_offset > input.offset)
     return false;
   const metadata::BrokerImage* broker = input.image.FindBroker(replica.id);

@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+#include <memory>
+
 #include "broker/testing/sim_cluster.h"
 
 namespace sluice::broker {
@@ -24,7 +27,10 @@ class NearestReplicaTest : public ::testing::Test {
     partition_.isr = partition_.replicas;
     partition_.leader = kOne;
     replicas_.StartEpoch(kOne, partition_.replicas, partition_.isr, 0);
-    for (const NodeId id : {kTwo, kThree, kFour}) Fetched(id, 10);
+    for (const NodeId id : {kTwo, kThree, kFour}) {
+      Fetched(id, 10);
+      followers_.Note(id, connections_[id] = std::make_shared<int>());
+    }
   }
   void Stand(NodeId id, const std::string& rack, bool fenced) {
     auto broker = std::make_shared<metadata::BrokerImage>();
@@ -41,12 +47,15 @@ class NearestReplicaTest : public ::testing::Test {
   }
   NodeId Choose(const std::string& rack, int64_t offset = 5,
                 const std::string& listener = "CLIENTS") {
-    return NearestReplica({image_, partition_, replicas_, "a", rack, listener, Offset(offset)});
+    return NearestReplica(
+        {image_, partition_, replicas_, followers_, "a", rack, listener, Offset(offset)});
   }
 
   metadata::Image image_;
   metadata::PartitionImage partition_;
   ReplicaSet replicas_;
+  ConnectedFollowers followers_;
+  std::map<NodeId, std::shared_ptr<int>> connections_;
 };
 
 TEST_F(NearestReplicaTest, OnlyWhoTellsARackWithoutTheLeaderIsSentElsewhere) {
@@ -77,6 +86,16 @@ TEST_F(NearestReplicaTest, OneThatIsOutOfSyncOrFencedOrCannotBeReachedIsNotNamed
   EXPECT_EQ(Choose("c"), kFour);
   replicas_.CommitIsr({kOne, kTwo, kThree});
   EXPECT_EQ(Choose("c"), kNoNode);
+}
+
+// The image does not tell yet that its process is gone.
+TEST_F(NearestReplicaTest, OneWhoseConnectionIsGoneIsNotNamedBeforeItIsThereAgain) {
+  connections_[kFour].reset();
+  EXPECT_EQ(Choose("c"), kNoNode);
+  connections_[kThree].reset();
+  EXPECT_EQ(Choose("b"), kTwo);
+  followers_.Note(kFour, connections_[kFour] = std::make_shared<int>());
+  EXPECT_EQ(Choose("c"), kFour);
 }
 
 TEST_F(NearestReplicaTest, OneThatHasNotFetchedInThisEpochIsNotNamed) {

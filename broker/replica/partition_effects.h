@@ -13,6 +13,7 @@
 
 #include "broker/broker_state.h"
 #include "broker/metadata_cache.h"
+#include "broker/replica/connected_followers.h"
 #include "broker/replica/fetch_waiters.h"
 #include "broker/replica/partition_watch.h"
 #include "broker/replica/produce_operation.h"
@@ -70,6 +71,7 @@ struct PartitionContext {
   const Clock* clock = nullptr;
   const BrokerState* state = nullptr;
   const MetadataCache* metadata = nullptr;
+  ConnectedFollowers followers;
   int64_t replica_lag_ms_max = 0;
   std::function<void(IsrProposal)> propose_isr;                       // thread-safe
   std::function<void(const StorageFailure&)> report_storage_failure;  // thread-safe

@@ -76,8 +76,9 @@ void Partition::ReadPlaced(const ReadRequest& request, Offset stable_end, ReadMa
   const metadata::PartitionImage* placed =
       image == nullptr ? nullptr : image->FindPartition(key().topic_id, key().partition);
   if (!follower && !nearby && placed != nullptr) {
-    result.preferred = NearestReplica({*image, *placed, replicas_, context_->state->rack,
-                                       fetch.rack, fetch.listener, entry.fetch_offset});
+    result.preferred =
+        NearestReplica({*image, *placed, replicas_, context_->followers, context_->state->rack,
+                        fetch.rack, fetch.listener, entry.fetch_offset});
     if (result.preferred != kNoNode) return;
   }
   const bool committed_only = fetch.read_committed && !follower;

@@ -144,6 +144,7 @@ void ReplicaManagerImpl::AppendEntry(const ProduceRequestParams& params,
 }
 
 void ReplicaManagerImpl::Fetch(FetchRequestParams params, FetchOperation::Done done) {
+  if (params.replica_id != kNoNode) context_->followers.Note(params.replica_id, params.connection);
   std::vector<FetchOperation::Target> targets;
   targets.reserve(params.entries.size());
   for (const FetchEntry& entry : params.entries) {
