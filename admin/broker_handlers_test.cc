@@ -3,20 +3,18 @@
 
 #include <gtest/gtest.h>
 
-#include "admin/handlers.h"
 #include "admin/http_routes.h"
 #include "admin/metrics_collector.h"
-#include "admin/testing/fake_backend.h"
+#include "admin/testing/handlers_fixture.h"
 #include "kafka/error_code.h"
 
 namespace sluice::admin {
 namespace {
 
 using kafka::ErrorCode;
-using testing::FakeBackend;
 using testing::ThreeBrokers;
 
-class BrokerHandlersTest : public ::testing::Test {
+class BrokerHandlersTest : public testing::HandlersFixture {
  protected:
   BrokerHandlersTest() {
     for (int id = 1; id <= 3; ++id) {
@@ -41,14 +39,6 @@ class BrokerHandlersTest : public ::testing::Test {
     };
   }
 
-  template <typename Request, typename Response>
-  Result<Response> Call(void (Handlers::*method)(Request, int64_t, Done<Response>),
-                        const Request& request) {
-    Result<Response> result = Status::Internal("not answered");
-    (handlers_.*method)(request, 1000,
-                        [&result](Result<Response> response) { result = std::move(response); });
-    return result;
-  }
   Result<CanStopBrokerResponse> CanStop(int id) {
     CanStopBrokerRequest request;
     request.set_id(id);
@@ -62,8 +52,6 @@ class BrokerHandlersTest : public ::testing::Test {
     return got;
   }
 
-  FakeBackend backend_;
-  Handlers handlers_{backend_};
   MetricsCollector metrics_{backend_};
 };
 

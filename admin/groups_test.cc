@@ -9,14 +9,10 @@
 #include "admin/group_lag.h"
 #include "admin/group_reset.h"
 #include "admin/group_routes.h"
-#include "admin/handlers.h"
-#include "admin/testing/fake_backend.h"
+#include "admin/testing/handlers_fixture.h"
 
 namespace sluice::admin {
 namespace {
-
-using testing::FakeBackend;
-using ::testing::Test;
 
 bool Has(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
@@ -66,9 +62,10 @@ PartitionOffsets Ends(int32_t partition, int64_t start, int64_t end) {
   return ends;
 }
 
-class GroupsTest : public Test {
+class GroupsTest : public testing::HandlersFixture {
  protected:
   GroupsTest() {
+    timeout_ms_ = 9000;  // longer than what is sampled
     backend_.describe_group =
         [this](NodeId node, const DescribeGroupRequest& request) -> Result<DescribeGroupResponse> {
       asked_.insert(node);
@@ -119,15 +116,6 @@ class GroupsTest : public Test {
     return response;
   }
 
-  template <typename Request, typename Response>
-  Result<Response> Call(void (Handlers::*method)(Request, int64_t, Done<Response>),
-                        Request request) {
-    Result<Response> result = Status::Internal("not answered");
-    (handlers_.*method)(std::move(request), 9000,
-                        [&](Result<Response> answer) { result = std::move(answer); });
-    return result;
-  }
-
   Result<GroupLagResponse> Lag(int32_t sample_ms) {
     GroupLagRequest request;
     request.set_name("g");
@@ -142,8 +130,6 @@ class GroupsTest : public Test {
     return request;
   }
 
-  FakeBackend backend_;
-  Handlers handlers_{backend_};
   Group group_ = StableGroup({Member("a", {0}), Member("b", {1})});
   std::map<std::string, std::vector<GroupOffset>> committed_ = {
       {"g", {Committed(0, 10), Committed(1, 90)}}};

@@ -3,30 +3,15 @@
 #include <gtest/gtest.h>
 
 #include "admin/errors.h"
-#include "admin/testing/fake_backend.h"
+#include "admin/testing/handlers_fixture.h"
 #include "kafka/error_code.h"
 
 namespace sluice::admin {
 namespace {
 
-using testing::FakeBackend;
 using testing::ThreeBrokers;
 
-class HandlersTest : public ::testing::Test {
- protected:
-  // Calls a method whose backend answers at once.
-  template <typename Request, typename Response>
-  Result<Response> Call(void (Handlers::*method)(Request, int64_t, Done<Response>),
-                        Request request) {
-    Result<Response> result = Status::Internal("not answered");
-    (handlers_.*method)(std::move(request), 1000,
-                        [&](Result<Response> answer) { result = std::move(answer); });
-    return result;
-  }
-
-  FakeBackend backend_;
-  Handlers handlers_{backend_};
-};
+class HandlersTest : public testing::HandlersFixture {};
 
 TEST_F(HandlersTest, CreateTopicAnswersWhenThisNodeHasAppliedIt) {
   CreateTopicRequest request;

@@ -2,23 +2,14 @@
 // the test says.
 #include <gtest/gtest.h>
 
-#include "admin/handlers.h"
-#include "admin/testing/fake_backend.h"
+#include "admin/testing/handlers_fixture.h"
 #include "kafka/error_code.h"
 
 namespace sluice::admin {
 namespace {
 
-class PartitionHandlersTest : public ::testing::Test {
+class PartitionHandlersTest : public testing::HandlersFixture {
  protected:
-  template <typename Request, typename Response>
-  Result<Response> Call(void (Handlers::*method)(Request, int64_t, Done<Response>),
-                        Request request) {
-    Result<Response> result = Status::Internal("not answered");
-    (handlers_.*method)(std::move(request), 1000,
-                        [&](Result<Response> answer) { result = std::move(answer); });
-    return result;
-  }
   // orders-1 is on its way from broker 1 to broker 3.
   void LetOneMove() {
     metadata::MetadataBatch batch;
@@ -42,9 +33,6 @@ class PartitionHandlersTest : public ::testing::Test {
     }
     return request;
   }
-
-  testing::FakeBackend backend_;
-  Handlers handlers_{backend_};
 };
 
 TEST_F(PartitionHandlersTest, MovesGoToTheControllerAndAreToldAsTheyThenAre) {

@@ -1,23 +1,14 @@
 // The admin service's calls about the quorum, over a backend that answers as the test says.
 #include <gtest/gtest.h>
 
-#include "admin/handlers.h"
-#include "admin/testing/fake_backend.h"
+#include "admin/testing/handlers_fixture.h"
 #include "kafka/error_code.h"
 
 namespace sluice::admin {
 namespace {
 
-class QuorumHandlersTest : public ::testing::Test {
+class QuorumHandlersTest : public testing::HandlersFixture {
  protected:
-  template <typename Request, typename Response>
-  Result<Response> Call(void (Handlers::*method)(Request, int64_t, Done<Response>),
-                        Request request) {
-    Result<Response> result = Status::Internal("not answered");
-    (handlers_.*method)(std::move(request), 1000,
-                        [&](Result<Response> answer) { result = std::move(answer); });
-    return result;
-  }
   AddControllerRequest Addition() const {
     AddControllerRequest request;
     request.set_id(4);
@@ -27,8 +18,6 @@ class QuorumHandlersTest : public ::testing::Test {
   }
 
   const Uuid disk_ = Uuid::FromBytes(std::string(16, 'n'));
-  testing::FakeBackend backend_;
-  Handlers handlers_{backend_};
 };
 
 TEST_F(QuorumHandlersTest, ANodeTellsWhoItIs) {
