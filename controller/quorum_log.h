@@ -82,6 +82,9 @@ class QuorumLog final : public raft::LogStore {
   void ReadSnapshot(const raft::SnapshotRead& read,
                     std::function<void(Result<raft::SnapshotChunk>)> done) override;
   void LoadReceived(std::function<void(Result<raft::Snapshot>)> done) override;
+  void set_on_failure(std::function<void(Status)> on_failure) override {
+    on_failure_ = std::move(on_failure);
+  }
 
   // What opening cut off; empty when nothing.
   const std::string& recovery_message() const { return log_->recovery().message; }
@@ -135,6 +138,7 @@ class QuorumLog final : public raft::LogStore {
   SnapshotFiles snapshots_;
   SnapshotReceiver receiver_;
   std::unique_ptr<VoteSlots> slots_;
+  std::function<void(Status)> on_failure_;  // not changed once something was written
   raft::OpenedLog opened_;
 
   mutable std::mutex

@@ -406,6 +406,19 @@ TEST_F(QuorumLogTest, AFailedSyncIsTerminal) {
       << "a second sync that succeeds proves nothing";
 }
 
+// Nobody waits for the marker of a log that is written to no more, and nobody may count on its
+// disk.
+TEST_F(QuorumLogTest, AFailedSyncOfAnIdleLogIsTold) {
+  Open();
+  Status told;
+  log_->set_on_failure([&told](Status status) { told = std::move(status); });
+  Append(1, 2, 1);
+  fs_.InjectFault({.operation = FileOperation::kSync, .path_part = "quorum-state"});
+  scheduler_.RunForMs(3000);
+  EXPECT_EQ(told.code(), StatusCode::kIoError) << told.ToString();
+  EXPECT_FALSE(Persist({.entries = {At(3, 1)}}).ok());
+}
+
 // Random histories with power cuts: what was reported is there, whatever else is.
 TEST_F(QuorumLogTest, WhatWasReportedSurvivesEveryPowerCut) {
   for (uint64_t seed = 1; seed <= 150; ++seed) {

@@ -86,6 +86,8 @@ void QuorumLog::SyncMarkerWhenIdle() {
     if (!failure_.ok()) return;
     if (groups() != groups_before) return SyncMarkerWhenIdle();
     failure_ = slots_->SyncHint();
+    if (failure_.ok() || !on_failure_) return;
+    options_.loop->Post([tell = on_failure_, status = failure_] { tell(status); });
   });
 }
 

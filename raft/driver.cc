@@ -59,6 +59,9 @@ Driver::~Driver() {
 void Driver::Start() {
   CHECK(!started_);
   started_ = true;
+  parts_.log.set_on_failure([this, alive = alive_](const Status& status) {
+    if (*alive && !failed_) Fail(status);
+  });
   if (parts_.log.opened().snapshot.has_value()) {
     const Result<Snapshot> snapshot = parts_.log.LoadSnapshot();
     CHECK(snapshot.ok()) << snapshot.status().ToString();

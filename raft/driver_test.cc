@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <optional>
+#include <thread>
 
 #include "base/testing/log_catcher.h"
 #include "base/testing/sim_event_loop.h"
@@ -188,6 +189,22 @@ TEST_F(DriverTest, WhatNoMemberSendsIsLoggedOnce) {
   }
   EXPECT_EQ(driver_->status().counts.messages_refused(), 5u);
   EXPECT_EQ(log.Count("was dropped"), 3);
+}
+
+// A timer's thread that touched Raft's state (the bug's number is Kafka's).
+TEST_F(DriverTest, Kafka15100_WhatOtherThreadsTellWaitsForTheLoop) {
+  Open({Voter(1), Voter(2)});
+  driver_->Start();
+  std::thread([this] {
+    driver_->Step({kClusterId, Voter(2), NodeId(1), Term(7), HeartbeatRequest{}});
+  }).join();
+  EXPECT_EQ(driver_->core().term(), Term(0));
+  scheduler_.RunForMs(1);
+  EXPECT_EQ(driver_->core().leader(), NodeId(2));
+  std::thread([this] { driver_->PeerLost(NodeId(2), true); }).join();
+  EXPECT_EQ(driver_->core().leader(), NodeId(2));
+  scheduler_.RunForMs(1);
+  EXPECT_EQ(driver_->core().leader(), kNoNode);
 }
 
 // What its disk and loop still report to one that is gone is not heard.

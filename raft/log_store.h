@@ -103,6 +103,10 @@ class LogStore {
   // says, and has to be received anew. kNotFound: one that was persisted before the call stands for
   // more. Any other error is terminal, as one of Persist.
   virtual void LoadReceived(std::function<void(Result<Snapshot>)> done) = 0;
+
+  // A store that writes between requests posts to the driver's loop what failed there: terminal,
+  // as in Persist. Called before the first Persist.
+  virtual void set_on_failure(std::function<void(Status)> /*on_failure*/) {}
 };
 
 }  // namespace sluice::raft

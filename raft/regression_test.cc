@@ -1,9 +1,8 @@
 // Bugs that other Raft libraries had, each as a test of its own under the number it had there.
 // Those of members are in member_change_test.cc (Kafka17608, Kafka19400), that of batches with a
 // later epoch in bad_input_test.cc (Kafka18723), those of the file system in
-// controller/quorum_log_crash_test.cc (Etcd6368, Etcd6378). Kafka15100, a timer's thread that
-// touched Raft's state, cannot be: the core has no thread, and its driver one loop
-// (docs/THREADS.md).
+// controller/quorum_log_crash_test.cc (Etcd6368, Etcd6378), that of threads in driver_test.cc
+// (Kafka15100).
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <thread>
 #include <utility>
 
 #include "base/event_loop.h"
@@ -45,11 +46,12 @@ class SimEventLoop final : public EventLoop {
   void Post(Task task) override { RunAfter(0, std::move(task)); }
   TimerId RunAfter(int64_t delay_ms, Task task) override;
   void Cancel(TimerId id) override;
-  bool InLoopThread() const override { return true; }
+  bool InLoopThread() const override { return std::this_thread::get_id() == thread_; }
   const Clock& clock() const override { return scheduler_.clock_; }
 
  private:
   SimScheduler& scheduler_;
+  const std::thread::id thread_ = std::this_thread::get_id();  // that made it runs it
   std::map<TimerId, SimScheduler::Key> timers_;  // those not yet run
 };
 
