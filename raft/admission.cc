@@ -62,6 +62,9 @@ std::string_view RefusalText(Refusal refusal) {
     case Refusal::kOtherDisk:
       return "the member of that id has another disk: that node was formatted anew, and is to be "
              "removed and added as who it is now";
+    case Refusal::kFormerDisk:
+      return "it is for a member of this node's id that has another disk: this node was formatted "
+             "anew, and is to be removed and added as who it is now";
     case Refusal::kTerm: return "a term in it cannot be";
     case Refusal::kChain: return "its entries do not follow each other";
     case Refusal::kMembers: return "it sets members that cannot be";
@@ -79,6 +82,7 @@ std::string_view RefusalName(Refusal refusal) {
     case Refusal::kCluster: return "cluster";
     case Refusal::kStranger: return "stranger";
     case Refusal::kOtherDisk: return "other_disk";
+    case Refusal::kFormerDisk: return "former_disk";
     case Refusal::kTerm: return "term";
     case Refusal::kChain: return "chain";
     case Refusal::kMembers: return "members";
@@ -102,7 +106,7 @@ std::optional<Refusal> Core::WhyRefuseSender(const Message& message) const {
   if (message.to != self_.id || message.from.id == self_.id) return Refusal::kStranger;
   const bool any_disk = FaultPlanted(Fault::kWipedDiskCounts);
   if (!message.to_disk.IsZero() && message.to_disk != self_.disk_id && !any_disk)
-    return Refusal::kOtherDisk;
+    return Refusal::kFormerDisk;
   if (!IsAnswer(message.body)) return std::nullopt;
   const Member* member = FindPeer(message.from.id);
   if (member == nullptr) return Refusal::kStranger;

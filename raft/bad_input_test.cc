@@ -69,7 +69,7 @@ TEST_F(BadInputTest, WhoeverIsNoMemberOfThisClusterIsNotHeard) {
     core_->Step({kClusterId, wiped, NodeId(1), Term(9), body});
   });
   EXPECT_EQ(refused_.front().from, NodeId(2));
-  ExpectRefused(Refusal::kOtherDisk, [&] {
+  ExpectRefused(Refusal::kFormerDisk, [&] {
     core_->Step({kClusterId, Voter(2), NodeId(1), Term(9), HeartbeatRequest{}, Voter(9).disk_id});
   });
 }

@@ -15,7 +15,8 @@ namespace sluice::raft {
 enum class Refusal : uint8_t {
   kCluster,        // another cluster's
   kStranger,       // an answer of who is no member, or not for this node
-  kOtherDisk,      // from or for a member's id with another disk
+  kOtherDisk,      // of a member's id with another disk than the member's
+  kFormerDisk,     // for this node's id with another disk than its own
   kTerm,           // impossible: of the message, an entry or a snapshot
   kChain,          // entries that do not follow each other
   kMembers,        // a configuration without voters, with a node twice, or that cannot be read
