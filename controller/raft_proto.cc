@@ -104,13 +104,13 @@ struct BodyWriter {
   }
   void operator()(raft::TimeoutNow&) const { proto.mutable_timeout_now(); }
   void operator()(raft::Inquiry& m) const {
-    proto.mutable_inquiry()->set_process(m.process);
+    proto.mutable_inquiry()->set_question(m.question);
     for (const raft::VoterId& voter : m.voters)
       PutVoter(voter, proto.mutable_inquiry()->add_voters());
   }
   void operator()(raft::InquiryResponse& m) const {
     raftpb::InquiryResponse* out = proto.mutable_inquiry_response();
-    out->set_process(m.process);
+    out->set_question(m.question);
     out->set_last_index(m.last_index.value());
     out->set_leads(m.leads);
     out->set_same_voters(m.same_voters);
@@ -151,7 +151,7 @@ Result<raft::MessageBody> GetChunk(raftpb::SnapshotChunk& proto) {
 }
 
 Result<raft::MessageBody> GetInquiry(const raftpb::Inquiry& proto) {
-  raft::Inquiry inquiry{.process = proto.process()};
+  raft::Inquiry inquiry{.question = proto.question()};
   for (const raftpb::Voter& voter : proto.voters()) {
     SLUICE_ASSIGN_OR_RETURN(const raft::VoterId id, GetVoter(voter));
     inquiry.voters.push_back(id);
@@ -197,8 +197,8 @@ Result<raft::MessageBody> GetBody(RaftMessage& proto) {
     case RaftMessage::kInquiry: return GetInquiry(proto.inquiry());
     case RaftMessage::kInquiryResponse: {
       const raftpb::InquiryResponse& m = proto.inquiry_response();
-      return raft::MessageBody(
-          raft::InquiryResponse{m.process(), LogIndex(m.last_index()), m.leads(), m.same_voters()});
+      return raft::MessageBody(raft::InquiryResponse{m.question(), LogIndex(m.last_index()),
+                                                     m.leads(), m.same_voters()});
     }
     case RaftMessage::BODY_NOT_SET: break;
   }

@@ -79,7 +79,8 @@ TEST(RaftProto, EveryMessageSurvivesTheWire) {
     const raftpb::RaftMessage proto = ToProto(Wrap(body));
     Result<raft::Message> back = FromProto(proto);
     ASSERT_TRUE(back.ok()) << back.status().ToString();
-    EXPECT_EQ(raft::Describe(*back), raft::Describe(Wrap(body)));
+    EXPECT_TRUE(back->body == body) << raft::Describe(*back);
+    EXPECT_EQ(raft::Describe(*back), raft::Describe(Wrap(body))) << "and who it is from and for";
     EXPECT_EQ(back->to_disk, Voter(2).disk_id);
     EXPECT_EQ(ToProto(*std::move(back)).SerializeAsString(), proto.SerializeAsString());
   }

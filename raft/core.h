@@ -47,6 +47,7 @@
 #include "base/random.h"
 #include "raft/config.h"
 #include "raft/incoming_snapshot.h"
+#include "raft/inquiry.h"
 #include "raft/metrics.h"
 #include "raft/progress.h"
 #include "raft/raft_log.h"
@@ -124,14 +125,6 @@ class Core {
     uint64_t sequence;
     LogIndex index;
     std::vector<uint64_t> ids;
-  };
-  struct Heard {
-    Term term;
-    InquiryResponse answer;
-  };
-  struct Inquiring {
-    int64_t ask_at_ms;
-    std::map<NodeId, Heard> heard;
   };
   enum class ElectionCause { kTimeout, kLostLeader, kTransfer };
 

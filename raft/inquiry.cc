@@ -10,7 +10,10 @@
 //   - where somebody does, it has lost what it held, and that is damage like any other
 //   (recovering.cc), up to the last entry of the leader of that term: whatever it got in that term,
 //   it got from there, and what was committed before is there too. The leader's voters have to be
-//   those of the bootstrap entry, and that committed: nobody else has counted this one's vote.
+//   those of the bootstrap entry, and that committed: nobody else counts this one's vote any more.
+//   Somebody else may have: a voter that was removed since, and does not know it yet, campaigns on,
+//   and is not asked. What it was given before this one's disk was formatted it has forgotten
+//   itself an election timeout later, so what counts is asked after that.
 #include <algorithm>
 
 #include "raft/core.h"
@@ -34,13 +37,21 @@ void Core::BeginInquiry(const OpenedLog& opened) {
   // Alone there is nobody who could tell, nor anybody who could count on it.
   if (!as_formatted || !IsVoter() || members().voters.size() == 1 || !config_.inquire) return;
   if (FaultPlanted(Fault::kNoInquiry)) return;
-  inquiry_ = Inquiring{.ask_at_ms = now_ms_};
+  inquiry_ = Inquiring{.question = random_.Next(),
+                       .ask_at_ms = now_ms_,
+                       .candidacies_end_ms = now_ms_ + 2 * config_.election_timeout_ms_max};
 }
 
 void Core::TickInquiry() {
+  if (!inquiry_->candidacies_ended && now_ms_ >= inquiry_->candidacies_end_ms) {
+    inquiry_->candidacies_ended = true;
+    inquiry_->question = random_.Next();
+    inquiry_->heard.clear();
+    inquiry_->ask_at_ms = now_ms_;
+  }
   if (now_ms_ < inquiry_->ask_at_ms) return;
   inquiry_->ask_at_ms = now_ms_ + config_.inquiry_interval_ms;
-  const Inquiry question{process_, IdsOf(members().voters)};
+  const Inquiry question{inquiry_->question, IdsOf(members().voters)};
   for (const VoterId& voter : question.voters) {
     if (voter != self_) SendNow(voter.id, question);
   }
@@ -50,14 +61,14 @@ void Core::TickInquiry() {
 void Core::AnswerInquiry(NodeId to, Inquiry inquiry) {
   std::ranges::sort(inquiry.voters);
   const bool same = MembersAreCommitted() && inquiry.voters == IdsOf(members().voters);
-  SendNow(to, InquiryResponse{.process = inquiry.process,
+  SendNow(to, InquiryResponse{.question = inquiry.question,
                               .last_index = std::max(log_.last_index(), hard_state_.lost.upto),
                               .leads = role_ == Role::kLeader,
                               .same_voters = same});
 }
 
 void Core::HandleInquiryResponse(const Message& message, const InquiryResponse& response) {
-  if (!inquiring() || response.process != process_) return;
+  if (!inquiring() || response.question != inquiry_->question) return;
   inquiry_->heard[message.from.id] = {message.term, response};
   ConcludeInquiry();
 }
@@ -72,6 +83,7 @@ void Core::ConcludeInquiry() {
   }
   if (!all && (first_day || !FaultPlanted(Fault::kInquiryOfSome))) return;
   if (first_day) return EndInquiry(newest, self_.id, {});
+  if (!inquiry_->candidacies_ended) return;
   for (const auto& [id, heard] : inquiry_->heard) {
     if (!heard.answer.leads || heard.term != newest || !heard.answer.same_voters) continue;
     return EndInquiry(newest, id, {heard.answer.last_index, newest});
@@ -101,6 +113,7 @@ std::string Core::WhyInquiring() const {
   }
   if (changed) return "the voters are not those any more that this disk was formatted with";
   if (!silent.empty()) return "no answer yet from voter " + silent;
+  if (!inquiry_->candidacies_ended) return "an election that it has voted in may still go on";
   return "none of the others leads yet";
 }
 

@@ -19,8 +19,16 @@ class InquiryTest : public ::testing::Test {
   }
 
   Core& core() { return *node_.core_; }
+  uint64_t question() { return node_.Sent<Inquiry>().back().question; }
+  // Whoever had the vote that is forgotten has given up by then.
+  void PassCandidacies() {
+    const uint64_t before = question();
+    core().Tick(core().now_ms() + 2 * RaftConfig().election_timeout_ms_max);
+    node_.FinishWrites();
+    EXPECT_NE(question(), before);
+  }
   void Answer(int from, int64_t term, InquiryResponse answer) {
-    answer.process = core().process();
+    answer.question = question();
     node_.Step(from, term, answer);
     node_.FinishWrites();
   }
@@ -63,6 +71,7 @@ TEST_F(InquiryTest, OnTheFirstDayItTakesPartWhenAllTheOthersKnowOfNothing) {
 
 // A third one may hold what both of these have lost.
 TEST_F(InquiryTest, AMajorityIsNeverEnough) {
+  PassCandidacies();
   AnswerNothing(3);
   core().Tick(1'000'000);
   EXPECT_TRUE(core().inquiring());
@@ -75,7 +84,24 @@ TEST_F(InquiryTest, AloneItNeverTakesPart) {
   EXPECT_EQ(core().role(), Role::kFollower);
 }
 
+// First voters 1, 2 and 3, and 4 that was added and removed, has not heard of it, and campaigns
+// with the vote that was forgotten: 2 may vote for it after it has answered. 4 gives up in time.
+TEST_F(InquiryTest, WhatItHearsCountsOnceNobodyCampaignsWithItsForgottenVote) {
+  AnswerHas(2, 5, 7, false);
+  AnswerHas(3, 5, 7, true);
+  EXPECT_EQ(core().WhyInquiring(), "an election that it has voted in may still go on");
+  const uint64_t early = question();
+  PassCandidacies();
+  EXPECT_EQ(core().WhyInquiring(), "no answer yet from voter 2, 3");
+  node_.Step(3, 5, InquiryResponse{early, LogIndex(7), true, true});
+  AnswerHas(2, 6, 7, false);
+  EXPECT_EQ(core().WhyInquiring(), "no answer yet from voter 3");
+  AnswerHas(3, 5, 7, true);
+  EXPECT_EQ(core().WhyInquiring(), "none of the others leads yet") << "in the newest term";
+}
+
 TEST_F(InquiryTest, WhereTheClusterHasRunItWaitsForAllAndForTheLeader) {
+  PassCandidacies();
   AnswerHas(2, 5, 7, true);
   EXPECT_TRUE(core().inquiring()) << "3 may be in a later term, by the vote that is forgotten";
   node_.Append(2, 5, {.prev_index = LogIndex(0), .entries = EntriesOf(1, 7, 5)});
@@ -103,6 +129,7 @@ TEST_F(InquiryTest, InATermThatItMayHaveVotedInItDoesNotVote) {
 }
 
 TEST_F(InquiryTest, ItVotesAgainOnceItHasGotBackWhatTheLeaderHeld) {
+  PassCandidacies();
   AnswerHas(2, 5, 7, true);
   AnswerHas(3, 5, 7, false);
   node_.Append(2, 5, {.prev_index = LogIndex(0), .entries = EntriesOf(1, 6, 5)});
@@ -122,6 +149,7 @@ TEST_F(InquiryTest, ItVotesAgainOnceItHasGotBackWhatTheLeaderHeld) {
 }
 
 TEST_F(InquiryTest, InTheTermThatItFindsItHasVoted) {
+  PassCandidacies();
   AnswerHas(2, 5, 1, true);
   AnswerHas(3, 5, 1, false);
   node_.Append(2, 5, {.prev_index = LogIndex(0), .entries = EntriesOf(1, 1, 5)});
@@ -133,7 +161,7 @@ TEST_F(InquiryTest, InTheTermThatItFindsItHasVoted) {
 }
 
 TEST_F(InquiryTest, AnAnswerToAnEarlierIncarnationIsNone) {
-  const uint64_t earlier = core().process() + 1;
+  const uint64_t earlier = question() + 1;
   node_.Step(2, 5, InquiryResponse{earlier, LogIndex(7), true, true});
   node_.Step(3, 5, InquiryResponse{earlier, LogIndex(7), false, true});
   EXPECT_EQ(core().WhyInquiring(), "no answer yet from voter 2, 3");
@@ -223,7 +251,7 @@ TEST_F(InquiryTest, OneThatTakesPartTellsWhatItKnows) {
   node_.FinishWrites();
   const auto answers = node_.Sent<InquiryResponse>();
   ASSERT_EQ(answers.size(), 2u);
-  EXPECT_EQ(answers[0].process, 9u);
+  EXPECT_EQ(answers[0].question, 9u);
   EXPECT_TRUE(answers[0].leads);
   EXPECT_EQ(answers[0].last_index, core().log().last_index());
   EXPECT_TRUE(answers[0].same_voters);

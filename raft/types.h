@@ -104,6 +104,7 @@ struct VoteRequest {
   LogIndex last_index = kNoIndex;
   Term last_term;
   uint64_t process = 0;  // drawn by the sender's process; echoed
+  friend bool operator==(const VoteRequest&, const VoteRequest&) = default;
 };
 
 struct VoteResponse {
@@ -111,6 +112,7 @@ struct VoteResponse {
   bool granted = false;
   // That asked. An earlier one on a disk that was formatted again since had another log.
   uint64_t process = 0;
+  friend bool operator==(const VoteResponse&, const VoteResponse&) = default;
 };
 
 struct AppendRequest {
@@ -118,6 +120,7 @@ struct AppendRequest {
   Term prev_term;
   LogIndex commit = kNoIndex;
   std::vector<Entry> entries;
+  friend bool operator==(const AppendRequest&, const AppendRequest&) = default;
 };
 
 struct AppendResponse {
@@ -127,18 +130,21 @@ struct AppendResponse {
   LogIndex hint_index = kNoIndex;  // refusal: the sender's last entry that might match ...
   Term hint_term;                  // ... and its term
   bool lost = false;               // refusal: what the sender acknowledged above the hint is gone
+  friend bool operator==(const AppendResponse&, const AppendResponse&) = default;
 };
 
 struct HeartbeatRequest {
   LogIndex commit = kNoIndex;  // never above what the receiver is known to hold
   uint64_t read_sequence = 0;  // echoed; confirms leadership for reads up to this number
   int64_t sent_micros = 0;     // echoed; by the sender's own clock. 0: not told
+  friend bool operator==(const HeartbeatRequest&, const HeartbeatRequest&) = default;
 };
 
 struct HeartbeatResponse {
   uint64_t read_sequence = 0;
   int64_t sent_micros = 0;
   bool recovering = false;  // waits for entries that it has lost
+  friend bool operator==(const HeartbeatResponse&, const HeartbeatResponse&) = default;
 };
 
 struct SnapshotChunk {
@@ -148,30 +154,36 @@ struct SnapshotChunk {
   uint32_t chunk_crc = 0;   // CRC-32C of `data`
   uint32_t whole_crc = 0;   // CRC-32C of the whole snapshot
   std::string data;
+  friend bool operator==(const SnapshotChunk&, const SnapshotChunk&) = default;
 };
 
 struct SnapshotChunkResponse {
   LogIndex index = kNoIndex;  // which snapshot
   uint64_t next_offset = 0;   // bytes the sender of this response has
   bool installed = false;     // the whole is durable
+  friend bool operator==(const SnapshotChunkResponse&, const SnapshotChunkResponse&) = default;
 };
 
 // "Campaign now": the last message of a leadership transfer.
-struct TimeoutNow {};
+struct TimeoutNow {
+  friend bool operator==(const TimeoutNow&, const TimeoutNow&) = default;
+};
 
 // "I hold nothing but the bootstrap entry: has the cluster run?" (inquiry.cc). The only message
 // that says nothing of a term.
 struct Inquiry {
-  uint64_t process = 0;         // echoed: an answer to an earlier one tells too little
+  uint64_t question = 0;        // echoed: an answer to an earlier one tells too little
   std::vector<VoterId> voters;  // of that entry
+  friend bool operator==(const Inquiry&, const Inquiry&) = default;
 };
 
 // Message::term is the term that the sender is in.
 struct InquiryResponse {
-  uint64_t process = 0;
+  uint64_t question = 0;
   LogIndex last_index = kNoIndex;  // of the sender's log, and of what it has lost
   bool leads = false;              // in that term
   bool same_voters = false;        // its voters are those of the question, and that is committed
+  friend bool operator==(const InquiryResponse&, const InquiryResponse&) = default;
 };
 
 using MessageBody = std::variant<VoteRequest, VoteResponse, AppendRequest, AppendResponse,
