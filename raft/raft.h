@@ -58,7 +58,7 @@
 //      driver goes before what it works with, on its loop or after that has stopped.
 //
 // The example below is part of tests/raft_counter/counter.cc, which adds a disk and a network in
-// memory and three nodes, kills one of them and brings it back.
+// memory and three nodes, kills two leaders one after the other and brings the first one back.
 //
 // Thread rule: that of each header.
 

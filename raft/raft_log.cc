@@ -3,11 +3,6 @@
 #include <algorithm>
 
 namespace sluice::raft {
-namespace {
-
-// Bytes an entry counts for: its data and what it takes to hold it.
-
-}  // namespace
 
 RaftLog::RaftLog(const LogStore& store, size_t cache_bytes_max)
     : store_(store), cache_bytes_max_(cache_bytes_max) {

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/crc32c.h"
+#include "raft/testing/digest.h"
 #include "raft/testing/takes_part.h"
 
 namespace sluice::raft::testing {
@@ -533,7 +534,8 @@ void LeanCluster::Hash(const Event& event) {
       static_cast<uint64_t>(event.node),
       message == nullptr ? event.detail : static_cast<uint64_t>(message->from.id.value()),
       message == nullptr ? 0 : static_cast<uint64_t>(message->term.value()),
-      message == nullptr ? 0 : message->body.index()};
+      message == nullptr ? 0 : message->body.index(),
+      message == nullptr ? 0 : Digest(message->body)};
   for (const uint64_t part : parts) hash_ = (hash_ ^ part) * 1099511628211ULL;
 }
 

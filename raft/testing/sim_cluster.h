@@ -107,11 +107,11 @@ class SimCluster {
   // ---- What is known
   const std::vector<NodeId>& ids() const { return ids_; }
   const VoterId& voter(NodeId id) const { return nodes_.at(id)->voter; }
-  // Is a member, as far as the leader knows.
   // One of the first voters, with the disk of the first day.
   bool planned(NodeId id) const { return first_members_.HasVoter(voter(id)); }
   size_t planned_voters() const { return first_members_.voters.size(); }
-  bool takes_part(NodeId id) const;  // while it runs
+  // Whether it is a member as far as the leader knows; asked of who runs. Without a leader: yes.
+  bool takes_part(NodeId id) const;
   uint64_t member_changes() const { return member_changes_; }
   // Waits for entries that it has lost, as its disk says.
   bool damaged(NodeId id) const { return nodes_.at(id)->disk.LacksSomething(); }
