@@ -1,7 +1,6 @@
 #include "controller/config_manager.h"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <set>
 
@@ -22,14 +21,8 @@ namespace {
 
 constexpr char kMinIsr[] = "min.insync.replicas";
 
-// kafka-reassign-partitions takes them away when moves are done, whether it had set them or not.
-constexpr std::array<std::string_view, 3> kThrottles{
-    "leader.replication.throttled.rate", "follower.replication.throttled.rate",
-    "replica.alter.log.dirs.io.max.bytes.per.second"};
-
-bool IsThrottle(std::string_view key) {
-  return std::find(kThrottles.begin(), kThrottles.end(), key) != kThrottles.end();
-}
+// kafka-reassign-partitions takes it away when moves are done, whether it had set it or not.
+constexpr char kDirectoryThrottle[] = "replica.alter.log.dirs.io.max.bytes.per.second";
 
 std::vector<std::string> Split(const std::string& text) {
   std::vector<std::string> words;
@@ -136,11 +129,11 @@ class Alteration {
   }
 
   Failure AlterEntry(const AlterConfigsRequest::Entry& entry) {
-    if (of_broker() && IsThrottle(entry.key())) {
+    if (of_broker() && entry.key() == kDirectoryThrottle) {
       if (entry.operation() == AlterConfigsRequest::DELETE) return {};
       return {ErrorCode::kInvalidConfig, "'" + entry.key() +
-                                             "' is not offered by this version: moves of "
-                                             "partitions are not throttled"};
+                                             "' is not offered by this version: nothing moves "
+                                             "between log directories"};
     }
     if (Failure failure = CheckKey(entry.key())) return failure;
     if (entry.operation() == AlterConfigsRequest::DELETE) {

@@ -90,6 +90,21 @@ TEST(TopicConfigTest, ChecksValues) {
       CheckTopicConfigs({{"min.compaction.lag.ms", "5"}, {"max.compaction.lag.ms", "4"}}).ok());
 }
 
+TEST(TopicConfigTest, ThrottledReplicasArePairsOrAll) {
+  const std::string key = "leader.replication.throttled.replicas";
+  EXPECT_EQ(*CheckTopicConfig(key, "0:1, 12:3"), "0:1,12:3");
+  for (const char* wrong : {"0", "0:", ":1", "0:1:2", "*,0:1", "-1:1", "a:b", "0:99999999999"}) {
+    const Status refused = CheckTopicConfig(key, wrong).status();
+    EXPECT_THAT(refused.message(), testing::HasSubstr("PARTITION:BROKER")) << wrong;
+  }
+  const auto named = *ThrottledReplicas::Parse("12:3,0:1");
+  EXPECT_TRUE(named.Has(PartitionIndex(0), NodeId(1)));
+  EXPECT_TRUE(named.Has(PartitionIndex(12), NodeId(3)));
+  EXPECT_FALSE(named.Has(PartitionIndex(0), NodeId(3)));
+  EXPECT_TRUE(ThrottledReplicas::Parse("*")->Has(PartitionIndex(7), NodeId(7)));
+  EXPECT_FALSE(ThrottledReplicas::Parse("")->Has(PartitionIndex(0), NodeId(0)));
+}
+
 TEST(TopicConfigTest, EffectiveValuesNameTheirSource) {
   Image image = *EmptyImage();
   ConfigValues server(ServerConfigKeys());

@@ -12,16 +12,17 @@ namespace {
 
 // Keys that clients and tools know, whose feature this version lacks: their default is the only
 // value.
-constexpr std::array<std::string_view, 10> kDefaultOnly{"follower.replication.throttled.replicas",
-                                                        "leader.replication.throttled.replicas",
-                                                        "local.retention.bytes",
-                                                        "local.retention.ms",
-                                                        "preallocate",
-                                                        "remote.log.copy.disable",
-                                                        "remote.log.delete.on.disable",
-                                                        "remote.storage.enable",
-                                                        "segment.jitter.ms",
-                                                        "unclean.leader.election.enable"};
+constexpr std::array<std::string_view, 8> kDefaultOnly{"local.retention.bytes",
+                                                       "local.retention.ms",
+                                                       "preallocate",
+                                                       "remote.log.copy.disable",
+                                                       "remote.log.delete.on.disable",
+                                                       "remote.storage.enable",
+                                                       "segment.jitter.ms",
+                                                       "unclean.leader.election.enable"};
+
+constexpr char kLeaderThrottled[] = "leader.replication.throttled.replicas";
+constexpr char kFollowerThrottled[] = "follower.replication.throttled.replicas";
 
 // The values of compression.type other than producer, by the number that a batch's header has for
 // each.
@@ -56,6 +57,13 @@ Result<std::string> CheckTopicConfig(std::string_view key, std::string_view valu
     return Status::InvalidArgument("invalid value '" + text + "' for " + std::string(key) +
                                    ": this version offers only '" +
                                    std::string(row->default_value) + "'");
+  }
+  if (key == kLeaderThrottled || key == kFollowerThrottled) {
+    const Result<ThrottledReplicas> parsed = ThrottledReplicas::Parse(text);
+    if (!parsed.ok()) {
+      return Status::InvalidArgument("invalid value for " + std::string(key) + ": " +
+                                     parsed.status().message());
+    }
   }
   if (key == "cleanup.policy" && text.empty()) {
     return Status::InvalidArgument("invalid value '' for cleanup.policy: expected one or both of " +
@@ -166,6 +174,9 @@ TopicConfig EffectiveTopicConfig(const TopicConfigScope& scope, const std::strin
   config.index_interval_bytes = number32("index.interval.bytes");
   config.retention_ms = number("retention.ms");
   config.retention_bytes = number("retention.bytes");
+  // Checked when they were set.
+  config.leader_throttled = ThrottledReplicas::Parse(text(kLeaderThrottled)).value();
+  config.follower_throttled = ThrottledReplicas::Parse(text(kFollowerThrottled)).value();
   config.producer_id_expiration_ms = scope.server.GetInt("producer.id.expiration.ms");
   return config;
 }

@@ -16,6 +16,7 @@
 #include "base/config.h"
 #include "base/status.h"
 #include "metadata/image.h"
+#include "metadata/throttled_replicas.h"
 
 namespace sluice::metadata {
 
@@ -96,6 +97,8 @@ struct TopicConfig {
   int64_t retention_ms = 0;
   int64_t retention_bytes = 0;
   int64_t producer_id_expiration_ms = 0;  // the same for all topics
+  ThrottledReplicas leader_throttled;     // whose brokers serve replicas out of sync slowly
+  ThrottledReplicas follower_throttled;   // whose brokers fetch slowly while they are out of sync
   friend bool operator==(const TopicConfig&, const TopicConfig&) = default;
 };
 TopicConfig EffectiveTopicConfig(const TopicConfigScope& scope, const std::string& topic);

@@ -26,13 +26,16 @@ constexpr ConfigKey kKeys[] = {
      .type = ConfigType::kList,
      .default_value = "",
      .dynamic = true,
-     .doc = "Replicas whose fetching is throttled. Not offered by this version."},
+     .doc =
+         "Replicas that fetch at follower.replication.throttled.rate while they are not in sync: "
+         "PARTITION:BROKER of the brokers that fetch, or *."},
     kIndexIntervalBytes,
     {.name = "leader.replication.throttled.replicas",
      .type = ConfigType::kList,
      .default_value = "",
      .dynamic = true,
-     .doc = "Replicas that are served throttled. Not offered by this version."},
+     .doc = "Replicas that serve those not in sync at leader.replication.throttled.rate: "
+            "PARTITION:BROKER of the brokers that lead, or *."},
     {.name = "local.retention.bytes",
      .type = ConfigType::kLong,
      .unit = ConfigUnit::kBytes,

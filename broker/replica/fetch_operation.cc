@@ -230,6 +230,10 @@ void FetchOperation::Answer(std::vector<FetchEntryResult> results) {
     timer = timer_;
   }
   if (timer != 0) environment_.loop->Cancel(timer);
+  for (const FetchEntryResult& result : results) {
+    if (result.throttled)
+      environment_.context->throttles->leader.Take(static_cast<int64_t>(result.size_bytes));
+  }
   // Partitions may hold this object for a while: let go of what it holds.
   targets_ = {};
   marks_ = {};

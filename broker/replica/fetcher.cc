@@ -59,6 +59,36 @@ bool Fetcher::Connect() {
   return true;
 }
 
+bool Fetcher::Throttled(const PartitionKey& key, const Followed& followed,
+                        const metadata::Image& image) const {
+  const NodeId self = environment_.options->state->node_id;
+  if (!followed.partition->config()->follower_throttled.Has(key.partition, self)) return false;
+  const metadata::PartitionImage* partition = image.FindPartition(key.topic_id, key.partition);
+  return partition != nullptr &&
+         std::find(partition->isr.begin(), partition->isr.end(), self) == partition->isr.end();
+}
+
+void Fetcher::PauseThrottled() {
+  const auto context = environment_.context.lock();
+  const int64_t wait_ms = context == nullptr ? 0 : context->throttles->follower.WaitMs();
+  if (wait_ms == 0) return;
+  const metadata::ImagePtr image = environment_.options->metadata->Current();
+  for (auto& [key, followed] : partitions_) {
+    if (!paused_.contains(key) && Throttled(key, followed, *image))
+      PauseFor(key, followed, wait_ms);
+  }
+}
+
+int32_t Fetcher::WaitMs() const {
+  int64_t wait_ms = environment_.options->replica_fetch_wait_ms;
+  // Somebody's pause ends sooner than the long poll: come back for it.
+  const int64_t now_ms = NowMs();
+  for (const PartitionKey& key : paused_)
+    wait_ms = std::min(wait_ms, partitions_.at(key).paused_until_ms - now_ms);
+  return static_cast<int32_t>(std::max(
+      wait_ms, std::min<int64_t>(kPauseMsMin, environment_.options->replica_fetch_wait_ms)));
+}
+
 void Fetcher::PrepareSession() {
   const int64_t now_ms = NowMs();
   std::erase_if(paused_, [&](const PartitionKey& key) {
@@ -72,6 +102,7 @@ void Fetcher::PrepareSession() {
     touched_.insert(key);
     return true;
   });
+  PauseThrottled();
   for (const PartitionKey& key : std::exchange(touched_, {})) {
     if (paused_.contains(key)) continue;
     const Followed& followed = partitions_.at(key);
@@ -92,17 +123,15 @@ void Fetcher::Step() {
   if (!Connect()) return OnFailure();
   PrepareSession();
   if (session_.partition_count() == 0) {
-    // All of them wait after errors.
-    if (!paused_.empty()) StepSoon(kPauseMsMin);
+    // All of them wait: after errors, or for their share of the bytes.
+    if (!paused_.empty()) StepSoon(WaitMs());
     return;
   }
   const ReplicaManagerOptions& options = *environment_.options;
   kafka::FetchRequest request;
   request.replica_state.replica_id = options.state->node_id.value();
   request.replica_state.replica_epoch = options.state->broker_epoch.load();
-  request.max_wait_ms = options.replica_fetch_wait_ms;
-  // Somebody's pause ends sooner than the long poll: come back for it.
-  if (!paused_.empty()) request.max_wait_ms = std::min<int32_t>(request.max_wait_ms, kPauseMsMin);
+  request.max_wait_ms = WaitMs();
   request.min_bytes = 1;
   request.max_bytes = options.replica_fetch_response_bytes;
   session_.Fill(request, options.replica_fetch_bytes);
@@ -188,6 +217,11 @@ Status Fetcher::Apply(Followed& followed, const Data& data, PartitionEffects& ef
   const Status appended = followed.partition->AppendFetched(
       {followed.epoch, batches, Offset(data.high_watermark), Offset(data.log_start_offset)},
       effects);
+  if (const auto context = environment_.context.lock(); context != nullptr && !batches.empty()) {
+    const metadata::ImagePtr image = environment_.options->metadata->Current();
+    if (Throttled(followed.partition->key(), followed, *image))
+      context->throttles->follower.Take(static_cast<int64_t>(batches.size()));
+  }
   // Whatever became of it: what was appended up to a roll for which there was no room is in the
   // log, and the next fetch offset, its end, tells the leader that it is durable.
   if (fsync_ && !batches.empty()) AwaitFlush(followed, effects);
@@ -219,7 +253,11 @@ void Fetcher::AwaitFlush(Followed& followed, PartitionEffects& effects) {
 
 void Fetcher::Pause(const PartitionKey& key, Followed& followed) {
   followed.pause_ms = NextPause(followed.pause_ms);
-  followed.paused_until_ms = NowMs() + followed.pause_ms;
+  PauseFor(key, followed, followed.pause_ms);
+}
+
+void Fetcher::PauseFor(const PartitionKey& key, Followed& followed, int64_t pause_ms) {
+  followed.paused_until_ms = NowMs() + pause_ms;
   paused_.insert(key);
   touched_.erase(key);
   session_.Remove(key);

@@ -54,6 +54,11 @@ class Fetcher : public std::enable_shared_from_this<Fetcher> {
   // True when the endpoint is known and client_ goes there.
   bool Connect();
   void PrepareSession();
+  // A replica whose fetching is slowed down, for now: it is not in sync.
+  bool Throttled(const PartitionKey& key, const Followed& followed,
+                 const metadata::Image& image) const;
+  void PauseThrottled();
+  int32_t WaitMs() const;  // of the next request
   void StepSoon(int64_t delay_ms);
   void OnResponse(uint64_t request_number, const Result<kafka::FetchResponse>& response);
   void OnFailure();
@@ -62,6 +67,7 @@ class Fetcher : public std::enable_shared_from_this<Fetcher> {
   Status HandleError(Followed& followed, const Data& data, PartitionEffects& effects);
   void AwaitFlush(Followed& followed, PartitionEffects& effects);
   void Pause(const PartitionKey& key, Followed& followed);
+  void PauseFor(const PartitionKey& key, Followed& followed, int64_t pause_ms);
 
   const FetcherEnvironment environment_;
   const NodeId leader_;

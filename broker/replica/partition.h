@@ -81,8 +81,7 @@ class Partition final : public storage::CompactionTarget,
   bool refuses_appends() const;
   // How hard its disk's producers are to be slowed down, from 0 to 1.
   double disk_pressure() const;
-  // Regular look at timeouts, flush.ms and lag.
-  void Upkeep(int64_t now_ms, PartitionEffects& effects);
+  void Upkeep(int64_t now_ms, PartitionEffects& effects);  // timeouts, flush.ms and lag
   void ShrinkIsr(PartitionEffects& effects);
   void ApplyRetention(PartitionEffects& effects);
   PartitionStatus Status() const;
@@ -131,8 +130,7 @@ class Partition final : public storage::CompactionTarget,
     bool one_at_least = false;
     bool may_wait = true;  // for the disk; or the result's `lacking`, if set, is all that counts
   };
-  // What a read has seen, so that Watch can tell whether anything changed since, and whether the
-  // fetch is parked still. One for each partition of a fetch, for all its life.
+  // What a read has seen, for Watch. One for each partition of a fetch, for all its life.
   struct ReadMark {
     Offset readable_end{-1};
     uint64_t role_version = 0;
@@ -174,8 +172,8 @@ class Partition final : public storage::CompactionTarget,
                                    PartitionEffects& effects);
   // The leader no longer has what we ask for.
   sluice::Status RestartAt(LeaderEpoch epoch, Offset leader_log_start, PartitionEffects& effects);
-  // Runs `done` when all that the log holds now is durable, or the log has failed: at once or on a
-  // flusher thread.
+  // Runs `done`, here or on a flusher thread, once all that is in the log now is durable, or
+  // failed.
   void WhenFlushed(std::function<void()> done, PartitionEffects& effects);
 
   // --- Group commit ---
@@ -247,6 +245,8 @@ class Partition final : public storage::CompactionTarget,
                       PartitionEffects& effects);
   std::optional<storage::EpochEndOffset> DivergenceOf(const FetchEntry& entry,
                                                       kafka::ErrorCode& error) const;
+  void ReadForFollower(const ReadRequest& request, FetchEntryResult& result,
+                       PartitionEffects& effects);
   void ReadPlaced(const ReadRequest& request, Offset stable_end, ReadMark& mark,
                   FetchEntryResult& result, PartitionEffects& effects);
   void ReadLog(const ReadRequest& request, Offset readable_end, FetchEntryResult& result,

@@ -17,6 +17,7 @@
 #include "broker/replica/fetch_waiters.h"
 #include "broker/replica/partition_watch.h"
 #include "broker/replica/produce_operation.h"
+#include "broker/replica/replication_quota.h"
 #include "metadata/topic_config.h"
 #include "storage/flusher.h"
 #include "storage/log_directories.h"
@@ -73,6 +74,7 @@ struct PartitionContext {
   const MetadataCache* metadata = nullptr;
   ConnectedFollowers followers;
   int64_t replica_lag_ms_max = 0;
+  std::shared_ptr<ReplicationThrottles> throttles;
   std::function<void(IsrProposal)> propose_isr;                       // thread-safe
   std::function<void(const StorageFailure&)> report_storage_failure;  // thread-safe
   // That a replica is damaged, or no more. Thread-safe; called under its mutex, so that nothing

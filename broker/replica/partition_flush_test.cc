@@ -50,6 +50,7 @@ class PartitionFlushTest : public storage::testing::LogFixture {
     state_.lease_start_steady_ms = clock_.SteadyMs();
     auto context = std::make_shared<PartitionContext>();
     context->clock = &clock_;
+    context->throttles = std::make_shared<ReplicationThrottles>(clock_);
     context->state = &state_;
     context->metadata = &cache_;
     context->propose_isr = [](const IsrProposal&) {};

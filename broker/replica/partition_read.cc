@@ -84,7 +84,11 @@ void Partition::ReadPlaced(const ReadRequest& request, Offset stable_end, ReadMa
   const bool committed_only = fetch.read_committed && !follower;
   Offset readable_end = committed_only ? stable_end : high_watermark_;
   if (FaultPlanted(ReplicationFault::kReadsUncommitted)) readable_end = end;
-  ReadLog(request, follower ? end : readable_end, result, effects);
+  if (follower) {
+    ReadForFollower(request, result, effects);
+  } else {
+    ReadLog(request, readable_end, result, effects);
+  }
   if (nearby) {
     // Only one in sync may say that there is no more; the others would leave it waiting for ever.
     const bool in_sync =
@@ -100,6 +104,24 @@ void Partition::ReadPlaced(const ReadRequest& request, Offset stable_end, ReadMa
   // Only a fetch that proved its history the same says how far the follower is (rule 3). That does
   // not wait for what the answer lacks: a high watermark may.
   if (follower && result.error == ErrorCode::kNone) RecordFollower(request, mark, result, effects);
+}
+
+// One that is in sync gets all there is: acknowledgements wait for it. Of the others a move may be
+// slowed down; where the next batch is larger than what the quota has left it goes all the same, as
+// the quota's debt.
+void Partition::ReadForFollower(const ReadRequest& request, FetchEntryResult& result,
+                                PartitionEffects& effects) {
+  ReadRequest allowed = request;
+  result.throttled = !replicas_.InIsr(request.fetch->replica_id) &&
+                     config_->leader_throttled.Has(key().partition, context_->state->node_id);
+  if (result.throttled) {
+    const int64_t available = context_->throttles->leader.Available();
+    if (available == 0 || (request.size_bytes_max == 0 && !request.one_at_least)) return;
+    allowed.size_bytes_max =
+        std::min(request.size_bytes_max, static_cast<size_t>(std::max<int64_t>(available, 0)));
+    allowed.one_at_least = true;
+  }
+  ReadLog(allowed, log_->log_end_offset(), result, effects);
 }
 
 std::optional<storage::EpochEndOffset> Partition::DivergenceOf(const FetchEntry& entry,

@@ -83,6 +83,7 @@ void ReplicaManagerImpl::Start() {
   context_->state = options_->state;
   context_->metadata = options_->metadata;
   context_->replica_lag_ms_max = options_->replica_lag_ms_max;
+  context_->throttles = std::make_shared<ReplicationThrottles>(*options_->clock);
   context_->observed_topic = options_->observed_topic;
   context_->observer = options_->observer;
   context_->propose_isr = [sender = std::weak_ptr(sender_)](IsrProposal proposal) {

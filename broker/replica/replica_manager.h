@@ -108,6 +108,7 @@ struct FetchEntryResult {
   std::optional<storage::EpochEndOffset> diverging;
   LeaderHint leader;
   NodeId preferred = kNoNode;  // nothing was read: this replica is nearer to the consumer
+  bool throttled = false;      // `size_bytes` count for the leader's quota
   // Nothing once the answer is complete: to be brought in before the log is asked again.
   storage::Lacking lacking;
   // Nothing is readable at the offset, yet: this leader's high watermark may still be lower than

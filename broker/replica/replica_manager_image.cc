@@ -34,13 +34,16 @@ void ReplicaManagerImpl::OnImage(const metadata::ImagePtr& before,
     SetStrayLogsAside(after);
   }
   change.reconfigured = change.before->topic_configs != after->topic_configs ||
-                        change.before->broker_configs != after->broker_configs;
+                        change.before->broker_configs != after->broker_configs || change.first;
   if (change.before->topics_by_id != after->topics_by_id) {
     // First what is gone: a topic made anew under an old name needs the directory's name.
     RemoveGone(change);
     ApplyTopics(change);
   }
-  if (change.reconfigured) ApplyConfigs(change);
+  if (change.reconfigured) {
+    ApplyThrottles(*after);
+    ApplyConfigs(change);
+  }
   change.effects.Run(*context_);
   fetchers_->Assign(std::move(change.assignments));
 }
@@ -189,6 +192,15 @@ ReplicaManagerImpl::PartitionPtr ReplicaManagerImpl::CreateReplica(
   }
   NoteIfOffline(partition, placed.directory, change.effects);
   return partition;
+}
+
+void ReplicaManagerImpl::ApplyThrottles(const metadata::Image& image) {
+  const metadata::TopicConfigScope scope{image, *options_->server_config, options_->state->node_id};
+  const auto rate = [&](std::string_view key) {
+    return static_cast<int64_t>(std::stoll(metadata::EffectiveServerConfig(scope, key).value));
+  };
+  context_->throttles->leader.SetRate(rate("leader.replication.throttled.rate"));
+  context_->throttles->follower.SetRate(rate("follower.replication.throttled.rate"));
 }
 
 // Of the topics whose partitions did not change: the others have theirs by now.

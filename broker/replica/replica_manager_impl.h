@@ -93,6 +93,7 @@ class ReplicaManagerImpl : public std::enable_shared_from_this<ReplicaManagerImp
   void ApplyTopics(ImageChange& change);
   void ApplyTopic(const metadata::TopicImage& topic, ImageChange& change);
   void ApplyConfigs(ImageChange& change);
+  void ApplyThrottles(const metadata::Image& image);
   PartitionPtr CreateReplica(const metadata::TopicImage& topic, PartitionIndex index,
                              ImageChange& change);
   void RemoveReplica(const PartitionPtr& partition, ImageChange& change);

@@ -178,6 +178,13 @@ void SimController::SetTopicConfig(const std::string& name, const std::string& k
   Commit(records);
 }
 
+void SimController::SetBrokerConfig(NodeId id, const std::string& key, const std::string& value) {
+  Records records;
+  AddConfig(std::to_string(id.value()), key, value, records);
+  records.back().mutable_config()->set_type(metadata::CONFIG_RESOURCE_TYPE_BROKER);
+  Commit(records);
+}
+
 void SimController::ForceLeader(const std::string& name, PartitionIndex index, NodeId leader) {
   const auto topic = image_->FindTopic(name);
   Records records;

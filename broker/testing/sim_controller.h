@@ -43,6 +43,7 @@ class SimController {
   void DeleteTopic(const std::string& name);
   // With the elections that it leads to.
   void SetTopicConfig(const std::string& name, const std::string& key, const std::string& value);
+  void SetBrokerConfig(NodeId id, const std::string& key, const std::string& value);
   // Makes `leader` the leader whatever the rules say, alone in the ISR: an unclean election.
   void ForceLeader(const std::string& name, PartitionIndex index, NodeId leader);
   // A clean move of leadership within the ISR.

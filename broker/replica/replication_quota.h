@@ -1,0 +1,53 @@
+#pragma once
+// ReplicationQuota: how many bytes a second may go to, or come for, replicas that are not in sync
+// (KIP-73). A bucket of tokens that holds what a second gives: whoever takes more than there is
+// leaves a debt, and nothing is given before that is paid, so that the rate holds over any time
+// longer than a second, but for the last take. Full when the rate is set first.
+//
+//   if (const int64_t bytes = quota.Available(); bytes > 0) quota.Take(Send(bytes));
+//
+// When not to use: for clients. They are told how long to wait; replicas are not asked for more.
+//
+// Thread rule: thread-safe; calls nothing but the clock.
+
+#include <cstdint>
+#include <mutex>
+
+#include "base/clock.h"
+
+namespace sluice::broker {
+
+class ReplicationQuota {
+ public:
+  explicit ReplicationQuota(const Clock& clock) : clock_(clock) {}
+
+  // INT64_MAX: no limit; 0: nothing at all.
+  void SetRate(int64_t bytes_per_second);
+  // What may go now; INT64_MAX without a limit.
+  int64_t Available();
+  void Take(int64_t bytes);
+  // Until something is available, at most kWaitMsMax.
+  int64_t WaitMs();
+
+  // A new rate is heeded within this time.
+  static constexpr int64_t kWaitMsMax = 500;
+
+ private:
+  void Refill();  // mutex_ is held
+
+  const Clock& clock_;
+  std::mutex mutex_;  // guards all below
+  bool limited_ = false;
+  int64_t rate_ = 0;    // bytes a second
+  int64_t tokens_ = 0;  // thousandths of bytes; negative = debt
+  int64_t filled_ms_ = 0;
+};
+
+// Of one broker; made by ReplicaManager.
+struct ReplicationThrottles {
+  explicit ReplicationThrottles(const Clock& clock) : leader(clock), follower(clock) {}
+  ReplicationQuota leader;    // what it sends
+  ReplicationQuota follower;  // what it fetches
+};
+
+}  // namespace sluice::broker
