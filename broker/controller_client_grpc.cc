@@ -95,6 +95,11 @@ void GrpcControllerClient::ElectLeaders(controller::ElectLeadersRequest request,
   Send(&rpc::ControllerStub::ElectLeaders, std::move(request), timeout_ms, std::move(done));
 }
 
+void GrpcControllerClient::ChangeQuorum(controller::ChangeQuorumRequest request, int64_t timeout_ms,
+                                        Done<controller::ChangeQuorumResponse> done) {
+  Send(&rpc::ControllerStub::ChangeQuorum, std::move(request), timeout_ms, std::move(done));
+}
+
 void GrpcControllerClient::DescribeQuorum(controller::DescribeQuorumRequest request,
                                           int64_t timeout_ms,
                                           Done<controller::DescribeQuorumResponse> done) {

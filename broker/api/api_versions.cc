@@ -6,7 +6,6 @@
 #include "kafka/messages/api_versions.h"
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <string>
 #include <string_view>
@@ -15,22 +14,12 @@
 #include "broker/api/api_support.h"
 #include "broker/api/broker_services.h"
 #include "broker/api/dispatch.h"
+#include "broker/api/features.h"
 #include "broker/api/handlers.h"
 
 namespace sluice::broker {
 
 namespace {
-
-struct Feature {
-  std::string_view name;
-  int16_t level_min;
-  int16_t level_max;
-};
-// Only what is complete: a client takes a finalised feature at its word. metadata.version 7 is
-// Kafka's 3.3-IV3.
-constexpr std::array<Feature, 3> kFeatures{{{"eligible.leader.replicas.version", 0, 1},
-                                            {"group.version", 0, 1},
-                                            {"metadata.version", 7, 30}}};
 
 // Kafka's pattern for both texts: [a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?
 bool IsSoftwareText(std::string_view text) {

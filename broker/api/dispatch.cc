@@ -13,7 +13,7 @@ namespace sluice::broker {
 
 namespace {
 
-constexpr std::array<const ApiHandler*, 33> kServed{
+constexpr std::array<const ApiHandler*, 37> kServed{
     &kProduceApi,
     &kFetchApi,
     &kListOffsetsApi,
@@ -42,11 +42,15 @@ constexpr std::array<const ApiHandler*, 33> kServed{
     &kAlterPartitionReassignmentsApi,
     &kListPartitionReassignmentsApi,
     &kOffsetDeleteApi,
+    &kDescribeQuorumApi,
+    &kUpdateFeaturesApi,
     &kDescribeClusterApi,
     &kConsumerGroupHeartbeatApi,
     &kConsumerGroupDescribeApi,
     &kListConfigResourcesApi,
     &kDescribeTopicPartitionsApi,
+    &kAddRaftVoterApi,
+    &kRemoveRaftVoterApi,
 };
 
 }  // namespace

@@ -40,6 +40,10 @@ extern const ApiHandler kAlterPartitionReassignmentsApi;  // alter_partition_rea
 extern const ApiHandler kListPartitionReassignmentsApi;   // list_partition_reassignments.cc
 extern const ApiHandler kDescribeClusterApi;              // describe_cluster.cc
 extern const ApiHandler kDescribeTopicPartitionsApi;      // describe_topic_partitions.cc
+extern const ApiHandler kDescribeQuorumApi;               // describe_quorum.cc
+extern const ApiHandler kUpdateFeaturesApi;               // update_features.cc
+extern const ApiHandler kAddRaftVoterApi;                 // raft_voters.cc
+extern const ApiHandler kRemoveRaftVoterApi;              // raft_voters.cc
 
 // The answer to ApiVersions in a version that is not served (KIP-511): version 0, error 35, and the
 // versions of ApiVersions itself, so that the client tries again with one of them.

@@ -102,6 +102,10 @@ class ScriptedController final : public RefusingController {
                    controller::AlterPartitionReassignmentsResponse>>
       reassignments;
   std::vector<Call<controller::ElectLeadersRequest, controller::ElectLeadersResponse>> elections;
+  std::vector<Call<controller::ChangeQuorumRequest, controller::ChangeQuorumResponse>>
+      quorum_changes;
+  std::vector<Call<controller::DescribeQuorumRequest, controller::DescribeQuorumResponse>>
+      quorum_asked;
 
   void AllocateProducerIds(controller::AllocateProducerIdsRequest request, int64_t timeout_ms,
                            Done<controller::AllocateProducerIdsResponse> done) override {
@@ -127,6 +131,14 @@ class ScriptedController final : public RefusingController {
   void ElectLeaders(controller::ElectLeadersRequest request, int64_t timeout_ms,
                     Done<controller::ElectLeadersResponse> done) override {
     elections.push_back({std::move(request), timeout_ms, std::move(done)});
+  }
+  void ChangeQuorum(controller::ChangeQuorumRequest request, int64_t timeout_ms,
+                    Done<controller::ChangeQuorumResponse> done) override {
+    quorum_changes.push_back({std::move(request), timeout_ms, std::move(done)});
+  }
+  void DescribeQuorum(controller::DescribeQuorumRequest request, int64_t timeout_ms,
+                      Done<controller::DescribeQuorumResponse> done) override {
+    quorum_asked.push_back({std::move(request), timeout_ms, std::move(done)});
   }
   void AlterConfigs(controller::AlterConfigsRequest request, int64_t timeout_ms,
                     Done<controller::AlterConfigsResponse> done) override {

@@ -55,6 +55,10 @@ class RefusingController : public ControllerClient {
                     Done<controller::ElectLeadersResponse> done) override {
     done(Refusal());
   }
+  void ChangeQuorum(controller::ChangeQuorumRequest, int64_t,
+                    Done<controller::ChangeQuorumResponse> done) override {
+    done(Refusal());
+  }
   void DescribeQuorum(controller::DescribeQuorumRequest, int64_t,
                       Done<controller::DescribeQuorumResponse> done) override {
     done(Refusal());
