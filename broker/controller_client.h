@@ -44,6 +44,8 @@ class ControllerClient {
       Done<controller::AlterPartitionReassignmentsResponse> done) = 0;
   virtual void ElectLeaders(controller::ElectLeadersRequest request, int64_t timeout_ms,
                             Done<controller::ElectLeadersResponse> done) = 0;
+  virtual void UnregisterBroker(controller::UnregisterBrokerRequest request, int64_t timeout_ms,
+                                Done<controller::UnregisterBrokerResponse> done) = 0;
   virtual void ChangeQuorum(controller::ChangeQuorumRequest request, int64_t timeout_ms,
                             Done<controller::ChangeQuorumResponse> done) = 0;
   virtual void DescribeQuorum(controller::DescribeQuorumRequest request, int64_t timeout_ms,

@@ -95,6 +95,13 @@ void GrpcControllerClient::ElectLeaders(controller::ElectLeadersRequest request,
   Send(&rpc::ControllerStub::ElectLeaders, std::move(request), timeout_ms, std::move(done));
 }
 
+void GrpcControllerClient::UnregisterBroker(controller::UnregisterBrokerRequest request,
+                                            int64_t timeout_ms,
+                                            Done<controller::UnregisterBrokerResponse> done) {
+  AddRequestId(request);
+  Send(&rpc::ControllerStub::UnregisterBroker, std::move(request), timeout_ms, std::move(done));
+}
+
 void GrpcControllerClient::ChangeQuorum(controller::ChangeQuorumRequest request, int64_t timeout_ms,
                                         Done<controller::ChangeQuorumResponse> done) {
   Send(&rpc::ControllerStub::ChangeQuorum, std::move(request), timeout_ms, std::move(done));

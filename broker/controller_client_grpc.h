@@ -49,6 +49,8 @@ class GrpcControllerClient final : public ControllerClient {
       Done<controller::AlterPartitionReassignmentsResponse> done) override;
   void ElectLeaders(controller::ElectLeadersRequest request, int64_t timeout_ms,
                     Done<controller::ElectLeadersResponse> done) override;
+  void UnregisterBroker(controller::UnregisterBrokerRequest request, int64_t timeout_ms,
+                        Done<controller::UnregisterBrokerResponse> done) override;
   void ChangeQuorum(controller::ChangeQuorumRequest request, int64_t timeout_ms,
                     Done<controller::ChangeQuorumResponse> done) override;
   void DescribeQuorum(controller::DescribeQuorumRequest request, int64_t timeout_ms,

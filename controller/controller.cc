@@ -11,6 +11,7 @@
 #include "controller/producer_id_manager.h"
 #include "controller/reassignment_manager.h"
 #include "controller/topic_manager.h"
+#include "controller/unregistration.h"
 #include "metadata/invariants.h"
 #include "metadata/replay.h"
 
@@ -455,6 +456,11 @@ void MetadataController::GoOnDecommissioning() {
       LOG(WARNING) << "a step of a decommission is not taken: " << proposed.message();
   }
   RunLater(kDecommissionStepMs, &MetadataController::GoOnDecommissioning);
+}
+
+void MetadataController::UnregisterBroker(const UnregisterBrokerRequest& request,
+                                          Done<UnregisterBrokerResponse> done) {
+  HandleAdmin(request, &controller::UnregisterBroker, std::move(done));
 }
 
 // ---- Sessions

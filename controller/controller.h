@@ -91,6 +91,8 @@ class MetadataController final : public raft::StateMachine {
   void AlterPartitionReassignments(const AlterPartitionReassignmentsRequest& request,
                                    Done<AlterPartitionReassignmentsResponse> done);
   void ElectLeaders(const ElectLeadersRequest& request, Done<ElectLeadersResponse> done);
+  void UnregisterBroker(const UnregisterBrokerRequest& request,
+                        Done<UnregisterBrokerResponse> done);
   void ChangeBroker(const ChangeBrokerRequest& request, Done<ChangeBrokerResponse> done);
   // Of the quorum's members: controller/quorum_calls.cc.
   void DescribeQuorum(const DescribeQuorumRequest& request, Done<DescribeQuorumResponse> done);

@@ -63,6 +63,10 @@ class ControllerService final : public Controller::CallbackService {
                         ChangeBrokerResponse* response) override {
     return Run(context, &MetadataController::ChangeBroker, request, response);
   }
+  Reactor* UnregisterBroker(Context* context, const UnregisterBrokerRequest* request,
+                            UnregisterBrokerResponse* response) override {
+    return Run(context, &MetadataController::UnregisterBroker, request, response);
+  }
   Reactor* DescribeQuorum(Context* context, const DescribeQuorumRequest* request,
                           DescribeQuorumResponse* response) override {
     return Run(context, &MetadataController::DescribeQuorum, request, response);

@@ -13,7 +13,7 @@ namespace sluice::broker {
 
 namespace {
 
-constexpr std::array<const ApiHandler*, 37> kServed{
+constexpr std::array<const ApiHandler*, 38> kServed{
     &kProduceApi,
     &kFetchApi,
     &kListOffsetsApi,
@@ -45,6 +45,7 @@ constexpr std::array<const ApiHandler*, 37> kServed{
     &kDescribeQuorumApi,
     &kUpdateFeaturesApi,
     &kDescribeClusterApi,
+    &kUnregisterBrokerApi,
     &kConsumerGroupHeartbeatApi,
     &kConsumerGroupDescribeApi,
     &kListConfigResourcesApi,

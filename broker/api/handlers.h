@@ -41,6 +41,7 @@ extern const ApiHandler kListPartitionReassignmentsApi;   // list_partition_reas
 extern const ApiHandler kDescribeClusterApi;              // describe_cluster.cc
 extern const ApiHandler kDescribeTopicPartitionsApi;      // describe_topic_partitions.cc
 extern const ApiHandler kDescribeQuorumApi;               // describe_quorum.cc
+extern const ApiHandler kUnregisterBrokerApi;             // unregister_broker.cc
 extern const ApiHandler kUpdateFeaturesApi;               // update_features.cc
 extern const ApiHandler kAddRaftVoterApi;                 // raft_voters.cc
 extern const ApiHandler kRemoveRaftVoterApi;              // raft_voters.cc

@@ -1,4 +1,4 @@
-// DescribeQuorum, AddRaftVoter, RemoveRaftVoter and UpdateFeatures: what reaches
+// DescribeQuorum, AddRaftVoter, RemoveRaftVoter, UnregisterBroker and UpdateFeatures: what reaches
 // the controller, and how its answers look on the wire.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,6 +7,7 @@
 #include "kafka/messages/add_raft_voter.h"
 #include "kafka/messages/describe_quorum.h"
 #include "kafka/messages/remove_raft_voter.h"
+#include "kafka/messages/unregister_broker.h"
 #include "kafka/messages/update_features.h"
 
 namespace sluice::broker {
@@ -220,6 +221,24 @@ TEST_F(QuorumApisTest, AVoterIsRemovedOnce) {
   AnswerChange(1, ErrorCode::kNone, "", /*unchanged=*/true);
   EXPECT_EQ(Answer<kafka::RemoveRaftVoterResponse>(reply, 0).error_code,
             WireError(ErrorCode::kVoterNotFound));
+}
+
+TEST_F(QuorumApisTest, ABrokerIsUnregisteredByTheController) {
+  kafka::UnregisterBrokerRequest request;
+  request.broker_id = 3;
+  Reply reply = bed_.Send(request, 0);
+  ASSERT_EQ(bed_.controller.unregistrations.size(), 1u);
+  EXPECT_EQ(bed_.controller.unregistrations[0].request.broker_id(), 3);
+  bed_.controller.unregistrations[0].done(controller::UnregisterBrokerResponse());
+  EXPECT_EQ(Answer<kafka::UnregisterBrokerResponse>(reply, 0).error_code, 0);
+  reply = bed_.Send(request, 0);
+  controller::UnregisterBrokerResponse refused;
+  refused.mutable_outcome()->set_error_code(WireError(ErrorCode::kBrokerIdNotRegistered));
+  refused.mutable_outcome()->set_message("broker 3 is not registered");
+  bed_.controller.unregistrations[1].done(refused);
+  const auto response = Answer<kafka::UnregisterBrokerResponse>(reply, 0);
+  EXPECT_EQ(response.error_code, WireError(ErrorCode::kBrokerIdNotRegistered));
+  EXPECT_EQ(response.error_message, "broker 3 is not registered");
 }
 
 TEST_F(QuorumApisTest, FeaturesStayAtTheLevelThatThereIs) {

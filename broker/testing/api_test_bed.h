@@ -102,6 +102,8 @@ class ScriptedController final : public RefusingController {
                    controller::AlterPartitionReassignmentsResponse>>
       reassignments;
   std::vector<Call<controller::ElectLeadersRequest, controller::ElectLeadersResponse>> elections;
+  std::vector<Call<controller::UnregisterBrokerRequest, controller::UnregisterBrokerResponse>>
+      unregistrations;
   std::vector<Call<controller::ChangeQuorumRequest, controller::ChangeQuorumResponse>>
       quorum_changes;
   std::vector<Call<controller::DescribeQuorumRequest, controller::DescribeQuorumResponse>>
@@ -131,6 +133,10 @@ class ScriptedController final : public RefusingController {
   void ElectLeaders(controller::ElectLeadersRequest request, int64_t timeout_ms,
                     Done<controller::ElectLeadersResponse> done) override {
     elections.push_back({std::move(request), timeout_ms, std::move(done)});
+  }
+  void UnregisterBroker(controller::UnregisterBrokerRequest request, int64_t timeout_ms,
+                        Done<controller::UnregisterBrokerResponse> done) override {
+    unregistrations.push_back({std::move(request), timeout_ms, std::move(done)});
   }
   void ChangeQuorum(controller::ChangeQuorumRequest request, int64_t timeout_ms,
                     Done<controller::ChangeQuorumResponse> done) override {

@@ -55,6 +55,10 @@ class RefusingController : public ControllerClient {
                     Done<controller::ElectLeadersResponse> done) override {
     done(Refusal());
   }
+  void UnregisterBroker(controller::UnregisterBrokerRequest, int64_t,
+                        Done<controller::UnregisterBrokerResponse> done) override {
+    done(Refusal());
+  }
   void ChangeQuorum(controller::ChangeQuorumRequest, int64_t,
                     Done<controller::ChangeQuorumResponse> done) override {
     done(Refusal());

@@ -88,6 +88,20 @@ class ClusterToolsTest(unittest.TestCase):
         for address in self.cluster.addresses.values():
             self.assertRegex(endpoints, address['kafka'].replace(':', r'\s+'))
 
+    def test_the_registration_of_a_broker(self):
+        def unregister(node, code=0):
+            return self.tool(CLUSTER, 'unregister', '--bootstrap-server', self.cluster.bootstrap(), '--id', str(node), code=code)
+        self.assertIn('broker 3 runs', unregister(3, code=1))
+        self.assertIn('broker 8 is not registered', unregister(8, code=1))
+        self.cluster.create_topic('held')
+        self.cluster.stop_node(3)
+        self.addCleanup(self.cluster.start, 3)
+        refused = wait_until(lambda: 'runs' not in (text := unregister(3, code=1)) and text, 'node 3 is fenced', 20)
+        self.assertIn('broker 3 holds replicas of held-0', refused)
+        self.cluster.admin('topic', 'delete', 'held')
+        self.assertIn('Broker 3 is no longer registered', unregister(3))
+        self.assertEqual([broker['id'] for broker in self.cluster.admin('broker', 'list')['brokers']], [1, 2])
+
     def test_features(self):
         text = self.asked(FEATURES, 'describe')
         self.assertRegex(text, r'Feature: metadata\.version.*FinalizedVersionLevel: \S+')
@@ -99,6 +113,7 @@ class ClusterToolsTest(unittest.TestCase):
 
     def test_log_directories_and_deleted_records(self):
         self.cluster.create_topic('short')
+        self.addCleanup(self.cluster.admin, 'topic', 'delete', 'short')
         run('kcat', '-P', '-b', self.cluster.bootstrap(), '-t', 'short', '-X', 'acks=all', stdin=''.join(f'{n}\n' for n in range(10)))
         plan = pathlib.Path(self.cluster.directory) / 'delete.json'
 

@@ -43,6 +43,7 @@ class Connection final : public rpc::ControllerConnection, public rpc::Controlle
   SLUICE_SIM_CALL(ChangeQuorum)
   SLUICE_SIM_CALL(TransferController)
   SLUICE_SIM_CALL(ElectLeaders)
+  SLUICE_SIM_CALL(UnregisterBroker)
   SLUICE_SIM_CALL(ChangeBroker)
   SLUICE_SIM_CALL(AlterPartitionReassignments)
 
