@@ -64,7 +64,8 @@ struct AppendInfo {
 };
 
 // Why the producer state refused a batch; kNone when it did not. The error is one of
-// kOutOfOrderSequenceNumber, kInvalidProducerEpoch.
+// kOutOfOrderSequenceNumber, kInvalidProducerEpoch, kDuplicateSequenceNumber: the last says that
+// the batch was stored long ago, at or below info.last_offset, and its offsets are forgotten.
 struct AppendOutcome {
   kafka::ErrorCode error = kafka::ErrorCode::kNone;
   std::string message;
@@ -181,6 +182,8 @@ class Log {
   // (the leader's). The bytes of `batch` are not changed: the patched header goes out with the rest
   // in one gathered write.
   virtual Result<AppendOutcome> AppendAsLeader(std::string_view batch, LeaderEpoch epoch) = 0;
+  // The batch was turned away before: see ProducerState.
+  virtual void NoteRefused(std::string_view batch) = 0;
   // Appends whole batches as the leader sent them. kInvalidArgument unless offsets ascend from
   // log_end_offset on (gaps are what compaction left; a log without records may start in the midst
   // of the first batch), and CRCs hold; kFenced when a batch's epoch exceeds `epoch_max` (rule 2 of

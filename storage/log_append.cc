@@ -27,6 +27,7 @@ Result<AppendOutcome> LogImpl::AppendAsLeader(std::string_view bytes, LeaderEpoc
     if (verdict.error != kafka::ErrorCode::kNone) {
       outcome.error = verdict.error;
       outcome.message = std::move(verdict.message);
+      outcome.info.last_offset = verdict.stored_below - 1;
       return outcome;
     }
   }
@@ -51,6 +52,12 @@ Result<AppendOutcome> LogImpl::AppendAsLeader(std::string_view bytes, LeaderEpoc
   SetEnd(batch->last_offset + 1);
   outcome.info = {batch->base_offset, batch->last_offset, false};
   return outcome;
+}
+
+void LogImpl::NoteRefused(std::string_view bytes) {
+  // What is still to be read is not worth reading for this.
+  const auto batch = producers_loaded_ ? BatchHeader::Parse(bytes) : std::nullopt;
+  if (batch) producers_.NoteRefused(*batch);
 }
 
 Status LogImpl::Observe(const BatchHeader& batch, std::string_view bytes) {

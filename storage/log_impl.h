@@ -49,6 +49,7 @@ class LogImpl final : public Log {
   LogImpl(LogOptions options, LogState state);
 
   Result<AppendOutcome> AppendAsLeader(std::string_view batch, LeaderEpoch epoch) override;
+  void NoteRefused(std::string_view batch) override;
   Status AppendAsFollower(std::string_view batches, LeaderEpoch epoch_max) override;
   Result<ReadResult> Read(Offset from, size_t size_bytes_max, Offset upto,
                           bool one_at_least) const override;
@@ -162,9 +163,8 @@ class LogImpl final : public Log {
   Status Checked(Status status) const;
   Status CheckOnline() const { return offline_; }
 
-  // log_later.cc: reads what a clean start left unread, once. For EnsureActive and
-  // EnsureProducers a failure takes the log offline: nothing can be appended then. EnsureEpochs
-  // does so itself, for those who can return no status.
+  // log_later.cc: reads what a clean start left unread, once. A failure of EnsureActive or
+  // EnsureProducers takes the log offline; EnsureEpochs does so for callers that give no status.
   Status EnsureActive();
   Status EnsureProducers() const;
   Status EnsureEpochs() const;

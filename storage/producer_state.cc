@@ -14,7 +14,11 @@ constexpr int16_t kSnapshotVersion = 1;
 constexpr size_t kSnapshotHeaderBytes = 10;
 constexpr size_t kSnapshotCrcEnd = 6;
 constexpr size_t kSnapshotEntryBytes = 46;
+// Of those that never came back.
+constexpr size_t kRefusedMax = 1000;
 constexpr int32_t kSequenceMax = std::numeric_limits<int32_t>::max();
+// Half of the circle of sequences: what is further behind may as well be ahead.
+constexpr int64_t kKnownSequencesMax = int64_t{1} << 30;
 
 bool Follows(int32_t last, int32_t next) {
   return last == kSequenceMax ? next == 0 : next == last + 1;
@@ -25,7 +29,27 @@ std::string Describe(const BatchHeader& batch) {
          std::to_string(batch.producer_epoch);
 }
 
+// How far `later` is ahead of `earlier`.
+int64_t SequencesBetween(int32_t earlier, int32_t later) {
+  const int64_t ahead = int64_t{later} - earlier;
+  return ahead >= 0 ? ahead : ahead + kSequenceMax + 1;
+}
+
+// All of it was stored, below the batches that are remembered one by one.
+bool StoredBelowRemembered(const ProducerEntry& entry, const BatchHeader& batch) {
+  if (entry.batch_count == 0) return false;
+  const int32_t last = entry.last_sequence();
+  const int64_t first_behind = SequencesBetween(batch.base_sequence, last);
+  const int64_t last_behind = SequencesBetween(batch.last_sequence(), last);
+  return first_behind < entry.known_sequences && last_behind <= first_behind &&
+         last_behind > SequencesBetween(entry.batches[0].first_sequence(), last);
+}
+
 void AddBatch(ProducerEntry& entry, const ProducerBatch& batch) {
+  const bool follows =
+      entry.batch_count > 0 && Follows(entry.last_sequence(), batch.first_sequence());
+  entry.known_sequences =
+      std::min((follows ? entry.known_sequences : 0) + batch.offset_delta + 1, kKnownSequencesMax);
   if (entry.batch_count == ProducerEntry::kBatchesMax) {
     std::move(entry.batches.begin() + 1, entry.batches.end(), entry.batches.begin());
     --entry.batch_count;
@@ -40,14 +64,41 @@ int32_t ProducerBatch::first_sequence() const {
   return static_cast<int32_t>(first >= 0 ? first : first + kSequenceMax + 1);
 }
 
+void ProducerState::NoteRefused(const BatchHeader& batch) {
+  const bool first = batch.has_producer() && batch.base_sequence != BatchHeader::kNoSequence &&
+                     !producers_.contains(batch.producer_id);
+  if (!first) return;
+  if (refused_.size() == kRefusedMax) refused_.clear();
+  Refused& refused =
+      refused_.try_emplace(batch.producer_id, batch.producer_epoch, batch.base_sequence)
+          .first->second;
+  if (refused.epoch != batch.producer_epoch || refused.sequence > batch.base_sequence)
+    refused = {batch.producer_epoch, batch.base_sequence};
+}
+
+ProducerState::Verdict ProducerState::CheckUnknown(const BatchHeader& batch) const {
+  const auto refused = refused_.find(batch.producer_id);
+  const bool overtakes = refused != refused_.end() &&
+                         refused->second.epoch == batch.producer_epoch &&
+                         batch.base_sequence > refused->second.sequence;
+  if (!overtakes) return {};
+  return {kafka::ErrorCode::kOutOfOrderSequenceNumber,
+          Describe(batch) + " sent sequence " + std::to_string(batch.base_sequence) + " before " +
+              std::to_string(refused->second.sequence) + ", which was refused",
+          std::nullopt,
+          {}};
+}
+
 ProducerState::Verdict ProducerState::Check(const BatchHeader& batch) const {
+  if (!batch.has_producer()) return {};
   const auto found = producers_.find(batch.producer_id);
-  if (!batch.has_producer() || found == producers_.end()) return {};
+  if (found == producers_.end()) return CheckUnknown(batch);
   const ProducerEntry& entry = found->second;
   if (batch.producer_epoch < entry.epoch) {
     return {kafka::ErrorCode::kInvalidProducerEpoch,
             Describe(batch) + " is older than the current epoch " + std::to_string(entry.epoch),
-            std::nullopt};
+            std::nullopt,
+            {}};
   }
   if (batch.is_control() || batch.base_sequence == BatchHeader::kNoSequence) return {};
   if (batch.producer_epoch != entry.epoch) {
@@ -55,22 +106,28 @@ ProducerState::Verdict ProducerState::Check(const BatchHeader& batch) const {
     return {kafka::ErrorCode::kOutOfOrderSequenceNumber,
             Describe(batch) + " is new and must begin with sequence 0, not " +
                 std::to_string(batch.base_sequence),
-            std::nullopt};
+            std::nullopt,
+            {}};
   }
   for (size_t i = 0; i < entry.batch_count; ++i) {
     const ProducerBatch& known = entry.batches[i];
     if (known.first_sequence() == batch.base_sequence &&
         known.last_sequence == batch.last_sequence()) {
-      return {kafka::ErrorCode::kNone, "", known};
+      return {kafka::ErrorCode::kNone, "", known, {}};
     }
   }
   if (Follows(entry.last_sequence(), batch.base_sequence) ||
       FaultPlanted(ReplicationFault::kSequenceUnchecked))
     return {};
+  if (StoredBelowRemembered(entry, batch)) {
+    return {kafka::ErrorCode::kDuplicateSequenceNumber, "", std::nullopt,
+            entry.batches[0].first_offset()};
+  }
   return {kafka::ErrorCode::kOutOfOrderSequenceNumber,
           Describe(batch) + " sent sequence " + std::to_string(batch.base_sequence) + " after " +
               std::to_string(entry.last_sequence()),
-          std::nullopt};
+          std::nullopt,
+          {}};
 }
 
 std::optional<CompletedTransaction> ProducerState::Observe(const BatchHeader& batch,
@@ -78,6 +135,7 @@ std::optional<CompletedTransaction> ProducerState::Observe(const BatchHeader& ba
   if (!batch.has_producer()) return std::nullopt;
   // All of its transaction has been compacted away.
   if (batch.is_control() && !marker) return std::nullopt;
+  refused_.erase(batch.producer_id);
   ProducerEntry& entry = producers_[batch.producer_id];
   if (entry.epoch != batch.producer_epoch) {
     entry.epoch = batch.producer_epoch;

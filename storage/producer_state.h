@@ -5,7 +5,11 @@
 //
 // Rules (Kafka 4.x): an exact resend of a remembered batch is a success with its old offsets;
 // otherwise a batch must follow the last sequence (2^31-1 wraps to 0); a new epoch starts at 0; a
-// lower epoch is refused; an unknown producer may start anywhere.
+// lower epoch is refused; an unknown producer may start anywhere. One rule more: a batch whose
+// sequences are all known to be stored, below the remembered batches, is told to be a duplicate.
+// Kafka's own client has more than five batches under way when a leader changes: what the silent
+// old leader has, and what it sends to the new one meanwhile. Refused as out of order, as Kafka
+// does, the resend of the older ones is tried for ever.
 //
 // Thread rule: guarded by the log's owner.
 
@@ -42,6 +46,8 @@ struct ProducerEntry {
   int64_t transaction_first_offset = kNoTransaction;
   std::array<ProducerBatch, kBatchesMax> batches;  // the first `batch_count`, oldest first
   size_t batch_count = 0;
+  // How many sequences up to the last one were seen to be stored without a gap.
+  int64_t known_sequences = 0;
 
   const ProducerBatch* last_batch() const {
     return batch_count == 0 ? nullptr : &batches[batch_count - 1];
@@ -75,10 +81,17 @@ class ProducerState {
     kafka::ErrorCode error = kafka::ErrorCode::kNone;
     std::string message;
     std::optional<ProducerBatch> duplicate_of;
+    // Of a kDuplicateSequenceNumber: the batch is stored below this offset.
+    Offset stored_below{0};
   };
 
   // What to do with a client's batch that is about to be appended. Changes nothing.
   Verdict Check(const BatchHeader& batch) const;
+  // A client's batch was turned away unchecked, as nothing could be appended just then. What the
+  // client has sent after it may come when that is over, and an unknown producer may start
+  // anywhere: it must not start behind what it will send again. For the same epoch, until the
+  // producer is known.
+  void NoteRefused(const BatchHeader& batch);
   // Takes an appended batch into account, whoever sent it. `marker`: EndMarkerOf a control batch.
   // The transaction that it ended, if that had any records.
   std::optional<CompletedTransaction> Observe(const BatchHeader& batch,
@@ -102,12 +115,19 @@ class ProducerState {
   const std::map<ProducerId, ProducerEntry>& producers() const { return producers_; }
 
  private:
+  Verdict CheckUnknown(const BatchHeader& batch) const;
   std::optional<CompletedTransaction> EndTransaction(const BatchHeader& batch,
                                                      const EndMarker& marker);
 
+  struct Refused {
+    int16_t epoch;
+    int32_t sequence;  // the lowest one
+  };
+
   std::map<ProducerId, ProducerEntry> producers_;
-  std::map<Offset, ProducerId> open_;   // by first offset
-  std::map<Offset, Offset> completed_;  // first offset -> marker, not known to be replicated yet
+  std::map<ProducerId, Refused> refused_;  // of unknown producers
+  std::map<Offset, ProducerId> open_;      // by first offset
+  std::map<Offset, Offset> completed_;     // first offset -> marker, not known to be replicated yet
   Offset completed_pruned_upto_{-1};
 };
 

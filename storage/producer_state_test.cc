@@ -33,7 +33,7 @@ BatchHeader Header(const Sent& sent, int64_t offset, int64_t time_ms = 1000) {
 }
 
 // Sends batches as a leader would and tells what became of each: "@4" stored at offset 4, "=4" a
-// resend of it, else the error.
+// resend of it, "<4" stored somewhere below offset 4, else the error.
 class Partition {
  public:
   std::string Send(const Sent& sent) {
@@ -41,6 +41,8 @@ class Partition {
     const auto verdict = state.Check(header);
     if (verdict.duplicate_of)
       return "=" + std::to_string(verdict.duplicate_of->first_offset().value());
+    if (verdict.error == ErrorCode::kDuplicateSequenceNumber)
+      return "<" + std::to_string(verdict.stored_below.value());
     if (verdict.error == ErrorCode::kOutOfOrderSequenceNumber) return "order";
     if (verdict.error == ErrorCode::kInvalidProducerEpoch) return "epoch";
     state.Observe(Header(sent, end), std::nullopt);
@@ -82,7 +84,81 @@ TEST(ProducerStateTest, TheWindowIsFiveBatches) {
   Partition partition;
   for (int i = 0; i < 7; ++i) EXPECT_EQ(partition.Send({0, i}), "@" + std::to_string(i));
   for (int i = 2; i < 7; ++i) EXPECT_EQ(partition.Send({0, i}), "=" + std::to_string(i));
-  EXPECT_EQ(partition.Send({0, 1}), "order");
+  EXPECT_EQ(partition.Send({0, 1}), "<2");
+}
+
+TEST(ProducerStateTest, WhatIsKnownToBeStoredBelowTheWindowIsADuplicate) {
+  Partition partition;
+  EXPECT_EQ(partition.Send({0, 10, 3}), "@0");
+  EXPECT_EQ(partition.Send({0, 13, 2}), "@3");
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(partition.Send({0, 15 + i}), "@" + std::to_string(5 + i));
+  const struct {
+    Sent sent;
+    const char* verdict;
+    const char* why;
+  } rows[] = {
+      {{0, 10, 3}, "<5", "the oldest"},
+      {{0, 13, 2}, "<5", "the next one"},
+      {{0, 10, 5}, "<5", "both of them: all that is in it is stored"},
+      {{0, 9, 2}, "order", "nobody knows what became of 9"},
+      {{0, 14, 2}, "order", "it reaches into the window"},
+      {{0, 16, 2}, "order", "it lies in the window, and is none of the five"},
+      {{0, 19, 2}, "order", "half of it is new"},
+      {{0, 21, 1}, "order", "a gap"},
+      {{0, kMax, 1}, "order", "long ago, or far ahead"},
+      {{1, 0, 1}, "@10", "a new epoch"},
+      {{1, 1, 6}, "@11", "next"},
+      {{0, 10, 3}, "epoch", "an older epoch"},
+  };
+  for (const auto& row : rows) EXPECT_EQ(partition.Send(row.sent), row.verdict) << row.why;
+}
+
+TEST(ProducerStateTest, NothingOvertakesARefusedFirstBatch) {
+  Partition partition;
+  partition.state.NoteRefused(Header({0, 1}, 0));
+  partition.state.NoteRefused(Header({0, 0}, 0));
+  partition.state.NoteRefused(Header({0, 2}, 0));
+  partition.state.NoteRefused(Header({3, 8, 1, 8}, 0));
+  const struct {
+    Sent sent;
+    const char* verdict;
+    const char* why;
+  } rows[] = {
+      {{0, 1}, "order", "0 has to come first"},
+      {{0, 0}, "@0", "here it is"},
+      {{0, 1}, "@1", "next"},
+      {{3, 9, 1, 8}, "order", "another producer's"},
+      {{4, 1, 1, 8}, "@2", "it has begun anew"},
+      {{0, 5, 1, 9}, "@3", "a producer that nobody refused"},
+  };
+  for (const auto& row : rows) EXPECT_EQ(partition.Send(row.sent), row.verdict) << row.why;
+  partition.state.NoteRefused(Header({0, 2}, 0));
+  EXPECT_EQ(partition.Send({0, 3}), "order");
+  EXPECT_EQ(partition.Send({0, 2}), "@4") << "of a known one its sequence tells";
+  for (int i = 0; i < 5000; ++i) partition.state.NoteRefused(Header({0, 0, 1, 100 + i}, 0));
+  EXPECT_EQ(partition.Send({0, 1, 1, 100}), "@5") << "forgotten: there are too many";
+  EXPECT_EQ(partition.Send({0, 1, 1, 5099}), "order");
+}
+
+TEST(ProducerStateTest, WhatIsKnownToBeStoredEndsAtAGap) {
+  ProducerState state;
+  // As a follower sees it whose leader's log was compacted.
+  for (const int32_t sequence : {0, 1, 2, 9, 10, 11, 12, 13, 14, 15})
+    state.Observe(Header({0, sequence}, sequence), std::nullopt);
+  EXPECT_EQ(state.Check(Header({0, 10}, 0)).error, ErrorCode::kDuplicateSequenceNumber);
+  EXPECT_EQ(state.Check(Header({0, 9}, 0)).error, ErrorCode::kDuplicateSequenceNumber);
+  EXPECT_EQ(state.Check(Header({0, 8}, 0)).error, ErrorCode::kOutOfOrderSequenceNumber);
+  EXPECT_EQ(state.Check(Header({0, 2}, 0)).error, ErrorCode::kOutOfOrderSequenceNumber);
+}
+
+TEST(ProducerStateTest, WhatIsKnownToBeStoredWraps) {
+  Partition partition;
+  EXPECT_EQ(partition.Send({0, kMax - 1, 3}), "@0") << "with 0 in it";
+  for (int i = 1; i < 7; ++i) EXPECT_EQ(partition.Send({0, i}), "@" + std::to_string(2 + i));
+  EXPECT_EQ(partition.Send({0, kMax - 1, 3}), "<4");
+  EXPECT_EQ(partition.Send({0, kMax, 1}), "<4");
+  EXPECT_EQ(partition.Send({0, 1, 1}), "<4");
+  EXPECT_EQ(partition.Send({0, kMax - 2, 1}), "order");
 }
 
 TEST(ProducerStateTest, SequencesWrap) {

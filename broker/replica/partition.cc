@@ -221,10 +221,14 @@ void Partition::Upkeep(int64_t now_ms, PartitionEffects& effects) {
   ExpireDeletes(now_ms, effects);
   if (ack_waiters_.empty()) return;
   Acknowledge(effects);  // the lease may be valid again
+  // Without it others may lead, and the client is to look for them. Told of a timeout, librdkafka
+  // takes the batch for stored, and what the new leader then misses for the end of everything.
+  const kafka::ErrorCode too_late = context_->state->LeaseValid(*context_->clock)
+                                        ? kafka::ErrorCode::kRequestTimedOut
+                                        : kafka::ErrorCode::kNotLeaderOrFollower;
   std::erase_if(ack_waiters_, [&](AckWaiter& waiter) {
     if (waiter.deadline_ms > now_ms && !waiter.operation->abandoned()) return false;
-    effects.acknowledgements.push_back(
-        {std::move(waiter.operation), waiter.entry, kafka::ErrorCode::kRequestTimedOut});
+    effects.acknowledgements.push_back({std::move(waiter.operation), waiter.entry, too_late});
     return true;
   });
 }

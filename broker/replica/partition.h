@@ -104,6 +104,7 @@ class Partition final : public storage::CompactionTarget,
     std::shared_ptr<ProduceOperation> operation;
     size_t entry = 0;
     LeaderEpoch leader_epoch = kNoEpoch;  // refused in another one; kNoEpoch: in none
+    bool may_lead = true;                 // false: another may lead already (rule 10)
   };
   // Fills the entry's result; with acks=all the operation waits for the high watermark if it must.
   void Append(const AppendRequest& request, PartitionEffects& effects);
@@ -258,7 +259,6 @@ class Partition final : public storage::CompactionTarget,
   // Until the high watermark has passed the epoch's start it may be lower than what the last leader
   // told (KIP-207).
   bool Settled() const { return high_watermark_ >= epoch_start_; }
-
   sluice::Status CheckFollowing(LeaderEpoch epoch) const;
   void Truncated(PartitionEffects& effects);
   void CompleteFlushWaiters(PartitionEffects& effects);

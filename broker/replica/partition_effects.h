@@ -59,6 +59,7 @@ struct AckWaiter {
   int64_t deadline_ms;
   std::shared_ptr<ProduceOperation> operation;
   size_t entry;
+  kafka::ErrorCode outcome;  // once it is there
 };
 
 // Who waits until the log is durable up to an offset.

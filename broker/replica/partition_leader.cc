@@ -41,23 +41,27 @@ ErrorCode Partition::CheckLeader(LeaderEpoch asked_epoch) const {
 void Partition::Append(const AppendRequest& request, PartitionEffects& effects) {
   ProduceEntryResult& result = request.operation->result(request.entry);
   std::lock_guard lock(mutex_);
-  result.error = CheckLeader(request.leader_epoch);
-  if (result.error != ErrorCode::kNone) {
+  // Whatever it is refused for, that may be over when the producer's next batch comes.
+  const auto refuse = [&](ErrorCode error) {
+    result.error = error;
+    if (usable()) log_->NoteRefused(request.batch);
+  };
+  // Who leads now, a leader without its lease cannot tell.
+  if (!request.may_lead) return refuse(ErrorCode::kNotLeaderOrFollower);
+  if (const ErrorCode error = CheckLeader(request.leader_epoch); error != ErrorCode::kNone) {
     result.leader = HintLocked();
-    return;
+    return refuse(error);
   }
   if (request.acks == -1 && UnderMinIsr()) {
-    result.error = ErrorCode::kNotEnoughReplicas;
     result.message = "the partition has " + std::to_string(replicas_.isr().size()) +
                      " in-sync replicas, and " + std::to_string(MinIsr()) + " are demanded";
-    return;
+    return refuse(ErrorCode::kNotEnoughReplicas);
   }
   if (DiskFull()) {
     // Not done, and worth trying again: clients wait until there is room.
-    result.error = ErrorCode::kKafkaStorageError;
     result.message = "the disk of " + directory_->path() +
                      " is full: " + std::to_string(directory_->free_bytes()) + " bytes are free";
-    return;
+    return refuse(ErrorCode::kKafkaStorageError);
   }
   Result<storage::AppendOutcome> appended = log_->AppendAsLeader(request.batch, leader_epoch_);
   if (!appended.ok()) {
@@ -67,20 +71,25 @@ void Partition::Append(const AppendRequest& request, PartitionEffects& effects) 
     return;
   }
   result.log_start_offset = log_->log_start_offset();
-  if (appended->error != ErrorCode::kNone) {
-    result.error = appended->error;
+  result.error = appended->error;
+  // To clients that one means: stored before, only nobody knows where.
+  const bool stored =
+      appended->error == ErrorCode::kNone || appended->error == ErrorCode::kDuplicateSequenceNumber;
+  if (!stored) {
     result.message = std::move(appended->message);
     return;
   }
-  result.base_offset = appended->info.first_offset;
-  if (!appended->info.duplicate) {
-    directory_->NoteWritten(request.batch.size());
-    AfterAppend(effects);
+  if (appended->error == ErrorCode::kNone) {
+    result.base_offset = appended->info.first_offset;
+    if (!appended->info.duplicate) {
+      directory_->NoteWritten(request.batch.size());
+      AfterAppend(effects);
+    }
   }
   // A resend is acknowledged by the same rule as the original: that one may still be on its way to
   // the followers.
   const Offset last_offset = appended->info.last_offset;
-  if (request.acks == -1 && (high_watermark_ <= last_offset)) AddAckWaiter(request, last_offset);
+  if (request.acks == -1 && high_watermark_ <= last_offset) AddAckWaiter(request, last_offset);
 }
 
 void Partition::AddAckWaiter(const AppendRequest& request, Offset last_offset) {
@@ -88,8 +97,9 @@ void Partition::AddAckWaiter(const AppendRequest& request, Offset last_offset) {
   auto position = ack_waiters_.end();
   while (position != ack_waiters_.begin() && std::prev(position)->last_offset > last_offset)
     --position;
-  ack_waiters_.insert(position,
-                      {last_offset, request.deadline_ms, request.operation, request.entry});
+  const ErrorCode outcome = request.operation->result(request.entry).error;
+  ack_waiters_.insert(
+      position, {last_offset, request.deadline_ms, request.operation, request.entry, outcome});
   request.operation->AddWaiting();
 }
 
@@ -144,7 +154,7 @@ void Partition::Acknowledge(PartitionEffects& effects) {
   for (; first_waiting != ack_waiters_.end() && first_waiting->last_offset < high_watermark_;
        ++first_waiting) {
     effects.acknowledgements.push_back(
-        {std::move(first_waiting->operation), first_waiting->entry, ErrorCode::kNone});
+        {std::move(first_waiting->operation), first_waiting->entry, first_waiting->outcome});
   }
   ack_waiters_.erase(ack_waiters_.begin(), first_waiting);
 }
