@@ -36,11 +36,14 @@ enum class ReplicationFault : uint8_t {
   kMinIsrUnchecked = 23,       // acks=all is content with the leader alone
   kReadsUncommitted = 24,      // consumers read up to the log's end
   kEndBeforeSettled = 25,      // a new leader tells an end before it knows what is committed
-  kEpochStartUnnoted = 26,     // an epoch without records is not in the leader's history
-  kUnsyncedCounts = 27,        // a host's crash takes nothing from a replicated topic's replicas
-  kEmptyDiskCounts = 28,       // a broker on a new disk is thought to have what it had
-  kOldEpochFetches = 29,       // a new leader goes by how far its followers had come to it before
-  kEndsWhileStopping = 30,     // a leader that stops tells ends as before
+  // 26 was: an epoch without records is not in the leader's history. No test can find it: where a
+  // follower of an older epoch must cut its log, the leader's own log ends or its next epoch
+  // begins, and an epoch with records is noted with the first of them.
+  kUnsyncedCounts = 27,     // a host's crash takes nothing from a replicated topic's replicas
+  kEmptyDiskCounts = 28,    // a broker on a new disk is thought to have what it had
+  kOldEpochFetches = 29,    // a new leader goes by how far its followers had come to it before
+  kEndsWhileStopping = 30,  // a leader that stops tells ends as before
+  kEndsWhileRelieved = 31,  // so does one that goes with the end of a move
 };
 
 #ifdef SLUICE_PLANTED_FAULTS

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/planted_fault.h"
+#include "metadata/reassignment.h"
 
 namespace sluice::broker {
 
@@ -130,6 +131,8 @@ void Partition::TakeRole(const metadata::PartitionImage& image, PartitionEffects
 }
 
 void Partition::BecomeLeader(const metadata::PartitionImage& image, PartitionEffects& effects) {
+  const bool goes = std::ranges::find(image.removing, image.leader) != image.removing.end();
+  replicas_.set_heirs(goes ? metadata::TargetOf(image) : std::vector<NodeId>());
   const bool new_epoch = role_ != Role::kLeader || image.leader_epoch > leader_epoch_;
   if (!new_epoch) {
     if (image.partition_epoch == partition_epoch_) return;
@@ -157,8 +160,7 @@ void Partition::BecomeLeader(const metadata::PartitionImage& image, PartitionEff
     epoch_start_ = log_->log_end_offset();
     // Noted even without records: followers of older epochs must find out here that their tails are
     // not ours (rule 2).
-    if (!FaultPlanted(ReplicationFault::kEpochStartUnnoted))
-      NoteStorage(log_->AssignEpochStart(leader_epoch_, epoch_start_), effects);
+    NoteStorage(log_->AssignEpochStart(leader_epoch_, epoch_start_), effects);
   }
   RoleChanged(effects);
   if (usable()) AfterAppend(effects);

@@ -56,6 +56,13 @@ FetchEntryResult Partition::Read(const ReadRequest& request, ReadMark& mark,
   }
   mark.readable_end = follower ? log_->log_end_offset() : high_watermark_;
   mark.role_version = role_version_;
+  // As without a lease (FetchOperation): its offset and its history may be right where it read
+  // last.
+  const bool unknown = result.error == ErrorCode::kOffsetOutOfRange || result.diverging.has_value();
+  if (unknown && !follower && !nearby && replicas_.MayBeRelieved()) {
+    result = FetchEntryResult();
+    result.error = ErrorCode::kNotLeaderOrFollower;
+  }
   return result;
 }
 
@@ -275,12 +282,15 @@ ListOffsetsResult Partition::FindOffset(const ListOffsetsEntry& entry, storage::
   if (result.error != ErrorCode::kNone) result.error = ReadError(/*follower=*/false);
   if (result.error != ErrorCode::kNone) return result;
   if (entry.timestamp_ms == kLatest) {
-    // Without a lease, or in the midst of a stop, the end may be elsewhere by now.
+    // Without a lease, in the midst of a stop, or at the end of a move away from here, the end may
+    // be elsewhere by now.
     const BrokerState& state = *context_->state;
     const bool may_tell = FaultPlanted(ReplicationFault::kEndsWhileStopping)
                               ? state.LeaseValid(*context_->clock)
                               : state.MayTellEnds(*context_->clock);
-    if (!may_tell && !FaultPlanted(ReplicationFault::kLeaseIgnored)) {
+    const bool relieved =
+        replicas_.MayBeRelieved() && !FaultPlanted(ReplicationFault::kEndsWhileRelieved);
+    if (relieved || (!may_tell && !FaultPlanted(ReplicationFault::kLeaseIgnored))) {
       result.error = ErrorCode::kNotLeaderOrFollower;
       return result;
     }

@@ -108,6 +108,21 @@ TEST_F(ReassignmentTest, TheNewReplicasHaveAllAndTheOldOnesNothing) {
   EXPECT_FALSE(cluster_->disk(kOne).Exists("/data/orders-0"));
 }
 
+// The controllers have given the lead to another one before this leader hears of it.
+TEST_F(ReassignmentTest, ALeaderThatGoesTellsNoEndsOnceItsMoveMayBeDone) {
+  Build({.image_lag_ms = 1000});
+  SendAcknowledged();
+  const auto end = [this] { return cluster_->ListOffsets(kOne, {{key_, kNoEpoch, -1}})[0]; };
+  ASSERT_TRUE(Reassign({{kFour, kFive, kThree}}));
+  EXPECT_EQ(end().found.offset, Offset(1));
+  WaitUntilMoved();
+  ASSERT_TRUE(cluster_->StatusOf(kOne, key_)->is_leader) << "it does not know yet";
+  EXPECT_EQ(end().error, ErrorCode::kNotLeaderOrFollower);
+  ASSERT_TRUE(cluster_->RunUntil([this] { return Settled(); }));
+  SendAcknowledged();
+  ExpectNothingLost("");
+}
+
 // What waits for the ISR is not refused for a replica that is dropped.
 TEST_F(ReassignmentTest, ALeaderThatStaysRefusesNothing) {
   Build();

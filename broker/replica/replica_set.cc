@@ -62,6 +62,11 @@ bool ReplicaSet::InMaximalIsr(NodeId id) const {
   return Contains(isr_, id) || (proposed_.has_value() && Contains(*proposed_, id));
 }
 
+bool ReplicaSet::MayBeRelieved() const {
+  return pending() && !heirs_.empty() &&
+         std::ranges::all_of(heirs_, [this](NodeId id) { return InMaximalIsr(id); });
+}
+
 RemoteReplica* ReplicaSet::Find(NodeId id) {
   for (RemoteReplica& remote : remotes_) {
     if (remote.id == id) return &remote;

@@ -51,6 +51,10 @@ class ReplicaSet {
   bool pending() const { return proposed_.has_value(); }
   const std::optional<std::vector<NodeId>>& proposed() const { return proposed_; }
   void Propose(std::vector<NodeId> isr) { proposed_ = std::move(isr); }
+  // Of a leader that goes with the end of a move: those whose being in sync ends it, else nobody.
+  void set_heirs(std::vector<NodeId> heirs) { heirs_ = std::move(heirs); }
+  // Whether another one may lead already, without waiting for anybody: all heirs are proposed.
+  bool MayBeRelieved() const;
   // The controller has definitely refused the proposal.
   void DropProposal() { proposed_.reset(); }
 
@@ -89,6 +93,7 @@ class ReplicaSet {
   NodeId self_ = kNoNode;
   std::vector<NodeId> isr_;
   std::optional<std::vector<NodeId>> proposed_;
+  std::vector<NodeId> heirs_;
   std::vector<RemoteReplica> remotes_;
 };
 

@@ -116,6 +116,21 @@ TEST_F(ReplicaSetTest, ANewEpochForgetsPositions) {
   EXPECT_EQ(Committable(5), -1);
 }
 
+// From the question on: the controllers do not wait for this leader.
+TEST_F(ReplicaSetTest, ALeaderIsRelievedByTheIsrThatEndsItsMove) {
+  set_.set_heirs({kTwo, kThree});
+  EXPECT_FALSE(set_.MayBeRelieved());
+  set_.Propose({kSelf, kTwo});
+  EXPECT_FALSE(set_.MayBeRelieved());
+  set_.Propose({kSelf, kTwo, kThree});
+  EXPECT_TRUE(set_.MayBeRelieved());
+  set_.DropProposal();
+  EXPECT_FALSE(set_.MayBeRelieved());
+  set_.set_heirs({});
+  set_.Propose({kSelf, kTwo, kThree});
+  EXPECT_FALSE(set_.MayBeRelieved());
+}
+
 TEST_F(ReplicaSetTest, CommitKeepsThePositionsOfThoseWhoStay) {
   Fetch(kTwo, 5, 5);
   set_.Commit({kSelf, kTwo, NodeId(4)}, {kSelf, kTwo});

@@ -58,11 +58,11 @@ const std::vector<NamedFault>& Faults() {
       {ReplicationFault::kMinIsrUnchecked, "min-isr-unchecked"},
       {ReplicationFault::kReadsUncommitted, "reads-uncommitted"},
       {ReplicationFault::kEndBeforeSettled, "end-before-settled"},
-      {ReplicationFault::kEpochStartUnnoted, "epoch-start-unnoted"},
       {ReplicationFault::kUnsyncedCounts, "unsynced-counts"},
       {ReplicationFault::kEmptyDiskCounts, "empty-disk-counts"},
       {ReplicationFault::kOldEpochFetches, "old-epoch-fetches"},
       {ReplicationFault::kEndsWhileStopping, "ends-while-stopping"},
+      {ReplicationFault::kEndsWhileRelieved, "ends-while-relieved"},
   };
   return faults;
 }
