@@ -1,5 +1,7 @@
 #include "controller/vote_slots.h"
 
+#include <glog/logging.h>
+
 #include <optional>
 #include <utility>
 
@@ -78,17 +80,21 @@ Status VoteSlots::Load() {
   std::string bytes(2 * kSlotBytes, '\0');
   SLUICE_ASSIGN_OR_RETURN(const size_t size, file_->ReadAt(0, bytes.data(), bytes.size()));
   bytes.resize(size);
-  bool found = false;
+  bool found = false, torn = false;
   for (int i = 0; i < 2; ++i) {
     const size_t at = PositionOf(i);
     if (at >= bytes.size()) break;
     const std::optional<Slot> slot = DecodeSlot(std::string_view(bytes).substr(at, kSlotBytes));
+    torn = torn || !slot.has_value();
     if (!slot.has_value() || (found && slot->version < version_)) continue;
     found = true;
     version_ = slot->version;
     state_ = slot->state;
     synced_slot_ = i;
   }
+  LOG_IF(WARNING, found && torn)
+      << path_ << ": one of its two slots has no valid checksum, the other one stands. After a "
+      << "power cut that is a write that did not end; else look after this disk";
   if (found) return Status::Ok();
   return Status::Corruption(path_ +
                             ": neither of its two slots has a valid checksum. The votes of this "

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/testing/log_catcher.h"
 #include "base/testing/sim_file_system.h"
 
 namespace sluice::controller {
@@ -70,7 +71,11 @@ TEST_F(VoteSlotsTest, OneDamagedSlotIsSurvived) {
   ASSERT_TRUE(Open()->WriteSynced(At(7, 2)).ok());
   fs_.FlipBit(kPath, VoteSlots::kSlotBytes + 9,
               3);  // the older of the two: the newest went over slot 0
+  const sluice::testing::LogCatcher log;
   EXPECT_EQ(Open()->state(), At(7, 2));
+  EXPECT_EQ(log.Count("one of its two slots has no valid checksum"), 1);
+  Open();
+  EXPECT_EQ(log.Count("one of its two slots"), 1) << "both are whole again";
 }
 
 // The copy that the vote was not written to first is brought up to it at once.

@@ -164,6 +164,14 @@ TEST(ServerConfigTest, ReadsACombinedNode) {
   EXPECT_TRUE(loaded->warnings.empty());
 }
 
+TEST(ServerConfigTest, ANodeThatIsAControllerNoMoreIsAdministeredWhereItWas) {
+  const auto loaded = LoadServerConfig(
+      File("process.roles=broker\ncontroller.quorum.voters=2@host2:9093,3@host3:9093\n"));
+  ASSERT_TRUE(loaded.ok()) << loaded.status().ToString();
+  EXPECT_FALSE(loaded->config.controller_listener.has_value());
+  EXPECT_EQ(loaded->config.grpc_listener.ToString(), "127.0.0.1:9093");
+}
+
 TEST(ServerConfigTest, SourcesOverrideEachOther) {
   ConfigSources sources = File("num.partitions=2\n");
   sources.environment = {

@@ -136,6 +136,8 @@ Status ReadListeners(const ConfigValues& values, const std::string& host_name,
             " and listeners=" + values.GetString("listeners") + " have no name in common",
         "set controller.listener.names=CONTROLLER and add CONTROLLER://host:port to listeners");
   }
+  // A node that is a controller no more keeps its door for the administration there.
+  if (config.controller_listener) config.grpc_listener = *config.controller_listener;
   if (!config.is_controller) config.controller_listener.reset();
   if (!config.is_broker) {
     config.listeners.clear();
@@ -227,7 +229,7 @@ Status ReadOtherAddresses(const ConfigValues& values, const std::string& host_na
   const std::string host = config.listeners.empty() ? config.controller_listener->host
                                                     : config.listeners[0].address.host;
   const HostPort grpc_default =
-      config.controller_listener ? *config.controller_listener : HostPort{host, kDefaultGrpcPort};
+      config.grpc_listener.host.empty() ? HostPort{host, kDefaultGrpcPort} : config.grpc_listener;
   SLUICE_ASSIGN_OR_RETURN(config.grpc_listener, ReadAddress(values, "grpc.listener", grpc_default));
   SLUICE_ASSIGN_OR_RETURN(config.http_listener,
                           ReadAddress(values, "http.listener", HostPort{host, kDefaultHttpPort}));

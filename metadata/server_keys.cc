@@ -210,9 +210,9 @@ constexpr ConfigKey kKeys[] = {
      .doc = "The shortest session timeout that a member of a classic group may ask for."},
     {.name = "grpc.listener",
      .default_value = "",
-     .doc = "host:port of the node's gRPC server (administration). A controller's default "
-            "is its CONTROLLER listener, a broker's the host of its first listener and "
-            "port 9190. Sluice's own key."},
+     .doc = "host:port of the node's gRPC server (administration). The default is the "
+            "controller's listener where the file has one, also on a node that is no controller "
+            "any more; else the host of the first listener and port 9190. Sluice's own key."},
     {.name = "http.listener",
      .default_value = "",
      .doc = "host:port of HTTP: health, metrics and the JSON twin of the administration. "

@@ -13,6 +13,10 @@ namespace sluice::storage {
 namespace {
 
 constexpr std::string_view kFutureSuffix = "-future";
+// Moved away it would take the node's votes with it.
+constexpr char kStartTheController[] =
+    "start the node and leave the directory as it is: what the metadata log has lost the other "
+    "controllers give back, and sluice cluster health tells of it until they have";
 
 class DirectoryVerifier {
  public:
@@ -77,7 +81,12 @@ class DirectoryVerifier {
     PartitionContext context = facts_.For(partition);
     context.records = options_.records;
     context.compacted = context.compacted || options_.compacted;
-    const auto summary = VerifyPartition(fs_, path, context, report_);
+    const Report of_controller = [this](Finding finding) {
+      if (finding.kind == Finding::Kind::kFault) finding.remedy = kStartTheController;
+      report_(finding);
+    };
+    const auto summary = VerifyPartition(
+        fs_, path, context, partition.topic == kMetadataTopic ? of_controller : report_);
     if (summary.status().code() == StatusCode::kNotFound && facts_.live) {
       Note(path, "deleted by the running server while this was reading");
       return Status::Ok();
@@ -169,9 +178,10 @@ Result<VerifyTotals> VerifyDirectory(FileSystem& fs, const std::string& director
   if (!fs.IsDirectory(directory))
     return Status::InvalidArgument(directory + " is a file; sluice log dump shows one");
   DirectoryVerifier verifier(fs, options, report);
-  if (IsLogDirectory(fs, directory)) return verifier.Whole(directory);
+  // The metadata log has a meta.properties of its own, so that is no sign of a log directory there.
   SLUICE_ASSIGN_OR_RETURN(const PartitionFiles files, ListPartition(fs, directory));
   if (files.any()) return verifier.One(directory);
+  if (IsLogDirectory(fs, directory)) return verifier.Whole(directory);
   return Status::InvalidArgument(directory +
                                  " is neither a log directory nor a partition's: it holds neither "
                                  "meta.properties nor a .log file");

@@ -11,6 +11,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::Contains;
+using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -264,6 +265,24 @@ TEST_F(VerifyTest, WhatAServerIsWritingMayLookTorn) {
   EXPECT_THAT(Verify(), Not(IsEmpty()));
   fs_.KillProcess();
   ExpectFault(log, "cut short");
+}
+
+// It has a meta.properties of its own, and moved away it would take the node's votes with it.
+TEST_F(VerifyTest, TheMetadataLogIsAPartitionThatStaysWhereItIs) {
+  Fill("__cluster_metadata", 0, 2);
+  const std::string directory = "/data/__cluster_metadata-0";
+  Write(directory + "/meta.properties", Bytes("/data/meta.properties"));
+  EXPECT_THAT(Faults(directory), IsEmpty());
+  const std::string log = Path("__cluster_metadata-0", kLogSuffix);
+  Overwrite(log, Bytes(log).size() / 2, "\x55");
+  for (const std::string& asked : {directory, std::string("/data")}) {
+    std::vector<std::string> remedies;
+    const Report report = [&](const Finding& finding) {
+      if (finding.kind == Finding::Kind::kFault) remedies.push_back(finding.remedy);
+    };
+    ASSERT_TRUE(VerifyDirectory(fs_, asked, {}, report).ok());
+    EXPECT_THAT(remedies, AllOf(SizeIs(1), Each(StartsWith("start the node and leave"))));
+  }
 }
 
 TEST_F(VerifyTest, WhatIsNoLogDirectory) {
