@@ -201,6 +201,14 @@ TEST_F(BadInputTest, AChunkThatDoesNotFitIsNotStored) {
   rotten.offset = 0;
   ExpectRefused(Refusal::kChunkChecksum, [&] { Step(2, 2, rotten); });
   EXPECT_EQ(held(), 0U);
+  // One with nothing in it leads nowhere. It is no offence: a leader's disk may give that little.
+  SnapshotChunk nothing = last;
+  nothing.data.clear();
+  nothing.chunk_crc = Crc32c(nothing.data);
+  Step(2, 2, nothing);
+  Work();
+  EXPECT_TRUE(writes_.empty());
+  EXPECT_EQ(held(), 3U);
   // Nor does one that says otherwise what the whole is.
   SnapshotChunk other = last;
   other.whole_crc ^= 1;

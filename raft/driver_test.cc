@@ -151,6 +151,24 @@ TEST_F(DriverTest, AFailedDiskIsToldToAllWhoWait) {
   EXPECT_EQ(failures, 1);
 }
 
+// Nobody may count on what such a disk acknowledges next.
+TEST_F(DriverTest, AStoreThatFailsBetweenRequestsEndsItOnce) {
+  Open({Voter(1)});
+  ASSERT_TRUE(Lead());
+  int failures = 0;
+  driver_->set_on_failure([&failures](const Status&) { ++failures; });
+  for (int i = 0; i < 2; ++i) {
+    store_->FailBetweenRequests();
+    scheduler_.RunForMs(1);
+    EXPECT_EQ(failures, 1);
+    EXPECT_EQ(driver_->status().role, Role::kFollower);
+  }
+  store_->FailBetweenRequests();
+  driver_.reset();
+  scheduler_.RunForMs(1);
+  EXPECT_EQ(failures, 1) << "of one that is gone";
+}
+
 // A read that no majority confirms any more ends with the lead.
 TEST_F(DriverTest, AFailedDiskEndsReadsThatNobodyConfirms) {
   Open({Voter(1), Voter(2)});
@@ -205,6 +223,18 @@ TEST_F(DriverTest, Kafka15100_WhatOtherThreadsTellWaitsForTheLoop) {
   EXPECT_EQ(driver_->core().leader(), NodeId(2));
   scheduler_.RunForMs(1);
   EXPECT_EQ(driver_->core().leader(), kNoNode);
+}
+
+TEST_F(DriverTest, WhatOtherThreadsTellOneThatIsGoneIsNotHeard) {
+  Open({Voter(1), Voter(2)});
+  driver_->Start();
+  std::thread([this] {
+    driver_->Step({kClusterId, Voter(2), NodeId(1), Term(7), HeartbeatRequest{}});
+    driver_->PeerLost(NodeId(2), true);
+  }).join();
+  driver_.reset();
+  scheduler_.RunForMs(1000);
+  EXPECT_EQ(disk_.hard_state.term, Term(0));
 }
 
 // What its disk and loop still report to one that is gone is not heard.

@@ -186,9 +186,11 @@ TEST_F(FollowerTest, AfterARestartASnapshotGoesOnWhereItStood) {
 
 // Meanwhile the log has come that far, or this voter stands for election itself.
 TEST_F(FollowerTest, WhatIsReadBackTooLateIsNotInstalled) {
+  core_->ReceivedWasLoaded(1, Status::NotFound("nothing is being received"));
   Step(2, 1, WholeSnapshot(3, 1));
   Work();
   FinishOneWrite();
+  core_->ReceivedWasLoaded(load_received_ + 1, Status::NotFound("not what was asked for"));
   Append(2, 1, {.prev_index = LogIndex(0), .commit = LogIndex(4), .entries = EntriesOf(1, 4, 1)});
   Work();
   FinishOneWrite();
@@ -210,6 +212,22 @@ TEST_F(FollowerTest, WhatIsReadBackTooLateIsNotInstalled) {
   FinishWrites();
   EXPECT_TRUE(loaded_);
   EXPECT_EQ(core_->commit(), LogIndex(9));
+}
+
+// Only a leader whose process is gone is to be replaced before the timeout.
+TEST_F(FollowerTest, WhoseProcessIsGoneMattersOnceItLeads) {
+  Step(2, 1, HeartbeatRequest{});
+  FinishWrites();
+  const int64_t deadline_ms = core_->next_deadline_ms();
+  core_->PeerLost(NodeId(3), true);
+  core_->PeerLost(NodeId(2), false);
+  EXPECT_EQ(core_->leader(), NodeId(2));
+  EXPECT_EQ(core_->next_deadline_ms(), deadline_ms);
+  core_->PeerLost(NodeId(2), true);
+  EXPECT_EQ(core_->leader(), kNoNode);
+  Lead();
+  core_->PeerLost(NodeId(1), true);
+  EXPECT_EQ(core_->role(), Role::kLeader);
 }
 
 TEST_F(FollowerTest, AVoterThatHearsItsLeaderElectsNobody) {

@@ -83,6 +83,9 @@ class SimLogStore final : public LogStore {
   void ReadSnapshot(const SnapshotRead& read,
                     std::function<void(Result<SnapshotChunk>)> done) override;
   void LoadReceived(std::function<void(Result<Snapshot>)> done) override;
+  void set_on_failure(std::function<void(Status)> on_failure) override {
+    on_failure_ = std::move(on_failure);
+  }
 
   // Before the first Persist.
   void set_on_append(OnAppend on_append);
@@ -90,6 +93,10 @@ class SimLogStore final : public LogStore {
   // Every request from now on fails.
   void FailFromNowOn() { failing_ = true; }
   bool failing() const { return failing_; }
+  // What a store does by itself fails, between requests.
+  void FailBetweenRequests() {
+    loop_.Post([tell = on_failure_] { tell(Status::IoError("between requests")); });
+  }
   // The machine stops: some prefix of what waits reaches the disk, and now and then the newest
   // snapshot is damaged. Nothing is reported any more.
   void Crash(Random& random);
@@ -111,6 +118,7 @@ class SimLogStore final : public LogStore {
   SimDiskLatency latency_;
   OpenedLog opened_;
   OnAppend on_append_;
+  std::function<void(Status)> on_failure_;
   std::deque<Waiting> queue_;
   size_t writing_ = 0;  // the first so many of the queue
   bool failing_ = false;
