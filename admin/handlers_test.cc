@@ -375,6 +375,22 @@ TEST_F(HandlersTest, HealthNamesASilentController) {
   EXPECT_NE(health->problems(0).what().find("controller 2"), std::string::npos);
 }
 
+TEST_F(HandlersTest, HealthNamesMembersThatHaveConfirmedNothing) {
+  backend_.quorum.set_leader_id(1);
+  const auto problems_with = [this](auto* member) {
+    member->set_id(2);
+    member->set_match_index(-1);
+    const auto health = Call(&Handlers::ClusterHealth, ClusterHealthRequest());
+    member->set_match_index(0);
+    EXPECT_TRUE(Call(&Handlers::ClusterHealth, ClusterHealthRequest())->healthy());
+    return health->problems_size() == 1 ? health->problems(0).what() : "";
+  };
+  EXPECT_EQ(problems_with(backend_.quorum.add_voters()),
+            "controller 2 at  has not confirmed any of the metadata log to the active controller 1 "
+            "yet");
+  EXPECT_NE(problems_with(backend_.quorum.add_learners()).find("learner 2"), std::string::npos);
+}
+
 TEST_F(HandlersTest, HealthNamesAControllerThatHasLostEntries) {
   backend_.quorum.set_leader_id(1);
   auto* voter = backend_.quorum.add_voters();

@@ -71,6 +71,32 @@ void AddProblem(ClusterHealthResponse* response, std::string what, std::string n
   problem->set_next_step(std::move(next_step));
 }
 
+// `role`: what it is in the quorum that `leader` leads, and is not that leader itself.
+void AddMemberProblems(const controller::DescribeQuorumResponse::Voter& member,
+                       const std::string& role, int32_t leader, ClusterHealthResponse* response) {
+  const std::string id = std::to_string(member.id());
+  const std::string name = role + " " + id + " at " + member.address();
+  const std::string bring_back =
+      "bring node " + id + " back; if it runs, its log says what keeps it from taking part";
+  if (member.last_contact_age_ms() > kVoterSilenceMsMax) {
+    AddProblem(response,
+               name + " has not been heard for " +
+                   std::to_string(member.last_contact_age_ms() / 1000) + " s",
+               bring_back);
+  } else if (member.recovering()) {
+    AddProblem(response,
+               name +
+                   " has lost entries of its metadata log to damage, and does not vote until the "
+                   "others have given them back",
+               "wait; look into its disk, and leave the other controllers running meanwhile");
+  } else if (member.match_index() < 0) {
+    AddProblem(response,
+               name + " has not confirmed any of the metadata log to the active controller " +
+                   std::to_string(leader) + " yet",
+               "wait; if it stays so, the log of node " + id + " says what keeps it");
+  }
+}
+
 void AddQuorumProblems(const QuorumAnswer* quorum, ClusterHealthResponse* response) {
   if (quorum == nullptr) {
     AddProblem(
@@ -79,22 +105,12 @@ void AddQuorumProblems(const QuorumAnswer* quorum, ClusterHealthResponse* respon
         "start controllers until a majority of them runs");
     return;
   }
+  const int32_t leader = quorum->leader_id();
   for (const auto& voter : quorum->voters()) {
-    const bool heard = voter.last_contact_age_ms() <= kVoterSilenceMsMax;
-    if (voter.recovering() && heard) {
-      AddProblem(response,
-                 "controller " + std::to_string(voter.id()) + " at " + voter.address() +
-                     " has lost entries of its metadata log to damage, and does not vote until the "
-                     "others have given them back",
-                 "wait; look into its disk, and leave the other controllers running meanwhile");
-    }
-    if (voter.id() == quorum->leader_id() || heard) continue;
-    AddProblem(response,
-               "controller " + std::to_string(voter.id()) + " at " + voter.address() +
-                   " has not been heard for " + std::to_string(voter.last_contact_age_ms() / 1000) +
-                   " s",
-               "bring node " + std::to_string(voter.id()) + " back");
+    if (voter.id() != leader) AddMemberProblems(voter, "controller", leader, response);
   }
+  for (const auto& learner : quorum->learners())
+    AddMemberProblems(learner, "learner", leader, response);
 }
 
 void AddDataProblems(const Counts& counts, ClusterHealthResponse* response) {

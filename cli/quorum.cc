@@ -92,9 +92,10 @@ ExitCode ShowStatus(const Context& context, const QuorumArguments&) {
   const auto add = [&rows, &quorum](const admin::Voter& member, const std::string& role) {
     const bool leads = member.id() == quorum->leader_id();
     const std::string state = role + (member.recovering() ? ", recovering" : "");
+    const bool confirmed = member.match_index() >= 0;
     rows.push_back({std::to_string(member.id()), leads ? "leader" : state, member.disk_id(),
-                    member.address(), std::to_string(member.match_index()),
-                    std::to_string(member.lag()),
+                    member.address(), confirmed ? std::to_string(member.match_index()) : "-",
+                    confirmed ? std::to_string(member.lag()) : "-",
                     leads ? "-" : std::to_string(member.last_contact_age_ms()) + " ms ago"});
   };
   for (const admin::Voter& voter : quorum->voters()) add(voter, "voter");
