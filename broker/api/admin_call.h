@@ -27,6 +27,9 @@
 
 namespace sluice::broker {
 
+// What requests about the quorum call the controllers' listener.
+inline constexpr char kControllerListener[] = "CONTROLLER";
+
 // A request between its decoding and its answer. To this, each API adds what the example shows: the
 // places in the answer of the items that the controller is asked for; all the results in it; how
 // those items fail together, when nothing can be said of each; and how each takes its outcome.

@@ -14,6 +14,7 @@
 #include "broker/api/admin_call.h"
 #include "broker/api/handlers.h"
 #include "broker/sender.h"
+#include "metadata/topic_rules.h"
 
 namespace sluice::broker {
 
@@ -24,9 +25,6 @@ using Request = kafka::DescribeQuorumRequest;
 using Response = kafka::DescribeQuorumResponse;
 using PartitionData = Response::PartitionData;
 using Quorum = controller::DescribeQuorumResponse;
-
-constexpr char kMetadataTopic[] = "__cluster_metadata";
-constexpr char kControllerListener[] = "CONTROLLER";
 
 // The form that the request asks for, every partition refused as unknown.
 Response Shape(const Request& request) {
@@ -98,7 +96,7 @@ void Finish(BrokerServices& services, int16_t version, Response& response,
   }
   for (auto& topic : response.topics) {
     for (PartitionData& partition : topic.partitions) {
-      if (topic.topic_name == kMetadataTopic && partition.partition_index == 0)
+      if (topic.topic_name == metadata::kClusterMetadataTopic && partition.partition_index == 0)
         Fill(*quorum, services.clock->WallMs(), partition);
     }
   }

@@ -192,20 +192,19 @@ void AnswerNow(BrokerServices& services, const RequestContext& context,
 }
 
 // Brokers that lead partitions of the topics that were asked for.
-std::set<NodeId> AskedLeaders(const BrokerServices& services, const kafka::MetadataRequest& request,
+std::set<NodeId> AskedLeaders(const metadata::Image& image, const kafka::MetadataRequest& request,
                               int16_t version) {
-  const metadata::ImagePtr image = services.metadata->Current();
   std::set<NodeId> leaders;
   const auto add = [&leaders](const metadata::TopicImage& topic) {
     for (const metadata::PartitionImage& partition : topic.partitions)
       leaders.insert(partition.leader);
   };
   if (AsksForAll(request, version)) {
-    for (const auto& [name, topic] : *image->topics_by_name) add(*topic);
+    for (const auto& [name, topic] : *image.topics_by_name) add(*topic);
   } else {
     for (const auto& asked : *request.topics) {
       const auto topic =
-          asked.name.has_value() ? image->FindTopic(*asked.name) : image->FindTopic(asked.topic_id);
+          asked.name.has_value() ? image.FindTopic(*asked.name) : image.FindTopic(asked.topic_id);
       if (topic != nullptr) add(*topic);
     }
   }
@@ -222,6 +221,9 @@ struct Waiting {
   kafka::MetadataRequest request;
   Responder<kafka::MetadataResponse> responder;
   int64_t until_ms;
+  // Looked up again when there is another image: many clients may wait, and ask for all topics.
+  metadata::ImagePtr image;
+  std::set<NodeId> leaders;
 };
 
 constexpr int64_t kLookAgainMs = 10;
@@ -231,10 +233,12 @@ void LookAgain(const std::shared_ptr<Waiting>& waiting) {
   const BrokerState& state = *services.state;
   services.loop->RunAfter(kLookAgainMs, [waiting, &services, &state] {
     const int64_t now_ms = services.clock->SteadyMs();
-    const std::set<NodeId> leaders =
-        AskedLeaders(services, waiting->request, waiting->context.version);
+    if (metadata::ImagePtr image = services.metadata->Current(); image != waiting->image) {
+      waiting->image = std::move(image);
+      waiting->leaders = AskedLeaders(*waiting->image, waiting->request, waiting->context.version);
+    }
     const bool wait =
-        now_ms < waiting->until_ms && std::ranges::any_of(leaders, [&](NodeId leader) {
+        now_ms < waiting->until_ms && std::ranges::any_of(waiting->leaders, [&](NodeId leader) {
           return state.suspects.Suspected(leader, now_ms, state.session_timeout_ms);
         });
     if (wait) return LookAgain(waiting);
@@ -247,7 +251,8 @@ void LookAgain(const std::shared_ptr<Waiting>& waiting) {
 void HandleMetadata(BrokerServices& services, const RequestContext& context,
                     kafka::MetadataRequest request,
                     const Responder<kafka::MetadataResponse>& responder) {
-  const std::set<NodeId> leaders = AskedLeaders(services, request, context.version);
+  metadata::ImagePtr image = services.metadata->Current();
+  std::set<NodeId> leaders = AskedLeaders(*image, request, context.version);
   const int64_t now_ms = services.clock->SteadyMs();
   const int64_t session_ms = services.state->session_timeout_ms;
   ConnectionInfo& connection = *context.connection;
@@ -260,8 +265,9 @@ void HandleMetadata(BrokerServices& services, const RequestContext& context,
   connection.told_leaders.insert(leaders.begin(), leaders.end());
   if (!may_be_dead) return AnswerNow(services, context, request, responder);
   connection.waited_for_leader_ms = now_ms;
-  LookAgain(std::make_shared<Waiting>(
-      Waiting{services, context, std::move(request), responder, now_ms + session_ms}));
+  LookAgain(std::make_shared<Waiting>(Waiting{services, context, std::move(request), responder,
+                                              now_ms + session_ms, std::move(image),
+                                              std::move(leaders)}));
 }
 
 }  // namespace

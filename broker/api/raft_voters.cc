@@ -25,7 +25,6 @@ using Changed = controller::ChangeQuorumResponse;
 using kafka::ErrorCode;
 
 constexpr int64_t kAskAgainMs = 100;
-constexpr char kControllerListener[] = "CONTROLLER";
 
 template <typename Request>
 Refusal CheckVoter(const BrokerServices& services, const Request& request) {

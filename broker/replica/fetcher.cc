@@ -79,6 +79,15 @@ void Fetcher::PauseThrottled() {
   }
 }
 
+void Fetcher::CountThrottled(const Followed& followed, size_t size_bytes) {
+  const auto context = environment_.context.lock();
+  // Else there is nothing to look up for each partition.
+  if (context == nullptr || !context->throttles->follower.limited()) return;
+  const metadata::ImagePtr image = environment_.options->metadata->Current();
+  if (Throttled(followed.partition->key(), followed, *image))
+    context->throttles->follower.Take(static_cast<int64_t>(size_bytes));
+}
+
 int32_t Fetcher::WaitMs() const {
   int64_t wait_ms = environment_.options->replica_fetch_wait_ms;
   // Somebody's pause ends sooner than the long poll: come back for it.
@@ -217,11 +226,7 @@ Status Fetcher::Apply(Followed& followed, const Data& data, PartitionEffects& ef
   const Status appended = followed.partition->AppendFetched(
       {followed.epoch, batches, Offset(data.high_watermark), Offset(data.log_start_offset)},
       effects);
-  if (const auto context = environment_.context.lock(); context != nullptr && !batches.empty()) {
-    const metadata::ImagePtr image = environment_.options->metadata->Current();
-    if (Throttled(followed.partition->key(), followed, *image))
-      context->throttles->follower.Take(static_cast<int64_t>(batches.size()));
-  }
+  if (!batches.empty()) CountThrottled(followed, batches.size());
   // Whatever became of it: what was appended up to a roll for which there was no room is in the
   // log, and the next fetch offset, its end, tells the leader that it is durable.
   if (fsync_ && !batches.empty()) AwaitFlush(followed, effects);

@@ -58,7 +58,8 @@ class Fetcher : public std::enable_shared_from_this<Fetcher> {
   bool Throttled(const PartitionKey& key, const Followed& followed,
                  const metadata::Image& image) const;
   void PauseThrottled();
-  int32_t WaitMs() const;  // of the next request
+  void CountThrottled(const Followed& followed, size_t size_bytes);  // that came
+  int32_t WaitMs() const;                                            // of the next request
   void StepSoon(int64_t delay_ms);
   void OnResponse(uint64_t request_number, const Result<kafka::FetchResponse>& response);
   void OnFailure();

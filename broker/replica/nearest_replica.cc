@@ -8,7 +8,6 @@ namespace {
 
 bool Offers(const NearestReplicaInput& input, const RemoteReplica& replica) {
   if (!input.replicas.InIsr(replica.id) || !replica.fetched_in_epoch()) return false;
-  if (!input.followers.IsConnected(replica.id)) return false;
   if (replica.log_end_offset < input.offset || replica.log_start_offset > input.offset)
     return false;
   const metadata::BrokerImage* broker = input.image.FindBroker(replica.id);
@@ -16,7 +15,8 @@ bool Offers(const NearestReplicaInput& input, const RemoteReplica& replica) {
   const bool reachable =
       std::any_of(broker->endpoints.begin(), broker->endpoints.end(),
                   [&](const auto& endpoint) { return endpoint.listener == input.listener; });
-  return reachable && metadata::ReplicaActive(input.image, input.partition, replica.id);
+  return reachable && metadata::ReplicaActive(input.image, input.partition, replica.id) &&
+         input.followers.IsConnected(replica.id);
 }
 
 }  // namespace

@@ -104,10 +104,10 @@ class Partition final : public storage::CompactionTarget,
     std::shared_ptr<ProduceOperation> operation;
     size_t entry = 0;
     LeaderEpoch leader_epoch = kNoEpoch;  // refused in another one; kNoEpoch: in none
-    bool may_lead = true;                 // false: another may lead already (rule 10)
   };
   // Fills the entry's result; with acks=all the operation waits for the high watermark if it must.
   void Append(const AppendRequest& request, PartitionEffects& effects);
+  void NoteRefused(std::string_view batch);  // as storage::Log does, when it did not come to Append
   struct DeleteRequest {
     Offset before;            // the log's new start; -1 = the high watermark
     int64_t deadline_ms = 0;  // steady

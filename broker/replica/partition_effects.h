@@ -59,7 +59,6 @@ struct AckWaiter {
   int64_t deadline_ms;
   std::shared_ptr<ProduceOperation> operation;
   size_t entry;
-  kafka::ErrorCode outcome;  // once it is there
 };
 
 // Who waits until the log is durable up to an offset.

@@ -46,8 +46,6 @@ void Partition::Append(const AppendRequest& request, PartitionEffects& effects) 
     result.error = error;
     if (usable()) log_->NoteRefused(request.batch);
   };
-  // Who leads now, a leader without its lease cannot tell.
-  if (!request.may_lead) return refuse(ErrorCode::kNotLeaderOrFollower);
   if (const ErrorCode error = CheckLeader(request.leader_epoch); error != ErrorCode::kNone) {
     result.leader = HintLocked();
     return refuse(error);
@@ -92,14 +90,18 @@ void Partition::Append(const AppendRequest& request, PartitionEffects& effects) 
   if (request.acks == -1 && high_watermark_ <= last_offset) AddAckWaiter(request, last_offset);
 }
 
+void Partition::NoteRefused(std::string_view batch) {
+  std::lock_guard lock(mutex_);
+  if (usable()) log_->NoteRefused(batch);
+}
+
 void Partition::AddAckWaiter(const AppendRequest& request, Offset last_offset) {
   // Sorted by offset; only a resend goes anywhere but to the end.
   auto position = ack_waiters_.end();
   while (position != ack_waiters_.begin() && std::prev(position)->last_offset > last_offset)
     --position;
-  const ErrorCode outcome = request.operation->result(request.entry).error;
-  ack_waiters_.insert(
-      position, {last_offset, request.deadline_ms, request.operation, request.entry, outcome});
+  ack_waiters_.insert(position,
+                      {last_offset, request.deadline_ms, request.operation, request.entry});
   request.operation->AddWaiting();
 }
 
@@ -153,8 +155,9 @@ void Partition::Acknowledge(PartitionEffects& effects) {
   auto first_waiting = ack_waiters_.begin();
   for (; first_waiting != ack_waiters_.end() && first_waiting->last_offset < high_watermark_;
        ++first_waiting) {
+    const ErrorCode outcome = first_waiting->operation->result(first_waiting->entry).error;
     effects.acknowledgements.push_back(
-        {std::move(first_waiting->operation), first_waiting->entry, first_waiting->outcome});
+        {std::move(first_waiting->operation), first_waiting->entry, outcome});
   }
   ack_waiters_.erase(ack_waiters_.begin(), first_waiting);
 }

@@ -89,10 +89,8 @@ void ReplicaManagerImpl::Produce(ProduceRequestParams params, ProduceOperation::
                !(params.acks == 1 && FaultPlanted(ReplicationFault::kNoLeaseAtAcksOne))) {
       // Others may lead already (rule 10); who, the client learns from them.
       operation->result(i).error = ErrorCode::kNotLeaderOrFollower;
-      Partition::AppendRequest refused{.operation = operation, .entry = i, .may_lead = false};
-      refused.batch = params.entries[i].records.bytes();
       if (const PartitionPtr partition = Find(params.entries[i].key))
-        partition->Append(refused, effects);
+        partition->NoteRefused(params.entries[i].records.bytes());
     } else {
       AppendEntry(params, {{}, params.acks, deadline_ms, operation, i}, effects);
     }

@@ -37,23 +37,24 @@ void ReplicationQuota::Refill() {
 }
 
 int64_t ReplicationQuota::Available() {
+  if (!limited()) return std::numeric_limits<int64_t>::max();
   std::lock_guard lock(mutex_);
-  if (!limited_) return std::numeric_limits<int64_t>::max();
   Refill();
   return std::max<int64_t>(tokens_ / kThousandths, 0);
 }
 
 void ReplicationQuota::Take(int64_t bytes) {
+  if (!limited()) return;
   std::lock_guard lock(mutex_);
-  if (!limited_) return;
   Refill();
   tokens_ -= bytes * kThousandths;
 }
 
 int64_t ReplicationQuota::WaitMs() {
+  if (!limited()) return 0;
   std::lock_guard lock(mutex_);
   Refill();
-  if (!limited_ || tokens_ >= kThousandths) return 0;
+  if (tokens_ >= kThousandths) return 0;
   if (rate_ == 0) return kWaitMsMax;
   return std::min(kWaitMsMax, (kThousandths - tokens_ + rate_ - 1) / rate_);
 }

@@ -10,6 +10,7 @@
 //
 // Thread rule: thread-safe; calls nothing but the clock.
 
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 
@@ -23,6 +24,8 @@ class ReplicationQuota {
 
   // INT64_MAX: no limit; 0: nothing at all.
   void SetRate(int64_t bytes_per_second);
+  // Without a lock, for those who would have to find out what else to ask it for.
+  bool limited() const { return limited_.load(std::memory_order_relaxed); }
   // What may go now; INT64_MAX without a limit.
   int64_t Available();
   void Take(int64_t bytes);
@@ -36,10 +39,10 @@ class ReplicationQuota {
   void Refill();  // mutex_ is held
 
   const Clock& clock_;
-  std::mutex mutex_;  // guards all below
-  bool limited_ = false;
-  int64_t rate_ = 0;    // bytes a second
-  int64_t tokens_ = 0;  // thousandths of bytes; negative = debt
+  std::atomic<bool> limited_{false};  // changed under mutex_
+  std::mutex mutex_;                  // guards all below
+  int64_t rate_ = 0;                  // bytes a second
+  int64_t tokens_ = 0;                // thousandths of bytes; negative = debt
   int64_t filled_ms_ = 0;
 };
 
