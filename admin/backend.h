@@ -53,6 +53,8 @@ struct LocalController {
   Term term;
   LogIndex commit_index{-1};
   LogIndex last_index{-1};
+  bool inquiring = false;  // takes no part at all: raft::DriverStatus::inquiring
+  std::string waits_for;   // before it votes; empty: it votes, or is no voter
 };
 
 // What a node's directories and its configuration say of it, before it is part of anything.

@@ -265,9 +265,11 @@ void Handlers::ListPartitions(ListPartitionsRequest request, int64_t,
 void Handlers::ClusterHealth(ClusterHealthRequest, int64_t timeout_ms,
                              Done<ClusterHealthResponse> done) {
   WithQuorum(timeout_ms, [this, done](const QuorumAnswer* quorum) {
+    const std::optional<LocalController> controller = backend_.Controller();
     done(EvaluateHealth(*backend_.Image(), quorum,
                         {.node_id = backend_.node_id(),
                          .knows_cluster = backend_.KnowsCluster(),
+                         .vote_waits_for = controller.has_value() ? controller->waits_for : "",
                          .partitions = backend_.Partitions(),
                          .directories = backend_.Directories()}));
   });

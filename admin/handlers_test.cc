@@ -375,6 +375,14 @@ TEST_F(HandlersTest, HealthNamesASilentController) {
   EXPECT_NE(health->problems(0).what().find("controller 2"), std::string::npos);
 }
 
+TEST_F(HandlersTest, HealthTellsWhatTheOwnControllerWaitsFor) {
+  backend_.controller = LocalController{.waits_for = "asks all the others"};
+  const auto health = Call(&Handlers::ClusterHealth, ClusterHealthRequest());
+  ASSERT_EQ(health->problems_size(), 1);
+  EXPECT_EQ(health->problems(0).what(), "the controller of node 1 asks all the others");
+  EXPECT_EQ(health->problems(0).node(), 1) << "others do not know";
+}
+
 TEST_F(HandlersTest, HealthNamesMembersThatHaveConfirmedNothing) {
   backend_.quorum.set_leader_id(1);
   const auto problems_with = [this](auto* member) {

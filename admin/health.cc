@@ -102,7 +102,8 @@ void AddQuorumProblems(const QuorumAnswer* quorum, ClusterHealthResponse* respon
     AddProblem(
         response,
         "no controller is active: topics cannot be changed and failed leaders are not replaced",
-        "start controllers until a majority of them runs");
+        "start controllers until a majority of them runs, on a cluster's first day all of them; "
+        "one that runs and takes no part says what it waits for when its own node is asked");
     return;
   }
   const int32_t leader = quorum->leader_id();
@@ -250,6 +251,11 @@ ClusterHealthResponse EvaluateHealth(const metadata::Image& image, const QuorumA
   if (local.knows_cluster && counts.brokers == 0)
     AddProblem(&response, "no broker has registered", "start a broker");
   const int of_all = response.problems_size();
+  if (!local.vote_waits_for.empty())
+    AddProblem(&response,
+               "the controller of node " + std::to_string(local.node_id.value()) + " " +
+                   local.vote_waits_for,
+               "start the controllers that do not run, and leave the others running");
   AddOfflineReplicas(counts, local, &response);
   AddDirectoryProblems(local, &response);
   if (!local.knows_cluster) {

@@ -18,7 +18,8 @@ inline constexpr int64_t kVoterSilenceMsMax = 2000;
 // What the node that answers has on its own disk.
 struct LocalReplicas {
   NodeId node_id;
-  bool knows_cluster = true;  // else it starts, and its image may lack a lot
+  bool knows_cluster = true;     // else it starts, and its image may lack a lot
+  std::string vote_waits_for{};  // LocalController::waits_for
   std::vector<LocalPartition> partitions;
   std::vector<LocalDirectory> directories;
 };

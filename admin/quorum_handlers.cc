@@ -31,6 +31,8 @@ void Handlers::DescribeNode(DescribeNodeRequest, int64_t, Done<DescribeNodeRespo
   response.set_id(identity.id.value());
   response.set_disk_id(identity.disk_id.ToString());
   response.set_controller_address(identity.controller_address);
+  if (const std::optional<LocalController> controller = backend_.Controller())
+    response.set_awaits_voters_of_plan(controller->inquiring);
   done(std::move(response));
 }
 
@@ -82,12 +84,8 @@ void Handlers::AddController(AddControllerRequest request, int64_t timeout_ms,
                              Done<AddControllerResponse> done) {
   auto change = ChangeOf(request, controller::ChangeQuorumRequest::ADD_LEARNER);
   if (!change.ok()) return done(change.status());
-  const Result<metadata::HostPort> address = metadata::ParseHostPort(request.address());
-  if (!address.ok() || address->host.empty() || address->port == 0) {
-    return done(Status::InvalidArgument(
-        "address: '" + request.address() +
-        "' is not of the form host:port; the others dial it, so it has both"));
-  }
+  const Result<metadata::HostPort> address = metadata::ParseDialAddress(request.address());
+  if (!address.ok()) return done(Status::InvalidArgument("address: " + address.status().message()));
   change->set_address(address->ToString());
   ChangeQuorum<AddControllerResponse>(*std::move(change), timeout_ms, std::move(done));
 }

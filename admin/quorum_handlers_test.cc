@@ -27,6 +27,9 @@ TEST_F(QuorumHandlersTest, ANodeTellsWhoItIs) {
   EXPECT_EQ(node->id(), 1);
   EXPECT_EQ(node->disk_id(), Uuid::FromBytes(std::string(16, 'd')).ToString());
   EXPECT_EQ(node->controller_address(), "host1:1");
+  EXPECT_FALSE(node->awaits_voters_of_plan());
+  backend_.controller = LocalController{.inquiring = true};
+  EXPECT_TRUE(Call(&Handlers::DescribeNode, DescribeNodeRequest())->awaits_voters_of_plan());
 }
 
 TEST_F(QuorumHandlersTest, TheQuorumIsDescribedWithItsLearners) {

@@ -6,7 +6,9 @@
 namespace sluice::cli {
 
 AdminClient::AdminClient(const Context& context)
-    : context_(context), stub_(admin::Admin::NewStub(rpc::MakeChannel(context.server))) {}
+    : context_(context),
+      channel_(rpc::MakeChannel(context.server)),
+      stub_(admin::Admin::NewStub(channel_)) {}
 
 std::chrono::system_clock::time_point AdminClient::Deadline() const {
   const SystemClock clock;
@@ -14,14 +16,21 @@ std::chrono::system_clock::time_point AdminClient::Deadline() const {
       std::chrono::milliseconds(clock.WallMs() + context_.timeout_ms));
 }
 
-Status AdminClient::ToStatus(const grpc::Status& status) {
+Status AdminClient::ToStatus(const grpc::Status& status) const {
   switch (status.error_code()) {
     case grpc::StatusCode::INVALID_ARGUMENT:
     case grpc::StatusCode::OUT_OF_RANGE: return Status::InvalidArgument(status.error_message());
     case grpc::StatusCode::NOT_FOUND: return Status::NotFound(status.error_message());
     case grpc::StatusCode::ALREADY_EXISTS: return Status::AlreadyExists(status.error_message());
     case grpc::StatusCode::FAILED_PRECONDITION: return Status::Fenced(status.error_message());
-    case grpc::StatusCode::UNAVAILABLE: return Status::Unavailable(status.error_message());
+    case grpc::StatusCode::UNAVAILABLE: {
+      const std::string text = status.error_message();
+      if (answered_) return Status::Unavailable(text);
+      // Before the reason gRPC tells all that it has tried.
+      const size_t reason = text.rfind(": ");
+      return Status::Unavailable("nobody answers in gRPC on " + context_.server + ": " +
+                                 (reason == std::string::npos ? text : text.substr(reason + 2)));
+    }
     case grpc::StatusCode::DEADLINE_EXCEEDED:
       return Status::Timeout("no answer in time; the change may still happen");
     case grpc::StatusCode::UNIMPLEMENTED:
@@ -36,9 +45,12 @@ Status AdminClient::ToStatus(const grpc::Status& status) {
 ExitCode AdminClient::Report(const std::string& what, const Status& status,
                              const std::string& if_refused) const {
   std::string next = if_refused;
-  if (ExitCodeOf(status) == ExitCode::kUnreachable) {
-    next = "check that a node serves gRPC on " + context_.server +
-           " (sluice dev status), or name one with --server";
+  if (ExitCodeOf(status) == ExitCode::kUnreachable && answered_) {
+    next = "sluice cluster health tells what this node, or its controller, waits for";
+  } else if (ExitCodeOf(status) == ExitCode::kUnreachable) {
+    next =
+        "check that a node serves gRPC there (sluice dev status; the ports of Kafka and HTTP "
+        "are others), or name one with --server";
   } else if (status.code() == StatusCode::kNotFound) {
     next = "sluice topic list shows the topics";
   } else if (status.code() == StatusCode::kAlreadyExists) {

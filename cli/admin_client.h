@@ -27,6 +27,7 @@ class AdminClient {
     call.set_deadline(Deadline());
     Response response;
     const grpc::Status status = (stub_.get()->*method)(&call, request, &response);
+    answered_ = channel_->GetState(false) == GRPC_CHANNEL_READY;
     if (!status.ok()) return ToStatus(status);
     return response;
   }
@@ -38,9 +39,11 @@ class AdminClient {
 
  private:
   std::chrono::system_clock::time_point Deadline() const;
-  static Status ToStatus(const grpc::Status& status);
+  Status ToStatus(const grpc::Status& status) const;
 
   const Context& context_;
+  const std::shared_ptr<grpc::Channel> channel_;
+  bool answered_ = false;  // somebody who speaks gRPC, to the last call
   std::unique_ptr<admin::Admin::Stub> stub_;
 };
 

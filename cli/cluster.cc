@@ -26,11 +26,13 @@ struct ClusterArguments {
 ExitCode PrintPlan(FileSystem& fs, Random& random, const ClusterArguments& arguments) {
   std::vector<std::pair<NodeId, std::string>> addresses;
   std::istringstream list(arguments.voters);
-  for (std::string voter; std::getline(list, voter, ',');) {
+  // What follows the last comma counts too: a voter may be missing there.
+  for (std::string voter; list.good();) {
+    std::getline(list, voter, ',');
     const size_t at = voter.find('@');
     const bool numeric =
         at != std::string::npos && at > 0 && voter.find_first_not_of("0123456789") == at;
-    if (!numeric || at > 9 || !metadata::ParseHostPort(voter.substr(at + 1)).ok()) {
+    if (!numeric || at > 9 || !metadata::ParseDialAddress(voter.substr(at + 1)).ok()) {
       PrintError("the voters cannot be read", "'" + voter + "' is not of the form ID@HOST:PORT",
                  "give them as in controller.quorum.voters, for example "
                  "1@host-a:9095,2@host-b:9095,3@host-c:9095");
@@ -155,7 +157,8 @@ ExitCode FormatFromConfig(const Context& context, FileSystem& fs, Random& random
     PrintError("node " + std::to_string(config.node_id.value()) + " was not formatted",
                status.message(),
                NextOf(status,
-                      "make one plan with sluice cluster init --voters ... --plan "
+                      "where the cluster runs already, format the node with --join --server; for a "
+                      "new one make one plan with sluice cluster init --voters ... --plan "
                       "cluster.json, copy it to each host, and name it with --plan"));
     return ExitCodeOf(status);
   }
@@ -303,8 +306,8 @@ ExitCode Health(const Context& context) {
 
 void AddClusterCommands(CLI::App& app, Context& context) {
   auto arguments = std::make_shared<ClusterArguments>();
-  CLI::App* cluster =
-      app.add_subcommand("cluster", "Make a new cluster; describe one, tell its health, even it out");
+  CLI::App* cluster = app.add_subcommand(
+      "cluster", "Make a new cluster; describe one, tell its health, even it out");
   cluster->require_subcommand(1);
   CLI::App* init = cluster->add_subcommand(
       "init", "Plan a new quorum, or format a node's directories from the plan");

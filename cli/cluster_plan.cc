@@ -30,6 +30,7 @@ nlohmann::json ClusterPlan::ToJson() const {
 Status ClusterPlan::Check() const {
   std::set<NodeId> ids;
   std::set<std::string> addresses;
+  std::set<Uuid> disk_ids;
   for (const Voter& voter : voters) {
     const std::string id = std::to_string(voter.id.value());
     if (!ids.insert(voter.id).second)
@@ -37,6 +38,8 @@ Status ClusterPlan::Check() const {
     if (!addresses.insert(voter.address).second)
       return Status::InvalidArgument("voter " + id + " has the address of another, " +
                                      voter.address);
+    if (!disk_ids.insert(voter.disk_id).second)
+      return Status::InvalidArgument("voter " + id + " has the disk id of another");
   }
   if (voters.empty()) return Status::InvalidArgument("there is no voter");
   return Status::Ok();

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <iostream>
 
+#include "metadata/server_config.h"
+
 namespace sluice::cli {
 namespace {
 
@@ -62,6 +64,10 @@ void PrintError(const std::string& what, const Status& status, const std::string
   if (fix == std::string::npos || text.find('\n', fix + 1) != std::string::npos)
     return PrintError(what, text, next);
   PrintError(text.substr(0, why), text.substr(why + 1, fix - why - 1), text.substr(fix + 1));
+}
+
+std::string WhyNoAddress(const std::string& text) {
+  return metadata::ParseDialAddress(text).status().message();
 }
 
 ExitCode FinishOutput(ExitCode code) {

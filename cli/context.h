@@ -54,6 +54,8 @@ void PrintError(const std::string& what, const std::string& why, const std::stri
 // `next` are for one that does not.
 void PrintError(const std::string& what, const Status& status, const std::string& next);
 ExitCode ExitCodeOf(const Status& status);
+// For CLI11's checks: empty for the address of a node, host:port, else what is wrong with it.
+std::string WhyNoAddress(const std::string& text);
 // Fails where `ms` since 1970 can only be meant as seconds; `option` is what it was given with.
 Status CheckMilliseconds(const std::string& option, int64_t ms);
 

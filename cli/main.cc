@@ -22,6 +22,7 @@ void AddGlobalFlags(CLI::App& app, Context& context) {
       ->check(CLI::IsMember({"table", "json"}));
   app.add_option("-s,--server", context.server, "gRPC address of any node")
       ->envname("SLUICE_SERVER")
+      ->check(sluice::cli::WhyNoAddress)
       ->capture_default_str();
   app.add_option("-b,--bootstrap", context.bootstrap, "Kafka address of any node")
       ->envname("SLUICE_BOOTSTRAP")

@@ -13,6 +13,13 @@ namespace {
 
 constexpr int64_t kRpcGraceMs = 500;
 
+// Empty: for nothing.
+std::string WhatVoteWaitsFor(const raft::DriverStatus& quorum) {
+  if (quorum.inquiring)
+    return "asks all the others whether its disk is new: " + quorum.why_inquiring;
+  return quorum.recovering ? "waits for entries that its disk has lost" : "";
+}
+
 metadata::ControllerAddresses AddressesOf(const std::vector<metadata::VoterAddress>& voters) {
   metadata::ControllerAddresses addresses;
   for (const metadata::VoterAddress& voter : voters) addresses[voter.id] = voter.address.ToString();
@@ -158,10 +165,8 @@ Status Node::OpenController() {
 admin::Readiness Node::Readiness() const {
   // The next node must not be stopped while this one's vote is missing.
   if (controller_ != nullptr) {
-    const raft::DriverStatus quorum = controller_->status();
-    if (quorum.inquiring) return {false, "its controller asks the others whether its disk is new"};
-    if (quorum.recovering)
-      return {false, "its controller waits for entries that its disk has lost"};
+    const std::string waits_for = WhatVoteWaitsFor(controller_->status());
+    if (!waits_for.empty()) return {false, "its controller " + waits_for};
   }
   const broker::Broker* broker = broker_in_service_.load();
   if (config_.is_broker) {
@@ -222,7 +227,9 @@ std::optional<admin::LocalController> Node::LocalController() const {
                                 .leader = status.leader,
                                 .term = status.term,
                                 .commit_index = status.commit,
-                                .last_index = status.last_index};
+                                .last_index = status.last_index,
+                                .inquiring = status.inquiring,
+                                .waits_for = WhatVoteWaitsFor(status)};
 }
 
 Status Node::StartRpc() {

@@ -138,6 +138,16 @@ Result<admin::Voter> AskNewcomer(const Context& context, AdminClient& client,
   }
   if (node->controller_address().empty())
     return Status::InvalidArgument(name + " is no controller: see its process.roles");
+  // A voter that is a member may ask still: it is one already, and no harm is done.
+  if (node->awaits_voters_of_plan()) {
+    const auto member = FindMember(client, node->id());
+    if (!member.ok() || member->voter.disk_id() != node->disk_id()) {
+      return Status::InvalidArgument(
+          "the disk of " + name +
+          " was formatted with a plan, whose voters it waits for, and those of this quorum are "
+          "others: as a learner it would never hear of anything");
+    }
+  }
   admin::Voter voter;
   voter.set_id(node->id());
   voter.set_disk_id(node->disk_id());
@@ -251,7 +261,8 @@ void AddQuorumCommands(CLI::App& app, Context& context) {
   add("status", "Show who leads, who votes, who learns and how far each of them is", ShowStatus);
   add("add", "Make a controller that was formatted with --join a learner: it gets the log", Add)
       ->add_option("address", arguments->address, "host:port of its CONTROLLER listener")
-      ->required();
+      ->required()
+      ->check(WhyNoAddress);
   CLI::App* promote =
       add("promote", "Let a learner vote; waits until it has caught up, or --timeout-ms", Promote);
   CLI::App* remove = add("remove", "Take a voter or a learner out of the quorum", Remove);

@@ -184,8 +184,8 @@ Status ReadVoters(const ConfigValues& values, ServerConfig& config) {
     int32_t id = -1;
     if (at != std::string::npos) std::from_chars(text.data(), text.data() + at, id);
     const Result<HostPort> address =
-        ParseHostPort(at == std::string::npos ? "" : text.substr(at + 1));
-    if (id < 0 || !address.ok() || address->host.empty()) {
+        ParseDialAddress(at == std::string::npos ? "" : text.substr(at + 1));
+    if (id < 0 || !address.ok()) {
       return ThreeLines("cannot read controller.quorum.voters",
                         "'" + text + "' is not of the form id@host:port",
                         "write for example 1@host1:9093,2@host2:9093,3@host3:9093");
@@ -297,6 +297,14 @@ Result<HostPort> ParseHostPort(std::string_view text) {
       return HostPort{std::string(host), port};
   }
   return Status::InvalidArgument("'" + std::string(text) + "' is not of the form host:port");
+}
+
+Result<HostPort> ParseDialAddress(std::string_view text) {
+  Result<HostPort> address = ParseHostPort(text);
+  if (!address.ok() || (!address->host.empty() && address->port != 0)) return address;
+  return Status::InvalidArgument("'" + std::string(text) +
+                                 "' is not of the form host:port; it is dialled, so it has both, "
+                                 "and no port is 0");
 }
 
 Result<ServerConfig> MakeServerConfig(ConfigValues values, const std::string& host_name) {

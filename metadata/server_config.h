@@ -38,6 +38,8 @@ struct HostPort {
 };
 // "host:port", ":port", "[::1]:port".
 Result<HostPort> ParseHostPort(std::string_view text);
+// The same where somebody dials it: with a host, and a port that is not 0.
+Result<HostPort> ParseDialAddress(std::string_view text);
 
 struct Listener {
   std::string name;  // "PLAINTEXT", "CONTROLLER", or any name that the protocol map knows

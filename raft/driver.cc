@@ -451,6 +451,7 @@ void Driver::PublishStatus() {
   }
   status.recovering = core_->recovering();
   status.inquiring = core_->inquiring();
+  status.why_inquiring = core_->WhyInquiring();
   status.first_index = core_->log().first_index();
   status.last_index = core_->log().last_index();
   status.commit = core_->commit();

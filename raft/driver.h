@@ -77,7 +77,8 @@ struct DriverStatus {
   bool recovering = false;
   // Takes no part at all: it asks the others whether its disk is a new one (Core::inquiring).
   bool inquiring = false;
-  LogIndex first_index;  // of the log
+  std::string why_inquiring;  // what is missing still
+  LogIndex first_index;       // of the log
   LogIndex last_index = kNoIndex;
   LogIndex commit = kNoIndex;
   LogIndex applied = kNoIndex;

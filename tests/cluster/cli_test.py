@@ -56,6 +56,15 @@ class CliTest(unittest.TestCase):
         self.assert_refused(self.topic('alter', 'once', '--partitions', '2', '--config', 'nonsense=1'), 7, 'nonsense')
         self.assert_refused(run(SLUICE, 'topic', 'list', '--server', '127.0.0.1:1', '--timeout-ms', '500', check=False), 6)
 
+    def test_nodes_that_do_not_answer(self):
+        for address in ('localhost:99999', 'localhost:', ':9095', 'localhost:0', 'localhost', ''):
+            self.assert_refused(run(SLUICE, 'quorum', 'status', '--server', address, check=False), 2, 'host:port')
+            self.assert_refused(run(SLUICE, 'quorum', 'add', address, '--server', self.grpc, check=False), 2, 'host:port')
+        # One that speaks Kafka is no better than none.
+        for address in (self.kafka, '127.0.0.1:1'):
+            done = run(SLUICE, 'quorum', 'status', '--server', address, '--timeout-ms', '1000', check=False)
+            self.assert_refused(done, 6, f'nobody answers in gRPC on {address}', 'are others')
+
     def test_commands_that_are_not_understood(self):
         for words, parts in ((('group', 'desc'), ("no verb 'desc'", "'describe'")), (('grop',), ("no verb 'grop'", "'group'")),
                              (('group', 'offsets', 'reset', '-dash'), ('if -dash is a name, put -- before it',)), (('topic', 'create'), ('--help',)), ((), ('--help',))):
@@ -134,11 +143,12 @@ class CliTest(unittest.TestCase):
         config = self.combined(self.directory / 'data', free_base_port(1))
         voter = PLAN['voters'][0]
         for plan in ('{', '[]', '{"cluster_id":5,"voters":[]}', json.dumps({**PLAN, 'voters': [1]}), json.dumps({**PLAN, 'voters': []}),
-                     json.dumps({**PLAN, 'voters': [{**voter, 'id': 'one'}]}), json.dumps({**PLAN, 'voters': [voter, voter]})):
+                     json.dumps({**PLAN, 'voters': [{**voter, 'id': 'one'}]}), json.dumps({**PLAN, 'voters': [voter, voter]}),
+                     json.dumps({**PLAN, 'voters': [voter, {**voter, 'id': 2, 'address': 'b:1'}]})):
             path = self.config(plan, 'plan.json')
             self.assert_refused(run(SLUICE, 'cluster', 'init', '--config', config, '--plan', path, check=False), 2)
             self.assertFalse((self.directory / 'data').exists())
-        for voters in ('1@a:1,1@b:2', '1@a:1,2@a:1', 'a:1'):
+        for voters in ('1@a:1,1@b:2', '1@a:1,2@a:1', 'a:1', '1@a:0', '1@:1', '1@a:1,'):
             self.assert_refused(run(SLUICE, 'cluster', 'init', '--voters', voters, check=False), 2)
 
     def test_a_broker_alone_makes_no_cluster(self):

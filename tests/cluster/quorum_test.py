@@ -68,13 +68,19 @@ class QuorumTest(unittest.TestCase):
                 return answer.status == 200
         return False
 
-    def three_nodes(self):
+    def format_with_plan(self, node):
+        run(SLUICE, 'cluster', 'init', '--config', self.config(node), '--plan', str(self.directory / 'cluster.json'))
+
+    def format_three(self):
         voters = ','.join(f'{node}@{self.grpc(node)}' for node in (1, 2, 3))
-        plan = str(self.directory / 'cluster.json')
-        run(SLUICE, 'cluster', 'init', '--voters', voters, '--plan', plan)
+        run(SLUICE, 'cluster', 'init', '--voters', voters, '--plan', str(self.directory / 'cluster.json'))
         for node in (1, 2, 3):
             self.configure(node, (1, 2, 3))
-            run(SLUICE, 'cluster', 'init', '--config', self.config(node), '--plan', plan)
+            self.format_with_plan(node)
+
+    def three_nodes(self):
+        self.format_three()
+        for node in (1, 2, 3):
             self.start(node)
         wait_until(lambda: all(map(self.ready, (1, 2, 3))), 'three nodes ready', 30)
 
@@ -138,6 +144,7 @@ class QuorumTest(unittest.TestCase):
         self.kill(lost)
         shutil.rmtree(self.directory / f'data-{lost}')
         self.change(first, 'remove', lost)
+        self.outdated_plan_is_refused(lost, by=first)
         disk = self.join(lost, by=first)
         self.assertNotEqual(disk, before[lost])
         self.assertEqual(self.voters(first), {**before, lost: disk})
@@ -150,6 +157,34 @@ class QuorumTest(unittest.TestCase):
         read = run('kcat', '-C', '-q', '-b', f'{self.kafka(first)},{self.kafka(lost)}', '-t', 'kept', '-o', 'beginning', '-e').stdout
         self.assertEqual(sorted(read.split()), sorted(values))
         self.assertEqual(set(self.voters(lost)), {1, 2, 3})
+
+    def outdated_plan_is_refused(self, node, by):
+        self.format_with_plan(node)
+        self.start(node)
+        done = wait_until(lambda: (run(SLUICE, 'quorum', 'add', self.grpc(node), '--server', self.grpc(by), check=False) if self.answers(node) else None),
+                          'it answers', 20)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn('was formatted with a plan', done.stderr)
+        self.assertIn('--join', done.stderr)
+        self.kill(node)
+        shutil.rmtree(self.directory / f'data-{node}')
+
+    def answers(self, node):
+        return run(SLUICE, 'cluster', 'health', '--server', self.grpc(node), '--timeout-ms', '1000', check=False).returncode == 10
+
+    def test_a_controller_that_waits_says_for_what(self):
+        self.format_three()
+        self.start(1)
+        wait_until(lambda: self.answers(1), 'node 1 answers', 20)
+        health = run(SLUICE, 'cluster', 'health', '--server', self.grpc(1), '--timeout-ms', '1000', check=False).stdout
+        self.assertIn("on a cluster's first day all of them", health)
+        self.assertIn('no answer yet from voter 2, 3', health)
+        done = run(SLUICE, 'quorum', 'status', '--server', self.grpc(1), '--timeout-ms', '1000', check=False)
+        self.assertEqual(done.returncode, 6)
+        self.assertIn('sluice cluster health', done.stderr)
+        for node in (2, 3):
+            self.start(node)
+        wait_until(lambda: all(map(self.ready, (1, 2, 3))), 'three nodes ready', 30)
 
     def test_controllers_join_and_the_leader_leaves(self):
         self.three_nodes()
