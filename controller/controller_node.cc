@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <future>
 
+#include "controller/config_options.h"
 #include "controller/controller_service.h"
 #include "controller/driver_quorum.h"
 #include "controller/feed_service.h"
@@ -122,12 +123,6 @@ std::string RemedyForLostLog(const metadata::ServerConfig& config) {
          others;
 }
 
-LeaderPassOptions LeadersOptions(const ConfigValues& values) {
-  return {.preferred = values.GetBool("auto.leader.rebalance.enable"),
-          .interval_ms = 1000 * values.GetInt("leader.imbalance.check.interval.seconds"),
-          .leads_per_second = values.GetInt("leader.rebalance.rate")};
-}
-
 }  // namespace
 
 Status ControllerNode::Impl::OpenLog() {
@@ -210,23 +205,12 @@ Status ControllerNode::Impl::FindSelf() {
 
 void ControllerNode::Impl::MakeParts() {
   const metadata::ServerConfig& config = *options.config;
-  std::map<NodeId, std::string> addresses;
-  for (const metadata::VoterAddress& voter : config.voters)
-    addresses[voter.id] = voter.address.ToString();
-  std::map<NodeId, std::string> peers = addresses;
+  ControllerOptions of_config =
+      ToControllerOptions(config, options.cluster_id, options.random.Fork());
+  std::map<NodeId, std::string> peers = of_config.addresses;
+  const std::string self_address = peers[config.node_id];
   peers.erase(config.node_id);
-  const std::string self_address = addresses[config.node_id];
-
-  controller = std::make_unique<MetadataController>(
-      ControllerOptions{.self = config.node_id,
-                        .cluster_id = options.cluster_id,
-                        .server = config.values,
-                        .addresses = std::move(addresses),
-                        .brokers = {.session_timeout_ms = config.broker_session_timeout_ms},
-                        .leaders = LeadersOptions(config.values),
-                        .moves_max = config.values.GetInt("partition.moves.max"),
-                        .random = options.random.Fork()},
-      loop, dialer, feed);
+  controller = std::make_unique<MetadataController>(std::move(of_config), loop, dialer, feed);
   transport = std::make_unique<RaftTransport>(
       RaftTransportOptions{
           .self = config.node_id, .self_address = self_address, .peers = std::move(peers)},

@@ -1,5 +1,5 @@
 #pragma once
-// DriverQuorum: the Quorum of a real raft::Driver; and what the configuration says for that one.
+// DriverQuorum: the Quorum of a real raft::Driver.
 //
 // Thread rule: as Quorum.
 
@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "controller/quorum.h"
-#include "metadata/server_config.h"
 #include "raft/driver.h"
 
 namespace sluice::controller {
@@ -30,7 +29,5 @@ class DriverQuorum final : public Quorum {
  private:
   raft::Driver& driver_;
 };
-
-raft::RaftConfig ToRaftConfig(const metadata::ServerConfig& config);
 
 }  // namespace sluice::controller

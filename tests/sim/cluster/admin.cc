@@ -9,6 +9,9 @@
 #include "kafka/messages/incremental_alter_configs.h"
 
 namespace sluice::sim {
+
+using BrokerRequest = controller::ChangeBrokerRequest;
+
 namespace {
 
 constexpr int16_t kAlterConfigsVersion = 1;
@@ -21,11 +24,26 @@ constexpr int8_t kSet = 0;
 constexpr int8_t kPreferred = 0;
 constexpr int32_t kAdminTimeoutMs = 4000;
 
+std::vector<std::string> ControllersOf(const std::vector<NodeId>& nodes) {
+  std::vector<std::string> addresses;
+  for (const NodeId node : nodes) addresses.push_back(ControllerAddress(node));
+  return addresses;
+}
+
 }  // namespace
 
 Admin::Admin(World& world, NodeId self, std::vector<NodeId> nodes, Log& log, AdminOptions options)
-    : KafkaClient(world, self, std::move(nodes), log), options_(std::move(options)) {
+    : KafkaClient(world, self, std::move(nodes), log),
+      options_(std::move(options)),
+      wire_(world, self),
+      controllers_(ControllersOf(nodes_), world.loop(), wire_.connect(kControllerLane)) {
   Next();
+}
+
+// Stop waits for what is under way.
+Admin::~Admin() {
+  wire_.EndAll();
+  controllers_.Stop();
 }
 
 void Admin::Next() {
@@ -37,7 +55,8 @@ void Admin::Next() {
 }
 
 void Admin::Act() {
-  const uint64_t all = options_.set_min_isr + options_.move + options_.elect + options_.remake;
+  const uint64_t all = options_.set_min_isr + options_.move + options_.elect + options_.remake +
+                       options_.drain + options_.decommission;
   if (all == 0) return;
   uint64_t drawn = random_.Below(all);
   const auto is = [&drawn](uint64_t weight) {
@@ -52,8 +71,15 @@ void Admin::Act() {
     MoveSome();
   } else if (is(options_.elect)) {
     ElectPreferred(options_.places[random_.Below(options_.places.size())]);
-  } else {
+  } else if (is(options_.remake)) {
     Remake();
+  } else {
+    const bool back = random_.Chance(1, 2);
+    const BrokerChange change =
+        is(options_.drain)
+            ? (back ? BrokerRequest::UNDRAIN : BrokerRequest::DRAIN)
+            : (back ? BrokerRequest::CANCEL_DECOMMISSION : BrokerRequest::DECOMMISSION);
+    ChangeBroker(change, AnyNode(), [](bool) {});
   }
 }
 
@@ -86,13 +112,51 @@ void Admin::Remake() {
 
 void Admin::Settle(int min_isr) {
   quiet_ = true;
-  SetMinIsr(options_.topic, min_isr, [this, min_isr](bool done) {
-    settled_ = done;
-    if (!done) Later(100, [this, min_isr] { Settle(min_isr); });
+  settled_ = false;
+  to_settle_ = {
+      [this, min_isr](Done done) { SetMinIsr(options_.topic, min_isr, std::move(done)); }};
+  // Both again when the second is refused: what was asked for before may come between them.
+  for (const NodeId node : nodes_) {
+    to_settle_.push_back([this, node](Done done) {
+      ChangeBroker(BrokerRequest::CANCEL_DECOMMISSION, node,
+                   [this, node, done = std::move(done)](bool cancelled) {
+                     if (!cancelled) return done(false);
+                     ChangeBroker(BrokerRequest::UNDRAIN, node, done);
+                   });
+    });
+  }
+  SettleNext();
+}
+
+void Admin::SettleNext() {
+  settled_ = to_settle_.empty();
+  if (settled_) return;
+  to_settle_.front()([this](bool done) {
+    if (done) to_settle_.pop_front();
+    Later(done ? 0 : 100, [this] { SettleNext(); });
   });
 }
 
-void Admin::SetMinIsr(const std::string& topic, int min_isr, std::function<void(bool)> done) {
+void Admin::ChangeBroker(BrokerChange change, NodeId broker, Done done) {
+  BrokerRequest request;
+  request.set_operation(change);
+  request.set_broker_id(broker.value());
+  request.set_force(random_.Chance(1, 4));
+  request.set_request_id(std::string(Uuid::Generate(random_).view()));
+  controllers_.Call<BrokerRequest, controller::ChangeBrokerResponse>(
+      &rpc::ControllerStub::ChangeBroker, std::move(request),
+      rpc::CallOptions::Within(kAdminTimeoutMs),
+      [done = std::move(done)](const Result<controller::ChangeBrokerResponse>& answer) {
+        const auto error = answer.ok()
+                               ? static_cast<kafka::ErrorCode>(answer->refusal().error_code())
+                               : kafka::ErrorCode::kUnknownServerError;
+        done(answer.ok() && (error == kafka::ErrorCode::kNone ||
+                             error == kafka::ErrorCode::kBrokerIdNotRegistered ||
+                             error == kafka::ErrorCode::kNoReassignmentInProgress));
+      });
+}
+
+void Admin::SetMinIsr(const std::string& topic, int min_isr, Done done) {
   kafka::IncrementalAlterConfigsRequest request;
   auto& resource = request.resources.emplace_back();
   resource.resource_type = kTopicResource;

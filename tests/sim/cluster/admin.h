@@ -1,14 +1,19 @@
 #pragma once
-// Admin: somebody who changes the cluster while it runs, over Kafka's admin APIs: raises and lowers
+// Admin: somebody who changes the cluster while it runs. Over Kafka's admin APIs: raises and lowers
 // min.insync.replicas, moves partitions and thinks better of it, asks for preferred leaders, and
-// makes and deletes a topic under the same name again and again.
+// makes and deletes a topic under the same name again and again. Of the active controller itself,
+// as Sluice's admin service does: drains and decommissions brokers, and thinks better of that, too.
 //
 // Thread rule: one thread, as all of the simulator.
 
+#include <deque>
 #include <string>
 #include <vector>
 
+#include "proto/controller.pb.h"
+#include "rpc/leader_client.h"
 #include "tests/sim/cluster/client.h"
+#include "tests/sim/cluster/controller_wire.h"
 
 namespace sluice::sim {
 
@@ -22,6 +27,8 @@ struct AdminOptions {
   uint64_t move = 0;
   uint64_t elect = 0;
   uint64_t remake = 0;
+  uint64_t drain = 0;
+  uint64_t decommission = 0;
   int min_isr_min = 2;
   int min_isr_max = 3;
   int replicas_min = 2;         // of a partition that was moved
@@ -30,29 +37,40 @@ struct AdminOptions {
 
 class Admin final : public KafkaClient {
  public:
+  using BrokerChange = controller::ChangeBrokerRequest::Operation;
+  using Done = std::function<void(bool done)>;
+
   Admin(World& world, NodeId self, std::vector<NodeId> nodes, Log& log, AdminOptions options);
-  // Does nothing new, but that min.insync.replicas is set to `min_isr`, until that is done.
+  ~Admin() override;
+  // Does nothing new, but that min.insync.replicas is set to `min_isr` and that all brokers serve,
+  // until that is done.
   void Settle(int min_isr);
   bool settled() const { return settled_; }
 
   // Each at once, whoever answers. Empty replicas: the move is cancelled.
-  void SetMinIsr(const std::string& topic, int min_isr, std::function<void(bool done)> done);
+  void SetMinIsr(const std::string& topic, int min_isr, Done done);
   void Move(const history::Place& place, const std::vector<NodeId>& replicas);
   void ElectPreferred(const history::Place& place);
   void Create(const std::string& topic, int replicas,
               const std::map<std::string, std::string>& configs);
   void Delete(const std::string& topic);
+  // Done is, too, what is so already, or cannot be for want of the broker.
+  void ChangeBroker(BrokerChange change, NodeId broker, Done done);
 
  private:
   void Next();
   void Act();
   void MoveSome();
   void Remake();
+  void SettleNext();
 
   const AdminOptions options_;
   bool quiet_ = false;
   bool settled_ = false;
   bool exists_ = false;  // the scratch topic, as far as was asked for
+  std::deque<std::function<void(Done)>> to_settle_;
+  ControllerWire wire_;
+  rpc::LeaderClient controllers_;
 };
 
 }  // namespace sluice::sim

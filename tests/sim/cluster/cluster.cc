@@ -269,12 +269,17 @@ std::string Cluster::Describe() const {
   }
   const metadata::ImagePtr image = ActiveImage();
   if (image == nullptr) return out.str() + "\nno active controller";
+  for (const auto& [id, broker] : image->brokers) {
+    if (broker->yields()) out << "\nbroker " << id << " is to give up what it has";
+  }
   for (const auto& [name, topic] : *image->topics_by_name) {
     for (size_t i = 0; i < topic->partitions.size(); ++i) {
       const metadata::PartitionImage& partition = topic->partitions[i];
       out << "\n"
           << name << "-" << i << ": leader " << partition.leader << " epoch "
-          << partition.leader_epoch << " ISR";
+          << partition.leader_epoch << " replicas";
+      for (const NodeId id : partition.replicas) out << ' ' << id;
+      out << (partition.moving() ? " (moving)" : "") << " ISR";
       for (const NodeId id : partition.isr) out << ' ' << id;
       out << " ELR";
       for (const NodeId id : partition.elr) out << ' ' << id;

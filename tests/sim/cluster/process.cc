@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "broker/disk_testimony.h"
+#include "controller/config_options.h"
 #include "tests/sim/cluster/kafka_wire.h"
 
 namespace sluice::sim {
@@ -97,18 +98,9 @@ Status Process::OpenLogs() {
 
 void Process::MakeController() {
   const metadata::ServerConfig& config = host_.config;
-  std::map<NodeId, std::string> addresses;
-  for (const metadata::VoterAddress& voter : config.voters)
-    addresses[voter.id] = voter.address.ToString();
   controller_ = std::make_unique<controller::MetadataController>(
-      controller::ControllerOptions{
-          .self = host_.id,
-          .cluster_id = state_.cluster_id,
-          .server = config.values,
-          .addresses = std::move(addresses),
-          .brokers = {.session_timeout_ms = config.broker_session_timeout_ms},
-          .random = random_.Fork()},
-      controller_loop_, *this, feed_);
+      controller::ToControllerOptions(config, state_.cluster_id, random_.Fork()), controller_loop_,
+      *this, feed_);
   driver_ =
       std::make_unique<raft::Driver>(raft::DriverOptions{.config = controller::ToRaftConfig(config),
                                                          .cluster_id = state_.cluster_id,

@@ -63,6 +63,7 @@ const std::vector<Scenario::Sentence>& Scenario::Sentences() {
       {"node # goes on", &Scenario::Resume},
       {"node # gets an empty disk", &Scenario::EmptyDisk},
       {"the next sync of node # fails", &Scenario::NextSyncFails},
+      {"syncs of node # take up to # ms", &Scenario::SyncsTake},
       {"node # is cut off from node #", &Scenario::CutOff},
       {"node # cannot reach node #", &Scenario::CutOneWay},
       {"node # is cut off from the other nodes", &Scenario::CutFromOthers},
@@ -285,6 +286,11 @@ std::string Scenario::NextSyncFails(const Words& words) {
   host.disk.InjectFault({.operation = testing::FileOperation::kSync,
                          .path_part = host.config.log_directory + "/",
                          .status = Status::IoError("EIO")});
+  return "";
+}
+
+std::string Scenario::SyncsTake(const Words& words) {
+  cluster_->host(Node(words[0])).sync_ms_max = Number(words[1]);
   return "";
 }
 

@@ -72,6 +72,7 @@ class Scenario {
   std::string Resume(const Words& words);
   std::string EmptyDisk(const Words& words);
   std::string NextSyncFails(const Words& words);
+  std::string SyncsTake(const Words& words);
   std::string CutOff(const Words& words);
   std::string CutOneWay(const Words& words);
   std::string CutFromOthers(const Words& words);

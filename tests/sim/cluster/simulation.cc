@@ -21,7 +21,10 @@ Simulation::Simulation(uint64_t seed) : random_(seed), swarm_(DrawSwarm(random_)
   // Followers that get less than there is.
   options.settings = {
       "replica.fetch.max.bytes=" + std::to_string(swarm_.replica_fetch_bytes),
-      "replica.fetch.response.max.bytes=" + std::to_string(swarm_.replica_fetch_bytes)};
+      "replica.fetch.response.max.bytes=" + std::to_string(swarm_.replica_fetch_bytes),
+      "replica.lag.time.max.ms=" + std::to_string(swarm_.replica_lag_ms_max),
+      std::string("auto.leader.rebalance.enable=") + (swarm_.balance ? "true" : "false"),
+      "leader.imbalance.check.interval.seconds=" + std::to_string(swarm_.balance_interval_s)};
   cluster_ = std::make_unique<Cluster>(options, random_.Next());
 }
 
@@ -35,7 +38,26 @@ std::string Simulation::Run() {
   if (!wrong.empty()) return wrong;
   faults_->HealAll();
   cluster_->admin()->Settle(kMinIsr);
-  return Verdict(*cluster_, topics_, true).Reach([this] { return cluster_->admin()->settled(); });
+  return Verdict(*cluster_, topics_, true).Reach([this] { return Settled(); });
+}
+
+// What the admin asked for before may come late, and has to be taken back then.
+bool Simulation::Settled() {
+  const metadata::ImagePtr image = cluster_->ActiveImage();
+  if (!cluster_->admin()->settled() || image == nullptr) return false;
+  const bool all_serve = std::ranges::none_of(
+      image->brokers, [](const auto& broker) { return broker.second->yields(); });
+  if (!all_serve) cluster_->admin()->Settle(kMinIsr);
+  return all_serve && (!swarm_.balance || Balanced(*image));
+}
+
+bool Simulation::Balanced(const metadata::Image& image) const {
+  return std::ranges::all_of(topics_, [&image](const std::string& name) {
+    const auto topic = image.FindTopic(name);
+    return topic != nullptr && std::ranges::all_of(topic->partitions, [](const auto& partition) {
+             return partition.leader == partition.replicas.front();
+           });
+  });
 }
 
 bool Simulation::Begin() {
@@ -84,6 +106,8 @@ void Simulation::BeginUses() {
                       .move = swarm_.move,
                       .elect = swarm_.elect,
                       .remake = swarm_.remake,
+                      .drain = swarm_.drain,
+                      .decommission = swarm_.decommission,
                       .min_isr_min = swarm_.min_isr_of_one ? 1 : 2,
                       .scratch_is_safe = swarm_.disk_replaced + swarm_.disk_error > 0});
 }

@@ -30,6 +30,10 @@ class Simulation {
   bool Begin();
   void RideOut();
   void BeginUses();
+  // Nothing is asked for any more, and what was asked for is so.
+  bool Settled();
+  // Each partition is led by its first replica.
+  bool Balanced(const metadata::Image& image) const;
 
   Random random_;
   const Swarm swarm_;

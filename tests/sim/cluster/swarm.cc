@@ -1,5 +1,6 @@
 #include "tests/sim/cluster/swarm.h"
 
+#include <algorithm>
 #include <sstream>
 
 namespace sluice::sim {
@@ -10,11 +11,14 @@ namespace {
 void DrawUses(Random& random, Swarm& swarm) {
   if (random.Chance(1, 2)) swarm.segment_ms = random.Between(500, 20'000);
   if (random.Chance(1, 3)) swarm.replica_fetch_bytes = random.Between(100, 2000);
+  if (random.Chance(1, 2)) swarm.replica_lag_ms_max = random.Between(500, 5000);
   swarm.replicated_topic = random.Chance(1, 3);
   // Where replication is all, what every host loses at once is gone.
   if (swarm.replicated_topic) swarm.all_power_cut = 0;
   swarm.in_flight_max = random.Chance(1, 2) ? 1 : static_cast<int>(random.Between(2, 5));
   swarm.producer_of_acks_one = random.Chance(1, 3);
+  swarm.balance = random.Chance(1, 2);
+  if (swarm.balance) swarm.balance_interval_s = random.Between(1, 5);
   if (random.Chance(1, 2)) return;
   const auto sometimes = [&random] { return random.Chance(1, 2) ? random.Below(4) + 1 : 0; };
   swarm.admin_pause_ms_max = random.Between(200, 8000);
@@ -27,6 +31,10 @@ void DrawUses(Random& random, Swarm& swarm) {
   swarm.move = sometimes();
   swarm.elect = sometimes();
   swarm.remake = sometimes();
+  swarm.drain = sometimes();
+  swarm.decommission = sometimes();
+  // Somebody must be left who takes the replicas.
+  if (swarm.decommission > 0) swarm.nodes = std::max(swarm.nodes, 4);
 }
 
 }  // namespace
@@ -97,6 +105,8 @@ std::string Describe(const Swarm& swarm) {
   tell("disk-full", swarm.disk_full);
   tell("disk-replaced", swarm.disk_replaced);
   tell("clock-step", swarm.clock_step);
+  out << "; lag " << swarm.replica_lag_ms_max << " ms";
+  if (swarm.balance) out << "; balance each " << swarm.balance_interval_s << " s";
   out << "; " << swarm.partitions << " partitions" << (swarm.replicated_topic ? " and one " : " ")
       << (swarm.replicated_topic ? "replicated, " : ", ") << swarm.producers << " producers with "
       << swarm.in_flight_max << " in flight" << (swarm.producer_of_acks_one ? ", acks=1" : "")
@@ -106,6 +116,8 @@ std::string Describe(const Swarm& swarm) {
   tell("move", swarm.move);
   tell("elect", swarm.elect);
   tell("remake", swarm.remake);
+  tell("drain", swarm.drain);
+  tell("decommission", swarm.decommission);
   return out.str();
 }
 

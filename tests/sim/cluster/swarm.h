@@ -33,8 +33,11 @@ struct Swarm {
   uint64_t disk_replaced = 0;  // by an empty one, newly formatted
   uint64_t clock_step = 0;     // of wall time
   int partitions = 2;
+  bool balance = false;             // leads go back to first replicas,
+  int64_t balance_interval_s = 60;  // looked for this often
   int64_t segment_ms = 7LL * 24 * 3600 * 1000;
   int64_t replica_fetch_bytes = 1 << 20;
+  int64_t replica_lag_ms_max = 10'000;
   bool replicated_topic = false;  // one more, with durability=replicated
   int producers = 2;
   int in_flight_max = 1;
@@ -47,6 +50,8 @@ struct Swarm {
   uint64_t move = 0;
   uint64_t elect = 0;
   uint64_t remake = 0;
+  uint64_t drain = 0;
+  uint64_t decommission = 0;
 };
 
 Swarm DrawSwarm(Random& random);

@@ -1,6 +1,7 @@
 // UncleanExclusion: who comes to lead was in the ISR or the ELR before, or, when both were empty,
-// led last, or has come to the ISR as the last one of a move; and nobody enters the ISR who is
-// fenced.
+// led last, or has come to the ISR just then, as the last one of a move or beside the leader
+// before; and nobody enters the ISR who is fenced. A move leaves as many who have everything as
+// min.insync.replicas wants, or as there were.
 #include <algorithm>
 
 #include "tests/sim/cluster/checks/all_checks.h"
@@ -22,12 +23,29 @@ std::string Judge(const std::string& name, const metadata::PartitionImage& befor
       return name + ": broker " + std::to_string(member.value()) + " enters the ISR fenced";
   }
   if (after.leader == before.leader || after.leader == kNoNode) return "";
-  // A move that is done: the last one to come has joined the ISR by the same record.
+  // Who has joined the ISR by the same record leads at once where a move is done by that, or where
+  // the leader that says so is drained.
   const bool moved = before.moving() && !after.moving() && Contains(after.isr, after.leader);
+  const bool vouched_for = Contains(after.isr, before.leader) && Contains(after.isr, after.leader);
   const bool clean =
-      moved || Contains(before.isr, after.leader) || Contains(before.elr, after.leader) ||
+      moved || vouched_for || Contains(before.isr, after.leader) ||
+      Contains(before.elr, after.leader) ||
       (before.isr.empty() && before.elr.empty() && Contains(before.last_known_elr, after.leader));
   return clean ? "" : name + ": an unclean election of " + std::to_string(after.leader.value());
+}
+
+std::string JudgeMove(const metadata::Image& before_image, const metadata::Image& after_image,
+                      const metadata::TopicImage& topic, size_t index,
+                      const metadata::PartitionImage& before) {
+  const metadata::PartitionImage& after = topic.partitions[index];
+  if (after.replicas == before.replicas) return "";
+  const int32_t min_isr = std::min(metadata::EffectiveMinIsr(before_image, topic.name, before),
+                                   metadata::EffectiveMinIsr(after_image, topic.name, after));
+  const size_t wanted = std::min(before.isr.size(), static_cast<size_t>(min_isr));
+  const size_t left = after.isr.size() + after.elr.size();
+  if (left >= wanted) return "";
+  return topic.name + "-" + std::to_string(index) + ": a move leaves " + std::to_string(left) +
+         " replicas that have everything, of " + std::to_string(before.isr.size());
 }
 
 class CleanElections final : public Check {
@@ -41,6 +59,7 @@ class CleanElections final : public Check {
             for (size_t i = 0; i < old->partitions.size(); ++i) {
               std::string wrong = Judge(topic->name + "-" + std::to_string(i), old->partitions[i],
                                         topic->partitions[i], after);
+              if (wrong.empty()) wrong = JudgeMove(before, after, *topic, i, old->partitions[i]);
               if (!wrong.empty()) return wrong;
             }
           }
