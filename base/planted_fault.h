@@ -44,6 +44,7 @@ enum class ReplicationFault : uint8_t {
   kOldEpochFetches = 29,    // a new leader goes by how far its followers had come to it before
   kEndsWhileStopping = 30,  // a leader that stops tells ends as before
   kEndsWhileRelieved = 31,  // so does one that goes with the end of a move
+  kEligibleDropped = 32,    // a move is given up though who goes by that may alone have all records
 };
 
 #ifdef SLUICE_PLANTED_FAULTS

@@ -189,6 +189,24 @@ TEST_F(BrokerGoalsTest, ADecommissionThatIsGivenUpLeavesThingsAsTheyWere) {
   EXPECT_EQ(ShowMove("t"), "replicas=2,3,1 adding= removing=");
 }
 
+// The broker that was to go is the last one in sync, and may come back with nothing: the move away
+// from it goes on, for the one that is eligible is new.
+TEST_F(BrokerGoalsTest, ADecommissionThatIsGivenUpLetsMovesGoOnThatMust) {
+  StartBrokers(4);
+  CreateAssigned("t", {{1, 3, 2}});
+  AlterConfig(CONFIG_RESOURCE_TYPE_TOPIC, "t", "min.insync.replicas", "2");
+  Change(ChangeBrokerRequest::DECOMMISSION, 2);
+  BeatFor(300, {1, 2, 3, 4});
+  AlterIsr(1, "t", {1, 2, 4});
+  for (const int gone : {1, 4}) controller_->OnBrokerConnectionLost(NodeId(gone), true);
+  BeatFor(300, {2, 3});
+  EXPECT_EQ(Show("t"), "leader=2 isr=2 elr=4 known=");
+  EXPECT_EQ(Change(ChangeBrokerRequest::CANCEL_DECOMMISSION, 2).error_code(), 0);
+  EXPECT_EQ(ShowMove("t"), "replicas=1,3,4,2 adding=4 removing=2");
+  EXPECT_EQ(Show("t"), "leader=2 isr=2 elr=4 known=");
+  EXPECT_EQ(GoalOf(2), BrokerGoal::kServe);
+}
+
 TEST_F(BrokerGoalsTest, ADecommissionWaitsForWhoIsAway) {
   StartBrokers(4);
   CreateAssigned("t", {{1, 2, 3}});

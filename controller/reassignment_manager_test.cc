@@ -161,6 +161,28 @@ TEST_F(ReassignmentManagerTest, NobodyIsDroppedWhoIsNeeded) {
   EXPECT_EQ(ShowMove("t"), "replicas=4,5,1 adding= removing=");
 }
 
+// Who is eligible may have alone what was acknowledged, should 2 come back without its disk.
+TEST_F(ReassignmentManagerTest, NobodyIsDroppedWhoIsEligibleAndNeeded) {
+  AlterConfig(CONFIG_RESOURCE_TYPE_TOPIC, "t", "min.insync.replicas", "2");
+  Kill(3);
+  Reassign("t", {{1, 4, 3}});
+  AlterIsr(1, "t", {1, 2, 4});
+  Kill(1);
+  Kill(4);
+  EXPECT_EQ(Show("t"), "leader=2 isr=2 elr=4 known=");
+  const uint64_t hash = Hash();
+  const std::string cause = "too few of those with all records, in sync 2 and eligible 4, would";
+  const auto bad = ErrorCode::kInvalidReplicaAssignment;
+  ExpectRefused(Reassign("t", std::nullopt), bad, cause);
+  ExpectRefused(Reassign("t", {{1, 2, 5}}), bad, cause);
+  EXPECT_EQ(Hash(), hash);
+  // Who says that one copy is enough may go on without it.
+  AlterConfig(CONFIG_RESOURCE_TYPE_TOPIC, "t", "min.insync.replicas", "1");
+  EXPECT_EQ(Show("t"), "leader=2 isr=2 elr= known=");
+  EXPECT_EQ(Reassign("t", std::nullopt).error_code(), 0);
+  EXPECT_FALSE(Partition("t").moving());
+}
+
 TEST_F(ReassignmentManagerTest, MorePartitionsHaveTheFactorOfThoseThatMove) {
   Reassign("t", {{4, 5, 1}});
   CreatePartitionsRequest request;

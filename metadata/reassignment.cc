@@ -101,8 +101,12 @@ bool MayDropAtOnce(const PartitionImage& partition, const Assignment& assignment
   if (partition.isr.empty()) {
     return limited.elr == partition.elr && limited.last_known_elr == partition.last_known_elr;
   }
-  return limited.isr.size() >=
-         std::min(partition.isr.size(), static_cast<size_t>(std::max(min_isr, 1)));
+  const auto needed = static_cast<size_t>(std::max(min_isr, 1));
+  const auto complete = [](const PartitionImage& p) {
+    return p.isr.size() + (FaultPlanted(ReplicationFault::kEligibleDropped) ? 0 : p.elr.size());
+  };
+  return limited.isr.size() >= std::min(partition.isr.size(), needed) &&
+         complete(limited) >= std::min(complete(partition), needed);
 }
 
 }  // namespace sluice::metadata

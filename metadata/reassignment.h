@@ -15,7 +15,9 @@
 //   or cancelled, however often another target takes the place of the first. min.insync.replicas is
 //   counted by them.
 //   2. What is done has an ISR of all its replicas, so it is never below min ISR.
-//   3. When a replica is dropped the leader epoch rises, even if the leader stays: the leader then
+//   3. A move that is cancelled, or gets another target, drops at once those who were new, or is
+//   refused: MayDropAtOnce. Nobody waits for their end; to go on is no danger.
+//   4. When a replica is dropped the leader epoch rises, even if the leader stays: the leader then
 //   forgets how far that one had come, should it be added again before it learns of either.
 //
 // Thread rule: pure.
@@ -57,7 +59,8 @@ PartitionDecision Decide(const ElectionInput& input,
                          const std::optional<Assignment>& assignment = std::nullopt);
 
 // Whether the partition can drop at once whom `assignment` lacks: the ISR stays at min ISR, or as
-// it is, and nobody who alone may have all records is dropped.
+// it is, and so do ISR and ELR together, who have all records: the last member of the ISR may have
+// lost its disk, and only be away for all that is known here (docs/decisions/0016).
 bool MayDropAtOnce(const PartitionImage& partition, const Assignment& assignment, int32_t min_isr);
 
 }  // namespace sluice::metadata

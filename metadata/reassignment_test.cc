@@ -151,6 +151,23 @@ TEST(ReassignmentTest, WhoAloneHasTheRecordsIsNotDroppedAtOnce) {
   EXPECT_TRUE(MayDropAtOnce(moving, MoveBack(moving), 1));
 }
 
+// Below min ISR who is eligible is the second copy: it may be all there is, should the last member
+// of the ISR have lost its disk.
+TEST(ReassignmentTest, AnEligibleReplicaIsDroppedOnlyWhereEnoughOthersHaveAll) {
+  PartitionImage moving = InSync(Nodes({1, 3, 2}));
+  moving = After(moving, Decide(InputOf(moving), MoveTo(moving, Nodes({1, 4, 3}))));
+  moving.isr = Nodes({2});
+  moving.elr = Nodes({4});
+  EXPECT_FALSE(MayDropAtOnce(moving, MoveBack(moving), 2));
+  EXPECT_FALSE(MayDropAtOnce(moving, MoveTo(moving, Nodes({1, 2, 5})), 2));
+  EXPECT_TRUE(MayDropAtOnce(moving, MoveTo(moving, Nodes({1, 2, 4})), 2));
+  moving.elr = Nodes({4, 3});
+  EXPECT_TRUE(MayDropAtOnce(moving, MoveBack(moving), 2));
+  EXPECT_FALSE(MayDropAtOnce(moving, MoveBack(moving), 3));
+  moving.elr = Nodes({3});
+  EXPECT_TRUE(MayDropAtOnce(moving, MoveBack(moving), 3));
+}
+
 // What must hold of a decision on `before`, whatever was asked.
 void CheckRules(const PartitionImage& before, const PartitionImage& after, int32_t min_isr,
                 Mask active) {
@@ -210,7 +227,11 @@ void CheckMoves(const PartitionImage& before, Mask active, int32_t min_isr) {
   for (Mask target = 0; target < 16; ++target) {
     const Assignment wanted = target == 0 ? MoveBack(before) : MoveTo(before, Nodes(target));
     if (!MayDropAtOnce(before, wanted, min_isr)) continue;
-    CheckRules(before, After(before, Decide(input, wanted)), min_isr, active);
+    const PartitionImage after = After(before, Decide(input, wanted));
+    CheckRules(before, after, min_isr, active);
+    const size_t needed = std::min(static_cast<size_t>(min_isr), after.replication_factor());
+    ASSERT_GE(after.isr.size() + after.elr.size(),
+              std::min(needed, before.isr.size() + before.elr.size()));
   }
 }
 

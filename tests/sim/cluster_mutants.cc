@@ -63,6 +63,7 @@ const std::vector<NamedFault>& Faults() {
       {ReplicationFault::kOldEpochFetches, "old-epoch-fetches"},
       {ReplicationFault::kEndsWhileStopping, "ends-while-stopping"},
       {ReplicationFault::kEndsWhileRelieved, "ends-while-relieved"},
+      {ReplicationFault::kEligibleDropped, "eligible-dropped"},
   };
   return faults;
 }

@@ -172,7 +172,8 @@ void Admin::SetMinIsr(const std::string& topic, int min_isr, Done done) {
       });
 }
 
-void Admin::Move(const history::Place& place, const std::vector<NodeId>& replicas) {
+void Admin::Move(const history::Place& place, const std::vector<NodeId>& replicas,
+                 Answered answered) {
   kafka::AlterPartitionReassignmentsRequest request;
   request.timeout_ms = kAdminTimeoutMs;
   auto& topic = request.topics.emplace_back();
@@ -185,7 +186,12 @@ void Admin::Move(const history::Place& place, const std::vector<NodeId>& replica
   }
   To(AnyNode())
       .Call<kafka::AlterPartitionReassignmentsRequest, kafka::AlterPartitionReassignmentsResponse>(
-          request, kReassignVersion, kAdminTimeoutMs, [](const auto&) {});
+          request, kReassignVersion, kAdminTimeoutMs,
+          [answered = std::move(answered)](
+              const Result<kafka::AlterPartitionReassignmentsResponse>& answer) {
+            if (!answered || !answer.ok() || answer->responses.empty()) return;
+            answered(kafka::ErrorCode(answer->responses[0].partitions.at(0).error_code));
+          });
 }
 
 void Admin::ElectPreferred(const history::Place& place) {

@@ -39,6 +39,7 @@ class Admin final : public KafkaClient {
  public:
   using BrokerChange = controller::ChangeBrokerRequest::Operation;
   using Done = std::function<void(bool done)>;
+  using Answered = std::function<void(kafka::ErrorCode)>;
 
   Admin(World& world, NodeId self, std::vector<NodeId> nodes, Log& log, AdminOptions options);
   ~Admin() override;
@@ -47,9 +48,11 @@ class Admin final : public KafkaClient {
   void Settle(int min_isr);
   bool settled() const { return settled_; }
 
-  // Each at once, whoever answers. Empty replicas: the move is cancelled.
+  // Each at once, whoever answers. Empty replicas: the move is cancelled; `answered` gets what
+  // the partition is told, if anything.
   void SetMinIsr(const std::string& topic, int min_isr, Done done);
-  void Move(const history::Place& place, const std::vector<NodeId>& replicas);
+  void Move(const history::Place& place, const std::vector<NodeId>& replicas,
+            Answered answered = nullptr);
   void ElectPreferred(const history::Place& place);
   void Create(const std::string& topic, int replicas,
               const std::map<std::string, std::string>& configs);

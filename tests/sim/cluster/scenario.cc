@@ -82,6 +82,7 @@ const std::vector<Scenario::Sentence>& Scenario::Sentences() {
       {"min.insync.replicas becomes #", &Scenario::SetMinIsr},
       {"the partition moves to #", &Scenario::Move},
       {"the move is cancelled", &Scenario::CancelMove},
+      {"the move cannot be cancelled", &Scenario::CancelIsRefused},
       {"the move is done", &Scenario::MoveDone},
       {"the preferred leader is elected", &Scenario::ElectPreferred},
       {"all is well in the end", &Scenario::End},
@@ -433,6 +434,17 @@ std::string Scenario::Move(const Words& words) {
 std::string Scenario::CancelMove(const Words&) {
   admin().Move(kPlace, {});
   return MoveDone({});
+}
+
+std::string Scenario::CancelIsRefused(const Words&) {
+  const auto refused = std::make_shared<bool>(false);
+  return Insist(
+      [this, refused] {
+        admin().Move(kPlace, {}, [refused](kafka::ErrorCode code) {
+          *refused = *refused || code == kafka::ErrorCode::kInvalidReplicaAssignment;
+        });
+      },
+      [refused] { return *refused; });
 }
 
 std::string Scenario::MoveDone(const Words&) {

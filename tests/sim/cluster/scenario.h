@@ -91,6 +91,7 @@ class Scenario {
   std::string SetMinIsr(const Words& words);
   std::string Move(const Words& words);
   std::string CancelMove(const Words& words);
+  std::string CancelIsRefused(const Words& words);
   std::string MoveDone(const Words& words);
   std::string ElectPreferred(const Words& words);
   std::string End(const Words& words);

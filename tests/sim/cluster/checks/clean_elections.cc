@@ -41,11 +41,12 @@ std::string JudgeMove(const metadata::Image& before_image, const metadata::Image
   if (after.replicas == before.replicas) return "";
   const int32_t min_isr = std::min(metadata::EffectiveMinIsr(before_image, topic.name, before),
                                    metadata::EffectiveMinIsr(after_image, topic.name, after));
-  const size_t wanted = std::min(before.isr.size(), static_cast<size_t>(min_isr));
+  const size_t complete = before.isr.size() + before.elr.size();
+  const size_t wanted = std::min(complete, static_cast<size_t>(min_isr));
   const size_t left = after.isr.size() + after.elr.size();
   if (left >= wanted) return "";
   return topic.name + "-" + std::to_string(index) + ": a move leaves " + std::to_string(left) +
-         " replicas that have everything, of " + std::to_string(before.isr.size());
+         " replicas that have everything, of " + std::to_string(complete);
 }
 
 class CleanElections final : public Check {
