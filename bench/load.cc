@@ -7,6 +7,8 @@
 //   load consume BOOTSTRAP TOPIC MIB                  every partition, until that many MiB of
 //   values came
 //   load ready BOOTSTRAP TOPIC PARTITIONS             until each has a leader that tells its end
+//   load each BOOTSTRAP TOPIC PARTITIONS              one record to each, acks=all, however long
+//   that takes: the topic need not exist yet, nor anybody listen
 //   load tail BOOTSTRAP TOPIC SECONDS RECORD_BYTES    acks=all, 500 records a second, each sent at
 //   once, and a consumer at the end: how long they take
 //
@@ -98,6 +100,31 @@ int Produce(const std::string& bootstrap, const std::string& topic, const Produc
   producer->flush(120000);
   Require(failures.failed == 0 && producer->outq_len() == 0, "records were not acknowledged");
   Report(records, records * static_cast<int64_t>(shape.record_bytes), start);
+  return 0;
+}
+
+// With the client's defaults but for the pauses between attempts to connect, which grow to seconds.
+int ProduceToEach(const std::string& bootstrap, const std::string& topic, int32_t partitions) {
+  FailureCounter failures;
+  std::string error;
+  auto conf = Configure({{"bootstrap.servers", bootstrap},
+                         {"acks", "all"},
+                         {"reconnect.backoff.ms", "10"},
+                         {"reconnect.backoff.max.ms", "20"},
+                         {"log_level", "0"}});
+  conf->set("dr_cb", &failures, error);
+  std::unique_ptr<RdKafka::Producer> producer(RdKafka::Producer::create(conf.get(), error));
+  Require(producer != nullptr, error);
+  char value[] = "written";
+  const Clock::time_point start = Clock::now();
+  for (int32_t partition = 0; partition < partitions; ++partition) {
+    Require(producer->produce(topic, partition, RdKafka::Producer::RK_MSG_COPY, value, sizeof value,
+                              nullptr, 0, 0, nullptr) == RdKafka::ERR_NO_ERROR,
+            "a record was refused");
+  }
+  producer->flush(600000);
+  Require(failures.failed == 0 && producer->outq_len() == 0, "records were not acknowledged");
+  Report(partitions, partitions * static_cast<int64_t>(sizeof value), start);
   return 0;
 }
 
@@ -288,6 +315,8 @@ int main(int argc, char** argv) {
                     .partitions = static_cast<int32_t>(number(6))});
   }
   if (mode == "ready" && argc == 5) return AwaitReady(argv[2], argv[3], number(4));
+  if (mode == "each" && argc == 5)
+    return ProduceToEach(argv[2], argv[3], static_cast<int32_t>(number(4)));
   if (mode == "tail" && argc == 6) return Tail(argv[2], argv[3], std::atoll(argv[4]), number(5));
   if (mode == "consume" && argc == 5) return Consume(argv[2], argv[3], std::atoll(argv[4]) << 20);
   std::fprintf(
@@ -295,6 +324,7 @@ int main(int argc, char** argv) {
       "usage: load produce BOOTSTRAP TOPIC MIB RECORD_BYTES | load consume BOOTSTRAP TOPIC MIB\n"
       "       load fill BOOTSTRAP TOPIC MIB RECORD_BYTES PARTITIONS\n"
       "       load ready BOOTSTRAP TOPIC PARTITIONS\n"
+      "       load each BOOTSTRAP TOPIC PARTITIONS\n"
       "       load tail BOOTSTRAP TOPIC SECONDS RECORD_BYTES\n");
   return 2;
 }
