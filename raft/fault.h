@@ -44,7 +44,7 @@ enum class Fault : uint8_t {
   kDamagedVotes = 31,               // a voter votes before it was given back what it lost
   kGivenBackEarly = 32,             // any entry passes for all that was lost
   kNoInquiry = 33,                  // a disk that was formatted again takes part at once
-  kInquiryOfSome = 34,              // one answer of a leader is enough for it
+  kInquiryOfSome = 34,              // one answer of a leader is enough for it, at once
 };
 
 #ifdef SLUICE_PLANTED_FAULTS

@@ -83,7 +83,7 @@ void Core::ConcludeInquiry() {
   }
   if (!all && (first_day || !FaultPlanted(Fault::kInquiryOfSome))) return;
   if (first_day) return EndInquiry(newest, self_.id, {});
-  if (!inquiry_->candidacies_ended) return;
+  if (!inquiry_->candidacies_ended && !FaultPlanted(Fault::kInquiryOfSome)) return;
   for (const auto& [id, heard] : inquiry_->heard) {
     if (!heard.answer.leads || heard.term != newest || !heard.answer.same_voters) continue;
     return EndInquiry(newest, id, {heard.answer.last_index, newest});
