@@ -1,7 +1,12 @@
 #include "cli/node.h"
 
+#include <glog/logging.h>
+
+#include <cstdlib>
+
 #include "admin/errors.h"
 #include "cli/cluster_plan.h"
+#include "cli/context.h"
 #include "cli/controller_metrics.h"
 #include "cli/raft_metrics.h"
 #include "kafka/error_code.h"
@@ -12,6 +17,15 @@ namespace sluice::cli {
 namespace {
 
 constexpr int64_t kRpcGraceMs = 500;
+
+// At once, without writing anything more: what the disk did with the last writes is unknown. Not
+// by an abort, for where in the code it was helps nobody whose disk is broken.
+[[noreturn]] void GiveUp(const std::string& what, const Status& failure) {
+  LOG(ERROR) << what << " failed, this node gives up: " << failure.message()
+             << ". Once the disk is mended, or another is in its place, start it again";
+  google::FlushLogFiles(google::GLOG_INFO);
+  std::_Exit(static_cast<int>(ExitCode::kFailed));
+}
 
 // Empty: for nothing.
 std::string WhatVoteWaitsFor(const raft::DriverStatus& quorum) {
@@ -153,9 +167,7 @@ Status Node::OpenController() {
   options.clock = &clock_;
   options.random = random_.Fork();
   options.cluster_id = cluster_id_;
-  options.on_failure = [](const Status& failure) {
-    LOG(FATAL) << "the metadata log failed, this node gives up: " << failure.ToString();
-  };
+  options.on_failure = [](const Status& failure) { GiveUp("the metadata log", failure); };
   options.on_refused = [this](const Status& why) { Refused(why); };
   options.metrics = &metrics_;
   SLUICE_ASSIGN_OR_RETURN(controller_, controller::ControllerNode::Open(std::move(options)));
@@ -260,9 +272,7 @@ Status Node::StartBroker() {
   options.grpc_address = config_.grpc_advertised.ToString();
   options.http_address = config_.http_advertised.ToString();
   // What the disk did with the last writes is unknown: the others, whose disks answered, take over.
-  options.on_storage_failure = [](const Status& failure) {
-    LOG(FATAL) << "the log directory failed, this node gives up: " << failure.ToString();
-  };
+  options.on_storage_failure = [](const Status& failure) { GiveUp("the log directory", failure); };
   options.on_refused = [this](const Status& why) { Refused(why); };
   SLUICE_ASSIGN_OR_RETURN(broker_, broker::Broker::Start(std::move(options)));
   broker_in_service_ = broker_.get();

@@ -384,11 +384,16 @@ bool LogDirectories::AnyOnline() const {
                      [](const DirectoryPtr& state) { return state->online(); });
 }
 
-void LogDirectories::RefreshSpace() {
+std::vector<DirectoryPtr> LogDirectories::RefreshSpace() {
+  std::vector<DirectoryPtr> gone;
   for (Directory& directory : directories_) {
     if (!Online(directory)) continue;
     DirectoryState& state = *directory.state;
     const auto space = options_.file_system->Space(state.path());
+    if (space.status().code() == StatusCode::kNotFound) {
+      gone.push_back(directory.state);
+      continue;
+    }
     if (!space.ok()) {
       // What was known stays: a disk that is really gone says so at the next write.
       LOG(WARNING) << "free space: " << space.status().message();
@@ -401,6 +406,7 @@ void LogDirectories::RefreshSpace() {
                  << " bytes free, "
                  << MeaningOf(before, directory.told_level, options_.marks.Of(space->total_bytes));
   }
+  return gone;
 }
 
 std::optional<Offset> LogDirectories::CheckpointedHighWatermark(

@@ -100,8 +100,9 @@ class LogDirectories {
   // The directory has failed: its logs stay open and unused until the end. True when it was online.
   bool PutOffline(const DirectoryPtr& directory, const Status& why);
   bool AnyOnline() const;
-  // Asks the file systems how much room there is. Called by a timer.
-  void RefreshSpace();
+  // Asks the file systems how much room there is. Called by a timer. Gives the directories online
+  // that are not there any more: whoever reads and writes open files would notice late or never.
+  std::vector<DirectoryPtr> RefreshSpace();
 
   std::optional<Offset> CheckpointedHighWatermark(const TopicPartition& partition) const;
   // How far the cleaner came; kUnavailable where no directory online has the log.

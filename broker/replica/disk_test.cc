@@ -101,6 +101,17 @@ TEST_F(DiskTest, AFailedDirectoryTakesOnlyItsReplicasOffline) {
   EXPECT_EQ(cluster_->storage_failures(kOne), 0) << "the process goes on";
 }
 
+// Its files stay open, so that neither reads nor writes would tell.
+TEST_F(DiskTest, ADirectoryThatIsRemovedUnderTheNodeHasFailed) {
+  Build({.partitions = 4, .replicas = {kOne}}, kTwoDirectories);
+  ASSERT_TRUE(cluster_->disk(kOne).RemoveAll("/data2").ok());
+  EXPECT_TRUE(cluster_->RunUntil([&] { return !cluster_->directory(kOne, 1)->online(); }, 1000));
+  EXPECT_TRUE(cluster_->directory(kOne, 0)->online());
+  EXPECT_EQ(cluster_->storage_failures(kOne), 0) << "the process goes on";
+  ASSERT_TRUE(cluster_->disk(kOne).RemoveAll("/data").ok());
+  EXPECT_TRUE(cluster_->RunUntil([&] { return cluster_->storage_failures(kOne) == 1; }, 1000));
+}
+
 TEST_F(DiskTest, LeadersLeaveAFailedDirectoryAndComeBackWithIt) {
   Build({.partitions = 4, .min_isr = 2}, kTwoDirectories);
   for (int p = 0; p < 4; ++p) ASSERT_EQ(Send(p, "a"), ErrorCode::kNone);

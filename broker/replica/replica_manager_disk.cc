@@ -27,7 +27,10 @@ void ReplicaManagerImpl::ReportStorageFailure(const StorageFailure& failure) {
 }
 
 void ReplicaManagerImpl::CheckSpace() {
-  options_->logs->RefreshSpace();
+  for (const storage::DirectoryPtr& directory : options_->logs->RefreshSpace()) {
+    ReportStorageFailure(
+        {directory, Status::NotFound(directory->path() + " was removed under the node")});
+  }
   const auto& directories = options_->logs->directories();
   disks_low_ = std::any_of(directories.begin(), directories.end(), [](const auto& directory) {
     return directory->level() != storage::SpaceLevel::kAmple;

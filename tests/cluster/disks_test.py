@@ -173,6 +173,15 @@ class DisksTest(unittest.TestCase):
         wait_until(lambda: self.ready(1) and all(len(p['isr']) == 3 for p in self.partitions('orders').values()),
                    'every replica back in sync', 60)
 
+    def test_a_node_whose_directory_is_removed_ends(self):
+        self.configure({1: [self.directory / 'data-1'], 2: [self.directory / 'data-2'], 3: [self.directory / 'data-3']})
+        self.create_topic('orders', 1, 3)
+        shutil.rmtree(self.directory / 'data-2')
+        self.assertEqual(self.processes[2].wait(10), 1)
+        said = (self.directory / 'node-2.log').read_text()
+        self.assertIn('data-2 was removed under the node', said)
+        self.assertNotIn('stack trace', said)
+
     def produce(self, topic, count, size, timeout_ms=4000):
         """Sends `count` records of `size` bytes; gives the number of records in the topic afterwards."""
         record = 'x' * (size - 1)
