@@ -45,6 +45,7 @@ enum class ReplicationFault : uint8_t {
   kEndsWhileStopping = 30,  // a leader that stops tells ends as before
   kEndsWhileRelieved = 31,  // so does one that goes with the end of a move
   kEligibleDropped = 32,    // a move is given up though who goes by that may alone have all records
+  kMoveEndsUnheard = 33,    // a move ends though who goes may not know that it leads no more
 };
 
 #ifdef SLUICE_PLANTED_FAULTS

@@ -131,8 +131,7 @@ void Partition::TakeRole(const metadata::PartitionImage& image, PartitionEffects
 }
 
 void Partition::BecomeLeader(const metadata::PartitionImage& image, PartitionEffects& effects) {
-  const bool goes = std::ranges::find(image.removing, image.leader) != image.removing.end();
-  replicas_.set_heirs(goes ? metadata::TargetOf(image) : std::vector<NodeId>());
+  replicas_.set_move({metadata::TargetOf(image), image.removing});
   const bool new_epoch = role_ != Role::kLeader || image.leader_epoch > leader_epoch_;
   if (!new_epoch) {
     if (image.partition_epoch == partition_epoch_) return;

@@ -186,6 +186,9 @@ void Partition::MaybeExpandIsr(const RemoteReplica& replica, PartitionEffects& e
       replica.log_end_offset < high_watermark_ || replica.log_end_offset < epoch_start_;
   if (behind && !FaultPlanted(ReplicationFault::kJoinsBehind)) return;
   if (!EligibleForIsr(replica)) return;
+  // The next fetch asks again; meanwhile who goes shows up, or leaves the ISR.
+  if (replicas_.EndsMoveUnheard(replica.id) && !FaultPlanted(ReplicationFault::kMoveEndsUnheard))
+    return;
   std::vector<NodeId> isr = replicas_.isr();
   isr.push_back(replica.id);
   LOG(INFO) << name().ToString() << ": broker " << replica.id << " is to join the ISR at "

@@ -63,8 +63,17 @@ bool ReplicaSet::InMaximalIsr(NodeId id) const {
 }
 
 bool ReplicaSet::MayBeRelieved() const {
-  return pending() && !heirs_.empty() &&
-         std::ranges::all_of(heirs_, [this](NodeId id) { return InMaximalIsr(id); });
+  return pending() && Contains(move_.go, self_) &&
+         std::ranges::all_of(move_.stay, [this](NodeId id) { return InMaximalIsr(id); });
+}
+
+bool ReplicaSet::EndsMoveUnheard(NodeId joining) const {
+  const bool ends =
+      std::ranges::all_of(move_.stay, [&](NodeId id) { return id == joining || InIsr(id); });
+  return ends && std::ranges::any_of(move_.go, [this](NodeId id) {
+           const RemoteReplica* remote = Find(id);
+           return remote != nullptr && InIsr(id) && !remote->fetched_in_epoch();
+         });
 }
 
 RemoteReplica* ReplicaSet::Find(NodeId id) {

@@ -51,10 +51,18 @@ class ReplicaSet {
   bool pending() const { return proposed_.has_value(); }
   const std::optional<std::vector<NodeId>>& proposed() const { return proposed_; }
   void Propose(std::vector<NodeId> isr) { proposed_ = std::move(isr); }
-  // Of a leader that goes with the end of a move: those whose being in sync ends it, else nobody.
-  void set_heirs(std::vector<NodeId> heirs) { heirs_ = std::move(heirs); }
-  // Whether another one may lead already, without waiting for anybody: all heirs are proposed.
+  // Of a partition that moves: who stays, whose being in sync ends the move, and who goes then.
+  struct Move {
+    std::vector<NodeId> stay;
+    std::vector<NodeId> go;
+  };
+  void set_move(Move move) { move_ = std::move(move); }
+  // Whether another one may lead already, without waiting for anybody: this leader goes with the
+  // end of the move, and all who stay are proposed.
   bool MayBeRelieved() const;
+  // Whether the move would end if `joining` were in sync, too early: one who goes has not been
+  // heard of in this epoch. It may have led until just now, and still tell where the log ended.
+  bool EndsMoveUnheard(NodeId joining) const;
   // The controller has definitely refused the proposal.
   void DropProposal() { proposed_.reset(); }
 
@@ -93,7 +101,7 @@ class ReplicaSet {
   NodeId self_ = kNoNode;
   std::vector<NodeId> isr_;
   std::optional<std::vector<NodeId>> proposed_;
-  std::vector<NodeId> heirs_;
+  Move move_;
   std::vector<RemoteReplica> remotes_;
 };
 

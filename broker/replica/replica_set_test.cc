@@ -118,7 +118,7 @@ TEST_F(ReplicaSetTest, ANewEpochForgetsPositions) {
 
 // From the question on: the controllers do not wait for this leader.
 TEST_F(ReplicaSetTest, ALeaderIsRelievedByTheIsrThatEndsItsMove) {
-  set_.set_heirs({kTwo, kThree});
+  set_.set_move({{kTwo, kThree}, {kSelf}});
   EXPECT_FALSE(set_.MayBeRelieved());
   set_.Propose({kSelf, kTwo});
   EXPECT_FALSE(set_.MayBeRelieved());
@@ -126,9 +126,31 @@ TEST_F(ReplicaSetTest, ALeaderIsRelievedByTheIsrThatEndsItsMove) {
   EXPECT_TRUE(set_.MayBeRelieved());
   set_.DropProposal();
   EXPECT_FALSE(set_.MayBeRelieved());
-  set_.set_heirs({});
+  set_.set_move({{kSelf, kThree}, {kTwo}});
   set_.Propose({kSelf, kTwo, kThree});
   EXPECT_FALSE(set_.MayBeRelieved());
+}
+
+// It may have led in the epoch before, and tell ends until it hears of this one.
+TEST_F(ReplicaSetTest, AMoveEndsWhenWhoGoesHasBeenHeardOf) {
+  set_.set_move({{kSelf, kThree}, {kTwo}});
+  EXPECT_TRUE(set_.EndsMoveUnheard(kThree));
+  Fetch(kTwo, 0, 5);
+  EXPECT_FALSE(set_.EndsMoveUnheard(kThree));
+  set_.StartEpoch(kSelf, {kSelf, kTwo, kThree}, {kSelf, kTwo}, 0);
+  EXPECT_TRUE(set_.EndsMoveUnheard(kThree));
+  set_.CommitIsr({kSelf});  // it has left by itself, or has been made to
+  EXPECT_FALSE(set_.EndsMoveUnheard(kThree));
+}
+
+TEST_F(ReplicaSetTest, NobodyIsWaitedForWhoStaysOrBeforeTheMoveEnds) {
+  const NodeId four{4};
+  set_.StartEpoch(kSelf, {kSelf, kTwo, kThree, four}, {kSelf, kTwo}, 0);
+  EXPECT_FALSE(set_.EndsMoveUnheard(kThree));
+  set_.set_move({{kSelf, kThree, four}, {kTwo}});
+  EXPECT_FALSE(set_.EndsMoveUnheard(kThree));
+  set_.set_move({{kSelf, kTwo, kThree}, {four}});
+  EXPECT_FALSE(set_.EndsMoveUnheard(kThree));
 }
 
 TEST_F(ReplicaSetTest, CommitKeepsThePositionsOfThoseWhoStay) {

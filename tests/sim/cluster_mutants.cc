@@ -64,6 +64,7 @@ const std::vector<NamedFault>& Faults() {
       {ReplicationFault::kEndsWhileStopping, "ends-while-stopping"},
       {ReplicationFault::kEndsWhileRelieved, "ends-while-relieved"},
       {ReplicationFault::kEligibleDropped, "eligible-dropped"},
+      {ReplicationFault::kMoveEndsUnheard, "move-ends-unheard"},
   };
   return faults;
 }

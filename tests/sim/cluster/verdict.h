@@ -26,6 +26,8 @@ class Verdict {
   static constexpr int64_t kHealedMsMax = 20'000;
 
   bool Whole() const;
+  // By how much replicas outside their ISRs lack of what the leaders have.
+  int64_t RecordsBehind() const;
   std::string BecomeWhole(const std::function<bool()>& ready);
   std::string ComeToAnEnd();
   std::string ReadEverything();
