@@ -139,10 +139,10 @@ class Reassignment {
 
   Failure TooFewLeft(const metadata::Assignment& wanted) const {
     const metadata::PartitionImage& p = *place_.partition;
-    const std::string complete =
-        p.elr.empty() ? "the in-sync ones, " + Join(p.isr)
-                      : "those with all records, in sync " + (p.isr.empty() ? "none" : Join(p.isr)) +
-                            " and eligible " + Join(p.elr);
+    const std::string complete = p.elr.empty() ? "the in-sync ones, " + Join(p.isr)
+                                               : "those with all records, in sync " +
+                                                     (p.isr.empty() ? "none" : Join(p.isr)) +
+                                                     " and eligible " + Join(p.elr);
     return {ErrorCode::kInvalidReplicaAssignment,
             "with the replicas " + Join(wanted.replicas) + " too few of " + complete +
                 ", would be left: wait until others are in sync"};
