@@ -22,6 +22,7 @@ constexpr int16_t kDeleteTopicsVersion = 6;
 constexpr int8_t kTopicResource = 2;
 constexpr int8_t kSet = 0;
 constexpr int8_t kPreferred = 0;
+constexpr int8_t kUnclean = 1;
 constexpr int32_t kAdminTimeoutMs = 4000;
 
 std::vector<std::string> ControllersOf(const std::vector<NodeId>& nodes) {
@@ -157,14 +158,19 @@ void Admin::ChangeBroker(BrokerChange change, NodeId broker, Done done) {
 }
 
 void Admin::SetMinIsr(const std::string& topic, int min_isr, Done done) {
+  SetConfig(topic, "min.insync.replicas", std::to_string(min_isr), std::move(done));
+}
+
+void Admin::SetConfig(const std::string& topic, const std::string& key, const std::string& value,
+                      Done done) {
   kafka::IncrementalAlterConfigsRequest request;
   auto& resource = request.resources.emplace_back();
   resource.resource_type = kTopicResource;
   resource.resource_name = topic;
   auto& config = resource.configs.emplace_back();
-  config.name = "min.insync.replicas";
+  config.name = key;
   config.config_operation = kSet;
-  config.value = std::to_string(min_isr);
+  config.value = value;
   To(AnyNode()).Call<kafka::IncrementalAlterConfigsRequest, kafka::IncrementalAlterConfigsResponse>(
       request, kAlterConfigsVersion, kAdminTimeoutMs,
       [done = std::move(done)](const Result<kafka::IncrementalAlterConfigsResponse>& answer) {
@@ -194,9 +200,12 @@ void Admin::Move(const history::Place& place, const std::vector<NodeId>& replica
           });
 }
 
-void Admin::ElectPreferred(const history::Place& place) {
+void Admin::ElectPreferred(const history::Place& place) { Elect(place, kPreferred); }
+void Admin::ElectUncleanly(const history::Place& place) { Elect(place, kUnclean); }
+
+void Admin::Elect(const history::Place& place, int8_t type) {
   kafka::ElectLeadersRequest request;
-  request.election_type = kPreferred;
+  request.election_type = type;
   request.timeout_ms = kAdminTimeoutMs;
   auto& topic = request.topic_partitions.emplace().emplace_back();
   topic.topic = place.topic;

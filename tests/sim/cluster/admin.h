@@ -54,6 +54,10 @@ class Admin final : public KafkaClient {
   void Move(const history::Place& place, const std::vector<NodeId>& replicas,
             Answered answered = nullptr);
   void ElectPreferred(const history::Place& place);
+  // Any live replica, where nobody leads.
+  void ElectUncleanly(const history::Place& place);
+  void SetConfig(const std::string& topic, const std::string& key, const std::string& value,
+                 Done done);
   void Create(const std::string& topic, int replicas,
               const std::map<std::string, std::string>& configs);
   void Delete(const std::string& topic);
@@ -66,6 +70,7 @@ class Admin final : public KafkaClient {
   void MoveSome();
   void Remake();
   void SettleNext();
+  void Elect(const history::Place& place, int8_t type);
 
   const AdminOptions options_;
   bool quiet_ = false;

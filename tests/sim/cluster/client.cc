@@ -5,6 +5,17 @@
 #include "kafka/messages/metadata.h"
 
 namespace sluice::sim {
+
+void Log::ForgetPromises() {
+  std::erase_if(history.operations, [](const history::Operation& operation) {
+    return !std::holds_alternative<history::Send>(operation.what);
+  });
+  for (history::Operation& operation : history.operations) {
+    operation.outcome = history::Outcome::kUnknown;
+    std::get<history::Send>(operation.what).offset.reset();
+  }
+}
+
 namespace {
 
 constexpr int16_t kMetadataVersion = 12;

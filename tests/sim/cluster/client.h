@@ -45,6 +45,11 @@ struct Log {
   uint64_t acknowledged = 0;
   uint64_t given_up = 0;
   uint64_t records_read = 0;
+  bool losses_known = false;    // an operator had a leader elected who lacks records
+  bool records_expire = false;  // a log may begin above a reader's position
+
+  // What was promised until now need not hold any more. Nobody sends meanwhile.
+  void ForgetPromises();
 };
 
 struct KnownPartition {

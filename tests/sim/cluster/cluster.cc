@@ -2,6 +2,7 @@
 
 #include <glog/logging.h>
 
+#include <algorithm>
 #include <sstream>
 #include <utility>
 
@@ -216,6 +217,23 @@ void Cluster::CheckInstant() {
 void Cluster::Breach(const std::string& what) {
   if (!breach_.empty()) return;
   breach_ = "at " + std::to_string(now_ms()) + " ms: " + what;
+}
+
+bool Cluster::TakeUncleanElection(const broker::PartitionKey& key) {
+  if (!std::exchange(unclean_expected_, false)) return false;
+  ++unclean_elections_[key];
+  return true;
+}
+
+int Cluster::unclean_elections(const broker::PartitionKey& key) const {
+  const auto found = unclean_elections_.find(key);
+  return found == unclean_elections_.end() ? 0 : found->second;
+}
+
+bool Cluster::MayHoldVoid(NodeId id, const broker::PartitionKey& key) const {
+  if (unclean_elections(key) == 0) return false;
+  const auto* partition = newest_image_->FindPartition(key.topic_id, key.partition);
+  return partition == nullptr || std::ranges::find(partition->isr, id) == partition->isr.end();
 }
 
 void Cluster::RunForMs(int64_t ms) {

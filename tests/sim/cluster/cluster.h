@@ -92,6 +92,16 @@ class Cluster {
   const metadata::ImagePtr& NewestImage() const { return newest_image_; }
   const std::vector<std::unique_ptr<Producer>>& producers() const { return producers_; }
   const std::vector<std::unique_ptr<Consumer>>& consumers() const { return consumers_; }
+  // An operator is about to have a leader elected who may lack records. Once that is no breach, and
+  // what other replicas hold besides is void.
+  void ExpectUncleanElection() { unclean_expected_ = true; }
+  bool unclean_expected() const { return unclean_expected_; }
+  // It is the one that is expected.
+  bool TakeUncleanElection(const broker::PartitionKey& key);
+  // So far.
+  int unclean_elections(const broker::PartitionKey& key) const;
+  // After one, until the replica is in the ISR.
+  bool MayHoldVoid(NodeId id, const broker::PartitionKey& key) const;
   // Empty, or what must not be.
   const std::string& breach() const { return breach_; }
   void Breach(const std::string& what);
@@ -118,6 +128,8 @@ class Cluster {
   std::vector<std::unique_ptr<KafkaConnection>> admin_connections_;
   std::map<NodeId, std::optional<std::vector<broker::PartitionStatus>>> statuses_;
   metadata::ImagePtr newest_image_ = metadata::EmptyImage();
+  bool unclean_expected_ = false;
+  std::map<broker::PartitionKey, int> unclean_elections_;
   uint64_t steps_ = 0;
   std::string breach_;
 };

@@ -1,5 +1,6 @@
 #include "tests/sim/cluster/consumer.h"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -16,6 +17,7 @@ constexpr int16_t kListOffsetsVersion = 8;
 constexpr int32_t kWaitMs = 300;
 constexpr int64_t kPauseMsMax = 50;
 constexpr int64_t kLatest = -1;
+constexpr int64_t kEarliest = -2;
 
 history::Value ValueOf(const kafka::Record& record) {
   history::Value value = -1;
@@ -47,8 +49,10 @@ void Consumer::PollElsewhere() {
 void Consumer::Poll() {
   const KnownPartition* leader = Find(place_);
   if (leader == nullptr) return PollElsewhere();
-  if (random_.Chance(1, 5)) {
-    AskEnd(*leader);
+  if (too_low_) {
+    AskOffset(*leader, kEarliest, &Consumer::OnStart);
+  } else if (random_.Chance(1, 5)) {
+    AskOffset(*leader, kLatest, &Consumer::OnEnd);
   } else {
     Fetch(*leader);
   }
@@ -82,17 +86,28 @@ void Consumer::OnFetched(int64_t begin_us, const Result<kafka::FetchResponse>& r
     return PollElsewhere();
   const auto& data = response->responses.front().partitions.front();
   if (data.diverging_epoch.end_offset >= 0)
-    Breach("is told that its records are not those of the partition");
-  if (data.error_code == kafka::WireError(ErrorCode::kOffsetOutOfRange))
-    Breach("is told that its position lies outside the partition");
+    OnDiverged(data.diverging_epoch.epoch, data.diverging_epoch.end_offset);
+  if (data.error_code == kafka::WireError(ErrorCode::kOffsetOutOfRange)) {
+    too_low_ = log_.records_expire && data.log_start_offset > position_;
+    if (!too_low_) Breach("is told that its position lies outside the partition");
+  }
   if (data.error_code != 0) return PollElsewhere();
   if (data.records.size_bytes() > 0) TakeRecords(begin_us, data.records.bytes());
   PollAfter(random_.Between(0, kPauseMsMax));
 }
 
+// Reads on from where its history and the leader's part.
+void Consumer::OnDiverged(int32_t epoch, int64_t end_offset) {
+  if (!log_.losses_known) return Breach("is told that its records are not those of the partition");
+  told_of_loss_ = true;
+  sought_ = true;
+  position_ = std::min(position_, end_offset);
+  last_epoch_ = epoch;
+}
+
 void Consumer::TakeRecords(int64_t begin_us, std::string_view bytes) {
   history::Poll poll{
-      .from = Offset(position_), .to = Offset(position_), .sought = false, .records = {}};
+      .from = Offset(position_), .to = Offset(position_), .sought = sought_, .records = {}};
   kafka::BatchIterator batches(bytes);
   for (;;) {
     const auto batch = batches.Next();
@@ -108,6 +123,7 @@ void Consumer::TakeRecords(int64_t begin_us, std::string_view bytes) {
   }
   if (poll.records.empty()) return;
   poll.to = Offset(position_);
+  sought_ = false;
   log_.records_read += poll.records.size();
   world_.Trace("read", static_cast<uint64_t>(position_));
   history::Operation operation = NewOperation(begin_us);
@@ -124,7 +140,7 @@ history::Operation Consumer::NewOperation(int64_t begin_us) {
   return operation;
 }
 
-void Consumer::AskEnd(const KnownPartition& leader) {
+void Consumer::AskOffset(const KnownPartition& leader, int64_t which, Told told) {
   kafka::ListOffsetsRequest request;
   request.replica_id = -1;
   auto& topic = request.topics.emplace_back();
@@ -132,25 +148,31 @@ void Consumer::AskEnd(const KnownPartition& leader) {
   auto& partition = topic.partitions.emplace_back();
   partition.partition_index = place_.partition.value();
   partition.current_leader_epoch = leader.leader_epoch;
-  partition.timestamp = kLatest;
+  partition.timestamp = which;
   To(leader.leader)
       .Call<kafka::ListOffsetsRequest, kafka::ListOffsetsResponse>(
           request, kListOffsetsVersion, kRequestTimeoutMs,
-          [this, begin_us = now_us()](const Result<kafka::ListOffsetsResponse>& response) {
-            OnEnd(begin_us, response);
+          [this, begin_us = now_us(), told](const Result<kafka::ListOffsetsResponse>& response) {
+            if (!response.ok()) return PollElsewhere();
+            const auto& answer = response->topics.at(0).partitions.at(0);
+            if (answer.error_code != 0) return PollElsewhere();
+            (this->*told)(begin_us, answer.offset);
+            PollAfter(0);
           });
 }
 
-void Consumer::OnEnd(int64_t begin_us, const Result<kafka::ListOffsetsResponse>& response) {
-  if (!response.ok()) return PollElsewhere();
-  const auto& answer = response->topics.at(0).partitions.at(0);
-  if (answer.error_code != 0) return PollElsewhere();
-  end_ = answer.offset;
+void Consumer::OnEnd(int64_t begin_us, int64_t offset) {
+  end_ = offset;
   end_ms_ = begin_us / 1000;
   history::Operation operation = NewOperation(begin_us);
-  operation.what = history::AskEnd{Offset(answer.offset)};
+  operation.what = history::AskEnd{Offset(offset)};
   log_.history.operations.push_back(std::move(operation));
-  PollAfter(0);
+}
+
+void Consumer::OnStart(int64_t, int64_t offset) {
+  too_low_ = false;
+  sought_ = true;
+  position_ = std::max(position_, offset);
 }
 
 void Consumer::Breach(const std::string& what) {

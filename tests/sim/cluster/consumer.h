@@ -16,14 +16,19 @@ class Consumer final : public KafkaClient {
   // Has read everything up to the end that was told last, at `since_ms` or later.
   bool caught_up(int64_t since_ms) const { return end_ms_ >= since_ms && position_ >= end_; }
   int64_t position() const { return position_; }
+  // That what it has read is gone.
+  bool told_of_loss() const { return told_of_loss_; }
 
  private:
   void Poll();
   void Fetch(const KnownPartition& leader);
   void OnFetched(int64_t begin_us, const Result<kafka::FetchResponse>& response);
   void TakeRecords(int64_t begin_us, std::string_view bytes);
-  void AskEnd(const KnownPartition& leader);
-  void OnEnd(int64_t begin_us, const Result<kafka::ListOffsetsResponse>& response);
+  void OnDiverged(int32_t epoch, int64_t end_offset);
+  using Told = void (Consumer::*)(int64_t begin_us, int64_t offset);
+  void AskOffset(const KnownPartition& leader, int64_t which, Told told);
+  void OnEnd(int64_t begin_us, int64_t offset);
+  void OnStart(int64_t begin_us, int64_t offset);
   void PollAfter(int64_t delay_ms);
   void PollElsewhere();
   void Breach(const std::string& what);
@@ -36,6 +41,9 @@ class Consumer final : public KafkaClient {
   int64_t end_ = 0;
   int64_t end_ms_ = -1;
   bool quiet_ = false;
+  bool sought_ = false;  // the position is not where the last poll ended
+  bool too_low_ = false;
+  bool told_of_loss_ = false;
 };
 
 }  // namespace sluice::sim

@@ -69,4 +69,49 @@ void Host::FormatLogs(const Uuid& directory_id) {
   CHECK(disk.SyncFileSystem("/").ok());
 }
 
+namespace {
+
+void CopyFiles(FileSystem& disk, const std::string& path,
+               std::map<std::string, std::string>& copies) {
+  if (!disk.IsDirectory(path)) {
+    const Result<std::string> content = ReadFile(disk, path);
+    CHECK(content.ok()) << content.status().ToString();
+    copies[path] = *content;
+    return;
+  }
+  const auto names = disk.List(path);
+  CHECK(names.ok()) << names.status().ToString();
+  for (const std::string& name : *names) CopyFiles(disk, path + "/" + name, copies);
+}
+
+void StoreFile(FileSystem& disk, const std::string& path, std::string_view content) {
+  const auto file = disk.Open(path, OpenMode::kCreateTruncate);
+  CHECK(file.ok() && (*file)->WriteAt(0, content).ok()) << path;
+}
+
+}  // namespace
+
+void Host::CopyLogs() {
+  copied_logs.clear();
+  CopyFiles(disk, config.log_directory, copied_logs);
+}
+
+void Host::RestoreLogs() {
+  disk_replaced = true;
+  CHECK(disk.RemoveAll(config.log_directory).ok());
+  for (const auto& [path, content] : copied_logs) {
+    CHECK(disk.CreateDirectories(path.substr(0, path.rfind('/'))).ok());
+    StoreFile(disk, path, content);
+  }
+  CHECK(disk.SyncFileSystem("/").ok());
+}
+
+bool Host::TearFile(const std::string& path) {
+  const Result<std::string> content = ReadFile(disk, path);
+  if (!content.ok()) return false;
+  StoreFile(disk, path, content->substr(0, content->size() / 2));
+  CHECK(disk.SyncFileSystem("/").ok());
+  return true;
+}
+
 }  // namespace sluice::sim

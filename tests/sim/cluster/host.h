@@ -5,6 +5,7 @@
 // Thread rule: one thread, as all of the simulator.
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -42,6 +43,11 @@ struct Host {
   Host(NodeId node, const HostOptions& options, const Clock& time);
   // What the log directory held is gone; it is new, and empty, and has another id.
   void FormatLogs(const Uuid& directory_id);
+  // The log directory as it is, and as it was then. The node is down.
+  void CopyLogs();
+  void RestoreLogs();
+  // As if its writing had ended halfway; false when it is not there. The node is down.
+  bool TearFile(const std::string& path);
 
   const NodeId id;
   const std::string cluster_id;
@@ -51,7 +57,8 @@ struct Host {
   testing::SimFileSystem disk;
   int boots = 1;
   bool disk_replaced = false;
-  int64_t sync_ms_max = 3;  // how long the disk takes
+  std::map<std::string, std::string> copied_logs;  // by path
+  int64_t sync_ms_max = 3;                         // how long the disk takes
 };
 
 inline constexpr uint64_t kAmpleBytes = uint64_t{1} << 40;  // of a disk that does not fill

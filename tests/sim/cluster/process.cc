@@ -157,6 +157,7 @@ void Process::MakeReplicas() {
       static_cast<int32_t>(config.values.GetInt("replica.fetch.max.bytes"));
   options.replica_fetch_response_bytes =
       static_cast<int32_t>(config.values.GetInt("replica.fetch.response.max.bytes"));
+  options.retention_check_interval_ms = config.values.GetInt("log.retention.check.interval.ms");
   options.on_storage_failure = [this](const Status& status) { on_failure_(status); };
   replicas_ = broker::ReplicaManager::Create(std::move(options));
 }

@@ -49,6 +49,19 @@ void Producer::Quiesce() {
   for (const auto& stream : streams_) stream->allowed = 0;
 }
 
+void Producer::StartOver() {
+  for (const auto& stream : streams_) GiveUp(*stream);
+}
+
+void Producer::SendAhead() {
+  for (const auto& stream : streams_) {
+    Fill(*stream);
+    const int32_t second = stream->next_sequence;
+    Fill(*stream);
+    if (!Transmit(*stream, second)) Retry(*stream);
+  }
+}
+
 bool Producer::UnderWay(const Stream& stream) {
   return std::any_of(stream.batches.begin(), stream.batches.end(),
                      [](const auto& batch) { return batch.second.under_way; });
@@ -170,6 +183,7 @@ void Producer::OnAnswer(Stream& stream, uint64_t generation, int32_t sequence,
 }
 
 void Producer::OnRefusal(Stream& stream, int32_t sequence, ErrorCode error) {
+  last_refusal_ = error;
   if (!options_.idempotent) return GiveUp(stream);
   const bool first = stream.batches.begin()->first == sequence;
   const bool forgotten =

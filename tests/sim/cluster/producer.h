@@ -34,6 +34,12 @@ class Producer final : public KafkaClient {
   void Allow(int64_t batches);
   // Sends nothing new from now on.
   void Quiesce();
+  // As a new client, under another id.
+  void StartOver();
+  // A batch to each partition is lost on its way, and the one after it arrives first. Something was
+  // acknowledged under the id before, so that a leader can tell.
+  void SendAhead();
+  kafka::ErrorCode last_refusal() const { return last_refusal_; }
   bool idle() const;
 
  private:
@@ -79,6 +85,7 @@ class Producer final : public KafkaClient {
   const ProducerOptions options_;
   std::vector<std::unique_ptr<Stream>> streams_;
   bool quiet_ = false;
+  kafka::ErrorCode last_refusal_ = kafka::ErrorCode::kNone;
 };
 
 }  // namespace sluice::sim

@@ -5,6 +5,7 @@
 #include <sstream>
 #include <utility>
 
+#include "storage/file_names.h"
 #include "tests/sim/cluster/verdict.h"
 
 namespace sluice::sim {
@@ -53,6 +54,10 @@ const std::vector<Scenario::Sentence>& Scenario::Sentences() {
       {"# records are sent", &Scenario::Sent},
       {"# records are sent with acks=1", &Scenario::SentWithAcksOne},
       {"the records are acknowledged", &Scenario::SentAreAcknowledged},
+      {"a record is sent ahead of its turn", &Scenario::SentAhead},
+      {"it is refused as out of order", &Scenario::RefusedAsOutOfOrder},
+      {"the readers have read # records", &Scenario::HaveRead},
+      {"the readers are told of the loss", &Scenario::ToldOfLoss},
       {"node # is killed", &Scenario::Kill},
       {"node # loses power", &Scenario::LosePower},
       {"all nodes lose power", &Scenario::AllLosePower},
@@ -62,12 +67,16 @@ const std::vector<Scenario::Sentence>& Scenario::Sentences() {
       {"node # stands still", &Scenario::Pause},
       {"node # goes on", &Scenario::Resume},
       {"node # gets an empty disk", &Scenario::EmptyDisk},
+      {"the disk of node # is copied", &Scenario::CopyDisk},
+      {"node # gets the copy of its disk", &Scenario::RestoreDisk},
+      {"the leader epochs of node # are torn", &Scenario::TearEpochs},
       {"the next sync of node # fails", &Scenario::NextSyncFails},
       {"syncs of node # take up to # ms", &Scenario::SyncsTake},
       {"node # is cut off from node #", &Scenario::CutOff},
       {"node # cannot reach node #", &Scenario::CutOneWay},
       {"node # is cut off from the other nodes", &Scenario::CutFromOthers},
       {"answers of node # to clients wait", &Scenario::CutAnswersToClients},
+      {"answers of node # to readers wait", &Scenario::CutAnswersToReaders},
       {"calls of node # to the controllers wait", &Scenario::CallsWait},
       {"calls of node # to the controllers arrive", &Scenario::CallsArrive},
       {"heartbeats of node # wait", &Scenario::HeartbeatsWait},
@@ -85,6 +94,9 @@ const std::vector<Scenario::Sentence>& Scenario::Sentences() {
       {"the move cannot be cancelled", &Scenario::CancelIsRefused},
       {"the move is done", &Scenario::MoveDone},
       {"the preferred leader is elected", &Scenario::ElectPreferred},
+      {"a leader is elected uncleanly", &Scenario::ElectUncleanly},
+      {"records expire after # ms", &Scenario::RecordsExpire},
+      {"the first # records are gone", &Scenario::FirstAreGone},
       {"all is well in the end", &Scenario::End},
   };
   return *sentences;
@@ -116,15 +128,17 @@ Result<Scenario> Scenario::Parse(std::string_view text) {
       scenario.fault_ = line.substr(kFault.size());
       continue;
     }
-    const size_t before = scenario.lines_.size();
+    std::optional<Line> found;
     for (const Sentence& sentence : Sentences()) {
       auto arguments = Match(sentence.pattern, words);
-      if (!arguments.has_value()) continue;
-      scenario.lines_.push_back({number, line, sentence.act, *std::move(arguments)});
-      break;
+      // "the records are acknowledged" is not "# records are acknowledged".
+      if (!arguments.has_value() || (found && found->arguments.size() <= arguments->size()))
+        continue;
+      found = {number, line, sentence.act, *std::move(arguments)};
     }
-    if (scenario.lines_.size() == before)
+    if (!found)
       return Status::InvalidArgument("line " + std::to_string(number) + " says nothing: " + line);
+    scenario.lines_.push_back(*std::move(found));
   }
   if (scenario.lines_.empty() || scenario.lines_.front().act != &Scenario::Begin ||
       scenario.lines_.back().act != &Scenario::End)
@@ -148,7 +162,9 @@ std::string Scenario::Run(uint64_t seed) {
 std::string Scenario::Begin(const Words& words) {
   producer_ = producer_of_acks_one_ = nullptr;
   cluster_ =
-      std::make_unique<Cluster>(HostOptions{.nodes = static_cast<int>(Number(words[0]))}, seed_);
+      std::make_unique<Cluster>(HostOptions{.nodes = static_cast<int>(Number(words[0])),
+                                            .settings = {"log.retention.check.interval.ms=500"}},
+                                seed_);
   cluster_->StartAll();
   std::string wrong = Await([this] { return AllInService(); });
   // Node 1 is to lead partitions; were it the active controller, too, cutting it off would do more
@@ -225,6 +241,32 @@ std::string Scenario::SentAreAcknowledged(const Words&) {
   return Await([this] { return producer_->idle(); });
 }
 
+std::string Scenario::SentAhead(const Words&) {
+  if (!producer_->idle()) return "there are records on their way";
+  producer_->SendAhead();
+  return "";
+}
+
+std::string Scenario::RefusedAsOutOfOrder(const Words&) {
+  return Await(
+      [this] { return producer_->last_refusal() == kafka::ErrorCode::kOutOfOrderSequenceNumber; });
+}
+
+std::string Scenario::HaveRead(const Words& words) {
+  return Await([this, count = Number(words[0])] {
+    return std::ranges::all_of(cluster_->consumers(), [count](const auto& consumer) {
+      return consumer->position() >= count;
+    });
+  });
+}
+
+std::string Scenario::ToldOfLoss(const Words&) {
+  return Await([this] {
+    return std::ranges::all_of(cluster_->consumers(),
+                               [](const auto& consumer) { return consumer->told_of_loss(); });
+  });
+}
+
 // ---- Nodes and disks
 
 std::string Scenario::Kill(const Words& words) {
@@ -282,6 +324,27 @@ std::string Scenario::EmptyDisk(const Words& words) {
   return "";
 }
 
+std::string Scenario::CopyDisk(const Words& words) {
+  if (cluster_->running(Node(words[0]))) return "it runs";
+  cluster_->host(Node(words[0])).CopyLogs();
+  return "";
+}
+
+std::string Scenario::RestoreDisk(const Words& words) {
+  Host& host = cluster_->host(Node(words[0]));
+  if (cluster_->running(host.id) || host.copied_logs.empty()) return "it runs, or has no copy";
+  host.RestoreLogs();
+  return "";
+}
+
+std::string Scenario::TearEpochs(const Words& words) {
+  if (cluster_->running(Node(words[0]))) return "it runs";
+  Host& host = cluster_->host(Node(words[0]));
+  const std::string path =
+      host.config.log_directory + "/" + kTopic + "-0/" + storage::kEpochCheckpointName;
+  return host.TearFile(path) ? "" : "it has none";
+}
+
 std::string Scenario::NextSyncFails(const Words& words) {
   Host& host = cluster_->host(Node(words[0]));
   host.disk.InjectFault({.operation = testing::FileOperation::kSync,
@@ -315,6 +378,14 @@ std::string Scenario::CutFromOthers(const Words& words) {
 
 std::string Scenario::CutAnswersToClients(const Words& words) {
   for (int i = 0; i < kClientsMax; ++i)
+    cluster_->world().network().Cut(Node(words[0]), NodeId(kFirstClientHost + i));
+  return "";
+}
+
+// MakeTopic has made the other clients before.
+std::string Scenario::CutAnswersToReaders(const Words& words) {
+  constexpr int kOtherClients = 3;
+  for (int i = kOtherClients; i < kClientsMax; ++i)
     cluster_->world().network().Cut(Node(words[0]), NodeId(kFirstClientHost + i));
   return "";
 }
@@ -454,6 +525,41 @@ std::string Scenario::MoveDone(const Words&) {
 std::string Scenario::ElectPreferred(const Words&) {
   admin().ElectPreferred(kPlace);
   return "";
+}
+
+// Whatever was acknowledged may be gone; from then on the promises hold again.
+std::string Scenario::ElectUncleanly(const Words&) {
+  if (!producer_->idle()) return "there are records on their way";
+  if (Partition()->leader != kNoNode) return "somebody leads";
+  cluster_->log().losses_known = true;
+  cluster_->log().ForgetPromises();
+  producer_->StartOver();
+  cluster_->ExpectUncleanElection();
+  std::string wrong = Insist([this] { admin().ElectUncleanly(kPlace); },
+                             [this] { return Partition()->leader != kNoNode; });
+  if (wrong.empty() && cluster_->unclean_expected()) wrong = "the leader has everything";
+  return wrong;
+}
+
+std::string Scenario::RecordsExpire(const Words& words) {
+  cluster_->log().records_expire = true;
+  const auto set = std::make_shared<bool>(false);
+  return Insist(
+      [this, set, after_ms = words[0]] {
+        admin().SetConfig(kTopic, "retention.ms", after_ms,
+                          [set](bool done) { *set = *set || done; });
+      },
+      [set] { return *set; });
+}
+
+std::string Scenario::FirstAreGone(const Words& words) {
+  return Await([this, count = Offset(Number(words[0]))] {
+    const NodeId leader = Partition()->leader;
+    const auto& statuses = cluster_->StatusesOf(leader);
+    return std::ranges::any_of(statuses, [count](const broker::PartitionStatus& status) {
+      return status.is_leader && status.name.topic == kTopic && status.log_start_offset >= count;
+    });
+  });
 }
 
 std::string Scenario::End(const Words&) {

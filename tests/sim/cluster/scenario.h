@@ -61,6 +61,10 @@ class Scenario {
   std::string Sent(const Words& words);
   std::string SentWithAcksOne(const Words& words);
   std::string SentAreAcknowledged(const Words& words);
+  std::string SentAhead(const Words& words);
+  std::string RefusedAsOutOfOrder(const Words& words);
+  std::string HaveRead(const Words& words);
+  std::string ToldOfLoss(const Words& words);
   std::string Kill(const Words& words);
   std::string LosePower(const Words& words);
   std::string AllLosePower(const Words& words);
@@ -71,12 +75,16 @@ class Scenario {
   std::string Pause(const Words& words);
   std::string Resume(const Words& words);
   std::string EmptyDisk(const Words& words);
+  std::string CopyDisk(const Words& words);
+  std::string RestoreDisk(const Words& words);
+  std::string TearEpochs(const Words& words);
   std::string NextSyncFails(const Words& words);
   std::string SyncsTake(const Words& words);
   std::string CutOff(const Words& words);
   std::string CutOneWay(const Words& words);
   std::string CutFromOthers(const Words& words);
   std::string CutAnswersToClients(const Words& words);
+  std::string CutAnswersToReaders(const Words& words);
   std::string CallsWait(const Words& words);
   std::string CallsArrive(const Words& words);
   std::string HeartbeatsWait(const Words& words);
@@ -94,6 +102,9 @@ class Scenario {
   std::string CancelIsRefused(const Words& words);
   std::string MoveDone(const Words& words);
   std::string ElectPreferred(const Words& words);
+  std::string ElectUncleanly(const Words& words);
+  std::string RecordsExpire(const Words& words);
+  std::string FirstAreGone(const Words& words);
   std::string End(const Words& words);
 
   std::string Await(const std::function<bool()>& done);

@@ -1,7 +1,8 @@
 // UncleanExclusion: who comes to lead was in the ISR or the ELR before, or, when both were empty,
 // led last, or has come to the ISR just then, as the last one of a move or beside the leader
-// before; and nobody enters the ISR who is fenced. A move leaves as many who have everything as
-// min.insync.replicas wants, or as there were.
+// before, or was elected as an operator asked (Cluster::ExpectUncleanElection); and nobody enters
+// the ISR who is fenced. A move leaves as many who have everything as min.insync.replicas wants, or
+// as there were.
 #include <algorithm>
 
 #include "tests/sim/cluster/checks/all_checks.h"
@@ -15,8 +16,10 @@ bool Contains(const std::vector<NodeId>& nodes, NodeId node) {
   return std::ranges::find(nodes, node) != nodes.end();
 }
 
-std::string Judge(const std::string& name, const metadata::PartitionImage& before,
-                  const metadata::PartitionImage& after, const metadata::Image& image) {
+std::string Judge(Cluster& cluster, const metadata::TopicImage& topic, size_t index,
+                  const metadata::PartitionImage& before, const metadata::Image& image) {
+  const metadata::PartitionImage& after = topic.partitions[index];
+  const std::string name = topic.name + "-" + std::to_string(index);
   for (const NodeId member : after.isr) {
     const metadata::BrokerImage* broker = image.FindBroker(member);
     if (!Contains(before.isr, member) && (broker == nullptr || broker->fenced))
@@ -31,6 +34,8 @@ std::string Judge(const std::string& name, const metadata::PartitionImage& befor
       moved || vouched_for || Contains(before.isr, after.leader) ||
       Contains(before.elr, after.leader) ||
       (before.isr.empty() && before.elr.empty() && Contains(before.last_known_elr, after.leader));
+  const broker::PartitionKey key{topic.id, PartitionIndex(static_cast<int32_t>(index))};
+  if (!clean && before.leader == kNoNode && cluster.TakeUncleanElection(key)) return "";
   return clean ? "" : name + ": an unclean election of " + std::to_string(after.leader.value());
 }
 
@@ -53,13 +58,13 @@ class CleanElections final : public Check {
  public:
   std::string AfterInstant(Cluster& cluster) override {
     return trail_.Follow(
-        cluster, [](const metadata::Image& before, const metadata::Image& after) -> std::string {
+        cluster,
+        [&cluster](const metadata::Image& before, const metadata::Image& after) -> std::string {
           for (const auto& [id, topic] : *after.topics_by_id) {
             const auto old = before.FindTopic(id);
             if (old == nullptr || old == topic) continue;
             for (size_t i = 0; i < old->partitions.size(); ++i) {
-              std::string wrong = Judge(topic->name + "-" + std::to_string(i), old->partitions[i],
-                                        topic->partitions[i], after);
+              std::string wrong = Judge(cluster, *topic, i, old->partitions[i], after);
               if (wrong.empty()) wrong = JudgeMove(before, after, *topic, i, old->partitions[i]);
               if (!wrong.empty()) return wrong;
             }

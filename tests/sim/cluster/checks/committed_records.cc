@@ -1,6 +1,7 @@
 // ConsistentRead, LeaderCompleteness and ReplicationQuorumSuperset: what lies below the high
 // watermark of some replica is there for ever. Whoever leads has all of it when its epoch begins,
-// every replica that shows it shows the same, and every member of the ISR that runs has it.
+// every replica that shows it shows the same, and every member of the ISR that runs has it. An
+// unclean election makes an end of that, for whoever is not in the ISR.
 #include <algorithm>
 #include <map>
 #include <utility>
@@ -20,6 +21,8 @@ class CommittedRecords final : public Check {
     for (const NodeId id : cluster.ids()) {
       for (const broker::PartitionStatus& status : cluster.StatusesOf(id)) {
         if (!status.error.empty()) continue;
+        ForgetVoid(cluster, status.key);
+        if (cluster.MayHoldVoid(id, status.key)) continue;
         std::string wrong = Look(cluster, id, status);
         if (!wrong.empty())
           return status.name.ToString() + " on node " + std::to_string(id.value()) + ": " + wrong;
@@ -44,6 +47,14 @@ class CommittedRecords final : public Check {
     friend bool operator==(const Batch&, const Batch&) = default;
   };
   using Committed = std::map<int64_t, Batch>;
+
+  // After an unclean election it is committed what its leader has.
+  void ForgetVoid(Cluster& cluster, const broker::PartitionKey& key) {
+    const int elections = cluster.unclean_elections(key);
+    if (elections == 0 || std::exchange(unclean_[key], elections) == elections) return;
+    committed_.erase(key);
+    std::erase_if(seen_, [&key](const auto& entry) { return entry.first.second == key; });
+  }
 
   static Offset EndOf(const Committed& committed) {
     return Offset(committed.empty() ? 0 : committed.rbegin()->first + 1);
@@ -127,6 +138,7 @@ class CommittedRecords final : public Check {
 
   std::map<std::pair<NodeId, broker::PartitionKey>, Seen> seen_;
   std::map<broker::PartitionKey, Committed> committed_;
+  std::map<broker::PartitionKey, int> unclean_;  // elections that are known here
 };
 
 }  // namespace
