@@ -76,7 +76,7 @@ def one_round(partitions, settings):
         fenced = fences(cluster)
         wait_until(lambda: cluster.fully_in_sync(TOPIC), 'all replicas in sync', 60)
         restarted = restart(cluster, partitions)
-    print(f'created in {answered:.2f} s, each written at {created:.2f} s ({fenced} fenced); written again {restarted:.2f} s after the start', flush=True)
+        print(f'created in {answered:.2f} s, each written at {created:.2f} s ({fenced} fenced); written again {restarted:.2f} s after the start', flush=True)
     return created, restarted
 
 

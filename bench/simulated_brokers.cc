@@ -71,16 +71,17 @@ Uuid IdOf(char kind, int broker) {
 // The image that the feeds of all brokers make together; each of them tells how far it has read.
 class FeedReplay {
  public:
-  explicit FeedReplay(int brokers) : read_(static_cast<size_t>(brokers), LogIndex(-1)) {}
+  explicit FeedReplay(int brokers) : read_(static_cast<size_t>(brokers)) {}
 
   controller::SubscribeRequest ResumeOf(int broker) {
     std::lock_guard lock(mutex_);
     controller::SubscribeRequest request;
     request.mutable_sender()->set_node_id(broker);
-    request.set_last_index(Read(broker).value());
-    request.set_last_term(term_.value());
+    request.set_last_index(Read(broker).index.value());
+    request.set_last_term(Read(broker).term.value());
     // Only who has all of it is asked for the hash.
-    if (Read(broker) == image_->last_index) request.set_state_hash(metadata::StateHash(*image_));
+    if (Read(broker).index == image_->last_index)
+      request.set_state_hash(metadata::StateHash(*image_));
     return request;
   }
 
@@ -96,9 +97,8 @@ class FeedReplay {
         const Status applied = builder.ApplyEntry(entry.data(), LogIndex(entry.index()));
         CHECK(applied.ok()) << applied.ToString();
         image_ = builder.Build(LogIndex(entry.index()), Term(entry.term()));
-        term_ = Term(entry.term());
       }
-      Read(broker) = LogIndex(entry.index());
+      Read(broker) = {LogIndex(entry.index()), Term(entry.term())};
     }
     changed_.notify_all();
   }
@@ -119,7 +119,7 @@ class FeedReplay {
     const LogIndex index = image_->last_index;
     const auto all_have_it = [&] {
       for (int broker = 1; broker <= static_cast<int>(read_.size()); ++broker)
-        if (counts(broker) && Read(broker) < index) return false;
+        if (counts(broker) && Read(broker).index < index) return false;
       return true;
     };
     CHECK(changed_.wait_until(lock, deadline, all_have_it)) << "a feed does not come to " << index;
@@ -127,26 +127,25 @@ class FeedReplay {
 
   LogIndex IndexOf(int broker) {
     std::lock_guard lock(mutex_);
-    return Read(broker);
+    return Read(broker).index;
   }
 
  private:
-  LogIndex& Read(int broker) { return read_[static_cast<size_t>(broker - 1)]; }
+  struct Position {
+    LogIndex index{-1};
+    Term term;
+  };
+  Position& Read(int broker) { return read_[static_cast<size_t>(broker - 1)]; }
   void TakeSnapshot(int broker, const std::string& bytes) {
-    metadata::ImageSnapshot snapshot;
-    CHECK(snapshot.ParseFromString(bytes));
-    if (LogIndex(snapshot.last_index()) > image_->last_index) {
-      image_ = Must(metadata::FromSnapshot(snapshot));
-      term_ = image_->last_term;
-    }
-    Read(broker) = LogIndex(snapshot.last_index());
+    const metadata::ImagePtr image = Must(metadata::FromSnapshot(bytes));
+    Read(broker) = {image->last_index, image->last_term};
+    if (image->last_index > image_->last_index) image_ = image;
   }
 
   std::mutex mutex_;  // guards all below
   std::condition_variable changed_;
   metadata::ImagePtr image_ = metadata::EmptyImage();
-  Term term_;
-  std::vector<LogIndex> read_;
+  std::vector<Position> read_;
 };
 
 // One broker: what it listens on, its place in the cluster, and the thread that reads its feed.

@@ -1,5 +1,7 @@
 #include "broker/feed_applier.h"
 
+#include <utility>
+
 #include "base/crc32c.h"
 #include "metadata/replay.h"
 
@@ -22,11 +24,8 @@ Status FeedApplier::ApplySnapshot(const controller::FeedMessage::SnapshotChunk& 
   }
   snapshot_bytes_ += chunk.data();
   if (!chunk.last()) return Status::Ok();
-  metadata::ImageSnapshot snapshot;
-  const bool parsed = snapshot.ParseFromString(snapshot_bytes_);
-  snapshot_bytes_ = std::string();
-  if (!parsed) return Status::Corruption("the metadata snapshot is no ImageSnapshot");
-  SLUICE_ASSIGN_OR_RETURN(image_, metadata::FromSnapshot(snapshot));
+  const std::string bytes = std::exchange(snapshot_bytes_, {});
+  SLUICE_ASSIGN_OR_RETURN(image_, metadata::FromSnapshot(bytes));
   return Status::Ok();
 }
 

@@ -35,7 +35,7 @@ FeedMessage Progress(int64_t commit_index, uint64_t hash) {
 }
 
 std::vector<FeedMessage> Chunks(const metadata::Image& image, size_t chunk_bytes) {
-  const std::string bytes = metadata::ToSnapshot(image).SerializeAsString();
+  const std::string bytes = metadata::ToSnapshot(image);
   std::vector<FeedMessage> chunks;
   for (size_t at = 0; at < bytes.size(); at += chunk_bytes) {
     auto* chunk = chunks.emplace_back().mutable_snapshot();

@@ -58,12 +58,7 @@ void MetadataClient::Load() {
     LOG(WARNING) << "cannot read the copy of the metadata: " << bytes.status().ToString();
     return;
   }
-  metadata::ImageSnapshot snapshot;
-  if (!snapshot.ParseFromString(*bytes)) {
-    LOG(WARNING) << options_.image_path << " is damaged; the metadata will be fetched anew";
-    return;
-  }
-  Result<metadata::ImagePtr> image = metadata::FromSnapshot(snapshot);
+  Result<metadata::ImagePtr> image = metadata::FromSnapshot(*bytes);
   if (!image.ok()) {
     LOG(WARNING) << options_.image_path << ": " << image.status().message()
                  << "; the metadata will be fetched anew";
@@ -84,7 +79,7 @@ void MetadataClient::Load() {
 void MetadataClient::Save() {
   const metadata::ImagePtr& image = applier_.image();
   if (options_.image_path.empty() || image->last_index <= saved_index_) return;
-  const std::string bytes = metadata::ToSnapshot(*image).SerializeAsString();
+  const std::string bytes = metadata::ToSnapshot(*image);
   if (Status status = WriteFileAtomically(*options_.file_system, options_.image_path, bytes);
       !status.ok()) {
     LOG(WARNING) << "cannot save the metadata to " << options_.image_path << ": "

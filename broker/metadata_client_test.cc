@@ -261,8 +261,7 @@ TEST_F(MetadataClientTest, FetchesASnapshotWhenTheHashDiffers) {
   metadata::ImageBuilder builder(metadata::EmptyImage());
   ASSERT_TRUE(builder.ApplyEntry(Entry(0).batch().entries(0).data(), LogIndex(0)).ok());
   FeedMessage snapshot;
-  snapshot.mutable_snapshot()->set_data(
-      metadata::ToSnapshot(*builder.Build(LogIndex(8), Term(1))).SerializeAsString());
+  snapshot.mutable_snapshot()->set_data(metadata::ToSnapshot(*builder.Build(LogIndex(8), Term(1))));
   snapshot.mutable_snapshot()->set_crc32c(Crc32c(snapshot.snapshot().data()));
   snapshot.mutable_snapshot()->set_last(true);
   again->Push(snapshot);
@@ -291,8 +290,7 @@ TEST_F(MetadataClientTest, AnImageOfAControllerThatLagsIsNotShown) {
     ASSERT_TRUE(builder.ApplyEntry(Entry(i).batch().entries(0).data(), LogIndex(i)).ok());
   }
   FeedMessage snapshot;
-  snapshot.mutable_snapshot()->set_data(
-      metadata::ToSnapshot(*builder.Build(LogIndex(2), Term(1))).SerializeAsString());
+  snapshot.mutable_snapshot()->set_data(metadata::ToSnapshot(*builder.Build(LogIndex(2), Term(1))));
   snapshot.mutable_snapshot()->set_crc32c(Crc32c(snapshot.snapshot().data()));
   snapshot.mutable_snapshot()->set_last(true);
   again->Push(snapshot);

@@ -116,16 +116,18 @@ void MetadataController::ApplyEntry(const raft::Entry& entry, std::vector<FeedEn
   feed.push_back(std::move(fed));
 }
 
-std::string MetadataController::TakeSnapshot() {
-  return metadata::ToSnapshot(*committed_).SerializeAsString();
+std::string MetadataController::TakeSnapshot() { return metadata::ToSnapshot(*committed_); }
+
+std::function<std::string()> MetadataController::FreezeSnapshot() {
+  return [image = committed_] { return metadata::ToSnapshot(*image); };
 }
 
 void MetadataController::LoadSnapshot(const raft::SnapshotMeta& meta, std::string_view data) {
-  metadata::ImageSnapshot snapshot;
-  CHECK(snapshot.ParseFromArray(data.data(), static_cast<int>(data.size())))
-      << "snapshot " << meta.index << " cannot be read";
-  Result<ImagePtr> image = metadata::FromSnapshot(snapshot);
+  const int64_t begin_ms = NowMs();
+  Result<ImagePtr> image = metadata::FromSnapshot(data);
   CHECK(image.ok()) << image.status().ToString();
+  LOG(INFO) << "metadata snapshot " << meta.index << " is loaded, in " << NowMs() - begin_ms
+            << " ms";
   CHECK_EQ((*image)->last_index, meta.index);
   committed_ = *image;
   speculative_ = committed_;

@@ -72,6 +72,7 @@ class MetadataController final : public raft::StateMachine {
 
   void Apply(const std::vector<raft::Entry>& committed) override;
   std::string TakeSnapshot() override;
+  std::function<std::string()> FreezeSnapshot() override;
   void LoadSnapshot(const raft::SnapshotMeta& meta, std::string_view data) override;
   void OnRoleChange(raft::Role role, Term term, NodeId leader) override;
   void OnLeaderReady(Term term) override;

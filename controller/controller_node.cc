@@ -53,6 +53,7 @@ struct ControllerNode::Impl {
       : options(std::move(given)),
         loop("controller", *options.clock),
         io_loop("quorum-log", *options.clock),
+        snapshot_loop("snapshots", *options.clock),
         door(loop) {}
 
   Status OpenLog();
@@ -72,6 +73,7 @@ struct ControllerNode::Impl {
   std::unique_ptr<FileLock> lock;
   mutable ThreadEventLoop loop;
   ThreadEventLoop io_loop;
+  ThreadEventLoop snapshot_loop;  // with a million partitions one takes most of a second
   ServiceDoor door;
   std::shared_ptr<rpc::Gate> gate = std::make_shared<rpc::Gate>();
   FeedLog feed{kFeedBytesMax};
@@ -219,13 +221,15 @@ void ControllerNode::Impl::MakeParts() {
         driver->PeerLost(peer, refused);
         controller->OnVoterLost(peer, refused);
       });
-  driver = std::make_unique<raft::Driver>(
-      raft::DriverOptions{.config = ToRaftConfig(config),
-                          .cluster_id = options.cluster_id,
-                          .self = self,
-                          .random = options.random.Fork()},
-      raft::DriverParts{
-          .loop = loop, .log = *log, .transport = *transport, .state_machine = *controller});
+  driver = std::make_unique<raft::Driver>(raft::DriverOptions{.config = ToRaftConfig(config),
+                                                              .cluster_id = options.cluster_id,
+                                                              .self = self,
+                                                              .random = options.random.Fork()},
+                                          raft::DriverParts{.loop = loop,
+                                                            .log = *log,
+                                                            .transport = *transport,
+                                                            .state_machine = *controller,
+                                                            .background = &snapshot_loop});
   driver->set_on_failure([this](Status status) {
     LOG(ERROR) << "the metadata log failed: " << status.ToString();
     if (options.on_failure) options.on_failure(status);

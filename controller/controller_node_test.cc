@@ -237,9 +237,7 @@ class Subscriber {
         ++snapshots;
         EXPECT_EQ(Crc32c(message.snapshot().data()), message.snapshot().crc32c());
         snapshot += message.snapshot().data();
-        metadata::ImageSnapshot parsed;
-        if (message.snapshot().last() && parsed.ParseFromString(snapshot))
-          image_ = *metadata::FromSnapshot(parsed);
+        if (message.snapshot().last()) image_ = *metadata::FromSnapshot(snapshot);
       }
       for (const auto& entry : message.batch().entries()) {
         EXPECT_EQ(entry.index(), image_->last_index.value() + 1);

@@ -24,7 +24,7 @@ std::shared_ptr<const std::string> FeedImageTexts::Snapshot(const metadata::Imag
   std::lock_guard lock(mutex_);
   std::shared_ptr<const std::string> bytes = image == serialised_ ? bytes_.lock() : nullptr;
   if (bytes == nullptr) {
-    bytes = std::make_shared<const std::string>(metadata::ToSnapshot(*image).SerializeAsString());
+    bytes = std::make_shared<const std::string>(metadata::ToSnapshot(*image));
   }
   serialised_ = image;
   bytes_ = bytes;

@@ -1,6 +1,7 @@
 #include "controller/partition_manager.h"
 
 #include <algorithm>
+#include <span>
 
 #include "base/planted_fault.h"
 #include "metadata/partition_change.h"
@@ -15,7 +16,7 @@ using metadata::TopicImage;
 
 namespace {
 
-bool Contains(const std::vector<NodeId>& nodes, NodeId node) {
+bool Contains(std::span<const NodeId> nodes, NodeId node) {
   return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
 }
 

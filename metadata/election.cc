@@ -42,7 +42,7 @@ ElectionResult Elect(const ElectionInput& input) {
   const std::vector<NodeId> lost{input.lost_data};
   const bool elr_counts = !FaultPlanted(ReplicationFault::kElrIgnored);
   std::vector<NodeId> complete =
-      UnionWithout(before.isr, elr_counts ? before.elr : std::vector<NodeId>(), result.isr, lost);
+      UnionWithout(before.isr, elr_counts ? before.elr : NodeList(), result.isr, lost);
   const bool empty = input.lost_all && before.replicas.size() > 1;
   const std::vector<NodeId> last_known =
       UnionWithout(before.last_known_elr, {}, empty ? lost : std::vector<NodeId>(), {});

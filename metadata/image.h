@@ -16,6 +16,7 @@
 //
 // Thread rule: immutable; share by shared_ptr<const Image> among all threads.
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -25,6 +26,7 @@
 
 #include "base/ids.h"
 #include "base/uuid.h"
+#include "metadata/node_list.h"
 
 namespace sluice::metadata {
 
@@ -69,13 +71,13 @@ struct BrokerImage {
 };
 
 struct PartitionImage {
-  std::vector<NodeId> replicas;
-  std::vector<NodeId> isr;
-  std::vector<NodeId> elr;
-  std::vector<NodeId> last_known_elr;
+  NodeList replicas;
+  NodeList isr;
+  NodeList elr;
+  NodeList last_known_elr;
   // A reassignment under way: which of the replicas are new, and which go at its end.
-  std::vector<NodeId> adding;
-  std::vector<NodeId> removing;
+  NodeList adding;
+  NodeList removing;
   NodeId leader = kNoNode;
   LeaderEpoch leader_epoch{0};
   PartitionEpoch partition_epoch{0};
@@ -88,10 +90,29 @@ struct PartitionImage {
   friend bool operator==(const PartitionImage&, const PartitionImage&) = default;
 };
 
+// What the rest of an immutable thing hashes to, once somebody asked; 0 = nobody did. A copy is
+// made in order to be changed, so it begins anew, and no two differ by it.
+class KnownHash {
+ public:
+  KnownHash() = default;
+  KnownHash(const KnownHash&) {}
+  KnownHash& operator=(const KnownHash&) {
+    value_ = 0;
+    return *this;
+  }
+  uint64_t Get() const { return value_.load(std::memory_order_relaxed); }
+  void Set(uint64_t value) const { value_.store(value, std::memory_order_relaxed); }
+  friend bool operator==(const KnownHash&, const KnownHash&) { return true; }
+
+ private:
+  mutable std::atomic<uint64_t> value_ = 0;  // whoever asks first: all find the same
+};
+
 struct TopicImage {
   std::string name;
   TopicId id;
   std::vector<PartitionImage> partitions;  // by partition index, without gaps
+  KnownHash hash;                          // StateHash's, of all the above
   friend bool operator==(const TopicImage&, const TopicImage&) = default;
 };
 

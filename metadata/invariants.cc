@@ -1,7 +1,7 @@
 #include "metadata/invariants.h"
 
 #include <algorithm>
-#include <set>
+#include <span>
 
 #include "metadata/reassignment.h"
 
@@ -9,16 +9,21 @@ namespace sluice::metadata {
 
 namespace {
 
-bool Contains(const std::vector<NodeId>& nodes, NodeId node) {
+using Nodes = std::span<const NodeId>;
+
+bool Contains(Nodes nodes, NodeId node) {
   return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
 }
 
-bool IsSubset(const std::vector<NodeId>& part, const std::vector<NodeId>& whole) {
+bool IsSubset(Nodes part, Nodes whole) {
   return std::all_of(part.begin(), part.end(), [&](NodeId node) { return Contains(whole, node); });
 }
 
-bool HasDuplicates(const std::vector<NodeId>& nodes) {
-  return std::set<NodeId>(nodes.begin(), nodes.end()).size() != nodes.size();
+// Lists are short, and a check of all partitions looks at each.
+bool HasDuplicates(Nodes nodes) {
+  for (size_t i = 1; i < nodes.size(); ++i)
+    if (Contains(nodes.first(i), nodes[i])) return true;
+  return false;
 }
 
 Status Breach(const TopicImage& topic, size_t index, const std::string& what) {

@@ -1,12 +1,13 @@
 #include "metadata/partition_change.h"
 
 #include <algorithm>
+#include <span>
 
 namespace sluice::metadata {
 
 namespace {
 
-void Fill(const std::vector<NodeId>& nodes, google::protobuf::RepeatedField<int32_t>* ids) {
+void Fill(std::span<const NodeId> nodes, google::protobuf::RepeatedField<int32_t>* ids) {
   for (const NodeId node : nodes) ids->Add(node.value());
 }
 

@@ -32,7 +32,7 @@ PartitionImage Limit(PartitionImage partition, const Assignment& assignment) {
   partition.directories.clear();
   partition.replicas = assignment.replicas;
   for (auto* nodes : {&partition.isr, &partition.elr, &partition.last_known_elr})
-    *nodes = Among(*std::move(nodes), assignment.replicas);
+    *nodes = Among(*nodes, assignment.replicas);
   return partition;
 }
 

@@ -252,7 +252,8 @@ TEST(ReassignmentTest, EveryStateOfFourBrokers) {
         input.is_active = [active](NodeId node) { return (active >> node.value() & 1) != 0; };
         const PartitionImage after = After(before, Decide(input));
         CheckRules(before, after, min_isr, active);
-        ASSERT_EQ(after.replicas, after.moving() ? before.replicas : TargetOf(before));
+        ASSERT_EQ(after.replicas,
+                  after.moving() ? std::vector<NodeId>(before.replicas) : TargetOf(before));
         if ((ToMask(before.isr) & ~active) == 0) CheckMoves(before, active, min_isr);
       }
     }

@@ -62,7 +62,7 @@ std::optional<BrokerGoal> GoalOf(int goal) {
 
 }  // namespace
 
-ImageBuilder::ImageBuilder(ImagePtr base) : next_(*base) {}
+ImageBuilder::ImageBuilder(ImagePtr base, Tracks tracks) : next_(*base), tracks_(tracks) {}
 
 Status ImageBuilder::ApplyEntry(std::string_view data, LogIndex index) {
   MetadataBatch batch;
@@ -268,7 +268,8 @@ Status ImageBuilder::ApplyPartition(const PartitionRecord& record) {
     return Contradiction("directories that fit no replicas");
   }
   topic->partitions.push_back(std::move(partition));
-  delta_.partitions[topic->id].insert(PartitionIndex(record.partition()));
+  if (tracks_ == Tracks::kChanges)
+    delta_.partitions[topic->id].insert(PartitionIndex(record.partition()));
   return Status::Ok();
 }
 
@@ -355,7 +356,8 @@ ImagePtr ImageBuilder::Build(LogIndex index, Term term) {
   next_.last_index = index;
   next_.last_term = term;
   // From here the topics and maps are shared with the image given out: the next change copies them
-  // again.
+  // again. Most never change, so they keep no room to grow.
+  for (const auto& [id, topic] : touched_) topic->partitions.shrink_to_fit();
   touched_.clear();
   by_name_ = nullptr;
   by_id_ = nullptr;

@@ -48,7 +48,8 @@ inline constexpr size_t kRequestsMax = 1000;
 
 class ImageBuilder {
  public:
-  explicit ImageBuilder(ImagePtr base);
+  enum class Tracks { kChanges, kNothing };  // kNothing: the delta stays empty
+  explicit ImageBuilder(ImagePtr base, Tracks tracks = Tracks::kChanges);
 
   // Applies one record of the entry at `index`. kCorruption when it contradicts the image; the
   // builder is useless then.
@@ -81,6 +82,7 @@ class ImageBuilder {
   void EnsureTopicMaps();
 
   Image next_;
+  const Tracks tracks_;
   std::map<TopicId, std::shared_ptr<TopicImage>> touched_;  // in neither map of next_ until Build
   std::shared_ptr<TopicsByName> by_name_;  // copies, made at the first change of a topic
   std::shared_ptr<TopicsById> by_id_;
@@ -89,12 +91,14 @@ class ImageBuilder {
 
 // ---- Snapshots: a whole image as the records that build it.
 
-ImageSnapshot ToSnapshot(const Image& image);
-// kCorruption when the records do not build an image with the snapshot's hash.
-Result<ImagePtr> FromSnapshot(const ImageSnapshot& snapshot);
+// A serialised ImageSnapshot; and back, kCorruption when it is none, or its records do not build an
+// image with its hash.
+std::string ToSnapshot(const Image& image);
+Result<ImagePtr> FromSnapshot(std::string_view bytes);
 
 // A hash of the whole state but for last_index and last_term: equal on all nodes that applied the
-// same records.
+// same records. It costs what changed since it was last computed of an image before, not what there
+// is.
 uint64_t StateHash(const Image& image);
 
 }  // namespace sluice::metadata

@@ -225,9 +225,7 @@ TEST_F(ReplayTest, SnapshotsRoundTrip) {
         ASSERT_TRUE(Apply({ids}).ok());
       }
     }
-    ImageSnapshot snapshot;
-    ASSERT_TRUE(snapshot.ParseFromString(ToSnapshot(*image_).SerializeAsString()));
-    const Result<ImagePtr> again = FromSnapshot(snapshot);
+    const Result<ImagePtr> again = FromSnapshot(ToSnapshot(*image_));
     ASSERT_TRUE(again.ok()) << again.status().ToString();
     EXPECT_EQ(StateHash(**again), StateHash(*image_));
     EXPECT_EQ((*again)->last_index, image_->last_index);
@@ -242,11 +240,46 @@ TEST_F(ReplayTest, SnapshotsRoundTrip) {
 
 TEST_F(ReplayTest, ADamagedSnapshotIsRefused) {
   ASSERT_TRUE(Apply({Register(1), Topic("a", 1), Partition(1, 0, {NodeId(1)})}).ok());
-  ImageSnapshot snapshot = ToSnapshot(*image_);
+  MetadataRecord ids;  // the last record of a snapshot: what is cut off always says something
+  ids.mutable_producer_ids()->set_next_producer_id(1000);
+  ASSERT_TRUE(Apply({ids}).ok());
+  const std::string bytes = ToSnapshot(*image_);
+  ImageSnapshot snapshot;
+  ASSERT_TRUE(snapshot.ParseFromString(bytes));
   for (MetadataRecord& record : *snapshot.mutable_records()) {
     if (record.has_partition()) record.mutable_partition()->set_leader_epoch(77);
   }
-  EXPECT_EQ(FromSnapshot(snapshot).status().code(), StatusCode::kCorruption);
+  EXPECT_EQ(FromSnapshot(snapshot.SerializeAsString()).status().code(), StatusCode::kCorruption);
+  for (size_t size = 0; size < bytes.size(); ++size)
+    EXPECT_EQ(FromSnapshot(bytes.substr(0, size)).status().code(), StatusCode::kCorruption) << size;
+}
+
+// Its hash is one that is no longer computed.
+TEST_F(ReplayTest, ASnapshotOfOldIsRead) {
+  ASSERT_TRUE(Apply({Register(1), Topic("a", 1), Partition(1, 0, {NodeId(1)})}).ok());
+  ImageSnapshot snapshot;
+  ASSERT_TRUE(snapshot.ParseFromString(ToSnapshot(*image_)));
+  snapshot.clear_content_hash();
+  snapshot.set_state_hash(12345);
+  const Result<ImagePtr> again = FromSnapshot(snapshot.SerializeAsString());
+  ASSERT_TRUE(again.ok()) << again.status().ToString();
+  EXPECT_EQ(StateHash(**again), StateHash(*image_));
+}
+
+// It is kept with what it is of, so a change must not keep it.
+TEST_F(ReplayTest, TheHashIsOfTheImageAsItIs) {
+  ASSERT_TRUE(Apply({Register(1), Topic("a", 1), Partition(1, 0, {NodeId(1)}), Topic("b", 2),
+                     Partition(2, 0, {NodeId(1)})})
+                  .ok());
+  const uint64_t before = StateHash(*image_);
+  MetadataRecord change;
+  change.mutable_partition_change()->set_topic_id(std::string(TestUuid(1).view()));
+  change.mutable_partition_change()->set_leader_epoch(5);
+  ASSERT_TRUE(Apply({change}).ok());
+  EXPECT_NE(StateHash(*image_), before);
+  const Result<ImagePtr> afresh = FromSnapshot(ToSnapshot(*image_));
+  ASSERT_TRUE(afresh.ok()) << afresh.status().ToString();
+  EXPECT_EQ(StateHash(**afresh), StateHash(*image_));
 }
 
 TEST_F(ReplayTest, InvariantsFindBreaches) {

@@ -1,10 +1,19 @@
 // Images to snapshots and back, and the state hash (declared in metadata/replay.h).
 
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/wire_format_lite.h>
+
 #include <algorithm>
+#include <functional>
+#include <span>
 
 #include "metadata/replay.h"
 
 namespace sluice::metadata {
+
+using google::protobuf::internal::WireFormatLite;
+using google::protobuf::io::CodedInputStream;
+using google::protobuf::io::CodedOutputStream;
 
 namespace {
 
@@ -17,7 +26,7 @@ BrokerGoalCode CodeOf(BrokerGoal goal) {
   return BROKER_GOAL_SERVE;
 }
 
-void FillIds(const std::vector<NodeId>& nodes, google::protobuf::RepeatedField<int32_t>* ids) {
+void FillIds(std::span<const NodeId> nodes, google::protobuf::RepeatedField<int32_t>* ids) {
   for (const NodeId node : nodes) ids->Add(node.value());
 }
 
@@ -46,9 +55,9 @@ RegisterBrokerRecord ToRecord(const BrokerImage& broker) {
   return record;
 }
 
-PartitionRecord ToRecord(const TopicImage& topic, size_t index) {
+void ToRecord(const TopicImage& topic, size_t index, PartitionRecord& record) {
   const PartitionImage& partition = topic.partitions[index];
-  PartitionRecord record;
+  record.Clear();
   record.set_topic_id(std::string(topic.id.view()));
   record.set_partition(static_cast<int32_t>(index));
   FillIds(partition.replicas, record.mutable_replicas());
@@ -62,7 +71,6 @@ PartitionRecord ToRecord(const TopicImage& topic, size_t index) {
   record.set_partition_epoch(partition.partition_epoch.value());
   for (const Uuid& directory : partition.directories)
     record.add_directories(std::string(directory.view()));
-  return record;
 }
 
 QuorumRecord ToRecord(const std::vector<ControllerImage>& controllers) {
@@ -77,18 +85,19 @@ QuorumRecord ToRecord(const std::vector<ControllerImage>& controllers) {
   return record;
 }
 
-// Calls `emit` with every record of the image, in an order that depends on its contents alone.
+// Each Emit function calls `emit` with records, in an order that depends on the image's contents
+// alone.
 template <typename Emit>
 void EmitTopics(const Image& image, Emit emit) {
+  MetadataRecord partition;  // one for all: its lists keep their memory
   for (const auto& [id, topic] : *image.topics_by_id) {
     MetadataRecord record;
     record.mutable_topic()->set_name(topic->name);
     record.mutable_topic()->set_topic_id(std::string(id.view()));
-    emit(std::move(record));
+    emit(record);
     for (size_t i = 0; i < topic->partitions.size(); ++i) {
-      MetadataRecord partition;
-      *partition.mutable_partition() = ToRecord(*topic, i);
-      emit(std::move(partition));
+      ToRecord(*topic, i, *partition.mutable_partition());
+      emit(partition);
     }
   }
 }
@@ -103,31 +112,31 @@ void EmitConfigs(const std::map<std::string, ConfigMap>& configs, ConfigResource
       record.mutable_config()->set_name(name);
       record.mutable_config()->set_key(key);
       record.mutable_config()->set_value(value);
-      emit(std::move(record));
+      emit(record);
     }
   }
 }
 
 template <typename Emit>
-void EmitRecords(const Image& image, Emit emit) {
+void EmitBeforeTopics(const Image& image, Emit emit) {
   MetadataRecord cluster;
   cluster.mutable_cluster()->set_cluster_id(image.cluster_id);
-  emit(std::move(cluster));
+  emit(cluster);
   for (const auto& [name, level] : image.features) {
     MetadataRecord record;
     record.mutable_feature_level()->set_name(name);
     record.mutable_feature_level()->set_level(level);
-    emit(std::move(record));
+    emit(record);
   }
   if (!image.controllers.empty()) {
     MetadataRecord record;
     *record.mutable_quorum() = ToRecord(image.controllers);
-    emit(std::move(record));
+    emit(record);
   }
   for (const auto& [id, broker] : image.brokers) {
     MetadataRecord record;
     *record.mutable_register_broker() = ToRecord(*broker);
-    emit(std::move(record));
+    emit(record);
     if (!broker->in_controlled_shutdown && !broker->yields() && !broker->process_gone) continue;
     MetadataRecord change;
     change.mutable_broker_change()->set_broker_id(id.value());
@@ -138,15 +147,18 @@ void EmitRecords(const Image& image, Emit emit) {
       change.mutable_broker_change()->set_process_gone(true);
     }
     if (broker->yields()) change.mutable_broker_change()->set_goal(CodeOf(broker->goal));
-    emit(std::move(change));
+    emit(change);
   }
-  EmitTopics(image, emit);
+}
+
+template <typename Emit>
+void EmitAfterTopics(const Image& image, Emit emit) {
   EmitConfigs(*image.topic_configs, CONFIG_RESOURCE_TYPE_TOPIC, emit);
   EmitConfigs(*image.broker_configs, CONFIG_RESOURCE_TYPE_BROKER, emit);
   EmitConfigs(*image.group_configs, CONFIG_RESOURCE_TYPE_GROUP, emit);
   MetadataRecord producer_ids;
   producer_ids.mutable_producer_ids()->set_next_producer_id(image.next_producer_id);
-  emit(std::move(producer_ids));
+  emit(producer_ids);
   // In the order of their times: replay never lets a time be less than one it has, so any other
   // order would change some.
   std::vector<std::pair<Uuid, std::shared_ptr<const RequestImage>>> requests(
@@ -159,7 +171,7 @@ void EmitRecords(const Image& image, Emit emit) {
     record.mutable_request_id()->set_request_id(std::string(id.view()));
     record.mutable_request_id()->set_time_ms(request->time_ms);
     record.mutable_request_id()->set_response(request->response);
-    emit(std::move(record));
+    emit(record);
   }
 }
 
@@ -172,7 +184,7 @@ class Hasher {
     hash_ *= 0x9E3779B97F4A7C15ULL;
     hash_ ^= hash_ >> 32;
   }
-  void Add(const std::string& bytes) {
+  void Add(std::string_view bytes) {
     Add(bytes.size());
     size_t i = 0;
     for (; i + 8 <= bytes.size(); i += 8) {
@@ -185,44 +197,140 @@ class Hasher {
     for (; i < bytes.size(); ++i) tail = (tail << 8) | static_cast<uint8_t>(bytes[i]);
     Add(tail);
   }
+  void Add(std::span<const NodeId> nodes) {
+    Add(nodes.size());
+    for (const NodeId node : nodes) Add(static_cast<uint64_t>(node.value()));
+  }
   uint64_t value() const { return hash_; }
 
  private:
   uint64_t hash_ = 0xCBF29CE484222325ULL;
 };
 
-}  // namespace
-
-ImageSnapshot ToSnapshot(const Image& image) {
-  ImageSnapshot snapshot;
-  snapshot.set_last_index(image.last_index.value());
-  snapshot.set_last_term(image.last_term.value());
-  EmitRecords(image, [&](MetadataRecord record) { *snapshot.add_records() = std::move(record); });
-  for (const auto& [id, broker] : image.brokers) {
-    (*snapshot.mutable_broker_epochs())[id.value()] = broker->epoch.value();
+// Kept with the topic: after a change only the topics that it touched are gone through again.
+uint64_t HashOf(const TopicImage& topic) {
+  if (const uint64_t known = topic.hash.Get(); known != 0) return known;
+  Hasher hasher;
+  hasher.Add(topic.name);
+  hasher.Add(topic.id.view());
+  for (const PartitionImage& p : topic.partitions) {
+    for (const NodeList* list :
+         {&p.replicas, &p.isr, &p.elr, &p.last_known_elr, &p.adding, &p.removing})
+      hasher.Add(std::span<const NodeId>(*list));
+    hasher.Add(static_cast<uint64_t>(p.leader.value()));
+    hasher.Add(static_cast<uint64_t>(p.leader_epoch.value()));
+    hasher.Add(static_cast<uint64_t>(p.partition_epoch.value()));
+    hasher.Add(p.directories.size());
+    for (const Uuid& directory : p.directories) hasher.Add(directory.view());
   }
-  snapshot.set_state_hash(StateHash(image));
-  return snapshot;
+  topic.hash.Set(hasher.value());
+  return hasher.value();
 }
 
-Result<ImagePtr> FromSnapshot(const ImageSnapshot& snapshot) {
-  ImageBuilder builder(EmptyImage());
-  for (const MetadataRecord& record : snapshot.records()) {
-    LogIndex index(snapshot.last_index());
-    if (record.has_register_broker()) {
-      const auto epoch = snapshot.broker_epochs().find(record.register_broker().broker_id());
-      if (epoch == snapshot.broker_epochs().end())
-        return Status::Corruption("metadata snapshot: a broker without an epoch");
-      index = LogIndex(epoch->second);
-    }
-    SLUICE_RETURN_IF_ERROR(builder.Apply(record, index));
+constexpr int kRecordsField = ImageSnapshot::kRecordsFieldNumber;
+constexpr uint32_t kRecordTag =
+    WireFormatLite::MakeTag(kRecordsField, WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
+
+// A snapshot as bytes, record by record: as one message it would take many times the memory.
+class SnapshotWriter {
+ public:
+  void Add(const MetadataRecord& record) {
+    const size_t size = record.ByteSizeLong();
+    uint8_t prefix[16];
+    uint8_t* end = WireFormatLite::WriteTagToArray(
+        kRecordsField, WireFormatLite::WIRETYPE_LENGTH_DELIMITED, prefix);
+    end = CodedOutputStream::WriteVarint32ToArray(static_cast<uint32_t>(size), end);
+    const auto prefix_bytes = static_cast<size_t>(end - prefix);
+    const size_t at = bytes_.size();
+    bytes_.resize(at + prefix_bytes + size);
+    std::copy(prefix, end, bytes_.begin() + static_cast<std::ptrdiff_t>(at));
+    record.SerializeWithCachedSizesToArray(
+        reinterpret_cast<uint8_t*>(bytes_.data() + at + prefix_bytes));
   }
-  ImagePtr image = builder.Build(LogIndex(snapshot.last_index()), Term(snapshot.last_term()));
-  if (const uint64_t hash = StateHash(*image); hash != snapshot.state_hash()) {
-    return Status::Corruption("metadata snapshot at index " +
-                              std::to_string(snapshot.last_index()) + ": its contents hash to " +
-                              std::to_string(hash) + ", it says " +
-                              std::to_string(snapshot.state_hash()));
+  // Fields of two messages one after the other are those of one.
+  void Add(const ImageSnapshot& without_records) { without_records.AppendToString(&bytes_); }
+  std::string Take() { return std::move(bytes_); }
+
+ private:
+  std::string bytes_;
+};
+
+// Goes through the fields of a snapshot; false when they are none.
+bool ReadSnapshot(std::string_view bytes, const std::function<bool(CodedInputStream&)>& on_record,
+                  std::string* others) {
+  CodedInputStream in(reinterpret_cast<const uint8_t*>(bytes.data()),
+                      static_cast<int>(bytes.size()));
+  while (true) {
+    const auto at = static_cast<size_t>(in.CurrentPosition());
+    const uint32_t tag = in.ReadTag();
+    if (tag == 0) return in.ConsumedEntireMessage();
+    if (tag == kRecordTag && on_record != nullptr) {
+      if (!on_record(in)) return false;
+      continue;
+    }
+    if (!WireFormatLite::SkipField(&in, tag)) return false;
+    if (tag != kRecordTag && others != nullptr)
+      others->append(bytes.substr(at, static_cast<size_t>(in.CurrentPosition()) - at));
+  }
+}
+
+Status NoSnapshot() { return Status::Corruption("the bytes are no metadata snapshot"); }
+
+// Applies one record of a snapshot whose other fields are `head`.
+Status ApplyTo(ImageBuilder& builder, const MetadataRecord& record, const ImageSnapshot& head) {
+  LogIndex index(head.last_index());
+  if (record.has_register_broker()) {
+    const auto epoch = head.broker_epochs().find(record.register_broker().broker_id());
+    if (epoch == head.broker_epochs().end())
+      return Status::Corruption("metadata snapshot: a broker without an epoch");
+    index = LogIndex(epoch->second);
+  }
+  return builder.Apply(record, index);
+}
+
+}  // namespace
+
+std::string ToSnapshot(const Image& image) {
+  SnapshotWriter writer;
+  ImageSnapshot head;
+  head.set_last_index(image.last_index.value());
+  head.set_last_term(image.last_term.value());
+  for (const auto& [id, broker] : image.brokers)
+    (*head.mutable_broker_epochs())[id.value()] = broker->epoch.value();
+  head.set_content_hash(StateHash(image));
+  writer.Add(head);
+  const auto add = [&writer](const MetadataRecord& record) { writer.Add(record); };
+  EmitBeforeTopics(image, add);
+  EmitTopics(image, add);
+  EmitAfterTopics(image, add);
+  return writer.Take();
+}
+
+Result<ImagePtr> FromSnapshot(std::string_view bytes) {
+  ImageSnapshot head;
+  std::string others;
+  if (!ReadSnapshot(bytes, nullptr, &others) || !head.ParseFromString(others)) return NoSnapshot();
+  ImageBuilder builder(EmptyImage(), ImageBuilder::Tracks::kNothing);
+  MetadataRecord record;
+  Status applied;
+  const auto apply = [&](CodedInputStream& in) {
+    uint32_t size = 0;
+    if (!in.ReadVarint32(&size)) return false;
+    const auto limit = in.PushLimit(static_cast<int>(size));
+    record.Clear();
+    if (!record.MergeFromCodedStream(&in) || !in.ConsumedEntireMessage()) return false;
+    in.PopLimit(limit);
+    applied = ApplyTo(builder, record, head);
+    return applied.ok();
+  };
+  if (!ReadSnapshot(bytes, apply, nullptr)) return applied.ok() ? NoSnapshot() : applied;
+  ImagePtr image = builder.Build(LogIndex(head.last_index()), Term(head.last_term()));
+  // Those of old have a hash that nobody computes any more; their files have checksums.
+  if (head.content_hash() == 0 && head.state_hash() != 0) return image;
+  if (const uint64_t hash = StateHash(*image); hash != head.content_hash()) {
+    return Status::Corruption("metadata snapshot at index " + std::to_string(head.last_index()) +
+                              ": its contents hash to " + std::to_string(hash) + ", it says " +
+                              std::to_string(head.content_hash()));
   }
   return image;
 }
@@ -230,10 +338,13 @@ Result<ImagePtr> FromSnapshot(const ImageSnapshot& snapshot) {
 uint64_t StateHash(const Image& image) {
   Hasher hasher;
   std::string bytes;
-  EmitRecords(image, [&](const MetadataRecord& record) {
+  const auto add = [&](const MetadataRecord& record) {
     record.SerializeToString(&bytes);
-    hasher.Add(bytes);
-  });
+    hasher.Add(std::string_view(bytes));
+  };
+  EmitBeforeTopics(image, add);
+  for (const auto& [id, topic] : *image.topics_by_id) hasher.Add(HashOf(*topic));
+  EmitAfterTopics(image, add);
   for (const auto& [id, broker] : image.brokers)
     hasher.Add(static_cast<uint64_t>(broker->epoch.value()));
   return hasher.value();

@@ -412,15 +412,38 @@ void Driver::TakeSnapshot() {
 void Driver::MaybeSnapshot() {
   const bool by_bytes = bytes_since_snapshot_ >= config_.snapshot_interval_bytes;
   const bool by_time = NowMs() - last_snapshot_ms_ >= config_.snapshot_interval_ms;
-  if (!snapshot_wanted_ && !by_bytes && !by_time) return;
+  if (made_snapshot_.has_value()) StoreSnapshot();
+  if (making_snapshot_ || (!snapshot_wanted_ && !by_bytes && !by_time)) return;
   // One at a time: the log is cut behind the last snapshot, which must be durable by then.
   if (snapshot_persist_id_ > last_persisted_id_ || applied_ <= core_->log().snapshot_index())
     return;
-  core_->SnapshotTaken(applied_,
-                       std::make_shared<const std::string>(parts_.state_machine.TakeSnapshot()));
   snapshot_wanted_ = false;
   bytes_since_snapshot_ = 0;
   last_snapshot_ms_ = NowMs();
+  making_snapshot_ = true;
+  std::function<std::string()> make = parts_.state_machine.FreezeSnapshot();
+  if (parts_.background == nullptr) {
+    made_snapshot_ = {applied_, make()};
+    return StoreSnapshot();
+  }
+  parts_.background->Post(
+      [this, alive = alive_, &loop = parts_.loop, index = applied_, make = std::move(make)] {
+        auto state = std::make_shared<std::string>(make());
+        loop.Post([this, alive, index, state] {
+          if (!*alive) return;
+          made_snapshot_ = {index, std::move(*state)};
+          OnInput();
+        });
+      });
+}
+
+void Driver::StoreSnapshot() {
+  MadeSnapshot made = *std::exchange(made_snapshot_, std::nullopt);
+  making_snapshot_ = false;
+  // The leader may have sent a later one meanwhile.
+  if (made.index <= core_->log().snapshot_index() || snapshot_persist_id_ > last_persisted_id_)
+    return;
+  core_->SnapshotTaken(made.index, std::make_shared<const std::string>(std::move(made.state)));
   OnInput();
 }
 

@@ -22,6 +22,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -56,6 +57,7 @@ struct DriverParts {
   LogStore& log;
   Transport& transport;
   StateMachine& state_machine;
+  EventLoop* background = nullptr;  // makes the bytes of snapshots; null: the loop does
 };
 
 struct PeerStatus {
@@ -178,6 +180,7 @@ class Driver {
   bool MayBeLost(LogIndex index, Term term) const;
   void FinishReads();
   void MaybeSnapshot();
+  void StoreSnapshot();
   void ArmTimer();
   void TellOfInquiry();
   void PublishStatus();
@@ -209,6 +212,12 @@ class Driver {
   std::deque<std::pair<uint64_t, std::vector<Message>>>
       held_sends_;  // by the persist they wait for
   bool snapshot_wanted_ = false;
+  struct MadeSnapshot {
+    LogIndex index;
+    std::string state;
+  };
+  bool making_snapshot_ = false;  // begun, and not yet stored
+  std::optional<MadeSnapshot> made_snapshot_;
   uint64_t bytes_since_snapshot_ = 0;
   int64_t last_snapshot_ms_ = 0;
 

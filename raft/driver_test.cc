@@ -29,17 +29,38 @@ class NullStateMachine final : public StateMachine {
   void OnLeaderReady(Term) override {}
 };
 
+// Keeps its tasks until it is told to run them.
+class HeldLoop final : public EventLoop {
+ public:
+  explicit HeldLoop(EventLoop& clock_of) : clock_of_(clock_of) {}
+  void Post(Task task) override { tasks.push_back(std::move(task)); }
+  TimerId RunAfter(int64_t, Task) override { return 0; }
+  void Cancel(TimerId) override {}
+  bool InLoopThread() const override { return true; }
+  const Clock& clock() const override { return clock_of_.clock(); }
+  void RunAll() {
+    for (Task& task : std::exchange(tasks, {})) task();
+  }
+  std::vector<Task> tasks;
+
+ private:
+  EventLoop& clock_of_;
+};
+
 class DriverTest : public ::testing::Test {
  protected:
   void Open(const std::vector<VoterId>& voters) {
     disk_.entries = {BootstrapEntry({kClusterId, voters, ""})};
     store_ = std::make_unique<SimLogStore>(disk_, loop_, Random(1), SimDiskLatency{1, 1});
-    driver_ = std::make_unique<Driver>(
-        DriverOptions{.config = {.inquire = false},
-                      .cluster_id = kClusterId,
-                      .self = Voter(1),
-                      .random = Random(1)},
-        DriverParts{.loop = loop_, .log = *store_, .transport = wires_, .state_machine = state_});
+    driver_ = std::make_unique<Driver>(DriverOptions{.config = {.inquire = false},
+                                                     .cluster_id = kClusterId,
+                                                     .self = Voter(1),
+                                                     .random = Random(1)},
+                                       DriverParts{.loop = loop_,
+                                                   .log = *store_,
+                                                   .transport = wires_,
+                                                   .state_machine = state_,
+                                                   .background = background_});
   }
   bool Lead() {
     driver_->Start();
@@ -61,6 +82,7 @@ class DriverTest : public ::testing::Test {
   ::sluice::testing::SimEventLoop loop_{scheduler_};
   NullTransport wires_;
   NullStateMachine state_;
+  EventLoop* background_ = nullptr;
   SimDisk disk_;
   std::unique_ptr<SimLogStore> store_;
   std::unique_ptr<Driver> driver_;
@@ -108,6 +130,38 @@ TEST_F(DriverTest, ASnapshotThatCannotBeReadIsAFailureOfTheDisk) {
   ASSERT_TRUE(scheduler_.RunUntil([&failure] { return failure.has_value(); }, 1000));
   EXPECT_EQ(failure->code(), StatusCode::kIoError);
   EXPECT_EQ(driver_->status().role, Role::kFollower);
+}
+
+// Its bytes take their time; meanwhile entries are applied, which it does not have.
+TEST_F(DriverTest, ASnapshotMadeInTheBackgroundIsOfTheStateThatItWasAskedFor) {
+  HeldLoop background(loop_);
+  background_ = &background;
+  Open({Voter(1)});
+  ASSERT_TRUE(Lead());
+  const LogIndex asked_at = driver_->status().applied;
+  driver_->TakeSnapshot();
+  scheduler_.RunForMs(10);
+  driver_->TakeSnapshot();  // one at a time
+  Told proposed;
+  driver_->Propose("a", Tell(proposed));
+  ASSERT_TRUE(scheduler_.RunUntil([&] { return proposed.has_value(); }, 1000));
+  ASSERT_GT(driver_->status().applied, asked_at);
+  EXPECT_FALSE(disk_.snapshot.has_value());
+  ASSERT_EQ(background.tasks.size(), 1U);
+  background.RunAll();
+  ASSERT_TRUE(scheduler_.RunUntil([&] { return disk_.snapshot.has_value(); }, 1000));
+  EXPECT_EQ(disk_.snapshot->meta.index, asked_at);
+  // And the next one, asked for meanwhile, is of what came since.
+  ASSERT_TRUE(scheduler_.RunUntil([&] { return !background.tasks.empty(); }, 1000));
+  background.RunAll();
+  ASSERT_TRUE(scheduler_.RunUntil([&] { return disk_.snapshot->meta.index > asked_at; }, 1000));
+  // What comes when the driver is gone is nobody's.
+  driver_->Propose("b", Tell(proposed));
+  driver_->TakeSnapshot();
+  ASSERT_TRUE(scheduler_.RunUntil([&] { return !background.tasks.empty(); }, 1000));
+  driver_ = nullptr;
+  background.RunAll();
+  scheduler_.RunForMs(10);
 }
 
 TEST_F(DriverTest, BeforeItRunsNothingIsDone) {

@@ -16,7 +16,7 @@
 //   - For bulk data. All goes through one leader and is in memory until it is committed.
 //   - For many groups in one process. Each wants an event loop and a log of its own, and its
 //     heartbeats would not be shared.
-//   - For state that does not fit in memory twice: a snapshot is one string, made on the loop.
+//   - For state that does not fit in memory twice: a snapshot is one string.
 //   - With two voters: the loss of either stops both. Take one, three or five.
 //   - Among nodes that lie. Messages that no node of the cluster sends are refused, but who sends
 //     them is taken at its word: your transport has to know its peers.

@@ -2,8 +2,9 @@
 // StateMachine: what the committed entries are for. The driver calls it on its loop thread, in log
 // order, exactly once per index after the last LoadSnapshot.
 //
-// Thread rule: all calls on the driver's loop thread.
+// Thread rule: all calls on the driver's loop thread; what FreezeSnapshot gives, on any.
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,11 @@ class StateMachine {
   virtual void Apply(const std::vector<Entry>& committed) = 0;
   // The whole state after the last applied entry.
   virtual std::string TakeSnapshot() = 0;
+  // What gives the same bytes later, once and from any thread, whatever is applied meanwhile: for a
+  // state so large that others should not wait while it is written down.
+  virtual std::function<std::string()> FreezeSnapshot() {
+    return [state = TakeSnapshot()] { return state; };
+  }
   // Replaces the whole state. Entries after `meta.index` follow.
   virtual void LoadSnapshot(const SnapshotMeta& meta, std::string_view data) = 0;
   // This node's role, the term or the known leader changed. `leader` is kNoNode when there is none
