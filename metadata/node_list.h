@@ -81,7 +81,7 @@ class NodeList {
     NodeId* to = inline_;
     if (nodes.size() > kInline) {
       to = new NodeId[nodes.size()];
-      std::memcpy(inline_, &to, sizeof to);
+      std::memcpy(static_cast<void*>(inline_), &to, sizeof to);
     }
     std::copy(nodes.begin(), nodes.end(), to);
     size_ = static_cast<uint32_t>(nodes.size());
