@@ -9,7 +9,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
-from cluster import SLUICE, Cluster, free_base_port, run  # noqa: E402
+from cluster import SLUICE, Cluster, free_base_port, run, wait_until  # noqa: E402
 
 
 def listener(port):
@@ -25,15 +25,19 @@ class DevTest(unittest.TestCase):
     def states(self, cluster):
         return [node['state'] for node in cluster.status()]
 
+    def wait_for_states(self, cluster, states):
+        wait_until(lambda: self.states(cluster) == states, f'the nodes are {states}', 20)
+
     def test_nodes_are_killed_paused_and_started(self):
         with Cluster(3) as cluster:
             cluster.kill(2)
-            self.assertEqual(self.states(cluster), ['ready', 'stopped', 'ready'])
+            # The others are ready while they hear from an active controller: it takes a moment to get another.
+            self.wait_for_states(cluster, ['ready', 'stopped', 'ready'])
             run(SLUICE, 'dev', 'pause', '3', '--dir', cluster.directory)
             self.assertEqual(cluster.status()[2]['state'], 'paused')
             for node in (2, 3):
                 cluster.start(node)
-            self.assertEqual(self.states(cluster), ['ready'] * 3)
+            self.wait_for_states(cluster, ['ready'] * 3)
             self.assertEqual(run(SLUICE, 'dev', 'kill', '9', '--dir', cluster.directory, check=False).returncode, 3)
 
     def test_a_node_is_started_while_it_still_dies(self):
