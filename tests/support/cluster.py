@@ -129,7 +129,9 @@ class Cluster:
         return [node['id'] for node in self.status() if node['state'] != 'stopped'] or [1]
 
     def bootstrap(self):
-        return ','.join(node['kafka'] for node in self.addresses.values())
+        """Who runs first: kcat ends when the first that it is told of refuses it before it has heard of the second."""
+        live = self.live_nodes()
+        return ','.join(self.addresses[node]['kafka'] for node in sorted(self.addresses, key=lambda node: (node not in live, node)))
 
     def kill(self, node):
         self.sluice('dev', 'kill', str(node), '--dir', self.directory)
