@@ -141,6 +141,7 @@ Result<admin::Voter> AskNewcomer(const Context& context, AdminClient& client,
   // A voter that is a member may ask still: it is one already, and no harm is done.
   if (node->awaits_voters_of_plan()) {
     const auto member = FindMember(client, node->id());
+    if (!member.ok() && member.status().code() != StatusCode::kNotFound) return member.status();
     if (!member.ok() || member->voter.disk_id() != node->disk_id()) {
       return Status::InvalidArgument(
           "the disk of " + name +

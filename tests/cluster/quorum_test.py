@@ -180,6 +180,8 @@ class QuorumTest(unittest.TestCase):
         done = run(SLUICE, 'quorum', 'status', '--server', self.grpc(1), '--timeout-ms', '1000', check=False)
         self.assertEqual(done.returncode, 6)
         self.assertIn('sluice cluster health', done.stderr)
+        done = run(SLUICE, 'quorum', 'add', self.grpc(1), '--server', self.grpc(1), '--timeout-ms', '1000', check=False)
+        self.assertEqual(done.returncode, 6, f'who the members are nobody knows now: {done.stderr}')
         for node in (2, 3):
             self.start(node)
         wait_until(lambda: all(map(self.ready, (1, 2, 3))), 'three nodes ready', 30)
