@@ -366,9 +366,13 @@ void LogManagerImpl::RunLater(std::function<void()> task) {
 }
 
 void LogManagerImpl::RemoveDirectoryLater(const std::string& path) {
-  RunLater([files = options_.file_system, path] {
-    // What stays is removed at the next start.
-    if (Status removed = files->RemoveAll(path); !removed.ok())
+  RunLater([files = options_.file_system, directory = options_.directory, path] {
+    // First the name: if a power cut brought the old one back and not the segments that had been
+    // removed, that would be a log that starts later than it does. What stays is removed at the
+    // next start.
+    Status removed = files->SyncDirectory(directory);
+    if (removed.ok()) removed = files->RemoveAll(path);
+    if (!removed.ok())
       LOG(WARNING) << path << ": " << removed.ToString();
   });
 }

@@ -225,6 +225,36 @@ TEST_F(LogManagerTest, HalfDoneDeletionsEndAtTheNextStart) {
   EXPECT_TRUE(fs_.Exists("/data/backup.old-delete")) << "no deletion of ours";
 }
 
+TEST_F(LogManagerTest, APowerCutLeavesADeletedLogWholeOrNotAtAll) {
+  for (uint64_t seed = 0; seed < 200; ++seed) {
+    SCOPED_TRACE(seed);
+    Random random(seed);
+    Open();
+    LogConfig config;
+    config.segment_bytes = 100;
+    auto log = manager_->GetOrCreate(kOrders, topic_id_, config).value();
+    if (log->log_end_offset() == Offset(0)) Append(*log, 5);
+    Flush(*log);
+    log.reset();
+    fs_.StopAfter(static_cast<int64_t>(random.Below(12)));
+    static_cast<void>(manager_->Delete(kOrders));
+    manager_.reset();
+    // Before the power goes, another process may have begun to tidy up.
+    if (random.Chance(1, 2)) {
+      fs_.KillProcess();
+      fs_.StopAfter(static_cast<int64_t>(random.Below(12)));
+      static_cast<void>(TryOpen());
+    }
+    fs_.Crash(random);
+    Open();
+    ASSERT_THAT(manager_->DamagedLogs(), IsEmpty());
+    const auto found = manager_->Find(kOrders);
+    if (found == nullptr) continue;
+    ASSERT_EQ(found->log_start_offset(), Offset(0));
+    ASSERT_EQ(found->log_end_offset(), Offset(5));
+  }
+}
+
 TEST_F(LogManagerTest, ADamagedLogStaysAsItIsAndTheOthersServe) {
   Open();
   auto log = Create(kOrders);
