@@ -44,12 +44,13 @@ class Acknowledgements final : public Check {
            " disks have it";
   }
 
-  // One that is down may have it; it cannot be asked.
+  // One that is down may have it, and one whose disk fails just now: they cannot be asked.
   static bool Holds(Cluster& cluster, NodeId id, const Acknowledgement& given) {
     const auto process = cluster.process(id);
     if (process == nullptr || MayHaveLostIt(cluster, *process, given)) return true;
     // Not what the broker says of its replicas: one that has just begun knows none.
     const auto log = process->logs().Find({given.place.topic, given.place.partition});
+    if (log == nullptr && HasFailed(cluster, id, given)) return true;
     if (log == nullptr || log->log_end_offset().value() <= given.last_offset) return false;
     if (log->log_start_offset().value() > given.first_offset || !given.fsync) return true;
     const Result<storage::ReadResult> read =
@@ -58,6 +59,14 @@ class Acknowledgements final : public Check {
     const std::string path = PathOf(cluster.host(id), given);
     return std::ranges::all_of(read->slices, [&](const FileSlice& slice) {
       return cluster.host(id).disk.Durable(path, slice.offset, slice.size_bytes);
+    });
+  }
+
+  // The process ends for it.
+  static bool HasFailed(Cluster& cluster, NodeId id, const Acknowledgement& given) {
+    return std::ranges::any_of(cluster.StatusesOf(id), [&](const auto& status) {
+      return status.name.topic == given.place.topic &&
+             status.name.partition == given.place.partition && status.disk_away;
     });
   }
 
