@@ -56,10 +56,14 @@ class Failover:
         leader = self.leader()
         if (self.cluster.active_controller() == leader) == controller_leads:
             return leader
-        target = leader if controller_leads else next(node for node in self.cluster.addresses if node != leader)
-        self.cluster.transfer_controller(target)
-        wait_until(lambda: self.well() and self.cluster.active_controller() == target, f'node {target} is the active controller', WELL_S_MAX)
+        self.part(leader, controller_leads)
+        wait_until(lambda: self.well() and (self.cluster.active_controller() == self.leader()) == controller_leads,
+                   'the controller and the leader are where they should be', WELL_S_MAX)
         return self.leader()
+
+    def part(self, leader, controller_leads):
+        """Brings the two together, or apart."""
+        self.cluster.transfer_controller(leader if controller_leads else next(node for node in self.cluster.addresses if node != leader))
 
     def well(self):
         return (len(self.cluster.live_nodes()) == self.cluster.nodes and self.cluster.active_controller() is not None
