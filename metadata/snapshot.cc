@@ -1,7 +1,6 @@
 // Images to snapshots and back, and the state hash (declared in metadata/replay.h).
 
 #include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/wire_format_lite.h>
 
 #include <algorithm>
 #include <functional>
@@ -11,7 +10,6 @@
 
 namespace sluice::metadata {
 
-using google::protobuf::internal::WireFormatLite;
 using google::protobuf::io::CodedInputStream;
 using google::protobuf::io::CodedOutputStream;
 
@@ -175,6 +173,13 @@ void EmitAfterTopics(const Image& image, Emit emit) {
   }
 }
 
+template <typename Emit>
+void EmitAll(const Image& image, Emit emit) {
+  EmitBeforeTopics(image, emit);
+  EmitTopics(image, emit);
+  EmitAfterTopics(image, emit);
+}
+
 // FNV-1a over 8-byte words with a final avalanche per word: not against forgery, only against
 // divergence.
 class Hasher {
@@ -227,18 +232,22 @@ uint64_t HashOf(const TopicImage& topic) {
   return hasher.value();
 }
 
-constexpr int kRecordsField = ImageSnapshot::kRecordsFieldNumber;
-constexpr uint32_t kRecordTag =
-    WireFormatLite::MakeTag(kRecordsField, WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
+// Of protobuf's encoding (protobuf.dev/programming-guides/encoding).
+enum WireType : uint32_t { kVarint = 0, kEightBytes = 1, kWithLength = 2, kFourBytes = 5 };
+constexpr uint32_t kWireTypeBits = 3;
+
+constexpr uint32_t kRecordTag = ImageSnapshot::kRecordsFieldNumber << kWireTypeBits | kWithLength;
+constexpr size_t kPrefixBytesMax = 10;  // tag and length
 
 // A snapshot as bytes, record by record: as one message it would take many times the memory.
 class SnapshotWriter {
  public:
+  // Growing takes three times the memory for a moment.
+  void Reserve(size_t size_bytes) { bytes_.reserve(size_bytes); }
   void Add(const MetadataRecord& record) {
     const size_t size = record.ByteSizeLong();
-    uint8_t prefix[16];
-    uint8_t* end = WireFormatLite::WriteTagToArray(
-        kRecordsField, WireFormatLite::WIRETYPE_LENGTH_DELIMITED, prefix);
+    uint8_t prefix[kPrefixBytesMax];
+    uint8_t* end = CodedOutputStream::WriteTagToArray(kRecordTag, prefix);
     end = CodedOutputStream::WriteVarint32ToArray(static_cast<uint32_t>(size), end);
     const auto prefix_bytes = static_cast<size_t>(end - prefix);
     const size_t at = bytes_.size();
@@ -255,6 +264,18 @@ class SnapshotWriter {
   std::string bytes_;
 };
 
+bool SkipField(CodedInputStream& in, uint32_t tag) {
+  uint64_t number = 0;
+  uint32_t size = 0;
+  switch (tag & ((1U << kWireTypeBits) - 1)) {
+    case kVarint: return in.ReadVarint64(&number);
+    case kEightBytes: return in.Skip(8);
+    case kWithLength: return in.ReadVarint32(&size) && in.Skip(static_cast<int>(size));
+    case kFourBytes: return in.Skip(4);
+    default: return false;
+  }
+}
+
 // Goes through the fields of a snapshot; false when they are none.
 bool ReadSnapshot(std::string_view bytes, const std::function<bool(CodedInputStream&)>& on_record,
                   std::string* others) {
@@ -268,7 +289,7 @@ bool ReadSnapshot(std::string_view bytes, const std::function<bool(CodedInputStr
       if (!on_record(in)) return false;
       continue;
     }
-    if (!WireFormatLite::SkipField(&in, tag)) return false;
+    if (!SkipField(in, tag)) return false;
     if (tag != kRecordTag && others != nullptr)
       others->append(bytes.substr(at, static_cast<size_t>(in.CurrentPosition()) - at));
   }
@@ -298,11 +319,13 @@ std::string ToSnapshot(const Image& image) {
   for (const auto& [id, broker] : image.brokers)
     (*head.mutable_broker_epochs())[id.value()] = broker->epoch.value();
   head.set_content_hash(StateHash(image));
+  size_t size_bytes = head.ByteSizeLong();
+  EmitAll(image, [&size_bytes](const MetadataRecord& record) {
+    size_bytes += kPrefixBytesMax + record.ByteSizeLong();
+  });
+  writer.Reserve(size_bytes);
   writer.Add(head);
-  const auto add = [&writer](const MetadataRecord& record) { writer.Add(record); };
-  EmitBeforeTopics(image, add);
-  EmitTopics(image, add);
-  EmitAfterTopics(image, add);
+  EmitAll(image, [&writer](const MetadataRecord& record) { writer.Add(record); });
   return writer.Take();
 }
 
