@@ -125,6 +125,7 @@ class Hosts:
         for host in self.all:
             if host.process is not None:
                 host.end()
+            run('umount', str(host.disk), check=False)  # so that the directory can be removed
 
     def write_config(self, host, voters):
         lines = ['process.roles=broker,controller', f'node.id={host.id}', f'listeners=PLAINTEXT://{host.address}:{KAFKA_PORT},CONTROLLER://{host.address}:{GRPC_PORT}',
