@@ -128,6 +128,7 @@ void DescribePartition(const metadata::TopicImage& topic, size_t index, Partitio
   AddIds(partition.elr, out->mutable_elr());
   AddIds(partition.adding, out->mutable_adding());
   AddIds(partition.removing, out->mutable_removing());
+  out->set_move_bytes_per_second(int64_t{partition.move_kib_per_second} * 1024);
 }
 
 void DescribeTopic(const metadata::Image& image, const metadata::TopicImage& topic, Topic* out) {

@@ -1,6 +1,8 @@
 // Handlers of the admin service that move partitions and choose their leaders (declared in
 // admin/handlers.h).
 
+#include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "admin/describe.h"
@@ -37,6 +39,12 @@ Response OutcomesIn(
   return response;
 }
 
+uint32_t KibPerSecond(int64_t bytes_per_second) {
+  if (bytes_per_second == 0) return 0;
+  return static_cast<uint32_t>(
+      std::clamp<int64_t>(bytes_per_second / 1024, 1, std::numeric_limits<uint32_t>::max()));
+}
+
 controller::AlterPartitionReassignmentsRequest MovesOf(const MovePartitionsRequest& request) {
   controller::AlterPartitionReassignmentsRequest out;
   out.set_allow_replication_factor_change(request.allow_replication_factor_change());
@@ -46,6 +54,8 @@ controller::AlterPartitionReassignmentsRequest MovesOf(const MovePartitionsReque
     partition->set_topic(move.topic());
     partition->set_partition(move.partition());
     *partition->mutable_replicas()->mutable_ids() = move.replicas();
+    if (request.has_bytes_per_second())
+      partition->set_kib_per_second(KibPerSecond(request.bytes_per_second()));
   }
   return out;
 }
@@ -86,6 +96,11 @@ void Handlers::AnswerOutcomes(const Result<Outcomes>& outcomes, bool changes, in
 
 void Handlers::MovePartitions(MovePartitionsRequest request, int64_t timeout_ms,
                               Done<MovePartitionsResponse> done) {
+  if (request.bytes_per_second() < 0) {
+    return done(Status::InvalidArgument("bytes_per_second " +
+                                        std::to_string(request.bytes_per_second()) +
+                                        " is below 0, which means no limit"));
+  }
   const bool changes = !request.validate_only();
   backend_.AlterPartitionReassignments(
       MovesOf(request), timeout_ms,

@@ -2,6 +2,8 @@
 // the test says.
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "admin/testing/handlers_fixture.h"
 #include "kafka/error_code.h"
 
@@ -19,6 +21,7 @@ class PartitionHandlersTest : public testing::HandlersFixture {
     change->mutable_isr()->add_ids(2);
     change->mutable_adding_replicas()->add_ids(3);
     change->mutable_removing_replicas()->add_ids(1);
+    change->set_move_kib_per_second(3);
     metadata::ImageBuilder builder(backend_.image);
     ASSERT_TRUE(builder.ApplyBatch(batch, LogIndex(6)).ok());
     backend_.image = builder.Build(LogIndex(6), Term(1));
@@ -64,6 +67,26 @@ TEST_F(PartitionHandlersTest, ADryRunWaitsForNothing) {
   EXPECT_EQ(backend_.waited_for, LogIndex(-1));
 }
 
+TEST_F(PartitionHandlersTest, ARateGoesToTheControllerInKiB) {
+  const auto asked = [this](int64_t bytes_per_second) {
+    MovePartitionsRequest request = TwoMoves();
+    request.set_bytes_per_second(bytes_per_second);
+    EXPECT_TRUE(Call(&Handlers::MovePartitions, request).ok());
+    return backend_.reassignments_request.partitions(1).kib_per_second();
+  };
+  EXPECT_EQ(asked(50 << 20), 51200U);
+  EXPECT_EQ(asked(1), 1U);
+  EXPECT_EQ(asked(2047), 1U);
+  EXPECT_EQ(asked(0), 0U);
+  EXPECT_TRUE(backend_.reassignments_request.partitions(1).has_kib_per_second());
+  EXPECT_EQ(asked(std::numeric_limits<int64_t>::max()), std::numeric_limits<uint32_t>::max());
+  ASSERT_TRUE(Call(&Handlers::MovePartitions, TwoMoves()).ok());
+  EXPECT_FALSE(backend_.reassignments_request.partitions(1).has_kib_per_second());
+  MovePartitionsRequest wrong = TwoMoves();
+  wrong.set_bytes_per_second(-1);
+  EXPECT_EQ(Call(&Handlers::MovePartitions, wrong).status().code(), StatusCode::kInvalidArgument);
+}
+
 TEST_F(PartitionHandlersTest, AControllerThatDoesNotAnswerIsAnError) {
   backend_.unreachable = Status::Timeout("no controller answered");
   EXPECT_EQ(Call(&Handlers::MovePartitions, TwoMoves()).status().code(), StatusCode::kTimeout);
@@ -90,6 +113,7 @@ TEST_F(PartitionHandlersTest, WhatMovesIsShown) {
   EXPECT_EQ(moving->partitions(0).partition(), 1);
   EXPECT_EQ(moving->partitions(0).adding(0), 3);
   EXPECT_EQ(moving->partitions(0).removing(0), 1);
+  EXPECT_EQ(moving->partitions(0).move_bytes_per_second(), 3072);
 }
 
 TEST_F(PartitionHandlersTest, ElectionsOfNoneAreOfAll) {

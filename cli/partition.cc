@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/file_system.h"
+#include "base/rate_text.h"
 #include "cli/admin_client.h"
 #include "cli/partition_output.h"
 #include "cli/process.h"
@@ -25,6 +26,7 @@ struct PartitionArguments {
   int32_t partition = -1;
   std::vector<int32_t> replicas;
   std::string file;
+  std::string throttle;
   bool moving_only = false;
   bool unhealthy_only = false;
   bool factor_may_change = false;
@@ -48,9 +50,12 @@ void PrintPartitions(const google::protobuf::RepeatedPtrField<admin::Partition>&
   std::vector<std::vector<std::string>> rows;
   for (const admin::Partition& p : partitions) {
     rows.push_back({p.topic(), std::to_string(p.partition()), LeaderOf(p), JoinIds(p.replicas()),
-                    JoinIds(p.isr()), JoinIds(p.adding()), JoinIds(p.removing())});
+                    JoinIds(p.isr()), JoinIds(p.adding()), JoinIds(p.removing()),
+                    p.move_bytes_per_second() == 0 ? "-" : RateText(p.move_bytes_per_second())});
   }
-  PrintTable({"TOPIC", "PARTITION", "LEADER", "REPLICAS", "IN SYNC", "ADDING", "REMOVING"}, rows);
+  PrintTable(
+      {"TOPIC", "PARTITION", "LEADER", "REPLICAS", "IN SYNC", "ADDING", "REMOVING", "THROTTLE"},
+      rows);
 }
 
 ExitCode List(const Context& context, const PartitionArguments& arguments) {
@@ -154,6 +159,8 @@ Status ReadMoves(const std::string& path, admin::MovePartitionsRequest& request)
 Status MovesOf(const PartitionArguments& arguments, admin::MovePartitionsRequest& request) {
   request.set_allow_replication_factor_change(arguments.factor_may_change);
   request.set_validate_only(arguments.validate_only);
+  SLUICE_ASSIGN_OR_RETURN(const auto throttle, ParseThrottle(arguments.throttle));
+  if (throttle) request.set_bytes_per_second(*throttle);
   if (!arguments.file.empty()) {
     if (!arguments.topic.empty())
       return Status::InvalidArgument("--file names the partitions: leave the others out");
@@ -263,6 +270,7 @@ void AddMoveOptions(CLI::App& move, PartitionArguments& arguments) {
                   "moves as JSON, of the form that kafka-reassign-partitions has");
   move.add_flag("--change-replication-factor", arguments.factor_may_change,
                 "there may be more or fewer replicas than before");
+  move.add_option("--throttle", arguments.throttle, kThrottleHelp);
   move.add_flag("--dry-run", arguments.validate_only, "check, change nothing");
   move.add_flag("--wait", arguments.wait, "until the moves are done, or --timeout-ms");
 }
@@ -275,7 +283,8 @@ void AddPartitionCommands(CLI::App& app, Context& context) {
       "partition", "Show where partitions are; move them; give them other leaders");
   partition->require_subcommand(1);
   partition->footer(
-      "Examples:\n  sluice partition move orders 0 --to 4,5,6 --wait --timeout-ms 600000\n"
+      "Examples:\n  sluice partition move orders 0 --to 4,5,6 --throttle 50MiB --wait --timeout-ms "
+      "600000\n"
       "  sluice partition list --moving\n  sluice partition cancel orders 0\n"
       "  sluice partition elect --all      (the preferred leaders)");
   const auto add = [&](const char* name, const char* text, PartitionAction action) {

@@ -2,6 +2,8 @@
 
 #include <vector>
 
+#include "base/config.h"
+
 namespace sluice::cli {
 
 namespace {
@@ -21,13 +23,22 @@ nlohmann::json PartitionAsJson(const admin::Partition& p) {
           {"isr", Ids(p.isr())},
           {"elr", Ids(p.elr())},
           {"adding", Ids(p.adding())},
-          {"removing", Ids(p.removing())}};
+          {"removing", Ids(p.removing())},
+          {"move_bytes_per_second", p.move_bytes_per_second()}};
 }
 
 std::string JoinIds(const google::protobuf::RepeatedField<int32_t>& ids) {
   std::string text;
   for (const int32_t id : ids) text += (text.empty() ? "" : ",") + std::to_string(id);
   return text.empty() ? "-" : text;
+}
+
+Result<std::optional<int64_t>> ParseThrottle(const std::string& text) {
+  if (text.empty()) return std::optional<int64_t>();
+  static constexpr ConfigKey kThrottle{
+      .name = "--throttle", .type = ConfigType::kLong, .unit = ConfigUnit::kBytes, .min = 0};
+  SLUICE_ASSIGN_OR_RETURN(const std::string bytes, CheckConfigValue(kThrottle, text));
+  return std::optional<int64_t>(std::stoll(bytes));
 }
 
 std::string LeaderOf(const admin::Partition& partition) {

@@ -6,9 +6,12 @@
 #include <algorithm>
 #include <iostream>
 #include <map>
+#include <optional>
 #include <set>
+#include <vector>
 
 #include "base/clock.h"
+#include "base/rate_text.h"
 #include "cli/admin_client.h"
 #include "cli/partition_output.h"
 #include "cli/process.h"
@@ -26,13 +29,50 @@ struct RebalanceArguments {
   int32_t copies_max = 0;
   bool leaders_only = false;
   int32_t in_flight = 5;
+  std::string throttle;
+  std::optional<int64_t> bytes_per_second;  // what `throttle` says
 };
 
 using Key = std::pair<std::string, int32_t>;
 
 std::string NameOf(const Key& key) { return key.first + "-" + std::to_string(key.second); }
 
-nlohmann::json AsJson(const admin::PlanRebalanceResponse& plan) {
+// What a plan has copied, and how long the busiest broker takes for it where only the rate slows it
+// down.
+struct CopyEstimate {
+  int64_t bytes = 0;
+  int64_t busiest_bytes = 0;  // that one broker sends, or fetches
+  std::optional<int64_t> seconds;
+};
+
+CopyEstimate EstimateOf(const admin::PlanRebalanceResponse& plan,
+                        const std::optional<int64_t>& bytes_per_second) {
+  CopyEstimate estimate;
+  std::map<int32_t, int64_t> sent, fetched;
+  for (const admin::PlannedMove& move : plan.moves()) {
+    const std::set<int32_t> had(move.from().begin(), move.from().end());
+    std::vector<int32_t> come;
+    for (const int32_t node : move.to()) {
+      if (!had.contains(node)) come.push_back(node);
+    }
+    if (come.empty()) continue;
+    estimate.bytes += move.bytes();
+    // The preferred leader mostly leads.
+    sent[move.from(0)] += move.bytes();
+    for (const int32_t node : come)
+      fetched[node] += move.bytes() / static_cast<int64_t>(come.size());
+  }
+  for (const auto& bytes_of : {sent, fetched}) {
+    for (const auto& [node, bytes] : bytes_of)
+      estimate.busiest_bytes = std::max(estimate.busiest_bytes, bytes);
+  }
+  if (bytes_per_second.value_or(0) > 0)
+    estimate.seconds = (estimate.busiest_bytes + *bytes_per_second - 1) / *bytes_per_second;
+  return estimate;
+}
+
+nlohmann::json AsJson(const admin::PlanRebalanceResponse& plan,
+                      const RebalanceArguments& arguments) {
   nlohmann::json moves = nlohmann::json::array();
   for (const admin::PlannedMove& move : plan.moves()) {
     moves.push_back({{"topic", move.topic()},
@@ -52,10 +92,25 @@ nlohmann::json AsJson(const admin::PlanRebalanceResponse& plan) {
     }
     return json;
   };
-  return {{"partitions", moves}, {"before", loads(plan.before())}, {"after", loads(plan.after())}};
+  nlohmann::json json = {
+      {"partitions", moves}, {"before", loads(plan.before())}, {"after", loads(plan.after())}};
+  const CopyEstimate estimate = EstimateOf(plan, arguments.bytes_per_second);
+  json["copied_bytes"] = estimate.bytes;
+  if (estimate.seconds) json["seconds"] = *estimate.seconds;
+  return json;
 }
 
-void PrintPlan(const admin::PlanRebalanceResponse& plan) {
+void PrintEstimate(const admin::PlanRebalanceResponse& plan, const RebalanceArguments& arguments) {
+  const CopyEstimate estimate = EstimateOf(plan, arguments.bytes_per_second);
+  std::cout << "\n" << estimate.bytes << " bytes are copied";
+  if (estimate.seconds) {
+    std::cout << ": with at most " << RateText(*arguments.bytes_per_second)
+              << " for each broker that takes about " << *estimate.seconds << " s";
+  }
+  std::cout << "\n";
+}
+
+void PrintPlan(const admin::PlanRebalanceResponse& plan, const RebalanceArguments& arguments) {
   std::vector<std::vector<std::string>> rows;
   for (const admin::PlannedMove& move : plan.moves()) {
     rows.push_back({NameOf({move.topic(), move.partition()}), JoinIds(move.from()),
@@ -75,6 +130,7 @@ void PrintPlan(const admin::PlanRebalanceResponse& plan) {
   }
   std::cout << "\n";
   PrintTable({"BROKER", "LEADERS", "REPLICAS", "BYTES"}, rows);
+  PrintEstimate(plan, arguments);
 }
 
 Result<admin::PlanRebalanceResponse> AskPlan(AdminClient& client,
@@ -93,11 +149,11 @@ ExitCode Plan(const Context& context, const RebalanceArguments& arguments) {
   const auto plan = AskPlan(client, arguments);
   if (!plan.ok()) return client.Report("there is no plan", plan.status());
   if (context.json()) {
-    PrintJson(AsJson(*plan));
+    PrintJson(AsJson(*plan, arguments));
   } else if (plan->moves().empty()) {
     std::cerr << "the brokers carry alike: nothing needs to move" << std::endl;
   } else {
-    PrintPlan(*plan);
+    PrintPlan(*plan, arguments);
   }
   if (!plan->moves().empty())
     std::cerr << "nothing was changed; sluice cluster rebalance run carries it out" << std::endl;
@@ -109,7 +165,10 @@ class Runner {
  public:
   Runner(const Context& context, const RebalanceArguments& arguments,
          const admin::PlanRebalanceResponse& plan)
-      : client_(context), in_flight_(static_cast<size_t>(arguments.in_flight)), plan_(plan) {}
+      : client_(context),
+        in_flight_(static_cast<size_t>(arguments.in_flight)),
+        bytes_per_second_(arguments.bytes_per_second),
+        plan_(plan) {}
 
   // Until all is moved. kFenced where somebody else moved or gave up one of them.
   Status Run() {
@@ -149,6 +208,7 @@ class Runner {
       *move->mutable_replicas() = plan_.moves(i).to();
     }
     if (request.moves().empty()) return Status::Ok();
+    if (bytes_per_second_) request.set_bytes_per_second(*bytes_per_second_);
     const auto response = client_.Call(&Stub::MovePartitions, request);
     if (!response.ok()) return response.status();
     for (const admin::PartitionOutcome& outcome : response->partitions()) {
@@ -190,6 +250,7 @@ class Runner {
 
   AdminClient client_;
   const size_t in_flight_;
+  const std::optional<int64_t> bytes_per_second_;
   const admin::PlanRebalanceResponse& plan_;
   const SystemClock clock_;
   int64_t heard_ms_ = 0;
@@ -204,10 +265,10 @@ ExitCode Run(const Context& context, const RebalanceArguments& arguments) {
   if (!plan.ok()) return client.Report("nothing was moved", plan.status());
   if (plan->moves().empty()) {
     std::cerr << "the brokers carry alike: nothing needs to move" << std::endl;
-    if (context.json()) PrintJson(AsJson(*plan));
+    if (context.json()) PrintJson(AsJson(*plan, arguments));
     return ExitCode::kOk;
   }
-  if (!context.json()) PrintPlan(*plan);
+  if (!context.json()) PrintPlan(*plan, arguments);
   std::cerr << "moving, " << arguments.in_flight
             << " partitions at a time; if this program ends, what has begun ends by itself, and "
                "the rest does not begin"
@@ -222,7 +283,7 @@ ExitCode Run(const Context& context, const RebalanceArguments& arguments) {
     return ExitCode::kPartlyDone;
   }
   std::cerr << plan->moves_size() << " partitions have moved" << std::endl;
-  if (context.json()) PrintJson(AsJson(*plan));
+  if (context.json()) PrintJson(AsJson(*plan, arguments));
   return ExitCode::kOk;
 }
 
@@ -254,12 +315,21 @@ void AddRebalanceCommands(CLI::App& cluster, Context& context) {
       "rebalance", "Let brokers carry alike: replicas, bytes, leads; plan shows, run moves");
   rebalance->require_subcommand(1);
   rebalance->footer(
-      "Examples:\n  sluice cluster rebalance plan\n  sluice cluster rebalance run --in-flight 2\n"
+      "Examples:\n  sluice cluster rebalance plan\n  sluice cluster rebalance run --throttle "
+      "50MiB\n"
       "  sluice cluster rebalance run --leaders-only");
   const auto add = [&](const char* name, const char* text, RebalanceAction action) {
     CLI::App* verb = rebalance->add_subcommand(name, text);
     verb->callback([&context, arguments, action] {
-      context.action = [&context, arguments, action] { return action(context, *arguments); };
+      context.action = [&context, arguments, action] {
+        const auto throttle = ParseThrottle(arguments->throttle);
+        if (!throttle.ok()) {
+          PrintError("nothing was moved", throttle.status(), "name a rate such as 50MiB");
+          return ExitCode::kUsage;
+        }
+        arguments->bytes_per_second = *throttle;
+        return action(context, *arguments);
+      };
     });
     return verb;
   };
@@ -270,6 +340,7 @@ void AddRebalanceCommands(CLI::App& cluster, Context& context) {
       ->capture_default_str();
   for (CLI::App* verb : {plan, run}) {
     verb->add_flag("--leaders-only", arguments->leaders_only, "nothing is copied");
+    verb->add_option("--throttle", arguments->throttle, kThrottleHelp);
     verb->add_option("--max-copies", arguments->copies_max,
                      "replicas that are copied, at most; 0 = 1000")
         ->check(CLI::Range(0, 1000));

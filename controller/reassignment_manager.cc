@@ -75,12 +75,17 @@ class Reassignment {
     LOG(INFO) << NameOf(asked_.topic(), asked_.partition())
               << (asked_.has_replicas() ? ": moves from " : ": gives up its move, back to ")
               << Join(metadata::OriginOf(*place_.partition))
-              << (asked_.has_replicas() ? " to " + Join(target_) : "");
+              << (asked_.has_replicas() ? " to " + Join(target_) : "") << RateText(wanted);
     AppendDecision(*place_.topic, place_.index, metadata::Decide(input, wanted), records);
     return {};
   }
 
  private:
+  static std::string RateText(const metadata::Assignment& wanted) {
+    if (wanted.kib_per_second == 0) return "";
+    return ", each broker with at most " + std::to_string(wanted.kib_per_second) + " KiB/s";
+  }
+
   Failure Cancel(metadata::Assignment& wanted) const {
     if (!place_.partition->moving()) {
       return {ErrorCode::kNoReassignmentInProgress,
@@ -95,7 +100,12 @@ class Reassignment {
     if (Failure failure = CheckText()) return failure;
     const std::vector<NodeId> before = metadata::TargetOf(*place_.partition);
     wanted = metadata::AssignmentOf(*place_.partition);
-    if (target_ == before) return {};  // under way, or done
+    // Under way, or done: only the rate may be another.
+    if (target_ == before) {
+      if (asked_.has_kib_per_second() && !wanted.adding.empty())
+        wanted.kib_per_second = asked_.kib_per_second();
+      return {};
+    }
     for (const NodeId node : target_) {
       if (Failure failure = CheckBroker(node)) return failure;
     }
@@ -104,7 +114,7 @@ class Reassignment {
               "the replication factor would change from " + std::to_string(before.size()) + " to " +
                   std::to_string(target_.size()) + ", which the request does not allow"};
     }
-    wanted = metadata::MoveTo(*place_.partition, target_);
+    wanted = metadata::MoveTo(*place_.partition, target_, asked_.kib_per_second());
     return {};
   }
 

@@ -93,6 +93,30 @@ TEST_F(ReassignmentManagerTest, AnotherMoveTakesThePlaceOfTheFirst) {
   EXPECT_EQ(ShowMove("t"), "replicas=1,2,5 adding= removing=");
 }
 
+TEST_F(ReassignmentManagerTest, ARateIsThereAsLongAsItsMove) {
+  const auto move = [this](std::vector<int> to, std::optional<uint32_t> rate = std::nullopt) {
+    EXPECT_EQ(Reassign("t", std::move(to), false, rate).error_code(), 0);
+    return ShowMove("t");
+  };
+  const std::string moving = "replicas=1,2,4,3 adding=4 removing=3";
+  EXPECT_EQ(move({1, 2, 4}, 500), moving + " rate=500");
+  const size_t entries = quorum_.log().size();
+  EXPECT_EQ(move({1, 2, 4}), moving + " rate=500");
+  EXPECT_EQ(move({1, 2, 4}, 500), moving + " rate=500");
+  EXPECT_EQ(quorum_.log().size(), entries);
+  EXPECT_EQ(move({1, 2, 4}, 700), moving + " rate=700");
+  EXPECT_EQ(move({1, 2, 4}, 0), moving);
+  EXPECT_EQ(move({1, 2, 4}, 700), moving + " rate=700");
+  EXPECT_EQ(move({1, 2, 5}), "replicas=1,2,5,3 adding=5 removing=3");
+  EXPECT_EQ(move({1, 2, 4}, 300), moving + " rate=300");
+  EXPECT_EQ(Reassign("t", std::nullopt).error_code(), 0);
+  EXPECT_EQ(ShowMove("t"), "replicas=1,2,3 adding= removing=");
+  EXPECT_EQ(move({1, 2, 4}, 300), moving + " rate=300");
+  AlterIsr(1, "t", {1, 2, 3, 4});
+  EXPECT_EQ(ShowMove("t"), "replicas=1,2,4 adding= removing=");
+  EXPECT_EQ(move({4, 2, 1}, 300), "replicas=4,2,1 adding= removing=");
+}
+
 TEST_F(ReassignmentManagerTest, WhatCannotBeIsRefused) {
   Kill(5);
   const uint64_t hash = Hash();

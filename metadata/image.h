@@ -12,7 +12,7 @@
 //   registration.
 //   7. Adding and removing replicas are replicas, and disjoint. While there are any, some replica
 //   that is to stay is not in the ISR: else the reassignment would be done
-//   (metadata/reassignment.h).
+//   (metadata/reassignment.h).            8. Only a move that adds replicas has a rate.
 //
 // Thread rule: immutable; share by shared_ptr<const Image> among all threads.
 
@@ -81,6 +81,9 @@ struct PartitionImage {
   NodeId leader = kNoNode;
   LeaderEpoch leader_epoch{0};
   PartitionEpoch partition_epoch{0};
+  // That each broker copies at most for the reassignment; 0 = no limit. In KiB it fits where there
+  // was room.
+  uint32_t move_kib_per_second = 0;
   // By replica, zero = not assigned; empty = none is. Brokers with one directory assign none.
   std::vector<Uuid> directories;
   Uuid DirectoryOf(NodeId replica) const;  // zero when not assigned
@@ -89,6 +92,8 @@ struct PartitionImage {
   size_t replication_factor() const { return replicas.size() - adding.size(); }
   friend bool operator==(const PartitionImage&, const PartitionImage&) = default;
 };
+// A cluster may have a million.
+static_assert(sizeof(PartitionImage) == 6 * sizeof(NodeList) + 16 + sizeof(std::vector<Uuid>));
 
 // What the rest of an immutable thing hashes to, once somebody asked; 0 = nobody did. A copy is
 // made in order to be changed, so it begins anew, and no two differ by it.

@@ -33,6 +33,8 @@ Status Breach(const TopicImage& topic, size_t index, const std::string& what) {
 
 Status CheckReassignment(const TopicImage& topic, size_t index) {
   const PartitionImage& p = topic.partitions[index];
+  if (p.move_kib_per_second != 0 && p.adding.empty())
+    return Breach(topic, index, "has a rate of a move that adds nobody");
   if (!p.moving()) return Status::Ok();
   for (const auto* nodes : {&p.adding, &p.removing}) {
     if (!IsSubset(*nodes, p.replicas) || HasDuplicates(*nodes))

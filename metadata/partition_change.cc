@@ -38,6 +38,11 @@ std::optional<PartitionChangeRecord> PartitionChange(const TopicId& topic, Parti
   set_list(before.replicas, assignment.replicas, &PartitionChangeRecord::mutable_replicas);
   set_list(before.adding, assignment.adding, &PartitionChangeRecord::mutable_adding_replicas);
   set_list(before.removing, assignment.removing, &PartitionChangeRecord::mutable_removing_replicas);
+  // Where nobody is added any more replay takes the rate away.
+  if (before.move_kib_per_second != assignment.kib_per_second && !assignment.adding.empty()) {
+    record.set_move_kib_per_second(assignment.kib_per_second);
+    changed = true;
+  }
   if (before.leader != election.leader) {
     record.set_leader(election.leader.value());
     changed = true;

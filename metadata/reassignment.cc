@@ -39,7 +39,7 @@ PartitionImage Limit(PartitionImage partition, const Assignment& assignment) {
 }  // namespace
 
 Assignment AssignmentOf(const PartitionImage& partition) {
-  return {partition.replicas, partition.adding, partition.removing};
+  return {partition.replicas, partition.adding, partition.removing, partition.move_kib_per_second};
 }
 
 std::vector<NodeId> TargetOf(const PartitionImage& partition) {
@@ -50,10 +50,12 @@ std::vector<NodeId> OriginOf(const PartitionImage& partition) {
   return Without(partition.replicas, partition.adding);
 }
 
-Assignment MoveTo(const PartitionImage& partition, const std::vector<NodeId>& target) {
+Assignment MoveTo(const PartitionImage& partition, const std::vector<NodeId>& target,
+                  uint32_t kib_per_second) {
   const std::vector<NodeId> origin = OriginOf(partition);
   Assignment assignment{target, Without(target, origin), Without(origin, target)};
   for (const NodeId node : assignment.removing) assignment.replicas.push_back(node);
+  if (!assignment.adding.empty()) assignment.kib_per_second = kib_per_second;
   return assignment;
 }
 

@@ -19,6 +19,8 @@
 //   refused: MayDropAtOnce. Nobody waits for their end; to go on is no danger.
 //   4. When a replica is dropped the leader epoch rises, even if the leader stays: the leader then
 //   forgets how far that one had come, should it be added again before it learns of either.
+//   5. The rate at which brokers copy is a part of the reassignment: it is gone with its end, its
+//   cancellation, or another target, whoever asked for it or dies meanwhile.
 //
 // Thread rule: pure.
 
@@ -33,6 +35,7 @@ struct Assignment {
   std::vector<NodeId> replicas;
   std::vector<NodeId> adding;
   std::vector<NodeId> removing;
+  uint32_t kib_per_second = 0;  // as PartitionImage's; 0 where nobody is added
   bool moving() const { return !adding.empty() || !removing.empty(); }
   friend bool operator==(const Assignment&, const Assignment&) = default;
 };
@@ -43,7 +46,8 @@ std::vector<NodeId> TargetOf(const PartitionImage& partition);
 // Where it was before the reassignment under way, or is. Not in the order of then.
 std::vector<NodeId> OriginOf(const PartitionImage& partition);
 // Of a partition that is to move to `target`, wherever it is going now.
-Assignment MoveTo(const PartitionImage& partition, const std::vector<NodeId>& target);
+Assignment MoveTo(const PartitionImage& partition, const std::vector<NodeId>& target,
+                  uint32_t kib_per_second = 0);
 // Of a partition whose reassignment is given up.
 Assignment MoveBack(const PartitionImage& partition);
 

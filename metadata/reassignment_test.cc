@@ -57,6 +57,7 @@ PartitionImage After(const PartitionImage& before, const PartitionDecision& deci
   after.replicas = decision.assignment.replicas;
   after.adding = decision.assignment.adding;
   after.removing = decision.assignment.removing;
+  after.move_kib_per_second = decision.assignment.kib_per_second;
   after.isr = decision.election.isr;
   after.elr = decision.election.elr;
   after.last_known_elr = decision.election.last_known_elr;
@@ -132,6 +133,23 @@ TEST(ReassignmentTest, AnotherTargetKeepsTheOrigin) {
   EXPECT_EQ(moving.adding, Nodes({5, 7}));
   EXPECT_EQ(moving.removing, Nodes({1, 3}));
   EXPECT_EQ(ToMask(MoveBack(moving).replicas), 0b1110U);
+}
+
+TEST(ReassignmentTest, TheRateIsGoneWithTheMove) {
+  const PartitionImage before = InSync(Nodes({1, 2, 3}));
+  const PartitionImage moving =
+      After(before, Decide(InputOf(before), MoveTo(before, Nodes({4, 2, 3}), 500)));
+  EXPECT_EQ(moving.move_kib_per_second, 500U);
+  // An election meanwhile leaves it alone.
+  PartitionImage led = After(moving, Decide(InputOf(moving, Nodes({2, 3}))));
+  EXPECT_EQ(led.move_kib_per_second, 500U);
+  const PartitionDecision done = Decide(InputOf(moving, Nodes({1, 2, 3, 4})));
+  EXPECT_EQ(After(moving, done).move_kib_per_second, 0U);
+  EXPECT_EQ(After(moving, Decide(InputOf(moving), MoveBack(moving))).move_kib_per_second, 0U);
+  EXPECT_EQ(MoveTo(moving, Nodes({5, 2, 3})).kib_per_second, 0U);
+  // Nobody copies for another order, or for fewer, though one who stays is away.
+  EXPECT_EQ(MoveTo(before, Nodes({3, 2, 1}), 500).kib_per_second, 0U);
+  EXPECT_EQ(MoveTo(before, Nodes({3, 2}), 500).kib_per_second, 0U);
 }
 
 TEST(ReassignmentTest, WhoAloneHasTheRecordsIsNotDroppedAtOnce) {

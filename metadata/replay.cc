@@ -49,6 +49,9 @@ void TakeLists(const PartitionChangeRecord& record, PartitionImage& partition) {
   if (record.has_adding_replicas()) partition.adding = ToNodes(record.adding_replicas().ids());
   if (record.has_removing_replicas())
     partition.removing = ToNodes(record.removing_replicas().ids());
+  if (record.has_move_kib_per_second())
+    partition.move_kib_per_second = record.move_kib_per_second();
+  if (partition.adding.empty()) partition.move_kib_per_second = 0;
 }
 
 std::optional<BrokerGoal> GoalOf(int goal) {
@@ -259,6 +262,7 @@ Status ImageBuilder::ApplyPartition(const PartitionRecord& record) {
   partition.last_known_elr = ToNodes(record.last_known_elr());
   partition.adding = ToNodes(record.adding_replicas());
   partition.removing = ToNodes(record.removing_replicas());
+  partition.move_kib_per_second = record.move_kib_per_second();
   partition.leader = NodeId(record.leader());
   partition.leader_epoch = LeaderEpoch(record.leader_epoch());
   partition.partition_epoch = PartitionEpoch(record.partition_epoch());

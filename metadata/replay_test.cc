@@ -342,6 +342,29 @@ TEST_F(MovingTest, ASnapshotKeepsTheMove) {
   EXPECT_NE(StateHash(**again), StateHash(*image_));
 }
 
+TEST_F(MovingTest, TheRateIsKeptWithTheMoveAndGoesWithIt) {
+  const uint64_t without = StateHash(*image_);
+  PartitionChangeRecord& change = *change_.mutable_partition_change();
+  change.set_move_kib_per_second(500);
+  ASSERT_TRUE(Apply({change_}).ok());
+  const ImagePtr slowed = image_;
+  EXPECT_EQ(slowed->FindTopic("a")->partitions[0].move_kib_per_second, 500U);
+  EXPECT_TRUE(CheckImage(*slowed).ok());
+  const Result<ImagePtr> again = FromSnapshot(ToSnapshot(*slowed));
+  ASSERT_TRUE(again.ok()) << again.status().ToString();
+  EXPECT_EQ((*again)->FindTopic("a")->partitions, slowed->FindTopic("a")->partitions);
+  change.set_move_kib_per_second(501);
+  ASSERT_TRUE(Apply({change_}).ok());
+  EXPECT_NE(StateHash(*image_), StateHash(*slowed));
+  // Whoever ends the move, though it knows of no rates, ends the rate.
+  change.clear_move_kib_per_second();
+  change.mutable_adding_replicas();
+  change.mutable_removing_replicas();
+  ASSERT_TRUE(Apply({change_}).ok());
+  EXPECT_EQ(image_->FindTopic("a")->partitions[0].move_kib_per_second, 0U);
+  EXPECT_NE(without, StateHash(*slowed));
+}
+
 TEST_F(MovingTest, WhatBreaksAMoveIsFound) {
   PartitionChangeRecord& change = *change_.mutable_partition_change();
   change.mutable_adding_replicas()->add_ids(4);

@@ -64,6 +64,7 @@ void ToRecord(const TopicImage& topic, size_t index, PartitionRecord& record) {
   FillIds(partition.last_known_elr, record.mutable_last_known_elr());
   FillIds(partition.adding, record.mutable_adding_replicas());
   FillIds(partition.removing, record.mutable_removing_replicas());
+  record.set_move_kib_per_second(partition.move_kib_per_second);
   record.set_leader(partition.leader.value());
   record.set_leader_epoch(partition.leader_epoch.value());
   record.set_partition_epoch(partition.partition_epoch.value());
@@ -227,6 +228,8 @@ uint64_t HashOf(const TopicImage& topic) {
     hasher.Add(static_cast<uint64_t>(p.partition_epoch.value()));
     hasher.Add(p.directories.size());
     for (const Uuid& directory : p.directories) hasher.Add(directory.view());
+    // Not where there is none: then it is the hash of those who do not know rates, too.
+    if (p.move_kib_per_second != 0) hasher.Add(p.move_kib_per_second);
   }
   topic.hash.Set(hasher.value());
   return hasher.value();

@@ -231,8 +231,9 @@ void FetchOperation::Answer(std::vector<FetchEntryResult> results) {
   }
   if (timer != 0) environment_.loop->Cancel(timer);
   for (const FetchEntryResult& result : results) {
-    if (result.throttled)
-      environment_.context->throttles->leader.Take(static_cast<int64_t>(result.size_bytes));
+    const auto size_bytes = static_cast<int64_t>(result.size_bytes);
+    if (result.throttled) environment_.context->throttles->leader.Take(size_bytes);
+    if (result.slowed) environment_.context->throttles->leader_moves.Take(size_bytes);
   }
   // Partitions may hold this object for a while: let go of what it holds.
   targets_ = {};

@@ -59,33 +59,48 @@ bool Fetcher::Connect() {
   return true;
 }
 
-bool Fetcher::Throttled(const PartitionKey& key, const Followed& followed,
-                        const metadata::Image& image) const {
+Fetcher::Limits Fetcher::LimitsOf(const PartitionKey& key, const Followed& followed,
+                                  const ReplicationThrottles& throttles,
+                                  const metadata::Image& image) const {
   const NodeId self = environment_.options->state->node_id;
-  if (!followed.partition->config()->follower_throttled.Has(key.partition, self)) return false;
+  const bool listed = throttles.follower.limited() &&
+                      followed.partition->config()->follower_throttled.Has(key.partition, self);
+  if (!listed && !throttles.follower_moves.limited()) return {};
   const metadata::PartitionImage* partition = image.FindPartition(key.topic_id, key.partition);
-  return partition != nullptr &&
-         std::find(partition->isr.begin(), partition->isr.end(), self) == partition->isr.end();
+  if (partition == nullptr || metadata::InIsr(*partition, self)) return {};
+  const metadata::NodeList& adding = partition->adding;
+  return {.throttled = listed,
+          .slowed = partition->move_kib_per_second != 0 &&
+                    std::find(adding.begin(), adding.end(), self) != adding.end()};
 }
 
 void Fetcher::PauseThrottled() {
   const auto context = environment_.context.lock();
-  const int64_t wait_ms = context == nullptr ? 0 : context->throttles->follower.WaitMs();
-  if (wait_ms == 0) return;
+  if (context == nullptr) return;
+  ReplicationThrottles& throttles = *context->throttles;
+  const int64_t throttled_ms = throttles.follower.WaitMs();
+  const int64_t slowed_ms = throttles.follower_moves.WaitMs();
+  if (throttled_ms == 0 && slowed_ms == 0) return;
   const metadata::ImagePtr image = environment_.options->metadata->Current();
   for (auto& [key, followed] : partitions_) {
-    if (!paused_.contains(key) && Throttled(key, followed, *image))
-      PauseFor(key, followed, wait_ms);
+    if (paused_.contains(key)) continue;
+    const Limits limits = LimitsOf(key, followed, throttles, *image);
+    const int64_t wait_ms =
+        std::max(limits.throttled ? throttled_ms : 0, limits.slowed ? slowed_ms : 0);
+    if (wait_ms > 0) PauseFor(key, followed, wait_ms);
   }
 }
 
 void Fetcher::CountThrottled(const Followed& followed, size_t size_bytes) {
   const auto context = environment_.context.lock();
+  if (context == nullptr) return;
+  ReplicationThrottles& throttles = *context->throttles;
   // Else there is nothing to look up for each partition.
-  if (context == nullptr || !context->throttles->follower.limited()) return;
+  if (!throttles.follower.limited() && !throttles.follower_moves.limited()) return;
   const metadata::ImagePtr image = environment_.options->metadata->Current();
-  if (Throttled(followed.partition->key(), followed, *image))
-    context->throttles->follower.Take(static_cast<int64_t>(size_bytes));
+  const Limits limits = LimitsOf(followed.partition->key(), followed, throttles, *image);
+  if (limits.throttled) throttles.follower.Take(static_cast<int64_t>(size_bytes));
+  if (limits.slowed) throttles.follower_moves.Take(static_cast<int64_t>(size_bytes));
 }
 
 int32_t Fetcher::WaitMs() const {

@@ -54,9 +54,13 @@ class Fetcher : public std::enable_shared_from_this<Fetcher> {
   // True when the endpoint is known and client_ goes there.
   bool Connect();
   void PrepareSession();
-  // A replica whose fetching is slowed down, for now: it is not in sync.
-  bool Throttled(const PartitionKey& key, const Followed& followed,
-                 const metadata::Image& image) const;
+  // What slows the fetching of a replica down, for now: it is not in sync.
+  struct Limits {
+    bool throttled = false;  // its topic lists it
+    bool slowed = false;     // the move that brings it here has a rate
+  };
+  Limits LimitsOf(const PartitionKey& key, const Followed& followed,
+                  const ReplicationThrottles& throttles, const metadata::Image& image) const;
   void PauseThrottled();
   void CountThrottled(const Followed& followed, size_t size_bytes);  // that came
   int32_t WaitMs() const;                                            // of the next request

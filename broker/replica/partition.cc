@@ -131,7 +131,8 @@ void Partition::TakeRole(const metadata::PartitionImage& image, PartitionEffects
 }
 
 void Partition::BecomeLeader(const metadata::PartitionImage& image, PartitionEffects& effects) {
-  replicas_.set_move({metadata::TargetOf(image), image.removing});
+  replicas_.set_move({metadata::TargetOf(image), image.removing,
+                      image.move_kib_per_second == 0 ? metadata::NodeList() : image.adding});
   const bool new_epoch = role_ != Role::kLeader || image.leader_epoch > leader_epoch_;
   if (!new_epoch) {
     if (image.partition_epoch == partition_epoch_) return;

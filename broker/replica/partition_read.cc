@@ -1,5 +1,6 @@
 // Partition: fetches of consumers and followers, and lookups by time and by epoch.
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "base/planted_fault.h"
@@ -119,10 +120,16 @@ void Partition::ReadPlaced(const ReadRequest& request, Offset stable_end, ReadMa
 void Partition::ReadForFollower(const ReadRequest& request, FetchEntryResult& result,
                                 PartitionEffects& effects) {
   ReadRequest allowed = request;
-  result.throttled = !replicas_.InIsr(request.fetch->replica_id) &&
-                     config_->leader_throttled.Has(key().partition, context_->state->node_id);
-  if (result.throttled) {
-    const int64_t available = context_->throttles->leader.Available();
+  const NodeId follower = request.fetch->replica_id;
+  if (!replicas_.InIsr(follower)) {
+    result.throttled = config_->leader_throttled.Has(key().partition, context_->state->node_id);
+    result.slowed = replicas_.Slowed(follower);
+  }
+  if (result.throttled || result.slowed) {
+    ReplicationThrottles& throttles = *context_->throttles;
+    const int64_t none = std::numeric_limits<int64_t>::max();
+    const int64_t available = std::min(result.throttled ? throttles.leader.Available() : none,
+                                       result.slowed ? throttles.leader_moves.Available() : none);
     if (available == 0 || (request.size_bytes_max == 0 && !request.one_at_least)) return;
     allowed.size_bytes_max =
         std::min(request.size_bytes_max, static_cast<size_t>(std::max<int64_t>(available, 0)));

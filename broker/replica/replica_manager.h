@@ -109,6 +109,7 @@ struct FetchEntryResult {
   LeaderHint leader;
   NodeId preferred = kNoNode;  // nothing was read: this replica is nearer to the consumer
   bool throttled = false;      // `size_bytes` count for the leader's quota
+  bool slowed = false;         // and for the one that moves have here
   // Nothing once the answer is complete: to be brought in before the log is asked again.
   storage::Lacking lacking;
   // Nothing is readable at the offset, yet: this leader's high watermark may still be lower than

@@ -39,6 +39,7 @@ void ReplicaManagerImpl::OnImage(const metadata::ImagePtr& before,
     // First what is gone: a topic made anew under an old name needs the directory's name.
     RemoveGone(change);
     ApplyTopics(change);
+    ApplyMoveRates();
   }
   if (change.reconfigured) {
     ApplyThrottles(*after);
@@ -91,6 +92,7 @@ void ReplicaManagerImpl::RemoveGone(ImageChange& change) {
 void ReplicaManagerImpl::RemoveReplica(const PartitionPtr& partition, ImageChange& change) {
   const std::lock_guard opening(opening_mutex_);
   partition->Retire(/*removed=*/true, change.effects);
+  move_rates_.Forget(partition->key());
   change.assignments.push_back({partition, {}});
   {
     std::unique_lock lock(mutex_);
@@ -125,6 +127,7 @@ void ReplicaManagerImpl::ApplyTopic(const metadata::TopicImage& topic, ImageChan
     const metadata::PartitionImage& image = topic.partitions[i];
     if (!Holds(image, options_->state->node_id)) continue;
     const PartitionIndex index(static_cast<int32_t>(i));
+    move_rates_.Note(options_->state->node_id, {topic.id, index}, image);
     PartitionPtr partition = Find({topic.id, index});
     const bool made = partition == nullptr;
     if (made) partition = CreateReplica(topic, index, change);
@@ -201,6 +204,11 @@ void ReplicaManagerImpl::ApplyThrottles(const metadata::Image& image) {
   };
   context_->throttles->leader.SetRate(rate("leader.replication.throttled.rate"));
   context_->throttles->follower.SetRate(rate("follower.replication.throttled.rate"));
+}
+
+void ReplicaManagerImpl::ApplyMoveRates() {
+  context_->throttles->leader_moves.SetRate(move_rates_.leader());
+  context_->throttles->follower_moves.SetRate(move_rates_.follower());
 }
 
 // Of the topics whose partitions did not change: the others have theirs by now.

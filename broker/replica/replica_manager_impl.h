@@ -19,6 +19,7 @@
 #include "broker/replica/fetch_operation.h"
 #include "broker/replica/fetcher_pool.h"
 #include "broker/replica/list_offsets_operation.h"
+#include "broker/replica/move_rates.h"
 #include "broker/replica/partition.h"
 #include "broker/replica/replica_manager.h"
 
@@ -94,6 +95,7 @@ class ReplicaManagerImpl : public std::enable_shared_from_this<ReplicaManagerImp
   void ApplyTopic(const metadata::TopicImage& topic, ImageChange& change);
   void ApplyConfigs(ImageChange& change);
   void ApplyThrottles(const metadata::Image& image);
+  void ApplyMoveRates();
   PartitionPtr CreateReplica(const metadata::TopicImage& topic, PartitionIndex index,
                              ImageChange& change);
   void RemoveReplica(const PartitionPtr& partition, ImageChange& change);
@@ -116,6 +118,7 @@ class ReplicaManagerImpl : public std::enable_shared_from_this<ReplicaManagerImp
   std::atomic<bool> stopped_{false};
   std::atomic<bool> storage_failed_{false};
   bool registered_ = false;     // metadata loop only
+  MoveRates move_rates_;        // metadata loop only
   int64_t next_shrink_ms_ = 0;  // replica loop only
   std::atomic<bool> disks_low_{false};
   std::atomic<size_t> unopened_{0};  // replicas that may be opened when a disk has room again

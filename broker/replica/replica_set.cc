@@ -62,6 +62,8 @@ bool ReplicaSet::InMaximalIsr(NodeId id) const {
   return Contains(isr_, id) || (proposed_.has_value() && Contains(*proposed_, id));
 }
 
+bool ReplicaSet::Slowed(NodeId id) const { return Contains(move_.slowed, id); }
+
 bool ReplicaSet::MayBeRelieved() const {
   return pending() && Contains(move_.go, self_) &&
          std::ranges::all_of(move_.stay, [this](NodeId id) { return InMaximalIsr(id); });

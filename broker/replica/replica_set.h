@@ -55,8 +55,11 @@ class ReplicaSet {
   struct Move {
     std::vector<NodeId> stay;
     std::vector<NodeId> go;
+    std::vector<NodeId> slowed;  // those who come, where the move has a rate
   };
   void set_move(Move move) { move_ = std::move(move); }
+  // Whether the move's rate holds for what is sent to `id`. In the ISR none does.
+  bool Slowed(NodeId id) const;
   // Whether another one may lead already, without waiting for anybody: this leader goes with the
   // end of the move, and all who stay are proposed.
   bool MayBeRelieved() const;

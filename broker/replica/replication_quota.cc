@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace sluice::broker {
 namespace {
@@ -17,14 +18,14 @@ void ReplicationQuota::SetRate(int64_t bytes_per_second) {
   std::lock_guard lock(mutex_);
   const bool limited = bytes_per_second <= kRateMax;
   if (limited == limited_ && (!limited || bytes_per_second == rate_)) return;
-  const bool first = limited && !limited_;
   Refill();
   limited_ = limited;
   rate_ = bytes_per_second;
-  if (first) {
+  if (limited && !std::exchange(filled_, true)) {
     tokens_ = rate_ * kThousandths;
     filled_ms_ = clock_.SteadyMs();
   }
+  Refill();
 }
 
 void ReplicationQuota::Refill() {

@@ -7,6 +7,7 @@
 
 #include "base/random.h"
 #include "base/testing/sim_clock.h"
+#include "broker/replica/move_rates.h"
 #include "broker/testing/sim_cluster.h"
 
 namespace sluice::broker {
@@ -67,6 +68,22 @@ TEST_F(ReplicationQuotaTest, ANewRateHoldsFromThenOnAndKeepsTheDebt) {
   EXPECT_EQ(quota_.WaitMs(), 0);
 }
 
+// Else many small moves, one after the other, would each get a second's worth at once.
+TEST_F(ReplicationQuotaTest, ARateThatComesAgainGoesOnWhereItEnded) {
+  quota_.SetRate(1000);
+  quota_.Take(1500);
+  quota_.SetRate(std::numeric_limits<int64_t>::max());
+  clock_.AdvanceMs(100);
+  quota_.SetRate(1000);
+  EXPECT_EQ(quota_.WaitMs(), 401);
+  clock_.AdvanceMs(500);
+  EXPECT_EQ(quota_.Available(), 100);
+  quota_.SetRate(std::numeric_limits<int64_t>::max());
+  clock_.AdvanceMs(100'000);
+  quota_.SetRate(2000);
+  EXPECT_EQ(quota_.Available(), 2000);
+}
+
 // Over any stretch longer than a second no more than the rate gives, a second's worth and the last
 // take; and, while somebody wants more, no less.
 TEST_F(ReplicationQuotaTest, TheRateHoldsWhateverIsTaken) {
@@ -122,13 +139,14 @@ class ThrottledMoveTest : public ::testing::Test {
                                          replicas);
     cluster_.RunFor(100);
   }
-  void Move() {
-    ASSERT_TRUE(cluster_.controller().Reassign("orders", PartitionIndex(0), {{kOne, kTwo, kFour}}));
+  void Move(int64_t rate = 0) {
+    ASSERT_TRUE(cluster_.controller().Reassign("orders", PartitionIndex(0), {{kOne, kTwo, kFour}},
+                                               static_cast<uint32_t>(rate / 1024)));
   }
   bool Moved() { return !cluster_.ImageOf(key_).moving(); }
-  int64_t MoveMs() {
+  int64_t MoveMs(int64_t rate = 0) {
     const int64_t start_ms = NowMs();
-    Move();
+    Move(rate);
     EXPECT_TRUE(cluster_.RunUntil([&] { return Moved(); }, 600'000)) << cluster_.Describe(key_);
     return NowMs() - start_ms;
   }
@@ -171,6 +189,99 @@ TEST_F(ThrottledMoveTest, ReplicasInSyncAreNotSlowedDown) {
   EXPECT_LE(slowest_ms, 60);
   EXPECT_FALSE(Moved());
   EXPECT_EQ(cluster_.IsrSize(key_), 3u);
+}
+
+TEST_F(ThrottledMoveTest, TheRateOfTheMoveItselfHolds) {
+  const int64_t took_ms = MoveMs(kLogBytes / 20);
+  EXPECT_GE(took_ms, 18'500);
+  EXPECT_LE(took_ms, 60'000);
+  EXPECT_EQ(cluster_.ImageOf(key_).move_kib_per_second, 0U);
+}
+
+TEST_F(ThrottledMoveTest, OfTwoThrottlesTheLowerOneHolds) {
+  Throttle("leader", kOne, kLogBytes / 20, "0:1");
+  Throttle("follower", kFour, kLogBytes / 2, "0:4");
+  const int64_t took_ms = MoveMs(kLogBytes / 5);
+  EXPECT_GE(took_ms, 18'500);
+  EXPECT_LE(took_ms, 60'000);
+}
+
+TEST_F(ThrottledMoveTest, ARateDoesNotSlowDownWhoIsInSync) {
+  Move(1024);
+  int64_t slowest_ms = 0;
+  for (int i = 0; i < 100; ++i)
+    slowest_ms = std::max(slowest_ms, Append(std::string(kRecordBytes, 'y')));
+  EXPECT_LE(slowest_ms, 60);
+  EXPECT_FALSE(Moved());
+  EXPECT_EQ(cluster_.IsrSize(key_), 3u);
+}
+
+// A replica that was one before is brought back as fast as can be.
+TEST_F(ThrottledMoveTest, ARateDoesNotSlowDownWhoWasThereBefore) {
+  Move(1024);
+  cluster_.Kill(kTwo);
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.IsrSize(key_) == 2; }, 60'000));
+  for (int i = 0; i < 100; ++i) Append(std::string(kRecordBytes, 'y'));
+  cluster_.Start(kTwo);
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.IsrSize(key_) == 3; }, 10'000));
+  EXPECT_FALSE(Moved());
+}
+
+TEST_F(ThrottledMoveTest, AMoveGoesFastAgainOnceItsRateIsGone) {
+  Move(1024);
+  cluster_.RunFor(30'000);
+  EXPECT_FALSE(Moved());
+  const int64_t start_ms = NowMs();
+  ASSERT_TRUE(cluster_.controller().Reassign("orders", PartitionIndex(0), std::nullopt));
+  Move();
+  ASSERT_TRUE(cluster_.RunUntil([&] { return Moved(); }, 60'000));
+  EXPECT_LT(NowMs() - start_ms, 3000);
+}
+
+class MoveRatesTest : public ::testing::Test {
+ protected:
+  static constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
+  // Broker 3 comes; the leader is `leader`.
+  void Note(int partition, uint32_t kib_per_second, NodeId leader = kOne, bool in_sync = false) {
+    metadata::PartitionImage image;
+    image.replicas = {kOne, kTwo, kThree};
+    image.isr = in_sync ? std::vector{kOne, kTwo, kThree} : std::vector{kOne, kTwo};
+    image.leader = leader;
+    image.adding = {kThree};
+    image.move_kib_per_second = kib_per_second;
+    for (auto* rates : {&one_, &two_, &three_})
+      rates->Note(rates == &one_ ? kOne : rates == &two_ ? kTwo : kThree, Key(partition), image);
+  }
+  static PartitionKey Key(int partition) { return {TopicId(), PartitionIndex(partition)}; }
+
+  MoveRates one_, two_, three_;
+};
+
+TEST_F(MoveRatesTest, TheLeaderSendsAndWhoComesFetches) {
+  Note(0, 10);
+  EXPECT_EQ(one_.leader(), 10240);
+  EXPECT_EQ(one_.follower(), kNone);
+  EXPECT_EQ(two_.leader(), kNone);
+  EXPECT_EQ(two_.follower(), kNone);
+  EXPECT_EQ(three_.leader(), kNone);
+  EXPECT_EQ(three_.follower(), 10240);
+  Note(0, 10, kTwo);
+  EXPECT_EQ(one_.leader(), kNone);
+  EXPECT_EQ(two_.leader(), 10240);
+  Note(0, 10, kOne, true);
+  EXPECT_EQ(three_.follower(), kNone);
+}
+
+TEST_F(MoveRatesTest, TheLowestHoldsForAllMovesOfABroker) {
+  Note(0, 10);
+  Note(1, 5);
+  Note(2, 0);
+  EXPECT_EQ(three_.follower(), 5120);
+  EXPECT_EQ(one_.leader(), 5120);
+  Note(1, 0);
+  EXPECT_EQ(three_.follower(), 10240);
+  three_.Forget(Key(0));
+  EXPECT_EQ(three_.follower(), kNone);
 }
 
 // As kafka-reassign-partitions does when somebody finds the move too slow.

@@ -213,11 +213,12 @@ void SimController::MoveLeader(const std::string& name, PartitionIndex index, No
 }
 
 bool SimController::Reassign(const std::string& name, PartitionIndex index,
-                             const std::optional<std::vector<NodeId>>& target) {
+                             const std::optional<std::vector<NodeId>>& target,
+                             uint32_t kib_per_second) {
   const auto topic = image_->FindTopic(name);
   const PartitionImage& partition = *image_->FindPartition(topic->id, index);
   const metadata::Assignment wanted =
-      target ? metadata::MoveTo(partition, *target) : metadata::MoveBack(partition);
+      target ? metadata::MoveTo(partition, *target, kib_per_second) : metadata::MoveBack(partition);
   const int32_t min_isr = metadata::EffectiveMinIsr(*image_, name, partition);
   if (!metadata::MayDropAtOnce(partition, wanted, min_isr)) return false;
   auto change = metadata::PartitionChange(

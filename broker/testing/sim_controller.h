@@ -52,7 +52,7 @@ class SimController {
   // To other replicas, or (nullopt) gives up the move under way. False: not now, and nothing
   // changed.
   bool Reassign(const std::string& name, PartitionIndex index,
-                const std::optional<std::vector<NodeId>>& target);
+                const std::optional<std::vector<NodeId>>& target, uint32_t kib_per_second = 0);
 
   controller::AlterPartitionResponse Alter(const controller::AlterPartitionRequest& request);
   controller::AssignReplicasToDirsResponse Assign(

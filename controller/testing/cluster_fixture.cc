@@ -187,12 +187,14 @@ AlterPartitionResponse ClusterFixture::AlterIsr(int sender, const std::string& t
 
 PartitionOutcome ClusterFixture::Reassign(const std::string& topic,
                                           std::optional<std::vector<int>> replicas,
-                                          bool factor_may_change) {
+                                          bool factor_may_change,
+                                          std::optional<uint32_t> kib_per_second) {
   AlterPartitionReassignmentsRequest request;
   auto& partition = *request.add_partitions();
   partition.set_topic(topic);
   if (replicas)
     partition.mutable_replicas()->mutable_ids()->Add(replicas->begin(), replicas->end());
+  if (kib_per_second) partition.set_kib_per_second(*kib_per_second);
   request.set_allow_replication_factor_change(factor_may_change);
   return Call(&MetadataController::AlterPartitionReassignments, request).partitions(0);
 }
@@ -260,7 +262,8 @@ const metadata::PartitionImage& ClusterFixture::Partition(const std::string& top
 std::string ClusterFixture::ShowMove(const std::string& topic) const {
   const metadata::PartitionImage& p = Partition(topic);
   return "replicas=" + Join(p.replicas) + " adding=" + Join(p.adding) +
-         " removing=" + Join(p.removing);
+         " removing=" + Join(p.removing) +
+         (p.move_kib_per_second == 0 ? "" : " rate=" + std::to_string(p.move_kib_per_second));
 }
 
 std::string ClusterFixture::Show(const std::string& topic, int partition) const {

@@ -60,7 +60,8 @@ class ClusterFixture : public ::testing::Test {
   AlterPartitionRequest AlterIsrRequest(int sender, const std::string& topic, std::vector<int> isr);
   // Of partition 0; nullopt cancels. Gives the outcome.
   PartitionOutcome Reassign(const std::string& topic, std::optional<std::vector<int>> replicas,
-                            bool factor_may_change = false);
+                            bool factor_may_change = false,
+                            std::optional<uint32_t> kib_per_second = std::nullopt);
   PartitionOutcome ElectLeader(const std::string& topic, bool unclean = false);
   // Gives the refusal.
   ChangeBrokerResponse::Refusal Change(ChangeBrokerRequest::Operation operation, int id,
@@ -88,7 +89,7 @@ class ClusterFixture : public ::testing::Test {
   void RunForMs(int64_t ms);
   void Check();  // the invariants, against the image at the last call
 
-  // "replicas=1,2,4,3 adding=4 removing=3" of partition 0.
+  // "replicas=1,2,4,3 adding=4 removing=3" of partition 0; " rate=500" where there is one.
   std::string ShowMove(const std::string& topic) const;
   // "leader=1 isr=1,2 elr=3 known=" of a partition.
   std::string Show(const std::string& topic, int partition = 0) const;
