@@ -34,6 +34,8 @@ struct LocalPartition {
   Offset log_end_offset;
   Offset high_watermark;
   uint64_t size_bytes = 0;
+  int64_t in_rate = 0;   // bytes a second from producers, while it leads
+  int64_t out_rate = 0;  // bytes a second to consumers
   bool offline = false;  // its log is damaged, all or in part
   std::string damage;    // how
 };

@@ -123,6 +123,8 @@ ListReplicasResponse LocalReplicas(const Backend& backend, bool totals_only) {
     replica->set_topic(local.topic);
     replica->set_partition(local.partition.value());
     replica->set_bytes(static_cast<int64_t>(local.size_bytes));
+    replica->set_in_rate(local.in_rate);
+    replica->set_out_rate(local.out_rate);
   }
   return response;
 }

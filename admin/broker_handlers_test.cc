@@ -180,5 +180,30 @@ TEST_F(BrokerHandlersTest, APlanTellsReasonsAndChangesNothing) {
   EXPECT_EQ(plan->incomplete_size(), 1);
 }
 
+// Both replicas tell what they had of one partition's traffic; a plan is made for the sum.
+TEST_F(BrokerHandlersTest, APlanKnowsRates) {
+  constexpr int64_t kMiB = 1 << 20;
+  backend_.partitions = {{.topic = "orders", .partition = PartitionIndex(0), .in_rate = 7 * kMiB}};
+  backend_.list_replicas = [](NodeId node, const ListReplicasRequest&) {
+    ListReplicasResponse response;
+    if (node != NodeId(2)) return response;
+    Replica* other = response.add_replicas();
+    other->set_node(node.value());
+    other->set_topic("orders");
+    other->set_in_rate(3 * kMiB);
+    other->set_out_rate(20 * kMiB);
+    return response;
+  };
+  const auto plan = Call(&Handlers::PlanRebalance, PlanRebalanceRequest());
+  ASSERT_TRUE(plan.ok());
+  int64_t lead_rate = 0, write_rate = 0;
+  for (const BrokerLoad& load : plan->before()) {
+    lead_rate += load.lead_rate();
+    write_rate += load.write_rate();
+  }
+  EXPECT_EQ(lead_rate, 30 * kMiB);
+  EXPECT_EQ(write_rate, 30 * kMiB);  // three replicas
+}
+
 }  // namespace
 }  // namespace sluice::admin

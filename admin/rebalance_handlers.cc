@@ -1,5 +1,5 @@
 // PlanRebalance of the admin service (declared in admin/handlers.h): the plan is made from this
-// node's image and from the sizes that the brokers tell.
+// node's image and from the sizes and rates that the brokers tell.
 
 #include <algorithm>
 #include <map>
@@ -15,7 +15,26 @@ namespace {
 
 constexpr int32_t kMovesMax = 1000;
 
-using Sizes = std::map<std::pair<std::string, int32_t>, int64_t>;
+// What brokers tell of a partition.
+struct Told {
+  int64_t bytes = 0;
+  int64_t in_rate = 0;
+  int64_t out_rate = 0;
+};
+using ToldByName = std::map<std::pair<std::string, int32_t>, Told>;
+
+// Its replicas should have the same size. Of rates each tells what it had itself: just after
+// another one took the lead two of them tell a part.
+ToldByName ToldIn(const ListReplicasResponse& replicas) {
+  ToldByName told;
+  for (const Replica& replica : replicas.replicas()) {
+    Told& one = told[{replica.topic(), replica.partition()}];
+    one.bytes = std::max(one.bytes, replica.bytes());
+    one.in_rate += replica.in_rate();
+    one.out_rate += replica.out_rate();
+  }
+  return told;
+}
 
 std::vector<metadata::RebalanceBroker> BrokersOf(const metadata::Image& image) {
   std::vector<metadata::RebalanceBroker> brokers;
@@ -25,16 +44,16 @@ std::vector<metadata::RebalanceBroker> BrokersOf(const metadata::Image& image) {
 }
 
 std::vector<metadata::RebalancePartition> PartitionsOf(const metadata::Image& image,
-                                                       const Sizes& sizes) {
+                                                       const ToldByName& told) {
   std::vector<metadata::RebalancePartition> partitions;
   for (const auto& [name, topic] : *image.topics_by_name) {
     for (size_t i = 0; i < topic->partitions.size(); ++i) {
       const metadata::PartitionImage& p = topic->partitions[i];
       const auto index = static_cast<int32_t>(i);
-      const auto size = sizes.find({name, index});
-      partitions.push_back({name, index, metadata::TargetOf(p),
-                            size == sizes.end() ? 0 : size->second,
-                            p.moving() || p.leader == kNoNode});
+      const auto found = told.find({name, index});
+      const Told known = found == told.end() ? Told() : found->second;
+      partitions.push_back({name, index, metadata::TargetOf(p), known.bytes,
+                            p.moving() || p.leader == kNoNode, known.in_rate, known.out_rate});
     }
   }
   return partitions;
@@ -48,6 +67,8 @@ void FillLoads(const std::map<NodeId, metadata::BrokerLoad>& loads,
     one->set_leaders(load.leads);
     one->set_replicas(load.replicas);
     one->set_bytes(load.bytes);
+    one->set_lead_rate(load.lead_rate);
+    one->set_write_rate(load.write_rate);
   }
 }
 
@@ -84,13 +105,8 @@ void Handlers::PlanRebalance(PlanRebalanceRequest request, int64_t timeout_ms,
       .leads_only = request.leaders_only()};
   AskAllReplicas(backend_, false, Deadline(backend_.clock(), timeout_ms),
                  [image = *known, options, done](const ListReplicasResponse& replicas) {
-                   Sizes sizes;
-                   for (const Replica& replica : replicas.replicas()) {
-                     int64_t& bytes = sizes[{replica.topic(), replica.partition()}];
-                     bytes = std::max(bytes, replica.bytes());
-                   }
                    PlanRebalanceResponse response = AnswerOf(metadata::PlanRebalance(
-                       BrokersOf(*image), PartitionsOf(*image, sizes), options));
+                       BrokersOf(*image), PartitionsOf(*image, ToldIn(replicas)), options));
                    *response.mutable_incomplete() = replicas.incomplete();
                    done(std::move(response));
                  });

@@ -55,8 +55,8 @@ std::vector<admin::LocalPartition> LocalPartitions(const broker::Broker* broker)
   for (const broker::PartitionStatus& status : broker->Partitions()) {
     partitions.push_back({status.name.topic, status.name.partition, status.is_leader,
                           status.log_start_offset, status.log_end_offset, status.high_watermark,
-                          status.size_bytes, !status.error.empty() && !status.disk_away,
-                          status.error});
+                          status.size_bytes, status.in_rate, status.out_rate,
+                          !status.error.empty() && !status.disk_away, status.error});
   }
   return partitions;
 }

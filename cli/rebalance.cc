@@ -88,7 +88,9 @@ nlohmann::json AsJson(const admin::PlanRebalanceResponse& plan,
       json.push_back({{"id", load.id()},
                       {"leaders", load.leaders()},
                       {"replicas", load.replicas()},
-                      {"bytes", load.bytes()}});
+                      {"bytes", load.bytes()},
+                      {"lead_rate", load.lead_rate()},
+                      {"write_rate", load.write_rate()}});
     }
     return json;
   };
@@ -124,12 +126,18 @@ void PrintPlan(const admin::PlanRebalanceResponse& plan, const RebalanceArgument
     const auto change = [](int64_t from, int64_t to) {
       return from == to ? std::to_string(from) : std::to_string(from) + " > " + std::to_string(to);
     };
+    const auto rates = [](int64_t from, int64_t to) {
+      return from == to ? RateText(from) : RateText(from) + " > " + RateText(to);
+    };
     rows.push_back({std::to_string(before.id()), change(before.leaders(), after.leaders()),
                     change(before.replicas(), after.replicas()),
-                    change(before.bytes(), after.bytes())});
+                    change(before.bytes(), after.bytes()),
+                    rates(before.lead_rate(), after.lead_rate()),
+                    rates(before.write_rate(), after.write_rate())});
   }
   std::cout << "\n";
-  PrintTable({"BROKER", "LEADERS", "REPLICAS", "BYTES"}, rows);
+  PrintTable({"BROKER", "LEADERS", "REPLICAS", "BYTES", "LEADS TAKE AND GIVE", "REPLICAS TAKE"},
+             rows);
   PrintEstimate(plan, arguments);
 }
 
@@ -312,7 +320,7 @@ using RebalanceAction = ExitCode (*)(const Context&, const RebalanceArguments&);
 void AddRebalanceCommands(CLI::App& cluster, Context& context) {
   auto arguments = std::make_shared<RebalanceArguments>();
   CLI::App* rebalance = cluster.add_subcommand(
-      "rebalance", "Let brokers carry alike: replicas, bytes, leads; plan shows, run moves");
+      "rebalance", "Let brokers carry alike: replicas, bytes, leads, rates; plan shows, run moves");
   rebalance->require_subcommand(1);
   rebalance->footer(
       "Examples:\n  sluice cluster rebalance plan\n  sluice cluster rebalance run --throttle "

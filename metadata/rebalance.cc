@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <optional>
 #include <set>
+
+#include "base/rate_text.h"
 
 namespace sluice::metadata {
 
@@ -11,6 +14,42 @@ namespace {
 constexpr size_t kPairsLookedAt = 64;  // the biggest of one broker against the smallest of another
 
 std::string Name(NodeId node) { return "broker " + std::to_string(node.value()); }
+
+// What brokers should carry alike, and how far two of them may be apart.
+struct Measure {
+  int64_t BrokerLoad::*of;
+  int64_t apart;
+};
+
+void Add(const BrokerLoad& load, int64_t sign, BrokerLoad& sum) {
+  for (const auto of : {&BrokerLoad::leads, &BrokerLoad::replicas, &BrokerLoad::bytes,
+                        &BrokerLoad::lead_rate, &BrokerLoad::write_rate})
+    sum.*of += sign * load.*of;
+}
+
+bool Has(const RebalancePartition& p, NodeId node) {
+  return std::find(p.replicas.begin(), p.replicas.end(), node) != p.replicas.end();
+}
+
+bool LedBy(const RebalancePartition& p, NodeId node) {
+  return !p.replicas.empty() && p.replicas.front() == node;
+}
+
+// What it amounts to to lead it, on whichever node.
+BrokerLoad LeadOf(const RebalancePartition& p, NodeId) {
+  return {.leads = 1, .lead_rate = p.in_rate + p.out_rate};
+}
+
+int64_t RateAsLead(const RebalancePartition& p) { return p.in_rate + p.out_rate; }
+
+// What the replica on `node` amounts to.
+BrokerLoad ReplicaOf(const RebalancePartition& p, NodeId node) {
+  BrokerLoad load = LedBy(p, node) ? LeadOf(p, node) : BrokerLoad();
+  load.replicas = 1;
+  load.bytes = p.bytes;
+  load.write_rate = p.in_rate;
+  return load;
+}
 
 class Planner {
  public:
@@ -21,19 +60,22 @@ class Planner {
       racks_[broker.id] = broker.rack;
       if (broker.takes) taking_.push_back(broker.id);
     }
-    for (size_t i = 0; i < now_.size(); ++i) Count(i, 1);
+    for (size_t i = 0; i < now_.size(); ++i) {
+      Count(i, 1);
+      for (const NodeId node : now_[i].replicas) held_[node].push_back(i);
+    }
+    bytes_.apart = static_cast<int64_t>(2 * options_.bytes_slack * Mean(bytes_));
+    for (Measure* rate : {&lead_rate_, &write_rate_}) {
+      rate->apart = std::max(options_.rate_apart,
+                             static_cast<int64_t>(2 * options_.rate_slack * Mean(*rate)));
+    }
   }
 
   RebalancePlan Run() {
     RebalancePlan plan;
     plan.before = LoadsOfAll();
-    if (taking_.size() > 1) {
-      if (!options_.leads_only) {
-        while (copies_ < options_.moves_max && EvenOutReplicas()) continue;
-        while (copies_ + 2 <= options_.moves_max && EvenOutBytes()) continue;
-      }
-      while (EvenOutLeads()) continue;
-    }
+    // What serves one goal may open a way to serve one before it.
+    while (taking_.size() > 1 && Improve()) continue;
     plan.after = LoadsOfAll();
     for (size_t i = 0; i < now_.size(); ++i) {
       if (now_[i].replicas == partitions_[i].replicas) continue;
@@ -44,6 +86,39 @@ class Planner {
   }
 
  private:
+  struct Pair {
+    NodeId full;
+    NodeId empty;
+  };
+  // What goes from the full one to the empty one, and what comes back for it, if anything.
+  struct Exchange {
+    size_t there = 0;
+    std::optional<size_t> back;
+  };
+  struct Candidates {
+    std::vector<size_t> there;
+    std::vector<std::optional<size_t>> back;
+  };
+  using LoadOn = BrokerLoad (*)(const RebalancePartition&, NodeId);
+  using May = bool (Planner::*)(const RebalancePartition&, const Pair&) const;
+
+  // Each goal as far as it goes. False when there was nothing to do.
+  bool Improve() {
+    bool improved = false;
+    const auto all = [&](auto step) {
+      while (step()) improved = true;
+    };
+    const auto may_copy = [&](size_t copies) {
+      return !options_.leads_only && copies_ + copies <= options_.moves_max;
+    };
+    all([&] { return may_copy(1) && EvenOutReplicas(); });
+    all([&] { return may_copy(2) && EvenOutBytes(); });
+    all([&] { return EvenOutLeads(); });
+    all([&] { return EvenOutLeadRates(); });
+    all([&] { return may_copy(2) && EvenOutWriteRates(); });
+    return improved;
+  }
+
   std::map<NodeId, BrokerLoad> LoadsOfAll() const {
     std::map<NodeId, BrokerLoad> loads = loads_;
     for (const auto& [id, rack] : racks_) loads.try_emplace(id);
@@ -51,44 +126,55 @@ class Planner {
   }
 
   void Count(size_t index, int64_t sign) {
-    const RebalancePartition& p = now_[index];
-    if (!p.replicas.empty()) loads_[p.replicas.front()].leads += sign;
-    for (const NodeId node : p.replicas) {
-      loads_[node].replicas += sign;
-      loads_[node].bytes += sign * p.bytes;
-    }
+    for (const NodeId node : now_[index].replicas)
+      Add(ReplicaOf(now_[index], node), sign, loads_[node]);
   }
 
   int64_t Copies(size_t index) const {
     return std::count_if(now_[index].replicas.begin(), now_[index].replicas.end(),
-                         [&](NodeId node) {
-                           const auto& before = partitions_[index].replicas;
-                           return std::find(before.begin(), before.end(), node) == before.end();
-                         });
+                         [&](NodeId node) { return !Has(partitions_[index], node); });
   }
 
-  static bool Has(const RebalancePartition& p, NodeId node) {
-    return std::find(p.replicas.begin(), p.replicas.end(), node) != p.replicas.end();
-  }
-
-  // Whether `to` may take the place of `from`: the racks stay at least as far apart.
-  bool MayReplace(const RebalancePartition& p, NodeId from, NodeId to) const {
-    if (p.moving || !Has(p, from) || Has(p, to)) return false;
+  // Whether the empty one may take the place of the full one: the racks stay at least as far apart.
+  bool MayReplace(const RebalancePartition& p, const Pair& pair) const {
+    if (p.moving || Has(p, pair.empty)) return false;
     const auto others_on = [&](const std::string& rack) {
       return std::count_if(p.replicas.begin(), p.replicas.end(), [&](NodeId node) {
         const auto found = racks_.find(node);
-        return node != from && found != racks_.end() && found->second == rack;
+        return node != pair.full && found != racks_.end() && found->second == rack;
       });
     };
-    return others_on(racks_.at(to)) <= others_on(racks_.at(from));
+    return others_on(racks_.at(pair.empty)) <= others_on(racks_.at(pair.full));
   }
 
-  void Replace(size_t index, NodeId from, NodeId to, const std::string& reason) {
+  // Whether the empty one may lead in the place of the full one.
+  bool MayHandOn(const RebalancePartition& p, const Pair& pair) const {
+    return !p.moving && LedBy(p, pair.full) && Has(p, pair.empty);
+  }
+
+  const std::vector<size_t>& HeldBy(NodeId node) const {
+    static const std::vector<size_t> kNothing;
+    const auto found = held_.find(node);
+    return found == held_.end() ? kNothing : found->second;
+  }
+
+  void Replace(size_t index, const Pair& pair, const std::string& reason) {
     Count(index, -1);
     copies_ -= static_cast<size_t>(Copies(index));
     auto& replicas = now_[index].replicas;
-    std::replace(replicas.begin(), replicas.end(), from, to);
+    std::replace(replicas.begin(), replicas.end(), pair.full, pair.empty);
+    std::erase(held_[pair.full], index);
+    auto& held = held_[pair.empty];
+    held.insert(std::lower_bound(held.begin(), held.end(), index), index);
     copies_ += static_cast<size_t>(Copies(index));
+    Count(index, 1);
+    AddReason(index, reason);
+  }
+
+  void HandOn(size_t index, NodeId to, const std::string& reason) {
+    Count(index, -1);
+    auto& replicas = now_[index].replicas;
+    std::iter_swap(replicas.begin(), std::find(replicas.begin(), replicas.end(), to));
     Count(index, 1);
     AddReason(index, reason);
   }
@@ -97,120 +183,193 @@ class Planner {
     reasons_[index] += (reasons_[index].empty() ? "" : "; ") + reason;
   }
 
-  // The brokers that take, by what they carry, the least first; of equals by id.
-  template <typename Value>
-  std::vector<NodeId> Ranked(Value value) const {
-    std::vector<NodeId> ranked = taking_;
-    std::stable_sort(ranked.begin(), ranked.end(),
-                     [&](NodeId a, NodeId b) { return value(a) < value(b); });
-    return ranked;
-  }
-
-  int64_t Replicas(NodeId node) const { return LoadOf(node).replicas; }
-  int64_t Bytes(NodeId node) const { return LoadOf(node).bytes; }
-  int64_t Leads(NodeId node) const { return LoadOf(node).leads; }
   BrokerLoad LoadOf(NodeId node) const {
     const auto found = loads_.find(node);
     return found == loads_.end() ? BrokerLoad() : found->second;
   }
+  int64_t Value(const Measure& measure, NodeId node) const { return LoadOf(node).*measure.of; }
+  int64_t Difference(const Measure& measure, const Pair& pair) const {
+    return Value(measure, pair.full) - Value(measure, pair.empty);
+  }
+  double Mean(const Measure& measure) const {
+    int64_t sum = 0;
+    for (const NodeId node : taking_) sum += Value(measure, node);
+    return static_cast<double>(sum) / static_cast<double>(std::max<size_t>(taking_.size(), 1));
+  }
 
-  // Calls try_pair(fullest, emptiest) for pairs that are more than `apart` from each other, the
-  // furthest first, until one succeeds.
-  template <typename Value, typename TryPair>
-  bool EachPair(Value value, int64_t apart, TryPair try_pair) const {
-    const std::vector<NodeId> ranked = Ranked(value);
+  // Whether a goal's measure stays even, or gets no worse, when `load` goes from full to empty.
+  bool Keeps(const Measure& measure, const Pair& pair, const BrokerLoad& load) const {
+    const int64_t difference = Difference(measure, pair);
+    const int64_t goes = load.*measure.of;
+    if (std::llabs(difference - 2 * goes) <= std::llabs(difference)) return true;
+    int64_t lowest = Value(measure, pair.full) - goes;
+    int64_t highest = lowest;
+    for (const NodeId node : taking_) {
+      if (node == pair.full) continue;
+      const int64_t value = Value(measure, node) + (node == pair.empty ? goes : 0);
+      lowest = std::min(lowest, value);
+      highest = std::max(highest, value);
+    }
+    return highest - lowest <= measure.apart;
+  }
+
+  // The brokers that take, by what they carry, the least first; of equals by id.
+  std::vector<NodeId> Ranked(const Measure& measure) const {
+    std::vector<NodeId> ranked = taking_;
+    std::stable_sort(ranked.begin(), ranked.end(),
+                     [&](NodeId a, NodeId b) { return Value(measure, a) < Value(measure, b); });
+    return ranked;
+  }
+
+  // Calls try_pair for pairs of full and empty ones that are too far apart, the furthest first,
+  // until one succeeds.
+  template <typename TryPair>
+  bool EachPair(const Measure& measure, TryPair try_pair) const {
+    const std::vector<NodeId> ranked = Ranked(measure);
     for (size_t high = ranked.size(); high-- > 1;) {
       for (size_t low = 0; low < high; ++low) {
-        if (value(ranked[high]) - value(ranked[low]) <= apart) break;
-        if (try_pair(ranked[high], ranked[low])) return true;
+        const Pair pair{ranked[high], ranked[low]};
+        if (Difference(measure, pair) <= measure.apart) break;
+        if (try_pair(pair)) return true;
       }
     }
     return false;
   }
 
+  // Of the partitions that `may` go to the empty one the first whose value is nearest to the one
+  // wanted: half of a difference would even it out at once; never make it worse.
+  template <typename ValueOf>
+  std::optional<size_t> Nearest(May may, const Pair& pair, int64_t difference,
+                                ValueOf value_of) const {
+    const int64_t wanted = std::max<int64_t>(0, difference / 2);
+    std::optional<size_t> best;
+    for (const size_t i : HeldBy(pair.full)) {
+      if (!(this->*may)(now_[i], pair)) continue;
+      if (!best ||
+          std::llabs(value_of(now_[i]) - wanted) < std::llabs(value_of(now_[*best]) - wanted))
+        best = i;
+    }
+    return best;
+  }
+
   bool EvenOutReplicas() {
-    const auto count = [&](NodeId node) { return Replicas(node); };
-    return EachPair(count, 1, [&](NodeId full, NodeId empty) {
-      // Half of the difference in bytes would even it out at once; never make it worse.
-      const int64_t wanted = std::max<int64_t>(0, (Bytes(full) - Bytes(empty)) / 2);
-      size_t best = now_.size();
-      for (size_t i = 0; i < now_.size(); ++i) {
-        if (!MayReplace(now_[i], full, empty)) continue;
-        if (best == now_.size() ||
-            std::llabs(now_[i].bytes - wanted) < std::llabs(now_[best].bytes - wanted))
-          best = i;
-      }
-      if (best == now_.size()) return false;
-      Replace(best, full, empty,
-              Name(full) + " has " + std::to_string(Replicas(full)) + " replicas, " + Name(empty) +
-                  " " + std::to_string(Replicas(empty)));
-      return true;
+    return EachPair(replicas_, [&](const Pair& pair) {
+      const auto best = Nearest(&Planner::MayReplace, pair, Difference(bytes_, pair),
+                                [](const RebalancePartition& p) { return p.bytes; });
+      if (best) Replace(*best, pair, CountReason(replicas_, pair, " replicas"));
+      return best.has_value();
     });
   }
 
   bool EvenOutBytes() {
-    int64_t sum = 0;
-    for (const NodeId node : taking_) sum += Bytes(node);
-    const double mean = static_cast<double>(sum) / static_cast<double>(taking_.size());
-    const auto apart = static_cast<int64_t>(2 * options_.bytes_slack * mean);
-    const auto bytes = [&](NodeId node) { return Bytes(node); };
-    return EachPair(bytes, apart, [&](NodeId full, NodeId empty) { return Swap(full, empty); });
+    return EachPair(bytes_, [&](const Pair& pair) {
+      return SwapReplicas(pair, bytes_, {}, CountReason(bytes_, pair, " bytes"));
+    });
   }
 
-  // A big replica of `full` and a small one of `empty` change places.
-  bool Swap(NodeId full, NodeId empty) {
-    const std::vector<size_t> big = BySize(full, empty, true);
-    const std::vector<size_t> small = BySize(empty, full, false);
-    const int64_t difference = Bytes(full) - Bytes(empty);
-    int64_t best_left = difference;
-    std::pair<size_t, size_t> best;
-    for (const size_t a : big) {
-      for (const size_t b : small) {
-        const int64_t left = std::llabs(difference - 2 * (now_[a].bytes - now_[b].bytes));
-        if (left >= best_left) continue;
-        best_left = left;
-        best = {a, b};
-      }
-    }
-    // What gains less than a tenth is not worth the copies.
-    if (best_left > difference - difference / 10) return false;
-    const std::string reason = Name(full) + " has " + std::to_string(Bytes(full)) + " bytes, " +
-                               Name(empty) + " " + std::to_string(Bytes(empty));
-    Replace(best.first, full, empty, reason);
-    Replace(best.second, empty, full, reason);
+  bool EvenOutLeads() {
+    return EachPair(leads_, [&](const Pair& pair) {
+      const auto best =
+          Nearest(&Planner::MayHandOn, pair, Difference(lead_rate_, pair), RateAsLead);
+      if (!best) return false;
+      HandOn(*best, pair.empty,
+             Name(pair.full) + " leads " + std::to_string(Value(leads_, pair.full)) + ", " +
+                 Name(pair.empty) + " " + std::to_string(Value(leads_, pair.empty)));
+      return true;
+    });
+  }
+
+  bool EvenOutLeadRates() {
+    return EachPair(lead_rate_, [&](const Pair& pair) {
+      Candidates candidates = CandidatesOf(&Planner::MayHandOn, pair, RateAsLead);
+      candidates.back.insert(candidates.back.begin(), std::nullopt);
+      const auto best = BestExchange(pair, {lead_rate_, {leads_}}, candidates, LeadOf);
+      if (!best) return false;
+      const std::string reason = RateReason(lead_rate_, pair.full, " takes ", " as a leader");
+      HandOn(best->there, pair.empty, reason);
+      if (best->back) HandOn(*best->back, pair.full, reason);
+      return true;
+    });
+  }
+
+  bool EvenOutWriteRates() {
+    return EachPair(write_rate_, [&](const Pair& pair) {
+      return SwapReplicas(pair, write_rate_, {bytes_, leads_, lead_rate_},
+                          RateReason(write_rate_, pair.full, " writes ", ""));
+    });
+  }
+
+  // A big replica of the full one and a small one of the empty one change places.
+  bool SwapReplicas(const Pair& pair, const Measure& goal, const std::vector<Measure>& kept,
+                    const std::string& reason) {
+    const auto candidates =
+        CandidatesOf(&Planner::MayReplace, pair,
+                     [&](const RebalancePartition& p) { return ReplicaOf(p, kNoNode).*goal.of; });
+    const auto best = BestExchange(pair, {goal, kept}, candidates, ReplicaOf);
+    if (!best) return false;
+    Replace(best->there, pair, reason);
+    Replace(*best->back, {pair.empty, pair.full}, reason);
     return true;
   }
 
-  // Partitions that could go from one to the other: the biggest, or the smallest.
-  std::vector<size_t> BySize(NodeId from, NodeId to, bool biggest) const {
+  struct Goal {
+    Measure measure;
+    std::vector<Measure> kept;  // of the goals before it
+  };
+
+  // The exchange that brings the two nearest to each other; what gains less than a tenth is not
+  // worth the trouble.
+  std::optional<Exchange> BestExchange(const Pair& pair, const Goal& goal,
+                                       const Candidates& candidates, LoadOn load_on) const {
+    const int64_t difference = Difference(goal.measure, pair);
+    int64_t best_left = difference - std::max<int64_t>(difference / 10, 1) + 1;
+    std::optional<Exchange> best;
+    for (const size_t there : candidates.there) {
+      for (const std::optional<size_t>& back : candidates.back) {
+        BrokerLoad load = load_on(now_[there], pair.full);
+        if (back) Add(load_on(now_[*back], pair.empty), -1, load);
+        const int64_t left = std::llabs(difference - 2 * load.*goal.measure.of);
+        const auto keeps = [&](const Measure& measure) { return Keeps(measure, pair, load); };
+        if (left >= best_left || !std::ranges::all_of(goal.kept, keeps)) continue;
+        best_left = left;
+        best = Exchange{there, back};
+      }
+    }
+    return best;
+  }
+
+  template <typename ValueOf>
+  Candidates CandidatesOf(May may, const Pair& pair, ValueOf value_of) const {
+    Candidates candidates;
+    candidates.there = Extremes(may, pair, value_of, true);
+    for (const size_t index : Extremes(may, {pair.empty, pair.full}, value_of, false))
+      candidates.back.emplace_back(index);
+    return candidates;
+  }
+
+  // The partitions that `may` go to the empty one: those with the highest values, or the lowest.
+  template <typename ValueOf>
+  std::vector<size_t> Extremes(May may, const Pair& pair, ValueOf value_of, bool highest) const {
     std::vector<size_t> found;
-    for (size_t i = 0; i < now_.size(); ++i) {
-      if (MayReplace(now_[i], from, to)) found.push_back(i);
+    for (const size_t i : HeldBy(pair.full)) {
+      if ((this->*may)(now_[i], pair)) found.push_back(i);
     }
     std::stable_sort(found.begin(), found.end(), [&](size_t a, size_t b) {
-      return biggest ? now_[a].bytes > now_[b].bytes : now_[a].bytes < now_[b].bytes;
+      const int64_t of_a = value_of(now_[a]), of_b = value_of(now_[b]);
+      return highest ? of_a > of_b : of_a < of_b;
     });
     if (found.size() > kPairsLookedAt) found.resize(kPairsLookedAt);
     return found;
   }
 
-  bool EvenOutLeads() {
-    const auto count = [&](NodeId node) { return Leads(node); };
-    return EachPair(count, 1, [&](NodeId full, NodeId empty) {
-      for (size_t i = 0; i < now_.size(); ++i) {
-        auto& replicas = now_[i].replicas;
-        if (now_[i].moving || replicas.empty() || replicas.front() != full) continue;
-        const auto other = std::find(replicas.begin(), replicas.end(), empty);
-        if (other == replicas.end()) continue;
-        AddReason(i, Name(full) + " leads " + std::to_string(Leads(full)) + ", " + Name(empty) +
-                         " " + std::to_string(Leads(empty)));
-        Count(i, -1);
-        std::iter_swap(replicas.begin(), other);
-        Count(i, 1);
-        return true;
-      }
-      return false;
-    });
+  std::string CountReason(const Measure& measure, const Pair& pair, const std::string& what) const {
+    return Name(pair.full) + " has " + std::to_string(Value(measure, pair.full)) + what + ", " +
+           Name(pair.empty) + " " + std::to_string(Value(measure, pair.empty));
+  }
+  std::string RateReason(const Measure& measure, NodeId full, const std::string& verb,
+                         const std::string& role) const {
+    return Name(full) + verb + RateText(Value(measure, full)) + role + ", the mean is " +
+           RateText(static_cast<int64_t>(Mean(measure)));
   }
 
   const std::vector<RebalancePartition>& partitions_;
@@ -220,6 +379,12 @@ class Planner {
   std::map<NodeId, std::string> racks_;
   std::vector<NodeId> taking_;
   std::map<NodeId, BrokerLoad> loads_;
+  std::map<NodeId, std::vector<size_t>> held_;  // which partitions, in their order
+  Measure replicas_{&BrokerLoad::replicas, 1};
+  Measure bytes_{&BrokerLoad::bytes, 0};
+  Measure leads_{&BrokerLoad::leads, 1};
+  Measure lead_rate_{&BrokerLoad::lead_rate, 0};
+  Measure write_rate_{&BrokerLoad::write_rate, 0};
   size_t copies_ = 0;
 };
 

@@ -230,7 +230,11 @@ void FetchOperation::Answer(std::vector<FetchEntryResult> results) {
     timer = timer_;
   }
   if (timer != 0) environment_.loop->Cancel(timer);
-  for (const FetchEntryResult& result : results) {
+  for (size_t i = 0; i < results.size(); ++i) {
+    const FetchEntryResult& result = results[i];
+    if (result.size_bytes == 0) continue;
+    if (params_.replica_id == kNoNode && !result.nearby)
+      targets_[i].partition->NoteServed(result.size_bytes);
     const auto size_bytes = static_cast<int64_t>(result.size_bytes);
     if (result.throttled) environment_.context->throttles->leader.Take(size_bytes);
     if (result.slowed) environment_.context->throttles->leader_moves.Take(size_bytes);

@@ -219,6 +219,7 @@ void Partition::Retire(bool removed, PartitionEffects& effects) {
 
 void Partition::Upkeep(int64_t now_ms, PartitionEffects& effects) {
   std::lock_guard lock(mutex_);
+  traffic_.Tick(now_ms);
   FlushOld(now_ms, effects);
   ExpireDeletes(now_ms, effects);
   if (ack_waiters_.empty()) return;
@@ -311,6 +312,8 @@ PartitionStatus Partition::Status() const {
   status.error = error_.empty() ? damage_ : error_;
   status.disk_away =
       !error_.empty() && (directory_ == nullptr || !directory_->online() || awaits_room_);
+  status.in_rate = traffic_.in_rate();
+  status.out_rate = traffic_.out_rate();
   if (log_ == nullptr) return status;
   status.log_start_offset = log_->log_start_offset();
   status.log_end_offset = log_->log_end_offset();

@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "broker/replica/partition_effects.h"
+#include "broker/replica/partition_traffic.h"
 #include "broker/replica/partition_watch.h"
 #include "broker/replica/replica_manager.h"
 #include "broker/replica/replica_set.h"
@@ -36,9 +37,6 @@
 #include "storage/log.h"
 
 namespace sluice::broker {
-
-// What the log obeys of a topic's settings.
-storage::LogConfig LogConfigOf(const metadata::TopicConfig& topic);
 
 class Partition final : public storage::CompactionTarget,
                         public storage::Flushable,
@@ -85,6 +83,7 @@ class Partition final : public storage::CompactionTarget,
   void ShrinkIsr(PartitionEffects& effects);
   void ApplyRetention(PartitionEffects& effects);
   PartitionStatus Status() const;
+  void NoteServed(size_t bytes) { traffic_.AddOut(bytes); }  // to consumers, as their leader
   Offset high_watermark() const;
   Offset log_start_offset() const;
   bool is_leader() const;
@@ -295,6 +294,7 @@ class Partition final : public storage::CompactionTarget,
   FetchWaiters follower_waiters_;  // woken by appends
   FetchWaiters consumer_waiters_;  // woken by the high watermark
   PartitionWatch watch_;
+  PartitionTraffic traffic_;
 };
 
 }  // namespace sluice::broker

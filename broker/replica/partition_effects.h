@@ -26,6 +26,9 @@ namespace sluice::broker {
 
 class Partition;
 
+// What the log obeys of a topic's settings.
+storage::LogConfig LogConfigOf(const metadata::TopicConfig& topic);
+
 // What an image of the cluster says of a partition. The controller decides on an ISR by the
 // configuration that it knows, so both take effect at once.
 struct PartitionUpdate {

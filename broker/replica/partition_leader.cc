@@ -81,6 +81,7 @@ void Partition::Append(const AppendRequest& request, PartitionEffects& effects) 
     result.base_offset = appended->info.first_offset;
     if (!appended->info.duplicate) {
       directory_->NoteWritten(request.batch.size());
+      traffic_.AddIn(request.batch.size());
       AfterAppend(effects);
     }
   }

@@ -73,6 +73,7 @@ void Partition::ReadPlaced(const ReadRequest& request, Offset stable_end, ReadMa
   const FetchRequestParams& fetch = *request.fetch;
   const bool follower = fetch.replica_id != kNoNode;
   const bool nearby = ServesNearby(fetch);
+  result.nearby = nearby;
   const Offset end = log_->log_end_offset();
   if (entry.fetch_offset < result.log_start_offset || entry.fetch_offset > end) {
     // What a follower does not have yet the leader may have.

@@ -110,6 +110,7 @@ struct FetchEntryResult {
   NodeId preferred = kNoNode;  // nothing was read: this replica is nearer to the consumer
   bool throttled = false;      // `size_bytes` count for the leader's quota
   bool slowed = false;         // and for the one that moves have here
+  bool nearby = false;         // a consumer's, of a follower in its rack
   // Nothing once the answer is complete: to be brought in before the log is asked again.
   storage::Lacking lacking;
   // Nothing is readable at the offset, yet: this leader's high watermark may still be lower than
@@ -163,6 +164,9 @@ struct PartitionStatus {
   Offset log_end_offset;
   Offset high_watermark;
   uint64_t size_bytes = 0;
+  // Bytes a second while it leads: from producers, to consumers (partition_traffic.h).
+  int64_t in_rate = 0;
+  int64_t out_rate = 0;
   storage::DirectoryPtr directory;  // null when it was not placed
   std::string error;                // empty unless offline or damaged
   // It is offline for its directory's sake, or for want of room: nothing says that it is damaged.

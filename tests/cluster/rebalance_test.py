@@ -4,6 +4,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 import unittest
 
@@ -95,6 +96,38 @@ class RebalanceTest(unittest.TestCase):
         # A second's worth goes at once, and what is asked for last is paid for later.
         self.assertGreater(slow, (bar - 2) * 0.8)
         self.assertLess(slow, bar * 3)
+
+    def test_busy_leads_change_places_with_quiet_ones(self):
+        self.cluster.create_topic('busy', 4, 2, ['min.insync.replicas=1'])
+        for partition, replicas in enumerate(('1,2', '1,2', '2,1', '2,1')):
+            self.cluster.admin('partition', 'move', 'busy', str(partition), '--to', replicas, '--wait')
+        self.cluster.admin('broker', 'drain', '3')
+        self.cluster.elect_preferred_leaders()
+        ended = threading.Event()
+
+        def write(partition):
+            while not ended.is_set():
+                run('kcat', '-P', '-b', self.cluster.bootstrap(), '-t', 'busy', '-p', str(partition), '-X', 'acks=all', stdin=LINE * 2000)
+                ended.wait(1)
+        writers = [threading.Thread(target=write, args=(partition,)) for partition in (0, 1)]
+        for writer in writers:
+            writer.start()
+        try:
+            plan = wait_until(self.plan_with_moves, 'a plan that knows rates', 60)
+            self.assertEqual((len(plan['partitions']), plan['copied_bytes']), (2, 0), plan)
+            for move in plan['partitions']:
+                self.assertRegex(move['reason'], r'^broker 1 takes [0-9.]+ MiB/s as a leader, the mean is [0-9.]+ ')
+            self.cluster.admin('cluster', 'rebalance', 'run')
+            self.assertEqual(self.cluster.admin('cluster', 'rebalance', 'plan')['partitions'], [])
+            self.assertNotEqual(*(partition['leader'] for partition in self.cluster.partitions('busy')[:2]))
+        finally:
+            ended.set()
+            for writer in writers:
+                writer.join()
+
+    def plan_with_moves(self):
+        plan = self.cluster.admin('cluster', 'rebalance', 'plan')
+        return plan if plan['partitions'] else None
 
     def test_what_is_no_rate_is_refused(self):
         for words in (('cluster', 'rebalance', 'plan'), ('cluster', 'rebalance', 'run'), ('partition', 'move', 'orders', '0', '--to', '1')):
