@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <optional>
-#include <set>
+#include <utility>
 
 #include "base/rate_text.h"
 
@@ -126,8 +126,11 @@ class Planner {
   }
 
   void Count(size_t index, int64_t sign) {
-    for (const NodeId node : now_[index].replicas)
-      Add(ReplicaOf(now_[index], node), sign, loads_[node]);
+    const RebalancePartition& p = now_[index];
+    for (const NodeId node : p.replicas) {
+      Add(ReplicaOf(p, node), sign, loads_[node]);
+      if (!p.moving) hand_ons_[{p.replicas.front(), node}] += sign;
+    }
   }
 
   int64_t Copies(size_t index) const {
@@ -150,6 +153,12 @@ class Planner {
   // Whether the empty one may lead in the place of the full one.
   bool MayHandOn(const RebalancePartition& p, const Pair& pair) const {
     return !p.moving && LedBy(p, pair.full) && Has(p, pair.empty);
+  }
+
+  // Most pairs of a large cluster have nothing in common: that is known without a search.
+  bool AnyHandOn(const Pair& pair) const {
+    const auto found = hand_ons_.find({pair.full, pair.empty});
+    return found != hand_ons_.end() && found->second > 0;
   }
 
   const std::vector<size_t>& HeldBy(NodeId node) const {
@@ -243,11 +252,14 @@ class Planner {
                                 ValueOf value_of) const {
     const int64_t wanted = std::max<int64_t>(0, difference / 2);
     std::optional<size_t> best;
+    int64_t best_off = 0;
     for (const size_t i : HeldBy(pair.full)) {
       if (!(this->*may)(now_[i], pair)) continue;
-      if (!best ||
-          std::llabs(value_of(now_[i]) - wanted) < std::llabs(value_of(now_[*best]) - wanted))
-        best = i;
+      const int64_t off = std::llabs(value_of(now_[i]) - wanted);
+      if (best && off >= best_off) continue;
+      best = i;
+      best_off = off;
+      if (off == 0) break;
     }
     return best;
   }
@@ -269,6 +281,7 @@ class Planner {
 
   bool EvenOutLeads() {
     return EachPair(leads_, [&](const Pair& pair) {
+      if (!AnyHandOn(pair)) return false;
       const auto best =
           Nearest(&Planner::MayHandOn, pair, Difference(lead_rate_, pair), RateAsLead);
       if (!best) return false;
@@ -281,6 +294,7 @@ class Planner {
 
   bool EvenOutLeadRates() {
     return EachPair(lead_rate_, [&](const Pair& pair) {
+      if (!AnyHandOn(pair)) return false;
       Candidates candidates = CandidatesOf(&Planner::MayHandOn, pair, RateAsLead);
       candidates.back.insert(candidates.back.begin(), std::nullopt);
       const auto best = BestExchange(pair, {lead_rate_, {leads_}}, candidates, LeadOf);
@@ -379,6 +393,8 @@ class Planner {
   std::map<NodeId, std::string> racks_;
   std::vector<NodeId> taking_;
   std::map<NodeId, BrokerLoad> loads_;
+  // Of a leader and another replica: how many partitions they could hand on.
+  std::map<std::pair<NodeId, NodeId>, int64_t> hand_ons_;
   std::map<NodeId, std::vector<size_t>> held_;  // which partitions, in their order
   Measure replicas_{&BrokerLoad::replicas, 1};
   Measure bytes_{&BrokerLoad::bytes, 0};
