@@ -46,6 +46,7 @@ enum class ReplicationFault : uint8_t {
   kEndsWhileRelieved = 31,  // so does one that goes with the end of a move
   kEligibleDropped = 32,    // a move is given up though who goes by that may alone have all records
   kMoveEndsUnheard = 33,    // a move ends though who goes may not know that it leads no more
+  kNobodysLogKept = 34,     // a log whose id a power cut took is the one of whoever has its name
 };
 
 #ifdef SLUICE_PLANTED_FAULTS

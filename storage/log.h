@@ -111,16 +111,16 @@ struct EpochEndOffset {
 struct FlushTarget {
   Offset upto;    // all below it are durable once Run succeeded
   Status status;  // why nothing could be captured: the outcome then, whatever is synced
+  // Run syncs in this order: whose records they are (the topic's id) is durable before any of them.
+  std::vector<std::string> beside;           // the small files; opened as `paths`
+  std::vector<std::string> directories;      // with names that are not durable yet
   std::vector<std::shared_ptr<File>> files;  // with unsynced bytes, oldest first
-  // The same, to be opened for it: many logs may be captured before one sync of the file system
-  // covers them all. All that must exist did at the capture: what is gone by then was removed with
-  // its segment or its partition.
+  // The same, to be opened for it: many logs may be captured before one sync of the file system.
+  // All that must exist did at the capture: what is gone was removed with segment or partition.
   std::vector<std::string> paths;
-  std::vector<std::string>
-      directories;                    // with names that are not durable yet; synced after the files
   std::shared_ptr<FileCache> cache;   // for the paths
   FileSystem* file_system = nullptr;  // not owned; for the directories
-  size_t file_count() const { return files.size() + paths.size(); }
+  size_t file_count() const { return files.size() + paths.size() + beside.size(); }
   Status Run() const;  // syncs each in turn; blocking
 };
 

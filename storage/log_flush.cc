@@ -9,23 +9,34 @@
 
 namespace sluice::storage {
 
-Status FlushTarget::Run() const {
-  SLUICE_RETURN_IF_ERROR(status);
-  for (const auto& file : files) SLUICE_RETURN_IF_ERROR(file->Sync());
+namespace {
+
+Status SyncPaths(FileCache& cache, const std::vector<std::string>& paths) {
   for (const std::string& path : paths) {
     FileCache::Ref ref;
-    const auto file = cache->Open(ref, path, OpenMode::kReadWrite);
+    const auto file = cache.Open(ref, path, OpenMode::kReadWrite);
     if (file.status().code() == StatusCode::kNotFound) continue;
     SLUICE_RETURN_IF_ERROR(file.status());
     const Status synced = (*file)->Sync();
-    cache->Forget(ref);
+    cache.Forget(ref);
     SLUICE_RETURN_IF_ERROR(synced);
   }
+  return Status::Ok();
+}
+
+}  // namespace
+
+// The id file and its name come before the records: those that a power cut leaves behind an id that
+// it took would be anybody's (LogManagerImpl::NeverFlushed has the other half of it).
+Status FlushTarget::Run() const {
+  SLUICE_RETURN_IF_ERROR(status);
+  if (!beside.empty()) SLUICE_RETURN_IF_ERROR(SyncPaths(*cache, beside));
   for (const std::string& directory : directories) {
     const Status synced = file_system->SyncDirectory(directory);
     if (synced.code() != StatusCode::kNotFound) SLUICE_RETURN_IF_ERROR(synced);
   }
-  return Status::Ok();
+  for (const auto& file : files) SLUICE_RETURN_IF_ERROR(file->Sync());
+  return paths.empty() ? Status::Ok() : SyncPaths(*cache, paths);
 }
 
 FlushTarget LogImpl::PrepareFlush() {
@@ -63,7 +74,7 @@ Status LogImpl::Capture(FlushTarget& target) {
   for (const Unsynced& item : unsynced_) {
     const bool is_directory =
         item.what.kind == Beside::Kind::kDirectory || item.what.kind == Beside::Kind::kParent;
-    (is_directory ? target.directories : target.paths).push_back(PathOf(item.what));
+    (is_directory ? target.directories : target.beside).push_back(PathOf(item.what));
   }
   // Captures that nobody reported on must not pile up; one forgotten here only makes its report
   // prove nothing.

@@ -162,10 +162,10 @@ void LogManagerImpl::NoteOpened(const TopicPartition& partition, Result<Hosted> 
   if (options_.logs_to_recover != nullptr) options_.logs_to_recover->fetch_sub(1);
   std::lock_guard lock(mutex_);
   ++progress.done;
-  if (hosted.ok()) {
+  if (hosted.ok() && hosted->log != nullptr) {
     progress.checked_bytes += hosted->log->recovery().checked_bytes;
     logs_[partition] = std::move(*hosted);
-  } else {
+  } else if (!hosted.ok()) {
     LOG(ERROR) << "partition " << partition.ToString()
                << " is out of service: " << hosted.status().ToString();
     damaged_[partition] = hosted.status();
@@ -205,6 +205,48 @@ Result<TopicId> LogManagerImpl::StoredTopicId(const TopicPartition& partition) c
   return ParsePartitionMetadata(text);
 }
 
+// A log whose topic's id a power cut has taken may be that of a topic which was deleted and made
+// again since; adopted by the new one, its records would pass for what that one holds at these
+// offsets. A flush syncs the id before the records, but the page cache writes records back on its
+// own, at any time, and one sync of the whole file system has no order. So there is such a log only
+// where no flush of it ever came to its end. To give it up costs nothing that was promised:
+//   - durability=fsync: nothing of it was acknowledged by this replica, or counted as replicated,
+//   before its first flush had ended;
+//   - durability=replicated: records that only this host's memory had may have been. With the other
+//   boot id the controllers take the replica out of the ISR and the eligible ones all the same, and
+//   it copies what the others have. Where no other has it, the bytes are there under another name.
+// A log has kept its id, or never had one (Kafka before 2.8, whose logs were taken over), where the
+// host stayed up, where all was synced by a clean stop, or by the flush that a recovery point tells
+// of: then the id that the metadata has is adopted.
+bool LogManagerImpl::NeverFlushed(const TopicPartition& partition) const {
+  return options_.host_restarted && !options_.taken_over && !last_shutdown_.clean &&
+         checkpoints_.RecoveryPoint(partition).value_or(Offset(0)) == Offset(0);
+}
+
+// Of a log that NeverFlushed, and has no id.
+Status LogManagerImpl::PutAway(const TopicPartition& partition) {
+  const std::string path = PathOf(partition);
+  SLUICE_ASSIGN_OR_RETURN(const auto names, fs().List(path));
+  uint64_t size_bytes = 0;
+  for (const std::string& name : names) {
+    if (ClassifyFile(name).kind != DirectoryEntry::Kind::kLog) continue;
+    SLUICE_ASSIGN_OR_RETURN(const uint64_t size, fs().FileSize(path + "/" + name));
+    size_bytes += size;
+  }
+  SLUICE_ASSIGN_OR_RETURN(const std::string renamed,
+                          Retire(partition, size_bytes == 0 ? kDeleteSuffix : kStraySuffix));
+  if (size_bytes == 0) {
+    RemoveDirectoryLater(renamed);
+    return Status::Ok();
+  }
+  LOG(WARNING) << path << " is set aside as " << renamed << ": a power cut took "
+               << kPartitionMetadataName << ", which says whose its " << size_bytes
+               << " bytes are, before they were synced for the first time. The replica begins "
+                  "empty and copies from the others. Remove it by hand where no other has more";
+  return Status::Ok();
+}
+
+// Without a log where it was put away.
 Result<LogManagerImpl::Hosted> LogManagerImpl::OpenFound(const TopicPartition& partition) {
   LogOptions options = OptionsFor(partition, TopicId(), options_.config);
   options.recovery_point = checkpoints_.RecoveryPoint(partition).value_or(Offset(0));
@@ -214,6 +256,11 @@ Result<LogManagerImpl::Hosted> LogManagerImpl::OpenFound(const TopicPartition& p
   options.clean = last_shutdown_.clean;
   SLUICE_ASSIGN_OR_RETURN(options.topic_id, StoredTopicId(partition));
   const TopicId topic_id = options.topic_id;
+  if (topic_id.IsZero() && NeverFlushed(partition) &&
+      !FaultPlanted(ReplicationFault::kNobodysLogKept)) {
+    SLUICE_RETURN_IF_ERROR(PutAway(partition));
+    return Hosted();
+  }
   SLUICE_ASSIGN_OR_RETURN(std::shared_ptr<Log> log, Log::Open(std::move(options)));
   return Hosted{std::move(log), topic_id};
 }
@@ -263,11 +310,11 @@ Status LogManagerImpl::CheckDamaged(const TopicPartition& partition) {
   SLUICE_ASSIGN_OR_RETURN(Hosted hosted, OpenFound(partition));
   std::lock_guard lock(mutex_);
   damaged_.erase(partition);
-  logs_[partition] = std::move(hosted);
+  if (hosted.log != nullptr) logs_[partition] = std::move(hosted);
   return Status::Ok();
 }
 
-// The id's file was lost in a crash before its first sync, or never written.
+// Of a log that an older Kafka wrote, or whose file was removed by hand: see NeverFlushed.
 Status LogManagerImpl::AdoptTopicId(const TopicPartition& partition, TopicId topic_id) {
   SLUICE_RETURN_IF_ERROR(WriteFileAtomically(fs(), PathOf(partition) + "/" + kPartitionMetadataName,
                                              FormatPartitionMetadata(topic_id)));
@@ -329,18 +376,24 @@ TopicId LogManagerImpl::TopicIdOf(const TopicPartition& partition) const {
   return stored.ok() ? *stored : TopicId();
 }
 
-Result<std::string> LogManagerImpl::RenameAway(const TopicPartition& partition,
-                                               std::string_view suffix) {
-  const Claim claim(*this, partition);
-  if (!Holds(partition))
-    return Status::NotFound(options_.directory + " has no partition " + partition.ToString());
+Result<std::string> LogManagerImpl::Retire(const TopicPartition& partition,
+                                           std::string_view suffix) {
   std::string target;
   do {
     target = options_.directory + "/" +
              RetiredDirectoryName(partition, suffix, options_.clock->WallMs(), next_deletion_++);
   } while (fs().Exists(target));
-  // While the rename can fail the log stays known, and can be deleted again.
   SLUICE_RETURN_IF_ERROR(fs().Rename(PathOf(partition), target));
+  return target;
+}
+
+Result<std::string> LogManagerImpl::RenameAway(const TopicPartition& partition,
+                                               std::string_view suffix) {
+  const Claim claim(*this, partition);
+  if (!Holds(partition))
+    return Status::NotFound(options_.directory + " has no partition " + partition.ToString());
+  // While the rename can fail the log stays known, and can be deleted again.
+  SLUICE_ASSIGN_OR_RETURN(std::string target, Retire(partition, suffix));
   std::lock_guard lock(mutex_);
   logs_.erase(partition);
   damaged_.erase(partition);

@@ -79,6 +79,8 @@ class LogManagerImpl final : public LogManager {
   Status AdoptTopicId(const TopicPartition& partition, TopicId topic_id);
   Result<TopicId> StoredTopicId(const TopicPartition& partition) const;
   Result<Hosted> OpenFound(const TopicPartition& partition);
+  bool NeverFlushed(const TopicPartition& partition) const;
+  Status PutAway(const TopicPartition& partition);
   Status SettleGaps();
   void OpenAll(const std::vector<TopicPartition>& found);
   struct OpeningProgress {
@@ -93,6 +95,7 @@ class LogManagerImpl final : public LogManager {
   void RunLater(std::function<void()> task);
   // From its name; the path that the directory has then.
   Result<std::string> RenameAway(const TopicPartition& partition, std::string_view suffix);
+  Result<std::string> Retire(const TopicPartition& partition, std::string_view suffix);
   void RemoveDirectoryLater(const std::string& path);
 
   const LogManagerOptions options_;

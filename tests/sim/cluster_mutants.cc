@@ -65,6 +65,7 @@ const std::vector<NamedFault>& Faults() {
       {ReplicationFault::kEndsWhileRelieved, "ends-while-relieved"},
       {ReplicationFault::kEligibleDropped, "eligible-dropped"},
       {ReplicationFault::kMoveEndsUnheard, "move-ends-unheard"},
+      {ReplicationFault::kNobodysLogKept, "nobodys-log-kept"},
   };
   return faults;
 }
