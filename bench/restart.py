@@ -80,8 +80,7 @@ class Sluice:
 
     def launch(self):
         with open(self.directory / 'log', 'a') as log:
-            self.process = subprocess.Popen([SLUICE, 'server', '--config', str(self.directory / 'node-1/server.properties'),
-                                             '--set', f'durability={self.durability}'], stdout=log, stderr=log)
+            self.process = subprocess.Popen([SLUICE, 'server', '--config', str(self.directory / 'node-1/server.properties')], stdout=log, stderr=log)
         return self.process.pid
 
     def kill(self):
@@ -99,6 +98,8 @@ class Sluice:
         self.durability = 'fsync'
         self.launch()
         await_ready(self, partitions, records)
+        foreign.kafka_tool('kafka.admin.ConfigCommand', '--bootstrap-server', self.bootstrap, '--entity-type', 'brokers', '--entity-default', '--alter',
+                           '--add-config', f'durability={self.durability}')
         wait_until(lambda: self.recovery_points() == records, 'all is flushed', 300)
 
     def recovery_points(self):

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "controller/assignment.h"
+#include "controller/feature_manager.h"
 #include "controller/partition_manager.h"
 #include "metadata/group_config.h"
 #include "metadata/replay.h"
@@ -136,10 +137,7 @@ class Alteration {
                                              "between log directories"};
     }
     if (Failure failure = CheckKey(entry.key())) return failure;
-    if (entry.operation() == AlterConfigsRequest::DELETE) {
-      if (values_.erase(entry.key()) > 0) AddRecord(entry.key(), std::nullopt);
-      return {};
-    }
+    if (entry.operation() == AlterConfigsRequest::DELETE) return Remove(entry.key());
     if (!entry.has_value()) return {ErrorCode::kInvalidConfig, entry.key() + " is given no value"};
     std::string wanted = entry.value();
     if (entry.operation() != AlterConfigsRequest::SET) {
@@ -158,6 +156,16 @@ class Alteration {
     return {};
   }
 
+  Failure Remove(const std::string& key) {
+    // Then each node would go by its own file again.
+    if (of_broker() && IsClusterWide(key) && values_.contains(key)) {
+      return {ErrorCode::kInvalidConfig, key + " of the cluster can be changed, not removed: all " +
+                                             "its nodes must know the same value; set it"};
+    }
+    if (values_.erase(key) > 0) AddRecord(key, std::nullopt);
+    return {};
+  }
+
   Failure CheckKey(const std::string& key) const {
     const ConfigKey* row = FindConfigKey(kind_.keys, key);
     if (row == nullptr) {
@@ -170,10 +178,9 @@ class Alteration {
                                              "' cannot change while the server runs: set it in "
                                              "the server's file and restart"};
     }
-    // The controller elects by it, so it cannot differ from broker to broker.
-    if (!of_topic() && !resource_.name().empty() && key == kMinIsr) {
+    if (of_broker() && !resource_.name().empty() && IsClusterWide(key)) {
       return {ErrorCode::kInvalidConfig,
-              "min.insync.replicas can be set for a topic or for all brokers, not for one"};
+              key + " can be set for a topic or for all brokers, not for one"};
     }
     return {};
   }

@@ -32,6 +32,7 @@ TEST_F(ControllerTest, ActivationWritesWhatANewClusterNeeds) {
   EXPECT_EQ(image->features.at("eligible.leader.replicas.version"), 1);
   EXPECT_EQ(image->features.at("group.version"), 1);
   EXPECT_EQ(image->broker_configs->at("").at("min.insync.replicas"), "1");
+  EXPECT_EQ(image->broker_configs->at("").at("durability"), "fsync");
   const size_t entries = quorum_.log().size();
   quorum_.Lose(NodeId(2));
   quorum_.Lead();
@@ -421,8 +422,6 @@ TEST_F(ControllerTest, Configs) {
   EXPECT_EQ(code(CONFIG_RESOURCE_TYPE_TOPIC, "t", "retention.ms", "5", AlterConfigsRequest::APPEND),
             Code(ErrorCode::kInvalidConfig));
   EXPECT_EQ(code(CONFIG_RESOURCE_TYPE_BROKER, "1", "node.id", "5"),
-            Code(ErrorCode::kInvalidConfig));
-  EXPECT_EQ(code(CONFIG_RESOURCE_TYPE_BROKER, "1", "min.insync.replicas", "2"),
             Code(ErrorCode::kInvalidConfig));
   EXPECT_EQ(code(CONFIG_RESOURCE_TYPE_BROKER, "9", "log.retention.ms", "2"),
             Code(ErrorCode::kInvalidRequest));

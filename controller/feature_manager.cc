@@ -1,8 +1,13 @@
 #include "controller/feature_manager.h"
 
+#include <algorithm>
+#include <array>
+
 namespace sluice::controller {
 
 namespace {
+
+constexpr std::array<std::string_view, 2> kClusterWide{"durability", "min.insync.replicas"};
 
 metadata::MetadataRecord Feature(const std::string& name, int32_t level) {
   metadata::MetadataRecord record;
@@ -15,22 +20,29 @@ metadata::MetadataRecord Feature(const std::string& name, int32_t level) {
 
 Records BootstrapRecords(const metadata::Image& image, const std::string& cluster_id,
                          const ConfigValues& server) {
-  if (!image.cluster_id.empty()) return {};
   Records records;
-  metadata::MetadataRecord cluster;
-  cluster.mutable_cluster()->set_cluster_id(cluster_id);
-  records.push_back(std::move(cluster));
-  records.push_back(Feature("metadata.version", kMetadataVersionLevel));
-  records.push_back(Feature("eligible.leader.replicas.version", 1));
-  records.push_back(Feature("group.version", 1));  // the consumer protocol (KIP-848)
-  // Elections depend on it, so all controllers and brokers must read one value: from here on it is
-  // metadata.
-  metadata::MetadataRecord min_isr;
-  min_isr.mutable_config()->set_type(metadata::CONFIG_RESOURCE_TYPE_BROKER);
-  min_isr.mutable_config()->set_key("min.insync.replicas");
-  min_isr.mutable_config()->set_value(server.GetString("min.insync.replicas"));
-  records.push_back(std::move(min_isr));
+  if (image.cluster_id.empty()) {
+    metadata::MetadataRecord cluster;
+    cluster.mutable_cluster()->set_cluster_id(cluster_id);
+    records.push_back(std::move(cluster));
+    records.push_back(Feature("metadata.version", kMetadataVersionLevel));
+    records.push_back(Feature("eligible.leader.replicas.version", 1));
+    records.push_back(Feature("group.version", 1));  // the consumer protocol (KIP-848)
+  }
+  const auto known = image.broker_configs->find("");
+  for (const std::string_view key : kClusterWide) {
+    if (known != image.broker_configs->end() && known->second.contains(std::string(key))) continue;
+    metadata::MetadataRecord record;
+    record.mutable_config()->set_type(metadata::CONFIG_RESOURCE_TYPE_BROKER);
+    record.mutable_config()->set_key(std::string(key));
+    record.mutable_config()->set_value(server.GetString(key));
+    records.push_back(std::move(record));
+  }
   return records;
+}
+
+bool IsClusterWide(std::string_view key) {
+  return std::ranges::find(kClusterWide, key) != kClusterWide.end();
 }
 
 }  // namespace sluice::controller
