@@ -127,6 +127,8 @@ void BrokerManager::Activate(const Image& image, int64_t now_ms) {
     // Whoever applied this index knows that the broker is leaving, if it is.
     if (broker->in_controlled_shutdown) session.shutdown_index = image.last_index;
     if (broker->fenced) session.fence_index = image.last_index;
+    session.lost_lead_index = image.last_index;
+    session.behind_ms = now_ms;
     session.timeout_ms = std::max(session.timeout_ms, broker->session_timeout_ms);
   }
 }
@@ -202,11 +204,35 @@ Records BrokerManager::Leave(const Image& image, NodeId broker) const {
   return records;
 }
 
-Records BrokerManager::Fence(const Image& image, NodeId broker) const {
-  Records records = ElectionsFor(image, {.broker = broker, .active = false});
-  records.push_back(BrokerChange(broker, true, std::nullopt));
-  records.back().mutable_broker_change()->set_process_gone(Refused(broker));
-  return records;
+BrokerManager::FenceStep BrokerManager::Fence(const Image& image, NodeId broker) {
+  if (std::exchange(fenced_, broker) != broker) fence_from_ = TopicId();
+  const BrokerEvent event{.broker = broker, .active = false};
+  PartOfElections elections = ElectionsUpTo(image, event, fence_from_, options_.fence_step_changes);
+  const bool whole = fence_from_.IsZero() && elections.complete;
+  fence_from_ = elections.complete ? TopicId() : elections.next;
+  if (!whole) return {.records = std::move(elections.records)};
+  fenced_ = kNoNode;
+  FenceStep step{.records = std::move(elections.records), .last = true};
+  step.records.push_back(BrokerChange(broker, true, std::nullopt));
+  step.records.back().mutable_broker_change()->set_process_gone(Refused(broker));
+  return step;
+}
+
+void BrokerManager::OnLeadLost(NodeId broker, LogIndex index, int64_t now_ms) {
+  const auto found = sessions_.find(broker);
+  if (found == sessions_.end()) return;
+  Session& session = found->second;
+  if (session.applied >= session.lost_lead_index) session.behind_ms = now_ms;
+  session.lost_lead_index = index;
+}
+
+bool BrokerManager::KnowsWhatItLeads(NodeId broker, int64_t now_ms) const {
+  const auto found = sessions_.find(broker);
+  if (found == sessions_.end()) return false;
+  const Session& session = found->second;
+  if (session.applied < session.fence_index) return false;
+  return session.applied >= session.lost_lead_index ||
+         now_ms - session.behind_ms < session.timeout_ms;
 }
 
 // Directories that failed: their replicas leave every ISR.

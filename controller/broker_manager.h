@@ -25,6 +25,7 @@ struct BrokerManagerOptions {
   int64_t silence_before_dial_ms = 150;
   int64_t takeover_before_dial_ms = 50;
   int64_t dial_interval_ms = 100;
+  size_t fence_step_changes = 5000;  // of partitions, in one entry
 };
 
 class BrokerManager {
@@ -46,15 +47,22 @@ class BrokerManager {
   // The broker that should be fenced first: it is dead for sure, or silent for longer than its
   // session.
   std::optional<NodeId> NextToFence(const metadata::Image& image, int64_t now_ms);
-  // The records that fence it: partition changes first, the broker's own last.
-  Records Fence(const metadata::Image& image, NodeId broker) const;
-  // They are proposed as the entry at `index`.
+  // The next records that fence it: partition changes first, the broker's own with the last of
+  // them. In steps, for a million changes are more than one entry may hold, and than the loop may
+  // take at once. Whoever comes back between two of them is out of some ISRs, and leads less.
+  struct FenceStep {
+    Records records;  // none: a walk found nothing more, and the next call looks once again
+    bool last = false;
+  };
+  FenceStep Fence(const metadata::Image& image, NodeId broker);
+  // A step of it is proposed as the entry at `index`.
   void OnFenced(NodeId broker, LogIndex index) { sessions_[broker].fence_index = index; }
-  // Of that entry; -1 when the broker was not fenced since activation.
-  LogIndex FenceIndex(NodeId broker) const {
-    const auto session = sessions_.find(broker);
-    return session == sessions_.end() ? LogIndex(-1) : session->second.fence_index;
-  }
+  // The entry at `index` gives a lead of the broker's to another one, or to nobody.
+  void OnLeadLost(NodeId broker, LogIndex index, int64_t now_ms);
+  // Whether it may have a lease. Not while it has not applied what fenced it: others lead as soon
+  // as that is committed. Nor when its metadata is a whole session behind on what it leads: its
+  // answers to readers would be those of then.
+  bool KnowsWhatItLeads(NodeId broker, int64_t now_ms) const;
 
   // The loop stood still for `ms`, until now: nobody could have been heard.
   void Forgive(int64_t ms, int64_t now_ms);
@@ -76,6 +84,10 @@ class BrokerManager {
     // The entry that fenced it last; after a change of controllers, what was known then. Who has
     // not applied it may think that it still leads.
     LogIndex fence_index{-1};
+    // The same of the entry that took a lead from it last, and since when there is one that it has
+    // not applied.
+    LogIndex lost_lead_index{-1};
+    int64_t behind_ms = 0;
     int64_t refused_ms = -1;  // when evidence of death came, or -1
     int64_t dialed_ms = -1;
     LogIndex shutdown_index{
@@ -93,6 +105,9 @@ class BrokerManager {
   const BrokerManagerOptions options_;
   std::map<NodeId, Session> sessions_;
   int64_t activated_ms_ = 0;
+  // Where the walk over the topics of who is being fenced has come to.
+  NodeId fenced_ = kNoNode;
+  TopicId fence_from_;
 };
 
 }  // namespace sluice::controller

@@ -22,11 +22,7 @@ using metadata::ImagePtr;
 
 namespace {
 
-constexpr int64_t kTickMs = 25;
 constexpr int64_t kConfirmMs = 50;
-constexpr int64_t kDialTimeoutMs = 200;
-// A tick that comes so late says that nobody could be heard meanwhile.
-constexpr int64_t kStallMs = 100;
 constexpr size_t kEntryBytesMax = 8 << 20;
 constexpr int64_t kNoLeaseMs = 1 << 30;
 
@@ -229,7 +225,8 @@ Status MetadataController::Propose(const Records& records, std::function<void(bo
   metadata::MetadataBatch batch;
   for (const metadata::MetadataRecord& record : records) *batch.add_records() = record;
   std::string data = batch.SerializeAsString();
-  Result<ImagePtr> next = Replay(data, index);
+  metadata::Delta delta;
+  Result<ImagePtr> next = Replay(data, index, delta);
   if (!next.ok()) {
     LOG_EVERY_N(ERROR, 100) << "a decision at index " << index
                             << " is not carried out: " << next.status().message();
@@ -242,7 +239,10 @@ Status MetadataController::Propose(const Records& records, std::function<void(bo
                    [refused](const Result<LogIndex>& done) { *refused = !done.ok(); });
   // Only an error from inside the call is looked at: it says that nothing was appended. A later one
   // comes with the loss of leadership.
-  if (!*refused) return Status::Ok();
+  if (!*refused) {
+    NoteLostLeads(*before, delta, index);
+    return Status::Ok();
+  }
   if (speculative_->last_index == index) speculative_ = before;
   waiting_.erase(waiting);
   return Status::NotLeader("the quorum takes nothing");
@@ -251,10 +251,11 @@ Status MetadataController::Propose(const Records& records, std::function<void(bo
 // From its bytes, as every node will: an entry that does not apply, or breaks an invariant, would
 // stop all controllers once it is committed, and again at each start. So that is found here, where
 // one request can still be refused.
-Result<ImagePtr> MetadataController::Replay(const std::string& data, LogIndex index) const {
+Result<ImagePtr> MetadataController::Replay(const std::string& data, LogIndex index,
+                                            metadata::Delta& delta) const {
   metadata::ImageBuilder builder(speculative_);
   SLUICE_RETURN_IF_ERROR(builder.ApplyEntry(data, index));
-  const metadata::Delta delta = builder.TakeDelta();
+  delta = builder.TakeDelta();
   ImagePtr next = builder.Build(index, active_term_);
   SLUICE_RETURN_IF_ERROR(metadata::CheckTouched(*next, delta));
   return next;
@@ -311,8 +312,18 @@ void MetadataController::Finish(Decision<Response> decision, Done<Response> done
   } else if (speculative_->last_index > committed_->last_index) {
     waiting_.emplace(speculative_->last_index, std::move(answer));
   } else {
-    answer(true);
+    AnswerAsLeader(std::move(answer));
   }
+}
+
+// Who has been deposed and does not know it would answer by what was: a leader that is told so of a
+// change of its ISR that it is refused, though the next controller has committed it, would let its
+// high watermark pass who is in the ISR by then.
+void MetadataController::AnswerAsLeader(std::function<void(bool)> answer) {
+  quorum_->ReadIndex([this, answer = std::move(answer), alive = alive_,
+                      activation = activation_](const Result<LogIndex>& confirmed) {
+    answer(*alive && active_ && activation == activation_ && confirmed.ok());
+  });
 }
 
 template <typename Request, typename Response>
@@ -375,12 +386,9 @@ void MetadataController::Heartbeat(const HeartbeatRequest& request, Done<Heartbe
   HeartbeatResponse& response = decision.response;
   const metadata::BrokerImage* broker = committed_->FindBroker(NodeId(request.sender().node_id()));
   response.set_fenced(broker == nullptr || broker->fenced);
-  // One that is heard from again while its fencing is under way gets no further lease: others may
-  // lead as soon as that is committed.
-  const LogIndex fence_index = brokers_.FenceIndex(NodeId(request.sender().node_id()));
-  const bool ends =
-      fence_index > committed_->last_index && !FaultPlanted(ReplicationFault::kLeaseWhileFencing);
-  response.set_lease_age_ms(ends ? kNoLeaseMs : LeaseAgeMs());
+  const bool knows = brokers_.KnowsWhatItLeads(NodeId(request.sender().node_id()), NowMs()) ||
+                     FaultPlanted(ReplicationFault::kLeaseWhileFencing);
+  response.set_lease_age_ms(knows ? LeaseAgeMs() : kNoLeaseMs);
   response.set_commit_index(committed_->last_index.value());
   response.mutable_outcome()->set_leader_id(options_.self.value());
   done(std::move(response));
@@ -463,94 +471,6 @@ void MetadataController::GoOnDecommissioning() {
 void MetadataController::UnregisterBroker(const UnregisterBrokerRequest& request,
                                           Done<UnregisterBrokerResponse> done) {
   HandleAdmin(request, &controller::UnregisterBroker, std::move(done));
-}
-
-// ---- Sessions
-
-void MetadataController::OnBrokerConnectionLost(NodeId broker, bool refused) {
-  if (!active_) return;
-  if (!refused) return Dial(broker);
-  brokers_.OnRefused(broker, NowMs());
-}
-
-void MetadataController::OnVoterLost(NodeId voter, bool refused) {
-  const metadata::BrokerImage* broker = speculative_->FindBroker(voter);
-  if (broker != nullptr && broker->is_controller) OnBrokerConnectionLost(voter, refused);
-}
-
-void MetadataController::Tick() {
-  const int64_t now_ms = NowMs();
-  const int64_t late_ms = now_ms - last_tick_ms_ - kTickMs;
-  if (late_ms > kStallMs) {
-    LOG(WARNING) << "the controller stood still for " << late_ms
-                 << " ms; sessions are extended by as much";
-    brokers_.Forgive(late_ms, now_ms);
-  }
-  last_tick_ms_ = now_ms;
-  for (const NodeId broker : brokers_.ToDial(*speculative_, now_ms)) Dial(broker);
-  FenceStale();
-  RunLater(kTickMs, &MetadataController::Tick);
-}
-
-void MetadataController::Dial(NodeId broker) {
-  const metadata::BrokerImage* image = speculative_->FindBroker(broker);
-  if (image == nullptr || image->fenced || image->grpc_address.empty()) return;
-  // One at a time: hosts that do not answer must not fill the dialer's queue.
-  if (!dialing_.insert(broker).second) return;
-  const auto done = [this, broker, epoch = image->epoch, alive = alive_,
-                     &loop = loop_](DialOutcome outcome) {
-    loop.Post([this, broker, epoch, alive, outcome] {
-      if (*alive) OnDialed(broker, epoch, outcome);
-    });
-  };
-  dialer_.Dial(image->grpc_address, kDialTimeoutMs, done);
-}
-
-void MetadataController::OnDialed(NodeId broker, BrokerEpoch epoch, DialOutcome outcome) {
-  dialing_.erase(broker);
-  if (!active_ || outcome != DialOutcome::kRefused) return;
-  const metadata::BrokerImage* image = speculative_->FindBroker(broker);
-  if (image != nullptr && image->epoch == epoch) brokers_.OnRefused(broker, NowMs());
-}
-
-void MetadataController::FenceStale() {
-  // One broker an entry, each judged on the image that the one before left.
-  while (active_) {
-    const int64_t now_ms = NowMs();
-    const std::optional<NodeId> broker = brokers_.NextToFence(*speculative_, now_ms);
-    if (!broker) {
-      brake_round_ = -1;
-      return;
-    }
-    if (!BrakeAllows(now_ms)) return;
-    const bool expired = !brokers_.Refused(*broker);
-    const LogIndex index = quorum_->NextIndex();
-    if (!Propose(brokers_.Fence(*speculative_, *broker), [](bool) {}).ok()) return;
-    brokers_.OnFenced(*broker, index);
-    ++(expired ? metrics_.fenced_by_session : metrics_.fenced_by_refusal);
-    fenced_ms_.push_back(now_ms);
-    LOG(WARNING) << "broker " << *broker << " is fenced: "
-                 << (expired ? "its session expired"
-                             : "its host refuses connections, so its process is gone");
-  }
-}
-
-// More than half of the brokers falling silent within a session looks more like trouble of this
-// node: then two rounds that a majority confirms, sent since, have to show that it is still the
-// leader and on the network.
-bool MetadataController::BrakeAllows(int64_t now_ms) {
-  std::erase_if(fenced_ms_,
-                [&](int64_t at) { return now_ms - at > options_.brokers.session_timeout_ms; });
-  const auto unfenced = std::count_if(speculative_->brokers.begin(), speculative_->brokers.end(),
-                                      [](const auto& broker) { return !broker.second->fenced; });
-  const size_t recent = fenced_ms_.size();
-  if ((recent + 1) * 2 <= recent + static_cast<size_t>(unfenced)) return true;
-  if (brake_round_ < 0) {
-    brake_round_ = static_cast<int64_t>(confirmed_rounds_);
-    ++metrics_.fence_brakes;
-  }
-  // The first round after may have been sent before.
-  return static_cast<int64_t>(confirmed_rounds_) >= brake_round_ + 3;
 }
 
 }  // namespace sluice::controller

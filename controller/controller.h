@@ -32,6 +32,7 @@
 #include "controller/feed_log.h"
 #include "controller/leader_pass.h"
 #include "controller/quorum.h"
+#include "metadata/replay.h"
 #include "raft/state_machine.h"
 
 namespace sluice::controller {
@@ -140,14 +141,18 @@ class MetadataController final : public raft::StateMachine {
   // unless this fails: kNotLeader when the quorum took nothing, kInternal when the records do not
   // fit the image.
   Status Propose(const Records& records, std::function<void(bool committed)> answer);
-  Result<metadata::ImagePtr> Replay(const std::string& data, LogIndex index) const;
+  Result<metadata::ImagePtr> Replay(const std::string& data, LogIndex index,
+                                    metadata::Delta& delta) const;
+  void NoteLostLeads(const metadata::Image& before, const metadata::Delta& delta, LogIndex index);
+  // Once a majority has said that this node still leads it; else as not committed.
+  void AnswerAsLeader(std::function<void(bool committed)> answer);
   void AnswerUpTo(LogIndex index, Term term);
   void FailAll();
   void Renounce();
   void ApplyEntry(const raft::Entry& entry, std::vector<FeedEntryPtr>& feed);
 
+  static constexpr int64_t kTickMs = 25;
   void Tick();
-  void DialSilent();
   void Dial(NodeId broker);
   void OnDialed(NodeId broker, BrokerEpoch epoch, DialOutcome outcome);
   void FenceStale();

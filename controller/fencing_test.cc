@@ -81,5 +81,113 @@ TEST_F(FencingTest, ALongSessionIsKnownToTheNextController) {
   EXPECT_TRUE(controller_->committed()->FindBroker(NodeId(1))->fenced);
 }
 
+// What its feed has not brought it, it cannot know: it goes on to tell where the partition ended.
+TEST_F(FencingTest, ABrokerThatDoesNotHearOfALostLeadLosesItsLeaseAfterASession) {
+  StartBrokers(2);
+  CreateAssigned("t", {{2, 1}});
+  HeartbeatRequest old = NextHeartbeat(2);
+  const auto lease_age_ms = [this](const HeartbeatRequest& request) {
+    return Call(&MetadataController::Heartbeat, request).lease_age_ms();
+  };
+  BeatFor(1000, {1, 2});
+  EXPECT_LE(lease_age_ms(old), 60) << "its metadata is old, but it leads what it thinks it leads";
+  ASSERT_EQ(Reassign("t", std::vector<int>{1}, true).error_code(), 0);
+  ASSERT_EQ(Show("t"), "leader=1 isr=1 elr= known=");
+  EXPECT_LE(lease_age_ms(old), 60) << "the news may be under way";
+  const auto beat = [&] {
+    Heartbeat(1);
+    const int64_t age_ms = lease_age_ms(old);
+    RunForMs(100);
+    return age_ms;
+  };
+  for (int i = 0; i < 6; ++i) beat();
+  EXPECT_GT(beat(), 60'000);
+  // The next controller does not know what it has lost.
+  quorum_.Lose(NodeId(2));
+  quorum_.Lead();
+  CommitAll();
+  for (int i = 0; i < 6; ++i) beat();
+  EXPECT_GT(beat(), 60'000);
+  EXPECT_LE(lease_age_ms(NextHeartbeat(2)), 60);
+}
+
+class FencingInStepsTest : public testing::ClusterFixture {
+ protected:
+  FencingInStepsTest() : ClusterFixture(1, {.fence_step_changes = 4}) {}
+  void SetUp() override {
+    quorum_.Lead();
+    CommitAll();
+    StartBrokers(3);
+    // Topics 0 to 4 have a leader without broker 1, "alone" has none.
+    for (int i = 0; i < 5; ++i)
+      CreateAssigned("t" + std::to_string(i), {{1, 2}, {2, 1}, {3, 2}, {1, 3}});
+    CreateAssigned("alone", {{1}});
+  }
+  bool fenced() const { return controller_->committed()->FindBroker(NodeId(1))->fenced; }
+  // In whose ISRs broker 1 is.
+  int held() const {
+    int count = 0;
+    for (const auto& [name, topic] : *controller_->committed()->topics_by_name) {
+      for (const auto& partition : topic->partitions)
+        count += metadata::InIsr(partition, NodeId(1)) ? 1 : 0;
+    }
+    return count;
+  }
+};
+
+TEST_F(FencingInStepsTest, AFewPartitionsAnEntryAndTheBrokerLast) {
+  ASSERT_EQ(held(), 16);
+  std::vector<int> seen;
+  for (int i = 0; i < 100 && !fenced(); ++i) {
+    Heartbeat(2);
+    Heartbeat(3);
+    RunForMs(25);
+    CommitAll();
+    if (seen.empty() || seen.back() != held()) seen.push_back(held());
+  }
+  EXPECT_TRUE(fenced());
+  EXPECT_EQ(seen, (std::vector<int>{16, 12, 8, 4, 1, 0}));
+  EXPECT_EQ(Show("alone"), "leader=-1 isr= elr=1 known=1");
+  EXPECT_EQ(Show("t0"), "leader=2 isr=2 elr= known=");
+}
+
+// Nothing is left without a leader, and it leads nothing that it does not know of.
+TEST_F(FencingInStepsTest, WhoComesBackBetweenTwoStepsStaysInService) {
+  const HeartbeatRequest old = NextHeartbeat(1);
+  while (held() == 16) {
+    Heartbeat(2);
+    Heartbeat(3);
+    RunForMs(25);
+    CommitAll();
+  }
+  HeartbeatResponse response = Call(&MetadataController::Heartbeat, old);
+  EXPECT_FALSE(response.fenced());
+  EXPECT_GT(response.lease_age_ms(), 60'000);
+  response = Heartbeat(1);
+  EXPECT_LE(response.lease_age_ms(), 60);
+  BeatFor(500, {1, 2, 3});
+  EXPECT_FALSE(fenced());
+  EXPECT_EQ(held(), 12);
+  EXPECT_EQ(Show("alone"), "leader=1 isr=1 elr= known=");
+  // The next time all of it goes.
+  BeatFor(2000, {2, 3});
+  EXPECT_TRUE(fenced());
+  EXPECT_EQ(held(), 0);
+}
+
+// It may have been deposed, and the next controller have decided otherwise.
+TEST_F(FencingTest, WithoutAMajorityNothingIsRefusedForGood) {
+  StartBrokers(3);
+  CreateAssigned("t", {{1, 2, 3}});
+  const AlterPartitionRequest stranger = AlterIsrRequest(1, "t", {1, 2, 4});
+  const auto error = [&] {
+    const auto response = Call(&MetadataController::AlterPartition, stranger);
+    return response.outcome().error_code();
+  };
+  EXPECT_EQ(error(), 0);
+  quorum_.set_connected(false);
+  EXPECT_EQ(error(), Code(kafka::ErrorCode::kNotController));
+}
+
 }  // namespace
 }  // namespace sluice::controller

@@ -1,7 +1,9 @@
 #include "controller/partition_manager.h"
 
 #include <algorithm>
+#include <limits>
 #include <span>
+#include <utility>
 
 #include "base/planted_fault.h"
 #include "metadata/partition_change.h"
@@ -141,43 +143,75 @@ bool AppendDecision(const TopicImage& topic, size_t index,
   return true;
 }
 
-Records ElectionsFor(const Image& image, const BrokerEvent& event) {
-  Records records;
-  for (const auto& [id, topic] : *image.topics_by_id) {
-    for (size_t i = 0; i < topic->partitions.size(); ++i) {
-      const PartitionImage& partition = topic->partitions[i];
-      if (!Contains(partition.replicas, event.broker)) continue;
-      const Uuid directory = partition.DirectoryOf(event.broker);
-      const metadata::DataLoss loss =
-          event.lost_data == nullptr
-              ? metadata::DataLoss::kNone
-              : event.lost_data(topic->name, PartitionIndex(static_cast<int32_t>(i)), directory);
-      const bool lost = loss != metadata::DataLoss::kNone;
-      const bool lost_all = loss == metadata::DataLoss::kAll;
-      const metadata::BrokerImage* broker =
-          event.broker_after != nullptr ? event.broker_after : image.FindBroker(event.broker);
-      const bool active = event.active && broker != nullptr && broker->HasOnline(directory);
-      const bool leaves =
-          !active && (Contains(partition.isr, event.broker) ||
-                      (lost && Contains(partition.elr, event.broker)) ||
-                      (lost_all && Contains(partition.last_known_elr, event.broker)));
-      const bool may_lead = active && partition.leader == kNoNode;
-      if (!leaves && !may_lead) continue;
-      Decide(*topic, i,
-             {.partition = partition,
-              .min_isr = metadata::EffectiveMinIsr(image, topic->name, partition),
-              .is_active =
-                  [&](NodeId node) {
-                    return node == event.broker ? active
-                                                : metadata::ReplicaActive(image, partition, node);
-                  },
-              .yields = YieldsIn(image),
-              .lost_data = lost ? event.broker : kNoNode,
-              .lost_all = lost_all},
-             records);
+namespace {
+
+// What the event changes of one partition.
+void ElectAfter(const Image& image, const BrokerEvent& event, const TopicImage& topic, size_t index,
+                Records& records) {
+  const PartitionImage& partition = topic.partitions[index];
+  if (!Contains(partition.replicas, event.broker)) return;
+  const Uuid directory = partition.DirectoryOf(event.broker);
+  const metadata::DataLoss loss =
+      event.lost_data == nullptr
+          ? metadata::DataLoss::kNone
+          : event.lost_data(topic.name, PartitionIndex(static_cast<int32_t>(index)), directory);
+  const bool lost = loss != metadata::DataLoss::kNone;
+  const bool lost_all = loss == metadata::DataLoss::kAll;
+  const metadata::BrokerImage* broker =
+      event.broker_after != nullptr ? event.broker_after : image.FindBroker(event.broker);
+  const bool active = event.active && broker != nullptr && broker->HasOnline(directory);
+  const bool leaves =
+      !active && (Contains(partition.isr, event.broker) ||
+                  (lost && Contains(partition.elr, event.broker)) ||
+                  (lost_all && Contains(partition.last_known_elr, event.broker)));
+  const bool may_lead = active && partition.leader == kNoNode;
+  if (!leaves && !may_lead) return;
+  Decide(topic, index,
+         {.partition = partition,
+          .min_isr = metadata::EffectiveMinIsr(image, topic.name, partition),
+          .is_active =
+              [&](NodeId node) {
+                return node == event.broker ? active
+                                            : metadata::ReplicaActive(image, partition, node);
+              },
+          .yields = YieldsIn(image),
+          .lost_data = lost ? event.broker : kNoNode,
+          .lost_all = lost_all},
+         records);
+}
+
+bool LeavesNoLeader(const metadata::MetadataRecord& record) {
+  const auto& change = record.partition_change();
+  return change.has_leader() && change.leader() == kNoNode.value();
+}
+
+}  // namespace
+
+PartOfElections ElectionsUpTo(const Image& image, const BrokerEvent& event, const TopicId& from,
+                        size_t changes_max) {
+  PartOfElections elections;
+  Records leaderless;
+  const auto& topics = *image.topics_by_id;
+  for (auto topic = topics.lower_bound(from); topic != topics.end(); ++topic) {
+    for (size_t i = 0; i < topic->second->partitions.size(); ++i) {
+      if (elections.records.size() == changes_max) {
+        elections.complete = false;
+        elections.next = topic->first;
+        return elections;
+      }
+      const size_t before = elections.records.size();
+      ElectAfter(image, event, *topic->second, i, elections.records);
+      if (elections.records.size() == before || !LeavesNoLeader(elections.records.back())) continue;
+      leaderless.push_back(std::move(elections.records.back()));
+      elections.records.pop_back();
     }
   }
-  return records;
+  if (from.IsZero()) Append(elections.records, std::move(leaderless));
+  return elections;
+}
+
+Records ElectionsFor(const Image& image, const BrokerEvent& event) {
+  return ElectionsUpTo(image, event, TopicId(), std::numeric_limits<size_t>::max()).records;
 }
 
 Records ElectionsForDamaged(const Image& image, const HeartbeatRequest& request) {

@@ -38,6 +38,17 @@ bool AppendDecision(const metadata::TopicImage& topic, size_t index,
 // partitions without a leader get one.
 Records ElectionsFor(const metadata::Image& image, const BrokerEvent& event);
 
+// The same in parts: of the topics from `from` on, at most `changes_max`. Partitions that are left
+// without a leader come last of all: who changes them may still be taken for alive, and then nobody
+// would elect it again. They are not there when the part is not the whole.
+struct PartOfElections {
+  Records records;
+  bool complete = true;  // all topics were looked at
+  TopicId next;          // else where to go on
+};
+PartOfElections ElectionsUpTo(const metadata::Image& image, const BrokerEvent& event,
+                        const TopicId& from, size_t changes_max);
+
 // Logs that their broker found damaged: where others are in sync, these replicas leave the ISR as
 // having lost records, and lead no more.
 Records ElectionsForDamaged(const metadata::Image& image, const HeartbeatRequest& request);

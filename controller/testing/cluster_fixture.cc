@@ -31,13 +31,14 @@ Sender SenderOf(const TestBroker& broker) {
 
 }  // namespace
 
-ClusterFixture::ClusterFixture(uint64_t seed) : random_(seed), checked_(metadata::EmptyImage()) {
+ClusterFixture::ClusterFixture(uint64_t seed, BrokerManagerOptions brokers)
+    : random_(seed), checked_(metadata::EmptyImage()) {
   controller_ = std::make_unique<MetadataController>(
       ControllerOptions{.self = NodeId(1),
                         .cluster_id = "cluster",
                         .server = server_,
                         .addresses = {{NodeId(1), "host1:1"}, {NodeId(2), "host2:1"}},
-                        .brokers = {},
+                        .brokers = brokers,
                         .random = random_.Fork()},
       loop_, dialer_, feed_);
   controller_->Start(&quorum_);

@@ -39,7 +39,7 @@ struct TestBroker {
 
 class ClusterFixture : public ::testing::Test {
  protected:
-  explicit ClusterFixture(uint64_t seed = 1);
+  explicit ClusterFixture(uint64_t seed = 1, BrokerManagerOptions brokers = {});
   ~ClusterFixture() override;
 
   // ---- Brokers

@@ -1,0 +1,125 @@
+// Sessions of brokers: who is silent, who is gone, and how it is fenced (declared in
+// controller/controller.h).
+
+#include <algorithm>
+
+#include "controller/controller.h"
+
+namespace sluice::controller {
+
+namespace {
+
+constexpr int64_t kDialTimeoutMs = 200;
+// A tick that comes so late says that nobody could be heard meanwhile.
+constexpr int64_t kStallMs = 100;
+
+}  // namespace
+
+void MetadataController::OnBrokerConnectionLost(NodeId broker, bool refused) {
+  if (!active_) return;
+  if (!refused) return Dial(broker);
+  brokers_.OnRefused(broker, NowMs());
+}
+
+void MetadataController::OnVoterLost(NodeId voter, bool refused) {
+  const metadata::BrokerImage* broker = speculative_->FindBroker(voter);
+  if (broker != nullptr && broker->is_controller) OnBrokerConnectionLost(voter, refused);
+}
+
+void MetadataController::Tick() {
+  const int64_t now_ms = NowMs();
+  const int64_t late_ms = now_ms - last_tick_ms_ - kTickMs;
+  if (late_ms > kStallMs) {
+    LOG(WARNING) << "the controller stood still for " << late_ms
+                 << " ms; sessions are extended by as much";
+    brokers_.Forgive(late_ms, now_ms);
+  }
+  last_tick_ms_ = now_ms;
+  for (const NodeId broker : brokers_.ToDial(*speculative_, now_ms)) Dial(broker);
+  FenceStale();
+  RunLater(kTickMs, &MetadataController::Tick);
+}
+
+void MetadataController::Dial(NodeId broker) {
+  const metadata::BrokerImage* image = speculative_->FindBroker(broker);
+  if (image == nullptr || image->fenced || image->grpc_address.empty()) return;
+  // One at a time: hosts that do not answer must not fill the dialer's queue.
+  if (!dialing_.insert(broker).second) return;
+  const auto done = [this, broker, epoch = image->epoch, alive = alive_,
+                     &loop = loop_](DialOutcome outcome) {
+    loop.Post([this, broker, epoch, alive, outcome] {
+      if (*alive) OnDialed(broker, epoch, outcome);
+    });
+  };
+  dialer_.Dial(image->grpc_address, kDialTimeoutMs, done);
+}
+
+void MetadataController::OnDialed(NodeId broker, BrokerEpoch epoch, DialOutcome outcome) {
+  dialing_.erase(broker);
+  if (!active_ || outcome != DialOutcome::kRefused) return;
+  const metadata::BrokerImage* image = speculative_->FindBroker(broker);
+  if (image != nullptr && image->epoch == epoch) brokers_.OnRefused(broker, NowMs());
+}
+
+void MetadataController::FenceStale() {
+  // One broker after the other, each judged on the image that the one before left.
+  while (active_) {
+    const int64_t now_ms = NowMs();
+    const std::optional<NodeId> broker = brokers_.NextToFence(*speculative_, now_ms);
+    if (!broker) {
+      brake_round_ = -1;
+      return;
+    }
+    if (!BrakeAllows(now_ms)) return;
+    const bool expired = !brokers_.Refused(*broker);
+    const LogIndex index = quorum_->NextIndex();
+    const BrokerManager::FenceStep step = brokers_.Fence(*speculative_, *broker);
+    if (!step.records.empty()) {
+      if (const Status proposed = Propose(step.records, [](bool) {}); !proposed.ok()) {
+        LOG_EVERY_N(ERROR, 100) << "broker " << *broker << " is not fenced yet: "
+                                  << proposed.ToString();
+        return;
+      }
+      brokers_.OnFenced(*broker, index);
+    }
+    if (!step.last) return;  // the next tick goes on
+    ++(expired ? metrics_.fenced_by_session : metrics_.fenced_by_refusal);
+    fenced_ms_.push_back(now_ms);
+    LOG(WARNING) << "broker " << *broker << " is fenced: "
+                 << (expired ? "its session expired"
+                             : "its host refuses connections, so its process is gone");
+  }
+}
+
+// More than half of the brokers falling silent within a session looks more like trouble of this
+// node: then two rounds that a majority confirms, sent since, have to show that it is still the
+// leader and on the network.
+bool MetadataController::BrakeAllows(int64_t now_ms) {
+  std::erase_if(fenced_ms_,
+                [&](int64_t at) { return now_ms - at > options_.brokers.session_timeout_ms; });
+  const auto unfenced = std::count_if(speculative_->brokers.begin(), speculative_->brokers.end(),
+                                      [](const auto& broker) { return !broker.second->fenced; });
+  const size_t recent = fenced_ms_.size();
+  if ((recent + 1) * 2 <= recent + static_cast<size_t>(unfenced)) return true;
+  if (brake_round_ < 0) {
+    brake_round_ = static_cast<int64_t>(confirmed_rounds_);
+    ++metrics_.fence_brakes;
+  }
+  // The first round after may have been sent before.
+  return static_cast<int64_t>(confirmed_rounds_) >= brake_round_ + 3;
+}
+
+// Which brokers the entry at `index` takes leads from.
+void MetadataController::NoteLostLeads(const metadata::Image& before, const metadata::Delta& delta,
+                                       LogIndex index) {
+  for (const auto& [id, partitions] : delta.partitions) {
+    for (const PartitionIndex partition : partitions) {
+      const metadata::PartitionImage* was = before.FindPartition(id, partition);
+      const metadata::PartitionImage* is = speculative_->FindPartition(id, partition);
+      if (was != nullptr && is != nullptr && was->leader != is->leader)
+        brokers_.OnLeadLost(was->leader, index, NowMs());
+    }
+  }
+}
+
+}  // namespace sluice::controller
