@@ -65,26 +65,39 @@ int32_t ProducerBatch::first_sequence() const {
 }
 
 void ProducerState::NoteRefused(const BatchHeader& batch) {
-  const bool first = batch.has_producer() && batch.base_sequence != BatchHeader::kNoSequence &&
-                     !producers_.contains(batch.producer_id);
-  if (!first) return;
+  if (!batch.has_producer() || batch.base_sequence == BatchHeader::kNoSequence) return;
+  const auto known = producers_.find(batch.producer_id);
+  const bool is_known = known != producers_.end();
+  // Of a known one that counts which should have come next.
+  if (is_known && (known->second.epoch != batch.producer_epoch ||
+                   !Follows(known->second.last_sequence(), batch.base_sequence)))
+    return;
   if (refused_.size() == kRefusedMax) refused_.clear();
   Refused& refused =
       refused_.try_emplace(batch.producer_id, batch.producer_epoch, batch.base_sequence)
           .first->second;
-  if (refused.epoch != batch.producer_epoch || refused.sequence > batch.base_sequence)
+  if (is_known || refused.epoch != batch.producer_epoch || refused.sequence > batch.base_sequence)
     refused = {batch.producer_epoch, batch.base_sequence};
 }
 
-ProducerState::Verdict ProducerState::CheckUnknown(const BatchHeader& batch) const {
+bool ProducerState::OvertakesRefused(const BatchHeader& batch) const {
   const auto refused = refused_.find(batch.producer_id);
-  const bool overtakes = refused != refused_.end() &&
-                         refused->second.epoch == batch.producer_epoch &&
-                         batch.base_sequence > refused->second.sequence;
-  if (!overtakes) return {};
-  return {kafka::ErrorCode::kOutOfOrderSequenceNumber,
+  if (refused == refused_.end() || refused->second.epoch != batch.producer_epoch) return false;
+  const auto known = producers_.find(batch.producer_id);
+  if (known == producers_.end()) return batch.base_sequence > refused->second.sequence;
+  constexpr int64_t kSequences = int64_t{kSequenceMax} + 1;
+  const int64_t ahead =
+      (batch.base_sequence - int64_t{refused->second.sequence} + kSequences) % kSequences;
+  return Follows(known->second.last_sequence(), refused->second.sequence) && ahead > 0 &&
+         ahead < kSequences / 2;
+}
+
+// Told that it is out of order, librdkafka would take that for the end of everything, if the batch
+// before had been sent once already when its connection broke. So it hears of the same refusal.
+ProducerState::Verdict ProducerState::RefusedToo(const BatchHeader& batch) const {
+  return {kafka::ErrorCode::kNotLeaderOrFollower,
           Describe(batch) + " sent sequence " + std::to_string(batch.base_sequence) + " before " +
-              std::to_string(refused->second.sequence) + ", which was refused",
+              std::to_string(refused_.at(batch.producer_id).sequence) + ", which was refused",
           std::nullopt,
           {}};
 }
@@ -92,7 +105,7 @@ ProducerState::Verdict ProducerState::CheckUnknown(const BatchHeader& batch) con
 ProducerState::Verdict ProducerState::Check(const BatchHeader& batch) const {
   if (!batch.has_producer()) return {};
   const auto found = producers_.find(batch.producer_id);
-  if (found == producers_.end()) return CheckUnknown(batch);
+  if (found == producers_.end()) return OvertakesRefused(batch) ? RefusedToo(batch) : Verdict();
   const ProducerEntry& entry = found->second;
   if (batch.producer_epoch < entry.epoch) {
     return {kafka::ErrorCode::kInvalidProducerEpoch,
@@ -123,6 +136,7 @@ ProducerState::Verdict ProducerState::Check(const BatchHeader& batch) const {
     return {kafka::ErrorCode::kDuplicateSequenceNumber, "", std::nullopt,
             entry.batches[0].first_offset()};
   }
+  if (OvertakesRefused(batch)) return RefusedToo(batch);
   return {kafka::ErrorCode::kOutOfOrderSequenceNumber,
           Describe(batch) + " sent sequence " + std::to_string(batch.base_sequence) + " after " +
               std::to_string(entry.last_sequence()),

@@ -88,9 +88,9 @@ class ProducerState {
   // What to do with a client's batch that is about to be appended. Changes nothing.
   Verdict Check(const BatchHeader& batch) const;
   // A client's batch was turned away unchecked, as nothing could be appended just then. What the
-  // client has sent after it may come when that is over, and an unknown producer may start
-  // anywhere: it must not start behind what it will send again. For the same epoch, until the
-  // producer is known.
+  // client has sent after it may come when that is over: it is turned away with
+  // NOT_LEADER_OR_FOLLOWER, until the batch comes again. An unknown producer, which may start
+  // anywhere, must not start behind it. For the same epoch.
   void NoteRefused(const BatchHeader& batch);
   // Takes an appended batch into account, whoever sent it. `marker`: EndMarkerOf a control batch.
   // The transaction that it ended, if that had any records.
@@ -115,7 +115,8 @@ class ProducerState {
   const std::map<ProducerId, ProducerEntry>& producers() const { return producers_; }
 
  private:
-  Verdict CheckUnknown(const BatchHeader& batch) const;
+  bool OvertakesRefused(const BatchHeader& batch) const;
+  Verdict RefusedToo(const BatchHeader& batch) const;
   std::optional<CompletedTransaction> EndTransaction(const BatchHeader& batch,
                                                      const EndMarker& marker);
 
@@ -125,7 +126,7 @@ class ProducerState {
   };
 
   std::map<ProducerId, ProducerEntry> producers_;
-  std::map<ProducerId, Refused> refused_;  // of unknown producers
+  std::map<ProducerId, Refused> refused_;
   std::map<Offset, ProducerId> open_;      // by first offset
   std::map<Offset, Offset> completed_;     // first offset -> marker, not known to be replicated yet
   Offset completed_pruned_upto_{-1};

@@ -33,7 +33,7 @@ BatchHeader Header(const Sent& sent, int64_t offset, int64_t time_ms = 1000) {
 }
 
 // Sends batches as a leader would and tells what became of each: "@4" stored at offset 4, "=4" a
-// resend of it, "<4" stored somewhere below offset 4, else the error.
+// resend of it, "<4" stored somewhere below offset 4, "too" refused as one before it, else the error.
 class Partition {
  public:
   std::string Send(const Sent& sent) {
@@ -44,6 +44,7 @@ class Partition {
     if (verdict.error == ErrorCode::kDuplicateSequenceNumber)
       return "<" + std::to_string(verdict.stored_below.value());
     if (verdict.error == ErrorCode::kOutOfOrderSequenceNumber) return "order";
+    if (verdict.error == ErrorCode::kNotLeaderOrFollower) return "too";
     if (verdict.error == ErrorCode::kInvalidProducerEpoch) return "epoch";
     state.Observe(Header(sent, end), std::nullopt);
     const int64_t at = end;
@@ -124,20 +125,40 @@ TEST(ProducerStateTest, NothingOvertakesARefusedFirstBatch) {
     const char* verdict;
     const char* why;
   } rows[] = {
-      {{0, 1}, "order", "0 has to come first"},
+      {{0, 1}, "too", "0 has to come first"},
       {{0, 0}, "@0", "here it is"},
       {{0, 1}, "@1", "next"},
-      {{3, 9, 1, 8}, "order", "another producer's"},
+      {{3, 9, 1, 8}, "too", "another producer's"},
       {{4, 1, 1, 8}, "@2", "it has begun anew"},
       {{0, 5, 1, 9}, "@3", "a producer that nobody refused"},
   };
   for (const auto& row : rows) EXPECT_EQ(partition.Send(row.sent), row.verdict) << row.why;
-  partition.state.NoteRefused(Header({0, 2}, 0));
-  EXPECT_EQ(partition.Send({0, 3}), "order");
-  EXPECT_EQ(partition.Send({0, 2}), "@4") << "of a known one its sequence tells";
   for (int i = 0; i < 5000; ++i) partition.state.NoteRefused(Header({0, 0, 1, 100 + i}, 0));
-  EXPECT_EQ(partition.Send({0, 1, 1, 100}), "@5") << "forgotten: there are too many";
-  EXPECT_EQ(partition.Send({0, 1, 1, 5099}), "order");
+  EXPECT_EQ(partition.Send({0, 1, 1, 100}), "@4") << "forgotten: there are too many";
+  EXPECT_EQ(partition.Send({0, 1, 1, 5099}), "too");
+}
+
+TEST(ProducerStateTest, WhatOvertakesARefusedBatchIsRefusedLikeIt) {
+  Partition partition;
+  EXPECT_EQ(partition.Send({0, 5, 2}), "@0");
+  partition.state.NoteRefused(Header({0, 8}, 0));
+  EXPECT_EQ(partition.Send({0, 9}), "order") << "7 is missing, which nobody refused";
+  partition.state.NoteRefused(Header({0, 7}, 0));
+  const struct {
+    Sent sent;
+    const char* verdict;
+    const char* why;
+  } rows[] = {
+      {{0, 8}, "too", "7 has to come first"},
+      {{0, 9, 3}, "too", "and before that, too"},
+      {{0, 3, 1}, "order", "long ago"},
+      {{1, 8}, "order", "a new epoch starts at 0"},
+      {{0, 5, 2}, "=0", "a resend"},
+      {{0, 7}, "@2", "here it is"},
+      {{0, 9}, "order", "a gap of the client's own"},
+      {{0, 8}, "@3", "next"},
+  };
+  for (const auto& row : rows) EXPECT_EQ(partition.Send(row.sent), row.verdict) << row.why;
 }
 
 TEST(ProducerStateTest, WhatIsKnownToBeStoredEndsAtAGap) {

@@ -95,7 +95,7 @@ TEST_F(ProducersTest, NothingOvertakesAFirstBatchThatIsRefused) {
   EXPECT_EQ(SendAndWait(kOne, 0).error, ErrorCode::kNotLeaderOrFollower);
   cluster_.Heal();
   cluster_.RunFor(200);
-  EXPECT_EQ(SendAndWait(kOne, 1).error, ErrorCode::kOutOfOrderSequenceNumber);
+  EXPECT_EQ(SendAndWait(kOne, 1).error, ErrorCode::kNotLeaderOrFollower);
   EXPECT_TRUE(SendAndWait(kOne, 0).acknowledged());
   EXPECT_TRUE(SendAndWait(kOne, 1).acknowledged());
 }
@@ -104,7 +104,7 @@ TEST_F(ProducersTest, NothingOvertakesAFirstBatchThatCameBeforeItsLeaderWasElect
   EXPECT_EQ(SendAndWait(kTwo, 0).error, ErrorCode::kNotLeaderOrFollower);
   cluster_.Kill(kOne);
   ASSERT_TRUE(RunUntilLeads(kTwo));
-  EXPECT_EQ(SendAndWait(kTwo, 1).error, ErrorCode::kOutOfOrderSequenceNumber);
+  EXPECT_EQ(SendAndWait(kTwo, 1).error, ErrorCode::kNotLeaderOrFollower);
   EXPECT_TRUE(SendAndWait(kTwo, 0).acknowledged());
 }
 
