@@ -1,6 +1,7 @@
 #include "controller/controller.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/planted_fault.h"
 #include "controller/broker_goals.h"
@@ -272,9 +273,10 @@ void MetadataController::AnswerUpTo(LogIndex index, Term term) {
 }
 
 void MetadataController::FailAll() {
-  auto failed = std::move(waiting_);
-  waiting_.clear();
+  const auto failed = std::exchange(waiting_, {});
+  const auto unconfirmed = std::exchange(reading_, {});
   for (const auto& [index, answer] : failed) answer(false);
+  for (const auto& [id, answer] : unconfirmed) answer(false);
 }
 
 std::optional<Outcome> MetadataController::WhyRefuse(const Sender& sender) const {
@@ -320,9 +322,13 @@ void MetadataController::Finish(Decision<Response> decision, Done<Response> done
 // change of its ISR that it is refused, though the next controller has committed it, would let its
 // high watermark pass who is in the ISR by then.
 void MetadataController::AnswerAsLeader(std::function<void(bool)> answer) {
-  quorum_->ReadIndex([this, answer = std::move(answer), alive = alive_,
-                      activation = activation_](const Result<LogIndex>& confirmed) {
-    answer(*alive && active_ && activation == activation_ && confirmed.ok());
+  const uint64_t id = ++last_read_;
+  reading_.emplace(id, std::move(answer));
+  quorum_->ReadIndex([this, id, alive = alive_](const Result<LogIndex>& confirmed) {
+    if (!*alive) return;
+    // Not there any more: it was answered when the lead was lost.
+    auto read = reading_.extract(id);
+    if (!read.empty()) read.mapped()(confirmed.ok());
   });
 }
 

@@ -180,6 +180,8 @@ class MetadataController final : public raft::StateMachine {
   metadata::ImagePtr speculative_;
   std::multimap<LogIndex, std::function<void(bool)>>
       waiting_;  // proposed or observed in active_term_
+  std::map<uint64_t, std::function<void(bool)>> reading_;  // until a majority has confirmed it
+  uint64_t last_read_ = 0;
   // Of the change of members under way. Unlike other answers it outlives the activation: a leader
   // that removes itself still has it to give.
   using ChangeDone = std::function<void(const Result<LogIndex>&)>;

@@ -189,5 +189,26 @@ TEST_F(FencingTest, WithoutAMajorityNothingIsRefusedForGood) {
   EXPECT_EQ(error(), Code(kafka::ErrorCode::kNotController));
 }
 
+// Who stops waits for the answers of all its calls.
+TEST_F(FencingTest, AnAnswerThatWaitsForAMajorityIsGivenWhenTheLeadIsLost) {
+  StartBrokers(3);
+  CreateAssigned("t", {{1, 2, 3}});
+  quorum_.set_silent(true);
+  std::optional<int32_t> error;
+  const auto ask = [&] {
+    error.reset();
+    controller_->AlterPartition(AlterIsrRequest(1, "t", {1, 2, 4}),
+                                [&](const auto& got) { error = got.outcome().error_code(); });
+    EXPECT_FALSE(error.has_value());
+  };
+  ask();
+  quorum_.Lose(NodeId(2));
+  EXPECT_EQ(error, Code(kafka::ErrorCode::kNotController));
+  quorum_.Lead();
+  ask();
+  controller_->Stop();
+  EXPECT_EQ(error, Code(kafka::ErrorCode::kNotController));
+}
+
 }  // namespace
 }  // namespace sluice::controller

@@ -37,6 +37,8 @@ class FakeQuorum final : public Quorum {
   void Lose(NodeId new_leader);
   // A majority answers (or not) to rounds of confirmation.
   void set_connected(bool connected) { connected_ = connected; }
+  // Nobody answers to them, and that is not noticed either.
+  void set_silent(bool silent) { silent_ = silent; }
   raft::Membership members;
   NodeId asked_to_lead = kNoNode;
   // Proposals are refused at once.
@@ -58,6 +60,7 @@ class FakeQuorum final : public Quorum {
   Term term_{0};
   bool leading_ = false;
   bool connected_ = true;
+  bool silent_ = false;
   bool refusing_ = false;
 };
 
