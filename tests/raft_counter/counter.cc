@@ -1,6 +1,7 @@
 // A counter on three nodes, from nothing but raft/raft.h: with a disk and a network in memory this
 // is all that the library asks for. Two leaders are killed; the first one comes back and is needed.
 #define SLUICE_RAFT_EXAMPLE
+#include <algorithm>
 #include <future>
 #include <iostream>
 #include <thread>
@@ -142,6 +143,13 @@ int Run() {
     }
   };
   for (size_t i = 0; i < all.size(); ++i) start(i);
+  // A cluster begins when all of its voters have heard of each other once. Two of them may have
+  // begun to count before the third one has, and without it the first one's death ends that.
+  const auto takes_part = [](const std::unique_ptr<Process>& process) {
+    const DriverStatus status = process->node.driver().status();
+    return status.commit > LogIndex(0) && !status.inquiring;
+  };
+  while (!std::ranges::all_of(all, takes_part)) std::this_thread::yield();
   add(200);
   std::unique_ptr<Process>& first = leader();
   first.reset();
