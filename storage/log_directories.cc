@@ -300,9 +300,25 @@ PlacedLog LogDirectories::GetOrCreate(const ReplicaSpec& spec) {
     const Result<const Directory*> chosen = Choose(spec);
     if (!chosen.ok()) return {nullptr, chosen.status()};
     directory = *chosen;
+    if (PlacedLog held_up = SettleDepartures(spec.partition, *directory); held_up.directory)
+      return held_up;
   }
   return {directory->state,
           directory->manager->GetOrCreate(spec.partition, spec.topic_id, spec.config)};
+}
+
+// What another directory had under that name is gone for good before the new log can be durable:
+// after a power cut there would be two logs of one partition, and no start. With a directory where
+// that was not achieved.
+PlacedLog LogDirectories::SettleDepartures(const TopicPartition& partition,
+                                           const Directory& target) const {
+  for (const Directory& directory : directories_) {
+    if (directory.manager == nullptr || &directory == &target) continue;
+    Status settled = directory.manager->SettleDeparture(partition);
+    if (settled.ok()) continue;
+    return {directory.state, std::move(settled)};
+  }
+  return {};
 }
 
 // No directory online has it.

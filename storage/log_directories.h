@@ -141,6 +141,7 @@ class LogDirectories {
   Status SetOtherTopicsAside(const ReplicaSpec& spec);
   static Status SetAside(const Directory& directory, const TopicPartition& partition,
                          const std::string& why);
+  PlacedLog SettleDepartures(const TopicPartition& partition, const Directory& target) const;
   Result<const Directory*> Choose(const ReplicaSpec& spec) const;
   Result<const Directory*> DirectoryWithMostSpace() const;
 

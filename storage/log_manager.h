@@ -114,6 +114,9 @@ class LogManager {
   // Renames the directory to <t>-<p>.<uuid>-stray, which nobody opens or removes, and tells the
   // new path.
   virtual Result<std::string> SetAside(const TopicPartition& partition) = 0;
+  // After Delete or SetAside: a power cut from now on does not bring the name back. Nothing is done
+  // where that is so already.
+  virtual Status SettleDeparture(const TopicPartition& partition) = 0;
 
   // Checkpoints. High watermarks come from the replicas; recovery points and log starts from the
   // logs.

@@ -90,6 +90,13 @@ Status LogManagerImpl::OpenLogs() {
   SLUICE_RETURN_IF_ERROR(checkpoints_.Read());
   SLUICE_ASSIGN_OR_RETURN(last_shutdown_, TakeShutdownMarker(fs(), options_.directory));
   SLUICE_ASSIGN_OR_RETURN(const auto names, fs().List(options_.directory));
+  // A process that was killed may have taken names away moments before, and did not live to sync
+  // that: they must not come back beside a log that takes one of them in another directory.
+  const bool any_retired = std::any_of(names.begin(), names.end(), [](const std::string& name) {
+    return name.ends_with(kDeleteSuffix) || name.ends_with(kStraySuffix);
+  });
+  if (any_retired && !last_shutdown_.clean)
+    SLUICE_RETURN_IF_ERROR(fs().SyncDirectory(options_.directory));
   std::vector<TopicPartition> found;
   for (const std::string& name : names) {
     const std::string path = options_.directory + "/" + name;
@@ -236,7 +243,7 @@ Status LogManagerImpl::PutAway(const TopicPartition& partition) {
   SLUICE_ASSIGN_OR_RETURN(const std::string renamed,
                           Retire(partition, size_bytes == 0 ? kDeleteSuffix : kStraySuffix));
   if (size_bytes == 0) {
-    RemoveDirectoryLater(renamed);
+    RemoveDirectoryLater(renamed, partition);
     return Status::Ok();
   }
   LOG(WARNING) << path << " is set aside as " << renamed << ": a power cut took "
@@ -384,6 +391,7 @@ Result<std::string> LogManagerImpl::Retire(const TopicPartition& partition,
              RetiredDirectoryName(partition, suffix, options_.clock->WallMs(), next_deletion_++);
   } while (fs().Exists(target));
   SLUICE_RETURN_IF_ERROR(fs().Rename(PathOf(partition), target));
+  departures_->Add(partition, target);
   return target;
 }
 
@@ -403,7 +411,7 @@ Result<std::string> LogManagerImpl::RenameAway(const TopicPartition& partition,
 
 Status LogManagerImpl::Delete(const TopicPartition& partition) {
   SLUICE_ASSIGN_OR_RETURN(const std::string renamed, RenameAway(partition, kDeleteSuffix));
-  RemoveDirectoryLater(renamed);
+  RemoveDirectoryLater(renamed, partition);
   return Status::Ok();
 }
 
@@ -418,12 +426,41 @@ void LogManagerImpl::RunLater(std::function<void()> task) {
     worker_.Post(std::move(task));
 }
 
-void LogManagerImpl::RemoveDirectoryLater(const std::string& path) {
-  RunLater([files = options_.file_system, directory = options_.directory, path] {
+void LogManagerImpl::Departures::Add(const TopicPartition& partition, const std::string& path) {
+  std::lock_guard lock(mutex);
+  unsynced[partition] = path;
+}
+
+std::optional<std::string> LogManagerImpl::Departures::Find(const TopicPartition& partition) {
+  std::lock_guard lock(mutex);
+  const auto found = unsynced.find(partition);
+  return found == unsynced.end() ? std::nullopt : std::optional(found->second);
+}
+
+// The directory was synced after the name had become `path`.
+void LogManagerImpl::Departures::Settle(const TopicPartition& partition, const std::string& path) {
+  std::lock_guard lock(mutex);
+  const auto found = unsynced.find(partition);
+  if (found != unsynced.end() && found->second == path) unsynced.erase(found);
+}
+
+Status LogManagerImpl::SettleDeparture(const TopicPartition& partition) {
+  const std::optional<std::string> path = departures_->Find(partition);
+  if (!path) return Status::Ok();
+  SLUICE_RETURN_IF_ERROR(fs().SyncDirectory(options_.directory));
+  departures_->Settle(partition, *path);
+  return Status::Ok();
+}
+
+void LogManagerImpl::RemoveDirectoryLater(const std::string& path,
+                                          const std::optional<TopicPartition>& partition) {
+  RunLater([files = options_.file_system, directory = options_.directory, path, partition,
+            departures = departures_] {
     // First the name: if a power cut brought the old one back and not the segments that had been
     // removed, that would be a log that starts later than it does. What stays is removed at the
     // next start.
     Status removed = files->SyncDirectory(directory);
+    if (removed.ok() && partition) departures->Settle(*partition, path);
     if (removed.ok()) removed = files->RemoveAll(path);
     if (!removed.ok())
       LOG(WARNING) << path << ": " << removed.ToString();

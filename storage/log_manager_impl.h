@@ -42,6 +42,7 @@ class LogManagerImpl final : public LogManager {
   TopicId TopicIdOf(const TopicPartition& partition) const override;
   Status Delete(const TopicPartition& partition) override;
   Result<std::string> SetAside(const TopicPartition& partition) override;
+  Status SettleDeparture(const TopicPartition& partition) override;
   std::optional<Offset> CheckpointedHighWatermark(const TopicPartition& partition) const override;
   Status WriteCheckpoints(const std::map<TopicPartition, Offset>& high_watermarks) override;
   std::optional<Offset> CleanedUpto(const TopicPartition& partition) const override {
@@ -57,6 +58,16 @@ class LogManagerImpl final : public LogManager {
   struct Hosted {
     std::shared_ptr<Log> log;
     TopicId topic_id;
+  };
+
+  // Names that were taken away, with the path that each directory has now, until that is durable.
+  // Shared with removals that the manager need not outlive.
+  struct Departures {
+    std::mutex mutex;
+    std::map<TopicPartition, std::string> unsynced;  // guarded by mutex
+    void Add(const TopicPartition& partition, const std::string& path);
+    std::optional<std::string> Find(const TopicPartition& partition);
+    void Settle(const TopicPartition& partition, const std::string& path);
   };
 
   // While it lives the partition is this thread's to create or delete.
@@ -96,7 +107,9 @@ class LogManagerImpl final : public LogManager {
   // From its name; the path that the directory has then.
   Result<std::string> RenameAway(const TopicPartition& partition, std::string_view suffix);
   Result<std::string> Retire(const TopicPartition& partition, std::string_view suffix);
-  void RemoveDirectoryLater(const std::string& path);
+  // `partition`: whose name it had until now; nothing when an earlier process took it away.
+  void RemoveDirectoryLater(const std::string& path,
+                            const std::optional<TopicPartition>& partition = std::nullopt);
 
   const LogManagerOptions options_;
   const DirectoryIdentity identity_;
@@ -114,6 +127,7 @@ class LogManagerImpl final : public LogManager {
   std::set<TopicPartition> busy_;             // guarded by mutex_
   std::condition_variable idle_;              // of a partition that was busy
   std::atomic<uint64_t> next_deletion_ = 1;
+  const std::shared_ptr<Departures> departures_ = std::make_shared<Departures>();
   BackgroundWorker worker_;  // last: its thread ends first
 };
 
