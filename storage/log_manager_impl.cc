@@ -22,6 +22,22 @@ std::string AfterWhat(const ShutdownState& last) {
   return "a stop that could not vouch for them (" + last.why_unclean + ")";
 }
 
+// Its name, and those of parents made for it, as durable as what is synced in it: else a power cut
+// may leave the disk without the directory, and the next start makes an empty one.
+Status CreateDurably(FileSystem& fs, const std::string& directory) {
+  std::vector<std::string> parents;  // of what is made
+  for (std::string path = directory; !fs.Exists(path); path = parents.back()) {
+    const size_t slash = path.find_last_of('/');
+    if (slash == std::string::npos)
+      parents.emplace_back(".");
+    else
+      parents.push_back(slash == 0 ? "/" : path.substr(0, slash));
+  }
+  SLUICE_RETURN_IF_ERROR(fs.CreateDirectories(directory));
+  for (const std::string& parent : parents) SLUICE_RETURN_IF_ERROR(fs.SyncDirectory(parent));
+  return Status::Ok();
+}
+
 }  // namespace
 
 Result<std::optional<DirectoryIdentity>> LogManager::ReadIdentity(FileSystem& fs,
@@ -53,7 +69,7 @@ Status LogManager::CheckFormattable(FileSystem& fs, const std::string& directory
 Status LogManager::Format(FileSystem& fs, const std::string& directory,
                           const DirectoryIdentity& identity) {
   SLUICE_RETURN_IF_ERROR(CheckFormattable(fs, directory));
-  SLUICE_RETURN_IF_ERROR(fs.CreateDirectories(directory));
+  SLUICE_RETURN_IF_ERROR(CreateDurably(fs, directory));
   return WriteFileAtomically(fs, directory + "/" + kMetaPropertiesName,
                              FormatMetaProperties(identity));
 }

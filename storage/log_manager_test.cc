@@ -70,6 +70,17 @@ class LogManagerTest : public ::testing::Test {
   std::unique_ptr<LogManager> manager_;
 };
 
+TEST_F(LogManagerTest, AFormattedDirectoryOutlivesAPowerCut) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE(seed);
+    ::sluice::testing::SimFileSystem fs;
+    ASSERT_TRUE(LogManager::Format(fs, "/made/for/it", identity_).ok());
+    Random random(seed);
+    fs.Crash(random);
+    EXPECT_TRUE(LogManager::ReadIdentity(fs, "/made/for/it").value());
+  }
+}
+
 TEST_F(LogManagerTest, TheIdentityIsKafkasMetaProperties) {
   EXPECT_EQ(Text("meta.properties"),
             "#\ncluster.id=MkU3OEVBNTcwNTJENDM2Qg\ndirectory.id=ZmVkY2JhOTg3NjU0MzIxMA\nnode.id="
