@@ -184,6 +184,7 @@ class Runner {
     while (next_ < plan_.moves_size() || !moving_.empty()) {
       if (const Status begun = Begin(); !Patient(begun)) return begun;
       const Status looked = Look();
+      if (looked.code() == StatusCode::kFenced) GiveUpLatest();
       if (!Patient(looked)) return looked;
       if (!moving_.empty()) SleepMs(kAskAgainMs);
     }
@@ -216,6 +217,9 @@ class Runner {
       *move->mutable_replicas() = plan_.moves(i).to();
     }
     if (request.moves().empty()) return Status::Ok();
+    // Also where no answer comes: they may have begun.
+    for (const admin::PartitionMove& move : request.moves())
+      latest_.insert({move.topic(), move.partition()});
     if (bytes_per_second_) request.set_bytes_per_second(*bytes_per_second_);
     const auto response = client_.Call(&Stub::MovePartitions, request);
     if (!response.ok()) return response.status();
@@ -227,6 +231,23 @@ class Runner {
       moving_[{outcome.topic(), outcome.partition()}] = plan_.moves(next_++).to();
     }
     return Status::Ok();
+  }
+
+  // Whoever gave up all moves may have done so just before the latest began, and means these too.
+  void GiveUpLatest() {
+    admin::CancelMovesRequest request;
+    for (const Key& key : latest_) {
+      admin::PartitionName* name = request.add_partitions();
+      name->set_topic(key.first);
+      name->set_partition(key.second);
+    }
+    if (request.partitions().empty()) return;
+    // One that does not move is refused, and needs nothing.
+    const auto response = client_.Call(&Stub::CancelMoves, request);
+    if (!response.ok()) {
+      PrintError("what began last could not be given up", response.status(),
+                 "sluice cluster rebalance cancel gives up what moves still");
+    }
   }
 
   // Forgets those that have arrived.
@@ -243,6 +264,7 @@ class Runner {
       arrived_.push_back(ours->first);
       moving_.erase(ours);
     }
+    latest_.clear();
     return Status::Ok();
   }
 
@@ -264,6 +286,7 @@ class Runner {
   int64_t heard_ms_ = 0;
   int next_ = 0;
   std::map<Key, google::protobuf::RepeatedField<int32_t>> moving_;
+  std::set<Key> latest_;  // asked for since all that moved was looked at
   std::vector<Key> arrived_;
 };
 
