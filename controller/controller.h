@@ -179,7 +179,7 @@ class MetadataController final : public raft::StateMachine {
   metadata::ImagePtr committed_;
   metadata::ImagePtr speculative_;
   std::multimap<LogIndex, std::function<void(bool)>>
-      waiting_;  // proposed or observed in active_term_
+      waiting_;                                            // proposed or observed in active_term_
   std::map<uint64_t, std::function<void(bool)>> reading_;  // until a majority has confirmed it
   uint64_t last_read_ = 0;
   // Of the change of members under way. Unlike other answers it outlives the activation: a leader

@@ -76,8 +76,8 @@ void MetadataController::FenceStale() {
     const BrokerManager::FenceStep step = brokers_.Fence(*speculative_, *broker);
     if (!step.records.empty()) {
       if (const Status proposed = Propose(step.records, [](bool) {}); !proposed.ok()) {
-        LOG_EVERY_N(ERROR, 100) << "broker " << *broker << " is not fenced yet: "
-                                  << proposed.ToString();
+        LOG_EVERY_N(ERROR, 100) << "broker " << *broker
+                                << " is not fenced yet: " << proposed.ToString();
         return;
       }
       brokers_.OnFenced(*broker, index);
@@ -113,11 +113,14 @@ bool MetadataController::BrakeAllows(int64_t now_ms) {
 void MetadataController::NoteLostLeads(const metadata::Image& before, const metadata::Delta& delta,
                                        LogIndex index) {
   for (const auto& [id, partitions] : delta.partitions) {
+    const auto was = before.FindTopic(id);
+    if (was == nullptr) continue;
+    const auto is = speculative_->FindTopic(id);
     for (const PartitionIndex partition : partitions) {
-      const metadata::PartitionImage* was = before.FindPartition(id, partition);
-      const metadata::PartitionImage* is = speculative_->FindPartition(id, partition);
-      if (was != nullptr && is != nullptr && was->leader != is->leader)
-        brokers_.OnLeadLost(was->leader, index, NowMs());
+      const auto i = static_cast<size_t>(partition.value());
+      if (i >= was->partitions.size()) continue;
+      const NodeId leader = was->partitions[i].leader;
+      if (leader != is->partitions[i].leader) brokers_.OnLeadLost(leader, index, NowMs());
     }
   }
 }

@@ -160,10 +160,9 @@ void ElectAfter(const Image& image, const BrokerEvent& event, const TopicImage& 
   const metadata::BrokerImage* broker =
       event.broker_after != nullptr ? event.broker_after : image.FindBroker(event.broker);
   const bool active = event.active && broker != nullptr && broker->HasOnline(directory);
-  const bool leaves =
-      !active && (Contains(partition.isr, event.broker) ||
-                  (lost && Contains(partition.elr, event.broker)) ||
-                  (lost_all && Contains(partition.last_known_elr, event.broker)));
+  const bool leaves = !active && (Contains(partition.isr, event.broker) ||
+                                  (lost && Contains(partition.elr, event.broker)) ||
+                                  (lost_all && Contains(partition.last_known_elr, event.broker)));
   const bool may_lead = active && partition.leader == kNoNode;
   if (!leaves && !may_lead) return;
   Decide(topic, index,
@@ -188,7 +187,7 @@ bool LeavesNoLeader(const metadata::MetadataRecord& record) {
 }  // namespace
 
 PartOfElections ElectionsUpTo(const Image& image, const BrokerEvent& event, const TopicId& from,
-                        size_t changes_max) {
+                              size_t changes_max) {
   PartOfElections elections;
   Records leaderless;
   const auto& topics = *image.topics_by_id;

@@ -47,7 +47,7 @@ struct PartOfElections {
   TopicId next;          // else where to go on
 };
 PartOfElections ElectionsUpTo(const metadata::Image& image, const BrokerEvent& event,
-                        const TopicId& from, size_t changes_max);
+                              const TopicId& from, size_t changes_max);
 
 // Logs that their broker found damaged: where others are in sync, these replicas leave the ISR as
 // having lost records, and lead no more.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/rate_text.h"
 #include "controller/assignment.h"
 #include "controller/partition_manager.h"
 
@@ -75,15 +76,15 @@ class Reassignment {
     LOG(INFO) << NameOf(asked_.topic(), asked_.partition())
               << (asked_.has_replicas() ? ": moves from " : ": gives up its move, back to ")
               << Join(metadata::OriginOf(*place_.partition))
-              << (asked_.has_replicas() ? " to " + Join(target_) : "") << RateText(wanted);
+              << (asked_.has_replicas() ? " to " + Join(target_) : "") << LimitOf(wanted);
     AppendDecision(*place_.topic, place_.index, metadata::Decide(input, wanted), records);
     return {};
   }
 
  private:
-  static std::string RateText(const metadata::Assignment& wanted) {
+  static std::string LimitOf(const metadata::Assignment& wanted) {
     if (wanted.kib_per_second == 0) return "";
-    return ", each broker with at most " + std::to_string(wanted.kib_per_second) + " KiB/s";
+    return ", each broker with at most " + RateText(int64_t{wanted.kib_per_second} * 1024);
   }
 
   Failure Cancel(metadata::Assignment& wanted) const {

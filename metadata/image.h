@@ -11,8 +11,8 @@
 //   5. Topic name <-> id is a bijection.              6. A broker's epoch is the index of its
 //   registration.
 //   7. Adding and removing replicas are replicas, and disjoint. While there are any, some replica
-//   that is to stay is not in the ISR: else the reassignment would be done
-//   (metadata/reassignment.h).            8. Only a move that adds replicas has a rate.
+//   that is to stay is not in the ISR: else the move would be done (metadata/reassignment.h).
+//   8. Only a move that adds replicas has a rate.
 //
 // Thread rule: immutable; share by shared_ptr<const Image> among all threads.
 

@@ -35,12 +35,12 @@ bool LedBy(const RebalancePartition& p, NodeId node) {
   return !p.replicas.empty() && p.replicas.front() == node;
 }
 
+int64_t RateAsLead(const RebalancePartition& p) { return p.in_rate + p.out_rate; }
+
 // What it amounts to to lead it, on whichever node.
 BrokerLoad LeadOf(const RebalancePartition& p, NodeId) {
-  return {.leads = 1, .lead_rate = p.in_rate + p.out_rate};
+  return {.leads = 1, .lead_rate = RateAsLead(p)};
 }
-
-int64_t RateAsLead(const RebalancePartition& p) { return p.in_rate + p.out_rate; }
 
 // What the replica on `node` amounts to.
 BrokerLoad ReplicaOf(const RebalancePartition& p, NodeId node) {

@@ -478,8 +478,7 @@ void LogManagerImpl::RemoveDirectoryLater(const std::string& path,
     Status removed = files->SyncDirectory(directory);
     if (removed.ok() && partition) departures->Settle(*partition, path);
     if (removed.ok()) removed = files->RemoveAll(path);
-    if (!removed.ok())
-      LOG(WARNING) << path << ": " << removed.ToString();
+    if (!removed.ok()) LOG(WARNING) << path << ": " << removed.ToString();
   });
 }
 

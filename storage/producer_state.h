@@ -127,8 +127,8 @@ class ProducerState {
 
   std::map<ProducerId, ProducerEntry> producers_;
   std::map<ProducerId, Refused> refused_;
-  std::map<Offset, ProducerId> open_;      // by first offset
-  std::map<Offset, Offset> completed_;     // first offset -> marker, not known to be replicated yet
+  std::map<Offset, ProducerId> open_;   // by first offset
+  std::map<Offset, Offset> completed_;  // first offset -> marker, not known to be replicated yet
   Offset completed_pruned_upto_{-1};
 };
 

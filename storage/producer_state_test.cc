@@ -33,7 +33,8 @@ BatchHeader Header(const Sent& sent, int64_t offset, int64_t time_ms = 1000) {
 }
 
 // Sends batches as a leader would and tells what became of each: "@4" stored at offset 4, "=4" a
-// resend of it, "<4" stored somewhere below offset 4, "too" refused as one before it, else the error.
+// resend of it, "<4" stored somewhere below offset 4, "too" refused as one before it, else the
+// error.
 class Partition {
  public:
   std::string Send(const Sent& sent) {

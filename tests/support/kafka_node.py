@@ -15,6 +15,7 @@ SETTINGS = {
     'log.cleaner.backoff.ms': 200,
 }
 
+CONTROLLER_PORT_OFFSET = 3
 
 # What starts quickly; and what Kafka's own scripts give a broker, for benchmarks.
 SMALL_JAVA = ['-Xmx384m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1']
@@ -24,8 +25,10 @@ OWN_JAVA = ['-Xmx1G', '-Xms1G', '-XX:+UseG1GC']
 class KafkaNode:
     """`with KafkaNode() as kafka:` formats and starts it, and removes everything at the end."""
 
-    def __init__(self, settings=None, java=None, directory=None):
+    def __init__(self, settings=None, java=None, directory=None, number=1, port=None, voters=None):
+        """One of several has its number and its port, and `voters` as Kafka writes them; it is then started, and not waited for."""
         self.settings = SETTINGS if settings is None else settings
+        self.number, self.port, self.voters = number, port, voters
         self.java = ['java', *(java or SMALL_JAVA), '-cp', foreign.java_classpath()]
         self.parent = directory
 
@@ -33,16 +36,20 @@ class KafkaNode:
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix='kafka-node-', dir=self.parent))
         self.data = self.directory / 'data'
         self.process = None
-        port = free_base_port(1)
+        port = self.port or free_base_port(1)
         self.bootstrap = f'127.0.0.1:{port}'
         self.config = self.directory / 'server.properties'
-        lines = {'process.roles': 'broker,controller', 'node.id': 1, 'controller.quorum.voters': f'1@127.0.0.1:{port + 3}',
-                 'listeners': f'PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{port + 3}',
+        lines = {'process.roles': 'broker,controller', 'node.id': self.number,
+                 'controller.quorum.voters': self.voters or f'{self.number}@127.0.0.1:{port + CONTROLLER_PORT_OFFSET}',
+                 'listeners': f'PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{port + CONTROLLER_PORT_OFFSET}',
                  'controller.listener.names': 'CONTROLLER', 'log.dirs': self.data, **self.settings}
         self.config.write_text(''.join(f'{key}={value}\n' for key, value in lines.items()))
         try:
             run(*self.java, 'kafka.tools.StorageTool', 'format', '-t', '4L6g3nShT-eMCtK--X86sw', '-c', str(self.config))
-            self.start()
+            if self.voters is None:
+                self.start()
+            else:
+                self.launch()
         except BaseException:
             self.__exit__()
             raise
