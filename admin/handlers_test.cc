@@ -310,6 +310,29 @@ TEST_F(HandlersTest, HealthAsksForADecisionWhereNobodyHasAllRecords) {
       << health->problems(1).next_step();
 }
 
+TEST_F(HandlersTest, HealthSaysWhoIsWaitedForWhereTheLongestLogIsToLead) {
+  backend_.image = ThreeBrokers(/*all_up=*/false);
+  auto image = std::make_shared<metadata::Image>(*backend_.image);
+  auto topics = *image->topics_by_name;
+  auto& [name, topic] = *topics.begin();
+  auto without_leader = std::make_shared<metadata::TopicImage>(*topic);
+  metadata::PartitionImage& partition = without_leader->partitions[1];
+  partition.leader = kNoNode;
+  partition.isr.clear();
+  partition.last_known_elr = {partition.replicas.front()};
+  topic = without_leader;
+  image->topics_by_name = std::make_shared<decltype(topics)>(std::move(topics));
+  backend_.image = image;
+  const auto health = Call(&Handlers::ClusterHealth, ClusterHealthRequest());
+  ASSERT_GE(health->problems_size(), 3);
+  EXPECT_NE(health->problems(2).what().find("wait until all of their replicas run"),
+            std::string::npos)
+      << health->problems(2).what();
+  const std::string& next = health->problems(2).next_step();
+  EXPECT_EQ(next.find("bring node 3 back; where a replica is gone for good"), 0U) << next;
+  EXPECT_NE(next.find("sluice partition elect orders 1 --unclean"), std::string::npos) << next;
+}
+
 TEST_F(HandlersTest, WithoutMetadataNothingIsDenied) {
   backend_.image = metadata::EmptyImage();
   backend_.knows_cluster = false;

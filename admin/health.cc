@@ -20,6 +20,9 @@ struct Counts {
   std::string first_offline;
   int undecided = 0;  // of those: nobody has all records, and an operator has to say who leads
   std::string first_undecided;
+  int awaiting_all = 0;  // and of those: the longest log is to lead once all replicas are there
+  std::string first_awaiting;
+  std::vector<NodeId> awaited;  // by that one
   std::vector<NodeId> down;
 };
 
@@ -33,16 +36,30 @@ std::string Join(const std::vector<NodeId>& nodes) {
   return text;
 }
 
+// Of a partition without a leader: whether any replica is sure to have all records, and what is
+// waited for if not.
+void CountUndecided(const metadata::Image& image, const metadata::TopicImage& topic, size_t index,
+                    Counts* counts) {
+  const metadata::PartitionImage& partition = topic.partitions[index];
+  if (!partition.isr.empty() || !partition.elr.empty()) return;
+  const std::string name = topic.name + " " + std::to_string(index);
+  if (partition.last_known_elr.empty()) {
+    if (counts->undecided++ == 0) counts->first_undecided = name;
+  } else if (counts->awaiting_all++ == 0) {
+    counts->first_awaiting = name;
+    for (const NodeId replica : partition.replicas) {
+      if (!metadata::ReplicaActive(image, partition, replica)) counts->awaited.push_back(replica);
+    }
+  }
+}
+
 void CountPartition(const metadata::Image& image, const metadata::TopicImage& topic, size_t index,
                     Counts* counts) {
   const metadata::PartitionImage& partition = topic.partitions[index];
   ++counts->partitions;
   if (IsOffline(partition)) {
     if (counts->offline++ == 0) counts->first_offline = topic.name + "-" + std::to_string(index);
-    const bool nobody_has_all =
-        partition.isr.empty() && partition.elr.empty() && partition.last_known_elr.empty();
-    if (nobody_has_all && counts->undecided++ == 0)
-      counts->first_undecided = topic.name + " " + std::to_string(index);
+    CountUndecided(image, topic, index, counts);
   } else if (IsUnderMinIsr(image, topic.name, partition)) {
     ++counts->under_min_isr;
   } else if (IsUnderReplicated(partition)) {
@@ -114,6 +131,36 @@ void AddQuorumProblems(const QuorumAnswer* quorum, ClusterHealthResponse* respon
     AddMemberProblems(learner, "learner", leader, response);
 }
 
+// Those without a leader where no replica is sure to have all records.
+void AddUndecided(const Counts& counts, ClusterHealthResponse* response) {
+  if (counts.undecided > 0) {
+    AddProblem(response,
+               "of them " + std::to_string(counts.undecided) +
+                   " will not get one by itself: the replica that led last came back on an empty "
+                   "disk, and the others may lack what it had got alone",
+               "if its disk can be brought back, do that first; else start all other replicas that "
+               "can be, and let the one lead whose log has the most: sluice partition elect " +
+                   counts.first_undecided + " --unclean");
+  }
+  if (counts.awaiting_all > 0) {
+    const std::string missing = counts.awaited.empty()
+                                    ? "it takes a second; if it stays so, one of them cannot use "
+                                      "its log, and the health of "
+                                      "its own node says why"
+                                    : "bring node " + Join(counts.awaited) + " back";
+    AddProblem(
+        response,
+        "of them " + std::to_string(counts.awaiting_all) +
+            " wait until all of their replicas run: the one that led last came back without "
+            "some of its records, and the one that has the most is to lead (" +
+            counts.first_awaiting + (counts.awaiting_all > 1 ? " and others)" : ")"),
+        missing +
+            "; where a replica is gone for good, let the one lead that has the most of those "
+            "that run: sluice partition elect " +
+            counts.first_awaiting + " --unclean");
+  }
+}
+
 void AddDataProblems(const Counts& counts, ClusterHealthResponse* response) {
   const std::string bring_back =
       counts.down.empty() && counts.damaged_here > 0
@@ -132,15 +179,7 @@ void AddDataProblems(const Counts& counts, ClusterHealthResponse* response) {
                    (counts.offline > 1 ? " and others" : "") + "): neither read nor written",
                bring_back);
   }
-  if (counts.undecided > 0) {
-    AddProblem(response,
-               "of them " + std::to_string(counts.undecided) +
-                   " will not get one by itself: the replica that led last came back on an empty "
-                   "disk, and the others may lack what it had got alone",
-               "if its disk can be brought back, do that first; else let one of the others lead: "
-               "sluice partition elect " +
-                   counts.first_undecided + " --unclean");
-  }
+  AddUndecided(counts, response);
   if (counts.under_min_isr > 0) {
     AddProblem(
         response,

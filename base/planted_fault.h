@@ -47,6 +47,7 @@ enum class ReplicationFault : uint8_t {
   kEligibleDropped = 32,    // a move is given up though who goes by that may alone have all records
   kMoveEndsUnheard = 33,    // a move ends though who goes may not know that it leads no more
   kNobodysLogKept = 34,     // a log whose id a power cut took is the one of whoever has its name
+  kShorterLogLeads = 35,    // where nobody has all records, what the replicas have is not compared
 };
 
 #ifdef SLUICE_PLANTED_FAULTS

@@ -177,6 +177,18 @@ void BrokerLifecycle::AddDamaged(controller::HeartbeatRequest& request) const {
   }
 }
 
+// Of whom nobody leads: an operator, or the controller, may have to choose among them.
+void BrokerLifecycle::AddLogEnds(controller::HeartbeatRequest& request) const {
+  for (const LeaderlessLogs::End& end : options_.state->leaderless.Take()) {
+    auto& told = *request.add_log_ends();
+    told.set_topic_id(std::string(end.replica.first.view()));
+    told.set_partition(end.replica.second.value());
+    told.set_leader_epoch(end.leader_epoch.value());
+    told.set_last_epoch(end.last_epoch.value());
+    told.set_end_offset(end.end_offset.value());
+  }
+}
+
 void BrokerLifecycle::Heartbeat() {
   const BrokerState& state = *options_.state;
   controller::HeartbeatRequest request;
@@ -189,6 +201,7 @@ void BrokerLifecycle::Heartbeat() {
       request.add_offline_log_dirs(std::string(directory->id().view()));
   }
   AddDamaged(request);
+  AddLogEnds(request);
   request.set_session_timeout_ms(state.session_timeout_ms);
   under_way_ = true;
   const int64_t sent_ms = now_ms();

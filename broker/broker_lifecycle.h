@@ -83,6 +83,7 @@ class BrokerLifecycle {
   void RegisterAgain(const std::string& why);
   void Heartbeat();
   void AddDamaged(controller::HeartbeatRequest& request) const;
+  void AddLogEnds(controller::HeartbeatRequest& request) const;
   void OnHeartbeat(int64_t sent_ms, Result<controller::HeartbeatResponse> response);
   void Accept(int64_t sent_ms, const controller::HeartbeatResponse& response);
   void SchedulePulse(int64_t delay_ms);

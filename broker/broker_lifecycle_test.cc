@@ -165,6 +165,26 @@ TEST_F(BrokerLifecycleTest, DamagedLogsAreToldUntilTheyAreOutOfTheIsr) {
   EXPECT_EQ(publish(10, {NodeId(99)}), 0);
 }
 
+TEST_F(BrokerLifecycleTest, WhereLogsWithoutALeaderEndIsToldOnce) {
+  BringIntoService();
+  const TopicId topic = Uuid::FromBytes(std::string(16, 't'));
+  scheduler_.RunForMs(200);
+  EXPECT_EQ(controller_.heartbeats.back().log_ends_size(), 0);
+  controller_.heartbeats.clear();
+  state_.leaderless.Offer({{{topic, PartitionIndex(2)}, LeaderEpoch(4), LeaderEpoch(3), Offset(7)},
+                           {{topic, PartitionIndex(5)}, LeaderEpoch(1), kNoEpoch, Offset(-1)}});
+  scheduler_.RunForMs(200);
+  ASSERT_EQ(controller_.heartbeats.front().log_ends_size(), 2);
+  const auto& told = controller_.heartbeats.front().log_ends(0);
+  EXPECT_EQ(told.topic_id(), topic.view());
+  EXPECT_EQ(told.partition(), 2);
+  EXPECT_EQ(told.leader_epoch(), 4);
+  EXPECT_EQ(told.last_epoch(), 3);
+  EXPECT_EQ(told.end_offset(), 7);
+  EXPECT_EQ(controller_.heartbeats.front().log_ends(1).end_offset(), -1);
+  EXPECT_EQ(controller_.heartbeats.back().log_ends_size(), 0);
+}
+
 TEST_F(BrokerLifecycleTest, HeartbeatsKeepTheirInterval) {
   BringIntoService();
   const size_t before = controller_.heartbeats.size();

@@ -12,6 +12,7 @@
 #include "base/ids.h"
 #include "base/uuid.h"
 #include "broker/damaged_logs.h"
+#include "broker/leaderless_logs.h"
 #include "broker/suspects.h"
 
 namespace sluice::broker {
@@ -28,8 +29,9 @@ struct BrokerState {
   std::atomic<bool> fenced{true};
   std::atomic<bool> leaving{false};  // a clean stop is under way
 
-  Suspects suspects;    // its peers whose connections broke
-  DamagedLogs damaged;  // its own replicas that should not lead
+  Suspects suspects;          // its peers whose connections broke
+  DamagedLogs damaged;        // its own replicas that should not lead
+  LeaderlessLogs leaderless;  // and those that nobody leads
 
   // How long a lease lasts: less than the session, for clocks of two hosts need not run alike, and
   // what was decided with it takes its time to leave.

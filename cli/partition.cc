@@ -303,8 +303,8 @@ void AddPartitionCommands(CLI::App& app, Context& context) {
   AddMoveOptions(*move, *arguments);
   CLI::App* elect = add("elect", "Let the preferred replica lead", Elect);
   elect->add_flag("--unclean", arguments->unclean,
-                  "of a partition without a leader let any live replica lead; acknowledged records "
-                  "may be lost");
+                  "of a partition without a leader let the live replica lead whose log has the "
+                  "most; acknowledged records may be lost");
   CLI::App* cancel = add("cancel", "Give up a move: back to the replicas of before", Cancel);
   for (CLI::App* verb : {elect, cancel}) verb->add_flag("--all", arguments->all, "every partition");
   for (CLI::App* verb : {move, elect, cancel}) {

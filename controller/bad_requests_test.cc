@@ -213,6 +213,7 @@ TEST_F(MutatedRequestsTest, OfBrokers) {
   Run<HeartbeatRequest, HeartbeatResponse>(&MetadataController::Heartbeat, [&] {
     Broker(2).offline_log_directories = {2};
     Broker(2).found_damaged = {{"t", 0}};
+    Broker(2).log_ends[{"t", 0}] = {0, 5};
     return NextHeartbeat(2);
   });
   Run<AlterPartitionRequest, AlterPartitionResponse>(&MetadataController::AlterPartition, [&] {

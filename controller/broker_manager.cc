@@ -119,8 +119,13 @@ class LossJudge {
 
 }  // namespace
 
-void BrokerManager::Activate(const Image& image, int64_t now_ms) {
+void BrokerManager::Deactivate() {
   sessions_.clear();
+  log_ends_.Clear();
+}
+
+void BrokerManager::Activate(const Image& image, int64_t now_ms) {
+  Deactivate();
   activated_ms_ = now_ms;
   for (const auto& [id, broker] : image.brokers) {
     Session& session = SessionOf(id, now_ms);
@@ -293,6 +298,8 @@ Decision<HeartbeatResponse> BrokerManager::Heartbeat(const HandleContext& contex
   const BrokerImage& broker = *image.FindBroker(id);
   decision.records = DirectoriesGone(image, broker, request);
   if (decision.records.empty()) decision.records = ElectionsForDamaged(image, request);
+  log_ends_.Note(image, request);
+  if (decision.records.empty()) decision.records = ElectionsForTold(image, request, log_ends_);
   // What else there is to decide, the next heartbeat brings up.
   if (!decision.records.empty()) return decision;
   if (request.want_shutdown()) {

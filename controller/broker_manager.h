@@ -16,6 +16,7 @@
 #include <optional>
 
 #include "controller/decision.h"
+#include "controller/log_ends.h"
 
 namespace sluice::controller {
 
@@ -35,7 +36,7 @@ class BrokerManager {
   // Soft state: everyone gets a full session from now (a new active controller), or nothing is
   // known (any other).
   void Activate(const metadata::Image& image, int64_t now_ms);
-  void Deactivate() { sessions_.clear(); }
+  void Deactivate();
 
   Decision<RegisterBrokerResponse> Register(const HandleContext& context,
                                             const RegisterBrokerRequest& request);
@@ -72,6 +73,9 @@ class BrokerManager {
   // contradicts before the grace ends.
   void OnRefused(NodeId broker, int64_t now_ms);
 
+  // What the brokers have told since activation.
+  const LogEnds& log_ends() const { return log_ends_; }
+
   // Whether there is evidence of its death that no heartbeat has contradicted.
   bool Refused(NodeId broker) const;
 
@@ -104,6 +108,7 @@ class BrokerManager {
 
   const BrokerManagerOptions options_;
   std::map<NodeId, Session> sessions_;
+  LogEnds log_ends_;
   int64_t activated_ms_ = 0;
   // Where the walk over the topics of who is being fenced has come to.
   NodeId fenced_ = kNoNode;

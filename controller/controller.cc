@@ -207,7 +207,8 @@ HandleContext MetadataController::Context() const {
           .now_ms = NowMs(),
           .wall_ms = loop_.clock().WallMs(),
           .server = options_.server,
-          .random = random_};
+          .random = random_,
+          .log_ends = &brokers_.log_ends()};
 }
 
 Outcome MetadataController::NotController() const {

@@ -21,6 +21,8 @@ namespace sluice::controller {
 
 using Records = std::vector<metadata::MetadataRecord>;
 
+class LogEnds;
+
 // What a manager may look at. `image` holds all that is committed or proposed.
 struct HandleContext {
   const metadata::ImagePtr& image;
@@ -29,6 +31,7 @@ struct HandleContext {
   int64_t wall_ms;
   const ConfigValues& server;  // this node's configuration: the defaults of requests
   Random& random;
+  const LogEnds* log_ends = nullptr;  // what replicas without a leader have told; null = nothing
 };
 
 template <typename Response>

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/planted_fault.h"
+#include "controller/log_ends.h"
 #include "metadata/partition_change.h"
 #include "metadata/replay.h"
 
@@ -24,13 +25,9 @@ bool Contains(std::span<const NodeId> nodes, NodeId node) {
 
 void LogIfLossy(const TopicImage& topic, size_t index, const metadata::ElectionResult& result) {
   if (!result.may_lose_records) return;
-  const bool last_known = Contains(topic.partitions[index].last_known_elr, result.leader);
   LOG(ERROR) << topic.name << "-" << index << ": broker " << result.leader
-             << (last_known ? " was elected as the last known leader: the last replica sure to be "
-                              "complete came back without all its data"
-                            : " was elected as an operator asked, uncleanly: no replica sure to be "
-                              "complete can lead")
-             << "; records may be missing";
+             << " was elected uncleanly: no replica that is sure to be complete can lead, and of "
+                "those that live its log has the most; records may be missing";
 }
 
 // Runs the election of one partition and appends what it changes.
@@ -234,6 +231,32 @@ Records ElectionsForDamaged(const Image& image, const HeartbeatRequest& request)
          .is_active = [&](NodeId node) { return metadata::ReplicaActive(image, *partition, node); },
          .yields = YieldsIn(image),
          .lost_data = broker},
+        records);
+  }
+  return records;
+}
+
+Records ElectionsForTold(const Image& image, const HeartbeatRequest& request, const LogEnds& ends) {
+  Records records;
+  std::set<std::pair<std::string, int32_t>> seen;
+  for (const auto& told : request.log_ends()) {
+    if (!IsUuid(told.topic_id())) continue;
+    const auto topic = image.FindTopic(TopicId::FromBytes(told.topic_id()));
+    if (topic == nullptr) continue;
+    const PartitionIndex index(told.partition());
+    const PartitionImage* partition = image.FindPartition(topic->id, index);
+    if (partition == nullptr || partition->leader != kNoNode || !partition->elr.empty()) continue;
+    if (!seen.emplace(told.topic_id(), told.partition()).second) continue;
+    Decide(
+        *topic, static_cast<size_t>(index.value()),
+        {.partition = *partition,
+         .min_isr = metadata::EffectiveMinIsr(image, topic->name, *partition),
+         .is_active = [&](NodeId node) { return metadata::ReplicaActive(image, *partition, node); },
+         .yields = YieldsIn(image),
+         .log_end =
+             [&](NodeId node) {
+               return ends.Find(image, {topic->id, index}, node);
+             }},
         records);
   }
   return records;

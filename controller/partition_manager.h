@@ -53,6 +53,11 @@ PartOfElections ElectionsUpTo(const metadata::Image& image, const BrokerEvent& e
 // having lost records, and lead no more.
 Records ElectionsForDamaged(const metadata::Image& image, const HeartbeatRequest& request);
 
+// Of the partitions that the broker has just told of: those that have waited for that get their
+// leader.
+Records ElectionsForTold(const metadata::Image& image, const HeartbeatRequest& request,
+                         const LogEnds& ends);
+
 // What a changed min.insync.replicas asks of the topics named; `image` has the new value. All
 // topics when `topics` is null.
 Records ElectionsForMinIsr(const metadata::Image& image, const std::set<std::string>* topics);

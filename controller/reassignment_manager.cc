@@ -5,6 +5,7 @@
 
 #include "base/rate_text.h"
 #include "controller/assignment.h"
+#include "controller/log_ends.h"
 #include "controller/partition_manager.h"
 
 namespace sluice::controller {
@@ -166,19 +167,41 @@ class Reassignment {
   std::vector<NodeId> target_;
 };
 
-Failure Elect(const Image& image, const Place& place, bool unclean, Records& records) {
+// Why an unclean election elects nobody.
+Failure NobodyElected(const Place& place, const metadata::ElectionInput& input,
+                      const metadata::ElectionResult& election) {
+  const auto& replicas = place.partition->replicas;
+  const size_t silent = election.silent.size();
+  std::string why = silent == 1 ? "broker " + Join(election.silent) +
+                                      " has not yet told where its log ends; try again"
+                                : "brokers " + Join(election.silent) +
+                                      " have not yet told where their logs end; try again";
+  if (silent == 0) {
+    const bool live = std::any_of(replicas.begin(), replicas.end(), input.is_active);
+    why = (live ? "none of the live ones has a log that can be used, of the replicas "
+                : "none is alive of the replicas ") +
+          Join(replicas);
+  }
+  return {ErrorCode::kEligibleLeadersNotAvailable, why};
+}
+
+Failure Elect(const HandleContext& context, const Place& place, bool unclean, Records& records) {
+  const Image& image = *context.image;
   const PartitionImage& before = *place.partition;
   const NodeId preferred = before.replicas.front();
   const bool needed = unclean ? before.leader == kNoNode : before.leader != preferred;
   if (!needed) return {ErrorCode::kElectionNotNeeded, ""};
   metadata::ElectionInput input = InputOf(image, place);
   input.unclean = unclean;
+  input.log_end = [&](NodeId node) -> std::optional<metadata::LogEnd> {
+    const PartitionIndex index(static_cast<int32_t>(place.index));
+    if (context.log_ends == nullptr) return std::nullopt;
+    return context.log_ends->Find(image, {place.topic->id, index}, node);
+  };
   if (!unclean) input.preferred = preferred;
   const metadata::PartitionDecision decision = metadata::Decide(input);
-  if (unclean && decision.election.leader == kNoNode) {
-    return {ErrorCode::kEligibleLeadersNotAvailable,
-            "none of the replicas " + Join(before.replicas) + " is alive"};
-  }
+  if (unclean && decision.election.leader == kNoNode)
+    return NobodyElected(place, input, decision.election);
   if (!unclean && decision.election.leader != preferred && metadata::Yields(image, preferred)) {
     return {ErrorCode::kPreferredLeaderNotAvailable,
             "broker " + std::to_string(preferred.value()) + " is drained: it leads nothing"};
@@ -200,11 +223,12 @@ void AddOutcome(const std::string& topic, int32_t partition, const Failure& fail
   if (failure) SetError(outcome, failure.code, failure.message);
 }
 
-void ElectAll(const Image& image, bool unclean, Decision<ElectLeadersResponse>& decision) {
-  for (const auto& [name, topic] : *image.topics_by_name) {
+void ElectAll(const HandleContext& context, bool unclean,
+              Decision<ElectLeadersResponse>& decision) {
+  for (const auto& [name, topic] : *context.image->topics_by_name) {
     for (size_t i = 0; i < topic->partitions.size(); ++i) {
       const Place place{topic, i, &topic->partitions[i]};
-      const Failure failure = Elect(image, place, unclean, decision.records);
+      const Failure failure = Elect(context, place, unclean, decision.records);
       if (failure.code == ErrorCode::kElectionNotNeeded) continue;
       AddOutcome(name, static_cast<int32_t>(i), failure, decision.response);
     }
@@ -240,7 +264,7 @@ Decision<ElectLeadersResponse> ElectLeaders(const HandleContext& context,
                                             const ElectLeadersRequest& request) {
   Decision<ElectLeadersResponse> decision;
   if (request.all()) {
-    ElectAll(*context.image, request.unclean(), decision);
+    ElectAll(context, request.unclean(), decision);
     return decision;
   }
   std::set<std::pair<std::string, int32_t>> seen;
@@ -249,7 +273,7 @@ Decision<ElectLeadersResponse> ElectLeaders(const HandleContext& context,
     Failure failure = NamedTwice(asked.topic(), asked.partition());
     if (seen.emplace(asked.topic(), asked.partition()).second) {
       failure = Find(*context.image, asked.topic(), asked.partition(), place);
-      if (!failure) failure = Elect(*context.image, place, request.unclean(), decision.records);
+      if (!failure) failure = Elect(context, place, request.unclean(), decision.records);
     }
     AddOutcome(asked.topic(), asked.partition(), failure, decision.response);
   }

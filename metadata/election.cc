@@ -1,6 +1,7 @@
 #include "metadata/election.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/planted_fault.h"
 
@@ -25,6 +26,57 @@ std::vector<NodeId> UnionWithout(const std::vector<NodeId>& from, const std::vec
   return result;
 }
 
+// What replicas have told of their logs.
+struct Told {
+  NodeId longest = kNoNode;    // whose log has the most; the first of equals
+  std::vector<NodeId> silent;  // have told nothing
+  bool all_usable = true;      // none has told that its log cannot be used
+};
+
+Told Compare(const ElectionInput& input, const std::vector<NodeId>& replicas) {
+  Told told;
+  LogEnd most;
+  for (const NodeId node : replicas) {
+    const std::optional<LogEnd> end = input.log_end == nullptr ? std::nullopt : input.log_end(node);
+    if (!end.has_value()) {
+      told.silent.push_back(node);
+    } else if (!end->usable()) {
+      told.all_usable = false;
+    } else if (told.longest == kNoNode || *end > most) {
+      told.longest = node;
+      most = *end;
+    }
+  }
+  return told;
+}
+
+// Nobody is sure to have all records, and the one who led last has lost some. Another one that is
+// away may have more than all who live, so all have to be there.
+NodeId LongestOfAll(const ElectionInput& input, NodeId last_known,
+                    const std::vector<NodeId>& live) {
+  const size_t count = input.partition.replicas.size();
+  if (count == 1 || FaultPlanted(ReplicationFault::kShorterLogLeads))
+    return input.is_active(last_known) ? last_known : kNoNode;
+  if (live.size() < count) return kNoNode;
+  const Told told = Compare(input, live);
+  return told.silent.empty() && told.all_usable ? told.longest : kNoNode;
+}
+
+// An operator decided that those who are away are not waited for. Who lives is.
+void ElectUncleanly(const ElectionInput& input, const std::vector<NodeId>& live,
+                    ElectionResult& result) {
+  const Told told = Compare(input, live);
+  if (FaultPlanted(ReplicationFault::kElectsAnyReplica) ||
+      FaultPlanted(ReplicationFault::kShorterLogLeads)) {
+    if (!live.empty()) result.leader = live.front();
+  } else if (told.silent.empty()) {
+    result.leader = told.longest;
+  } else {
+    result.silent = told.silent;
+  }
+  result.may_lose_records = result.leader != kNoNode;
+}
+
 }  // namespace
 
 ElectionResult Elect(const ElectionInput& input) {
@@ -37,6 +89,9 @@ ElectionResult Elect(const ElectionInput& input) {
   for (const NodeId node : input.wished_isr.value_or(before.isr)) {
     if (usable(node)) result.isr.push_back(node);
   }
+
+  std::vector<NodeId> live;
+  std::copy_if(before.replicas.begin(), before.replicas.end(), std::back_inserter(live), usable);
 
   // Who has every acknowledged record, in the ISR or out of it.
   const std::vector<NodeId> lost{input.lost_data};
@@ -68,17 +123,12 @@ ElectionResult Elect(const ElectionInput& input) {
     // While a complete replica is only away, nobody else may lead.
     result.leader =
         find_replica([&](NodeId node) { return usable(node) && Contains(complete, node); });
-  } else if (last_known.size() == 1 && input.is_active(last_known[0])) {
-    // Nobody has all: the last known leader is the best there is, even when it is the one that lost
-    // some of its data.
-    result.leader = last_known[0];
-    result.may_lose_records = true;
-  }
-  const bool unclean = input.unclean || FaultPlanted(ReplicationFault::kElectsAnyReplica);
-  if (result.leader == kNoNode && unclean) {
-    result.leader = find_replica(usable);
+  } else if (last_known.size() == 1) {
+    result.leader = LongestOfAll(input, last_known[0], live);
     result.may_lose_records = result.leader != kNoNode;
   }
+  const bool unclean = input.unclean || FaultPlanted(ReplicationFault::kElectsAnyReplica);
+  if (result.leader == kNoNode && unclean) ElectUncleanly(input, live, result);
   // Who had all records stays in the ELR until the high watermark moves without it: it may still
   // bring back what this leader lacks.
   if (result.leader != kNoNode && result.isr.empty()) result.isr = {result.leader};

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "base/random.h"
 
 namespace sluice::metadata {
@@ -23,7 +25,14 @@ struct Case {
   bool unclean = false;
   bool lost_all = false;
   Mask yields = 0;
+  // What each replica has told of its log: kSilent, or an index of kEnds.
+  std::array<int, 8> told = {2, 2, 2, 2, 2, 2, 2, 2};
 };
+
+constexpr int kSilent = -1;
+// Ascending: the log cannot be used, is empty, has many records of an older epoch, few of a newer.
+constexpr LogEnd kEnds[] = {
+    {}, {kNoEpoch, Offset(0)}, {LeaderEpoch(4), Offset(60)}, {LeaderEpoch(5), Offset(10)}};
 
 std::vector<NodeId> Nodes(Mask mask) {
   std::vector<NodeId> nodes;
@@ -57,9 +66,37 @@ ElectionResult Decide(const Case& c) {
                       .lost_all = c.lost_all,
                       .wished_isr = {},
                       .preferred = NodeId(c.preferred),
-                      .unclean = c.unclean};
+                      .unclean = c.unclean,
+                      .log_end = [&](NodeId node) -> std::optional<LogEnd> {
+                        const int told = c.told[static_cast<size_t>(node.value())];
+                        if (told == kSilent) return std::nullopt;
+                        return kEnds[told];
+                      }};
   if (c.wished >= 0) input.wished_isr = Nodes(static_cast<Mask>(c.wished));
   return Elect(input);
+}
+
+Mask All(const Case& c) { return (1U << c.replica_count) - 1; }
+Mask Live(const Case& c) { return c.active & ~Bit(c.lost) & All(c); }
+
+Mask Telling(const Case& c, Mask among, auto what) {
+  Mask mask = 0;
+  for (int i = 0; i < c.replica_count; ++i) {
+    if ((among >> i & 1) && what(c.told[static_cast<size_t>(i)])) mask |= Bit(i);
+  }
+  return mask;
+}
+
+Mask Silent(const Case& c, Mask among) {
+  return Telling(c, among, [](int told) { return told == kSilent; });
+}
+
+int Longest(const Case& c, Mask among) {
+  for (int rank = 3; rank >= 1; --rank) {
+    const Mask those = Telling(c, among, [&](int told) { return told == rank; });
+    if (those != 0) return First(those);
+  }
+  return -1;
 }
 
 // What Elect should say, in a few lines of set arithmetic.
@@ -73,11 +110,14 @@ int TwinLeader(const Case& c, Mask isr, Mask complete) {
   int leader = -1;
   if (complete != 0) {
     leader = First(complete & c.active);
-  } else if (__builtin_popcount(c.last_known) == 1) {
+  } else if (__builtin_popcount(c.last_known) == 1 && c.replica_count == 1) {
     leader = First(c.last_known & c.active);
+  } else if (__builtin_popcount(c.last_known) == 1 && Live(c) == All(c)) {
+    const Mask usable = Telling(c, All(c), [](int told) { return told > 0; });
+    if (usable == All(c)) leader = Longest(c, usable);
   }
-  const bool any = leader < 0 && c.unclean;
-  return any ? First(c.active & ~Bit(c.lost) & ((1U << c.replica_count) - 1)) : leader;
+  const bool longest = leader < 0 && c.unclean && Silent(c, Live(c)) == 0;
+  return longest ? Longest(c, Live(c)) : leader;
 }
 
 void Check(const Case& c) {
@@ -93,6 +133,7 @@ void Check(const Case& c) {
   ASSERT_EQ(got.leader.value(), leader) << what;
   if (leader >= 0 && isr == 0) isr = Bit(leader);
   ASSERT_EQ(ToMask(got.isr), isr) << what;
+  ASSERT_EQ(ToMask(got.silent), leader < 0 && c.unclean ? Silent(c, Live(c)) : 0) << what;
 
   // Rules that hold whatever the algorithm.
   if (leader >= 0) {
@@ -171,6 +212,82 @@ TEST(ElectTest, EveryInputOfUpToFourReplicas) {
   }
 }
 
+// Calls `visit` with all that up to three replicas can have told.
+template <typename Visit>
+void EachTelling(Case c, Visit visit) {
+  for (int code = 0; code < 5 * 5 * 5; ++code) {
+    c.told = {code % 5 - 1, code / 5 % 5 - 1, code / 25 - 1};
+    if (c.replica_count < 3 && code >= (c.replica_count == 1 ? 5 : 25)) return;
+    visit(c);
+  }
+}
+
+TEST(ElectTest, WhateverUpToThreeReplicasWithoutALeaderHaveTold) {
+  for (int count = 1; count <= 3; ++count) {
+    EachState(count, [&](Case c) {
+      if (c.isr != 0 || testing::Test::HasFatalFailure()) return;
+      c.min_isr = 1;
+      for (c.active = 0; c.active < (1U << count); ++c.active) {
+        for (c.lost = -1; c.lost < count; ++c.lost) {
+          for (const bool unclean : {false, true}) {
+            c.unclean = unclean;
+            EachTelling(c, [](const Case& told) { Check(told); });
+          }
+        }
+      }
+    });
+  }
+}
+
+// Whoever led last has lost records: nobody is to cut its log on account of one that has less.
+TEST(ElectTest, TheLongestLogLeadsOnceAllHaveTold) {
+  Case c{.replica_count = 3,
+         .isr = 0,
+         .elr = 0,
+         .last_known = 0b001,
+         .active = 0b011,
+         .leader = -1,
+         .lost = -1,
+         .wished = -1,
+         .min_isr = 1,
+         .told = {1, 2, kSilent}};
+  EXPECT_EQ(Decide(c).leader, kNoNode);
+  c.active = 0b111;
+  EXPECT_EQ(Decide(c).leader, kNoNode);
+  c.told[2] = 0;  // what it has, nobody knows
+  EXPECT_EQ(Decide(c).leader, kNoNode);
+  c.told[2] = 3;
+  EXPECT_EQ(Decide(c).leader, NodeId(2));
+  EXPECT_TRUE(Decide(c).may_lose_records);
+  c.told[2] = 2;
+  EXPECT_EQ(Decide(c).leader, NodeId(1)) << "the first of equals";
+}
+
+// Who lives is asked, who is away is not waited for, and who cannot use its log is passed over.
+TEST(ElectTest, AnUncleanElectionTakesTheLongestLogThatLives) {
+  Case c{.replica_count = 3,
+         .isr = 0,
+         .elr = 0b100,
+         .last_known = 0,
+         .active = 0b011,
+         .leader = -1,
+         .lost = -1,
+         .wished = -1,
+         .min_isr = 2,
+         .unclean = true,
+         .told = {1, kSilent, kSilent}};
+  EXPECT_EQ(Decide(c).leader, kNoNode);
+  EXPECT_EQ(Decide(c).silent, std::vector<NodeId>{NodeId(1)});
+  c.told[1] = 2;
+  EXPECT_EQ(Decide(c).leader, NodeId(1));
+  EXPECT_EQ(ToMask(Decide(c).elr), 0b100U) << "it may still bring back what this leader lacks";
+  c.told[1] = 0;
+  EXPECT_EQ(Decide(c).leader, NodeId(0));
+  c.told[0] = 0;
+  EXPECT_EQ(Decide(c).leader, kNoNode);
+  EXPECT_TRUE(Decide(c).silent.empty());
+}
+
 TEST(ElectTest, FiveReplicasAtRandom) {
   Random random(5);
   std::vector<Case> states;
@@ -181,6 +298,9 @@ TEST(ElectTest, FiveReplicasAtRandom) {
     c.active = static_cast<Mask>(random.Below(32));
     c.lost = static_cast<int>(random.Between(-1, 4));
     c.yields = static_cast<Mask>(random.Below(32));
+    c.unclean = random.Chance(1, 4);
+    for (int& told : c.told)
+      told = static_cast<int>(random.Between(random.Chance(1, 2) ? 1 : -1, 3));
     Check(c);
     if (testing::Test::HasFatalFailure()) return;
   }

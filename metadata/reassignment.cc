@@ -72,7 +72,8 @@ PartitionDecision Decide(const ElectionInput& input, const std::optional<Assignm
                       .lost_all = input.lost_all,
                       .wished_isr = input.wished_isr,
                       .preferred = input.preferred,
-                      .unclean = input.unclean};
+                      .unclean = input.unclean,
+                      .log_end = input.log_end};
   if (among.wished_isr) among.wished_isr = Among(*among.wished_isr, limited.replicas);
   decision.election = Elect(among);
 

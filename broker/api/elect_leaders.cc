@@ -1,6 +1,7 @@
-// ElectLeaders (key 43): gives partitions their preferred leader, or those without a leader any
-// live one. Passed on to the controller; answered when this broker has applied the change.
-//   v1 elections of any live replica (unclean); before, always the preferred one.  v2 flexible.
+// ElectLeaders (key 43): gives partitions their preferred leader, or those without a leader the
+// live replica whose log has the most. Passed on to the controller; answered when this broker has
+// applied the change.
+//   v1 the latter (unclean); before, always the preferred one.  v2 flexible.
 
 #include "kafka/messages/elect_leaders.h"
 

@@ -234,6 +234,43 @@ TEST_F(DivergenceTest, AfterAnUncleanElectionTheOldLeadersLongerLogIsCut) {
   ExpectAllEqual({"a", "x"});
 }
 
+// What the controller chooses by, where nobody has everything: each replica tells, and nothing of
+// partitions that are led.
+TEST_F(DivergenceTest, AReplicaThatNobodyLeadsTellsWhereItsLogEnds) {
+  Build({.replicas = {kOne, kTwo}, .min_isr = 1}, {.nodes = 2, .replica_lag_ms_max = 1000});
+  SendAcknowledged(kOne, "a");
+  cluster_->Kill(kTwo);
+  ASSERT_TRUE(cluster_->RunUntil([&] { return cluster_->IsrSize(key_) == 1; }));
+  cluster_->RunFor(10);
+  SendAcknowledged(kOne, "b");
+  cluster_->Isolate(kOne);  // nobody takes what is offered
+  cluster_->RunFor(500);
+  EXPECT_TRUE(cluster_->state(kOne).leaderless.Take().empty()) << "it leads, for all it knows";
+  cluster_->Kill(kOne);
+  cluster_->Heal();
+  cluster_->set_auto_fence(true);
+  cluster_->Start(kTwo);
+  const auto in_service = [&] {
+    return cluster_->alive(kTwo) && cluster_->controller().image()->FindBroker(kTwo)->active() &&
+           cluster_->LeaderOf(key_) == kNoNode;
+  };
+  ASSERT_TRUE(cluster_->RunUntil(in_service));
+  cluster_->RunFor(500);
+  cluster_->Isolate(kTwo);
+  cluster_->RunFor(500);
+  const std::vector<LeaderlessLogs::End> told = cluster_->state(kTwo).leaderless.Take();
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_EQ(told[0].replica, LeaderlessLogs::Replica(key_.topic_id, key_.partition));
+  EXPECT_EQ(told[0].leader_epoch, cluster_->ImageOf(key_).leader_epoch);
+  EXPECT_EQ(told[0].last_epoch, LeaderEpoch(0));
+  EXPECT_EQ(told[0].end_offset, Offset(1));
+  // Gone with a leader, and with the replica.
+  cluster_->Heal();
+  ForceLeader(kTwo);
+  cluster_->RunFor(500);
+  EXPECT_TRUE(cluster_->state(kTwo).leaderless.NextToTell().empty());
+}
+
 // D12: the topic is made anew while a replica is away, and assigned to it again.
 TEST_F(DivergenceTest, AReplicaOfADeletedTopicOfThatNameIsNotServed) {
   Build({.min_isr = 2});

@@ -342,6 +342,17 @@ Partition::FollowTarget Partition::follow_target() const {
   return {leader_, leader_epoch_, config_->fsync};
 }
 
+std::optional<LeaderlessLogs::End> Partition::leaderless_end() const {
+  std::lock_guard lock(mutex_);
+  if (role_ != Role::kFollower || leader_ != kNoNode) return std::nullopt;
+  LeaderlessLogs::End end{.replica = {key().topic_id, key().partition},
+                          .leader_epoch = leader_epoch_};
+  if (!usable()) return end;
+  end.last_epoch = log_->latest_epoch();
+  end.end_offset = log_->log_end_offset();
+  return end;
+}
+
 void Partition::RequestFlush(PartitionEffects& effects) {
   if (!usable() || flush_queued_ || log_->flushed_offset() >= log_->log_end_offset()) return;
   flush_queued_ = true;

@@ -75,8 +75,7 @@ class Partition final : public storage::CompactionTarget,
   bool awaits_room() const;
   // Its log directory has failed, if it is this one: the log is not touched any more.
   void DirectoryFailed(const StorageFailure& failure, PartitionEffects& effects);
-  // No appends, whoever asks: the disk is full.
-  bool refuses_appends() const;
+  bool refuses_appends() const;  // whoever asks: the disk is full
   // How hard its disk's producers are to be slowed down, from 0 to 1.
   double disk_pressure() const;
   void Upkeep(int64_t now_ms, PartitionEffects& effects);  // timeouts, flush.ms and lag
@@ -94,6 +93,7 @@ class Partition final : public storage::CompactionTarget,
     friend bool operator==(const FollowTarget&, const FollowTarget&) = default;
   };
   FollowTarget follow_target() const;
+  std::optional<LeaderlessLogs::End> leaderless_end() const;  // nullopt when it has a leader
 
   // --- Leader (partition_leader.cc) ---
   struct AppendRequest {

@@ -204,6 +204,19 @@ void ReplicaManagerImpl::Upkeep() {
     if (shrink) partition->ShrinkIsr(effects);
   }
   effects.Run(*context_);
+  TellLeaderlessEnds();
+}
+
+// Here and not when the heartbeat is due: that must not wait for a partition's mutex.
+void ReplicaManagerImpl::TellLeaderlessEnds() {
+  LeaderlessLogs& leaderless = options_->state->leaderless;
+  std::vector<LeaderlessLogs::End> ends;
+  for (const auto& [topic_id, index] : leaderless.NextToTell()) {
+    const PartitionPtr partition = Find({topic_id, index});
+    if (partition == nullptr) continue;
+    if (const auto end = partition->leaderless_end()) ends.push_back(*end);
+  }
+  if (!ends.empty()) leaderless.Offer(std::move(ends));
 }
 
 std::map<storage::TopicPartition, Offset> ReplicaManagerImpl::HighWatermarks() const {

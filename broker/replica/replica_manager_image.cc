@@ -98,7 +98,9 @@ void ReplicaManagerImpl::RemoveReplica(const PartitionPtr& partition, ImageChang
     std::unique_lock lock(mutex_);
     partitions_.erase(partition->key());
   }
-  options_->state->damaged.Remove({partition->key().topic_id, partition->key().partition});
+  const DamagedLogs::Replica replica{partition->key().topic_id, partition->key().partition};
+  options_->state->damaged.Remove(replica);
+  options_->state->leaderless.Note(replica, false);
   if (FaultPlanted(ReplicationFault::kOldLogKept)) return;
   const Status deleted =
       options_->logs->Delete(partition->name(), RemovableIn(change.after, partition->name().topic));
@@ -136,6 +138,7 @@ void ReplicaManagerImpl::ApplyTopic(const metadata::TopicImage& topic, ImageChan
                            .config = configured ? ConfigOf(topic.name, change) : nullptr,
                            .index = change.after->last_index},
                           change.effects);
+    options_->state->leaderless.Note({topic.id, index}, image.leader == kNoNode);
     change.assignments.push_back({partition, partition->follow_target()});
   }
 }

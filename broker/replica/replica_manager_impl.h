@@ -68,6 +68,7 @@ class ReplicaManagerImpl : public std::enable_shared_from_this<ReplicaManagerImp
   // Life and timers.
   void Every(EventLoop& loop, int64_t interval_ms, void (ReplicaManagerImpl::*task)());
   void Upkeep();
+  void TellLeaderlessEnds();
   void CheckpointHighWatermarks();
   void ApplyRetention();
   void StartCompactor();

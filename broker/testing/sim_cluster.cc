@@ -336,6 +336,7 @@ void SimCluster::Heartbeat(NodeId id) {
   }
   for (const auto& [topic, partition] : process.state.damaged.List())
     controller_.SetDamaged(id, topic, partition);
+  controller_.SetLogEnds(id, process.state.leaderless.Take());
   process.state.lease_start_steady_ms = NowMs();
   SendImage(id);
   const metadata::BrokerImage& registered = *controller_.image()->FindBroker(id);

@@ -40,6 +40,13 @@ void SimController::AddElection(const metadata::TopicImage& topic, size_t index,
     configured = builder.Build(image_->last_index, Term(1));
   }
   input.min_isr = metadata::EffectiveMinIsr(*configured, topic.name, input.partition);
+  input.log_end = [&](NodeId node) -> std::optional<metadata::LogEnd> {
+    const auto told =
+        log_ends_.find({{topic.id, PartitionIndex(static_cast<int32_t>(index))}, node});
+    if (told == log_ends_.end() || told->second.leader_epoch != input.partition.leader_epoch)
+      return std::nullopt;
+    return metadata::LogEnd{told->second.last_epoch, told->second.end_offset};
+  };
   auto change = metadata::PartitionChange(topic.id, PartitionIndex(static_cast<int32_t>(index)),
                                           input.partition, metadata::Decide(input));
   if (change.has_value()) *records.emplace_back().mutable_partition_change() = *std::move(change);
@@ -62,6 +69,7 @@ void SimController::AddElections(const ReplicaActive& is_active, NodeId lost_dat
 
 BrokerEpoch SimController::Register(NodeId id, const Uuid& directory, bool unclean,
                                     const std::vector<Uuid>& online) {
+  std::erase_if(log_ends_, [&](const auto& told) { return told.first.second == id; });
   Records records;
   auto& broker = *records.emplace_back().mutable_register_broker();
   broker.set_broker_id(id.value());
@@ -97,6 +105,25 @@ void SimController::SetFenced(NodeId id, bool fenced) {
                           : metadata::ReplicaActive(*image_, partition, node);
       },
       kNoNode, records);
+  Commit(records);
+}
+
+void SimController::SetLogEnds(NodeId id, const std::vector<LeaderlessLogs::End>& ends) {
+  Records records;
+  for (const LeaderlessLogs::End& end : ends) {
+    log_ends_[{end.replica, id}] = end;
+    const auto [topic_id, index] = end.replica;
+    const auto topic = image_->FindTopic(topic_id);
+    const PartitionImage* partition = image_->FindPartition(topic_id, index);
+    if (partition == nullptr || partition->leader != kNoNode) continue;
+    AddElection(
+        *topic, static_cast<size_t>(index.value()),
+        {.partition = *partition,
+         .is_active =
+             [&](NodeId node) { return metadata::ReplicaActive(*image_, *partition, node); },
+         .wished_isr = {}},
+        records);
+  }
   Commit(records);
 }
 

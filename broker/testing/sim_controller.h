@@ -6,11 +6,13 @@
 // Thread rule: one thread.
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/random.h"
+#include "broker/leaderless_logs.h"
 #include "kafka/error_code.h"
 #include "metadata/election.h"
 #include "metadata/image.h"
@@ -38,6 +40,9 @@ class SimController {
   void SetFenced(NodeId id, bool fenced);
   // What heartbeats tell of damaged logs: the replica leaves the ISR where others are in it.
   void SetDamaged(NodeId id, const TopicId& topic_id, PartitionIndex index);
+  // What a heartbeat tells of replicas that nobody leads: those that waited for it get their
+  // leader.
+  void SetLogEnds(NodeId id, const std::vector<LeaderlessLogs::End>& ends);
   TopicId CreateTopic(const std::string& name, const std::vector<std::vector<NodeId>>& assignments,
                       const metadata::ConfigMap& configs);
   void DeleteTopic(const std::string& name);
@@ -76,6 +81,7 @@ class SimController {
   Random random_;
   const std::function<void()> on_change_;
   metadata::ImagePtr image_;
+  std::map<std::pair<LeaderlessLogs::Replica, NodeId>, LeaderlessLogs::End> log_ends_;
 };
 
 }  // namespace sluice::broker::testing

@@ -107,6 +107,16 @@ HeartbeatRequest ClusterFixture::NextHeartbeat(int id) {
     told.set_topic_id(std::string(controller_->committed()->FindTopic(topic)->id.view()));
     told.set_partition(partition);
   }
+  for (const auto& [place, end] : broker.log_ends) {
+    const auto topic = controller_->committed()->FindTopic(place.first);
+    if (topic == nullptr || Partition(place.first, place.second).leader != kNoNode) continue;
+    auto& told = *request.add_log_ends();
+    told.set_topic_id(std::string(topic->id.view()));
+    told.set_partition(place.second);
+    told.set_leader_epoch(Partition(place.first, place.second).leader_epoch.value());
+    told.set_last_epoch(end.first);
+    told.set_end_offset(end.second);
+  }
   return request;
 }
 

@@ -30,6 +30,8 @@ struct TestBroker {
   bool want_shutdown = false;
   std::vector<std::pair<std::string, int>> damaged;        // topics and partitions, at registration
   std::vector<std::pair<std::string, int>> found_damaged;  // since
+  // Where the logs of its replicas end, told while nobody leads them: epoch and offset.
+  std::map<std::pair<std::string, int>, std::pair<int, int64_t>> log_ends;
   int64_t previous_epoch = -1;
   // Of a broker with several: what is online, and the epochs of the markers found in them.
   std::vector<int> log_directories;

@@ -8,7 +8,7 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
-from cluster import Cluster, SteadyProducer, check_history, wait_until  # noqa: E402
+from cluster import Cluster, SteadyProducer, check_history, run, wait_until  # noqa: E402
 
 NODES = 5
 MOVE_S_MAX = 60
@@ -126,6 +126,35 @@ class MovesTest(unittest.TestCase):
 
     def active(self, node):
         return any(n['id'] == node and n['state'] == 'active' for n in self.cluster.admin('cluster', 'describe')['nodes'])
+
+    def test_an_unclean_election_takes_who_has_the_most(self):
+        """Who led last, and at the end alone, is gone for good. Of the others the second has more, and nothing of it is cut."""
+        self.cluster.create_topic('left', 1, 3, ['min.insync.replicas=1'])
+        last, first, second = self.cluster.partitions('left')[0]['replicas']
+        written = 0
+
+        def write_ten():
+            nonlocal written
+            text = ''.join(f'{number}\n' for number in range(written, written + 10))
+            run('kcat', '-P', '-b', self.cluster.bootstrap(), '-t', 'left', '-X', 'acks=all', stdin=text)
+            written += 10
+
+        def partition():
+            return self.cluster.partitions('left')[0]
+        write_ten()
+        for node, isr in ((first, [last, second]), (second, [last])):
+            self.cluster.kill(node)
+            wait_until(lambda isr=isr: sorted(partition()['isr']) == sorted(isr), f'the ISR is {isr}', 30)
+            write_ten()
+        self.cluster.kill(last)
+        for node in (first, second):
+            self.cluster.start(node)
+        wait_until(lambda: self.active(first) and self.active(second) and not self.active(last), 'two of three are back', 30)
+        self.assertNotIn(partition()['leader'], [first, second])
+        wait_until(lambda: self.cluster.admin('partition', 'elect', 'left', '0', '--unclean', check=False) and partition()['leader'] == second,
+                   f'node {second} leads', 10)
+        wait_until(lambda: sorted(partition()['isr']) == sorted([first, second]), 'the other one follows', 30)
+        self.assertEqual(self.cluster.read_all('left', '%s\n').decode().split(), [str(number) for number in range(written - 10)])
 
     def test_what_cannot_be_is_said_in_three_lines(self):
         node = self.cluster.addresses[1]['grpc']

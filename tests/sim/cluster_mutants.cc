@@ -66,6 +66,7 @@ const std::vector<NamedFault>& Faults() {
       {ReplicationFault::kEligibleDropped, "eligible-dropped"},
       {ReplicationFault::kMoveEndsUnheard, "move-ends-unheard"},
       {ReplicationFault::kNobodysLogKept, "nobodys-log-kept"},
+      {ReplicationFault::kShorterLogLeads, "shorter-log-leads"},
   };
   return faults;
 }

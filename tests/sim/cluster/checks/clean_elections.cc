@@ -1,8 +1,9 @@
-// UncleanExclusion: who comes to lead was in the ISR or the ELR before, or, when both were empty,
-// led last, or has come to the ISR just then, as the last one of a move or beside the leader
-// before, or was elected as an operator asked (Cluster::ExpectUncleanElection); and nobody enters
-// the ISR who is fenced. A move leaves as many who have everything as min.insync.replicas wants, or
-// as there were.
+// UncleanExclusion: who comes to lead was in the ISR or the ELR before, or has come to the ISR just
+// then, as the last one of a move or beside the leader before, or was elected as an operator asked
+// (Cluster::ExpectUncleanElection). When ISR and ELR were empty, but for a leader that came back
+// with losses, all replicas live; that the one with the most leads then, CommittedRecords sees.
+// Nobody enters the ISR who is fenced. A move leaves as many who have everything as
+// min.insync.replicas wants, or as there were.
 #include <algorithm>
 
 #include "tests/sim/cluster/checks/all_checks.h"
@@ -30,10 +31,13 @@ std::string Judge(Cluster& cluster, const metadata::TopicImage& topic, size_t in
   // the leader that says so is drained.
   const bool moved = before.moving() && !after.moving() && Contains(after.isr, after.leader);
   const bool vouched_for = Contains(after.isr, before.leader) && Contains(after.isr, after.leader);
-  const bool clean =
-      moved || vouched_for || Contains(before.isr, after.leader) ||
-      Contains(before.elr, after.leader) ||
-      (before.isr.empty() && before.elr.empty() && Contains(before.last_known_elr, after.leader));
+  const bool all_there = before.isr.empty() && before.elr.empty() &&
+                         before.last_known_elr.size() == 1 &&
+                         std::ranges::all_of(after.replicas, [&](NodeId replica) {
+                           return metadata::ReplicaActive(image, after, replica);
+                         });
+  const bool clean = moved || vouched_for || Contains(before.isr, after.leader) ||
+                     Contains(before.elr, after.leader) || all_there;
   const broker::PartitionKey key{topic.id, PartitionIndex(static_cast<int32_t>(index))};
   if (!clean && before.leader == kNoNode && cluster.TakeUncleanElection(key)) return "";
   return clean ? "" : name + ": an unclean election of " + std::to_string(after.leader.value());
