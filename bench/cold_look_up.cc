@@ -22,6 +22,7 @@
 #include "base/random.h"
 #include "kafka/record_batch_builder.h"
 #include "storage/log.h"
+#include "storage/no_waiting.h"
 
 namespace sluice::storage {
 namespace {

@@ -22,9 +22,6 @@ namespace {
 
 constexpr char kMinIsr[] = "min.insync.replicas";
 
-// kafka-reassign-partitions takes it away when moves are done, whether it had set it or not.
-constexpr char kDirectoryThrottle[] = "replica.alter.log.dirs.io.max.bytes.per.second";
-
 std::vector<std::string> Split(const std::string& text) {
   std::vector<std::string> words;
   for (size_t at = 0; at < text.size();) {
@@ -130,12 +127,6 @@ class Alteration {
   }
 
   Failure AlterEntry(const AlterConfigsRequest::Entry& entry) {
-    if (of_broker() && entry.key() == kDirectoryThrottle) {
-      if (entry.operation() == AlterConfigsRequest::DELETE) return {};
-      return {ErrorCode::kInvalidConfig, "'" + entry.key() +
-                                             "' is not offered by this version: nothing moves "
-                                             "between log directories"};
-    }
     if (Failure failure = CheckKey(entry.key())) return failure;
     if (entry.operation() == AlterConfigsRequest::DELETE) return Remove(entry.key());
     if (!entry.has_value()) return {ErrorCode::kInvalidConfig, entry.key() + " is given no value"};

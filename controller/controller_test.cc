@@ -242,7 +242,8 @@ TEST_F(ControllerTest, AfterAKillOfTheWholeClusterOnlyCompleteReplicasLead) {
 TEST_F(ControllerTest, ThrottlesOfMovesAreSetForABrokerAndTakenAway) {
   StartBrokers(1);
   for (const char* key :
-       {"leader.replication.throttled.rate", "follower.replication.throttled.rate"}) {
+       {"leader.replication.throttled.rate", "follower.replication.throttled.rate",
+        "replica.alter.log.dirs.io.max.bytes.per.second"}) {
     EXPECT_EQ(AlterConfig(CONFIG_RESOURCE_TYPE_BROKER, "1", key, "1000000").error_code(), 0) << key;
     EXPECT_EQ(controller_->committed()->broker_configs->at("1").at(key), "1000000");
     EXPECT_EQ(AlterConfig(CONFIG_RESOURCE_TYPE_BROKER, "1", key, "-1").error_code(),
@@ -252,21 +253,6 @@ TEST_F(ControllerTest, ThrottlesOfMovesAreSetForABrokerAndTakenAway) {
                   .error_code(),
               0);
   }
-}
-
-// What is not offered cannot be set, and can be taken away: Kafka's tool does so after every move.
-TEST_F(ControllerTest, TheThrottleOfMovesBetweenDirectoriesIsNotOffered) {
-  StartBrokers(1);
-  const std::string key = "replica.alter.log.dirs.io.max.bytes.per.second";
-  const auto refused = AlterConfig(CONFIG_RESOURCE_TYPE_BROKER, "1", key, "1000000");
-  EXPECT_EQ(refused.error_code(), Code(ErrorCode::kInvalidConfig));
-  EXPECT_NE(refused.message().find("nothing moves between log directories"), std::string::npos);
-  const size_t entries = quorum_.log().size();
-  EXPECT_EQ(
-      AlterConfig(CONFIG_RESOURCE_TYPE_BROKER, "1", key, std::nullopt, AlterConfigsRequest::DELETE)
-          .error_code(),
-      0);
-  EXPECT_EQ(quorum_.log().size(), entries);
 }
 
 TEST_F(ControllerTest, ControlledShutdownMovesLeadersFirst) {

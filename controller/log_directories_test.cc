@@ -58,6 +58,27 @@ TEST_F(LogDirectoriesTest, AReplicasDirectoryIsKept) {
   EXPECT_EQ(*(*copy)->FindBroker(NodeId(1)), *controller_->committed()->FindBroker(NodeId(1)));
 }
 
+TEST_F(LogDirectoriesTest, AReplicaThatMovedWithItsRecordsStaysInTheIsrAndLeads) {
+  Start();
+  Assign(1, "t", 12);
+  EXPECT_EQ(Assign(1, "t", 11, /*moved=*/true), 0);
+  EXPECT_EQ(Show("t"), "leader=1 isr=1,2,3 elr= known=");
+  const Uuid there = Partition("t").DirectoryOf(NodeId(1));
+  // The same without its records: it leaves both.
+  EXPECT_EQ(Assign(1, "t", 12), 0);
+  EXPECT_NE(Partition("t").DirectoryOf(NodeId(1)), there);
+  EXPECT_EQ(Show("t"), "leader=2 isr=2,3 elr= known=");
+}
+
+// As in Kafka, a directory that the broker has not registered is one that is offline.
+TEST_F(LogDirectoriesTest, AReplicaInADirectoryThatNobodyKnowsIsOutOfService) {
+  Start();
+  EXPECT_EQ(Assign(1, "t", 77, /*moved=*/true), 0);
+  EXPECT_EQ(Show("t"), "leader=2 isr=2,3 elr= known=");
+  EXPECT_EQ(AlterIsr(2, "t", {2, 3, 1}).partitions(0).error_code(),
+            Code(ErrorCode::kIneligibleReplica));
+}
+
 TEST_F(LogDirectoriesTest, AssignmentsAreFenced) {
   Start();
   CreateAssigned("elsewhere", {{2, 3}});

@@ -300,8 +300,8 @@ ErrorCode Assign(const Image& image, NodeId broker,
   for (size_t i = 0; i < after.replicas.size(); ++i) {
     if (after.replicas[i] == broker) after.directories[i] = directory;
   }
-  // What was in the other directory did not come along.
-  const bool lost = !old.IsZero();
+  // What was in the other directory did not come along, unless the broker says so.
+  const bool lost = !old.IsZero() && !asked.moved();
   const metadata::PartitionDecision decision = metadata::Decide(
       {.partition = *before,
        .min_isr = metadata::EffectiveMinIsr(image, topic->name, *before),

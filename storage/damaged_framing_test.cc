@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include "storage/file_names.h"
+#include "storage/no_waiting.h"
 #include "storage/testing/log_fixture.h"
 #include "storage/walked_ranges.h"
 

@@ -33,8 +33,8 @@ DirectoryEntry ClassifyFile(std::string_view name) {
   // The last three are the quorum's, beside its log.
   for (const std::string_view known :
        {std::string_view(kEpochCheckpointName), std::string_view(kPartitionMetadataName),
-        std::string_view(".lock"), std::string_view("quorum-state"),
-        std::string_view(kMetaPropertiesName)}) {
+        std::string_view(kMoveCountName), std::string_view(".lock"),
+        std::string_view("quorum-state"), std::string_view(kMetaPropertiesName)}) {
     if (name == known) return {Kind::kOther, {}};
   }
   for (const std::string_view suffix : {kIndexSuffix, kTimeIndexSuffix, kSnapshotSuffix}) {

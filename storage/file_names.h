@@ -22,6 +22,7 @@ inline constexpr std::string_view kSwapSuffix = ".swap";  // ... whole, taking t
 inline constexpr std::string_view kTempSuffix = ".tmp";
 inline constexpr char kEpochCheckpointName[] = "leader-epoch-checkpoint";
 inline constexpr char kPartitionMetadataName[] = "partition.metadata";
+inline constexpr char kMoveCountName[] = "move-count";  // see MoveHistory
 
 // "00000000000000000042.log" for offset 42: twenty digits, so that names sort as numbers do.
 std::string OffsetFileName(Offset offset, std::string_view suffix);

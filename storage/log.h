@@ -275,6 +275,14 @@ class Log {
                                                 Offset stable_end) const = 0;
   virtual Status CommitCompaction(const CleanedSegment& cleaned) = 0;
 
+  // For the copy of a log that moves to another directory. The epochs and producers that `source`
+  // knows, beyond what its records tell, are this log's from now on; both end at the same offset.
+  // Plans to compact the source count no more.
+  virtual Status TakeHistoryOf(const Log& source) = 0;
+  // Its directory has been given another name. `lower_recovery_point`: as LogOptions'.
+  virtual void set_home(const std::string& directory,
+                        std::function<Status(Offset)> lower_recovery_point) = 0;
+
   // Syncs everything, trims indexes, writes the producer snapshot. The log can only be destroyed
   // afterwards.
   virtual Status Close() = 0;
@@ -282,19 +290,6 @@ class Log {
   // second wants what came of syncing the target.
   virtual Result<FlushTarget> BeginClose() = 0;
   virtual Status FinishClose(Offset upto, const Status& outcome) = 0;
-};
-
-// While it lives, reads of `log` fail rather than wait for the disk: see Log::set_lacking. With a
-// null `lacking` they wait.
-class NoWaiting {
- public:
-  NoWaiting(Log& log, Lacking* lacking) : log_(log) { log_.set_lacking(lacking); }
-  ~NoWaiting() { log_.set_lacking(nullptr); }
-  NoWaiting(const NoWaiting&) = delete;
-  NoWaiting& operator=(const NoWaiting&) = delete;
-
- private:
-  Log& log_;
 };
 
 }  // namespace sluice::storage

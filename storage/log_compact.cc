@@ -88,6 +88,7 @@ Result<CompactionPlan> LogImpl::PlanCompaction(std::optional<Offset> cleaned_upt
 Result<size_t> LogImpl::FindSources(const CleanedSegment& cleaned) const {
   const Status stale =
       Status::Unavailable(options_.directory + " has changed since the compaction was planned");
+  if (cleaned.generation != generation_) return stale;  // planned before the log moved here
   if (cleaned.planned_generation != generation_->load(std::memory_order_relaxed)) return stale;
   const auto begin = std::lower_bound(
       segments_.begin(), segments_.end(), cleaned.base(),

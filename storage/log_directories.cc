@@ -95,6 +95,7 @@ Status LogDirectories::OpenAll() {
     directory.state->PutOffline(opened);
   }
   SLUICE_RETURN_IF_ERROR(CheckDuplicates());
+  NoteLoneCopies();
   RefreshSpace();
   return Status::Ok();
 }
@@ -185,7 +186,7 @@ Status LogDirectories::OpenOne(Directory& directory) {
   return Status::Ok();
 }
 
-Status LogDirectories::CheckDuplicates() const {
+Status LogDirectories::CheckDuplicates() {
   std::map<TopicPartition, const Directory*> found;
   for (const Directory& directory : directories_) {
     if (!Online(directory)) continue;
@@ -199,6 +200,8 @@ Status LogDirectories::CheckDuplicates() const {
       // A topic that was deleted and made again while one of its directories was away: the image
       // tells which is the old one.
       if (!here.IsZero() && !there.IsZero() && here != there) continue;
+      SLUICE_ASSIGN_OR_RETURN(const bool settled, RemoveOlder(name, other->second, directory));
+      if (settled) continue;
       return Status::InvalidArgument("two log directories hold " + name.ToString() + ": " +
                                      other->second->state->path() + "/" + name.ToString() +
                                      " and " + directory.state->path() + "/" + name.ToString() +
@@ -296,15 +299,28 @@ PlacedLog LogDirectories::GetOrCreate(const ReplicaSpec& spec) {
   const Directory* directory = Holder(spec.partition);
   // The directory may have failed just now.
   if (!others.ok()) return {directory == nullptr ? nullptr : directory->state, others};
+  const Directory* const told = directory == nullptr ? nullptr : WithId(spec.directory);
+  // It may have moved there: then the log that was found is an old one.
+  if (told != nullptr && told != directory && !Online(*told)) {
+    return {nullptr, Status::Unavailable("its log directory " + told->state->path() +
+                                         " is offline, and what lies in " +
+                                         directory->state->path() +
+                                         " may be older: it serves once " + told->state->path() +
+                                         " is back, or is taken out of log.dirs")};
+  }
+  const bool broken_off = told != nullptr && told != directory &&
+                          told->manager->HoldsAbandonedFuture(spec.partition, spec.topic_id);
   if (directory == nullptr) {
     const Result<const Directory*> chosen = Choose(spec);
-    if (!chosen.ok()) return {nullptr, chosen.status()};
+    if (!chosen.ok()) return Unplaced(spec, chosen.status());
     directory = *chosen;
     if (PlacedLog held_up = SettleDepartures(spec.partition, *directory); held_up.directory)
       return held_up;
   }
-  return {directory->state,
-          directory->manager->GetOrCreate(spec.partition, spec.topic_id, spec.config)};
+  PlacedLog placed{directory->state,
+                   directory->manager->GetOrCreate(spec.partition, spec.topic_id, spec.config)};
+  placed.move_broken_off = broken_off;
+  return placed;
 }
 
 // What another directory had under that name is gone for good before the new log can be durable:
@@ -322,23 +338,29 @@ PlacedLog LogDirectories::SettleDepartures(const TopicPartition& partition,
 }
 
 // No directory online has it.
-Result<const LogDirectories::Directory*> LogDirectories::Choose(const ReplicaSpec& spec) const {
+Result<const LogDirectories::Directory*> LogDirectories::Choose(const ReplicaSpec& spec) {
   bool any_offline = false;
   for (const Directory& directory : directories_) {
     const bool online = Online(directory);
     any_offline = any_offline || !online;
     if (spec.directory.IsZero() || spec.directory != directory.state->id()) continue;
+    if (online && MovesHere(spec, directory)) continue;
     if (online) return &directory;
     return Status::Unavailable("its log directory " + directory.state->path() +
                                " is offline: " + directory.state->failure());
   }
-  if (spec.is_new || !any_offline) return DirectoryWithMostSpace();
+  if (spec.is_new || !any_offline) return DirectoryForNew(spec.partition);
+  for (const Directory& directory : directories_) {
+    // It was about to move here, and had not yet: it is where it was.
+    if (Online(directory) && MovesHere(spec, directory))
+      return Status::Unavailable("a log directory is offline that it was about to leave");
+  }
   // It may be in the one that is away: metadata that names no directory, or one that is not known
   // here, proves nothing while a directory could not even be asked for its id.
   const bool all_known = std::all_of(states_.begin(), states_.end(), [](const DirectoryPtr& state) {
     return !state->id().IsZero();
   });
-  if (!spec.directory.IsZero() && all_known) return DirectoryWithMostSpace();
+  if (!spec.directory.IsZero() && all_known) return DirectoryForNew(spec.partition);
   return Status::Unavailable("a log directory is offline that may hold it");
 }
 

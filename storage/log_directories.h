@@ -5,7 +5,7 @@
 //
 // Invariants:
 //   1. A log is in one directory only: two that hold the same partition of one topic id are refused
-//   at opening.
+//   at opening, but where one has moved on from the other (MoveHistory): it stays.
 //   2. A replica whose directory is offline, or may be, is never made anew in another one
 //   (KAFKA-16234): the empty log would pass for the one that holds its records.
 //
@@ -59,8 +59,23 @@ struct ReplicaSpec {
 };
 
 struct PlacedLog {
-  DirectoryPtr directory;  // null when it was not placed
+  DirectoryPtr directory;  // null when it was not placed, or nobody knows where it is
   Result<std::shared_ptr<Log>> log = Status::Internal("not placed");
+  // The metadata has it where it was about to move to: all of its records are still here.
+  bool move_broken_off = false;
+};
+
+// A log that is to have another directory.
+struct LogMoveSpec {
+  TopicPartition partition;
+  TopicId topic_id;
+  DirectoryPtr target;
+};
+// What takes the place of the log in `source`.
+struct MovedLog {
+  DirectoryPtr source;
+  const Log* copy;
+  Offset high_watermark;
 };
 
 class LogDirectories {
@@ -97,6 +112,22 @@ class LogDirectories {
   Status SetAside(const TopicPartition& partition, const MayRemove& may_remove,
                   const std::string& why);
 
+  // --- Moves between directories (log_directories_moves.cc) ---
+  // Those that an earlier process has not ended; each stays until StartMove or GiveUpMove. Where no
+  // log was found of which it may be the copy, it may hold what nobody else has: it is set aside
+  // then, not removed.
+  std::vector<LogMoveSpec> BrokenOffMoves() const;
+  // An empty log in the target, to be filled by the caller.
+  Result<std::shared_ptr<Log>> StartMove(const LogMoveSpec& spec, const LogConfig& config);
+  // `copy`: that StartMove gave; null: what an earlier process has left.
+  void GiveUpMove(const LogMoveSpec& spec, const Log* copy);
+  // The copy takes the place of the partition's log, which is removed. REQUIRES: both have the same
+  // records, and neither changes meanwhile. A failure leaves the old log in service; where
+  // `source_lost` is set it must not be used either, for the next start may find the copy.
+  Status FinishMove(const LogMoveSpec& spec, const MovedLog& moved, bool& source_lost);
+  // Where a log is to be made that is not here yet.
+  void Prefer(const TopicPartition& partition, const DirectoryPtr& directory);
+
   // The directory has failed: its logs stay open and unused until the end. True when it was online.
   bool PutOffline(const DirectoryPtr& directory, const Status& why);
   bool AnyOnline() const;
@@ -132,7 +163,7 @@ class LogDirectories {
   void OpenPrepared(std::vector<Status>& outcomes);
   Status OpenOne(Directory& directory);
   Result<DirectoryIdentity> Identify(const std::string& path, bool first) const;
-  Status CheckDuplicates() const;
+  Status CheckDuplicates();
   bool Online(const Directory& directory) const {
     return directory.manager != nullptr && directory.state->online();
   }
@@ -142,13 +173,26 @@ class LogDirectories {
   static Status SetAside(const Directory& directory, const TopicPartition& partition,
                          const std::string& why);
   PlacedLog SettleDepartures(const TopicPartition& partition, const Directory& target) const;
-  Result<const Directory*> Choose(const ReplicaSpec& spec) const;
+  Result<const Directory*> Choose(const ReplicaSpec& spec);
+  Result<const Directory*> DirectoryForNew(const TopicPartition& partition);
   Result<const Directory*> DirectoryWithMostSpace() const;
+  PlacedLog Unplaced(const ReplicaSpec& spec, const Status& why) const;
+  const Directory* WithId(const Uuid& id) const;
+  void NoteLoneCopies();
+  static bool MovesHere(const ReplicaSpec& spec, const Directory& directory) {
+    return directory.manager->HoldsAbandonedFuture(spec.partition, spec.topic_id);
+  }
+  // Of two logs of one partition. False when neither is known to have moved on from the other.
+  Result<bool> RemoveOlder(const TopicPartition& partition, const Directory*& known,
+                                  const Directory& found);
 
   const LogDirectoriesOptions options_;
   DirectoryIdentity identity_;
   std::vector<Directory> directories_;  // constant once open, as states_
   std::vector<DirectoryPtr> states_;
+  std::set<TopicPartition> lone_copies_;  // broken-off moves whose log was not found; constant
+  mutable std::mutex mutex_;              // guards preferred_; nothing else is taken under it
+  std::map<TopicPartition, DirectoryPtr> preferred_;
 };
 
 }  // namespace sluice::storage

@@ -6,11 +6,14 @@
 
 #include "base/testing/log_catcher.h"
 #include "storage/boot_id.h"
-#include "storage/testing/log_fixture.h"
+#include "storage/testing/log_directories_fixture.h"
 
 namespace sluice::storage {
 namespace {
 
+using testing::kFirst;
+using testing::kSecond;
+using LogDirectoriesTest = testing::LogDirectoriesFixture;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -18,68 +21,6 @@ using ::testing::IsEmpty;
 using testing::MakeBatch;
 using ::testing::MatchesRegex;
 using ::testing::SizeIs;
-
-constexpr char kFirst[] = "/disk1/data";
-constexpr char kSecond[] = "/disk2/data";
-
-class LogDirectoriesTest : public ::testing::Test {
- protected:
-  LogDirectoriesTest() {
-    CHECK(LogManager::Format(fs_, kFirst, {"cluster", NodeId(3), Uuid::Generate(random_)}).ok());
-    CHECK(fs_.CreateDirectories("/disk2").ok());
-    CHECK(fs_.SyncFileSystem("/").ok());
-  }
-
-  Result<std::unique_ptr<LogDirectories>> TryOpen() {
-    LogDirectoriesOptions options;
-    options.directories = paths_;
-    options.file_system = &fs_;
-    options.clock = &clock_;
-    options.random = &random_;
-    options.marks = {.soft_bytes = 400, .hard_bytes = 200};
-    options.run_later = [](const std::function<void()>& task) { task(); };
-    options.boot_id = boot_id_;
-    return LogDirectories::Open(std::move(options));
-  }
-  void Open() {
-    logs_.reset();
-    auto logs = TryOpen();
-    ASSERT_TRUE(logs.ok()) << logs.status().ToString();
-    logs_ = std::move(*logs);
-  }
-  void Restart() {
-    logs_.reset();
-    fs_.KillProcess();
-    Open();
-  }
-  static TopicPartition Name(int partition) { return {"t", PartitionIndex(partition)}; }
-  ReplicaSpec Spec(int partition) const {
-    return {.partition = Name(partition),
-            .topic_id = topic_id_,
-            .may_remove = [](const TopicId&) { return true; },
-            .config = {},
-            .directory = {}};
-  }
-  // The path that the log was put into, or the refusal.
-  std::string Place(const ReplicaSpec& spec) {
-    const PlacedLog placed = logs_->GetOrCreate(spec);
-    return placed.log.ok() ? placed.directory->path() : placed.log.status().message();
-  }
-  DirectoryPtr State(const std::string& path) {
-    for (const DirectoryPtr& state : logs_->directories()) {
-      if (state->path() == path) return state;
-    }
-    return nullptr;
-  }
-
-  ::sluice::testing::SimFileSystem fs_;
-  ::sluice::testing::SimClock clock_;
-  Random random_{7};
-  std::vector<std::string> paths_ = {kFirst, kSecond};
-  std::string boot_id_ = "boot 1";
-  TopicId topic_id_ = Uuid::FromBytes("0123456789abcdef");
-  std::unique_ptr<LogDirectories> logs_;
-};
 
 TEST_F(LogDirectoriesTest, ANewDirectoryIsFormattedForTheNode) {
   Open();

@@ -22,21 +22,40 @@ std::optional<TopicPartition> ParseDirectoryName(std::string_view name) {
   return TopicPartition{std::string(name.substr(0, dash)), PartitionIndex(partition)};
 }
 
-// What is called otherwise is somebody's own, however it ends.
+namespace {
+
+constexpr size_t kUniqueDigits = 32;
+constexpr size_t kNameBytesMax = 255;
+
+// What comes before a dot, 32 digits and `suffix`; empty where the name does not end so. What is
+// called otherwise is somebody's own, however it ends.
+std::string_view BeforeUnique(std::string_view name, std::string_view suffix) {
+  if (name.size() <= suffix.size() + kUniqueDigits + 1 || !name.ends_with(suffix)) return {};
+  const std::string_view before = name.substr(0, name.size() - suffix.size());
+  const std::string_view digits = before.substr(before.size() - kUniqueDigits);
+  const size_t dot = before.size() - kUniqueDigits - 1;
+  const bool unique =
+      before[dot] == '.' && digits.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+  return unique ? before.substr(0, dot) : std::string_view();
+}
+
+}  // namespace
+
 bool IsDeletedDirectoryName(std::string_view name) {
-  constexpr size_t kDigits = 32;
-  if (name.size() <= kDeleteSuffix.size() + kDigits + 1 || !name.ends_with(kDeleteSuffix))
-    return false;
-  const std::string_view before = name.substr(0, name.size() - kDeleteSuffix.size());
-  const std::string_view digits = before.substr(before.size() - kDigits);
-  return before[before.size() - kDigits - 1] == '.' &&
-         digits.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+  return !BeforeUnique(name, kDeleteSuffix).empty();
+}
+
+std::optional<TopicPartition> ParseFutureDirectoryName(std::string_view name) {
+  return ParseDirectoryName(BeforeUnique(name, kFutureSuffix));
+}
+
+bool FutureNameFits(const TopicPartition& partition) {
+  return partition.ToString().size() + 1 + kUniqueDigits + kFutureSuffix.size() <= kNameBytesMax;
 }
 
 std::string RetiredDirectoryName(const TopicPartition& partition, std::string_view suffix,
                                  int64_t time_ms, uint64_t number) {
-  constexpr size_t kNameBytesMax = 255;
-  char unique[33];
+  char unique[kUniqueDigits + 1];
   std::snprintf(unique, sizeof unique, "%016llx%016llx", static_cast<unsigned long long>(time_ms),
                 static_cast<unsigned long long>(number));
   const std::string ending = "." + std::string(unique) + std::string(suffix);

@@ -19,30 +19,12 @@
 #include "storage/compaction/plan.h"
 #include "storage/epoch_cache.h"
 #include "storage/log.h"
+#include "storage/log_state.h"
 #include "storage/producer_state.h"
 #include "storage/segment.h"
 #include "storage/txn_index.h"
 
 namespace sluice::storage {
-
-// What opening a directory found, and a LogImpl starts from.
-struct LogState {
-  std::unique_ptr<SegmentHome> home;  // of all segments
-  std::vector<std::unique_ptr<Segment>> segments;
-  std::unique_ptr<TxnIndexes> txn_indexes;
-  EpochCache epochs;
-  ProducerState producers;
-  Offset log_start;
-  Offset flushed;
-  Offset scanned_from{
-      INT64_MAX};  // segments from here on were read whole, and their indexes built in memory
-  std::set<Offset> lost;            // bases of segments whose indexes alone were found
-  Offset unsynced_from{INT64_MAX};  // segments from here on are not known to be durable
-  bool epochs_changed = false;      // the file must be written again
-  bool directory_created = false;
-  bool later = false;  // segments, epochs and producers are still to be read
-  RecoveryReport report;
-};
 
 class LogImpl final : public Log {
  public:
@@ -97,6 +79,9 @@ class LogImpl final : public Log {
   Result<CompactionPlan> PlanCompaction(std::optional<Offset> cleaned_upto,
                                         Offset stable_end) const override;
   Status CommitCompaction(const CleanedSegment& cleaned) override;
+  Status TakeHistoryOf(const Log& source) override;
+  void set_home(const std::string& directory,
+                std::function<Status(Offset)> lower_recovery_point) override;
   Status Close() override;
   Result<FlushTarget> BeginClose() override;
   Status FinishClose(Offset upto, const Status& outcome) override;

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "storage/file_cache.h"
+#include "storage/no_waiting.h"
 #include "storage/testing/log_fixture.h"
 
 namespace sluice::storage {

@@ -12,6 +12,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
@@ -66,6 +67,15 @@ struct ShutdownState {
   std::string why_unclean;    // of a stop that could not vouch for its logs; empty after a crash
 };
 
+// How often a log has moved between the directories of its node, or nearly: of two logs that a
+// crash has left of one move the one with more is the partition's. `line`: the same for all that
+// became of one log, "" for one that has never moved; two of different lines prove nothing about
+// each other.
+struct MoveHistory {
+  int64_t moves = 0;
+  std::string line;
+};
+
 class LogManager {
  public:
   // Reads meta.properties; nullopt when the directory is not formatted.
@@ -117,6 +127,37 @@ class LogManager {
   // After Delete or SetAside: a power cut from now on does not bring the name back. Nothing is done
   // where that is so already.
   virtual Status SettleDeparture(const TopicPartition& partition) = 0;
+
+  // Moves between the log directories of a node. A future log, in <t>-<p>.<uuid>-future, becomes
+  // the copy of one elsewhere and at last its successor
+  // (docs/decisions/0018-moves-between-disks.md).
+  //
+  // Whether an earlier process has left one of that topic id; it stays until StartFuture or
+  // DropFuture.
+  virtual bool HoldsAbandonedFuture(const TopicPartition& partition, TopicId topic_id) const = 0;
+  virtual std::vector<std::pair<TopicPartition, TopicId>> AbandonedFutures() const = 0;
+  // A new one, that is found by a start from now on.
+  virtual Result<std::shared_ptr<Log>> StartFuture(const TopicPartition& partition,
+                                                   TopicId topic_id, const LogConfig& config) = 0;
+  // Removes `future`, or with null those that were abandoned, in the background.
+  virtual void DropFuture(const TopicPartition& partition, const Log* future) = 0;
+  // As SetAside, of those that were abandoned.
+  virtual void SetFuturesAside(const TopicPartition& partition) = 0;
+  // The future log, all of it synced, is the partition's from now on, durably. Where a failure has
+  // set `perhaps_named`, nobody knows which name it has after the next crash: the source's move
+  // count must then be raised above the one given here.
+  struct Adoption {
+    const Log* future;
+    Offset high_watermark;
+    std::optional<Offset> cleaned_upto;
+    MoveHistory history;
+  };
+  virtual Status AdoptFuture(const TopicPartition& partition, const Adoption& adoption,
+                             bool& perhaps_named) = 0;
+  virtual Result<MoveHistory> MovesOf(const TopicPartition& partition) const = 0;
+  virtual Status SetMoves(const TopicPartition& partition, const MoveHistory& history) = 0;
+  // The checkpoints know the partition no more.
+  virtual Status Forget(const TopicPartition& partition) = 0;
 
   // Checkpoints. High watermarks come from the replicas; recovery points and log starts from the
   // logs.

@@ -121,6 +121,10 @@ Status LogManagerImpl::OpenLogs() {
       RemoveDirectoryLater(path);
       continue;
     }
+    if (const auto moving = ParseFutureDirectoryName(name)) {
+      NoteAbandoned(*moving, path);
+      continue;
+    }
     // The controller's log may share the directory; it is the quorum's, not a partition's.
     const auto partition = ParseDirectoryName(name);
     if (partition && partition->topic != kMetadataTopic) found.push_back(*partition);
@@ -220,8 +224,8 @@ LogOptions LogManagerImpl::OptionsFor(const TopicPartition& partition, TopicId t
 }
 
 // Zero where none was written.
-Result<TopicId> LogManagerImpl::StoredTopicId(const TopicPartition& partition) const {
-  const std::string path = PathOf(partition) + "/" + kPartitionMetadataName;
+Result<TopicId> LogManagerImpl::StoredTopicId(const std::string& directory) const {
+  const std::string path = directory + "/" + kPartitionMetadataName;
   if (!fs().Exists(path)) return TopicId();
   SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadFile(fs(), path));
   if (PartitionMetadataIsBlank(text)) return TopicId();
@@ -277,7 +281,7 @@ Result<LogManagerImpl::Hosted> LogManagerImpl::OpenFound(const TopicPartition& p
   options.cleaned_upto = checkpoints_.Cleaned(partition).value_or(Offset(0));
   options.damaged_at = checkpoints_.DamagedAt(partition);
   options.clean = last_shutdown_.clean;
-  SLUICE_ASSIGN_OR_RETURN(options.topic_id, StoredTopicId(partition));
+  SLUICE_ASSIGN_OR_RETURN(options.topic_id, StoredTopicId(PathOf(partition)));
   const TopicId topic_id = options.topic_id;
   if (topic_id.IsZero() && NeverFlushed(partition) &&
       !FaultPlanted(ReplicationFault::kNobodysLogKept)) {
@@ -395,17 +399,22 @@ TopicId LogManagerImpl::TopicIdOf(const TopicPartition& partition) const {
   const auto found = logs_.find(partition);
   if (found != logs_.end()) return found->second.topic_id;
   if (!damaged_.contains(partition)) return TopicId();
-  const Result<TopicId> stored = StoredTopicId(partition);
+  const Result<TopicId> stored = StoredTopicId(PathOf(partition));
   return stored.ok() ? *stored : TopicId();
+}
+
+std::string LogManagerImpl::FreePath(const TopicPartition& partition, std::string_view suffix) {
+  std::string path;
+  do {
+    path = options_.directory + "/" +
+           RetiredDirectoryName(partition, suffix, options_.clock->WallMs(), next_deletion_++);
+  } while (fs().Exists(path));
+  return path;
 }
 
 Result<std::string> LogManagerImpl::Retire(const TopicPartition& partition,
                                            std::string_view suffix) {
-  std::string target;
-  do {
-    target = options_.directory + "/" +
-             RetiredDirectoryName(partition, suffix, options_.clock->WallMs(), next_deletion_++);
-  } while (fs().Exists(target));
+  std::string target = FreePath(partition, suffix);
   SLUICE_RETURN_IF_ERROR(fs().Rename(PathOf(partition), target));
   departures_->Add(partition, target);
   return target;

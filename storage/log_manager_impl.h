@@ -1,5 +1,6 @@
 #pragma once
-// LogManagerImpl: the LogManager. Private to storage/.
+// LogManagerImpl: the LogManager. Private to storage/. log_manager_futures.cc has the logs that
+// move here.
 //
 // Thread rule: thread-safe. mutex_ guards the maps and is never held while the disk is written to:
 // a partition that is being created or deleted is marked busy meanwhile. The checkpoints have their
@@ -43,6 +44,17 @@ class LogManagerImpl final : public LogManager {
   Status Delete(const TopicPartition& partition) override;
   Result<std::string> SetAside(const TopicPartition& partition) override;
   Status SettleDeparture(const TopicPartition& partition) override;
+  bool HoldsAbandonedFuture(const TopicPartition& partition, TopicId topic_id) const override;
+  std::vector<std::pair<TopicPartition, TopicId>> AbandonedFutures() const override;
+  Result<std::shared_ptr<Log>> StartFuture(const TopicPartition& partition, TopicId topic_id,
+                                           const LogConfig& config) override;
+  void DropFuture(const TopicPartition& partition, const Log* future) override;
+  void SetFuturesAside(const TopicPartition& partition) override;
+  Status AdoptFuture(const TopicPartition& partition, const Adoption& adoption,
+                     bool& perhaps_named) override;
+  Result<MoveHistory> MovesOf(const TopicPartition& partition) const override;
+  Status SetMoves(const TopicPartition& partition, const MoveHistory& history) override;
+  Status Forget(const TopicPartition& partition) override { return checkpoints_.Forget(partition); }
   std::optional<Offset> CheckpointedHighWatermark(const TopicPartition& partition) const override;
   Status WriteCheckpoints(const std::map<TopicPartition, Offset>& high_watermarks) override;
   std::optional<Offset> CleanedUpto(const TopicPartition& partition) const override {
@@ -70,6 +82,13 @@ class LogManagerImpl final : public LogManager {
     void Settle(const TopicPartition& partition, const std::string& path);
   };
 
+  // A log that moves here; one that an earlier process has left has no log.
+  struct Future {
+    std::string path;
+    TopicId topic_id;
+    std::shared_ptr<Log> log;
+  };
+
   // While it lives the partition is this thread's to create or delete.
   class Claim {
    public:
@@ -88,7 +107,14 @@ class LogManagerImpl final : public LogManager {
   LogOptions OptionsFor(const TopicPartition& partition, TopicId topic_id, const LogConfig& config);
   Status CheckDamaged(const TopicPartition& partition);
   Status AdoptTopicId(const TopicPartition& partition, TopicId topic_id);
-  Result<TopicId> StoredTopicId(const TopicPartition& partition) const;
+  Result<TopicId> StoredTopicId(const std::string& path) const;
+  void NoteAbandoned(const TopicPartition& partition, const std::string& path);
+  bool HoldsRecords(const std::string& path) const;
+  void SetFutureAside(const TopicPartition& partition, const Future& future);
+  std::vector<Future> TakeFutures(const TopicPartition& partition, const Log* future);
+  Result<std::string> RetireFuture(const TopicPartition& partition, const Future& future,
+                                   std::string_view suffix);
+  Status Rename(const TopicPartition& partition, const Future& future, bool& perhaps_named);
   Result<Hosted> OpenFound(const TopicPartition& partition);
   bool NeverFlushed(const TopicPartition& partition) const;
   Status PutAway(const TopicPartition& partition);
@@ -105,6 +131,7 @@ class LogManagerImpl final : public LogManager {
   Status CloseLogs(const std::map<TopicPartition, Hosted>& logs);
   void RunLater(std::function<void()> task);
   // From its name; the path that the directory has then.
+  std::string FreePath(const TopicPartition& partition, std::string_view suffix);
   Result<std::string> RenameAway(const TopicPartition& partition, std::string_view suffix);
   Result<std::string> Retire(const TopicPartition& partition, std::string_view suffix);
   // `partition`: whose name it had until now; nothing when an earlier process took it away.
@@ -121,11 +148,12 @@ class LogManagerImpl final : public LogManager {
   std::set<TopicPartition> missing_;  // settled at opening
   bool gaps_settled_ = true;          // the same
   mutable std::mutex mutex_;
-  std::map<TopicPartition, Hosted> logs_;     // guarded by mutex_
-  std::map<TopicPartition, Status> damaged_;  // guarded by mutex_
-  std::set<TopicPartition> deleted_;          // since checkpoints were written; guarded by mutex_
-  std::set<TopicPartition> busy_;             // guarded by mutex_
-  std::condition_variable idle_;              // of a partition that was busy
+  std::map<TopicPartition, Hosted> logs_;          // guarded by mutex_
+  std::map<TopicPartition, Status> damaged_;       // guarded by mutex_
+  std::multimap<TopicPartition, Future> futures_;  // guarded by mutex_
+  std::set<TopicPartition> deleted_;  // since checkpoints were written; guarded by mutex_
+  std::set<TopicPartition> busy_;     // guarded by mutex_
+  std::condition_variable idle_;      // of a partition that was busy
   std::atomic<uint64_t> next_deletion_ = 1;
   const std::shared_ptr<Departures> departures_ = std::make_shared<Departures>();
   BackgroundWorker worker_;  // last: its thread ends first

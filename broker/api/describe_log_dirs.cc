@@ -72,6 +72,13 @@ void HandleDescribe(BrokerServices& services, const RequestContext&, Request req
     out.partition_size = static_cast<int64_t>(status.size_bytes);
     out.offset_lag =
         std::max<int64_t>(0, status.high_watermark.value() - status.log_end_offset.value());
+    if (!status.future) continue;
+    auto& copy = contents[status.future->directory.get()][status.name.topic].emplace_back();
+    copy.partition_index = status.name.partition.value();
+    copy.partition_size = static_cast<int64_t>(status.future->size_bytes);
+    copy.offset_lag =
+        std::max<int64_t>(0, status.log_end_offset.value() - status.future->log_end_offset.value());
+    copy.is_future_key = true;
   }
   Response response;
   for (const storage::DirectoryPtr& directory : services.directories) {

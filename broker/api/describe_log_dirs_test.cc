@@ -41,7 +41,7 @@ class DescribeLogDirsTest : public ::testing::Test {
         for (const auto& partition : topic.partitions) {
           text += " " + topic.name + "-" + std::to_string(partition.partition_index) + "=" +
                   std::to_string(partition.partition_size) + "/" +
-                  std::to_string(partition.offset_lag);
+                  std::to_string(partition.offset_lag) + (partition.is_future_key ? "!" : "");
         }
       }
       text += "; ";
@@ -64,6 +64,14 @@ TEST_F(DescribeLogDirsTest, TellsWhatLiesWhere) {
   EXPECT_EQ(response.results[0].total_bytes, 1000);
   EXPECT_EQ(response.results[0].usable_bytes, 400);
   EXPECT_EQ(response.results[1].total_bytes, -1);  // nobody has looked yet
+}
+
+TEST_F(DescribeLogDirsTest, TellsHowFarACopyIsThatMovesHere) {
+  bed_.replicas.statuses[0].future = FutureLogStatus{second_, Offset(7), 50};
+  Request request;
+  request.topics.reset();
+  EXPECT_EQ(Show(bed_.Call<Response>(request, 5)),
+            "/a: orders-0=70/0 users-0=90/0; /b: orders-0=50/3! orders-1=80/5; ");
 }
 
 TEST_F(DescribeLogDirsTest, OfOneThatFailedNothingButThatIsTold) {

@@ -13,7 +13,7 @@ namespace sluice::broker {
 
 namespace {
 
-constexpr std::array<const ApiHandler*, 38> kServed{
+constexpr std::array<const ApiHandler*, 39> kServed{
     &kProduceApi,
     &kFetchApi,
     &kListOffsetsApi,
@@ -34,6 +34,7 @@ constexpr std::array<const ApiHandler*, 38> kServed{
     &kInitProducerIdApi,
     &kOffsetForLeaderEpochApi,
     &kDescribeConfigsApi,
+    &kAlterReplicaLogDirsApi,
     &kDescribeLogDirsApi,
     &kCreatePartitionsApi,
     &kDeleteGroupsApi,

@@ -6,6 +6,7 @@
 
 #include "broker/testing/api_test_bed.h"
 #include "kafka/messages/alter_partition_reassignments.h"
+#include "kafka/messages/alter_replica_log_dirs.h"
 #include "kafka/messages/api_versions.h"
 #include "kafka/messages/create_partitions.h"
 #include "kafka/messages/create_topics.h"
@@ -123,8 +124,8 @@ TEST(DispatchTest, TellsTheVersionsOfKafka431AndNothingElse) {
   EXPECT_EQ(
       told,
       "0:0-13 1:4-18 2:1-11 3:0-13 8:2-10 9:1-10 10:0-6 11:0-9 12:0-4 13:0-5 14:0-5 15:0-6 16:0-5 "
-      "18:0-4 19:2-7 20:1-6 21:0-2 22:0-5 23:2-4 32:1-4 35:1-5 37:0-3 42:0-2 43:0-2 44:0-1 45:0-1 "
-      "46:0-0 "
+      "18:0-4 19:2-7 20:1-6 21:0-2 22:0-5 23:2-4 32:1-4 34:1-2 35:1-5 37:0-3 42:0-2 43:0-2 44:0-1 "
+      "45:0-1 46:0-0 "
       "47:0-0 55:0-2 57:0-2 60:0-2 "
       "64:0-0 68:0-1 69:0-1 74:0-1 "
       "75:0-0 80:0-1 81:0-0 ");
@@ -178,6 +179,7 @@ TEST(DispatchTest, AnswersEmptyRequestsInEveryVersion) {
   bed.AddTopic("orders", 2);
   AnswersEveryVersion<kafka::AlterPartitionReassignmentsRequest,
                       kafka::AlterPartitionReassignmentsResponse>(bed);
+  AnswersEveryVersion<kafka::AlterReplicaLogDirsRequest, kafka::AlterReplicaLogDirsResponse>(bed);
   AnswersEveryVersion<kafka::ApiVersionsRequest, kafka::ApiVersionsResponse>(bed);
   AnswersEveryVersion<kafka::CreatePartitionsRequest, kafka::CreatePartitionsResponse>(bed);
   AnswersEveryVersion<kafka::CreateTopicsRequest, kafka::CreateTopicsResponse>(bed);

@@ -34,6 +34,7 @@ extern const ApiHandler kDescribeConfigsApi;              // describe_configs.cc
 extern const ApiHandler kCreatePartitionsApi;             // create_partitions.cc
 extern const ApiHandler kIncrementalAlterConfigsApi;      // incremental_alter_configs.cc
 extern const ApiHandler kListConfigResourcesApi;          // list_config_resources.cc
+extern const ApiHandler kAlterReplicaLogDirsApi;          // alter_replica_log_dirs.cc
 extern const ApiHandler kDescribeLogDirsApi;              // describe_log_dirs.cc
 extern const ApiHandler kElectLeadersApi;                 // elect_leaders.cc
 extern const ApiHandler kAlterPartitionReassignmentsApi;  // alter_partition_reassignments.cc

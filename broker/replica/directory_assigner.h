@@ -4,8 +4,10 @@
 //
 // Thread rule: Submit from any thread; everything else on the replica loop.
 
+#include <functional>
 #include <map>
 #include <memory>
+#include <vector>
 
 #include "base/event_loop.h"
 #include "base/uuid.h"
@@ -22,12 +24,22 @@ class DirectoryAssigner : public std::enable_shared_from_this<DirectoryAssigner>
   DirectoryAssigner(const BrokerState& state, ControllerClient& controller, EventLoop& loop)
       : state_(state), controller_(controller), loop_(loop), pause_(loop, 1000) {}
 
-  void Submit(const PartitionKey& replica, const Uuid& directory);
+  // `moved`: with all its records, from the directory that the controller knows; else it has lost
+  // them. `known` is called, on the replica loop, when the controller knows of this directory or of
+  // one submitted later.
+  void Submit(const PartitionKey& replica, const Uuid& directory, bool moved,
+              std::function<void()> known = nullptr);
 
  private:
   using Response = controller::AssignReplicasToDirsResponse;
-  using Assignments = std::map<PartitionKey, Uuid>;
+  struct Assignment {
+    Uuid directory;
+    bool moved;
+    std::vector<std::function<void()>> known;
+  };
+  using Assignments = std::map<PartitionKey, Assignment>;
 
+  void Add(const PartitionKey& replica, Assignment assignment);
   void Send();
   void OnResponse(const Result<Response>& response);
   void Retry(Assignments assignments);

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/planted_fault.h"
+#include "broker/replica/log_move.h"
 #include "metadata/reassignment.h"
 
 namespace sluice::broker {
@@ -314,6 +315,7 @@ PartitionStatus Partition::Status() const {
       !error_.empty() && (directory_ == nullptr || !directory_->online() || awaits_room_);
   status.in_rate = traffic_.in_rate();
   status.out_rate = traffic_.out_rate();
+  if (const auto move = move_.lock()) status.future = move->future();
   if (log_ == nullptr) return status;
   status.log_start_offset = log_->log_start_offset();
   status.log_end_offset = log_->log_end_offset();
@@ -354,7 +356,8 @@ std::optional<LeaderlessLogs::End> Partition::leaderless_end() const {
 }
 
 void Partition::RequestFlush(PartitionEffects& effects) {
-  if (!usable() || flush_queued_ || log_->flushed_offset() >= log_->log_end_offset()) return;
+  if (!usable() || flush_queued_ || flushes_held_) return;
+  if (log_->flushed_offset() >= log_->log_end_offset()) return;
   flush_queued_ = true;
   effects.AddFlush(*flusher_, shared_from_this());
 }
@@ -375,6 +378,7 @@ void Partition::FlushOld(int64_t now_ms, PartitionEffects& effects) {
 storage::FlushTarget Partition::CaptureFlush() {
   std::lock_guard lock(mutex_);
   flush_queued_ = false;
+  ++flushes_captured_;
   // It may have gone offline since it was submitted; its log is not touched then.
   if (!usable()) return {.upto = Offset(0), .status = sluice::Status::Unavailable(error_)};
   return log_->PrepareFlush();
@@ -393,6 +397,7 @@ void Partition::OnFlushed(std::span<const storage::Flushed> group) {
 
 void Partition::NoteFlushed(Offset upto, const sluice::Status& outcome, PartitionEffects& effects) {
   std::lock_guard lock(mutex_);
+  --flushes_captured_;
   if (!usable()) return;
   // What a truncation since the capture takes away from the proof, the log knows.
   log_->OnFlushed(upto, outcome);

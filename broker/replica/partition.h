@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "broker/replica/partition_effects.h"
+#include "broker/replica/partition_read.h"
 #include "broker/replica/partition_traffic.h"
 #include "broker/replica/partition_watch.h"
 #include "broker/replica/replica_manager.h"
@@ -37,6 +38,11 @@
 #include "storage/log.h"
 
 namespace sluice::broker {
+
+class LogMove;
+
+// What the log obeys of a topic's settings.
+storage::LogConfig LogConfigOf(const metadata::TopicConfig& topic);
 
 class Partition final : public storage::CompactionTarget,
                         public storage::Flushable,
@@ -123,27 +129,12 @@ class Partition final : public storage::CompactionTarget,
   bool Awaits(const IsrProposal& proposal) const;
 
   // --- Reads (partition_read.cc) ---
-  struct ReadRequest {
-    const FetchEntry* entry = nullptr;
-    const FetchRequestParams* fetch = nullptr;  // all but its entries and sizes
-    size_t size_bytes_max = 0;
-    bool one_at_least = false;
-    bool may_wait = true;  // for the disk; or the result's `lacking`, if set, is all that counts
-  };
-  // What a read has seen, for Watch. One for each partition of a fetch, for all its life.
-  struct ReadMark {
-    Offset readable_end{-1};
-    uint64_t role_version = 0;
-    uint64_t parked_round = 0;  // FetchWaiters'
-    bool recorded = false;      // a follower's progress, once for each of its requests
-  };
+  using ReadRequest = PartitionReadRequest;
+  using ReadMark = PartitionReadMark;
   FetchEntryResult Read(const ReadRequest& request, ReadMark& mark, PartitionEffects& effects);
   // Parks a fetch, unless something changed since `mark`.
-  struct WatchResult {
-    bool parked = false;
-    bool nudge = false;  // the follower has not been told the current high watermark
-  };
-  WatchResult Watch(const std::shared_ptr<FetchWaiter>& waiter, NodeId replica_id, ReadMark& mark);
+  PartitionWatchResult Watch(const std::shared_ptr<FetchWaiter>& waiter, NodeId replica_id,
+                             ReadMark& mark);
   // With `lacking` it does not wait for the disk: if it is set, the result does not count.
   ListOffsetsResult FindOffset(const ListOffsetsEntry& entry, storage::Lacking* lacking,
                                PartitionEffects& effects);
@@ -191,6 +182,8 @@ class Partition final : public storage::CompactionTarget,
   sluice::Status CommitCompaction(const storage::CleanedSegment& cleaned) override;
 
  private:
+  friend class LogMove;  // to another log directory (log_move.h)
+
   // All below: mutex_ is held.
   bool usable() const { return log_ != nullptr && error_.empty(); }
   bool MayCompact() const;
@@ -287,6 +280,9 @@ class Partition final : public storage::CompactionTarget,
   ReplicaSet replicas_;
   size_t replication_factor_ = 1;  // as a leader: of the image whose ISR replicas_ has
   bool flush_queued_ = false;      // submitted and not yet captured
+  int flushes_captured_ = 0;       // and not yet reported
+  bool flushes_held_ = false;      // none is submitted, for the log is about to be replaced
+  std::weak_ptr<LogMove> move_;    // that is under way
   int64_t flush_timer_ms_ = 0;     // when FlushOld last found nothing to flush, or asked for it
   std::vector<AckWaiter> ack_waiters_;  // by last_offset
   std::vector<DeleteRequest> delete_waiters_;

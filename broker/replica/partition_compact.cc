@@ -8,7 +8,10 @@
 namespace sluice::broker {
 
 bool Partition::MayCompact() const {
-  return usable() && role_ != Role::kNone && config_->cleanup_compact;
+  // What the copy has taken over already would lack what goes now, and later take the rest for
+  // whole: a tombstone might be gone, and what it deleted not.
+  const bool moves = !move_.expired();
+  return usable() && role_ != Role::kNone && config_->cleanup_compact && !moves;
 }
 
 bool Partition::WantsCompaction() const {

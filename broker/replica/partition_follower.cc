@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/planted_fault.h"
+#include "broker/replica/log_move.h"
 #include "broker/replica/partition.h"
 
 namespace sluice::broker {
@@ -101,6 +102,7 @@ sluice::Status Partition::RestartAt(LeaderEpoch epoch, Offset leader_log_start,
 }
 
 void Partition::Truncated(PartitionEffects& effects) {
+  if (const auto move = move_.lock()) move->NoteCut(log_->log_end_offset());
   watch_.NoteEnd(log_->log_end_offset());
   watch_.Note(effects);
   // Only an unclean election can have made the leader's log end below what was committed; the rest

@@ -6,6 +6,7 @@
 #include "base/planted_fault.h"
 #include "broker/replica/nearest_replica.h"
 #include "broker/replica/partition.h"
+#include "storage/no_waiting.h"
 
 namespace sluice::broker {
 
@@ -237,8 +238,8 @@ void Partition::RecordFollower(const ReadRequest& request, ReadMark& mark, Fetch
   remote.sent_log_start = log_->log_start_offset();
 }
 
-Partition::WatchResult Partition::Watch(const std::shared_ptr<FetchWaiter>& waiter,
-                                        NodeId replica_id, ReadMark& mark) {
+PartitionWatchResult Partition::Watch(const std::shared_ptr<FetchWaiter>& waiter, NodeId replica_id,
+                                      ReadMark& mark) {
   std::lock_guard lock(mutex_);
   const bool follower = replica_id != kNoNode;
   const Offset readable_end = !follower         ? high_watermark_
@@ -248,7 +249,7 @@ Partition::WatchResult Partition::Watch(const std::shared_ptr<FetchWaiter>& wait
   // Fetches that another partition has answered stay parked here for a while; they hold next to no
   // memory.
   (follower ? follower_waiters_ : consumer_waiters_).Add(waiter, mark.parked_round);
-  WatchResult result{.parked = true};
+  PartitionWatchResult result{.parked = true};
   if (RemoteReplica* remote = follower ? replicas_.Find(replica_id) : nullptr; remote != nullptr) {
     const Offset log_start = log_ == nullptr ? remote->sent_log_start : log_->log_start_offset();
     result.nudge =

@@ -44,6 +44,10 @@ class ReplicaManagerHandle final : public ReplicaManager {
   LocalRead ReadLocal(const PartitionKey& key, Offset from, size_t size_bytes_max) override {
     return impl_->ReadLocal(key, from, size_bytes_max);
   }
+  std::vector<kafka::ErrorCode> AlterLogDirs(
+      const std::vector<AlterLogDirEntry>& entries) override {
+    return impl_->AlterLogDirs(entries);
+  }
   std::vector<PartitionStatus> Status() const override { return impl_->Statuses(); }
   storage::CompactorStats CompactionStats() const override { return impl_->CompactionStats(); }
   std::map<storage::TopicPartition, Offset> Stop() override { return impl_->Stop(); }
@@ -99,6 +103,7 @@ void ReplicaManagerImpl::Start() {
   context_->follow_again = [pool = std::weak_ptr(fetchers_)](const PartitionPtr& partition) {
     if (const auto to = pool.lock()) to->Refresh(partition);
   };
+  MakeMover();
   options_->metadata->AddListener(
       [weak](const metadata::ImagePtr& before, const metadata::ImagePtr& after) {
         if (const auto self = weak.lock()) self->OnImage(before, after);
@@ -159,6 +164,7 @@ storage::CompactorStats ReplicaManagerImpl::CompactionStats() const {
 std::map<storage::TopicPartition, Offset> ReplicaManagerImpl::Stop() {
   if (!stopped_.exchange(true)) {
     if (compactor_ != nullptr) compactor_->Stop();
+    mover_->Stop();
     PartitionEffects effects;
     for (const PartitionPtr& partition : AllPartitions())
       partition->Retire(/*removed=*/false, effects);

@@ -154,6 +154,19 @@ struct DeleteRecordsResult {
   Offset low_watermark{-1};  // the lowest log start among the live replicas; -1 = not known
 };
 
+// A replica of this broker that is to lie in another of its log directories.
+struct AlterLogDirEntry {
+  storage::TopicPartition name;
+  std::string path;
+};
+
+// The copy of a log that moves to another log directory.
+struct FutureLogStatus {
+  storage::DirectoryPtr directory;
+  Offset log_end_offset;
+  uint64_t size_bytes = 0;
+};
+
 // For metrics, `partition list` and health.
 struct PartitionStatus {
   storage::TopicPartition name;
@@ -171,6 +184,7 @@ struct PartitionStatus {
   std::string error;                // empty unless offline or damaged
   // It is offline for its directory's sake, or for want of room: nothing says that it is damaged.
   bool disk_away = false;
+  std::optional<FutureLogStatus> future;
 };
 
 // The cleaner of compacted topics.
@@ -249,6 +263,11 @@ class ReplicaManager {
   // the time is up.
   virtual void DeleteRecords(DeleteRecordsParams params,
                              std::function<void(std::vector<DeleteRecordsResult>)> done) = 0;
+
+  // Moves replicas between the log directories of this broker; the error of each entry. They have
+  // begun then. One that is not here yet will be made in that directory, and is told to be none.
+  virtual std::vector<kafka::ErrorCode> AlterLogDirs(
+      const std::vector<AlterLogDirEntry>& entries) = 0;
 
   // For the observer of `observed_topic` (partition_watch.h). The look arms the next call; nullopt
   // when there is no such replica here, any more.

@@ -91,7 +91,7 @@ bool ReplicaManagerImpl::TryOpen(const PartitionPtr& partition, PartitionEffects
   LOG(INFO) << partition->name().ToString() << " could be opened now, in "
             << placed.directory->path();
   storage::Flusher& flusher = options_->flusher_of(*placed.directory);
-  AssignDirectory(key, assigned, placed.directory->id());
+  AssignDirectory(key, assigned, placed);
   const auto checkpointed = options_->logs->CheckpointedHighWatermark(partition->name());
   partition->Attach(
       {.log = *std::move(placed.log), .directory = placed.directory, .flusher = &flusher},
@@ -111,10 +111,11 @@ bool ReplicaManagerImpl::TryOpen(const PartitionPtr& partition, PartitionEffects
 }
 
 void ReplicaManagerImpl::AssignDirectory(const PartitionKey& key, const Uuid& assigned,
-                                         const Uuid& actual) {
+                                         const storage::PlacedLog& placed) {
+  const Uuid& actual = placed.directory->id();
   // A broker with one directory need not say where its replicas are, unless it had more.
   const bool told = options_->logs->directories().size() > 1 || !assigned.IsZero();
-  if (told && assigned != actual) assigner_->Submit(key, actual);
+  if (told && assigned != actual) assigner_->Submit(key, actual, placed.move_broken_off);
 }
 
 }  // namespace sluice::broker

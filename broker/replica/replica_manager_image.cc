@@ -41,6 +41,7 @@ void ReplicaManagerImpl::OnImage(const metadata::ImagePtr& before,
     ApplyTopics(change);
     ApplyMoveRates();
   }
+  if (change.first) GoOnWithMoves();
   if (change.reconfigured) {
     ApplyThrottles(*after);
     ApplyConfigs(change);
@@ -173,7 +174,7 @@ ReplicaManagerImpl::PartitionPtr ReplicaManagerImpl::CreateReplica(
   Partition::Home home{.log = nullptr, .error = "", .directory = placed.directory};
   if (placed.directory != nullptr) {
     home.flusher = &options_->flusher_of(*placed.directory);
-    AssignDirectory(key, assigned, placed.directory->id());
+    AssignDirectory(key, assigned, placed);
   }
   if (placed.log.ok()) {
     home.log = *std::move(placed.log);
@@ -207,6 +208,7 @@ void ReplicaManagerImpl::ApplyThrottles(const metadata::Image& image) {
   };
   context_->throttles->leader.SetRate(rate("leader.replication.throttled.rate"));
   context_->throttles->follower.SetRate(rate("follower.replication.throttled.rate"));
+  context_->throttles->disk_moves.SetRate(rate("replica.alter.log.dirs.io.max.bytes.per.second"));
 }
 
 void ReplicaManagerImpl::ApplyMoveRates() {

@@ -2,7 +2,8 @@
 // ReplicaManagerImpl: ReplicaManager behind a shared_ptr, so that tasks still posted when it goes
 // can tell. replica_manager.cc has its life and its timers, replica_manager_image.cc turns images
 // into replicas and roles, replica_manager_requests.cc serves the API.
-// replica_manager_disk.cc deals with disks that fail or fill up.
+// replica_manager_disk.cc deals with disks that fail or fill up, replica_manager_moves.cc with
+// moves between them.
 //
 // Thread rule: as ReplicaManager. OnImage runs on the metadata loop only; partitions_ is written
 // there and by Stop.
@@ -19,6 +20,7 @@
 #include "broker/replica/fetch_operation.h"
 #include "broker/replica/fetcher_pool.h"
 #include "broker/replica/list_offsets_operation.h"
+#include "broker/replica/log_mover.h"
 #include "broker/replica/move_rates.h"
 #include "broker/replica/partition.h"
 #include "broker/replica/replica_manager.h"
@@ -36,6 +38,7 @@ class ReplicaManagerImpl : public std::enable_shared_from_this<ReplicaManagerImp
                    ListOffsetsOperation::Done done);
   std::vector<EpochEndResult> OffsetsForLeaderEpoch(const std::vector<EpochEndEntry>& entries);
   void DeleteRecords(DeleteRecordsParams params, DeleteRecordsOperation::Done done);
+  std::vector<kafka::ErrorCode> AlterLogDirs(const std::vector<AlterLogDirEntry>& entries);
   std::optional<LocalState> TakeLocalState(const PartitionKey& key);
   LocalRead ReadLocal(const PartitionKey& key, Offset from, size_t size_bytes_max);
   std::vector<PartitionStatus> Statuses() const;
@@ -83,7 +86,13 @@ class ReplicaManagerImpl : public std::enable_shared_from_this<ReplicaManagerImp
                             PartitionEffects& effects);
   bool TryOpen(const PartitionPtr& partition, PartitionEffects& effects);
   int64_t DiskDelayMs(const ProduceRequestParams& params) const;
-  void AssignDirectory(const PartitionKey& key, const Uuid& assigned, const Uuid& actual);
+  void AssignDirectory(const PartitionKey& key, const Uuid& assigned,
+                       const storage::PlacedLog& placed);
+
+  // Moves between disks.
+  void MakeMover();
+  kafka::ErrorCode AlterLogDir(const AlterLogDirEntry& entry);
+  void GoOnWithMoves();  // that the last stop broke off
 
   // Images.
   void OnImage(const metadata::ImagePtr& before, const metadata::ImagePtr& after);
@@ -115,6 +124,7 @@ class ReplicaManagerImpl : public std::enable_shared_from_this<ReplicaManagerImp
   std::shared_ptr<AlterPartitionSender> sender_;
   std::shared_ptr<DirectoryAssigner> assigner_;
   std::shared_ptr<FetcherPool> fetchers_;
+  std::shared_ptr<LogMover> mover_;
   std::unique_ptr<storage::Compactor> compactor_;  // null where nothing is compacted
   std::atomic<bool> stopped_{false};
   std::atomic<bool> storage_failed_{false};

@@ -51,13 +51,19 @@ class ReplicationQuota {
 // Of one broker; made by ReplicaManager. A replica for which two hold waits for both.
 struct ReplicationThrottles {
   explicit ReplicationThrottles(const Clock& clock)
-      : leader(clock), follower(clock), leader_moves(clock), follower_moves(clock) {}
+      : leader(clock),
+        follower(clock),
+        leader_moves(clock),
+        follower_moves(clock),
+        disk_moves(clock) {}
   // Of the replicas that topics list.
   ReplicationQuota leader;    // what it sends
   ReplicationQuota follower;  // what it fetches
   // Of the replicas that come with moves which have a rate (broker/replica/move_rates.h).
   ReplicationQuota leader_moves;
   ReplicationQuota follower_moves;
+  // What it copies between its log directories.
+  ReplicationQuota disk_moves;
 };
 
 }  // namespace sluice::broker

@@ -54,6 +54,13 @@ class ScriptedReplicaManager final : public ReplicaManager {
   std::optional<LocalState> TakeLocalState(const PartitionKey&) override { return {}; }
   LocalRead ReadLocal(const PartitionKey&, Offset, size_t) override { return {}; }
   storage::CompactorStats CompactionStats() const override { return {}; }
+  std::vector<kafka::ErrorCode> AlterLogDirs(
+      const std::vector<AlterLogDirEntry>& entries) override {
+    std::vector<kafka::ErrorCode> errors;
+    for (const AlterLogDirEntry& entry : entries) errors.push_back(on_alter_log_dir(entry));
+    return errors;
+  }
+  std::function<kafka::ErrorCode(const AlterLogDirEntry&)> on_alter_log_dir;
   std::vector<PartitionStatus> Status() const override { return statuses; }
   std::vector<PartitionStatus> statuses;
   std::map<storage::TopicPartition, Offset> Stop() override { return {}; }

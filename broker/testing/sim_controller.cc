@@ -341,7 +341,8 @@ controller::AssignReplicasToDirsResponse SimController::Assign(
         *topic, static_cast<size_t>(asked.partition()),
         {.partition = before,
          .is_active = [&](NodeId id) { return metadata::ReplicaActive(*image_, after, id); },
-         .lost_data = old.IsZero() ? kNoNode : sender,
+         .lost_data = old.IsZero() || asked.moved() ? kNoNode : sender,
+         .lost_all = !old.IsZero() && !asked.moved(),
          .wished_isr = {}},
         records);
     Commit(records);

@@ -217,12 +217,13 @@ PartitionOutcome ClusterFixture::ElectLeader(const std::string& topic, bool uncl
   return Call(&MetadataController::ElectLeaders, request).partitions(0);
 }
 
-int32_t ClusterFixture::Assign(int sender, const std::string& topic, int directory) {
+int32_t ClusterFixture::Assign(int sender, const std::string& topic, int directory, bool moved) {
   AssignReplicasToDirsRequest request;
   *request.mutable_sender() = SenderOf(Broker(sender));
   auto& replica = *request.add_replicas();
   replica.set_topic_id(std::string(controller_->committed()->FindTopic(topic)->id.view()));
   replica.set_directory(TestUuid(2, directory));
+  replica.set_moved(moved);
   const auto response = Call(&MetadataController::AssignReplicasToDirs, request);
   return response.outcome().error_code() != 0 ? response.outcome().error_code()
                                               : response.replicas(0).error_code();

@@ -69,7 +69,7 @@ class ClusterFixture : public ::testing::Test {
   ChangeBrokerResponse::Refusal Change(ChangeBrokerRequest::Operation operation, int id,
                                        bool force = false);
   // The replica of partition 0 is in that directory; gives the error.
-  int32_t Assign(int sender, const std::string& topic, int directory);
+  int32_t Assign(int sender, const std::string& topic, int directory, bool moved = false);
   AlterConfigsResponse::Resource AlterConfig(
       metadata::ConfigResourceType type, const std::string& name, const std::string& key,
       std::optional<std::string> value,

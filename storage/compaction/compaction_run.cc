@@ -236,6 +236,7 @@ Result<bool> CompactionRun::EndGroup() {
   ready_ = {.sources = groups_[group_],
             .size_bytes = writer_->size_bytes(),
             .has_txn_index = writer_->has_txn_index(),
+            .generation = plan_.generation,
             .planned_generation = plan_.planned_generation};
   for (const SourceSegment& source : ready_.sources) stats_.bytes_before += source.size_bytes;
   stats_.bytes_after += ready_.size_bytes;

@@ -106,6 +106,8 @@ struct CleanedSegment {
   std::vector<SourceSegment> sources;
   uint64_t size_bytes = 0;
   bool has_txn_index = false;
+  // Of the plan: the log may be another one by now.
+  std::shared_ptr<const std::atomic<uint64_t>> generation;
   uint64_t planned_generation = 0;
   Offset base() const { return sources.front().base; }
 };

@@ -13,6 +13,7 @@ from cluster import Cluster, run, wait_until  # noqa: E402
 REASSIGN = 'org.apache.kafka.tools.reassign.ReassignPartitionsCommand'
 ELECT = 'org.apache.kafka.tools.LeaderElectionCommand'
 CONFIGS = 'kafka.admin.ConfigCommand'
+LOG_DIRS = 'org.apache.kafka.tools.LogDirsCommand'
 TOPICS = 'org.apache.kafka.tools.TopicCommand'
 
 
@@ -22,7 +23,12 @@ class ReassignTest(unittest.TestCase):
     def setUpClass(cls):
         foreign.java_classpath()
         cls.cluster = cls.enterClassContext(Cluster(5))
+        cls.cluster.reconfigure(lambda node, properties: {'log.dirs': properties['log.dirs'] + ',' + cls.second_disk()} if node == 1 else {})
         cls.tools = cls.enterClassContext(foreign.ToolBox())
+
+    @classmethod
+    def second_disk(cls):
+        return str(pathlib.Path(cls.cluster.directory) / 'second-disk-of-1')
 
     def file(self, name, content):
         path = pathlib.Path(self.cluster.directory) / name
@@ -131,6 +137,51 @@ class ReassignTest(unittest.TestCase):
         self.assertIn('Clearing broker-level throttles', text)
         self.assertIn('Clearing topic-level throttles', text)
         self.assertEqual(self.throttles(), [])
+
+    def disks(self, topic):
+        """Of node 1: by directory what it holds of the topic, and the sizes of copies that move there."""
+        code, text = self.tool(LOG_DIRS, '--describe', '--broker-list', '1', '--topic-list', topic)
+        self.assertEqual(code, 0, text)
+        answer = next(json.loads(line) for line in text.splitlines() if line.startswith('{'))
+        self.assertTrue(all(directory['error'] is None for directory in answer['brokers'][0]['logDirs']), text)
+        return {directory['logDir']: directory['partitions'] for directory in answer['brokers'][0]['logDirs']}
+
+    def test_a_replica_moves_to_another_disk_of_its_node(self):
+        self.create('disks', [[1, 2, 3]])
+        total_bytes, rate = 1_500_000, 300_000
+        run('kcat', '-P', '-b', self.cluster.bootstrap(), '-t', 'disks', '-X', 'acks=all', '-X', 'batch.size=16384', stdin=('x' * 999 + '\n') * (total_bytes // 1000))
+        before = self.disks('disks')
+        there = next(path for path, held in before.items() if not held)
+        plan = self.file('disks.json', {'version': 1, 'partitions': [{'topic': 'disks', 'partition': 0, 'replicas': [1, 2, 3], 'log_dirs': [there, 'any', 'any']}]})
+        text = self.reassign('--execute', '--reassignment-json-file', plan, '--replica-alter-log-dirs-throttle', str(rate))
+        self.assertIn(f'Successfully started moving log directory to {there} for replica disks-0 with broker 1', text)
+        copy, = self.disks('disks')[there]
+        self.assertTrue(copy['isFuture'])
+        self.assertGreater(copy['offsetLag'], 0)
+        # It serves meanwhile.
+        run('kcat', '-P', '-b', self.cluster.bootstrap(), '-t', 'disks', '-X', 'acks=all', stdin='meanwhile\n')
+
+        def verified():
+            text = self.reassign('--verify', '--reassignment-json-file', plan)
+            return 'is still in progress' not in text and text
+        text = wait_until(verified, 'the replica on its new disk', 60)
+        self.assertIn('Reassignment of replica disks-0-1 completed successfully', text)
+        held, = self.disks('disks')[there]
+        self.assertFalse(held['isFuture'])
+        self.assertEqual([path for path, partitions in self.disks('disks').items() if partitions], [there])
+        self.assertEqual(sorted(self.cluster.partitions('disks')[0]['isr']), [1, 2, 3])
+        # On the way back the node is killed; the move goes on when it is back, and without the throttle takes no time.
+        back = next(path for path in before if path != there)
+        plan = self.file('back.json', {'version': 1, 'partitions': [{'topic': 'disks', 'partition': 0, 'replicas': [1, 2, 3], 'log_dirs': [back, 'any', 'any']}]})
+        self.reassign('--execute', '--reassignment-json-file', plan, '--replica-alter-log-dirs-throttle', str(rate))
+        copy, = self.disks('disks')[back]
+        self.assertTrue(copy['isFuture'])
+        self.cluster.kill(1)
+        self.bring_back(1)
+        self.assertEqual(self.tool(CONFIGS, '--alter', '--entity-type', 'brokers', '--entity-name', '1', '--delete-config', 'replica.alter.log.dirs.io.max.bytes.per.second')[0], 0)
+        wait_until(lambda: [path for path, partitions in self.disks('disks').items() if partitions] == [back], 'the replica is back', 30)
+        wait_until(lambda: 1 in self.cluster.partitions('disks')[0]['isr'], 'node 1 is in sync', 30)
+        self.assertEqual(len(self.cluster.read_all('disks').splitlines()), 500 + total_bytes // 1000 + 1)
 
     def test_what_cannot_be_is_refused(self):
         self.create('firm', [[1, 2, 3]])

@@ -68,6 +68,10 @@ class ModelLog::Replicas final : public ReplicaManager {
                      std::function<void(std::vector<DeleteRecordsResult>)>) override {
     Unmodelled();
   }
+  std::vector<kafka::ErrorCode> AlterLogDirs(const std::vector<AlterLogDirEntry>&) override {
+    Unmodelled();
+    return {};
+  }
   std::vector<PartitionStatus> Status() const override { return {}; }
   storage::CompactorStats CompactionStats() const override { return {}; }
   std::map<storage::TopicPartition, Offset> Stop() override { return {}; }
