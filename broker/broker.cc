@@ -357,6 +357,9 @@ Status Broker::JoinCluster() {
   options.registration = Registration();
   TellOfDisks(*logs_, options);
   options.heartbeat_interval_ms = config_.broker_heartbeat_interval_ms;
+  options.keep_epoch = [this](BrokerEpoch epoch, std::function<void()> kept) {
+    replicas_->KeepBrokerEpoch(epoch, std::move(kept));
+  };
   options.on_leader = [this](NodeId leader) { metadata_client_->OnLeader(leader); };
   options.on_refused = options_.on_refused;
   // After the replica manager, so that an image counts as applied only when the replicas have it.

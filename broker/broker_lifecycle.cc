@@ -72,7 +72,12 @@ void BrokerLifecycle::SchedulePulse(int64_t delay_ms) {
 
 // The next thing to say to the controller.
 void BrokerLifecycle::Pulse() {
-  if (under_way_ || stage_ == Stage::kEnded) return;
+  if (stage_ == Stage::kEnded) return;
+  // The question that is on its way does not tell what there is to say by now.
+  if (under_way_) {
+    pulse_again_ = true;
+    return;
+  }
   if (stage_ == Stage::kRegistering) {
     Register();
   } else {
@@ -91,6 +96,7 @@ void BrokerLifecycle::AddDirectories(controller::RegisterBrokerRequest& request)
     const storage::ShutdownState& last = directory->last_shutdown();
     const int64_t found = last.clean ? last.broker_epoch : -1;
     told.set_previous_broker_epoch(first ? found : options_.previous_broker_epoch);
+    if (first && last.kept_epoch >= 0) told.set_kept_broker_epoch(last.kept_epoch);
   }
 }
 
@@ -107,6 +113,8 @@ void BrokerLifecycle::Register() {
   }
   AddDirectories(request);
   request.set_previous_broker_epoch(options_.previous_broker_epoch);
+  if (state.broker_epoch < 0 && options_.kept_broker_epoch >= 0)
+    request.set_kept_broker_epoch(options_.kept_broker_epoch);
   request.set_session_timeout_ms(state.session_timeout_ms);
   under_way_ = true;
   registration_open_ = true;
@@ -143,7 +151,19 @@ void BrokerLifecycle::OnRegistered(Result<controller::RegisterBrokerResponse> re
   stage_ = Stage::kStarting;
   LOG(INFO) << "registered as broker " << options_.state->node_id << " with epoch "
             << response->broker_epoch();
+  KeepEpoch(response->broker_epoch());
   Heartbeat();
+}
+
+void BrokerLifecycle::KeepEpoch(int64_t epoch) {
+  options_.keep_epoch(BrokerEpoch(epoch), [gate = gate_, this, epoch] {
+    if (!gate->Enter()) return;
+    options_.loop->Post(rpc::Guarded(gate_, [this, epoch] {
+      kept_epoch_ = epoch;
+      if (stage_ == Stage::kStarting) SchedulePulse(0);
+    }));
+    gate->Leave();
+  });
 }
 
 // A broker that was in service goes on trying: its own directory was right then.
@@ -194,7 +214,7 @@ void BrokerLifecycle::Heartbeat() {
   controller::HeartbeatRequest request;
   *request.mutable_sender() = MakeSender(state);
   request.set_applied_index(applied_index_);
-  request.set_ready(applied_index_ >= state.broker_epoch);
+  request.set_ready(applied_index_ >= state.broker_epoch && kept_epoch_ == state.broker_epoch);
   request.set_want_shutdown(stage_ == Stage::kShuttingDown);
   for (const storage::DirectoryPtr& directory : options_.directories) {
     if (!directory->online() && !directory->id().IsZero())
@@ -239,7 +259,9 @@ void BrokerLifecycle::OnHeartbeat(int64_t sent_ms, Result<controller::HeartbeatR
         2 * options_.state->session_timeout_ms;  // nobody left who could move anything
     if (alone || now_ms() - shutdown_began_ms_ >= options_.shutdown_timeout_ms) EndShutdown(false);
   }
-  if (stage_ != Stage::kEnded) SchedulePulse(sent_ms + options_.heartbeat_interval_ms - now_ms());
+  const bool again = std::exchange(pulse_again_, false);
+  if (stage_ != Stage::kEnded)
+    SchedulePulse(again ? 0 : sent_ms + options_.heartbeat_interval_ms - now_ms());
 }
 
 void BrokerLifecycle::Accept(int64_t sent_ms, const controller::HeartbeatResponse& response) {

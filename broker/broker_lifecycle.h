@@ -12,7 +12,8 @@
 // Invariants: 1. At most one registration or heartbeat is under way.  2. The lease starts no later
 // than the controller's confirmed round: it is counted from when the heartbeat was sent, minus the
 // age that the answer tells.  3. A heartbeat says ready only when the broker has applied its own
-// registration.
+// registration and its log directories hold that epoch: who is in service may be in an ISR, and no
+// older copy of its disk must pass for this one.
 //
 // Thread rule: Start, Stop from the owner, not on the loop; BeginShutdown and the accessors from
 // any thread; all else on the loop, which should be its own: a late heartbeat costs leadership.
@@ -42,7 +43,10 @@ struct BrokerLifecycleOptions {
   sluice::metadata::RegisterBrokerRecord registration;
   std::vector<storage::TopicPartition> damaged;    // logs found damaged beyond their torn tails
   int64_t previous_broker_epoch = -1;              // from the clean-shutdown marker; -1 without one
+  int64_t kept_broker_epoch = -1;                  // from broker-epoch; -1 without the file
   std::vector<storage::DirectoryPtr> directories;  // of a broker with several; else empty
+  // Writes the epoch of a registration into the log directories; `kept` may run on any thread.
+  std::function<void(BrokerEpoch, std::function<void()> kept)> keep_epoch;
   int64_t heartbeat_interval_ms = 100;
   int64_t shutdown_timeout_ms = 5000;
   std::function<void(NodeId)> on_leader;  // told on the loop which controller answered
@@ -79,6 +83,7 @@ class BrokerLifecycle {
   void Register();
   void AddDirectories(controller::RegisterBrokerRequest& request) const;
   void OnRegistered(Result<controller::RegisterBrokerResponse> response);
+  void KeepEpoch(int64_t epoch);
   bool RefusedForEver(const controller::Outcome& outcome) const;
   void RegisterAgain(const std::string& why);
   void Heartbeat();
@@ -98,6 +103,8 @@ class BrokerLifecycle {
   std::atomic<int64_t> applied_index_ = -1;  // images up to here have reached every listener
   std::atomic<bool> registration_open_ = false;
   bool under_way_ = false;
+  bool pulse_again_ = false;  // at once when that one is answered
+  int64_t kept_epoch_ = -1;   // that the log directories hold
   EventLoop::TimerId pulse_timer_ = 0;
   int64_t last_answer_ms_ = -1;
   int64_t shutdown_began_ms_ = -1;

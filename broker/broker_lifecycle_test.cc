@@ -78,6 +78,11 @@ class BrokerLifecycleTest : public ::testing::Test {
     options.previous_broker_epoch = 3;
     options.directories = {directories_.begin(), directories_.end()};
     options.on_leader = [this](NodeId leader) { leader_ = leader; };
+    options.keep_epoch = [this](BrokerEpoch epoch, std::function<void()> kept) {
+      kept_.push_back(epoch.value());
+      if (disks_write_) return kept();
+      disks_wait_.push_back(std::move(kept));
+    };
     options.on_refused = [this](const Status& why) { refusals_.push_back(why.message()); };
     lifecycle_ = std::make_unique<BrokerLifecycle>(std::move(options));
     lifecycle_->Start();
@@ -104,6 +109,9 @@ class BrokerLifecycleTest : public ::testing::Test {
   NodeId leader_ = kNoNode;
   std::vector<std::shared_ptr<storage::DirectoryState>> directories_;
   std::vector<std::string> refusals_;
+  std::vector<int64_t> kept_;
+  bool disks_write_ = true;
+  std::vector<std::function<void()>> disks_wait_;
   std::unique_ptr<BrokerLifecycle> lifecycle_;
 };
 
@@ -391,7 +399,7 @@ TEST_F(BrokerLifecycleTest, TellsOfItsLogDirectories) {
     directories_.push_back(std::make_shared<storage::DirectoryState>(std::string("/") + c));
     directories_.back()->Identify(Uuid::FromBytes(id(c)));
   }
-  directories_[0]->PutOnline({.clean = true, .broker_epoch = 5});
+  directories_[0]->PutOnline({.clean = true, .broker_epoch = 5, .kept_epoch = 5});
   directories_[1]->PutOnline({});
   directories_[2]->PutOffline(Status::IoError("cannot be opened"));
   BringIntoService();
@@ -402,6 +410,8 @@ TEST_F(BrokerLifecycleTest, TellsOfItsLogDirectories) {
   EXPECT_EQ(first.directories(0).id(), id('a'));
   EXPECT_EQ(first.directories(0).previous_broker_epoch(), 5);
   EXPECT_EQ(first.directories(1).previous_broker_epoch(), -1);
+  EXPECT_EQ(first.directories(0).kept_broker_epoch(), 5);
+  EXPECT_FALSE(first.directories(1).has_kept_broker_epoch()) << "an older version's";
   // One fails: the next heartbeat says so, and a new registration leaves it out.
   directories_[1]->PutOffline(Status::IoError("EIO"));
   scheduler_.RunForMs(200);
@@ -414,6 +424,32 @@ TEST_F(BrokerLifecycleTest, TellsOfItsLogDirectories) {
   ASSERT_EQ(again.broker().log_dirs_size(), 1);
   EXPECT_EQ(again.broker().log_dirs(0), id('a'));
   EXPECT_EQ(again.directories(0).previous_broker_epoch(), 7) << "this process lost nothing";
+  EXPECT_FALSE(again.directories(0).has_kept_broker_epoch());
+}
+
+TEST_F(BrokerLifecycleTest, IsReadyOnlyWhenItsDirectoriesHoldItsEpoch) {
+  disks_write_ = false;
+  Start();
+  scheduler_.RunForMs(10);
+  Apply(7);
+  scheduler_.RunForMs(500);
+  EXPECT_EQ(kept_, std::vector<int64_t>{7});
+  EXPECT_FALSE(controller_.heartbeats.back().ready());
+  EXPECT_EQ(lifecycle_->stage(), BrokerLifecycle::Stage::kStarting);
+  disks_wait_.back()();
+  scheduler_.RunForMs(10);
+  EXPECT_TRUE(controller_.heartbeats.back().ready()) << "at once";
+  // And again, when it is registered again.
+  controller_.next_epoch = 9;
+  controller_.heartbeat_error = static_cast<int>(kafka::ErrorCode::kStaleBrokerEpoch);
+  scheduler_.RunForMs(300);
+  Apply(9);
+  scheduler_.RunForMs(300);
+  EXPECT_EQ(kept_, (std::vector<int64_t>{7, 9}));
+  EXPECT_FALSE(controller_.heartbeats.back().ready());
+  disks_wait_.back()();
+  scheduler_.RunForMs(10);
+  EXPECT_TRUE(controller_.heartbeats.back().ready());
 }
 
 }  // namespace

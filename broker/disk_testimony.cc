@@ -30,14 +30,18 @@ void TellOfDisks(const storage::LogDirectories& logs, BrokerLifecycleOptions& op
   }
   const std::vector<storage::DirectoryPtr>& directories = logs.directories();
   if (directories.size() > 1) options.directories = directories;
+  options.registration.set_keeps_epoch(true);
   // The oldest of what the directories tell.
   std::optional<int64_t> previous_epoch;
+  std::optional<int64_t> kept_epoch;
   for (const storage::DirectoryPtr& directory : directories) {
     if (!directory->online()) continue;
     const storage::ShutdownState& last = directory->last_shutdown();
     const int64_t epoch = last.clean ? last.broker_epoch : -1;
     previous_epoch = std::min(previous_epoch.value_or(epoch), epoch);
+    kept_epoch = std::min(kept_epoch.value_or(last.kept_epoch), last.kept_epoch);
   }
+  options.kept_broker_epoch = kept_epoch.value_or(-1);
   options.previous_broker_epoch = previous_epoch.value_or(-1);
 }
 

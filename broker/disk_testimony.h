@@ -13,8 +13,8 @@
 
 namespace sluice::broker {
 
-// Fills in what was damaged, which directories there are and the epochs of their clean-shutdown
-// markers.
+// Fills in what was damaged, which directories there are, the epochs of their clean-shutdown
+// markers and those that they hold. REQUIRES: options.keep_epoch puts the next one there.
 void TellOfDisks(const storage::LogDirectories& logs, BrokerLifecycleOptions& options);
 
 // Closes all logs with a marker. `epoch`: of the registration, -1 when there was none;

@@ -93,6 +93,7 @@ TEST_F(BadRequestsTest, EveryFieldOfARegistrationIsChecked) {
     directory.set_id(std::string(16, 'a'));
     directory.set_previous_broker_epoch(-3);
   });
+  ExpectRefused("epoch -2", [](Request& request) { request.set_kept_broker_epoch(-2); });
   ExpectRefused("session of 300001 ms",
                 [](Request& request) { request.set_session_timeout_ms(300'001); });
   ExpectRefused("session of -1 ms", [](Request& request) { request.set_session_timeout_ms(-1); });

@@ -27,29 +27,59 @@ metadata::MetadataRecord BrokerChange(NodeId broker, std::optional<bool> fenced,
   return record;
 }
 
+// What a log directory tells of the broker's registrations.
+struct Told {
+  int64_t clean = -1;           // that ended with a clean stop, or -1
+  std::optional<int64_t> kept;  // the last that may have used it; nothing: an older version has
+};
+
+template <typename Message>
+Told ToldBy(const Message& message) {
+  Told told{message.previous_broker_epoch(), std::nullopt};
+  if (message.has_kept_broker_epoch() && message.kept_broker_epoch() >= 0)
+    told.kept = message.kept_broker_epoch();
+  return told;
+}
+
 // The broker's log directories: those of the list, or the only one.
-std::map<Uuid, int64_t> DirectoriesOf(const RegisterBrokerRequest& request) {
-  std::map<Uuid, int64_t> epochs;
+std::map<Uuid, Told> DirectoriesOf(const RegisterBrokerRequest& request) {
+  std::map<Uuid, Told> directories;
   for (const auto& directory : request.directories()) {
-    if (IsUuid(directory.id()))
-      epochs[Uuid::FromBytes(directory.id())] = directory.previous_broker_epoch();
+    if (IsUuid(directory.id())) directories[Uuid::FromBytes(directory.id())] = ToldBy(directory);
   }
-  if (epochs.empty())
-    epochs[Uuid::FromBytes(request.broker().directory_id())] = request.previous_broker_epoch();
-  return epochs;
+  if (directories.empty())
+    directories[Uuid::FromBytes(request.broker().directory_id())] = ToldBy(request);
+  return directories;
+}
+
+// Whether it is an older copy of the disk with which the broker was in service last. What counts is
+// the last epoch in service, not the last registered one: a broker may stop before its directories
+// hold an epoch, but none is in service, and could have acknowledged anything, before they do. An
+// epoch that was kept and never served is newer, and lacks nothing.
+bool IsOlder(const BrokerImage& before, const Uuid& directory, const Told& told) {
+  const auto served = before.served.find(directory);
+  return told.kept && served != before.served.end() && BrokerEpoch(*told.kept) < served->second;
 }
 
 bool SharesADirectory(const BrokerImage& before, const RegisterBrokerRequest& request) {
-  const std::map<Uuid, int64_t> now = DirectoriesOf(request);
+  const std::map<Uuid, Told> now = DirectoriesOf(request);
   return now.contains(before.directory_id) ||
          std::any_of(before.log_directories.begin(), before.log_directories.end(),
                      [&](const Uuid& id) { return now.contains(id); });
 }
 
+void KeepServed(const BrokerImage& before, metadata::RegisterBrokerRecord& record) {
+  for (const auto& [directory, epoch] : before.served) {
+    metadata::RegisterBrokerRecord::Served& served = *record.add_served();
+    served.set_directory(std::string(directory.view()));
+    served.set_broker_epoch(epoch.value());
+  }
+}
+
 // Whether the new incarnation may lack acknowledged records of a replica (architecture.md section
 // 4), judged by the log directory that has it:
 //   - its log was damaged, it was on the only disk and that is another one now, or its disk is
-//   older than its last registration;
+//   older than its last registration in service;
 //   - the topic did not wait for the disk, and what was only in memory may be gone: the host went
 //   down without a clean stop, or the directory had failed, where the kernel drops what it could
 //   not write.
@@ -62,19 +92,26 @@ class LossJudge {
       : scope_{*context.image, context.server, kNoNode} {
     if (before == nullptr) return;
     const bool rebooted = !before->boot_id.empty() && request.broker().boot_id() != before->boot_id;
-    const auto judge = [&](const Uuid& directory, int64_t previous_epoch) {
+    const auto judge = [&](const Uuid& directory, const Told& told) {
       const bool was_online = before->HasOnline(directory);
-      const bool clean = previous_epoch >= 0;
-      if (was_online && clean && previous_epoch != before->epoch.value()) return Loss::kAll;
+      const bool clean = told.clean >= 0;
+      if (was_online && clean && told.clean != before->epoch.value()) return Loss::kAll;
       if (!was_online || (!clean && rebooted)) return Loss::kUnsynced;
       return Loss::kNone;
     };
-    for (const auto& [directory, epoch] : DirectoriesOf(request))
-      losses_[directory] = judge(directory, epoch);
+    bool any_older = false;
+    for (const auto& [directory, told] : DirectoriesOf(request)) {
+      const bool older = IsOlder(*before, directory, told);
+      any_older = any_older || older;
+      losses_[directory] = older ? Loss::kAll : judge(directory, told);
+      LOG_IF(WARNING, older) << "broker " << before->id << " comes with an older copy of its log "
+                             << "directory " << directory << ": of registration " << *told.kept
+                             << ", and it served with it in " << before->served.at(directory);
+    }
     only_directory_ = before->log_directories.empty() ? before->directory_id : Uuid();
-    unassigned_ = SharesADirectory(*before, request)
-                      ? judge(Uuid(), request.previous_broker_epoch())
-                      : Loss::kAll;
+    // A replica that no directory was assigned to may be in any of them.
+    unassigned_ = any_older || !SharesADirectory(*before, request) ? Loss::kAll
+                                                                   : judge(Uuid(), ToldBy(request));
     for (const auto& damaged : request.damaged())
       damaged_.emplace(damaged.topic(), PartitionIndex(damaged.partition()));
   }
@@ -186,6 +223,8 @@ Decision<RegisterBrokerResponse> BrokerManager::Register(const HandleContext& co
   *record.mutable_register_broker() = request.broker();
   record.mutable_register_broker()->set_fenced(true);
   record.mutable_register_broker()->set_session_timeout_ms(request.session_timeout_ms());
+  record.mutable_register_broker()->clear_served();
+  if (before != nullptr) KeepServed(*before, *record.mutable_register_broker());
   decision.records.push_back(std::move(record));
   decision.response.set_broker_epoch(context.index.value());
 

@@ -42,6 +42,7 @@ Status CheckPreviousEpoch(int64_t epoch) {
 Status CheckDirectories(const RegisterBrokerRequest& request) {
   SLUICE_RETURN_IF_ERROR(CheckDirectoryId(request.broker().directory_id()));
   SLUICE_RETURN_IF_ERROR(CheckPreviousEpoch(request.previous_broker_epoch()));
+  SLUICE_RETURN_IF_ERROR(CheckPreviousEpoch(request.kept_broker_epoch()));
   std::set<std::string_view> listed;
   for (const std::string& id : request.broker().log_dirs())
     SLUICE_RETURN_IF_ERROR(CheckListedId(id, listed));
@@ -49,6 +50,7 @@ Status CheckDirectories(const RegisterBrokerRequest& request) {
   for (const auto& directory : request.directories()) {
     SLUICE_RETURN_IF_ERROR(CheckListedId(directory.id(), told));
     SLUICE_RETURN_IF_ERROR(CheckPreviousEpoch(directory.previous_broker_epoch()));
+    SLUICE_RETURN_IF_ERROR(CheckPreviousEpoch(directory.kept_broker_epoch()));
   }
   return Status::Ok();
 }

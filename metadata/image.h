@@ -62,6 +62,9 @@ struct BrokerImage {
   bool process_gone = false;
   BrokerGoal goal = BrokerGoal::kServe;  // outlives its incarnations
   std::vector<Uuid> log_directories;     // online; empty: directory_id is the only one
+  bool keeps_epoch = false;              // its directories hold its epoch before it is in service
+  // By directory the last epoch in which it was in service with it, and kept that.
+  std::map<Uuid, BrokerEpoch> served;
   // May lead and be in an ISR.
   bool active() const { return !fenced && !in_controlled_shutdown; }
   bool yields() const { return goal != BrokerGoal::kServe; }

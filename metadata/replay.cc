@@ -145,6 +145,11 @@ Status ImageBuilder::ApplyRegister(const RegisterBrokerRecord& record, LogIndex 
   broker->is_controller = record.is_controller();
   broker->fenced = record.fenced();
   broker->session_timeout_ms = record.session_timeout_ms();
+  broker->keeps_epoch = record.keeps_epoch();
+  for (const auto& served : record.served()) {
+    if (!IsUuid(served.directory())) return Contradiction("a log directory without an id");
+    broker->served[Uuid::FromBytes(served.directory())] = BrokerEpoch(served.broker_epoch());
+  }
   if (const BrokerImage* before = next_.FindBroker(broker->id)) broker->goal = before->goal;
   delta_.brokers.insert(broker->id);
   const NodeId id = broker->id;
@@ -165,6 +170,16 @@ Status ImageBuilder::ApplyQuorum(const QuorumRecord& record) {
   return Status::Ok();
 }
 
+namespace {
+
+// It may be in an ISR from now on.
+void NoteServed(BrokerImage& broker) {
+  if (broker.log_directories.empty()) broker.served[broker.directory_id] = broker.epoch;
+  for (const Uuid& directory : broker.log_directories) broker.served[directory] = broker.epoch;
+}
+
+}  // namespace
+
 Status ImageBuilder::ApplyBrokerChange(const BrokerChangeRecord& record) {
   const auto found = next_.brokers.find(NodeId(record.broker_id()));
   if (found == next_.brokers.end())
@@ -173,6 +188,7 @@ Status ImageBuilder::ApplyBrokerChange(const BrokerChangeRecord& record) {
   if (record.has_fenced()) {
     broker->fenced = record.fenced();
     broker->process_gone = record.fenced() && record.process_gone();
+    if (!record.fenced() && broker->keeps_epoch) NoteServed(*broker);
   }
   if (record.has_in_controlled_shutdown())
     broker->in_controlled_shutdown = record.in_controlled_shutdown();

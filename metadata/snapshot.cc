@@ -50,6 +50,12 @@ RegisterBrokerRecord ToRecord(const BrokerImage& broker) {
   record.set_session_timeout_ms(broker.session_timeout_ms);
   for (const Uuid& directory : broker.log_directories)
     record.add_log_dirs(std::string(directory.view()));
+  record.set_keeps_epoch(broker.keeps_epoch);
+  for (const auto& [directory, epoch] : broker.served) {
+    RegisterBrokerRecord::Served* served = record.add_served();
+    served->set_directory(std::string(directory.view()));
+    served->set_broker_epoch(epoch.value());
+  }
   return record;
 }
 
@@ -368,7 +374,14 @@ uint64_t StateHash(const Image& image) {
     record.SerializeToString(&bytes);
     hasher.Add(std::string_view(bytes));
   };
-  EmitBeforeTopics(image, add);
+  EmitBeforeTopics(image, [&](const MetadataRecord& record) {
+    if (!record.has_register_broker()) return add(record);
+    // What older versions know nothing of; they compare their hash with ours.
+    MetadataRecord hashed = record;
+    hashed.mutable_register_broker()->clear_keeps_epoch();
+    hashed.mutable_register_broker()->clear_served();
+    add(hashed);
+  });
   for (const auto& [id, topic] : *image.topics_by_id) hasher.Add(HashOf(*topic));
   EmitAfterTopics(image, add);
   for (const auto& [id, broker] : image.brokers)

@@ -475,6 +475,16 @@ std::vector<LogDirectories::Failure> LogDirectories::WriteCheckpoints(
   return failures;
 }
 
+std::vector<LogDirectories::Failure> LogDirectories::KeepBrokerEpoch(BrokerEpoch epoch) {
+  std::vector<Failure> failures;
+  for (const Directory& directory : directories_) {
+    if (!Online(directory)) continue;
+    Status kept = directory.manager->KeepBrokerEpoch(epoch);
+    if (!kept.ok()) failures.push_back({directory.state, std::move(kept)});
+  }
+  return failures;
+}
+
 Status LogDirectories::CloseCleanly(
     const std::map<TopicPartition, Offset>& high_watermarks,
     const std::function<std::optional<BrokerEpoch>(const DirectoryState&)>& epoch) {

@@ -145,6 +145,8 @@ class LogDirectories {
   };
   // Of each directory online; tells which failed.
   std::vector<Failure> WriteCheckpoints(const std::map<TopicPartition, Offset>& high_watermarks);
+  // Of each directory online, durably; tells which failed.
+  std::vector<Failure> KeepBrokerEpoch(BrokerEpoch epoch);
   // Every directory online; the first failure. `epoch` of a directory: what its marker is to hold.
   Status CloseCleanly(
       const std::map<TopicPartition, Offset>& high_watermarks,

@@ -65,6 +65,9 @@ struct ShutdownState {
   bool clean = false;         // the marker was there (it is removed at opening)
   int64_t broker_epoch = -1;  // from the marker (KIP-966)
   std::string why_unclean;    // of a stop that could not vouch for its logs; empty after a crash
+  // Of the last registration that KeepBrokerEpoch was told, however that ended; -1: none, an older
+  // version has used the directory.
+  int64_t kept_epoch = -1;
 };
 
 // How often a log has moved between the directories of its node, or nearly: of two logs that a
@@ -168,6 +171,8 @@ class LogManager {
   // it.
   virtual std::optional<Offset> CleanedUpto(const TopicPartition& partition) const = 0;
   virtual Status SetCleanedUpto(const TopicPartition& partition, Offset offset) = 0;
+  // Durably, for the next start's last_shutdown.
+  virtual Status KeepBrokerEpoch(BrokerEpoch epoch) = 0;
   // Closes every log, writes checkpoints and last of all the synced clean-shutdown marker. No
   // marker without an epoch, or when a log is damaged: a note says why instead.
   virtual Status CloseCleanly(const std::map<TopicPartition, Offset>& high_watermarks,

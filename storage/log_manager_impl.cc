@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "base/planted_fault.h"
+#include "storage/broker_epoch_file.h"
 #include "storage/file_names.h"
 #include "storage/log_directory.h"
 #include "storage/meta_properties.h"
@@ -104,7 +105,9 @@ Status LogManagerImpl::OpenLogs() {
   SLUICE_ASSIGN_OR_RETURN(whole_, fs().OpenWhole(options_.directory));
   // Before the marker goes: where they cannot be read, this was no start.
   SLUICE_RETURN_IF_ERROR(checkpoints_.Read());
+  SLUICE_ASSIGN_OR_RETURN(const int64_t kept_epoch, ReadBrokerEpoch(fs(), options_.directory));
   SLUICE_ASSIGN_OR_RETURN(last_shutdown_, TakeShutdownMarker(fs(), options_.directory));
+  last_shutdown_.kept_epoch = kept_epoch;
   SLUICE_ASSIGN_OR_RETURN(const auto names, fs().List(options_.directory));
   // A process that was killed may have taken names away moments before, and did not live to sync
   // that: they must not come back beside a log that takes one of them in another directory.
@@ -524,6 +527,10 @@ Status LogManagerImpl::WriteCheckpoints(const std::map<TopicPartition, Offset>& 
     }
     return content;
   });
+}
+
+Status LogManagerImpl::KeepBrokerEpoch(BrokerEpoch epoch) {
+  return storage::KeepBrokerEpoch(fs(), options_.directory, epoch);
 }
 
 Status LogManagerImpl::CloseLogs(const std::map<TopicPartition, Hosted>& logs) {

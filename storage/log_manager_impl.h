@@ -63,6 +63,7 @@ class LogManagerImpl final : public LogManager {
   Status SetCleanedUpto(const TopicPartition& partition, Offset offset) override {
     return checkpoints_.SetCleaned(partition, offset);
   }
+  Status KeepBrokerEpoch(BrokerEpoch epoch) override;
   Status CloseCleanly(const std::map<TopicPartition, Offset>& high_watermarks,
                       std::optional<BrokerEpoch> broker_epoch) override;
 

@@ -282,6 +282,25 @@ TEST_F(DiskTest, TheDirectoryOfTheMetadataTakesTheNodeAlong) {
   EXPECT_EQ(cluster_->storage_failures(kOne), 1);
 }
 
+TEST_F(DiskTest, ADirectoryThatCannotTakeTheEpochHasFailed) {
+  Build({.replicas = {kOne}}, kTwoDirectories);
+  int kept = 0;
+  const auto keep = [&](int64_t epoch) {
+    cluster_->replicas(kOne)->KeepBrokerEpoch(BrokerEpoch(epoch), [&] { ++kept; });
+    cluster_->RunFor(100);
+  };
+  keep(5);
+  EXPECT_EQ(kept, 1);
+  Break(kOne, "/data2", FileOperation::kSync);
+  keep(6);
+  EXPECT_FALSE(cluster_->directory(kOne, 1)->online());
+  EXPECT_EQ(kept, 2) << "the other one has it";
+  Break(kOne, "/data", FileOperation::kSync);
+  keep(7);
+  EXPECT_EQ(cluster_->storage_failures(kOne), 1);
+  EXPECT_EQ(kept, 2) << "in service with 7 its disk, which holds 6, would pass for an older copy";
+}
+
 constexpr SimClusterOptions kWithMarks{.replica_lag_ms_max = 1000,
                                        .marks = {.soft_bytes = 20000, .hard_bytes = 10000}};
 

@@ -48,6 +48,9 @@ class ReplicaManagerHandle final : public ReplicaManager {
       const std::vector<AlterLogDirEntry>& entries) override {
     return impl_->AlterLogDirs(entries);
   }
+  void KeepBrokerEpoch(BrokerEpoch epoch, std::function<void()> done) override {
+    impl_->KeepBrokerEpoch(epoch, std::move(done));
+  }
   std::vector<PartitionStatus> Status() const override { return impl_->Statuses(); }
   storage::CompactorStats CompactionStats() const override { return impl_->CompactionStats(); }
   std::map<storage::TopicPartition, Offset> Stop() override { return impl_->Stop(); }

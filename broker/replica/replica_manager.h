@@ -276,6 +276,11 @@ class ReplicaManager {
   // nobody else; so not on a reactor.
   virtual LocalRead ReadLocal(const PartitionKey& key, Offset from, size_t size_bytes_max) = 0;
 
+  // Writes the epoch of this broker's registration into every log directory; a directory that
+  // cannot take it has failed. `done` comes on the background loop, and never where the node ends
+  // of such a failure.
+  virtual void KeepBrokerEpoch(BrokerEpoch epoch, std::function<void()> done) = 0;
+
   virtual std::vector<PartitionStatus> Status() const = 0;
   virtual storage::CompactorStats CompactionStats() const = 0;
   // Clean stop: no more appends, all flushed; afterwards the caller closes the logs with

@@ -26,6 +26,20 @@ void ReplicaManagerImpl::ReportStorageFailure(const StorageFailure& failure) {
   if (options_->on_storage_failure) options_->on_storage_failure(failure.status);
 }
 
+void ReplicaManagerImpl::KeepBrokerEpoch(BrokerEpoch epoch, std::function<void()> done) {
+  background_loop_.Post([weak = weak_from_this(), epoch, done = std::move(done)] {
+    const auto self = weak.lock();
+    if (self == nullptr) return;
+    for (const auto& [directory, failure] : self->options_->logs->KeepBrokerEpoch(epoch)) {
+      LOG(ERROR) << "keeping the broker's epoch: " << failure.ToString();
+      self->ReportStorageFailure({directory, failure});
+    }
+    // The node that ends of it must not come into service first: its disk, which lacks nothing,
+    // would pass for an older copy.
+    if (!self->storage_failed_) done();
+  });
+}
+
 void ReplicaManagerImpl::CheckSpace() {
   for (const storage::DirectoryPtr& directory : options_->logs->RefreshSpace()) {
     ReportStorageFailure(

@@ -42,6 +42,7 @@ class ReplicaManagerImpl : public std::enable_shared_from_this<ReplicaManagerImp
   std::optional<LocalState> TakeLocalState(const PartitionKey& key);
   LocalRead ReadLocal(const PartitionKey& key, Offset from, size_t size_bytes_max);
   std::vector<PartitionStatus> Statuses() const;
+  void KeepBrokerEpoch(BrokerEpoch epoch, std::function<void()> done);
   storage::CompactorStats CompactionStats() const;
   std::map<storage::TopicPartition, Offset> Stop();
 

@@ -53,6 +53,7 @@ class ScriptedReplicaManager final : public ReplicaManager {
                      std::function<void(std::vector<DeleteRecordsResult>)> done) override;
   std::optional<LocalState> TakeLocalState(const PartitionKey&) override { return {}; }
   LocalRead ReadLocal(const PartitionKey&, Offset, size_t) override { return {}; }
+  void KeepBrokerEpoch(BrokerEpoch, std::function<void()> done) override { done(); }
   storage::CompactorStats CompactionStats() const override { return {}; }
   std::vector<kafka::ErrorCode> AlterLogDirs(
       const std::vector<AlterLogDirEntry>& entries) override {

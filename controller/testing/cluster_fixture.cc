@@ -75,13 +75,18 @@ RegisterBrokerRequest ClusterFixture::RegisterRequest(int id) {
     request.add_damaged()->set_topic(topic);
     request.mutable_damaged()->rbegin()->set_partition(partition);
   }
+  record.set_keeps_epoch(broker.keeps_epoch);
   request.set_previous_broker_epoch(broker.previous_epoch);
+  if (const auto kept = broker.kept_epochs.find(broker.directory); kept != broker.kept_epochs.end())
+    request.set_kept_broker_epoch(kept->second);
   for (const int directory : broker.log_directories) {
     record.add_log_dirs(TestUuid(2, directory));
     auto& told = *request.add_directories();
     told.set_id(TestUuid(2, directory));
     const auto epoch = broker.previous_epochs.find(directory);
     told.set_previous_broker_epoch(epoch == broker.previous_epochs.end() ? -1 : epoch->second);
+    if (const auto kept = broker.kept_epochs.find(directory); kept != broker.kept_epochs.end())
+      told.set_kept_broker_epoch(kept->second);
   }
   return request;
 }

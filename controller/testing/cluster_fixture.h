@@ -36,6 +36,9 @@ struct TestBroker {
   // Of a broker with several: what is online, and the epochs of the markers found in them.
   std::vector<int> log_directories;
   std::map<int, int64_t> previous_epochs;
+  // What each directory holds; empty: an older version that keeps no epochs.
+  std::map<int, int64_t> kept_epochs;
+  bool keeps_epoch = false;
   std::vector<int> offline_log_directories;  // failed since the registration
 };
 

@@ -73,6 +73,7 @@ class ModelLog::Replicas final : public ReplicaManager {
     return {};
   }
   std::vector<PartitionStatus> Status() const override { return {}; }
+  void KeepBrokerEpoch(BrokerEpoch, std::function<void()> done) override { done(); }
   storage::CompactorStats CompactionStats() const override { return {}; }
   std::map<storage::TopicPartition, Offset> Stop() override { return {}; }
 

@@ -214,6 +214,9 @@ void Process::JoinCluster() {
   options.registration = Registration();
   broker::TellOfDisks(*logs_, options);
   options.heartbeat_interval_ms = config.broker_heartbeat_interval_ms;
+  options.keep_epoch = [this](BrokerEpoch epoch, std::function<void()> kept) {
+    replicas_->KeepBrokerEpoch(epoch, std::move(kept));
+  };
   options.on_leader = [this](NodeId leader) { metadata_client_->OnLeader(leader); };
   lifecycle_ = std::make_unique<broker::BrokerLifecycle>(std::move(options));
 
