@@ -360,6 +360,11 @@ Status Broker::JoinCluster() {
   options.keep_epoch = [this](BrokerEpoch epoch, std::function<void()> kept) {
     replicas_->KeepBrokerEpoch(epoch, std::move(kept));
   };
+  stalls_.emplace(*options_.clock, config_.values.GetInt("broker.stall.timeout.ms"));
+  for (const auto& [path, flusher] : flushers_) stalls_->WatchDisk(path, *flusher);
+  stalls_->WatchLoop("metadata", *metadata_loop_);
+  stalls_->WatchLoop("replica", *replica_loop_);
+  options.what_is_stuck = [this] { return stalls_->WhatIsStuck(); };
   options.on_leader = [this](NodeId leader) { metadata_client_->OnLeader(leader); };
   options.on_refused = options_.on_refused;
   // After the replica manager, so that an image counts as applied only when the replicas have it.
@@ -399,8 +404,13 @@ std::string Broker::WhyNotReady() const {
   }
   if (metadata_.Current()->last_index.value() < state_.broker_epoch)
     return "the broker is reading the cluster's metadata";
+  const bool leased = state_.LeaseValid(*options_.clock);
+  if (state_.fenced || !leased) {
+    const std::string error = lifecycle_->last_error();
+    if (!error.empty()) return error;
+  }
   if (state_.fenced) return "the controllers have the broker fenced";
-  if (!state_.LeaseValid(*options_.clock)) return "no controller has answered a heartbeat in time";
+  if (!leased) return "no controller has answered a heartbeat in time";
   return "";
 }
 

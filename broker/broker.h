@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@
 #include "broker/net/net_metrics.h"
 #include "broker/offset_look_up.h"
 #include "broker/replica/replica_manager.h"
+#include "broker/stall_watch.h"
 #include "metadata/server_config.h"
 #include "storage/flusher.h"
 #include "storage/kv.h"
@@ -137,6 +139,7 @@ class Broker {
   std::unique_ptr<storage::LogDirectories> logs_;
   // One for each directory, by path.
   std::map<std::string, std::unique_ptr<storage::Flusher>> flushers_;
+  std::optional<StallWatch> stalls_;  // asked on the heartbeat loop
   std::unique_ptr<storage::Kv> kv_;
   std::unique_ptr<GrpcControllerClient> heartbeat_client_;
   std::unique_ptr<GrpcControllerClient> controller_client_;

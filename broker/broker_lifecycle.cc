@@ -80,9 +80,20 @@ void BrokerLifecycle::Pulse() {
   }
   if (stage_ == Stage::kRegistering) {
     Register();
+  } else if (Stuck()) {
+    SchedulePulse(options_.heartbeat_interval_ms);
   } else {
     Heartbeat();
   }
+}
+
+// One that stops asks for other leaders all the same.
+bool BrokerLifecycle::Stuck() {
+  if (options_.what_is_stuck == nullptr || stage_ == Stage::kShuttingDown) return false;
+  const std::string what = options_.what_is_stuck();
+  if (what.empty()) return false;
+  SetError(what + ": no heartbeat is sent until that changes, so that other brokers lead");
+  return true;
 }
 
 // What is online; once registered, another registration of this process loses nothing of it.

@@ -48,6 +48,9 @@ struct BrokerLifecycleOptions {
   // Writes the epoch of a registration into the log directories; `kept` may run on any thread.
   std::function<void(BrokerEpoch, std::function<void()> kept)> keep_epoch;
   int64_t heartbeat_interval_ms = 100;
+  // What of this broker is stuck, empty when nothing is: asked on the loop before each heartbeat,
+  // and while it says something none is sent, so that others lead. Null: nothing ever is.
+  std::function<std::string()> what_is_stuck;
   int64_t shutdown_timeout_ms = 5000;
   std::function<void(NodeId)> on_leader;  // told on the loop which controller answered
   // Told once, on the loop, when the controllers are of another cluster than the log directory and
@@ -86,6 +89,7 @@ class BrokerLifecycle {
   void KeepEpoch(int64_t epoch);
   bool RefusedForEver(const controller::Outcome& outcome) const;
   void RegisterAgain(const std::string& why);
+  bool Stuck();
   void Heartbeat();
   void AddDamaged(controller::HeartbeatRequest& request) const;
   void AddLogEnds(controller::HeartbeatRequest& request) const;

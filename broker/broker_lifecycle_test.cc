@@ -77,6 +77,7 @@ class BrokerLifecycleTest : public ::testing::Test {
     options.damaged = std::move(damaged);
     options.previous_broker_epoch = 3;
     options.directories = {directories_.begin(), directories_.end()};
+    options.what_is_stuck = [this] { return stuck_; };
     options.on_leader = [this](NodeId leader) { leader_ = leader; };
     options.keep_epoch = [this](BrokerEpoch epoch, std::function<void()> kept) {
       kept_.push_back(epoch.value());
@@ -112,6 +113,7 @@ class BrokerLifecycleTest : public ::testing::Test {
   std::vector<int64_t> kept_;
   bool disks_write_ = true;
   std::vector<std::function<void()>> disks_wait_;
+  std::string stuck_;
   std::unique_ptr<BrokerLifecycle> lifecycle_;
 };
 
@@ -231,6 +233,29 @@ TEST_F(BrokerLifecycleTest, TheLeaseEndsWhenNoControllerAnswers) {
   scheduler_.RunForMs(200);
   EXPECT_TRUE(state_.LeaseValid(loop_.clock()));
   EXPECT_EQ(lifecycle_->last_error(), "");
+}
+
+TEST_F(BrokerLifecycleTest, WhoeverIsStuckBeatsNoMoreAndHasNoLease) {
+  BringIntoService();
+  stuck_ = "the disk";
+  scheduler_.RunForMs(700);
+  const size_t sent = controller_.heartbeats.size();
+  EXPECT_FALSE(state_.LeaseValid(loop_.clock()));
+  EXPECT_THAT(lifecycle_->last_error(), ::testing::StartsWith("the disk: no heartbeat is sent"));
+  scheduler_.RunForMs(5000);
+  EXPECT_EQ(controller_.heartbeats.size(), sent);
+  stuck_.clear();
+  scheduler_.RunForMs(200);
+  EXPECT_TRUE(state_.LeaseValid(loop_.clock()));
+  EXPECT_EQ(lifecycle_->last_error(), "");
+}
+
+TEST_F(BrokerLifecycleTest, WhoeverIsStuckAndStopsAsksForOtherLeaders) {
+  BringIntoService();
+  stuck_ = "the disk";
+  lifecycle_->BeginShutdown([](bool) {});
+  scheduler_.RunForMs(150);
+  EXPECT_TRUE(controller_.heartbeats.back().want_shutdown());
 }
 
 // The controller has given its partitions to others; the image that says so may be late.

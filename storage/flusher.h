@@ -49,6 +49,9 @@ class Flusher {
   virtual void Submit(std::span<const FlushablePtr> dirty) = 0;
   // Waits until all submitted before is done; used at shutdown and in tests.
   virtual void Drain() = 0;
+  // When the oldest sync that has not ended began, by Clock::SteadyMs; -1: none is under way. From
+  // any thread.
+  virtual int64_t OldestSyncBeganMs() const = 0;
 };
 
 struct ThreadFlusherOptions {
@@ -60,7 +63,7 @@ struct ThreadFlusherOptions {
   int threads = 2;
   // Where flushes are counted and timed; null: nowhere. Both outlive the flusher.
   MetricsRegistry* metrics = nullptr;
-  const Clock* clock = nullptr;  // given with `metrics`
+  const Clock* clock = nullptr;
 };
 std::unique_ptr<Flusher> NewThreadFlusher(FileSystem& fs, ThreadFlusherOptions options);
 

@@ -148,6 +148,18 @@ TEST_F(ThreadFlusherTest, WhatComesDuringASyncIsTheNextOne) {
   EXPECT_EQ(ReportsOf(a), (std::vector<int64_t>{2, 3, 4, 5}));
 }
 
+TEST_F(ThreadFlusherTest, TellsWhenTheOldestSyncBegan) {
+  Start(1, 16);
+  EXPECT_EQ(flusher_->OldestSyncBeganMs(), -1);
+  const int64_t began_ms = clock_.SteadyMs();
+  Occupy();
+  clock_.AdvanceMs(500);
+  EXPECT_EQ(flusher_->OldestSyncBeganMs(), began_ms);
+  Release();
+  flusher_->Drain();
+  EXPECT_EQ(flusher_->OldestSyncBeganMs(), -1);
+}
+
 TEST_F(ThreadFlusherTest, ManyAreOneSyncOfTheFileSystemAndOneReport) {
   Start(1, 4);
   Occupy();

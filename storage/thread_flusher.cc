@@ -27,8 +27,9 @@ class ThreadFlusher final : public Flusher {
         whole_(fs.OpenWhole(options_.directory)),
         syncfs_threshold_(static_cast<size_t>(std::max(options_.syncfs_threshold, 1))) {
     if (options_.metrics != nullptr) metrics_.emplace(*options_.metrics, options_.directory);
-    for (int i = 0; i < std::max(options_.threads, 1); ++i)
-      workers_.emplace_back([this] { Loop(); });
+    syncs_began_ms_.resize(static_cast<size_t>(std::max(options_.threads, 1)), -1);
+    for (int64_t& began_ms : syncs_began_ms_)
+      workers_.emplace_back([this, &began_ms] { Loop(began_ms); });
   }
 
   ~ThreadFlusher() override {
@@ -65,6 +66,15 @@ class ThreadFlusher final : public Flusher {
     idle_.wait(lock, [this] { return states_.empty() && working_ == 0; });
   }
 
+  int64_t OldestSyncBeganMs() const override {
+    std::lock_guard lock(mutex_);
+    int64_t oldest_ms = -1;
+    for (const int64_t began_ms : syncs_began_ms_) {
+      if (began_ms >= 0 && (oldest_ms < 0 || began_ms < oldest_ms)) oldest_ms = began_ms;
+    }
+    return oldest_ms;
+  }
+
  private:
   // Of a partition that is known here. kWaiting: it is in the queue.
   enum class State { kWaiting, kSyncing, kSyncingAndWanted };
@@ -87,7 +97,8 @@ class ThreadFlusher final : public Flusher {
     return group;
   }
 
-  void Loop() {
+  // `began_ms` is this worker's among syncs_began_ms_.
+  void Loop(int64_t& began_ms) {
     std::unique_lock lock(mutex_);
     while (true) {
       Group group = Take();
@@ -99,10 +110,12 @@ class ThreadFlusher final : public Flusher {
       const bool whole = group.size() > 1;
       if (whole) whole_sync_running_ = true;
       ++working_;
+      began_ms = options_.clock->SteadyMs();
       lock.unlock();
       Sync(group);
       options_.report(group);
       lock.lock();
+      began_ms = -1;
       if (whole) whole_sync_running_ = false;
       for (const Flushed& synced : group) Finish(synced.partition);
       if (!queue_.empty() || stopping_) wake_.notify_all();
@@ -159,12 +172,13 @@ class ThreadFlusher final : public Flusher {
   const Result<std::unique_ptr<WholeFileSystem>> whole_;
   const size_t syncfs_threshold_;
   std::optional<FlusherMetrics> metrics_;  // set before a worker starts
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::condition_variable idle_;
   std::deque<FlushablePtr> queue_;  // guarded by mutex_, as all below
   std::unordered_map<const Flushable*, State> states_;
   int working_ = 0;  // workers that hold a group
+  std::vector<int64_t> syncs_began_ms_;  // of each worker; -1: it syncs nothing
   bool whole_sync_running_ = false;
   bool stopping_ = false;
   std::vector<std::thread> workers_;

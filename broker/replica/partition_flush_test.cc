@@ -38,6 +38,8 @@ class HeldFlusher final : public storage::Flusher {
     }
   }
 
+  int64_t OldestSyncBeganMs() const override { return -1; }
+
   std::deque<storage::FlushablePtr> waiting;
 };
 

@@ -37,7 +37,8 @@ void SimFlusher::Begin(Position item) {
   item->target = item->partition->CaptureFlush();
   item->captured = true;
   const int64_t latency_ms = latency_ms_();
-  item->due_ms = loop_.clock().SteadyMs() + latency_ms;
+  item->began_ms = loop_.clock().SteadyMs();
+  item->due_ms = item->began_ms + latency_ms;
   item->timer = loop_.RunAfter(latency_ms, [this] { FinishDue(); });
 }
 
@@ -59,6 +60,14 @@ void SimFlusher::FinishDue() {
     if (next != items_.end()) Schedule(next);
   }
   report_(group);
+}
+
+int64_t SimFlusher::OldestSyncBeganMs() const {
+  // In the order of submission, which for those that run is that of their begin.
+  for (const Item& item : items_) {
+    if (item.captured) return item.began_ms;
+  }
+  return -1;
 }
 
 void SimFlusher::Drain() {

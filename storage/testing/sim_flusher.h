@@ -24,6 +24,7 @@ class SimFlusher final : public Flusher {
   void Submit(std::span<const FlushablePtr> dirty) override;
   // Ends what runs and does what waits, in the order of submission, without virtual time passing.
   void Drain() override;
+  int64_t OldestSyncBeganMs() const override;
 
  private:
   // One submission of a partition: it waits until none of the same is before it, is captured, takes
@@ -32,7 +33,8 @@ class SimFlusher final : public Flusher {
     FlushablePtr partition;
     bool captured = false;
     FlushTarget target;
-    int64_t due_ms = 0;            // once captured
+    int64_t began_ms = 0;          // once captured, as due_ms
+    int64_t due_ms = 0;
     EventLoop::TimerId timer = 0;  // 0 while an earlier one runs
   };
   using Position = std::list<Item>::iterator;

@@ -217,6 +217,11 @@ void Process::JoinCluster() {
   options.keep_epoch = [this](BrokerEpoch epoch, std::function<void()> kept) {
     replicas_->KeepBrokerEpoch(epoch, std::move(kept));
   };
+  stalls_.emplace(host_.clock, config.values.GetInt("broker.stall.timeout.ms"));
+  stalls_->WatchDisk(config.log_directory, *flusher_);
+  stalls_->WatchLoop("metadata", metadata_loop_);
+  stalls_->WatchLoop("replica", replica_loop_);
+  options.what_is_stuck = [this] { return stalls_->WhatIsStuck(); };
   options.on_leader = [this](NodeId leader) { metadata_client_->OnLeader(leader); };
   lifecycle_ = std::make_unique<broker::BrokerLifecycle>(std::move(options));
 

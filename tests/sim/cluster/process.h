@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@
 #include "broker/metadata_client.h"
 #include "broker/producer_id_allocator.h"
 #include "broker/replica/replica_manager.h"
+#include "broker/stall_watch.h"
 #include "controller/controller.h"
 #include "controller/driver_quorum.h"
 #include "controller/quorum_log.h"
@@ -124,6 +126,7 @@ class Process final : public raft::Transport, public controller::Dialer {
   std::unique_ptr<broker::ColdReads> cold_reads_;
   std::unique_ptr<storage::LogDirectories> logs_;
   std::unique_ptr<storage::Flusher> flusher_;
+  std::optional<broker::StallWatch> stalls_;
   std::unique_ptr<broker::GrpcControllerClient> heartbeat_client_;
   std::unique_ptr<broker::GrpcControllerClient> controller_client_;
   std::unique_ptr<broker::PeerConnector> peers_;

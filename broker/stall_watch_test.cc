@@ -1,0 +1,64 @@
+#include "broker/stall_watch.h"
+
+#include <gtest/gtest.h>
+
+#include "base/testing/sim_event_loop.h"
+
+namespace sluice::broker {
+namespace {
+
+constexpr int64_t kTimeoutMs = 1000;
+
+class FakeDisk final : public storage::Flusher {
+ public:
+  void Submit(std::span<const storage::FlushablePtr>) override {}
+  void Drain() override {}
+  int64_t OldestSyncBeganMs() const override { return began_ms; }
+
+  int64_t began_ms = -1;
+};
+
+class StallWatchTest : public ::testing::Test {
+ protected:
+  void RunForMs(int64_t ms) { scheduler_.RunForMs(ms); }
+
+  sluice::testing::SimScheduler scheduler_;
+  sluice::testing::SimEventLoop loop_{scheduler_};
+  FakeDisk disk_;
+};
+
+TEST_F(StallWatchTest, ADiskIsStuckWhileASyncLastsTooLong) {
+  StallWatch watch(loop_.clock(), kTimeoutMs);
+  watch.WatchDisk("/data", disk_);
+  disk_.began_ms = loop_.clock().SteadyMs();
+  RunForMs(kTimeoutMs);
+  EXPECT_EQ(watch.WhatIsStuck(), "");
+  RunForMs(1);
+  EXPECT_EQ(watch.WhatIsStuck(), "the disk of /data has not ended a sync for more than 1000 ms");
+  disk_.began_ms = loop_.clock().SteadyMs();
+  EXPECT_EQ(watch.WhatIsStuck(), "");
+}
+
+TEST_F(StallWatchTest, ALoopIsStuckWhileWhatWasPostedDoesNotRun) {
+  sluice::testing::SimScheduler elsewhere;  // whose time does not pass
+  sluice::testing::SimEventLoop stuck(elsewhere);
+  StallWatch watch(loop_.clock(), kTimeoutMs);
+  watch.WatchLoop("metadata", loop_);
+  watch.WatchLoop("replica", stuck);
+  EXPECT_EQ(watch.WhatIsStuck(), "");
+  RunForMs(kTimeoutMs + 1);
+  EXPECT_EQ(watch.WhatIsStuck(), "the thread \"replica\" has not moved for more than 1000 ms");
+  elsewhere.RunForMs(1);
+  EXPECT_EQ(watch.WhatIsStuck(), "");
+}
+
+TEST_F(StallWatchTest, WithoutATimeoutNothingIsStuck) {
+  StallWatch watch(loop_.clock(), 0);
+  watch.WatchDisk("/data", disk_);
+  disk_.began_ms = loop_.clock().SteadyMs();
+  RunForMs(1'000'000);
+  EXPECT_EQ(watch.WhatIsStuck(), "");
+}
+
+}  // namespace
+}  // namespace sluice::broker
