@@ -92,7 +92,10 @@ FetchRequestParams ParamsOf(const BrokerServices& services, const RequestContext
   FetchRequestParams params;
   // -2 is a debugging consumer; it reads as any other here.
   params.replica_id = replica >= 0 ? NodeId(replica) : kNoNode;
-  if (has_state) params.replica_epoch = BrokerEpoch(request.replica_state.replica_epoch);
+  if (has_state) {
+    params.replica_epoch = BrokerEpoch(request.replica_state.replica_epoch);
+    params.flushed = request.replica_state.flushed;
+  }
   if (replica >= 0) params.connection = context.connection;
   params.wait_ms_max = std::clamp(request.max_wait_ms, 0, kWaitMsMax);
   params.client = &context.connection->parked;

@@ -290,6 +290,7 @@ TEST_F(ColdFetchTest, AFollowerFarBehindInOnePartitionDelaysNoOther) {
   FetchRequestParams params = At(keys_, 100);
   params.replica_id = follower_;
   params.replica_epoch = BrokerEpoch(1'000'000);  // no former life
+  params.flushed = true;
   params.entries[2].fetch_offset = Offset(kBatches);
   const auto answer = Fetch(std::move(params));
   EXPECT_EQ(answer->count, 0) << "two are old, and not " << answer->result.error;

@@ -155,6 +155,7 @@ void Fetcher::Step() {
   kafka::FetchRequest request;
   request.replica_state.replica_id = options.state->node_id.value();
   request.replica_state.replica_epoch = options.state->broker_epoch.load();
+  request.replica_state.flushed = fsync_;
   request.max_wait_ms = WaitMs();
   request.min_bytes = 1;
   request.max_bytes = options.replica_fetch_response_bytes;

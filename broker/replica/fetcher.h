@@ -1,8 +1,8 @@
 #pragma once
 // Fetcher: pulls from one leader, for all partitions of one durability mode that follow it, with
 // one request at a time. In fsync mode the next request leaves when all that the last one brought
-// is flushed: the fetch offset is then the durable offset, and no other field has to say so. Owned
-// by FetcherPool.
+// is flushed: the fetch offset is then the durable offset, and the request says so (the leader may
+// have heard of another mode). Owned by FetcherPool.
 //
 //   Step -> Fetch -> response: truncate or append each partition -> (fsync: wait for the flushes)
 //   -> Step

@@ -108,6 +108,8 @@ void Partition::ApplyImage(const PartitionUpdate& update, PartitionEffects& effe
 
 bool Partition::TakeConfig(const TopicConfigPtr& config) {
   if (config == nullptr || *config == *config_) return false;
+  // What followers have told so far was not on their disks.
+  if (config->fsync && !config_->fsync) replicas_.ForgetPositions();
   config_ = config;
   if (usable()) log_->set_config(LogConfigOf(*config_));
   return true;

@@ -216,7 +216,11 @@ void Partition::RecordFollower(const ReadRequest& request, ReadMark& mark, Fetch
                                PartitionEffects& effects) {
   RemoteReplica& remote = *replicas_.Find(request.fetch->replica_id);
   const bool first = !std::exchange(mark.recorded, true);
-  if (first) {
+  // One that has not heard yet that the topic is in fsync mode gets records, and counts for
+  // nothing.
+  const bool promises =
+      request.fetch->flushed || !config_->fsync || FaultPlanted(ReplicationFault::kCountsUnflushed);
+  if (first && promises) {
     const bool counted =
         replicas_.RecordFetch(remote, request.entry->fetch_offset, request.fetch->replica_epoch,
                               log_->log_end_offset(), context_->clock->SteadyMs());

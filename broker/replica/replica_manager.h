@@ -85,6 +85,7 @@ struct FetchEntry {
 struct FetchRequestParams {
   NodeId replica_id = kNoNode;  // kNoNode = a consumer
   BrokerEpoch replica_epoch{-1};
+  bool flushed = false;  // of a replica: what lies below its fetch offsets is on its disk
   std::weak_ptr<const void> connection;  // of a replica: lives as long as its connection
   int32_t wait_ms_max = 0;
   int32_t size_bytes_min = 0;

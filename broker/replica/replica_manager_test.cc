@@ -244,6 +244,7 @@ TEST_F(ReplicaManagerTest, AFollowersProgressCountsOnlyFromItsPresentLifeAndFrom
   const auto fetch = [&](NodeId replica, int64_t replica_epoch) {
     FetchRequestParams params{.replica_id = replica,
                               .replica_epoch = BrokerEpoch(replica_epoch),
+                              .flushed = true,
                               .size_bytes_max = 1000,
                               .entries = {Entry(1)}};
     return Fetch(params)[0].error;
@@ -254,6 +255,32 @@ TEST_F(ReplicaManagerTest, AFollowersProgressCountsOnlyFromItsPresentLifeAndFrom
   EXPECT_EQ(cluster_->StatusOf(kOne, Key())->high_watermark, Offset(0));
   EXPECT_EQ(fetch(kTwo, epoch), ErrorCode::kNone);
   EXPECT_EQ(cluster_->StatusOf(kOne, Key())->high_watermark, Offset(1));
+}
+
+// A follower hears later than the leader that a topic with records is now in fsync mode; what it
+// tells until then is not on its disk.
+TEST_F(ReplicaManagerTest, InFsyncModeOnlyWhatAFollowerHasFlushedCounts) {
+  Build({.min_isr = 2, .fsync = false}, 2);
+  cluster_->set_auto_fence(false);
+  const int64_t epoch = cluster_->controller().image()->FindBroker(kTwo)->epoch.value();
+  cluster_->Cut(kOne, kTwo);
+  const auto fetch = [&](int64_t offset, bool flushed) {
+    FetchRequestParams params{.replica_id = kTwo,
+                              .replica_epoch = BrokerEpoch(epoch),
+                              .flushed = flushed,
+                              .size_bytes_max = 1000,
+                              .entries = {Entry(offset)}};
+    EXPECT_EQ(Fetch(params)[0].error, ErrorCode::kNone);
+    cluster_->RunFor(20);
+    return cluster_->StatusOf(kOne, Key())->high_watermark;
+  };
+  ProduceOne({}, 1);
+  EXPECT_EQ(fetch(1, false), Offset(1)) << "in replicated mode";
+  ProduceOne({}, 1);
+  cluster_->controller().SetTopicConfig("orders", "durability", "fsync");
+  cluster_->RunFor(20);
+  EXPECT_EQ(fetch(2, false), Offset(1));
+  EXPECT_EQ(fetch(2, true), Offset(2));
 }
 
 TEST_F(ReplicaManagerTest, FollowersLearnTheHighWatermarkSoonThoughNoDataFollows) {

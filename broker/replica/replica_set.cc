@@ -111,6 +111,10 @@ bool ReplicaSet::RecordFetch(RemoteReplica& replica, Offset offset, BrokerEpoch 
   return true;
 }
 
+void ReplicaSet::ForgetPositions() {
+  for (RemoteReplica& remote : remotes_) remote.log_end_offset = Offset(-1);
+}
+
 Offset ReplicaSet::CommittableOffset(Offset own, const LagRule& rule,
                                      const Eligible& eligible) const {
   Offset committable = own;

@@ -82,6 +82,9 @@ class ReplicaSet {
   bool RecordFetch(RemoteReplica& replica, Offset offset, BrokerEpoch broker_epoch,
                    Offset leader_end, int64_t now_ms);
 
+  // What followers have told does not count any more; they have until they would lag to tell anew.
+  void ForgetPositions();
+
   struct LagRule {
     Offset leader_end;
     int64_t now_ms = 0;

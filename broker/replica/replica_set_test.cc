@@ -117,6 +117,16 @@ TEST_F(ReplicaSetTest, ANewEpochForgetsPositions) {
 }
 
 // From the question on: the controllers do not wait for this leader.
+TEST_F(ReplicaSetTest, ForgottenPositionsHoldTheHighWatermarkAndNobodyLagsForIt) {
+  Fetch(kTwo, 5, 5);
+  EXPECT_EQ(Committable(5), 5);
+  set_.ForgetPositions();
+  EXPECT_EQ(Committable(5), -1);
+  EXPECT_THAT(set_.Lagging({Offset(5), 100, 100}), IsEmpty());
+  Fetch(kTwo, 4, 5);
+  EXPECT_EQ(Committable(5), 4);
+}
+
 TEST_F(ReplicaSetTest, ALeaderIsRelievedByTheIsrThatEndsItsMove) {
   set_.set_move({{kTwo, kThree}, {kSelf}});
   EXPECT_FALSE(set_.MayBeRelieved());

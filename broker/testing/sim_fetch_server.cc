@@ -64,6 +64,7 @@ void SimFetchServer::Handle(const std::string& request_bytes,
   FetchRequestParams params;
   params.replica_id = NodeId(request.replica_state.replica_id);
   params.replica_epoch = BrokerEpoch(request.replica_state.replica_epoch);
+  params.flushed = request.replica_state.flushed;
   params.connection = sessions_[response.session_id];
   params.wait_ms_max = request.max_wait_ms;
   params.size_bytes_min = request.min_bytes;

@@ -13,7 +13,8 @@ struct follow it, indented. Attributes:
 
     since V, until V    versions that carry the field; without them, as its parent
     nullable [since V]  may be null, in all versions or from V on
-    tag N               an optional field in the tagged section; not written while it has its default value
+    tag N               an optional field in the tagged section; not written while it has its default value; from
+                        10000 on those of Sluice's own brokers, which Kafka does not know
     default X           instead of 0, false, the empty string or the empty array
     ignorable           may be dropped in silence where a version lacks it; other fields must then hold their default
     inflexible          keeps its old length form in flexible versions
@@ -22,6 +23,7 @@ struct follow it, indented. Attributes:
 import re
 
 ENDLESS = 32767
+OWN_TAGS = 10000
 # Schema type -> C++ type, method suffix of WireReader and WireWriter, least bytes on the wire.
 FIXED = {
     "bool": ("bool", "Bool", 1),
@@ -191,8 +193,9 @@ def parse_schema(path):
 def check_fields(fields, first, last, message):
     """Narrows each field to its parent's versions and refuses what the generator cannot say."""
     tags = [f.tag for f in fields if f.tag is not None]
-    if tags != list(range(len(tags))):
-        raise SchemaError(f"{message.schema.path.name}: tags must count up from 0 in the order of the fields")
+    of_kafka = sum(tag < OWN_TAGS for tag in tags)
+    if tags != [*range(of_kafka), *range(OWN_TAGS, OWN_TAGS + len(tags) - of_kafka)]:
+        raise SchemaError(f"{message.schema.path.name}: tags must count up from 0, and our own from {OWN_TAGS}, in the order of the fields")
     for f in fields:
         f.since, f.until = max(f.since, first), min(f.until, last)
         if f.since > f.until:

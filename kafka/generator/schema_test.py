@@ -39,6 +39,7 @@ class SchemaTest(unittest.TestCase):
         self.refused("  count: int32\n    inner: int8\n", "only structs nest")
         self.refused("  count: int32, tag 0\n", "cannot be tagged")
         self.refused("  count: int32, since 3, tag 1\n", "tags must count up from 0")
+        self.refused("  count: int32, since 3, tag 10001\n", "and our own from 10000")
         self.refused("  name: string, default null\n", "default null without nullable")
         self.refused("  name: string, since 9\n", "in no version of its parent")
         self.refused("  default: string\n", "C++ keyword")
