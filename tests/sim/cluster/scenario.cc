@@ -12,7 +12,7 @@ namespace sluice::sim {
 namespace {
 
 constexpr char kTopic[] = "orders";
-constexpr int64_t kAwaitMs = 20'000;
+constexpr int64_t kAwaitMs = 60'000;  // also where each request first meets a node that is down
 constexpr int kClientsMax = 10;
 const history::Place kPlace{kTopic, PartitionIndex(0)};
 
