@@ -36,7 +36,11 @@ void MetadataController::Tick() {
   }
   last_tick_ms_ = now_ms;
   for (const NodeId broker : brokers_.ToDial(*speculative_, now_ms)) Dial(broker);
-  FenceStale();
+  // Behind all that waits here, however long that takes: timers take turns with it, and a heartbeat
+  // that has come and waits is a sign of life.
+  loop_.Post([this, alive = alive_, activation = activation_] {
+    if (*alive && activation == activation_) FenceStale();
+  });
   RunLater(kTickMs, &MetadataController::Tick);
 }
 

@@ -41,6 +41,30 @@ TEST_F(FencingTest, ABrokerWhoseFencingIsUnderWayGetsNoLease) {
   EXPECT_LE(beat(1).lease_age_ms(), 60);
 }
 
+// Timers do not wait behind other work, as heartbeats do when the controller has much of it.
+TEST_F(FencingTest, AHeartbeatThatWaitsForItsTurnIsASignOfLife) {
+  StartBrokers(3);
+  const auto others_beat_for = [this](int64_t ms) {
+    for (; ms > 0; --ms) {
+      for (const int id : {2, 3}) controller_->Heartbeat(NextHeartbeat(id), [](const auto&) {});
+      scheduler_.RunForMs(1);
+    }
+  };
+  int64_t until_fenced_ms = 0;
+  for (; quorum_.pending() == 0 && until_fenced_ms < 1000; ++until_fenced_ms) others_beat_for(1);
+  ASSERT_GE(until_fenced_ms, 600);
+  CommitAll();
+  // At the same distance from a tick, which finds it silent again and comes before the heartbeat.
+  constexpr int64_t kTicksMs = 1000;
+  others_beat_for(kTicksMs - until_fenced_ms);
+  Heartbeat(1);
+  others_beat_for(until_fenced_ms - 1);
+  ASSERT_EQ(quorum_.pending(), 0U);
+  loop_.RunAfter(1, [this] { controller_->Heartbeat(NextHeartbeat(1), [](const auto&) {}); });
+  scheduler_.RunForMs(1);
+  EXPECT_EQ(quorum_.pending(), 0U) << "it is being fenced";
+}
+
 // With an older image it would go on as leader of epochs that are over, with a lease.
 TEST_F(FencingTest, ABrokerIsUnfencedOnceItKnowsThatItWasFenced) {
   StartBrokers(3);
