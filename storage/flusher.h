@@ -61,9 +61,9 @@ struct ThreadFlusherOptions {
   // system that holds `directory`.
   int syncfs_threshold = 4;
   int threads = 2;
-  // Where flushes are counted and timed; null: nowhere. Both outlive the flusher.
+  // Where flushes are counted and timed; null: nowhere. Outlives the flusher.
   MetricsRegistry* metrics = nullptr;
-  const Clock* clock = nullptr;
+  const Clock* clock = nullptr;  // never null; outlives the flusher
 };
 std::unique_ptr<Flusher> NewThreadFlusher(FileSystem& fs, ThreadFlusherOptions options);
 

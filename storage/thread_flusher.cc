@@ -4,6 +4,8 @@
 // system once. A partition that is being synced is not taken again until that ends: what comes
 // meanwhile is in the next group.
 
+#include <glog/logging.h>
+
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
@@ -27,6 +29,7 @@ class ThreadFlusher final : public Flusher {
         whole_(fs.OpenWhole(options_.directory)),
         syncfs_threshold_(static_cast<size_t>(std::max(options_.syncfs_threshold, 1))) {
     if (options_.metrics != nullptr) metrics_.emplace(*options_.metrics, options_.directory);
+    CHECK(options_.clock != nullptr);
     syncs_began_ms_.resize(static_cast<size_t>(std::max(options_.threads, 1)), -1);
     for (int64_t& began_ms : syncs_began_ms_)
       workers_.emplace_back([this, &began_ms] { Loop(began_ms); });
@@ -177,7 +180,7 @@ class ThreadFlusher final : public Flusher {
   std::condition_variable idle_;
   std::deque<FlushablePtr> queue_;  // guarded by mutex_, as all below
   std::unordered_map<const Flushable*, State> states_;
-  int working_ = 0;  // workers that hold a group
+  int working_ = 0;                      // workers that hold a group
   std::vector<int64_t> syncs_began_ms_;  // of each worker; -1: it syncs nothing
   bool whole_sync_running_ = false;
   bool stopping_ = false;

@@ -130,6 +130,7 @@ class Logs {
     }
     storage::ThreadFlusherOptions flusher;
     flusher.directory = options.directory;
+    flusher.clock = &clock_;
     flusher.report = [this](std::span<const storage::Flushed> group) { Report(group); };
     if (options.flusher_threads > 0) flusher.threads = options.flusher_threads;
     if (options.syncfs_threshold > 0) flusher.syncfs_threshold = options.syncfs_threshold;
