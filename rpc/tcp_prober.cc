@@ -32,8 +32,10 @@ class Socket {
   const int fd_;
 };
 
-ProbeOutcome OutcomeOf(int error) {
-  if (error == 0) return ProbeOutcome::kAccepted;
+// Of a connect that failed; nothing, if it had succeeded and the connection broke before anybody
+// looked.
+std::optional<ProbeOutcome> OutcomeOf(int error) {
+  if (error == ECONNRESET) return std::nullopt;
   return error == ECONNREFUSED ? ProbeOutcome::kRefused : ProbeOutcome::kNoAnswer;
 }
 
