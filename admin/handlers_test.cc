@@ -11,7 +11,23 @@ namespace {
 
 using testing::ThreeBrokers;
 
-class HandlersTest : public testing::HandlersFixture {};
+class HandlersTest : public testing::HandlersFixture {
+ protected:
+  // Partition 1 of the topic has no leader, and nobody in sync.
+  void NobodyLeads(const metadata::NodeList& last_known_elr) {
+    auto image = std::make_shared<metadata::Image>(*backend_.image);
+    auto topics = *image->topics_by_name;
+    auto& [name, topic] = *topics.begin();
+    auto changed = std::make_shared<metadata::TopicImage>(*topic);
+    metadata::PartitionImage& partition = changed->partitions[1];
+    partition.leader = kNoNode;
+    partition.isr.clear();
+    partition.last_known_elr = last_known_elr;
+    topic = changed;
+    image->topics_by_name = std::make_shared<decltype(topics)>(std::move(topics));
+    backend_.image = image;
+  }
+};
 
 TEST_F(HandlersTest, CreateTopicAnswersWhenThisNodeHasAppliedIt) {
   CreateTopicRequest request;
@@ -292,16 +308,7 @@ TEST_F(HandlersTest, HealthWithABrokerDown) {
 }
 
 TEST_F(HandlersTest, HealthAsksForADecisionWhereNobodyHasAllRecords) {
-  auto image = std::make_shared<metadata::Image>(*backend_.image);
-  auto topics = *image->topics_by_name;
-  auto& [name, topic] = *topics.begin();
-  auto without_leader = std::make_shared<metadata::TopicImage>(*topic);
-  metadata::PartitionImage& partition = without_leader->partitions[1];
-  partition.leader = kNoNode;
-  partition.isr.clear();
-  topic = without_leader;
-  image->topics_by_name = std::make_shared<decltype(topics)>(std::move(topics));
-  backend_.image = image;
+  NobodyLeads({});
   const auto health = Call(&Handlers::ClusterHealth, ClusterHealthRequest());
   EXPECT_FALSE(health->healthy());
   ASSERT_EQ(health->problems_size(), 2);
@@ -312,17 +319,7 @@ TEST_F(HandlersTest, HealthAsksForADecisionWhereNobodyHasAllRecords) {
 
 TEST_F(HandlersTest, HealthSaysWhoIsWaitedForWhereTheLongestLogIsToLead) {
   backend_.image = ThreeBrokers(/*all_up=*/false);
-  auto image = std::make_shared<metadata::Image>(*backend_.image);
-  auto topics = *image->topics_by_name;
-  auto& [name, topic] = *topics.begin();
-  auto without_leader = std::make_shared<metadata::TopicImage>(*topic);
-  metadata::PartitionImage& partition = without_leader->partitions[1];
-  partition.leader = kNoNode;
-  partition.isr.clear();
-  partition.last_known_elr = {partition.replicas.front()};
-  topic = without_leader;
-  image->topics_by_name = std::make_shared<decltype(topics)>(std::move(topics));
-  backend_.image = image;
+  NobodyLeads({NodeId(1)});
   const auto health = Call(&Handlers::ClusterHealth, ClusterHealthRequest());
   ASSERT_GE(health->problems_size(), 3);
   EXPECT_NE(health->problems(2).what().find("wait until all of their replicas run"),

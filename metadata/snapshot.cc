@@ -374,14 +374,7 @@ uint64_t StateHash(const Image& image) {
     record.SerializeToString(&bytes);
     hasher.Add(std::string_view(bytes));
   };
-  EmitBeforeTopics(image, [&](const MetadataRecord& record) {
-    if (!record.has_register_broker()) return add(record);
-    // What older versions know nothing of; they compare their hash with ours.
-    MetadataRecord hashed = record;
-    hashed.mutable_register_broker()->clear_keeps_epoch();
-    hashed.mutable_register_broker()->clear_served();
-    add(hashed);
-  });
+  EmitBeforeTopics(image, add);
   for (const auto& [id, topic] : *image.topics_by_id) hasher.Add(HashOf(*topic));
   EmitAfterTopics(image, add);
   for (const auto& [id, broker] : image.brokers)

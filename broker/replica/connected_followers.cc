@@ -2,7 +2,9 @@
 
 namespace sluice::broker {
 
-void ConnectedFollowers::Note(NodeId follower, const std::weak_ptr<const void>& connection) {
+void ConnectedFollowers::Note(NodeId follower, const std::weak_ptr<const void>& connection,
+                              const metadata::Image& image) {
+  if (image.FindBroker(follower) == nullptr) return;
   std::lock_guard lock(mutex_);
   connections_[follower] = connection;
 }

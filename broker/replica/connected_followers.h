@@ -10,13 +10,16 @@
 #include <mutex>
 
 #include "base/ids.h"
+#include "metadata/image.h"
 
 namespace sluice::broker {
 
 class ConnectedFollowers {
  public:
-  // `follower` fetches by this connection, which holds the object for as long as it is open.
-  void Note(NodeId follower, const std::weak_ptr<const void>& connection);
+  // `follower` fetches by this connection, which holds the object for as long as it is open. Nobody
+  // is remembered whom `image` does not know: clients may call themselves by any id.
+  void Note(NodeId follower, const std::weak_ptr<const void>& connection,
+            const metadata::Image& image);
   // Who never fetched counts as gone.
   bool IsConnected(NodeId follower) const;
 

@@ -29,7 +29,7 @@ class NearestReplicaTest : public ::testing::Test {
     replicas_.StartEpoch(kOne, partition_.replicas, partition_.isr, 0);
     for (const NodeId id : {kTwo, kThree, kFour}) {
       Fetched(id, 10);
-      followers_.Note(id, connections_[id] = std::make_shared<int>());
+      Connect(id);
     }
   }
   void Stand(NodeId id, const std::string& rack, bool fenced) {
@@ -39,6 +39,10 @@ class NearestReplicaTest : public ::testing::Test {
     broker->fenced = fenced;
     broker->endpoints = {{"CLIENTS", "host", 9092, "PLAINTEXT"}};
     image_.brokers[id] = broker;
+  }
+  void Connect(NodeId id) {
+    connections_[id] = std::make_shared<int>();
+    followers_.Note(id, connections_[id], image_);
   }
   void Fetched(NodeId id, int64_t offset, int64_t log_start = 0) {
     RemoteReplica& replica = *replicas_.Find(id);
@@ -94,8 +98,17 @@ TEST_F(NearestReplicaTest, OneWhoseConnectionIsGoneIsNotNamedBeforeItIsThereAgai
   EXPECT_EQ(Choose("c"), kNoNode);
   connections_[kThree].reset();
   EXPECT_EQ(Choose("b"), kTwo);
-  followers_.Note(kFour, connections_[kFour] = std::make_shared<int>());
+  Connect(kFour);
   EXPECT_EQ(Choose("c"), kFour);
+}
+
+TEST_F(NearestReplicaTest, NobodyIsRememberedWhomTheMetadataDoesNotKnow) {
+  constexpr NodeId kStranger{5};
+  Connect(kStranger);
+  EXPECT_FALSE(followers_.IsConnected(kStranger));
+  Stand(kStranger, "c", /*fenced=*/true);
+  Connect(kStranger);
+  EXPECT_TRUE(followers_.IsConnected(kStranger));
 }
 
 TEST_F(NearestReplicaTest, OneThatHasNotFetchedInThisEpochIsNotNamed) {

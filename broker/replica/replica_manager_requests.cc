@@ -146,7 +146,8 @@ void ReplicaManagerImpl::AppendEntry(const ProduceRequestParams& params,
 }
 
 void ReplicaManagerImpl::Fetch(FetchRequestParams params, FetchOperation::Done done) {
-  if (params.replica_id != kNoNode) context_->followers.Note(params.replica_id, params.connection);
+  if (params.replica_id != kNoNode)
+    context_->followers.Note(params.replica_id, params.connection, *context_->metadata->Current());
   std::vector<FetchOperation::Target> targets;
   targets.reserve(params.entries.size());
   for (const FetchEntry& entry : params.entries) {
