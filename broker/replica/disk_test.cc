@@ -437,6 +437,35 @@ TEST_F(DiskTest, AnImageThatComesWhileALateReplicaIsOpenedCounts) {
   cluster_.reset();  // before `placing`
 }
 
+// Opening may wait for the disk for long: whom the first late replica follows is old by the time
+// that the second one is there.
+TEST_F(DiskTest, ALateReplicaFollowsWhoeverLeadsWhenAllAreOpened) {
+  const PartitionIndex first(0);
+  int placed = 0;
+  const std::function<void(NodeId, const storage::DirectoryState&)> placing =
+      [&](NodeId id, const storage::DirectoryState&) {
+        if (++placed != 2) return;
+        cluster_->controller().ForceLeader("late", first, kThree);
+        cluster_->cache(id).Publish(cluster_->controller().image());
+      };
+  Build({.replicas = {kTwo}}, {.marks = {.soft_bytes = 0, .hard_bytes = 0}, .placing = &placing});
+  SetFree(kOne, "/data", 0);
+  placed = -100;  // of the other nodes, which have room
+  const PartitionKey key{
+      cluster_->controller().CreateTopic("late", {{kTwo, kThree, kOne}, {kTwo, kThree, kOne}},
+                                         {{"min.insync.replicas", "1"}, {"durability", "fsync"}}),
+      first};
+  cluster_->RunFor(1000);
+  ASSERT_EQ(cluster_->LeaderOf(key), kTwo);
+  placed = 0;
+  SetFree(kOne, "/data", 1000000);
+  ASSERT_TRUE(cluster_->RunUntil([&] { return placed >= 2; }));
+  ASSERT_EQ(cluster_->LeaderOf(key), kThree);
+  EXPECT_TRUE(cluster_->RunUntil([&] { return cluster_->IsrSize(key) == 3; }))
+      << cluster_->Describe(key);
+  cluster_.reset();  // before `placing`
+}
+
 TEST_F(DiskTest, ADirectoryThatFailsWhileAReplicaIsMadeTakesItAlong) {
   bool armed = false;
   const std::function<void(NodeId, const storage::DirectoryState&)> placing =

@@ -2,12 +2,12 @@
 
 namespace sluice::broker {
 
-void FetcherPool::Assign(std::vector<Assignment> assignments) {
-  if (assignments.empty()) return;
-  environment_.options->loop->Post([weak = weak_from_this(), assignments = std::move(assignments)] {
+void FetcherPool::Assign(std::vector<std::shared_ptr<Partition>> partitions) {
+  if (partitions.empty()) return;
+  environment_.options->loop->Post([weak = weak_from_this(), partitions = std::move(partitions)] {
     const auto self = weak.lock();
     if (self == nullptr || self->stopped_) return;
-    for (const Assignment& assignment : assignments) self->Apply(assignment);
+    for (const auto& partition : partitions) self->Apply(partition, partition->follow_target());
     self->GoOn();
   });
 }
@@ -16,11 +16,10 @@ void FetcherPool::Refresh(std::shared_ptr<Partition> partition) {
   environment_.options->loop->Post([weak = weak_from_this(), partition = std::move(partition)] {
     const auto self = weak.lock();
     if (self == nullptr || self->stopped_) return;
-    // What it says now: an assignment of a later role is behind this in the queue.
     const Partition::FollowTarget target = partition->follow_target();
     if (target.leader == kNoNode) return;
     self->Forget(partition->key());
-    self->Apply({partition, target});
+    self->Apply(partition, target);
     self->GoOn();
   });
 }
@@ -42,21 +41,23 @@ void FetcherPool::Forget(const PartitionKey& key) {
   current_.erase(found);
 }
 
-void FetcherPool::Apply(const Assignment& assignment) {
-  const PartitionKey key = assignment.partition->key();
-  const Partition::FollowTarget& target = assignment.target;
+void FetcherPool::Apply(const std::shared_ptr<Partition>& partition,
+                        const Partition::FollowTarget& target) {
+  const PartitionKey key = partition->key();
   if (const auto found = current_.find(key); found != current_.end()) {
     const Current& current = found->second;
-    if (current.target == target && current.partition == assignment.partition) return;
+    if (current.target == target && current.partition == partition) return;
+    // One that was removed says nothing of the one that came after it.
+    if (target.leader == kNoNode && current.partition != partition) return;
     Forget(key);
   }
   if (target.leader == kNoNode) return;
   auto& fetcher = fetchers_[{target.leader, target.fsync}];
   if (fetcher == nullptr)
     fetcher = std::make_shared<Fetcher>(environment_, target.leader, target.fsync);
-  fetcher->Add(assignment.partition, target.epoch);
+  fetcher->Add(partition, target.epoch);
   hurried_.insert({target.leader, target.fsync});
-  current_[key] = {target, assignment.partition};
+  current_[key] = {target, partition};
 }
 
 void FetcherPool::DropEmptyFetchers() {

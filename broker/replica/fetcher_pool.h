@@ -2,8 +2,11 @@
 // FetcherPool: which fetcher pulls which partition: one for each leader and durability mode, made
 // when first needed and dropped when it has no partition left. Owned by ReplicaManager.
 //
-// Thread rule: Assign, Refresh and Stop from any thread; the rest on the replica loop. Assignments
-// are applied in the order of the calls.
+// Whom a partition follows it says itself, on the replica loop: metadata and late openings assign
+// from threads of their own, and what the one has read may be old when the other's is applied. Who
+// changes a role assigns after it, so that the last role is not missed.
+//
+// Thread rule: Assign, Refresh and Stop from any thread; the rest on the replica loop.
 
 #include <map>
 #include <memory>
@@ -17,14 +20,10 @@ namespace sluice::broker {
 
 class FetcherPool : public std::enable_shared_from_this<FetcherPool> {
  public:
-  struct Assignment {
-    std::shared_ptr<Partition> partition;
-    Partition::FollowTarget target;
-  };
-
   explicit FetcherPool(FetcherEnvironment environment) : environment_(std::move(environment)) {}
 
-  void Assign(std::vector<Assignment> assignments);
+  // Their roles may have changed.
+  void Assign(std::vector<std::shared_ptr<Partition>> partitions);
   // A follower whose damage is gone fetches again.
   void Refresh(std::shared_ptr<Partition> partition);
   void Stop();
@@ -36,7 +35,7 @@ class FetcherPool : public std::enable_shared_from_this<FetcherPool> {
     std::shared_ptr<Partition> partition;
   };
 
-  void Apply(const Assignment& assignment);
+  void Apply(const std::shared_ptr<Partition>& partition, const Partition::FollowTarget& target);
   void Forget(const PartitionKey& key);
   void GoOn();
   void DropEmptyFetchers();

@@ -67,16 +67,16 @@ int64_t ReplicaManagerImpl::DiskDelayMs(const ProduceRequestParams& params) cons
 // Replicas for which there was no room when they came.
 void ReplicaManagerImpl::RetryUnopened() {
   PartitionEffects effects;
-  std::vector<FetcherPool::Assignment> assignments;
+  std::vector<PartitionPtr> opened;
   unopened_ = 0;
   for (const PartitionPtr& partition : AllPartitions()) {
     if (!partition->awaits_room()) continue;
     const std::lock_guard lock(opening_mutex_);
     if (Find(partition->key()) != partition) continue;
-    if (TryOpen(partition, effects)) assignments.push_back({partition, partition->follow_target()});
+    if (TryOpen(partition, effects)) opened.push_back(partition);
   }
   effects.Run(*context_);
-  fetchers_->Assign(std::move(assignments));
+  fetchers_->Assign(std::move(opened));
 }
 
 void ReplicaManagerImpl::NoteIfOffline(const PartitionPtr& partition,

@@ -24,8 +24,7 @@ bool ReplicaManagerImpl::HoldsOurRegistration(const metadata::Image& image) cons
 void ReplicaManagerImpl::OnImage(const metadata::ImagePtr& before,
                                  const metadata::ImagePtr& after) {
   if (stopped_) return;
-  ImageChange change{
-      .before = before, .after = after, .configs = {}, .effects = {}, .assignments = {}};
+  ImageChange change{.before = before, .after = after, .configs = {}, .effects = {}, .roles = {}};
   if (!registered_) {
     if (!HoldsOurRegistration(*after)) return;
     registered_ = true;
@@ -47,7 +46,7 @@ void ReplicaManagerImpl::OnImage(const metadata::ImagePtr& before,
     ApplyConfigs(change);
   }
   change.effects.Run(*context_);
-  fetchers_->Assign(std::move(change.assignments));
+  fetchers_->Assign(std::move(change.roles));
 }
 
 storage::MayRemove ReplicaManagerImpl::RemovableIn(metadata::ImagePtr image,
@@ -94,7 +93,7 @@ void ReplicaManagerImpl::RemoveReplica(const PartitionPtr& partition, ImageChang
   const std::lock_guard opening(opening_mutex_);
   partition->Retire(/*removed=*/true, change.effects);
   move_rates_.Forget(partition->key());
-  change.assignments.push_back({partition, {}});
+  change.roles.push_back(partition);
   {
     std::unique_lock lock(mutex_);
     partitions_.erase(partition->key());
@@ -140,7 +139,7 @@ void ReplicaManagerImpl::ApplyTopic(const metadata::TopicImage& topic, ImageChan
                            .index = change.after->last_index},
                           change.effects);
     options_->state->leaderless.Note({topic.id, index}, image.leader == kNoNode);
-    change.assignments.push_back({partition, partition->follow_target()});
+    change.roles.push_back(partition);
   }
 }
 
@@ -224,7 +223,7 @@ void ReplicaManagerImpl::ApplyConfigs(ImageChange& change) {
     partition->ApplyImage(
         {.partition = nullptr, .config = config, .index = change.after->last_index},
         change.effects);
-    change.assignments.push_back({partition, partition->follow_target()});
+    change.roles.push_back(partition);
   }
 }
 

@@ -55,7 +55,7 @@ class ReplicaManagerImpl : public std::enable_shared_from_this<ReplicaManagerImp
     bool reconfigured = false;                                 // some topic or broker
     std::map<std::string, Partition::TopicConfigPtr> configs;  // by topic, as they come up
     PartitionEffects effects;
-    std::vector<FetcherPool::Assignment> assignments;
+    std::vector<PartitionPtr> roles;  // that may have changed
   };
 
   // What the last checkpoints hold of a replica.
