@@ -147,6 +147,36 @@ TEST_F(BalancedRecoveryTest, WhatHasALeaderIsForgotten) {
   EXPECT_EQ(ends.size(), 0U);
 }
 
+// As many as a large cluster may have in a power cut, and all of them wait for a broker that is
+// gone.
+TEST_F(BalancedRecoveryTest, NoneThatStaysUndecidedKeepsAnotherOneOut) {
+  constexpr int kPartitions = 250'000;
+  const TopicId topic_id = TopicId::FromBytes(std::string(16, 't'));
+  auto topic = std::make_shared<metadata::TopicImage>();
+  topic->id = topic_id;
+  topic->partitions.resize(kPartitions);
+  for (metadata::PartitionImage& partition : topic->partitions)
+    partition.replicas = {NodeId(1), NodeId(2)};
+  metadata::Image image = *controller_->committed();
+  image.topics_by_id =
+      std::make_shared<const std::map<TopicId, std::shared_ptr<const metadata::TopicImage>>>(
+          std::map<TopicId, std::shared_ptr<const metadata::TopicImage>>{{topic_id, topic}});
+  HeartbeatRequest told = NextHeartbeat(2);
+  told.clear_log_ends();
+  for (int i = 0; i < kPartitions; ++i) {
+    auto& end = *told.add_log_ends();
+    end.set_topic_id(std::string(topic_id.view()));
+    end.set_partition(i);
+    end.set_leader_epoch(0);
+    end.set_last_epoch(0);
+    end.set_end_offset(10);
+  }
+  LogEnds ends;
+  ends.Note(image, told);
+  EXPECT_EQ(ends.Find(image, {topic_id, PartitionIndex(kPartitions - 1)}, NodeId(2)),
+            (metadata::LogEnd{LeaderEpoch(0), Offset(10)}));
+}
+
 // It is the last known leader, and comes back without some of its records, while others may have
 // them: they are not to cut theirs before anybody knows.
 TEST_F(BalancedRecoveryTest, WhoLedLastAndLostSomeWaitsUntilAllHaveTold) {

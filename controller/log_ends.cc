@@ -29,12 +29,14 @@ void LogEnds::Note(const Image& image, const HeartbeatRequest& request) {
     const Place place{TopicId::FromBytes(told.topic_id()), PartitionIndex(told.partition())};
     const PartitionImage* partition = WithoutLeader(image, place);
     if (partition == nullptr || told.leader_epoch() != partition->leader_epoch.value()) continue;
-    const auto& replicas = partition->replicas;
-    if (std::find(replicas.begin(), replicas.end(), sender) == replicas.end()) continue;
-    if (told_.size() >= kPlacesMax && !told_.contains(place)) continue;
+    const auto holds = [&replicas = partition->replicas](NodeId node) {
+      return std::find(replicas.begin(), replicas.end(), node) != replicas.end();
+    };
+    if (!holds(sender)) continue;
     std::vector<Told>& all = told_[place];
     std::erase_if(all, [&](const Told& other) {
-      return other.replica == sender || other.leader_epoch != partition->leader_epoch;
+      return other.replica == sender || other.leader_epoch != partition->leader_epoch ||
+             !holds(other.replica);
     });
     all.push_back({.replica = sender,
                    .broker_epoch = BrokerEpoch(request.sender().broker_epoch()),

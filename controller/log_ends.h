@@ -6,6 +6,9 @@
 // What a broker told counts while it is the same registration and nobody has led since: leading
 // raises the partition's leader epoch, and the telling names it.
 //
+// It grows with the partitions that nobody leads and their replicas, which are the metadata's. None
+// may keep another one out: there are those that stay undecided for long.
+//
 // Thread rule: one owner (the controller's loop).
 
 #include <map>
@@ -21,7 +24,6 @@ namespace sluice::controller {
 class LogEnds {
  public:
   using Place = std::pair<TopicId, PartitionIndex>;
-  static constexpr size_t kPlacesMax = 200'000;  // more wait until some of these have leaders
 
   // Of a sender that was checked. What cannot be of use is passed over.
   void Note(const metadata::Image& image, const HeartbeatRequest& request);
