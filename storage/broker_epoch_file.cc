@@ -18,9 +18,14 @@ std::string TextOf(BrokerEpoch epoch) {
   return digits + "\n";
 }
 
+// In place, which needs no room and no other name, unless what is there is no such text: the rest
+// of something longer would stay behind it.
 Status WriteOver(FileSystem& fs, const std::string& path, BrokerEpoch epoch) {
+  const std::string text = TextOf(epoch);
   SLUICE_ASSIGN_OR_RETURN(const auto file, fs.Open(path, OpenMode::kReadWrite));
-  SLUICE_RETURN_IF_ERROR(file->WriteAt(0, TextOf(epoch)));
+  SLUICE_ASSIGN_OR_RETURN(const uint64_t size_bytes, file->Size());
+  if (size_bytes != text.size()) return WriteFileAtomically(fs, path, text);
+  SLUICE_RETURN_IF_ERROR(file->WriteAt(0, text));
   return file->Sync();
 }
 

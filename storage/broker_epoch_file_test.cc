@@ -23,6 +23,17 @@ TEST(BrokerEpochFileTest, HoldsTheLastOne) {
   }
 }
 
+TEST(BrokerEpochFileTest, WhatIsNoEpochIsReplacedWhateverItsLength) {
+  for (const std::string text : {"", "7\n", "no epoch, and longer than one\n"}) {
+    SimFileSystem fs;
+    ASSERT_TRUE(fs.CreateDirectories("/d").ok());
+    ASSERT_TRUE(WriteFileAtomically(fs, std::string("/d/") + kBrokerEpochName, text).ok());
+    EXPECT_EQ(ReadBrokerEpoch(fs, "/d").value(), -1) << text;
+    ASSERT_TRUE(KeepBrokerEpoch(fs, "/d", BrokerEpoch(8)).ok());
+    EXPECT_EQ(ReadBrokerEpoch(fs, "/d").value(), 8) << text;
+  }
+}
+
 TEST(BrokerEpochFileTest, APowerCutLeavesTheOldOrTheNew) {
   for (uint64_t seed = 1; seed <= 30; ++seed) {
     for (int64_t changes = 0; changes <= 6; ++changes) {
