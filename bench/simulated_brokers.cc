@@ -81,7 +81,7 @@ class FeedReplay {
     request.set_last_term(Read(broker).term.value());
     // Only who has all of it is asked for the hash.
     if (Read(broker).index == image_->last_index)
-      request.set_state_hash(metadata::StateHash(*image_));
+      *request.mutable_hash() = metadata::ToImageHash(*image_);
     return request;
   }
 

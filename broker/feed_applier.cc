@@ -52,13 +52,12 @@ Status FeedApplier::ApplyBatch(const controller::FeedMessage::Batch& batch) {
 Status FeedApplier::ApplyProgress(const controller::FeedMessage::Progress& progress) {
   leader_ = NodeId(progress.leader_id());
   commit_index_ = LogIndex(progress.commit_index());
-  if (progress.state_hash() == 0 || commit_index_ != image_->last_index) return Status::Ok();
-  if (const uint64_t hash = metadata::StateHash(*image_); hash != progress.state_hash()) {
-    return Status::Corruption("the metadata at index " + std::to_string(commit_index_.value()) +
-                              " hashes to " + std::to_string(hash) + " here and to " +
-                              std::to_string(progress.state_hash()) + " on the controller");
-  }
-  return Status::Ok();
+  if (commit_index_ != image_->last_index || !metadata::Contradicts(progress.hash(), *image_))
+    return Status::Ok();
+  return Status::Corruption("the metadata at index " + std::to_string(commit_index_.value()) +
+                            " hashes to " + std::to_string(metadata::StateHash(*image_)) +
+                            " here and to " + std::to_string(progress.hash().value()) +
+                            " on the controller");
 }
 
 }  // namespace sluice::broker

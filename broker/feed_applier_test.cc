@@ -26,11 +26,11 @@ FeedMessage Entry(int64_t index) {
   return message;
 }
 
-FeedMessage Progress(int64_t commit_index, uint64_t hash) {
+FeedMessage Progress(int64_t commit_index, const metadata::ImageHash& hash) {
   FeedMessage message;
   message.mutable_progress()->set_commit_index(commit_index);
   message.mutable_progress()->set_leader_id(2);
-  message.mutable_progress()->set_state_hash(hash);
+  *message.mutable_progress()->mutable_hash() = hash;
   return message;
 }
 
@@ -105,12 +105,17 @@ TEST(FeedApplierTest, RefusesADamagedChunk) {
 TEST(FeedApplierTest, ComparesTheStateHash) {
   FeedApplier applier(metadata::EmptyImage());
   ASSERT_TRUE(applier.Apply(Entry(0)).ok());
-  const uint64_t hash = metadata::StateHash(*applier.image());
-  EXPECT_TRUE(applier.Apply(Progress(0, hash)).ok());
+  const metadata::ImageHash same = metadata::ToImageHash(*applier.image());
+  metadata::ImageHash other = same;
+  other.set_value(same.value() + 1);
+  metadata::ImageHash of_another_version = other;
+  of_another_version.set_version(same.version() + 1);
+  EXPECT_TRUE(applier.Apply(Progress(0, same)).ok());
   EXPECT_EQ(applier.leader(), NodeId(2));
-  EXPECT_TRUE(applier.Apply(Progress(9, hash + 1)).ok()) << "of another index: says nothing";
-  EXPECT_TRUE(applier.Apply(Progress(0, 0)).ok()) << "none sent";
-  EXPECT_EQ(applier.Apply(Progress(0, hash + 1)).code(), StatusCode::kCorruption);
+  EXPECT_TRUE(applier.Apply(Progress(9, other)).ok()) << "of another index: says nothing";
+  EXPECT_TRUE(applier.Apply(Progress(0, {})).ok()) << "none sent";
+  EXPECT_TRUE(applier.Apply(Progress(0, of_another_version)).ok()) << "no two of them are alike";
+  EXPECT_EQ(applier.Apply(Progress(0, other)).code(), StatusCode::kCorruption);
 }
 
 }  // namespace

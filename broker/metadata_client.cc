@@ -106,7 +106,7 @@ void MetadataClient::Subscribe() {
   } else {
     request.set_last_index(image->last_index.value());
     request.set_last_term(image->last_term.value());
-    request.set_state_hash(metadata::StateHash(*image));
+    *request.mutable_hash() = metadata::ToImageHash(*image);
   }
   applier_.OnSubscribe();
   connected_address_ = finder_.current();

@@ -96,6 +96,13 @@ class FakeFeed final : public controller::Feed::CallbackService {
   std::unique_ptr<rpc::Server> server_;
 };
 
+metadata::ImageHash AnotherHash() {
+  metadata::ImageHash hash;
+  hash.set_version(metadata::kStateHashVersion);
+  hash.set_value(12345);
+  return hash;
+}
+
 FeedMessage Entry(int64_t index) {
   metadata::MetadataBatch batch;
   if (index == 0) batch.add_records()->mutable_cluster()->set_cluster_id("cluster");
@@ -173,7 +180,7 @@ TEST_F(MetadataClientTest, GoesOnElsewhereWhenTheStreamBreaks) {
   stream->End();
   auto [request, other] = two_.Subscription(0);
   EXPECT_EQ(request.last_index(), 0);
-  EXPECT_EQ(request.state_hash(), metadata::StateHash(*cache_.Current()));
+  EXPECT_EQ(request.hash().value(), metadata::StateHash(*cache_.Current()));
   other->Push(Entry(1));
   WaitApplied(1);
 }
@@ -252,7 +259,7 @@ TEST_F(MetadataClientTest, FetchesASnapshotWhenTheHashDiffers) {
   FeedMessage progress;
   progress.mutable_progress()->set_commit_index(0);
   progress.mutable_progress()->set_leader_id(1);
-  progress.mutable_progress()->set_state_hash(12345);
+  *progress.mutable_progress()->mutable_hash() = AnotherHash();
   stream->Push(progress);
   auto [request, again] = one_.Subscription(1);
   EXPECT_EQ(request.last_index(), -1);
@@ -281,7 +288,7 @@ TEST_F(MetadataClientTest, AnImageOfAControllerThatLagsIsNotShown) {
   FeedMessage progress;
   progress.mutable_progress()->set_commit_index(5);
   progress.mutable_progress()->set_leader_id(1);
-  progress.mutable_progress()->set_state_hash(12345);
+  *progress.mutable_progress()->mutable_hash() = AnotherHash();
   stream->Push(progress);
 
   FeedStream* again = one_.Subscription(1).second;

@@ -221,7 +221,7 @@ class Subscriber {
     request.mutable_sender()->set_cluster_id("cluster");
     request.set_last_index(have->last_index.value());
     request.set_last_term(have->last_term.value());
-    request.set_state_hash(metadata::StateHash(*have));
+    *request.mutable_hash() = metadata::ToImageHash(*have);
     stub_ = Feed::NewStub(rpc::MakeChannel(address));
     rpc::SetTimeout(context_, kTimeoutMs);
     reader_ = stub_->Subscribe(&context_, request);
@@ -245,8 +245,8 @@ class Subscriber {
         EXPECT_TRUE(builder.ApplyEntry(entry.data(), LogIndex(entry.index())).ok());
         image_ = builder.Build(LogIndex(entry.index()), Term(entry.term()));
       }
-      if (!message.has_progress() || message.progress().state_hash() == 0) continue;
-      EXPECT_EQ(message.progress().state_hash(), metadata::StateHash(*image_));
+      if (!message.has_progress() || !message.progress().has_hash()) continue;
+      EXPECT_FALSE(metadata::Contradicts(message.progress().hash(), *image_));
       if (image_->last_index >= index) return true;
     }
     return false;

@@ -13,9 +13,9 @@ constexpr size_t kBatchBytes = 1 << 18;
 
 }  // namespace
 
-uint64_t FeedImageTexts::Hash(const metadata::ImagePtr& image) {
+metadata::ImageHash FeedImageTexts::Hash(const metadata::ImagePtr& image) {
   std::lock_guard lock(mutex_);
-  if (image != hashed_) hash_ = metadata::StateHash(*image);
+  if (image != hashed_) hash_ = metadata::ToImageHash(*image);
   hashed_ = image;
   return hash_;
 }
@@ -34,8 +34,8 @@ std::shared_ptr<const std::string> FeedImageTexts::Snapshot(const metadata::Imag
 FeedCursor::FeedCursor(const FeedLog& feed, FeedImageTexts& texts, const SubscribeRequest& request)
     : feed_(feed),
       texts_(texts),
-      have_(feed.Resume(LogIndex(request.last_index()), Term(request.last_term()),
-                        request.state_hash())) {}
+      have_(
+          feed.Resume(LogIndex(request.last_index()), Term(request.last_term()), request.hash())) {}
 
 bool FeedCursor::Next(FeedMessage& message) {
   message.Clear();
@@ -91,7 +91,7 @@ void FeedCursor::FillProgress(const FeedProgress& now, FeedMessage& message) {
   progress.set_leader_id(now.leader.value());
   progress.set_term(now.term.value());
   // The hash says something only to who has just this image.
-  if (have_ == now.commit) progress.set_state_hash(texts_.Hash(now.image));
+  if (have_ == now.commit) *progress.mutable_hash() = texts_.Hash(now.image);
   progress_due_ = false;
   told_leader_ = now.leader;
   told_term_ = now.term;

@@ -21,13 +21,13 @@ namespace sluice::controller {
 // What several subscribers want of one image, made once.
 class FeedImageTexts {
  public:
-  uint64_t Hash(const metadata::ImagePtr& image);
+  metadata::ImageHash Hash(const metadata::ImagePtr& image);
   std::shared_ptr<const std::string> Snapshot(const metadata::ImagePtr& image);
 
  private:
   std::mutex mutex_;  // guards all below
   metadata::ImagePtr hashed_;
-  uint64_t hash_ = 0;
+  metadata::ImageHash hash_;
   metadata::ImagePtr serialised_;
   std::weak_ptr<const std::string> bytes_;  // as long as somebody sends it
 };

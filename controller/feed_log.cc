@@ -44,7 +44,7 @@ void FeedLog::SetLeader(NodeId leader, Term term) {
   Notify();
 }
 
-LogIndex FeedLog::Resume(LogIndex index, Term term, uint64_t hash) const {
+LogIndex FeedLog::Resume(LogIndex index, Term term, const metadata::ImageHash& hash) const {
   metadata::ImagePtr image;
   {
     std::lock_guard lock(mutex_);
@@ -58,7 +58,7 @@ LogIndex FeedLog::Resume(LogIndex index, Term term, uint64_t hash) const {
       return entry->term == term ? index : LogIndex(-1);
     }
   }
-  if (image->last_term == term && metadata::StateHash(*image) == hash) return index;
+  if (image->last_term == term && !metadata::Contradicts(hash, *image)) return index;
   LOG(ERROR) << "a subscriber's metadata at index " << index
              << " differs from this controller's: it gets a snapshot";
   return LogIndex(-1);

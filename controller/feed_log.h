@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "metadata/image.h"
+#include "proto/metadata.pb.h"
 
 namespace sluice::controller {
 
@@ -52,8 +53,9 @@ class FeedLog {
   void SetLeader(NodeId leader, Term term);
 
   // Where a subscriber that has everything up to (index, term) goes on: the same index when that is
-  // part of this log or ahead of it, -1 when it must start from a snapshot. `hash`: of its image.
-  LogIndex Resume(LogIndex index, Term term, uint64_t hash) const;
+  // part of this log or ahead of it, -1 when it must start from a snapshot. `hash`: of its image;
+  // looked at where both have the same index.
+  LogIndex Resume(LogIndex index, Term term, const metadata::ImageHash& hash) const;
   // For a stream that has everything up to `have` (-1 = nothing).
   FeedStep Next(LogIndex have, size_t bytes_max) const;
   FeedProgress progress() const;

@@ -35,7 +35,7 @@ class FeedLogTest : public ::testing::Test {
 
 TEST_F(FeedLogTest, WaitsUntilSomethingIsCommitted) {
   EXPECT_EQ(feed_.Next(LogIndex(-1), 100).kind, FeedStep::Kind::kWait);
-  EXPECT_EQ(feed_.Resume(LogIndex(5), Term(1), 0),
+  EXPECT_EQ(feed_.Resume(LogIndex(5), Term(1), {}),
             LogIndex(5));  // the subscriber is ahead of this controller
 }
 
@@ -55,16 +55,18 @@ TEST_F(FeedLogTest, WhoIsTooFarBehindGetsASnapshot) {
   EXPECT_EQ(step.kind, FeedStep::Kind::kSnapshot);
   EXPECT_EQ(step.image, image_);
   EXPECT_EQ(feed_.Next(LogIndex(18), 1000).kind, FeedStep::Kind::kEntries);
-  EXPECT_EQ(feed_.Resume(LogIndex(3), Term(1), 0), LogIndex(-1));
+  EXPECT_EQ(feed_.Resume(LogIndex(3), Term(1), {}), LogIndex(-1));
 }
 
 TEST_F(FeedLogTest, ResumesOnlyWhereHistoriesAgree) {
   Publish(5);
-  EXPECT_EQ(feed_.Resume(LogIndex(2), Term(1), 0), LogIndex(2));
-  EXPECT_EQ(feed_.Resume(LogIndex(2), Term(7), 0), LogIndex(-1));
-  EXPECT_EQ(feed_.Resume(LogIndex(4), Term(1), metadata::StateHash(*image_)), LogIndex(4));
-  EXPECT_EQ(feed_.Resume(LogIndex(4), Term(1), 12345), LogIndex(-1));
-  EXPECT_EQ(feed_.Resume(LogIndex(-1), Term(0), 0), LogIndex(-1));
+  EXPECT_EQ(feed_.Resume(LogIndex(2), Term(1), {}), LogIndex(2));
+  EXPECT_EQ(feed_.Resume(LogIndex(2), Term(7), {}), LogIndex(-1));
+  metadata::ImageHash hash = metadata::ToImageHash(*image_);
+  EXPECT_EQ(feed_.Resume(LogIndex(4), Term(1), hash), LogIndex(4));
+  hash.set_value(hash.value() + 1);
+  EXPECT_EQ(feed_.Resume(LogIndex(4), Term(1), hash), LogIndex(-1));
+  EXPECT_EQ(feed_.Resume(LogIndex(-1), Term(0), {}), LogIndex(-1));
 }
 
 TEST_F(FeedLogTest, ASnapshotReplacesTheEntries) {

@@ -100,5 +100,12 @@ Result<ImagePtr> FromSnapshot(std::string_view bytes);
 // same records. It costs what changed since it was last computed of an image before, not what there
 // is.
 uint64_t StateHash(const Image& image);
+// What StateHash covers, and how. It rises by one whenever an image says more than before, or in
+// another form: nodes of two versions, as during an upgrade, then compare nothing.
+inline constexpr uint32_t kStateHashVersion = 1;
+ImageHash ToImageHash(const Image& image);
+// Whether `told`, computed elsewhere or earlier, is of another state than `image`. A hash of
+// another version, or none, says nothing.
+bool Contradicts(const ImageHash& told, const Image& image);
 
 }  // namespace sluice::metadata

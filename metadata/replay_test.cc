@@ -255,15 +255,25 @@ TEST_F(ReplayTest, ADamagedSnapshotIsRefused) {
 }
 
 // Its hash is one that is no longer computed.
-TEST_F(ReplayTest, ASnapshotOfOldIsRead) {
+TEST_F(ReplayTest, SnapshotsOfEarlierVersionsAreRead) {
   ASSERT_TRUE(Apply({Register(1), Topic("a", 1), Partition(1, 0, {NodeId(1)})}).ok());
   ImageSnapshot snapshot;
   ASSERT_TRUE(snapshot.ParseFromString(ToSnapshot(*image_)));
-  snapshot.clear_content_hash();
-  snapshot.set_state_hash(12345);
-  const Result<ImagePtr> again = FromSnapshot(snapshot.SerializeAsString());
-  ASSERT_TRUE(again.ok()) << again.status().ToString();
-  EXPECT_EQ(StateHash(**again), StateHash(*image_));
+  ImageSnapshot with_hash_of_records = snapshot;
+  with_hash_of_records.clear_hash();
+  with_hash_of_records.set_records_hash(12345);
+  ImageSnapshot with_hash_of_contents = snapshot;
+  with_hash_of_contents.clear_hash();
+  with_hash_of_contents.set_content_hash(12345);
+  ImageSnapshot with_hash_of_another_version = snapshot;
+  with_hash_of_another_version.mutable_hash()->set_version(kStateHashVersion + 1);
+  with_hash_of_another_version.mutable_hash()->set_value(12345);
+  for (const ImageSnapshot& earlier :
+       {with_hash_of_records, with_hash_of_contents, with_hash_of_another_version}) {
+    const Result<ImagePtr> again = FromSnapshot(earlier.SerializeAsString());
+    ASSERT_TRUE(again.ok()) << again.status().ToString();
+    EXPECT_EQ(StateHash(**again), StateHash(*image_));
+  }
 }
 
 // It is kept with what it is of, so a change must not keep it.

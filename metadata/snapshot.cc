@@ -327,7 +327,7 @@ std::string ToSnapshot(const Image& image) {
   head.set_last_term(image.last_term.value());
   for (const auto& [id, broker] : image.brokers)
     (*head.mutable_broker_epochs())[id.value()] = broker->epoch.value();
-  head.set_content_hash(StateHash(image));
+  *head.mutable_hash() = ToImageHash(image);
   size_t size_bytes = head.ByteSizeLong();
   EmitAll(image, [&size_bytes](const MetadataRecord& record) {
     size_bytes += kPrefixBytesMax + record.ByteSizeLong();
@@ -357,12 +357,14 @@ Result<ImagePtr> FromSnapshot(std::string_view bytes) {
   };
   if (!ReadSnapshot(bytes, apply, nullptr)) return applied.ok() ? NoSnapshot() : applied;
   ImagePtr image = builder.Build(LogIndex(head.last_index()), Term(head.last_term()));
-  // Those of old have a hash that nobody computes any more; their files have checksums.
-  if (head.content_hash() == 0 && head.state_hash() != 0) return image;
-  if (const uint64_t hash = StateHash(*image); hash != head.content_hash()) {
+  // What an earlier version wrote has a hash that nobody computes any more; its file has a
+  // checksum.
+  const bool earlier = head.content_hash() != 0 || head.records_hash() != 0;
+  if (!head.has_hash() && !earlier) return NoSnapshot();
+  if (Contradicts(head.hash(), *image)) {
     return Status::Corruption("metadata snapshot at index " + std::to_string(head.last_index()) +
-                              ": its contents hash to " + std::to_string(hash) + ", it says " +
-                              std::to_string(head.content_hash()));
+                              ": its contents hash to " + std::to_string(StateHash(*image)) +
+                              ", it says " + std::to_string(head.hash().value()));
   }
   return image;
 }
@@ -380,6 +382,17 @@ uint64_t StateHash(const Image& image) {
   for (const auto& [id, broker] : image.brokers)
     hasher.Add(static_cast<uint64_t>(broker->epoch.value()));
   return hasher.value();
+}
+
+ImageHash ToImageHash(const Image& image) {
+  ImageHash hash;
+  hash.set_version(kStateHashVersion);
+  hash.set_value(StateHash(image));
+  return hash;
+}
+
+bool Contradicts(const ImageHash& told, const Image& image) {
+  return told.version() == kStateHashVersion && told.value() != StateHash(image);
 }
 
 }  // namespace sluice::metadata

@@ -11,6 +11,7 @@ std::vector<std::unique_ptr<Check>> AllChecks() {
   checks.push_back(NewLeaseCheck());
   checks.push_back(NewHighWatermarkCheck());
   checks.push_back(NewCommittedRecordsCheck());
+  checks.push_back(NewLogMatchingCheck());
   checks.push_back(NewAcknowledgementCheck());
   return checks;
 }

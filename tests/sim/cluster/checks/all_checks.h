@@ -14,6 +14,7 @@ std::unique_ptr<Check> NewCleanElectionCheck();
 std::unique_ptr<Check> NewCommittedRecordsCheck();
 std::unique_ptr<Check> NewHighWatermarkCheck();
 std::unique_ptr<Check> NewLeaseCheck();
+std::unique_ptr<Check> NewLogMatchingCheck();
 std::unique_ptr<Check> NewMetadataAgreementCheck();
 std::unique_ptr<Check> NewOneLeaderCheck();
 std::unique_ptr<Check> NewRaftSafetyCheck();
