@@ -78,8 +78,29 @@ TEST(ProduceTest, NamesTheLeaderThatTookOver) {
   EXPECT_EQ(partition.current_leader.leader_epoch, 9);
   ASSERT_EQ(response.node_endpoints.size(), 1u);
   EXPECT_EQ(response.node_endpoints[0].host, "broker2");
-  // Old clients are not told, in a version that cannot say it.
-  EXPECT_TRUE(bed.Call<kafka::ProduceResponse>(ProduceTo("orders", {0}), 9).node_endpoints.empty());
+}
+
+// A version that cannot say who leads: the client asks when its connection breaks.
+TEST(ProduceTest, ClosesAfterAnAnswerThatCannotNameTheLeader) {
+  ApiTestBed bed;
+  const TopicId id = bed.AddTopic("orders", 1);
+  LeaderHint leader{NodeId(2), LeaderEpoch(9)};
+  bed.replicas.on_produce = [&leader](const ProduceEntry&) {
+    ProduceEntryResult result;
+    result.error = ErrorCode::kNotLeaderOrFollower;
+    result.leader = leader;
+    return result;
+  };
+  const auto moved = bed.Send(ProduceTo("orders", {0}), 9);
+  const auto response = DecodeReply<kafka::ProduceResponse>(**moved, 9);
+  EXPECT_EQ(response.responses[0].partition_responses[0].error_code, 6);
+  EXPECT_TRUE(response.node_endpoints.empty());
+  EXPECT_GT((*moved)->close_idle_ms, 0);
+  kafka::ProduceRequest by_id = ProduceTo("", {0});
+  by_id.topic_data[0].topic_id = id;
+  EXPECT_EQ((*bed.Send(by_id, 13))->close_idle_ms, 0) << "it was told";
+  leader = {};
+  EXPECT_EQ((*bed.Send(ProduceTo("orders", {0}), 9))->close_idle_ms, 0) << "nobody can tell yet";
 }
 
 // Who waited for acknowledgements while the partition left this broker is told by the image.

@@ -58,10 +58,13 @@ struct Reply {
   Kind kind = Kind::kNothing;
   OutputChain frame;  // with its length in front
   std::string reason;
+  // Above 0: the connection closes after this answer, once nothing is under way on it, if that is
+  // within this time. The client then asks for metadata at once.
+  int64_t close_idle_ms = 0;
 
-  static Reply Send(OutputChain frame) { return {Kind::kSend, std::move(frame), ""}; }
+  static Reply Send(OutputChain frame) { return {Kind::kSend, std::move(frame), "", 0}; }
   static Reply Nothing() { return {}; }
-  static Reply Close(std::string reason) { return {Kind::kClose, {}, std::move(reason)}; }
+  static Reply Close(std::string reason) { return {Kind::kClose, {}, std::move(reason), 0}; }
 };
 using ReplyCallback = std::function<void(Reply)>;
 
@@ -89,11 +92,15 @@ class Responder {
         correlation_id_(context.correlation_id),
         reply_(std::move(reply)) {}
 
-  void Send(const Response& response) const {
+  // `close_idle_ms`: as Reply's.
+  void Send(const Response& response, int64_t close_idle_ms = 0) const {
     Result<OutputChain> frame = EncodeResponseFrame(response, correlation_id_, version_);
     // A response that its own version cannot carry is our fault: the client gets a closed
     // connection, never wrong bytes.
-    reply_(frame.ok() ? Reply::Send(*std::move(frame)) : Reply::Close(frame.status().message()));
+    Reply reply =
+        frame.ok() ? Reply::Send(*std::move(frame)) : Reply::Close(frame.status().message());
+    reply.close_idle_ms = close_idle_ms;
+    reply_(std::move(reply));
   }
   void SendNothing() const { reply_(Reply::Nothing()); }
   void Close(std::string reason) const { reply_(Reply::Close(std::move(reason))); }

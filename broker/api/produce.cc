@@ -27,6 +27,9 @@ using PartitionResponse = Response::PartitionProduceResponse;
 
 constexpr int16_t kLeaderHintsSince = 10;
 constexpr int16_t kTopicIdsSince = 13;
+// Told that a leader has moved, in a version that cannot say where to, librdkafka waits for 250 ms
+// before it asks; when its connection breaks it asks at once.
+constexpr int64_t kLookForLeaderMs = 50;
 constexpr char kAdminClientId[] = "__admin_client";  // may write to internal topics, as in Kafka
 
 // A partition's place in the response, for those that reach the replica manager.
@@ -41,6 +44,7 @@ struct Production {
   std::vector<Place> places;  // of the entries, in their order
   std::vector<PartitionKey> keys;
   bool failed = false;
+  bool leader_untold = false;  // another leads, and the version cannot say who
 
   PartitionResponse& At(const Place& place) {
     return response.responses[place.topic].partition_responses[place.partition];
@@ -137,19 +141,23 @@ void FillResult(ProduceEntryResult& result, PartitionResponse& out) {
 
 // Says who leads now, so that the producer need not ask for metadata first.
 void AddLeaderHint(BrokerServices& services, const RequestContext& context,
-                   const LeaderHint& leader, PartitionResponse& out, Response& response) {
-  if (context.version < kLeaderHintsSince || leader.leader == kNoNode) return;
+                   const LeaderHint& leader, PartitionResponse& out, Production& production) {
+  if (leader.leader == kNoNode) return;
+  if (context.version < kLeaderHintsSince) {
+    production.leader_untold = true;
+    return;
+  }
   out.current_leader.leader_id = leader.leader.value();
   out.current_leader.leader_epoch = leader.epoch.value();
   AddNodeEndpoint(*services.metadata->Current(), leader.leader, context.connection->listener,
-                  response.node_endpoints);
+                  production.response.node_endpoints);
 }
 
 void Finish(BrokerServices& services, int16_t acks, const Production& production,
             const Responder<Response>& responder) {
   if (production.failed) services.metrics->CountError(Request::kApiKey);
   if (acks != 0) {
-    responder.Send(production.response);
+    responder.Send(production.response, production.leader_untold ? kLookForLeaderMs : 0);
   } else if (production.failed) {
     responder.Close("a Produce request with acks=0 failed");
   } else {
@@ -180,7 +188,7 @@ void HandleProduce(BrokerServices& services, const RequestContext& context, Requ
       FillResult(results[i], out);
       if (results[i].error == ErrorCode::kNotLeaderOrFollower) {
         AddLeaderHint(services, context, LeaderOf(services, production->keys[i], results[i].leader),
-                      out, production->response);
+                      out, *production);
       }
       if (results[i].error != ErrorCode::kNone) production->failed = true;
     }

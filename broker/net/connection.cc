@@ -208,6 +208,9 @@ void Connection::CompleteFront() {
     Slot& slot = slots_[completed++];
     outstanding_bytes_ -= slot.request_bytes;
     if (slot.reply.kind == Reply::Kind::kSend) writer_.Add(std::move(slot.reply.frame));
+    if (slot.reply.close_idle_ms > 0) {
+      close_idle_until_ms_ = reactor_.shared().options.clock->SteadyMs() + slot.reply.close_idle_ms;
+    }
     if (slot.reply.kind == Reply::Kind::kClose) {
       NoteRefusal(slot.reply.reason);
       // Later requests are dropped, as if they had come after the close.

@@ -461,6 +461,22 @@ TEST_F(ServerTest, ClosesWhatIsPickedWhenNothingIsUnderWay) {
   EXPECT_EQ(other.ReceiveFrame(), "three");
 }
 
+// As a producer that was told that the leader has moved, but not where to.
+TEST_F(ServerTest, ClosesAfterAnAnswerOnceNothingIsUnderWay) {
+  Start();
+  Client client(port_);
+  client.SendFrame("request1");
+  client.SendFrame("request2");
+  const Sink::Request first = sink_.Take(), second = sink_.Take();
+  Reply moved = Framed("one");
+  moved.close_idle_ms = 60000;
+  first.reply(std::move(moved));
+  EXPECT_EQ(client.ReceiveFrame(), "one");
+  second.reply(Framed("two"));
+  EXPECT_EQ(client.ReceiveFrame(), "two");
+  EXPECT_TRUE(client.Closed());
+}
+
 class PeerClientTest : public ServerTest {
  protected:
   Result<kafka::FetchResponse> Fetch(PeerClient& peer, int64_t timeout_ms,
