@@ -4,8 +4,8 @@
 // change are shared.
 //
 // Invariants (asserted by CheckImage in metadata/invariants.h after each applied entry):
-//   1. A partition's leader is in its ISR, or -1.     2. The ISR is a subset of the replicas; ELR
-//   and ISR are disjoint.
+//   1. A partition's leader is in its ISR, or -1.     2. ISR, ELR and last known ELR are subsets
+//   of the replicas; ELR and ISR are disjoint.
 //   3. No fenced or shutting-down broker is in an ISR, and no replica in an offline directory.  4.
 //   |ISR| >= min ISR implies that the ELR is empty.
 //   5. Topic name <-> id is a bijection.              6. A broker's epoch is the index of its
@@ -13,6 +13,7 @@
 //   7. Adding and removing replicas are replicas, and disjoint. While there are any, some replica
 //   that is to stay is not in the ISR: else the move would be done (metadata/reassignment.h).
 //   8. Only a move that adds replicas has a rate.
+//   9. Each replica has a directory (zero: not assigned), or none has.
 //
 // Thread rule: immutable; share by shared_ptr<const Image> among all threads.
 

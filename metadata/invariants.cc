@@ -63,6 +63,10 @@ Status CheckPartition(const Image& image, const TopicImage& topic, size_t index)
     return Breach(topic, index, "has an ISR outside its replicas");
   if (!IsSubset(p.elr, p.replicas) || HasDuplicates(p.elr))
     return Breach(topic, index, "has an ELR outside its replicas");
+  if (!IsSubset(p.last_known_elr, p.replicas) || HasDuplicates(p.last_known_elr))
+    return Breach(topic, index, "has a last known ELR outside its replicas");
+  if (!p.directories.empty() && p.directories.size() != p.replicas.size())
+    return Breach(topic, index, "has directories for another number of replicas than it has");
   for (const NodeId node : p.elr) {
     if (Contains(p.isr, node))
       return Breach(topic, index, "has broker " + std::to_string(node.value()) + " in ISR and ELR");
@@ -137,6 +141,13 @@ Status CheckTouched(const Image& image, const Delta& delta) {
 }
 
 Status CheckTransition(const Image& before, const Image& after) {
+  for (const auto& [id, broker] : before.brokers) {
+    const BrokerImage* now = after.FindBroker(id);
+    if (now != nullptr && now->epoch < broker->epoch) {
+      return Status::Internal("metadata invariant broken: the epoch of broker " +
+                              std::to_string(id.value()) + " goes back");
+    }
+  }
   for (const auto& [id, topic] : *after.topics_by_id) {
     const auto old = before.FindTopic(id);
     if (old == nullptr || old == topic) continue;

@@ -3,13 +3,14 @@
 // healing, after which everything that was acknowledged must be there, once and in order. One seed
 // in twenty runs twice and must do the same.
 //
-//   cluster_sim --seeds 300 [--first 1] [--past FILE]
+//   cluster_sim --seeds 300 [--first 1] [--past FILE] [--speed-min VIRTUAL_SECONDS_A_SECOND]
 //   SLUICE_SIM_LOG=0 cluster_sim --seeds 1 --first SEED       with what the nodes log (0: all of
 //   it)
 //
 // Each failure is told with its seed; `--seeds 1 --first SEED` repeats it. FILE holds seeds that
 // are run besides. The last line is JSON: seeds, steps, seconds (of processor time),
-// virtual_seconds, failures and first_failing_seed (null: none). Exit code 1 when any failed.
+// virtual_seconds, failures and first_failing_seed (null: none). Exit code 1 when any failed, or
+// when fewer virtual seconds than asked for went into one of processor time.
 #include <glog/logging.h>
 
 #include <cstdint>
@@ -61,18 +62,30 @@ int Main(int argc, char** argv) {
   // What the nodes say of the faults is meant.
   const char* level = std::getenv("SLUICE_SIM_LOG");
   LogSeeds(argv[0], level == nullptr ? google::GLOG_FATAL : std::atoi(level));
+  double speed_min = 0;
   const auto seeds =
-      ParseSeedOptions(argc, argv, [](std::string_view, const char*) { return false; });
+      ParseSeedOptions(argc, argv, [&speed_min](std::string_view option, const char* value) {
+        if (option != "--speed-min") return false;
+        speed_min = std::atof(value);
+        return true;
+      });
   if (!seeds.has_value()) {
-    std::fprintf(stderr, "usage: cluster_sim --seeds N [--first S] [--past FILE]\n");
+    std::fprintf(stderr,
+                 "usage: cluster_sim --seeds N [--first S] [--past FILE] [--speed-min SECONDS]\n");
     return 2;
   }
   const std::clock_t begin = std::clock();
   Work work;
   const SeedTotals totals =
       RunSeeds(*seeds, [&work](uint64_t seed) { return RunSeed(seed, work); });
-  PrintTotals(totals, Measures(work, static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC));
-  return totals.failures == 0 ? 0 : 1;
+  const double seconds = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
+  const double speed = static_cast<double>(work.virtual_ms) / 1000 / seconds;
+  if (speed < speed_min) {
+    std::printf("too slow: %.0f virtual seconds a second of processor time; asked for: %.0f\n",
+                speed, speed_min);
+  }
+  PrintTotals(totals, Measures(work, seconds));
+  return totals.failures == 0 && speed >= speed_min ? 0 : 1;
 }
 
 }  // namespace

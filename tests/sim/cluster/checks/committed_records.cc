@@ -1,7 +1,7 @@
 // ConsistentRead, LeaderCompleteness and ReplicationQuorumSuperset: what lies below the high
 // watermark of some replica is there for ever. Whoever leads has all of it when its epoch begins,
-// every replica that shows it shows the same, and every member of the ISR that runs has it. An
-// unclean election makes an end of that, for whoever is not in the ISR.
+// every replica that shows it shows the same, and every member of the ISR or the ELR that runs has
+// it. An unclean election makes an end of that, for whoever is not in the ISR.
 #include <algorithm>
 #include <map>
 #include <utility>
@@ -28,7 +28,7 @@ class CommittedRecords final : public Check {
           return status.name.ToString() + " on node " + std::to_string(id.value()) + ": " + wrong;
       }
     }
-    return CheckIsrs(cluster);
+    return CheckMembers(cluster);
   }
   void OnProcessChange(NodeId id) override {
     std::erase_if(seen_, [id](const auto& entry) { return entry.first.first == id; });
@@ -114,7 +114,7 @@ class CommittedRecords final : public Check {
            std::to_string(known->second.epoch);
   }
 
-  std::string CheckIsrs(Cluster& cluster) {
+  std::string CheckMembers(Cluster& cluster) {
     const metadata::ImagePtr& image = cluster.NewestImage();
     for (const NodeId id : cluster.ids()) {
       const metadata::BrokerImage* broker = image->FindBroker(id);
@@ -125,12 +125,15 @@ class CommittedRecords final : public Check {
         const metadata::PartitionImage* partition =
             image->FindPartition(status.key.topic_id, status.key.partition);
         if (partition == nullptr || !status.error.empty()) continue;
-        if (std::ranges::find(partition->isr, id) == partition->isr.end()) continue;
+        const bool in_isr = std::ranges::find(partition->isr, id) != partition->isr.end();
+        const bool in_elr = std::ranges::find(partition->elr, id) != partition->elr.end();
+        if (!in_isr && !in_elr) continue;
         const Offset end = EndOf(committed_[status.key]);
         if (status.log_end_offset >= end) continue;
-        return status.name.ToString() + " on node " + std::to_string(id.value()) +
-               " is in the ISR and ends at " + std::to_string(status.log_end_offset.value()) +
-               ", though " + std::to_string(end.value()) + " is committed";
+        return status.name.ToString() + " on node " + std::to_string(id.value()) + " is in the " +
+               (in_isr ? "ISR" : "ELR") + " and ends at " +
+               std::to_string(status.log_end_offset.value()) + ", though " +
+               std::to_string(end.value()) + " is committed";
       }
     }
     return "";
