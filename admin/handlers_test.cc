@@ -16,15 +16,14 @@ class HandlersTest : public testing::HandlersFixture {
   // Partition 1 of the topic has no leader, and nobody in sync.
   void NobodyLeads(const metadata::NodeList& last_known_elr) {
     auto image = std::make_shared<metadata::Image>(*backend_.image);
-    auto topics = *image->topics_by_name;
-    auto& [name, topic] = *topics.begin();
-    auto changed = std::make_shared<metadata::TopicImage>(*topic);
+    auto topics = std::make_shared<metadata::TopicsByName>(*image->topics_by_name);
+    auto changed = std::make_shared<metadata::TopicImage>(*topics->begin()->second);
     metadata::PartitionImage& partition = changed->partitions[1];
     partition.leader = kNoNode;
     partition.isr.clear();
     partition.last_known_elr = last_known_elr;
-    topic = changed;
-    image->topics_by_name = std::make_shared<decltype(topics)>(std::move(topics));
+    topics->Set(changed->name, changed);
+    image->topics_by_name = topics;
     backend_.image = image;
   }
 };

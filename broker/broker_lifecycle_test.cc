@@ -158,11 +158,10 @@ TEST_F(BrokerLifecycleTest, DamagedLogsAreToldUntilTheyAreOutOfTheIsr) {
     partition.isr = std::move(isr);
     auto image = std::make_shared<metadata::Image>(*metadata_.Current());
     image->last_index = LogIndex(index);
-    image->topics_by_id =
-        std::make_shared<std::map<TopicId, std::shared_ptr<const metadata::TopicImage>>>(
-            std::map<TopicId, std::shared_ptr<const metadata::TopicImage>>{
-                {topic, std::make_shared<metadata::TopicImage>(
-                            metadata::TopicImage{"orders", topic, {partition}})}});
+    auto topics = std::make_shared<metadata::TopicsById>();
+    topics->Set(topic, std::make_shared<metadata::TopicImage>(
+                           metadata::TopicImage{"orders", topic, {partition}}));
+    image->topics_by_id = std::move(topics);
     metadata_.Publish(image);
     scheduler_.RunForMs(200);
     return controller_.heartbeats.back().damaged_size();

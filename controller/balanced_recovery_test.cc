@@ -158,9 +158,9 @@ TEST_F(BalancedRecoveryTest, NoneThatStaysUndecidedKeepsAnotherOneOut) {
   for (metadata::PartitionImage& partition : topic->partitions)
     partition.replicas = {NodeId(1), NodeId(2)};
   metadata::Image image = *controller_->committed();
-  image.topics_by_id =
-      std::make_shared<const std::map<TopicId, std::shared_ptr<const metadata::TopicImage>>>(
-          std::map<TopicId, std::shared_ptr<const metadata::TopicImage>>{{topic_id, topic}});
+  auto topics = std::make_shared<metadata::TopicsById>();
+  topics->Set(topic_id, topic);
+  image.topics_by_id = std::move(topics);
   HeartbeatRequest told = NextHeartbeat(2);
   told.clear_log_ends();
   for (int i = 0; i < kPartitions; ++i) {

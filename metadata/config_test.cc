@@ -119,16 +119,15 @@ TEST(TopicConfigTest, EffectiveValuesNameTheirSource) {
   EXPECT_EQ(effective("retention.ms").source, ConfigSource::kStaticBroker);
   ASSERT_TRUE(server.Set("log.retention.minutes", "-1", "test").ok());
   EXPECT_EQ(effective("retention.ms").value, "-1");
-  image.broker_configs = std::make_shared<std::map<std::string, ConfigMap>>(
-      std::map<std::string, ConfigMap>{{"", {{"log.retention.ms", "8"}}}});
+  image.broker_configs =
+      std::make_shared<ConfigsByName>(ConfigsByName{{"", {{"log.retention.ms", "8"}}}});
   EXPECT_EQ(effective("retention.ms").value, "8");
   EXPECT_EQ(effective("retention.ms").source, ConfigSource::kDynamicDefaultBroker);
-  image.broker_configs =
-      std::make_shared<std::map<std::string, ConfigMap>>(std::map<std::string, ConfigMap>{
-          {"", {{"log.retention.ms", "8"}}}, {"1", {{"log.retention.ms", "9"}}}});
+  image.broker_configs = std::make_shared<ConfigsByName>(
+      ConfigsByName{{"", {{"log.retention.ms", "8"}}}, {"1", {{"log.retention.ms", "9"}}}});
   EXPECT_EQ(effective("retention.ms").source, ConfigSource::kDynamicBroker);
-  image.topic_configs = std::make_shared<std::map<std::string, ConfigMap>>(
-      std::map<std::string, ConfigMap>{{"t", {{"retention.ms", "10"}}}});
+  image.topic_configs =
+      std::make_shared<ConfigsByName>(ConfigsByName{{"t", {{"retention.ms", "10"}}}});
   EXPECT_EQ(effective("retention.ms").value, "10");
   EXPECT_EQ(effective("retention.ms").source, ConfigSource::kTopic);
   EXPECT_EQ(EffectiveTopicConfig(scope, "t").retention_ms, 10);
@@ -312,8 +311,8 @@ TEST(TopicRulesTest, NumbersNameTheirRange) {
 
 TEST(TopicRulesTest, DotAndUnderscoreCollide) {
   Image image = *EmptyImage();
-  auto topics = std::make_shared<std::map<std::string, std::shared_ptr<const TopicImage>>>();
-  (*topics)["a.b"] = std::make_shared<TopicImage>();
+  auto topics = std::make_shared<TopicsByName>();
+  topics->Set("a.b", std::make_shared<TopicImage>());
   image.topics_by_name = topics;
   EXPECT_FALSE(CheckNoCollision(image, "a_b").ok());
   EXPECT_TRUE(CheckNoCollision(image, "a-b").ok());

@@ -54,8 +54,7 @@ const PartitionImage* Image::FindPartition(TopicId id, PartitionIndex partition)
 
 namespace {
 
-const ConfigMap& ValuesOf(const std::map<std::string, ConfigMap>& configs,
-                          const std::string& name) {
+const ConfigMap& ValuesOf(const ConfigsByName& configs, const std::string& name) {
   static const ConfigMap kNone;
   const auto found = configs.find(name);
   return found == configs.end() ? kNone : found->second;
@@ -101,12 +100,11 @@ std::vector<std::string> WhomToAsk(const ControllerAddresses& voters,
 ImagePtr EmptyImage() {
   static const ImagePtr kEmpty = [] {
     auto image = std::make_shared<Image>();
-    image->topics_by_name =
-        std::make_shared<std::map<std::string, std::shared_ptr<const TopicImage>>>();
-    image->topics_by_id = std::make_shared<std::map<TopicId, std::shared_ptr<const TopicImage>>>();
-    image->topic_configs = std::make_shared<std::map<std::string, ConfigMap>>();
-    image->broker_configs = std::make_shared<std::map<std::string, ConfigMap>>();
-    image->group_configs = std::make_shared<std::map<std::string, ConfigMap>>();
+    image->topics_by_name = std::make_shared<TopicsByName>();
+    image->topics_by_id = std::make_shared<TopicsById>();
+    image->topic_configs = std::make_shared<ConfigsByName>();
+    image->broker_configs = std::make_shared<ConfigsByName>();
+    image->group_configs = std::make_shared<ConfigsByName>();
     image->requests = std::make_shared<RequestMap>();
     return image;
   }();

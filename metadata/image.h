@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "base/shared_map.h"
 #include "base/uuid.h"
 #include "metadata/node_list.h"
 
@@ -133,7 +134,11 @@ struct ControllerImage {
   friend bool operator==(const ControllerImage&, const ControllerImage&) = default;
 };
 
+using TopicsByName = SharedMap<std::string, std::shared_ptr<const TopicImage>>;
+using TopicsById = SharedMap<TopicId, std::shared_ptr<const TopicImage>>;
+
 using ConfigMap = std::map<std::string, std::string>;
+using ConfigsByName = SharedMap<std::string, ConfigMap, 16>;
 
 // An admin request that was carried out, and what it was answered: a retry after a failover gets
 // the same answer.
@@ -149,15 +154,13 @@ struct Image {
   Term last_term{0};
   std::string cluster_id;
   std::map<NodeId, std::shared_ptr<const BrokerImage>> brokers;
-  // Shared maps: an image that changes no topic shares both with its predecessor.
-  std::shared_ptr<const std::map<std::string, std::shared_ptr<const TopicImage>>> topics_by_name;
-  std::shared_ptr<const std::map<TopicId, std::shared_ptr<const TopicImage>>> topics_by_id;
-  std::shared_ptr<const std::map<std::string, ConfigMap>>
-      topic_configs;  // explicitly set ones, by topic name
-  std::shared_ptr<const std::map<std::string, ConfigMap>>
-      broker_configs;  // dynamic ones, by id or "" for all
-  std::shared_ptr<const std::map<std::string, ConfigMap>>
-      group_configs;  // of consumer groups, by group id
+  // An image that changes none of a table shares it with its predecessor, else all but what it
+  // changes.
+  std::shared_ptr<const TopicsByName> topics_by_name;
+  std::shared_ptr<const TopicsById> topics_by_id;
+  std::shared_ptr<const ConfigsByName> topic_configs;   // explicitly set ones, by topic name
+  std::shared_ptr<const ConfigsByName> broker_configs;  // dynamic ones, by id or "" for all
+  std::shared_ptr<const ConfigsByName> group_configs;   // of consumer groups, by group id
   std::map<std::string, int32_t> features;
   int64_t next_producer_id = 0;
   // The members of the quorum; empty before they first change: then they are those configured.

@@ -104,6 +104,22 @@ Status CheckBroker(const Image& image, const BrokerImage& broker) {
                           std::to_string(image.last_index.value()));
 }
 
+Status CheckTopicTransition(const TopicImage& before, const TopicImage& after) {
+  for (size_t i = 0; i < before.partitions.size(); ++i) {
+    const PartitionImage& a = before.partitions[i];
+    const PartitionImage& b = after.partitions[i];
+    if (b.leader_epoch < a.leader_epoch || b.partition_epoch < a.partition_epoch)
+      return Breach(after, i, "has an epoch that went back");
+    if (b.leader != a.leader && b.leader_epoch == a.leader_epoch)
+      return Breach(after, i, "changed its leader within an epoch");
+    if (!IsSubset(a.replicas, b.replicas) && b.leader_epoch == a.leader_epoch)
+      return Breach(after, i, "dropped a replica within a leader epoch");
+    if (!(a == b) && b.partition_epoch == a.partition_epoch)
+      return Breach(after, i, "changed within a partition epoch");
+  }
+  return Status::Ok();
+}
+
 }  // namespace
 
 Status CheckImage(const Image& image) {
@@ -148,23 +164,13 @@ Status CheckTransition(const Image& before, const Image& after) {
                               std::to_string(id.value()) + " goes back");
     }
   }
-  for (const auto& [id, topic] : *after.topics_by_id) {
-    const auto old = before.FindTopic(id);
-    if (old == nullptr || old == topic) continue;
-    for (size_t i = 0; i < old->partitions.size(); ++i) {
-      const PartitionImage& a = old->partitions[i];
-      const PartitionImage& b = topic->partitions[i];
-      if (b.leader_epoch < a.leader_epoch || b.partition_epoch < a.partition_epoch)
-        return Breach(*topic, i, "has an epoch that went back");
-      if (b.leader != a.leader && b.leader_epoch == a.leader_epoch)
-        return Breach(*topic, i, "changed its leader within an epoch");
-      if (!IsSubset(a.replicas, b.replicas) && b.leader_epoch == a.leader_epoch)
-        return Breach(*topic, i, "dropped a replica within a leader epoch");
-      if (!(a == b) && b.partition_epoch == a.partition_epoch)
-        return Breach(*topic, i, "changed within a partition epoch");
-    }
-  }
-  return Status::Ok();
+  Status sound;
+  TopicsById::VisitChanges(*before.topics_by_id, *after.topics_by_id,
+                           [&sound](const TopicId&, const auto* old, const auto* topic) {
+                             if (sound.ok() && old != nullptr && topic != nullptr)
+                               sound = CheckTopicTransition(**old, **topic);
+                           });
+  return sound;
 }
 
 }  // namespace sluice::metadata

@@ -221,8 +221,8 @@ TopicImage* ImageBuilder::MutableTopic(const TopicId& id) {
   if (topic == nullptr) return nullptr;
   EnsureTopicMaps();
   auto copy = std::make_shared<TopicImage>(*topic);
-  (*by_name_)[copy->name] = copy;
-  (*by_id_)[id] = copy;
+  by_name_->Set(copy->name, copy);
+  by_id_->Set(id, copy);
   return touched_.emplace(id, std::move(copy)).first->second.get();
 }
 
@@ -237,8 +237,8 @@ Status ImageBuilder::ApplyTopic(const TopicRecord& record) {
   auto topic = std::make_shared<TopicImage>();
   topic->name = record.name();
   topic->id = id;
-  (*by_name_)[topic->name] = topic;
-  (*by_id_)[id] = topic;
+  by_name_->Set(topic->name, topic);
+  by_id_->Set(id, topic);
   delta_.topics_created[id] = topic->name;
   touched_[id] = std::move(topic);
   return Status::Ok();
@@ -249,14 +249,14 @@ Status ImageBuilder::ApplyRemoveTopic(const RemoveTopicRecord& record) {
   const auto topic = next_.FindTopic(id);
   if (topic == nullptr) return Contradiction("removes unknown topic " + id.ToString());
   EnsureTopicMaps();
-  by_name_->erase(topic->name);
-  by_id_->erase(id);
+  by_name_->Erase(topic->name);
+  by_id_->Erase(id);
   touched_.erase(id);
   if (delta_.topics_created.erase(id) == 0) delta_.topics_removed[id] = topic->name;
   delta_.partitions.erase(id);
   if (next_.topic_configs->contains(topic->name)) {
-    auto configs = std::make_shared<std::map<std::string, ConfigMap>>(*next_.topic_configs);
-    configs->erase(topic->name);
+    auto configs = std::make_shared<ConfigsByName>(*next_.topic_configs);
+    configs->Erase(topic->name);
     next_.topic_configs = std::move(configs);
     delta_.topic_configs.insert(topic->name);
   }
@@ -323,7 +323,7 @@ Status ImageBuilder::ApplyPartitionChange(const PartitionChangeRecord& record) {
 }
 
 Status ImageBuilder::ApplyConfig(const ConfigRecord& record) {
-  std::shared_ptr<const std::map<std::string, ConfigMap>>* shared = nullptr;
+  std::shared_ptr<const ConfigsByName>* shared = nullptr;
   std::set<std::string>* changed = nullptr;
   switch (record.type()) {
     case CONFIG_RESOURCE_TYPE_TOPIC:
@@ -337,14 +337,19 @@ Status ImageBuilder::ApplyConfig(const ConfigRecord& record) {
       break;
     default: return Contradiction("config of an unknown kind");
   }
-  auto configs = std::make_shared<std::map<std::string, ConfigMap>>(**shared);
-  ConfigMap& values = (*configs)[record.name()];
+  auto configs = std::make_shared<ConfigsByName>(**shared);
+  const auto found = configs->find(record.name());
+  ConfigMap values = found == configs->end() ? ConfigMap() : found->second;
   if (record.has_value()) {
     values[record.key()] = record.value();
   } else {
     values.erase(record.key());
   }
-  if (values.empty()) configs->erase(record.name());
+  if (values.empty()) {
+    configs->Erase(record.name());
+  } else {
+    configs->Set(record.name(), std::move(values));
+  }
   *shared = std::move(configs);
   changed->insert(record.name());
   return Status::Ok();

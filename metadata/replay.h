@@ -64,9 +64,6 @@ class ImageBuilder {
   ImagePtr Build(LogIndex index, Term term);
 
  private:
-  using TopicsByName = std::map<std::string, std::shared_ptr<const TopicImage>>;
-  using TopicsById = std::map<TopicId, std::shared_ptr<const TopicImage>>;
-
   Status ApplyRegister(const RegisterBrokerRecord& record, LogIndex index);
   Status ApplyBrokerChange(const BrokerChangeRecord& record);
   Status ApplyTopic(const TopicRecord& record);

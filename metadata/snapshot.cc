@@ -108,8 +108,7 @@ void EmitTopics(const Image& image, Emit emit) {
 }
 
 template <typename Emit>
-void EmitConfigs(const std::map<std::string, ConfigMap>& configs, ConfigResourceType type,
-                 Emit emit) {
+void EmitConfigs(const ConfigsByName& configs, ConfigResourceType type, Emit emit) {
   for (const auto& [name, values] : configs) {
     for (const auto& [key, value] : values) {
       MetadataRecord record;

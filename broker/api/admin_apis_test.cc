@@ -237,10 +237,10 @@ TEST(DescribeConfigsTest, TellsEveryTopicKeyWithSourceTypeAndSynonyms) {
   bed.AddTopic("orders", 1);
   ASSERT_TRUE(bed.config.values.Set("log.segment.bytes", "2097152", "server.properties:3").ok());
   bed.Edit([](metadata::Image& image) {
-    image.topic_configs = std::make_shared<std::map<std::string, metadata::ConfigMap>>(
-        std::map<std::string, metadata::ConfigMap>{{"orders", {{"retention.ms", "5000"}}}});
-    image.broker_configs = std::make_shared<std::map<std::string, metadata::ConfigMap>>(
-        std::map<std::string, metadata::ConfigMap>{{"", {{"min.insync.replicas", "2"}}}});
+    image.topic_configs = std::make_shared<metadata::ConfigsByName>(
+        metadata::ConfigsByName{{"orders", {{"retention.ms", "5000"}}}});
+    image.broker_configs = std::make_shared<metadata::ConfigsByName>(
+        metadata::ConfigsByName{{"", {{"min.insync.replicas", "2"}}}});
   });
   auto entries = Described(bed, 2, "orders");
   EXPECT_EQ(entries.size(), metadata::TopicConfigKeys().size());
@@ -283,9 +283,8 @@ TEST(DescribeConfigsTest, TellsTheBrokersOwnKeysAndRefusesOthers) {
 TEST(DescribeConfigsTest, TellsAGroupsOwnValuesAndTheServersForTheRest) {
   ApiTestBed bed;
   bed.Edit([](metadata::Image& image) {
-    image.group_configs = std::make_shared<std::map<std::string, metadata::ConfigMap>>(
-        std::map<std::string, metadata::ConfigMap>{
-            {"g", {{"consumer.session.timeout.ms", "50000"}}}});
+    image.group_configs = std::make_shared<metadata::ConfigsByName>(
+        metadata::ConfigsByName{{"g", {{"consumer.session.timeout.ms", "50000"}}}});
   });
   ASSERT_TRUE(bed.config.values.Set("group.consumer.heartbeat.interval.ms", "6000", "--set").ok());
   auto entries = Described(bed, 32, "g");
@@ -303,9 +302,8 @@ TEST(ListConfigResourcesTest, NamesWhatHasConfiguration) {
   ApiTestBed bed;
   bed.AddTopic("orders", 1);
   bed.Edit([](metadata::Image& image) {
-    image.group_configs = std::make_shared<std::map<std::string, metadata::ConfigMap>>(
-        std::map<std::string, metadata::ConfigMap>{
-            {"g", {{"consumer.session.timeout.ms", "50000"}}}});
+    image.group_configs = std::make_shared<metadata::ConfigsByName>(
+        metadata::ConfigsByName{{"g", {{"consumer.session.timeout.ms", "50000"}}}});
   });
   kafka::ListConfigResourcesRequest request;
   const auto names = [&](int16_t version, std::vector<int8_t> types) {

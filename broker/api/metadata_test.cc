@@ -279,9 +279,9 @@ TEST(DescribeTopicPartitionsTest, TellsUnknownTopicsAndEligibleReplicas) {
     topic->partitions[0].isr = {};
     topic->partitions[0].elr = {NodeId(2)};
     topic->partitions[0].last_known_elr = {NodeId(3)};
-    auto by_name = *image.topics_by_name;
-    by_name["a"] = topic;
-    image.topics_by_name = std::make_shared<decltype(by_name)>(std::move(by_name));
+    auto by_name = std::make_shared<metadata::TopicsByName>(*image.topics_by_name);
+    by_name->Set("a", topic);
+    image.topics_by_name = by_name;
   });
   kafka::DescribeTopicPartitionsRequest request;
   request.topics.emplace_back().name = "missing";

@@ -97,11 +97,9 @@ TEST(ListPartitionReassignmentsTest, TellsWhatMoves) {
     auto topic = std::make_shared<metadata::TopicImage>(*image.FindTopic(id));
     topic->partitions[1].adding = {NodeId(3)};
     topic->partitions[1].removing = {NodeId(1)};
-    auto by_name = *image.topics_by_name;
-    by_name["moving"] = topic;
-    image.topics_by_name =
-        std::make_shared<std::map<std::string, std::shared_ptr<const metadata::TopicImage>>>(
-            by_name);
+    auto by_name = std::make_shared<metadata::TopicsByName>(*image.topics_by_name);
+    by_name->Set("moving", topic);
+    image.topics_by_name = by_name;
   });
   kafka::ListPartitionReassignmentsRequest request;
   request.topics.reset();

@@ -136,10 +136,11 @@ class GroupCoordinatorImpl final : public std::enable_shared_from_this<GroupCoor
   }
 
   static bool LacksTopicsOf(const metadata::Image& after, const metadata::Image& before) {
-    if (after.topics_by_id == before.topics_by_id) return false;
-    return !std::includes(after.topics_by_id->begin(), after.topics_by_id->end(),
-                          before.topics_by_id->begin(), before.topics_by_id->end(),
-                          [](const auto& a, const auto& b) { return a.first < b.first; });
+    bool lacks = false;
+    metadata::TopicsById::VisitChanges(
+        *before.topics_by_id, *after.topics_by_id,
+        [&](const TopicId&, const auto*, const auto* now) { lacks |= now == nullptr; });
+    return lacks;
   }
 
   bool HoldsOurRegistration(const metadata::Image& image) const {

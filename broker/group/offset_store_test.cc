@@ -57,16 +57,17 @@ class ScriptedGroup final : public Group {
 
 metadata::ImagePtr ImageWith(const std::map<std::string, TopicId>& topics) {
   auto image = std::make_shared<metadata::Image>(*metadata::EmptyImage());
-  std::map<std::string, std::shared_ptr<const metadata::TopicImage>> by_name;
-  std::map<TopicId, std::shared_ptr<const metadata::TopicImage>> by_id;
+  auto by_name = std::make_shared<metadata::TopicsByName>();
+  auto by_id = std::make_shared<metadata::TopicsById>();
   for (const auto& [name, id] : topics) {
     auto topic = std::make_shared<metadata::TopicImage>();
     topic->name = name;
     topic->id = id;
-    by_name[name] = by_id[id] = topic;
+    by_name->Set(name, topic);
+    by_id->Set(id, topic);
   }
-  image->topics_by_name = std::make_shared<decltype(by_name)>(std::move(by_name));
-  image->topics_by_id = std::make_shared<decltype(by_id)>(std::move(by_id));
+  image->topics_by_name = std::move(by_name);
+  image->topics_by_id = std::move(by_id);
   return image;
 }
 

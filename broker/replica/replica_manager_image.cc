@@ -111,17 +111,14 @@ void ReplicaManagerImpl::RemoveReplica(const PartitionPtr& partition, ImageChang
 }
 
 void ReplicaManagerImpl::ApplyTopics(ImageChange& change) {
-  static const std::map<TopicId, std::shared_ptr<const metadata::TopicImage>> kNone;
+  if (change.after->topics_by_id == nullptr) return;
+  static const metadata::TopicsById kNone;
   const auto& before =
       change.before->topics_by_id == nullptr ? kNone : *change.before->topics_by_id;
-  if (change.after->topics_by_id == nullptr) return;
-  auto old = before.begin();
-  for (const auto& [id, topic] : *change.after->topics_by_id) {
-    while (old != before.end() && old->first < id) ++old;
-    // Topics that did not change are shared between images.
-    const bool same = old != before.end() && old->first == id && old->second == topic;
-    if (!same) ApplyTopic(*topic, change);
-  }
+  metadata::TopicsById::VisitChanges(before, *change.after->topics_by_id,
+                                     [&](const TopicId&, const auto*, const auto* topic) {
+                                       if (topic != nullptr) ApplyTopic(**topic, change);
+                                     });
 }
 
 void ReplicaManagerImpl::ApplyTopic(const metadata::TopicImage& topic, ImageChange& change) {

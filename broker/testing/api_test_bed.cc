@@ -107,12 +107,12 @@ TopicId ApiTestBed::AddTopic(const std::string& name, int partitions, int leader
     partition.leader = NodeId(leader);
     partition.leader_epoch = LeaderEpoch(5);
     topic->partitions.assign(static_cast<size_t>(partitions), partition);
-    auto by_name = *image.topics_by_name;
-    auto by_id = *image.topics_by_id;
-    by_name[name] = topic;
-    by_id[id] = topic;
-    image.topics_by_name = std::make_shared<decltype(by_name)>(std::move(by_name));
-    image.topics_by_id = std::make_shared<decltype(by_id)>(std::move(by_id));
+    auto by_name = std::make_shared<metadata::TopicsByName>(*image.topics_by_name);
+    auto by_id = std::make_shared<metadata::TopicsById>(*image.topics_by_id);
+    by_name->Set(name, topic);
+    by_id->Set(id, topic);
+    image.topics_by_name = std::move(by_name);
+    image.topics_by_id = std::move(by_id);
   });
   return id;
 }

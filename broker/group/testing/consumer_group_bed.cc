@@ -32,9 +32,10 @@ void ConsumerGroupBed::DeleteTopic(const std::string& name) {
 
 void ConsumerGroupBed::SetGroupConfig(const std::string& key, const std::string& value) {
   auto image = std::make_shared<metadata::Image>(*moment_.image);
-  auto configs =
-      std::make_shared<std::map<std::string, metadata::ConfigMap>>(*image->group_configs);
-  (*configs)["g"][key] = value;
+  metadata::ConfigMap values = image->GroupConfigs("g");
+  values[key] = value;
+  auto configs = std::make_shared<metadata::ConfigsByName>(*image->group_configs);
+  configs->Set("g", std::move(values));
   image->group_configs = std::move(configs);
   moment_.image = std::move(image);
 }

@@ -31,12 +31,12 @@ metadata::ImagePtr TopicTable::Edited(const std::function<void(Topics&)>& edit) 
   std::map<std::string, metadata::TopicImage> topics;
   for (const auto& [name, topic] : *image_->topics_by_name) topics[name] = *topic;
   edit(topics);
-  auto by_name =
-      std::make_shared<std::map<std::string, std::shared_ptr<const metadata::TopicImage>>>();
-  auto by_id = std::make_shared<std::map<TopicId, std::shared_ptr<const metadata::TopicImage>>>();
+  auto by_name = std::make_shared<metadata::TopicsByName>();
+  auto by_id = std::make_shared<metadata::TopicsById>();
   for (const auto& [name, topic] : topics) {
-    (*by_name)[name] = std::make_shared<const metadata::TopicImage>(topic);
-    (*by_id)[topic.id] = (*by_name)[name];
+    const auto shared = std::make_shared<const metadata::TopicImage>(topic);
+    by_name->Set(name, shared);
+    by_id->Set(topic.id, shared);
   }
   auto image = std::make_shared<metadata::Image>(*image_);
   image->last_index = image->last_index + 1;
