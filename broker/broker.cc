@@ -133,6 +133,7 @@ Status Broker::OpenStorage() {
   state_.directory_id = identity.directory_id;
   state_.rack = config_.rack;
   state_.session_timeout_ms = config_.broker_session_timeout_ms;
+  state_.lease_margin_ms = config_.values.GetInt("broker.lease.margin.ms");
   return OpenKv();
 }
 

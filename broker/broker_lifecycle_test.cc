@@ -221,6 +221,18 @@ TEST_F(BrokerLifecycleTest, TheLeaseRunsFromTheControllersConfirmedRound) {
   EXPECT_LE(age_ms, 40 + 30 + 100);
 }
 
+TEST_F(BrokerLifecycleTest, TheLeaseIsShorterThanTheSessionByItsMargin) {
+  state_.session_timeout_ms = 600;
+  EXPECT_EQ(state_.lease_ms(), 500);
+  state_.lease_margin_ms = 250;
+  EXPECT_EQ(state_.lease_ms(), 350);
+  state_.lease_margin_ms = 1000;
+  EXPECT_EQ(state_.lease_ms(), 300) << "never more than half of it";
+  state_.lease_margin_ms = -1;
+  state_.session_timeout_ms = 300;
+  EXPECT_EQ(state_.lease_ms(), 250) << "by itself a sixth, at most 100 ms";
+}
+
 TEST_F(BrokerLifecycleTest, TheLeaseEndsWhenNoControllerAnswers) {
   BringIntoService();
   EXPECT_TRUE(state_.LeaseValid(loop_.clock()));

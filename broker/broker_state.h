@@ -23,6 +23,7 @@ struct BrokerState {
   Uuid directory_id;
   std::string rack;
   int64_t session_timeout_ms = 600;
+  int64_t lease_margin_ms = -1;           // broker.lease.margin.ms
   std::atomic<int64_t> broker_epoch{-1};  // -1 until registered
   std::atomic<int64_t> lease_start_steady_ms{
       -1};  // when the controller's last quorum-confirmed round was sent (rule 10)
@@ -36,7 +37,10 @@ struct BrokerState {
   // How long a lease lasts: less than the session, for clocks of two hosts need not run alike, and
   // what was decided with it takes its time to leave.
   int64_t lease_ms() const {
-    return session_timeout_ms - std::min<int64_t>(100, session_timeout_ms / 6);
+    const int64_t margin_ms = lease_margin_ms >= 0
+                                  ? std::min(lease_margin_ms, session_timeout_ms / 2)
+                                  : std::min<int64_t>(100, session_timeout_ms / 6);
+    return session_timeout_ms - margin_ms;
   }
   // A leader acknowledges nothing once its lease is over: the controller may have given its
   // partitions to others.

@@ -26,6 +26,8 @@ struct BrokerManagerOptions {
   int64_t silence_before_dial_ms = 150;
   int64_t takeover_before_dial_ms = 50;
   int64_t dial_interval_ms = 100;
+  int64_t dial_timeout_ms = 200;
+  int64_t fence_brake_percent = 50;  // of the brokers, within a session (MetadataController)
   size_t fence_step_changes = 5000;  // of partitions, in one entry
 };
 

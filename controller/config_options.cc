@@ -10,6 +10,9 @@ raft::RaftConfig ToRaftConfig(const metadata::ServerConfig& config) {
   raft.heartbeat_ms = config.quorum_heartbeat_interval_ms;
   raft.election_timeout_ms_min = config.election_timeout_ms;
   raft.election_timeout_ms_max = 2 * config.election_timeout_ms;
+  raft.leader_lost_timeout_ms_min =
+      config.values.GetInt("controller.quorum.leader.lost.timeout.ms");
+  raft.leader_lost_timeout_ms_max = 3 * raft.leader_lost_timeout_ms_min;
   raft.transfer_timeout_ms = 2 * config.election_timeout_ms;
   raft.start_timeout_ms_max = std::min(raft.start_timeout_ms_max, raft.election_timeout_ms_min);
   raft.snapshot_interval_bytes =
@@ -29,10 +32,17 @@ ControllerOptions ToControllerOptions(const metadata::ServerConfig& config, std:
       .cluster_id = std::move(cluster_id),
       .server = values,
       .addresses = std::move(addresses),
-      .brokers = {.session_timeout_ms = config.broker_session_timeout_ms},
+      .brokers = {.session_timeout_ms = config.broker_session_timeout_ms,
+                  .refused_grace_ms = values.GetInt("broker.refused.grace.ms"),
+                  .silence_before_dial_ms = values.GetInt("broker.dial.silence.ms"),
+                  .takeover_before_dial_ms = values.GetInt("broker.dial.takeover.ms"),
+                  .dial_interval_ms = values.GetInt("broker.dial.interval.ms"),
+                  .dial_timeout_ms = values.GetInt("broker.dial.timeout.ms"),
+                  .fence_brake_percent = values.GetInt("broker.fence.brake.percent")},
       .leaders = {.preferred = values.GetBool("auto.leader.rebalance.enable"),
                   .interval_ms = 1000 * values.GetInt("leader.imbalance.check.interval.seconds"),
                   .leads_per_second = values.GetInt("leader.rebalance.rate")},
+      .confirm_interval_ms = values.GetInt("controller.quorum.confirm.interval.ms"),
       .moves_max = values.GetInt("partition.moves.max"),
       .random = random};
 }

@@ -23,7 +23,6 @@ using metadata::ImagePtr;
 
 namespace {
 
-constexpr int64_t kConfirmMs = 50;
 constexpr size_t kEntryBytesMax = 8 << 20;
 constexpr int64_t kNoLeaseMs = 1 << 30;
 
@@ -191,7 +190,7 @@ void MetadataController::ConfirmLeadership() {
           confirmed_ms_ = sent_ms;
           ++confirmed_rounds_;
         }
-        RunLater(kConfirmMs, &MetadataController::ConfirmLeadership);
+        RunLater(options_.confirm_interval_ms, &MetadataController::ConfirmLeadership);
       });
 }
 

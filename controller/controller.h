@@ -44,7 +44,8 @@ struct ControllerOptions {
   std::map<NodeId, std::string> addresses;  // of controllers, as configured, for hints
   BrokerManagerOptions brokers;
   LeaderPassOptions leaders = {};
-  int64_t moves_max = 20;  // partitions that a decommission moves at once
+  int64_t confirm_interval_ms = 50;  // between rounds that show that this is the active controller
+  int64_t moves_max = 20;            // partitions that a decommission moves at once
   Random random;
 };
 

@@ -9,7 +9,6 @@ namespace sluice::controller {
 
 namespace {
 
-constexpr int64_t kDialTimeoutMs = 200;
 // A tick that comes so late says that nobody could be heard meanwhile.
 constexpr int64_t kStallMs = 100;
 
@@ -55,7 +54,7 @@ void MetadataController::Dial(NodeId broker) {
       if (*alive) OnDialed(broker, epoch, outcome);
     });
   };
-  dialer_.Dial(image->grpc_address, kDialTimeoutMs, done);
+  dialer_.Dial(image->grpc_address, options_.brokers.dial_timeout_ms, done);
 }
 
 void MetadataController::OnDialed(NodeId broker, BrokerEpoch epoch, DialOutcome outcome) {
@@ -95,7 +94,7 @@ void MetadataController::FenceStale() {
   }
 }
 
-// More than half of the brokers falling silent within a session looks more like trouble of this
+// More than a share of the brokers falling silent within a session looks more like trouble of this
 // node: then two rounds that a majority confirms, sent since, have to show that it is still the
 // leader and on the network.
 bool MetadataController::BrakeAllows(int64_t now_ms) {
@@ -103,8 +102,8 @@ bool MetadataController::BrakeAllows(int64_t now_ms) {
                 [&](int64_t at) { return now_ms - at > options_.brokers.session_timeout_ms; });
   const auto unfenced = std::count_if(speculative_->brokers.begin(), speculative_->brokers.end(),
                                       [](const auto& broker) { return !broker.second->fenced; });
-  const size_t recent = fenced_ms_.size();
-  if ((recent + 1) * 2 <= recent + static_cast<size_t>(unfenced)) return true;
+  const auto recent = static_cast<int64_t>(fenced_ms_.size());
+  if ((recent + 1) * 100 <= (recent + unfenced) * options_.brokers.fence_brake_percent) return true;
   if (brake_round_ < 0) {
     brake_round_ = static_cast<int64_t>(confirmed_rounds_);
     ++metrics_.fence_brakes;

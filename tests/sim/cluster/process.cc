@@ -93,6 +93,7 @@ Status Process::OpenLogs() {
   state_.cluster_id = identity.cluster_id;
   state_.directory_id = identity.directory_id;
   state_.session_timeout_ms = config.broker_session_timeout_ms;
+  state_.lease_margin_ms = config.values.GetInt("broker.lease.margin.ms");
   return Status::Ok();
 }
 
