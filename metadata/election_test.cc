@@ -120,40 +120,43 @@ int TwinLeader(const Case& c, Mask isr, Mask complete) {
   return longest ? Longest(c, Live(c)) : leader;
 }
 
+std::string Describe(const Case& c) {
+  return "isr=" + std::to_string(c.isr) + " elr=" + std::to_string(c.elr) +
+         " active=" + std::to_string(c.active) + " leader=" + std::to_string(c.leader) +
+         " lost=" + std::to_string(c.lost);
+}
+
 void Check(const Case& c) {
   const ElectionResult got = Decide(c);
   const Mask wanted = c.wished >= 0 ? static_cast<Mask>(c.wished) : c.isr;
   Mask isr = wanted & c.active & ~Bit(c.lost);
   const Mask had = (c.isr | c.elr) & ~Bit(c.lost);
   const int leader = TwinLeader(c, isr, had & ~isr);
-  const std::string what = "isr=" + std::to_string(c.isr) + " elr=" + std::to_string(c.elr) +
-                           " active=" + std::to_string(c.active) +
-                           " leader=" + std::to_string(c.leader) +
-                           " lost=" + std::to_string(c.lost);
-  ASSERT_EQ(got.leader.value(), leader) << what;
+  ASSERT_EQ(got.leader.value(), leader) << Describe(c);
   if (leader >= 0 && isr == 0) isr = Bit(leader);
-  ASSERT_EQ(ToMask(got.isr), isr) << what;
-  ASSERT_EQ(ToMask(got.silent), leader < 0 && c.unclean ? Silent(c, Live(c)) : 0) << what;
+  ASSERT_EQ(ToMask(got.isr), isr) << Describe(c);
+  ASSERT_EQ(ToMask(got.silent), leader < 0 && c.unclean ? Silent(c, Live(c)) : 0) << Describe(c);
 
   // Rules that hold whatever the algorithm.
   if (leader >= 0) {
-    ASSERT_TRUE(isr & Bit(leader)) << what;
-    ASSERT_TRUE(c.active & Bit(leader)) << what;
-    ASSERT_EQ(got.may_lose_records, ((wanted | had) & ~Bit(c.lost) & Bit(leader)) == 0) << what;
+    ASSERT_TRUE(isr & Bit(leader)) << Describe(c);
+    ASSERT_TRUE(c.active & Bit(leader)) << Describe(c);
+    ASSERT_EQ(got.may_lose_records, ((wanted | had) & ~Bit(c.lost) & Bit(leader)) == 0)
+        << Describe(c);
     if (got.may_lose_records && !c.unclean) {
-      ASSERT_EQ(had, 0U) << what;  // never while a complete replica may come back
+      ASSERT_EQ(had, 0U) << Describe(c);  // never while a complete replica may come back
     }
   }
   const Mask elr = ToMask(got.elr);
-  ASSERT_EQ(elr & isr, 0U) << what;
+  ASSERT_EQ(elr & isr, 0U) << Describe(c);
   if (__builtin_popcount(isr) >= c.min_isr) {
-    ASSERT_EQ(elr, 0U) << what;
-    ASSERT_TRUE(got.last_known_elr.empty()) << what;
+    ASSERT_EQ(elr, 0U) << Describe(c);
+    ASSERT_TRUE(got.last_known_elr.empty()) << Describe(c);
   } else {
-    ASSERT_EQ(had & ~(elr | isr), 0U) << what;  // whoever had all the records may still lead
-    ASSERT_EQ(elr & ~had, 0U) << what;
+    ASSERT_EQ(had & ~(elr | isr), 0U) << Describe(c);  // whoever had all the records may still lead
+    ASSERT_EQ(elr & ~had, 0U) << Describe(c);
     if (isr == 0 && c.leader >= 0) {
-      ASSERT_EQ(ToMask(got.last_known_elr), Bit(c.leader)) << what;
+      ASSERT_EQ(ToMask(got.last_known_elr), Bit(c.leader)) << Describe(c);
     }
   }
 }
@@ -210,6 +213,17 @@ TEST(ElectTest, EveryInputOfUpToFourReplicas) {
     });
     if (testing::Test::HasFatalFailure()) return;
   }
+}
+
+// What is left out here is drawn at random below.
+TEST(ElectTest, EveryStateOfFiveReplicasAndWhoLosesItsRecords) {
+  EachState(5, [&](Case c) {
+    for (c.min_isr = 1; c.min_isr <= 5; ++c.min_isr) {
+      for (c.active = 0; c.active < 32 && !testing::Test::HasFatalFailure(); ++c.active) {
+        for (c.lost = -1; c.lost < 5; ++c.lost) Check(c);
+      }
+    }
+  });
 }
 
 // Calls `visit` with all that up to three replicas can have told.
