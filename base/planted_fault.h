@@ -48,6 +48,8 @@ enum class ReplicationFault : uint8_t {
   kMoveEndsUnheard = 33,    // a move ends though who goes may not know that it leads no more
   kNobodysLogKept = 34,     // a log whose id a power cut took is the one of whoever has its name
   kShorterLogLeads = 35,    // where nobody has all records, what the replicas have is not compared
+  kFormerDurabilityForgotten = 36,  // a loss is judged by the durability of now, whatever it was
+  kSyncedUnproven = 37,             // a broker says that it has synced what is only in memory
 };
 
 #ifdef SLUICE_PLANTED_FAULTS

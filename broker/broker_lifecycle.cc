@@ -233,6 +233,7 @@ void BrokerLifecycle::Heartbeat() {
   }
   AddDamaged(request);
   AddLogEnds(request);
+  request.set_synced_index(state.synced_index);
   request.set_session_timeout_ms(state.session_timeout_ms);
   under_way_ = true;
   const int64_t sent_ms = now_ms();

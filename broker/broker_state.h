@@ -29,6 +29,8 @@ struct BrokerState {
       -1};  // when the controller's last quorum-confirmed round was sent (rule 10)
   std::atomic<bool> fenced{true};
   std::atomic<bool> leaving{false};  // a clean stop is under way
+  // The last index that SyncProof has proven; 0 while there was nothing to prove.
+  std::atomic<int64_t> synced_index{0};
 
   Suspects suspects;          // its peers whose connections broke
   DamagedLogs damaged;        // its own replicas that should not lead

@@ -8,7 +8,7 @@
 #include "base/planted_fault.h"
 #include "controller/partition_manager.h"
 #include "controller/registration_check.h"
-#include "metadata/topic_config.h"
+#include "metadata/fsync_since.h"
 
 namespace sluice::controller {
 
@@ -76,21 +76,42 @@ void KeepServed(const BrokerImage& before, metadata::RegisterBrokerRecord& recor
   }
 }
 
+// Over a registration, too. What was flushed stays so on its disk. Another disk has nothing from
+// before, and a broker takes nothing up by metadata that are older than its registration.
+void KeepSynced(const BrokerImage* before, metadata::RegisterBrokerRecord& record) {
+  record.set_synced_index(before == nullptr ? 0 : before->synced_index.value());
+}
+
+// What the heartbeat tells of its flushes, where that changes how a loss will be judged: a record,
+// since the next active controller is to judge alike.
+Records Synced(const Image& image, const BrokerImage& broker, const HeartbeatRequest& request) {
+  const LogIndex told(request.synced_index());
+  // Of what nobody knows here, or it does not know itself, it cannot tell.
+  if (told > image.last_index || request.synced_index() > request.applied_index()) return {};
+  if (!SyncedMore(image, broker.synced_index, told)) return {};
+  metadata::MetadataRecord record;
+  record.mutable_broker_change()->set_broker_id(broker.id.value());
+  record.mutable_broker_change()->set_synced_index(told.value());
+  return {std::move(record)};
+}
+
 // Whether the new incarnation may lack acknowledged records of a replica (architecture.md section
 // 4), judged by the log directory that has it:
 //   - its log was damaged, it was on the only disk and that is another one now, or its disk is
 //   older than its last registration in service;
-//   - the topic did not wait for the disk, and what was only in memory may be gone: the host went
-//   down without a clean stop, or the directory had failed, where the kernel drops what it could
-//   not write.
+//   - what was only in memory may be gone: the host went down without a clean stop, or the
+//   directory had failed, where the kernel drops what it could not write. And the topic did not
+//   wait for the disk, or did not always, and nothing tells that the broker has flushed what is
+//   from then.
 // A replica whose directory is not there keeps its good name until it is made anew in another one
 // (AssignReplicasToDirs).
 class LossJudge {
  public:
   LossJudge(const HandleContext& context, const RegisterBrokerRequest& request,
             const BrokerImage* before)
-      : scope_{*context.image, context.server, kNoNode} {
+      : image_(*context.image) {
     if (before == nullptr) return;
+    synced_index_ = before->synced_index;
     const bool rebooted = !before->boot_id.empty() && request.broker().boot_id() != before->boot_id;
     const auto judge = [&](const Uuid& directory, const Told& told) {
       const bool was_online = before->HasOnline(directory);
@@ -121,9 +142,8 @@ class LossJudge {
     const Loss loss = LossOf(assigned);
     if (loss == Loss::kAll && !FaultPlanted(ReplicationFault::kEmptyDiskCounts))
       return metadata::DataLoss::kAll;
-    const bool unsynced =
-        loss == Loss::kUnsynced && !FaultPlanted(ReplicationFault::kUnsyncedCounts) &&
-        metadata::EffectiveTopicConfig(scope_, topic, "durability").value != "fsync";
+    const bool unsynced = loss == Loss::kUnsynced &&
+                          !FaultPlanted(ReplicationFault::kUnsyncedCounts) && !HasSynced(topic);
     return unsynced || damaged_.contains({topic, partition}) ? metadata::DataLoss::kSome
                                                              : metadata::DataLoss::kNone;
   }
@@ -139,6 +159,13 @@ class LossJudge {
  private:
   enum class Loss { kNone, kUnsynced, kAll };
 
+  // All that was acknowledged with it.
+  bool HasSynced(const std::string& topic) const {
+    const std::optional<LogIndex> since = metadata::FsyncSinceOfTopic(image_, topic);
+    return since.has_value() &&
+           (*since <= synced_index_ || FaultPlanted(ReplicationFault::kFormerDurabilityForgotten));
+  }
+
   Loss LossOf(const Uuid& assigned) const {
     const Uuid& directory = assigned.IsZero() ? only_directory_ : assigned;
     if (directory.IsZero()) return unassigned_;
@@ -147,7 +174,8 @@ class LossJudge {
     return assigned.IsZero() && !only_directory_.IsZero() ? Loss::kAll : Loss::kNone;
   }
 
-  metadata::TopicConfigScope scope_;
+  const Image& image_;
+  LogIndex synced_index_{0};
   std::set<std::pair<std::string, PartitionIndex>> damaged_;
   std::map<Uuid, Loss> losses_;  // by directory of the new incarnation
   Uuid only_directory_;  // of the old one, which then assigned nothing; zero = it had several
@@ -225,6 +253,7 @@ Decision<RegisterBrokerResponse> BrokerManager::Register(const HandleContext& co
   record.mutable_register_broker()->set_session_timeout_ms(request.session_timeout_ms());
   record.mutable_register_broker()->clear_served();
   if (before != nullptr) KeepServed(*before, *record.mutable_register_broker());
+  KeepSynced(before, *record.mutable_register_broker());
   decision.records.push_back(std::move(record));
   decision.response.set_broker_epoch(context.index.value());
 
@@ -339,6 +368,7 @@ Decision<HeartbeatResponse> BrokerManager::Heartbeat(const HandleContext& contex
   if (decision.records.empty()) decision.records = ElectionsForDamaged(image, request);
   log_ends_.Note(image, request);
   if (decision.records.empty()) decision.records = ElectionsForTold(image, request, log_ends_);
+  if (decision.records.empty()) decision.records = Synced(image, broker, request);
   // What else there is to decide, the next heartbeat brings up.
   if (!decision.records.empty()) return decision;
   if (request.want_shutdown()) {

@@ -29,6 +29,8 @@ Records BootstrapRecords(const metadata::Image& image, const std::string& cluste
     records.push_back(Feature("eligible.leader.replicas.version", 1));
     records.push_back(Feature("group.version", 1));  // the consumer protocol (KIP-848)
   }
+  // Before the settings: what durability topics had follows from there on.
+  if (image.fsync_since == nullptr) records.emplace_back().mutable_fsync_since();
   const auto known = image.broker_configs->find("");
   for (const std::string_view key : kClusterWide) {
     if (known != image.broker_configs->end() && known->second.contains(std::string(key))) continue;

@@ -67,6 +67,8 @@ struct BrokerImage {
   bool keeps_epoch = false;              // its directories hold its epoch before it is in service
   // By directory the last epoch in which it was in service with it, and kept that.
   std::map<Uuid, BrokerEpoch> served;
+  // What it held when it knew this entry, of topics that were fsync then, it has flushed since.
+  LogIndex synced_index{0};
   // May lead and be in an ISR.
   bool active() const { return !fenced && !in_controlled_shutdown; }
   bool yields() const { return goal != BrokerGoal::kServe; }
@@ -137,6 +139,14 @@ struct ControllerImage {
 using TopicsByName = SharedMap<std::string, std::shared_ptr<const TopicImage>>;
 using TopicsById = SharedMap<TopicId, std::shared_ptr<const TopicImage>>;
 
+// Since which entry fsync is in force without interruption (metadata/fsync_since.h); 0 = always.
+struct FsyncSince {
+  LogIndex cluster{0};                     // where the default holds, and is fsync
+  std::map<std::string, LogIndex> topics;  // not those of 0, nor replicated ones
+  LogIndex latest{0};                      // of all the above
+  friend bool operator==(const FsyncSince&, const FsyncSince&) = default;
+};
+
 using ConfigMap = std::map<std::string, std::string>;
 using ConfigsByName = SharedMap<std::string, ConfigMap, 16>;
 
@@ -161,6 +171,8 @@ struct Image {
   std::shared_ptr<const ConfigsByName> topic_configs;   // explicitly set ones, by topic name
   std::shared_ptr<const ConfigsByName> broker_configs;  // dynamic ones, by id or "" for all
   std::shared_ptr<const ConfigsByName> group_configs;   // of consumer groups, by group id
+  // Null: not known; so it was in versions of old.
+  std::shared_ptr<const FsyncSince> fsync_since;
   std::map<std::string, int32_t> features;
   int64_t next_producer_id = 0;
   // The members of the quorum; empty before they first change: then they are those configured.

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <optional>
 #include <tuple>
+#include <utility>
+
+#include "metadata/fsync_since.h"
 
 namespace sluice::metadata {
 
@@ -95,11 +98,11 @@ Status ImageBuilder::Apply(const MetadataRecord& record, LogIndex index) {
       return Status::Ok();
     }
     case MetadataRecord::kBrokerChange: return ApplyBrokerChange(record.broker_change());
-    case MetadataRecord::kTopic: return ApplyTopic(record.topic());
+    case MetadataRecord::kTopic: return ApplyTopic(record.topic(), index);
     case MetadataRecord::kRemoveTopic: return ApplyRemoveTopic(record.remove_topic());
     case MetadataRecord::kPartition: return ApplyPartition(record.partition());
     case MetadataRecord::kPartitionChange: return ApplyPartitionChange(record.partition_change());
-    case MetadataRecord::kConfig: return ApplyConfig(record.config());
+    case MetadataRecord::kConfig: return ApplyConfig(record.config(), index);
     case MetadataRecord::kProducerIds:
       if (record.producer_ids().next_producer_id() < next_.next_producer_id) {
         return Contradiction("producer ids go back to " +
@@ -113,6 +116,9 @@ Status ImageBuilder::Apply(const MetadataRecord& record, LogIndex index) {
       return Status::Ok();
     case MetadataRecord::kRequestId: return ApplyRequestId(record.request_id());
     case MetadataRecord::kQuorum: return ApplyQuorum(record.quorum());
+    case MetadataRecord::kFsyncSince:
+      ApplyFsyncSince(record.fsync_since(), index);
+      return Status::Ok();
     case MetadataRecord::RECORD_NOT_SET: break;
   }
   return Contradiction("of a kind this version does not know, at index " +
@@ -146,6 +152,7 @@ Status ImageBuilder::ApplyRegister(const RegisterBrokerRecord& record, LogIndex 
   broker->fenced = record.fenced();
   broker->session_timeout_ms = record.session_timeout_ms();
   broker->keeps_epoch = record.keeps_epoch();
+  broker->synced_index = LogIndex(record.synced_index());
   for (const auto& served : record.served()) {
     if (!IsUuid(served.directory())) return Contradiction("a log directory without an id");
     broker->served[Uuid::FromBytes(served.directory())] = BrokerEpoch(served.broker_epoch());
@@ -201,6 +208,7 @@ Status ImageBuilder::ApplyBrokerChange(const BrokerChangeRecord& record) {
                            " is given a goal that this version does not know");
     broker->goal = *goal;
   }
+  if (record.has_synced_index()) broker->synced_index = LogIndex(record.synced_index());
   delta_.brokers.insert(broker->id);
   found->second = std::move(broker);
   return Status::Ok();
@@ -226,7 +234,7 @@ TopicImage* ImageBuilder::MutableTopic(const TopicId& id) {
   return touched_.emplace(id, std::move(copy)).first->second.get();
 }
 
-Status ImageBuilder::ApplyTopic(const TopicRecord& record) {
+Status ImageBuilder::ApplyTopic(const TopicRecord& record, LogIndex index) {
   if (!IsUuid(record.topic_id())) return Contradiction("topic " + record.name() + " without an id");
   const TopicId id = TopicId::FromBytes(record.topic_id());
   if (next_.topics_by_name->contains(record.name()))
@@ -240,6 +248,10 @@ Status ImageBuilder::ApplyTopic(const TopicRecord& record) {
   by_name_->Set(topic->name, topic);
   by_id_->Set(id, topic);
   delta_.topics_created[id] = topic->name;
+  if (next_.fsync_since != nullptr) {
+    if (std::exchange(made_at_, index) != index) made_.clear();
+    made_.insert(topic->name);
+  }
   touched_[id] = std::move(topic);
   return Status::Ok();
 }
@@ -254,6 +266,7 @@ Status ImageBuilder::ApplyRemoveTopic(const RemoveTopicRecord& record) {
   touched_.erase(id);
   if (delta_.topics_created.erase(id) == 0) delta_.topics_removed[id] = topic->name;
   delta_.partitions.erase(id);
+  next_.fsync_since = WithoutTopic(next_.fsync_since, topic->name);
   if (next_.topic_configs->contains(topic->name)) {
     auto configs = std::make_shared<ConfigsByName>(*next_.topic_configs);
     configs->Erase(topic->name);
@@ -322,7 +335,15 @@ Status ImageBuilder::ApplyPartitionChange(const PartitionChangeRecord& record) {
   return Status::Ok();
 }
 
-Status ImageBuilder::ApplyConfig(const ConfigRecord& record) {
+void ImageBuilder::ApplyFsyncSince(const FsyncSinceRecord& record, LogIndex index) {
+  if (record.has_cluster()) {
+    next_.fsync_since = FsyncSinceOf(record);
+  } else if (next_.fsync_since == nullptr) {
+    next_.fsync_since = FsyncSinceFrom(next_, index);
+  }
+}
+
+Status ImageBuilder::ApplyConfig(const ConfigRecord& record, LogIndex index) {
   std::shared_ptr<const ConfigsByName>* shared = nullptr;
   std::set<std::string>* changed = nullptr;
   switch (record.type()) {
@@ -337,6 +358,7 @@ Status ImageBuilder::ApplyConfig(const ConfigRecord& record) {
       break;
     default: return Contradiction("config of an unknown kind");
   }
+  const DurabilityChange durability(next_, record);
   auto configs = std::make_shared<ConfigsByName>(**shared);
   const auto found = configs->find(record.name());
   ConfigMap values = found == configs->end() ? ConfigMap() : found->second;
@@ -352,6 +374,8 @@ Status ImageBuilder::ApplyConfig(const ConfigRecord& record) {
   }
   *shared = std::move(configs);
   changed->insert(record.name());
+  const bool made_now = made_at_ == index && made_.contains(record.name());
+  next_.fsync_since = durability.After(next_, {.index = index, .made_now = made_now});
   return Status::Ok();
 }
 

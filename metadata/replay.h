@@ -66,11 +66,12 @@ class ImageBuilder {
  private:
   Status ApplyRegister(const RegisterBrokerRecord& record, LogIndex index);
   Status ApplyBrokerChange(const BrokerChangeRecord& record);
-  Status ApplyTopic(const TopicRecord& record);
+  Status ApplyTopic(const TopicRecord& record, LogIndex index);
   Status ApplyRemoveTopic(const RemoveTopicRecord& record);
   Status ApplyPartition(const PartitionRecord& record);
   Status ApplyPartitionChange(const PartitionChangeRecord& record);
-  Status ApplyConfig(const ConfigRecord& record);
+  Status ApplyConfig(const ConfigRecord& record, LogIndex index);
+  void ApplyFsyncSince(const FsyncSinceRecord& record, LogIndex index);
   Status ApplyRequestId(const RequestIdRecord& record);
   Status ApplyQuorum(const QuorumRecord& record);
   // The topic for change, copied from the base at its first touch; null when there is none of this
@@ -83,6 +84,9 @@ class ImageBuilder {
   std::map<TopicId, std::shared_ptr<TopicImage>> touched_;  // in neither map of next_ until Build
   std::shared_ptr<TopicsByName> by_name_;  // copies, made at the first change of a topic
   std::shared_ptr<TopicsById> by_id_;
+  // The topics that the entry at made_at_ makes.
+  std::set<std::string> made_;
+  LogIndex made_at_{-1};
   Delta delta_;
 };
 

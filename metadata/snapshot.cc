@@ -6,6 +6,7 @@
 #include <functional>
 #include <span>
 
+#include "metadata/fsync_since.h"
 #include "metadata/replay.h"
 
 namespace sluice::metadata {
@@ -51,6 +52,7 @@ RegisterBrokerRecord ToRecord(const BrokerImage& broker) {
   for (const Uuid& directory : broker.log_directories)
     record.add_log_dirs(std::string(directory.view()));
   record.set_keeps_epoch(broker.keeps_epoch);
+  record.set_synced_index(broker.synced_index.value());
   for (const auto& [directory, epoch] : broker.served) {
     RegisterBrokerRecord::Served* served = record.add_served();
     served->set_directory(std::string(directory.view()));
@@ -160,6 +162,11 @@ void EmitAfterTopics(const Image& image, Emit emit) {
   EmitConfigs(*image.topic_configs, CONFIG_RESOURCE_TYPE_TOPIC, emit);
   EmitConfigs(*image.broker_configs, CONFIG_RESOURCE_TYPE_BROKER, emit);
   EmitConfigs(*image.group_configs, CONFIG_RESOURCE_TYPE_GROUP, emit);
+  if (image.fsync_since != nullptr) {
+    MetadataRecord record;
+    *record.mutable_fsync_since() = ToRecord(*image.fsync_since);
+    emit(record);
+  }
   MetadataRecord producer_ids;
   producer_ids.mutable_producer_ids()->set_next_producer_id(image.next_producer_id);
   emit(producer_ids);

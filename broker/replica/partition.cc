@@ -77,6 +77,11 @@ bool Partition::awaits_room() const {
   return awaits_room_;
 }
 
+bool Partition::in_use() const {
+  std::lock_guard lock(mutex_);
+  return usable();
+}
+
 bool Partition::refuses_appends() const {
   std::lock_guard lock(mutex_);
   return DiskFull();

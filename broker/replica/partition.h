@@ -79,6 +79,7 @@ class Partition final : public storage::CompactionTarget,
   // The log could be opened after all. The role is forgotten: the caller applies the image again.
   void Attach(Home home, Offset checkpointed);
   bool awaits_room() const;
+  bool in_use() const;  // its log is open, and has not failed
   // Its log directory has failed, if it is this one: the log is not touched any more.
   void DirectoryFailed(const StorageFailure& failure, PartitionEffects& effects);
   bool refuses_appends() const;  // whoever asks: the disk is full

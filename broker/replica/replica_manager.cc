@@ -107,6 +107,7 @@ void ReplicaManagerImpl::Start() {
     if (const auto to = pool.lock()) to->Refresh(partition);
   };
   MakeMover();
+  MakeSyncProof();
   options_->metadata->AddListener(
       [weak](const metadata::ImagePtr& before, const metadata::ImagePtr& after) {
         if (const auto self = weak.lock()) self->OnImage(before, after);
@@ -118,6 +119,23 @@ void ReplicaManagerImpl::Start() {
         &ReplicaManagerImpl::ApplyRetention);
   Every(background_loop_, options_->space_check_interval_ms, &ReplicaManagerImpl::CheckSpace);
   StartCompactor();
+}
+
+void ReplicaManagerImpl::MakeSyncProof() {
+  sync_proof_ = std::make_shared<SyncProof>(SyncProof::Surroundings{
+      .state = options_->state,
+      .loop = options_->loop,
+      .context = context_,
+      .partitions =
+          [weak = weak_from_this()] {
+            const auto self = weak.lock();
+            return self == nullptr ? std::vector<PartitionPtr>() : self->AllPartitions();
+          },
+      .holds =
+          [weak = weak_from_this()](const PartitionPtr& partition) {
+            const auto self = weak.lock();
+            return self != nullptr && self->Find(partition->key()) == partition;
+          }});
 }
 
 void ReplicaManagerImpl::StartCompactor() {
@@ -168,6 +186,7 @@ std::map<storage::TopicPartition, Offset> ReplicaManagerImpl::Stop() {
   if (!stopped_.exchange(true)) {
     if (compactor_ != nullptr) compactor_->Stop();
     mover_->Stop();
+    sync_proof_->Stop();
     PartitionEffects effects;
     for (const PartitionPtr& partition : AllPartitions())
       partition->Retire(/*removed=*/false, effects);

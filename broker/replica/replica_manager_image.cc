@@ -47,6 +47,8 @@ void ReplicaManagerImpl::OnImage(const metadata::ImagePtr& before,
   }
   change.effects.Run(*context_);
   fetchers_->Assign(std::move(change.roles));
+  // Behind the fetchers, on their loop: those of before have sent their last fetch by then.
+  sync_proof_->OnImage(after);
 }
 
 storage::MayRemove ReplicaManagerImpl::RemovableIn(metadata::ImagePtr image,

@@ -24,6 +24,7 @@
 #include "broker/replica/move_rates.h"
 #include "broker/replica/partition.h"
 #include "broker/replica/replica_manager.h"
+#include "broker/replica/sync_proof.h"
 
 namespace sluice::broker {
 
@@ -76,6 +77,7 @@ class ReplicaManagerImpl : public std::enable_shared_from_this<ReplicaManagerImp
   void CheckpointHighWatermarks();
   void ApplyRetention();
   void StartCompactor();
+  void MakeSyncProof();
   std::map<storage::TopicPartition, Offset> HighWatermarks() const;
 
   // Disks.
@@ -126,6 +128,7 @@ class ReplicaManagerImpl : public std::enable_shared_from_this<ReplicaManagerImp
   std::shared_ptr<DirectoryAssigner> assigner_;
   std::shared_ptr<FetcherPool> fetchers_;
   std::shared_ptr<LogMover> mover_;
+  std::shared_ptr<SyncProof> sync_proof_;
   std::unique_ptr<storage::Compactor> compactor_;  // null where nothing is compacted
   std::atomic<bool> stopped_{false};
   std::atomic<bool> storage_failed_{false};

@@ -11,7 +11,14 @@ using metadata::MetadataRecord;
 using metadata::PartitionImage;
 
 SimController::SimController(uint64_t seed, std::function<void()> on_change)
-    : random_(seed), on_change_(std::move(on_change)), image_(metadata::EmptyImage()) {}
+    : random_(seed), on_change_(std::move(on_change)), image_(metadata::EmptyImage()) {
+  // As the first entry of a cluster has it.
+  metadata::ImageBuilder builder(image_);
+  MetadataRecord record;
+  record.mutable_fsync_since();
+  CHECK(builder.Apply(record, LogIndex(0)).ok());
+  image_ = builder.Build(image_->last_index, image_->last_term);
+}
 
 bool SimController::IsActive(NodeId id) const {
   const metadata::BrokerImage* broker = image_->FindBroker(id);

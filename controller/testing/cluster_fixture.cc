@@ -105,6 +105,7 @@ HeartbeatRequest ClusterFixture::NextHeartbeat(int id) {
   request.set_applied_index(controller_->committed()->last_index.value());
   request.set_ready(broker.ready);
   request.set_want_shutdown(broker.want_shutdown);
+  request.set_synced_index(broker.synced_index);
   for (const int directory : broker.offline_log_directories)
     request.add_offline_log_dirs(TestUuid(2, directory));
   for (const auto& [topic, partition] : broker.found_damaged) {

@@ -40,6 +40,7 @@ struct TestBroker {
   std::map<int, int64_t> kept_epochs;
   bool keeps_epoch = false;
   std::vector<int> offline_log_directories;  // failed since the registration
+  int64_t synced_index = 0;                  // told in heartbeats
 };
 
 class ClusterFixture : public ::testing::Test {

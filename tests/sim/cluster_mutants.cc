@@ -67,6 +67,8 @@ const std::vector<NamedFault>& Faults() {
       {ReplicationFault::kMoveEndsUnheard, "move-ends-unheard"},
       {ReplicationFault::kNobodysLogKept, "nobodys-log-kept"},
       {ReplicationFault::kShorterLogLeads, "shorter-log-leads"},
+      {ReplicationFault::kFormerDurabilityForgotten, "former-durability-forgotten"},
+      {ReplicationFault::kSyncedUnproven, "synced-unproven"},
   };
   return faults;
 }

@@ -89,6 +89,8 @@ const std::vector<Scenario::Sentence>& Scenario::Sentences() {
       {"node # does not lead for # ms", &Scenario::LeadsNotFor},
       {"the ISR is #", &Scenario::IsrIs},
       {"min.insync.replicas becomes #", &Scenario::SetMinIsr},
+      {"the durability becomes #", &Scenario::SetDurability},
+      {"node # has told of its flushes", &Scenario::ToldOfFlushes},
       {"the partition moves to #", &Scenario::Move},
       {"the move is cancelled", &Scenario::CancelMove},
       {"the move cannot be cancelled", &Scenario::CancelIsRefused},
@@ -493,6 +495,25 @@ std::string Scenario::SetMinIsr(const Words& words) {
         admin().SetMinIsr(kTopic, min_isr, [set](bool done) { *set = *set || done; });
       },
       [set] { return *set; });
+}
+
+// Not when the admin hears of it: the brokers have acted on it by then.
+std::string Scenario::SetDurability(const Words& words) {
+  return Insist([this, &words] { admin().SetConfig(kTopic, "durability", words[0], [](bool) {}); },
+                [this, &words] {
+                  const metadata::ConfigMap& configs =
+                      cluster_->NewestImage()->TopicConfigs(kTopic);
+                  const auto found = configs.find("durability");
+                  return found != configs.end() && found->second == words[0];
+                });
+}
+
+std::string Scenario::ToldOfFlushes(const Words& words) {
+  return Await([this, id = Node(words[0])] {
+    const metadata::ImagePtr& image = cluster_->NewestImage();
+    const metadata::BrokerImage* broker = image->FindBroker(id);
+    return broker != nullptr && broker->synced_index >= image->fsync_since->latest;
+  });
 }
 
 std::string Scenario::Move(const Words& words) {

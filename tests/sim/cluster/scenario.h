@@ -97,6 +97,8 @@ class Scenario {
   std::string LeadsNotFor(const Words& words);
   std::string IsrIs(const Words& words);
   std::string SetMinIsr(const Words& words);
+  std::string SetDurability(const Words& words);
+  std::string ToldOfFlushes(const Words& words);
   std::string Move(const Words& words);
   std::string CancelMove(const Words& words);
   std::string CancelIsRefused(const Words& words);
