@@ -58,9 +58,9 @@ TEST_F(SyncProofTest, NothingIsToldOfAFlushThatDidNotEnd) {
   Send(orders_);
   const int64_t index = SetDurability("orders", "fsync");
   cluster_->RunFor(50);
+  EXPECT_LT(Told(kTwo), index);
   cluster_->PowerCut(kTwo);
   cluster_->Start(kTwo);
-  EXPECT_LT(Told(kTwo), index);
   EXPECT_EQ(cluster_->logs(kTwo).Find({"orders", PartitionIndex(0)})->log_end_offset(), Offset(0));
 }
 
