@@ -194,6 +194,17 @@ TEST_F(BrokerLifecycleTest, WhereLogsWithoutALeaderEndIsToldOnce) {
   EXPECT_EQ(controller_.heartbeats.back().log_ends_size(), 0);
 }
 
+TEST_F(BrokerLifecycleTest, WhatIsFlushedIsToldAgainAndAgain) {
+  BringIntoService();
+  EXPECT_EQ(controller_.heartbeats.back().synced_index(), 0);
+  state_.synced_index = 42;
+  scheduler_.RunForMs(200);
+  controller_.heartbeats.clear();
+  scheduler_.RunForMs(200);
+  ASSERT_FALSE(controller_.heartbeats.empty());
+  for (const auto& heartbeat : controller_.heartbeats) EXPECT_EQ(heartbeat.synced_index(), 42);
+}
+
 TEST_F(BrokerLifecycleTest, HeartbeatsKeepTheirInterval) {
   BringIntoService();
   const size_t before = controller_.heartbeats.size();

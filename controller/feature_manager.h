@@ -20,8 +20,8 @@ inline constexpr int32_t kMetadataVersionLevel = 30;
 bool IsClusterWide(std::string_view key);
 
 // The records that a cluster without metadata needs, or one of a version that knew fewer of the
-// cluster-wide settings, or nothing of the durability that topics had; none when it has them. The settings are those of the node that is active
-// first.
+// cluster-wide settings, or nothing of the durability that topics had; none when it has them. The
+// settings are those of the node that is active first.
 Records BootstrapRecords(const metadata::Image& image, const std::string& cluster_id,
                          const ConfigValues& server);
 
