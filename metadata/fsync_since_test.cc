@@ -142,7 +142,8 @@ TEST_F(FsyncSinceTest, GoingOverFromOneFsyncToTheOtherInterruptsNothing) {
 TEST_F(FsyncSinceTest, WhatATopicWasIsOverWithIt) {
   BeginWith("replicated");
   Apply({Topic("a", 1)});
-  EXPECT_EQ(Since("a"), Apply({Durability("a", "fsync")}));
+  const int64_t index = Apply({Durability("a", "fsync")});
+  EXPECT_EQ(Since("a"), index);
   Apply({Gone(1)});
   EXPECT_EQ(image_->fsync_since->latest, LogIndex(0));
   Apply({Topic("a", 2), Durability("a", "fsync")});

@@ -59,22 +59,28 @@ TEST_F(SyncProofTest, NothingIsToldOfAFlushThatDidNotEnd) {
   const int64_t index = SetDurability("orders", "fsync");
   cluster_->RunFor(50);
   EXPECT_LT(Told(kTwo), index);
-  cluster_->PowerCut(kTwo);
-  cluster_->Start(kTwo);
-  EXPECT_EQ(cluster_->logs(kTwo).Find({"orders", PartitionIndex(0)})->log_end_offset(), Offset(0));
+  EXPECT_TRUE(TellBy(kTwo, index, 120'000));
 }
 
-// Without anything to append that would have it flushed.
+// No leader has it flushed, and no fetch.
 TEST_F(SyncProofTest, AReplicaThatFollowsNobodyIsFlushedToo) {
   Build();
-  Send(orders_);
-  cluster_->set_auto_fence(false);
-  cluster_->Cut(kOne, kTwo);
+  const PartitionKey lonely{cluster_->CreateTopic("lonely", {.min_isr = 1, .fsync = false}),
+                            PartitionIndex(0)};
+  Send(lonely);
+  cluster_->RunFor(100);
+  cluster_->Kill(kTwo);
+  ASSERT_TRUE(cluster_->RunUntil([&] { return cluster_->IsrSize(lonely) == 1; }));
   cluster_->Kill(kOne);
-  ASSERT_TRUE(TellBy(kTwo, SetDurability("orders", "fsync")));
+  ASSERT_TRUE(cluster_->RunUntil([&] { return cluster_->LeaderOf(lonely) == kNoNode; }));
+  cluster_->Start(kTwo);
+  cluster_->RunFor(500);
+  const int64_t index = SetDurability("lonely", "fsync");
+  ASSERT_TRUE(TellBy(kTwo, index));
+  EXPECT_EQ(cluster_->LeaderOf(lonely), kNoNode);
   cluster_->PowerCut(kTwo);
   cluster_->Start(kTwo);
-  EXPECT_EQ(cluster_->logs(kTwo).Find({"orders", PartitionIndex(0)})->log_end_offset(), Offset(1));
+  EXPECT_EQ(cluster_->logs(kTwo).Find({"lonely", PartitionIndex(0)})->log_end_offset(), Offset(1));
 }
 
 TEST_F(SyncProofTest, WhatAKilledProcessLeftInMemoryIsFlushedByTheNext) {
