@@ -11,7 +11,7 @@ const std::string kDurability = "durability";
 constexpr LogIndex kAlways{0};
 
 // Of the topic, or of brokers ("" = all).
-const std::string* Find(const std::map<std::string, ConfigMap>& configs, const std::string& name) {
+const std::string* Find(const ConfigsByName& configs, const std::string& name) {
   const auto values = configs.find(name);
   if (values == configs.end()) return nullptr;
   const auto value = values->second.find(kDurability);
