@@ -372,6 +372,32 @@ TEST_F(DiskTest, AFollowerWithAFullDiskFallsOutAndCatchesUp) {
   EXPECT_EQ(cluster_->ReadLog(follower, Key(0)), cluster_->ReadLog(leader, Key(0)));
 }
 
+// It has all there is of an idle partition, so its leader would wait for it until it lags.
+TEST_F(DiskTest, AFullFollowerThatTheControllersKeepOutHoldsUpNothing) {
+  SimClusterOptions options = kWithMarks;
+  options.replica_lag_ms_max = 10'000;
+  Build({.min_isr = 2}, options);
+  ASSERT_TRUE(InSync(0, 3));
+  const NodeId leader = cluster_->LeaderOf(Key(0));
+  const NodeId follower = leader == kThree ? kTwo : kThree;
+  SetFree(follower, "/data", 5000);
+  cluster_->RunFor(200);
+  cluster_->controller().KeepOut(follower);
+  cluster_->RunFor(3000);
+  int64_t slowest_ms = 0;
+  for (int i = 0; i < 20; ++i) {
+    const int64_t before_ms = cluster_->scheduler().clock().SteadyMs();
+    EXPECT_EQ(Send(0, "a"), ErrorCode::kNone) << cluster_->Describe(Key(0));
+    slowest_ms = std::max(slowest_ms, cluster_->scheduler().clock().SteadyMs() - before_ms);
+    cluster_->RunFor(100);
+  }
+  EXPECT_LT(slowest_ms, 200);
+  EXPECT_EQ(cluster_->IsrSize(Key(0)), 2U);
+  cluster_->controller().LetIn(follower);
+  SetFree(follower, "/data", 50000);
+  EXPECT_TRUE(InSync(0, 3)) << cluster_->Describe(Key(0));
+}
+
 TEST_F(DiskTest, ARealENOSPCIsRefusedAndLeavesNothingBehind) {
   // No marks: the writes themselves fail.
   Build({.replicas = {kOne}}, {.marks = {.soft_bytes = 0, .hard_bytes = 0}});

@@ -20,6 +20,7 @@ ReplicaSet::LagRule Partition::LagRuleNow() const {
 }
 
 bool Partition::EligibleForIsr(const RemoteReplica& replica) const {
+  if (ReplicaSet::RefusedLately(replica, context_->clock->SteadyMs())) return false;
   const metadata::ImagePtr image = context_->metadata->Current();
   const metadata::PartitionImage* partition = image->FindPartition(key().topic_id, key().partition);
   // The epochs differ when the broker was restarted since that fetch: what it had then it may have
@@ -192,8 +193,9 @@ void Partition::MaybeExpandIsr(const RemoteReplica& replica, PartitionEffects& e
     return;
   std::vector<NodeId> isr = replicas_.isr();
   isr.push_back(replica.id);
-  LOG(INFO) << name().ToString() << ": broker " << replica.id << " is to join the ISR at "
-            << replica.log_end_offset;
+  // What was refused once may be refused for as long as a disk is full.
+  LOG_IF(INFO, replica.refused_ms < 0) << name().ToString() << ": broker " << replica.id
+                                       << " is to join the ISR at " << replica.log_end_offset;
   Propose(std::move(isr), effects);
 }
 
@@ -226,7 +228,7 @@ bool Partition::Awaits(const IsrProposal& proposal) const {
 
 Partition::ProposalOutcome Partition::OnProposalAnswer(
     const IsrProposal& proposal, const controller::AlterPartitionResponse::Partition& answer) {
-  std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   if (!MatchesProposal(proposal)) return ProposalOutcome::kSettled;  // an image was faster
   switch (static_cast<ErrorCode>(answer.error_code())) {
     case ErrorCode::kNone: {
@@ -239,7 +241,15 @@ Partition::ProposalOutcome Partition::OnProposalAnswer(
       // min.insync.replicas, would acknowledge what a member of the new ELR lacks.
       return ProposalOutcome::kSettled;
     }
-    case ErrorCode::kIneligibleReplica:
+    case ErrorCode::kIneligibleReplica: {
+      replicas_.RefuseProposal(context_->clock->SteadyMs());
+      // Acknowledgements may have waited for whoever was to join.
+      PartitionEffects effects;
+      if (usable()) AdvanceHighWatermark(effects);
+      lock.unlock();
+      effects.Run(*context_);
+      return ProposalOutcome::kSettled;
+    }
     case ErrorCode::kOperationNotAttempted:
     case ErrorCode::kInvalidRequest:
       // Definitely not done. It is asked for again when the replica's next fetch finds it eligible.

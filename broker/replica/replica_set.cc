@@ -48,11 +48,19 @@ void ReplicaSet::CommitIsr(const std::vector<NodeId>& isr) {
   // Whoever had to leave, for damage of its log perhaps, is waited for again only when it has
   // fetched all there is.
   for (RemoteReplica& remote : remotes_) {
+    remote.refused_ms = -1;
     if (!InIsr(remote.id) || Contains(isr, remote.id)) continue;
     remote.last_caught_up_ms = -1;
     remote.last_fetch_ms = -1;
   }
   isr_ = isr;
+  proposed_.reset();
+}
+
+void ReplicaSet::RefuseProposal(int64_t now_ms) {
+  for (RemoteReplica& remote : remotes_) {
+    if (InMaximalIsr(remote.id) && !InIsr(remote.id)) remote.refused_ms = now_ms;
+  }
   proposed_.reset();
 }
 

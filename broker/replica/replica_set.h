@@ -30,6 +30,8 @@ struct RemoteReplica {
   int64_t last_fetch_ms = -1;
   Offset leader_end_at_last_fetch{-1};
   Offset log_start_offset{-1};  // as it said in its last fetch
+  // When the controller last refused to have it in the ISR; -1 = not since that changed.
+  int64_t refused_ms = -1;
   // In the last answer to it.
   Offset sent_high_watermark{-1};
   Offset sent_log_start{-1};
@@ -66,8 +68,16 @@ class ReplicaSet {
   // Whether the move would end if `joining` were in sync, too early: one who goes has not been
   // heard of in this epoch. It may have led until just now, and still tell where the log ended.
   bool EndsMoveUnheard(NodeId joining) const;
-  // The controller has definitely refused the proposal.
+  // Nothing has become of the proposal, for certain.
   void DropProposal() { proposed_.reset(); }
+  // The controller finds that somebody in it may not be in the ISR, and may do so for long: its
+  // disk is full, say, which is not known here. Whoever was to join is not waited for, nor proposed
+  // again, for a while.
+  void RefuseProposal(int64_t now_ms);
+  static constexpr int64_t kRefusedForMs = 1000;
+  static bool RefusedLately(const RemoteReplica& replica, int64_t now_ms) {
+    return replica.refused_ms >= 0 && now_ms - replica.refused_ms < kRefusedForMs;
+  }
 
   bool InIsr(NodeId id) const;
   bool InMaximalIsr(NodeId id) const;

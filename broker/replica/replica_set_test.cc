@@ -163,6 +163,23 @@ TEST_F(ReplicaSetTest, NobodyIsWaitedForWhoStaysOrBeforeTheMoveEnds) {
   EXPECT_FALSE(set_.EndsMoveUnheard(kThree));
 }
 
+TEST_F(ReplicaSetTest, WhoWasRefusedIsSpokenOfNoMoreForAWhile) {
+  const auto refused = [&](NodeId id, int64_t now_ms) {
+    return ReplicaSet::RefusedLately(*set_.Find(id), now_ms);
+  };
+  set_.CommitIsr({kSelf, kTwo});
+  set_.Propose({kSelf, kTwo, kThree});
+  set_.RefuseProposal(100);
+  EXPECT_FALSE(set_.pending());
+  EXPECT_TRUE(refused(kThree, 100));
+  EXPECT_FALSE(refused(kTwo, 100)) << "it is in the ISR";
+  EXPECT_TRUE(refused(kThree, 99 + ReplicaSet::kRefusedForMs));
+  EXPECT_FALSE(refused(kThree, 100 + ReplicaSet::kRefusedForMs));
+  // A change may have been what the refusal was for.
+  set_.CommitIsr({kSelf});
+  EXPECT_FALSE(refused(kThree, 100));
+}
+
 TEST_F(ReplicaSetTest, CommitKeepsThePositionsOfThoseWhoStay) {
   Fetch(kTwo, 5, 5);
   set_.Commit({kSelf, kTwo, NodeId(4)}, {kSelf, kTwo});

@@ -115,6 +115,17 @@ void SimController::SetFenced(NodeId id, bool fenced) {
   Commit(records);
 }
 
+void SimController::KeepOut(NodeId id) {
+  kept_out_.insert(id);
+  Records records;
+  AddElections(
+      [&](const PartitionImage& partition, NodeId node) {
+        return node != id && metadata::ReplicaActive(*image_, partition, node);
+      },
+      kNoNode, records);
+  Commit(records);
+}
+
 void SimController::SetLogEnds(NodeId id, const std::vector<LeaderlessLogs::End>& ends) {
   Records records;
   for (const LeaderlessLogs::End& end : ends) {
@@ -282,7 +293,7 @@ ErrorCode SimController::CheckAlter(const controller::AlterPartitionRequest::Par
     return ErrorCode::kInvalidUpdateVersion;
   for (const auto& replica : asked.isr()) {
     const NodeId node(replica.id());
-    if (!metadata::ReplicaActive(*image_, *partition, node) ||
+    if (kept_out_.contains(node) || !metadata::ReplicaActive(*image_, *partition, node) ||
         image_->FindBroker(node)->epoch != BrokerEpoch(replica.broker_epoch())) {
       return ErrorCode::kIneligibleReplica;
     }

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,10 @@ class SimController {
   // Of a broker with several log directories.
   void SetOnline(NodeId id, const std::vector<Uuid>& online);
   void SetFenced(NodeId id, bool fenced);
+  // As of a broker whose disks are full: its replicas leave the ISRs, and are not taken back until
+  // LetIn.
+  void KeepOut(NodeId id);
+  void LetIn(NodeId id) { kept_out_.erase(id); }
   // What heartbeats tell of damaged logs: the replica leaves the ISR where others are in it.
   void SetDamaged(NodeId id, const TopicId& topic_id, PartitionIndex index);
   // What a heartbeat tells of replicas that nobody leads: those that waited for it get their
@@ -81,6 +86,7 @@ class SimController {
   Random random_;
   const std::function<void()> on_change_;
   metadata::ImagePtr image_;
+  std::set<NodeId> kept_out_;
   std::map<std::pair<LeaderlessLogs::Replica, NodeId>, LeaderlessLogs::End> log_ends_;
 };
 
