@@ -82,10 +82,13 @@ void MetadataClient::Save() {
   const std::string bytes = metadata::ToSnapshot(*image);
   if (Status status = WriteFileAtomically(*options_.file_system, options_.image_path, bytes);
       !status.ok()) {
-    LOG(WARNING) << "cannot save the metadata to " << options_.image_path << ": "
-                 << status.ToString();
+    if (const auto often = not_saved_.Failed(options_.loop->clock().SteadyMs())) {
+      LOG(WARNING) << "cannot save the metadata to " << options_.image_path << ": "
+                   << status.ToString() << *often;
+    }
     return;
   }
+  LOG_IF(INFO, not_saved_.Over()) << "the metadata is saved again";
   saved_index_ = image->last_index;
 }
 

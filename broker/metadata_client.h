@@ -16,6 +16,7 @@
 
 #include "base/event_loop.h"
 #include "base/file_system.h"
+#include "base/repeated_line.h"
 #include "broker/broker_state.h"
 #include "broker/feed_applier.h"
 #include "broker/feed_connector.h"
@@ -94,6 +95,7 @@ class MetadataClient {
   int64_t last_switch_ms_ = -1'000'000;
   NodeId announced_leader_ = kNoNode;
   LogIndex saved_index_{-1};
+  RepeatedLine not_saved_;
   std::atomic<int64_t> resyncs_ = 0;
   bool stopped_ = false;
 };

@@ -54,7 +54,7 @@ bool CoordinatorPartition::Advance() {
   }
   // First, for Apply takes what was appended here for what is in the log.
   UpdateRole();
-  const OffsetsApplier::Outcome outcome = applier_.Apply();
+  const OffsetsApplier::Outcome outcome = applier_.Apply(loop_.clock().SteadyMs());
   Complete();
   const bool loaded = view_.applied().has_value() && applier_.state().usable &&
                       *view_.applied() >= applier_.state().epoch_start;

@@ -32,12 +32,17 @@ bool OffsetsApplier::Look() {
   return true;
 }
 
-OffsetsApplier::Outcome OffsetsApplier::Apply() {
+OffsetsApplier::Outcome OffsetsApplier::Apply(int64_t now_ms) {
   const Status applied = ApplySome();
   if (!applied.ok()) {
-    LOG(WARNING) << kOffsetsTopic << '-' << key_.partition << ": " << applied.ToString();
+    if (const auto often = not_applied_.Failed(now_ms)) {
+      LOG(WARNING) << kOffsetsTopic << '-' << key_.partition << ": " << applied.ToString()
+                   << *often;
+    }
     return Outcome::kLater;
   }
+  LOG_IF(INFO, not_applied_.Over())
+      << kOffsetsTopic << '-' << key_.partition << ": its view goes on";
   if (!state_.usable || *view_.applied() >= state_.high_watermark) return Outcome::kUpToDate;
   // Appended here, but where is not known yet: the answer to that append comes.
   if (view_.has_appended() && !view_.first_appended().has_value()) return Outcome::kUpToDate;

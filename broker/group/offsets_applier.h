@@ -6,6 +6,7 @@
 //
 // Thread rule: one owner, on a loop that may wait for the disk.
 
+#include "base/repeated_line.h"
 #include "broker/group/offsets_view.h"
 #include "broker/replica/replica_manager.h"
 
@@ -28,7 +29,7 @@ class OffsetsApplier {
   bool Look();
   const LocalState& state() const { return state_; }
   // Applies some of what there is.
-  Outcome Apply();
+  Outcome Apply(int64_t now_ms);
 
  private:
   // What the replica has done in between makes the view void.
@@ -40,6 +41,7 @@ class OffsetsApplier {
   const PartitionKey key_;
   bool opened_ = false;
   LocalState state_;
+  RepeatedLine not_applied_;
 };
 
 }  // namespace sluice::broker

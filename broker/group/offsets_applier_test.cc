@@ -109,7 +109,7 @@ class OffsetsApplierTest : public ::testing::Test {
       node.view.reset();
       return;
     }
-    switch (node.applier->Apply()) {
+    switch (node.applier->Apply(0)) {
       case OffsetsApplier::Outcome::kUpToDate: return;
       case OffsetsApplier::Outcome::kMore:
         return node.loop->Post([this, id, key] { Step(id, key); });

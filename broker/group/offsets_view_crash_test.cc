@@ -133,7 +133,7 @@ class OffsetsViewCrashTest : public ::testing::TestWithParam<uint64_t> {
   void Step() {
     if (!applier_.has_value()) return;
     applier_->Look();
-    while (applier_->Apply() != OffsetsApplier::Outcome::kUpToDate) {
+    while (applier_->Apply(0) != OffsetsApplier::Outcome::kUpToDate) {
     }
   }
 

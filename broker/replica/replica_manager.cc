@@ -261,11 +261,13 @@ void ReplicaManagerImpl::CheckpointHighWatermarks() {
   if (now == checkpointed_) return;
   bool all_written = true;
   for (const auto& [directory, failure] : options_->logs->WriteCheckpoints(HighWatermarks())) {
-    LOG(ERROR) << "writing the checkpoints: " << failure.ToString();
+    if (const auto often = no_checkpoint_.Failed(options_->clock->SteadyMs()))
+      LOG(ERROR) << "writing the checkpoints: " << failure.ToString() << *often;
     if (failure.code() == StatusCode::kIoError) ReportStorageFailure({directory, failure});
     all_written = false;
   }
   if (!all_written) return;
+  LOG_IF(INFO, no_checkpoint_.Over()) << "the checkpoints are written again";
   checkpointed_ = std::move(now);
 }
 

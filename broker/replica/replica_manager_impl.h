@@ -15,6 +15,7 @@
 #include <shared_mutex>
 #include <vector>
 
+#include "base/repeated_line.h"
 #include "broker/replica/alter_partition_sender.h"
 #include "broker/replica/directory_assigner.h"
 #include "broker/replica/fetch_operation.h"
@@ -140,6 +141,7 @@ class ReplicaManagerImpl : public std::enable_shared_from_this<ReplicaManagerImp
   // Taken before mutex_: a replica is opened or removed by one thread at a time.
   std::mutex opening_mutex_;
   std::vector<Checkpointed> checkpointed_;  // background loop only
+  RepeatedLine no_checkpoint_;              // likewise
 
   mutable std::shared_mutex mutex_;  // guards all below
   std::map<PartitionKey, PartitionPtr> partitions_;
