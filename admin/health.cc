@@ -1,5 +1,6 @@
 #include "admin/health.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -129,6 +130,31 @@ void AddQuorumProblems(const QuorumAnswer* quorum, ClusterHealthResponse* respon
   }
   for (const auto& learner : quorum->learners())
     AddMemberProblems(learner, "learner", leader, response);
+}
+
+// By what brokers tell the active controller; of itself the answering node says more (below).
+void AddFullBrokers(const QuorumAnswer* quorum, const LocalReplicas& local,
+                    ClusterHealthResponse* response) {
+  if (quorum == nullptr) return;
+  for (const auto& full : quorum->full_brokers()) {
+    const bool said_below =
+        full.id() == local.node_id.value() &&
+        std::ranges::any_of(local.directories, [](const LocalDirectory& directory) {
+          return directory.standing == LocalDirectory::Standing::kFull;
+        });
+    if (said_below) continue;
+    const std::string id = std::to_string(full.id());
+    AddProblem(response,
+               "broker " + id + " has " +
+                   (full.directories() == 1
+                        ? "a full log directory"
+                        : std::to_string(full.directories()) + " full log directories") +
+                   ": its replicas there lead nothing and are out of sync wherever the others "
+                   "suffice",
+               "give the disk of node " + id +
+                   " room, or shorten the retention of the topics in it; no restart is needed. The "
+                   "health of that node names the directory");
+  }
 }
 
 // Those without a leader where no replica is sure to have all records.
@@ -287,6 +313,7 @@ ClusterHealthResponse EvaluateHealth(const metadata::Image& image, const QuorumA
                "bring node " + Join(counts.down) + " back");
   }
   AddDataProblems(counts, &response);
+  AddFullBrokers(quorum, local, &response);
   if (local.knows_cluster && counts.brokers == 0)
     AddProblem(&response, "no broker has registered", "start a broker");
   const int of_all = response.problems_size();

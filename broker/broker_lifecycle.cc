@@ -231,6 +231,10 @@ void BrokerLifecycle::Heartbeat() {
     if (!directory->online() && !directory->id().IsZero())
       request.add_offline_log_dirs(std::string(directory->id().view()));
   }
+  for (const storage::DirectoryPtr& directory : options_.disks) {
+    if (directory->online() && directory->counts_as_full())
+      request.add_full_log_dirs(std::string(directory->id().view()));
+  }
   AddDamaged(request);
   AddLogEnds(request);
   request.set_synced_index(state.synced_index);

@@ -45,6 +45,7 @@ struct BrokerLifecycleOptions {
   int64_t previous_broker_epoch = -1;              // from the clean-shutdown marker; -1 without one
   int64_t kept_broker_epoch = -1;                  // from broker-epoch; -1 without the file
   std::vector<storage::DirectoryPtr> directories;  // of a broker with several; else empty
+  std::vector<storage::DirectoryPtr> disks;        // all, be it only one
   // Writes the epoch of a registration into the log directories; `kept` may run on any thread.
   std::function<void(BrokerEpoch, std::function<void()> kept)> keep_epoch;
   int64_t heartbeat_interval_ms = 100;

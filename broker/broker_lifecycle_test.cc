@@ -77,6 +77,8 @@ class BrokerLifecycleTest : public ::testing::Test {
     options.damaged = std::move(damaged);
     options.previous_broker_epoch = 3;
     options.directories = {directories_.begin(), directories_.end()};
+    options.disks = options.directories;
+    if (only_disk_ != nullptr) options.disks = {only_disk_};
     options.what_is_stuck = [this] { return stuck_; };
     options.on_leader = [this](NodeId leader) { leader_ = leader; };
     options.keep_epoch = [this](BrokerEpoch epoch, std::function<void()> kept) {
@@ -109,6 +111,7 @@ class BrokerLifecycleTest : public ::testing::Test {
   FakeController controller_{loop_};
   NodeId leader_ = kNoNode;
   std::vector<std::shared_ptr<storage::DirectoryState>> directories_;
+  std::shared_ptr<storage::DirectoryState> only_disk_;
   std::vector<std::string> refusals_;
   std::vector<int64_t> kept_;
   bool disks_write_ = true;
@@ -472,6 +475,37 @@ TEST_F(BrokerLifecycleTest, TellsOfItsLogDirectories) {
   EXPECT_EQ(again.broker().log_dirs(0), id('a'));
   EXPECT_EQ(again.directories(0).previous_broker_epoch(), 7) << "this process lost nothing";
   EXPECT_FALSE(again.directories(0).has_kept_broker_epoch());
+}
+
+TEST_F(BrokerLifecycleTest, TellsOfAFullDiskWithEachHeartbeatUntilItHasRoom) {
+  only_disk_ = std::make_shared<storage::DirectoryState>("/a");
+  only_disk_->Identify(Uuid::FromBytes(std::string(16, 'a')));
+  only_disk_->PutOnline({});
+  const storage::SpaceMarks marks{.soft_bytes = 500, .hard_bytes = 100};
+  only_disk_->SetSpace({.total_bytes = 10'000, .free_bytes = 300}, marks);
+  BringIntoService();
+  EXPECT_EQ(controller_.heartbeats.back().full_log_dirs_size(), 0);
+  EXPECT_EQ(controller_.registrations[0].directories_size(), 0) << "it has no other";
+  // At once, not with the next look at the file system.
+  only_disk_->NoteWritten(250);
+  for (int beat = 0; beat < 3; ++beat) {
+    scheduler_.RunForMs(100);
+    ASSERT_EQ(controller_.heartbeats.back().full_log_dirs_size(), 1);
+    EXPECT_EQ(controller_.heartbeats.back().full_log_dirs(0), std::string(16, 'a'));
+  }
+  // A little above the mark it would be full again at once.
+  only_disk_->SetSpace({.total_bytes = 10'000, .free_bytes = 199}, marks);
+  EXPECT_EQ(only_disk_->level(), storage::SpaceLevel::kLow);
+  scheduler_.RunForMs(100);
+  EXPECT_EQ(controller_.heartbeats.back().full_log_dirs_size(), 1);
+  only_disk_->SetSpace({.total_bytes = 10'000, .free_bytes = 200}, marks);
+  scheduler_.RunForMs(100);
+  EXPECT_EQ(controller_.heartbeats.back().full_log_dirs_size(), 0);
+  // One that is offline is told of as that.
+  only_disk_->SetSpace({.total_bytes = 10'000, .free_bytes = 10}, marks);
+  only_disk_->PutOffline(Status::IoError("EIO"));
+  scheduler_.RunForMs(100);
+  EXPECT_EQ(controller_.heartbeats.back().full_log_dirs_size(), 0);
 }
 
 TEST_F(BrokerLifecycleTest, IsReadyOnlyWhenItsDirectoriesHoldItsEpoch) {

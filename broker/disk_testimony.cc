@@ -30,6 +30,7 @@ void TellOfDisks(const storage::LogDirectories& logs, BrokerLifecycleOptions& op
   }
   const std::vector<storage::DirectoryPtr>& directories = logs.directories();
   if (directories.size() > 1) options.directories = directories;
+  options.disks = directories;
   options.registration.set_keeps_epoch(true);
   // The oldest of what the directories tell.
   std::optional<int64_t> previous_epoch;

@@ -187,6 +187,7 @@ class LossJudge {
 void BrokerManager::Deactivate() {
   sessions_.clear();
   log_ends_.Clear();
+  full_.Clear();
 }
 
 void BrokerManager::Activate(const Image& image, int64_t now_ms) {
@@ -245,7 +246,8 @@ Decision<RegisterBrokerResponse> BrokerManager::Register(const HandleContext& co
   const LossJudge judge(context, request, before);
   if (before != nullptr) {
     LOG(INFO) << "broker " << id << " starts again " << judge.Describe();
-    decision.records = ElectionsFor(image, {.broker = id, .active = false, .lost_data = judge});
+    decision.records =
+        ElectionsFor(image, {.broker = id, .active = false, .lost_data = judge, .full = &full_});
   }
   metadata::MetadataRecord record;
   *record.mutable_register_broker() = request.broker();
@@ -258,6 +260,7 @@ Decision<RegisterBrokerResponse> BrokerManager::Register(const HandleContext& co
   decision.response.set_broker_epoch(context.index.value());
 
   sessions_.erase(id);
+  full_.Forget(id);
   Session& session = SessionOf(id, context.now_ms);
   session.heard = true;
   if (request.session_timeout_ms() > 0)
@@ -267,19 +270,19 @@ Decision<RegisterBrokerResponse> BrokerManager::Register(const HandleContext& co
 
 Records BrokerManager::Unfence(const Image& image, NodeId broker) const {
   Records records{BrokerChange(broker, false, std::nullopt)};
-  Append(records, ElectionsFor(image, {.broker = broker, .active = true}));
+  Append(records, ElectionsFor(image, {.broker = broker, .active = true, .full = &full_}));
   return records;
 }
 
 Records BrokerManager::Leave(const Image& image, NodeId broker) const {
-  Records records = ElectionsFor(image, {.broker = broker, .active = false});
+  Records records = ElectionsFor(image, {.broker = broker, .active = false, .full = &full_});
   records.push_back(BrokerChange(broker, std::nullopt, true));
   return records;
 }
 
 BrokerManager::FenceStep BrokerManager::Fence(const Image& image, NodeId broker) {
   if (std::exchange(fenced_, broker) != broker) fence_from_ = TopicId();
-  const BrokerEvent event{.broker = broker, .active = false};
+  const BrokerEvent event{.broker = broker, .active = false, .full = &full_};
   PartOfElections elections = ElectionsUpTo(image, event, fence_from_, options_.fence_step_changes);
   const bool whole = fence_from_.IsZero() && elections.complete;
   fence_from_ = elections.complete ? TopicId() : elections.next;
@@ -289,6 +292,11 @@ BrokerManager::FenceStep BrokerManager::Fence(const Image& image, NodeId broker)
   step.records.push_back(BrokerChange(broker, true, std::nullopt));
   step.records.back().mutable_broker_change()->set_process_gone(Refused(broker));
   return step;
+}
+
+void BrokerManager::OnFenced(NodeId broker, LogIndex index) {
+  sessions_[broker].fence_index = index;
+  full_.Forget(broker);
 }
 
 void BrokerManager::OnLeadLost(NodeId broker, LogIndex index, int64_t now_ms) {
@@ -322,8 +330,9 @@ Records BrokerManager::DirectoriesGone(const Image& image, const BrokerImage& br
   LOG(WARNING) << "broker " << broker.id << " has lost "
                << broker.log_directories.size() - after.log_directories.size()
                << " of its log directories";
-  Records records =
-      ElectionsFor(image, {.broker = broker.id, .active = broker.active(), .broker_after = &after});
+  Records records = ElectionsFor(
+      image,
+      {.broker = broker.id, .active = broker.active(), .broker_after = &after, .full = &full_});
   metadata::MetadataRecord& record = records.emplace_back();
   record.mutable_broker_change()->set_broker_id(broker.id.value());
   for (const Uuid& directory : after.log_directories) {
@@ -363,9 +372,10 @@ Decision<HeartbeatResponse> BrokerManager::Heartbeat(const HandleContext& contex
   if (request.session_timeout_ms() > 0)
     session.timeout_ms = std::max(options_.session_timeout_ms, request.session_timeout_ms());
 
+  full_.Note(image, request);
   const BrokerImage& broker = *image.FindBroker(id);
   decision.records = DirectoriesGone(image, broker, request);
-  if (decision.records.empty()) decision.records = ElectionsForDamaged(image, request);
+  if (decision.records.empty()) decision.records = ElectionsForDamaged(image, request, full_);
   log_ends_.Note(image, request);
   if (decision.records.empty()) decision.records = ElectionsForTold(image, request, log_ends_);
   if (decision.records.empty()) decision.records = Synced(image, broker, request);

@@ -16,6 +16,7 @@
 #include <optional>
 
 #include "controller/decision.h"
+#include "controller/full_directories.h"
 #include "controller/log_ends.h"
 
 namespace sluice::controller {
@@ -59,7 +60,7 @@ class BrokerManager {
   };
   FenceStep Fence(const metadata::Image& image, NodeId broker);
   // A step of it is proposed as the entry at `index`.
-  void OnFenced(NodeId broker, LogIndex index) { sessions_[broker].fence_index = index; }
+  void OnFenced(NodeId broker, LogIndex index);
   // The entry at `index` gives a lead of the broker's to another one, or to nobody.
   void OnLeadLost(NodeId broker, LogIndex index, int64_t now_ms);
   // Whether it may have a lease. Not while it has not applied what fenced it: others lead as soon
@@ -77,6 +78,7 @@ class BrokerManager {
 
   // What the brokers have told since activation.
   const LogEnds& log_ends() const { return log_ends_; }
+  const FullDirectories& full() const { return full_; }
 
   // Whether there is evidence of its death that no heartbeat has contradicted.
   bool Refused(NodeId broker) const;
@@ -111,6 +113,7 @@ class BrokerManager {
   const BrokerManagerOptions options_;
   std::map<NodeId, Session> sessions_;
   LogEnds log_ends_;
+  FullDirectories full_;
   int64_t activated_ms_ = 0;
   // Where the walk over the topics of who is being fenced has come to.
   NodeId fenced_ = kNoNode;

@@ -65,6 +65,7 @@ MetadataController::MetadataController(ControllerOptions options, EventLoop& loo
       random_(options_.random),
       brokers_(options_.brokers),
       leaders_(options_.leaders),
+      full_pass_(options_.brokers.fence_step_changes),
       alive_(std::make_shared<bool>(true)),
       committed_(metadata::EmptyImage()),
       speculative_(committed_) {}
@@ -153,6 +154,7 @@ void MetadataController::OnLeaderReady(Term term) {
   brake_round_ = -1;
   brokers_.Activate(*committed_, NowMs());
   leaders_.Activate(*committed_, NowMs());
+  full_pass_.Activate(brokers_.full());
   LOG(INFO) << "controller " << options_.self << " is active in term " << term
             << ", metadata at index " << committed_->last_index;
   const Records bootstrap = BootstrapRecords(*speculative_, options_.cluster_id, options_.server);
@@ -207,7 +209,8 @@ HandleContext MetadataController::Context() const {
           .wall_ms = loop_.clock().WallMs(),
           .server = options_.server,
           .random = random_,
-          .log_ends = &brokers_.log_ends()};
+          .log_ends = &brokers_.log_ends(),
+          .full = &brokers_.full()};
 }
 
 Outcome MetadataController::NotController() const {
@@ -457,7 +460,7 @@ void MetadataController::ChangeBroker(const ChangeBrokerRequest& request,
 
 // What is not taken now, the next walk comes to again.
 void MetadataController::MoveLeads() {
-  const LeaderPass::Step step = leaders_.Next(*speculative_, NowMs());
+  const LeaderPass::Step step = leaders_.Next(*speculative_, brokers_.full(), NowMs());
   if (!step.records.empty() && Propose(step.records, [](bool) {}).ok()) {
     metrics_.preferred_elections += step.preferred;
     metrics_.yielded_leads += step.yielded;

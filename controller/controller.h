@@ -30,6 +30,7 @@
 #include "controller/broker_manager.h"
 #include "controller/decision.h"
 #include "controller/feed_log.h"
+#include "controller/full_pass.h"
 #include "controller/leader_pass.h"
 #include "controller/quorum.h"
 #include "metadata/replay.h"
@@ -157,6 +158,7 @@ class MetadataController final : public raft::StateMachine {
   void Dial(NodeId broker);
   void OnDialed(NodeId broker, BrokerEpoch epoch, DialOutcome outcome);
   void FenceStale();
+  void RelieveFull();
   // What nobody asks for each time: a few leads and moves a step.
   void MoveLeads();
   void GoOnDecommissioning();
@@ -174,6 +176,7 @@ class MetadataController final : public raft::StateMachine {
   mutable Random random_;
   BrokerManager brokers_;
   LeaderPass leaders_;
+  FullPass full_pass_;
   ControllerMetrics metrics_;
   std::shared_ptr<bool> alive_;  // false once destroyed or stopped
 

@@ -38,7 +38,9 @@ void MetadataController::Tick() {
   // Behind all that waits here, however long that takes: timers take turns with it, and a heartbeat
   // that has come and waits is a sign of life.
   loop_.Post([this, alive = alive_, activation = activation_] {
-    if (*alive && activation == activation_) FenceStale();
+    if (!*alive || activation != activation_) return;
+    FenceStale();
+    RelieveFull();
   });
   RunLater(kTickMs, &MetadataController::Tick);
 }
@@ -92,6 +94,17 @@ void MetadataController::FenceStale() {
                  << (expired ? "its session expired"
                              : "its host refuses connections, so its process is gone");
   }
+}
+
+// What is not taken now, the next walk comes to again.
+void MetadataController::RelieveFull() {
+  if (!active_) return;
+  const Records records = full_pass_.Next(*speculative_, brokers_.full(), NowMs());
+  if (records.empty()) return;
+  const Status proposed = Propose(records, [](bool) {});
+  LOG_IF(INFO, proposed.ok()) << records.size()
+                              << " partitions give up a lead or an ISR member on a full disk";
+  VLOG(1) << "full disks: " << proposed.ToString();
 }
 
 // More than a share of the brokers falling silent within a session looks more like trouble of this

@@ -21,6 +21,7 @@ namespace sluice::controller {
 
 using Records = std::vector<metadata::MetadataRecord>;
 
+class FullDirectories;
 class LogEnds;
 
 // What a manager may look at. `image` holds all that is committed or proposed.
@@ -32,6 +33,7 @@ struct HandleContext {
   const ConfigValues& server;  // this node's configuration: the defaults of requests
   Random& random;
   const LogEnds* log_ends = nullptr;  // what replicas without a leader have told; null = nothing
+  const FullDirectories* full = nullptr;  // null = nobody has told of any
 };
 
 template <typename Response>

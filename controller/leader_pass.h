@@ -8,15 +8,15 @@
 //   small one, a round of metadata for its clients and a new fetch for its followers, and no data
 //   is copied; so the pace is a number of leads, not of bytes.
 //   3. A walk over many partitions does not stop the controller's loop: it goes in steps.
+//   4. No lead goes to a replica whose disk is full; away from it FullPass takes them.
 //
-// A walk goes through all partitions in the order of their names. One begins every interval, and
-// when a broker's goal changes. The order depends on nothing but the image.
+// A walk begins every interval, and when a broker's goal changes.
 //
 // Thread rule: one owner (the controller's loop).
 
-#include <string>
-
 #include "controller/decision.h"
+#include "controller/full_directories.h"
+#include "controller/partition_walk.h"
 
 namespace sluice::controller {
 
@@ -44,20 +44,17 @@ class LeaderPass {
     uint64_t yielded = 0;    // leads taken from brokers that yield
   };
   // To be called every kStepMs.
-  Step Next(const metadata::Image& image, int64_t now_ms);
+  Step Next(const metadata::Image& image, const FullDirectories& full, int64_t now_ms);
 
  private:
   // Whether the partition at `index` changed its lead by what was appended to `step`.
-  bool Move(const metadata::Image& image, const metadata::TopicImage& topic, size_t index,
-            Step& step) const;
+  bool Move(const metadata::Image& image, const FullDirectories& full,
+            const metadata::TopicImage& topic, size_t index, Step& step) const;
 
   const LeaderPassOptions options_;
   bool requested_ = false;
-  bool walking_ = false;
+  PartitionWalk walk_;
   int64_t next_walk_ms_ = 0;
-  // Where the walk goes on.
-  std::string topic_;
-  size_t index_ = 0;
 };
 
 }  // namespace sluice::controller

@@ -142,11 +142,11 @@ TEST_F(LeaderPassTest, TheSameImageGivesTheSameSteps) {
   for (int run = 0; run < 2; ++run) {
     LeaderPass pass({.leads_per_second = 200});
     pass.Activate(*image, 0);
-    EXPECT_TRUE(pass.Next(*image, 100).records.empty());
+    EXPECT_TRUE(pass.Next(*image, FullDirectories(), 100).records.empty());
     pass.Request();
     std::string& text = runs.emplace_back();
     for (int64_t now_ms = 200; now_ms < 2000; now_ms += 100) {
-      const LeaderPass::Step step = pass.Next(*image, now_ms);
+      const LeaderPass::Step step = pass.Next(*image, FullDirectories(), now_ms);
       EXPECT_EQ(step.records.size(), step.preferred);
       EXPECT_LE(step.preferred, 20U);
       for (const auto& record : step.records) text += record.SerializeAsString();
@@ -157,7 +157,7 @@ TEST_F(LeaderPassTest, TheSameImageGivesTheSameSteps) {
   LeaderPass off({.preferred = false});
   off.Activate(*image, 0);
   off.Request();
-  EXPECT_TRUE(off.Next(*image, 100).records.empty());
+  EXPECT_TRUE(off.Next(*image, FullDirectories(), 100).records.empty());
 }
 
 }  // namespace

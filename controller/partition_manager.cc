@@ -39,8 +39,9 @@ void Decide(const TopicImage& topic, size_t index, const metadata::ElectionInput
 // One partition of an AlterPartition request.
 class Alteration {
  public:
-  Alteration(const Image& image, NodeId sender, const AlterPartitionRequest::Partition& asked)
-      : image_(image), sender_(sender), asked_(asked) {}
+  Alteration(const HandleContext& context, NodeId sender,
+             const AlterPartitionRequest::Partition& asked)
+      : image_(*context.image), full_(context.full), sender_(sender), asked_(asked) {}
 
   // Fills `answer`; appends the change, if any.
   void Run(AlterPartitionResponse::Partition& answer, Records& records) {
@@ -85,6 +86,7 @@ class Alteration {
 
   ErrorCode CheckIsr() {
     std::vector<NodeId> isr;
+    const auto is_full = FullIn(full_, image_, *partition_);
     bool eligible = true;
     for (const auto& replica : asked_.isr()) {
       const NodeId id(replica.id());
@@ -92,8 +94,11 @@ class Alteration {
         return ErrorCode::kInvalidRequest;
       isr.push_back(id);
       // KIP-841: no fenced or leaving broker, nor a replica in an offline directory. KIP-903: not
-      // one that restarted since its fetch was seen, nor one whose epoch nobody knows.
-      eligible = eligible && metadata::ReplicaActive(image_, *partition_, id) &&
+      // one that restarted since its fetch was seen, nor one whose epoch nobody knows. And nobody
+      // comes who could copy nothing; who is in does not keep others from coming and going.
+      const bool comes = !Contains(partition_->isr, id);
+      eligible = eligible && !(comes && is_full && is_full(id)) &&
+                 metadata::ReplicaActive(image_, *partition_, id) &&
                  (replica.broker_epoch() == image_.FindBroker(id)->epoch.value() ||
                   FaultPlanted(ReplicationFault::kIsrWithoutBrokerEpoch));
     }
@@ -109,10 +114,12 @@ class Alteration {
             .is_active =
                 [this](NodeId node) { return metadata::ReplicaActive(image_, *partition_, node); },
             .yields = YieldsIn(image_),
+            .is_full = FullIn(full_, image_, *partition_),
             .wished_isr = std::move(isr)};
   }
 
   const Image& image_;
+  const FullDirectories* full_;
   const NodeId sender_;
   const AlterPartitionRequest::Partition& asked_;
   std::shared_ptr<const TopicImage> topic_;
@@ -171,6 +178,7 @@ void ElectAfter(const Image& image, const BrokerEvent& event, const TopicImage& 
                                             : metadata::ReplicaActive(image, partition, node);
               },
           .yields = YieldsIn(image),
+          .is_full = FullIn(event.full, image, partition),
           .lost_data = lost ? event.broker : kNoNode,
           .lost_all = lost_all},
          records);
@@ -210,7 +218,8 @@ Records ElectionsFor(const Image& image, const BrokerEvent& event) {
   return ElectionsUpTo(image, event, TopicId(), std::numeric_limits<size_t>::max()).records;
 }
 
-Records ElectionsForDamaged(const Image& image, const HeartbeatRequest& request) {
+Records ElectionsForDamaged(const Image& image, const HeartbeatRequest& request,
+                            const FullDirectories& full) {
   Records records;
   const NodeId broker(request.sender().node_id());
   std::set<std::pair<std::string, int32_t>> seen;
@@ -230,6 +239,7 @@ Records ElectionsForDamaged(const Image& image, const HeartbeatRequest& request)
          .min_isr = metadata::EffectiveMinIsr(image, topic->name, *partition),
          .is_active = [&](NodeId node) { return metadata::ReplicaActive(image, *partition, node); },
          .yields = YieldsIn(image),
+         .is_full = FullIn(&full, image, *partition),
          .lost_data = broker},
         records);
   }
@@ -363,7 +373,7 @@ Decision<AlterPartitionResponse> AlterPartition(const HandleContext& context,
       answer.set_error_code(Code(ErrorCode::kInvalidRequest));
       continue;
     }
-    Alteration(image, NodeId(request.sender().node_id()), asked).Run(answer, decision.records);
+    Alteration(context, NodeId(request.sender().node_id()), asked).Run(answer, decision.records);
   }
   return decision;
 }

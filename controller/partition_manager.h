@@ -9,6 +9,7 @@
 #include <set>
 
 #include "controller/decision.h"
+#include "controller/full_directories.h"
 #include "metadata/reassignment.h"
 
 namespace sluice::controller {
@@ -24,6 +25,7 @@ struct BrokerEvent {
       lost_data;
   // The broker as it will be, where its log directories change; null = as in the image.
   const metadata::BrokerImage* broker_after = nullptr;
+  const FullDirectories* full = nullptr;  // passed by where others may lead; null = none is known
 };
 
 // ElectionInput::yields, for as long as the image lives.
@@ -51,7 +53,8 @@ PartOfElections ElectionsUpTo(const metadata::Image& image, const BrokerEvent& e
 
 // Logs that their broker found damaged: where others are in sync, these replicas leave the ISR as
 // having lost records, and lead no more.
-Records ElectionsForDamaged(const metadata::Image& image, const HeartbeatRequest& request);
+Records ElectionsForDamaged(const metadata::Image& image, const HeartbeatRequest& request,
+                            const FullDirectories& full);
 
 // Of the partitions that the broker has just told of: those that have waited for that get their
 // leader.

@@ -92,6 +92,12 @@ void MetadataController::DescribeQuorum(const DescribeQuorumRequest& request,
   };
   for (const raft::PeerStatus& peer : status.voters) describe(peer, *response.add_voters());
   for (const raft::PeerStatus& peer : status.learners) describe(peer, *response.add_learners());
+  for (const auto& [broker, directories] : brokers_.full().told()) {
+    if (speculative_->FindBroker(broker) == nullptr) continue;
+    auto& full = *response.add_full_brokers();
+    full.set_id(broker.value());
+    full.set_directories(static_cast<int32_t>(directories.size()));
+  }
   done(std::move(response));
 }
 

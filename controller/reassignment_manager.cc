@@ -192,6 +192,7 @@ Failure Elect(const HandleContext& context, const Place& place, bool unclean, Re
   const bool needed = unclean ? before.leader == kNoNode : before.leader != preferred;
   if (!needed) return {ErrorCode::kElectionNotNeeded, ""};
   metadata::ElectionInput input = InputOf(image, place);
+  input.is_full = FullIn(context.full, image, before);
   input.unclean = unclean;
   input.log_end = [&](NodeId node) -> std::optional<metadata::LogEnd> {
     const PartitionIndex index(static_cast<int32_t>(place.index));
@@ -205,6 +206,12 @@ Failure Elect(const HandleContext& context, const Place& place, bool unclean, Re
   if (!unclean && decision.election.leader != preferred && metadata::Yields(image, preferred)) {
     return {ErrorCode::kPreferredLeaderNotAvailable,
             "broker " + std::to_string(preferred.value()) + " is drained: it leads nothing"};
+  }
+  const bool full = input.is_full && input.is_full(preferred);
+  if (!unclean && decision.election.leader != preferred && full) {
+    return {ErrorCode::kPreferredLeaderNotAvailable,
+            "the disk of broker " + std::to_string(preferred.value()) +
+                " is full: it leads nothing in that log directory until it has room"};
   }
   if (!unclean && decision.election.leader != preferred) {
     return {ErrorCode::kPreferredLeaderNotAvailable,

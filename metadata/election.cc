@@ -26,6 +26,29 @@ std::vector<NodeId> UnionWithout(const std::vector<NodeId>& from, const std::vec
   return result;
 }
 
+// How little a replica should lead: one of those with the least reluctance does.
+enum class Reluctance { kNone, kYields, kIsFull };
+
+Reluctance ReluctanceOf(const ElectionInput& input, NodeId node) {
+  if (input.is_full && input.is_full(node)) return Reluctance::kIsFull;
+  return input.yields && input.yields(node) ? Reluctance::kYields : Reluctance::kNone;
+}
+
+// Of an ISR with members: who leads, of those who should rather than the others.
+NodeId LeaderOf(const ElectionInput& input, const std::vector<NodeId>& isr) {
+  std::vector<NodeId> willing;
+  Reluctance least = Reluctance::kIsFull;
+  for (const NodeId node : isr) least = std::min(least, ReluctanceOf(input, node));
+  std::copy_if(isr.begin(), isr.end(), std::back_inserter(willing),
+               [&](NodeId node) { return ReluctanceOf(input, node) == least; });
+  if (least == Reluctance::kNone && Contains(willing, input.preferred)) return input.preferred;
+  if (Contains(willing, input.partition.leader)) return input.partition.leader;
+  const auto& replicas = input.partition.replicas;
+  const auto first = std::find_if(replicas.begin(), replicas.end(),
+                                  [&](NodeId node) { return Contains(willing, node); });
+  return first == replicas.end() ? kNoNode : *first;
+}
+
 // What replicas have told of their logs.
 struct Told {
   NodeId longest = kNoNode;    // whose log has the most; the first of equals
@@ -101,28 +124,13 @@ ElectionResult Elect(const ElectionInput& input) {
   const bool empty = input.lost_all && before.replicas.size() > 1;
   const std::vector<NodeId> last_known =
       UnionWithout(before.last_known_elr, {}, empty ? lost : std::vector<NodeId>(), {});
-  const auto leads = [&](NodeId node) { return Contains(result.isr, node); };
-  const auto find_replica = [&](auto condition) {
-    const auto found = std::find_if(before.replicas.begin(), before.replicas.end(), condition);
-    return found == before.replicas.end() ? kNoNode : *found;
-  };
-  const auto leads_gladly = [&](NodeId node) {
-    return leads(node) && !(input.yields && input.yields(node));
-  };
-  if (leads_gladly(input.preferred)) {
-    result.leader = input.preferred;
-  } else if (leads_gladly(before.leader)) {
-    result.leader = before.leader;
-  } else if (const NodeId glad = find_replica(leads_gladly); glad != kNoNode) {
-    result.leader = glad;
-  } else if (leads(before.leader)) {
-    result.leader = before.leader;
-  } else if (!result.isr.empty()) {
-    result.leader = find_replica(leads);
+  if (!result.isr.empty()) {
+    result.leader = LeaderOf(input, result.isr);
   } else if (!complete.empty()) {
     // While a complete replica is only away, nobody else may lead.
-    result.leader =
-        find_replica([&](NodeId node) { return usable(node) && Contains(complete, node); });
+    const auto found = std::find_if(live.begin(), live.end(),
+                                    [&](NodeId node) { return Contains(complete, node); });
+    if (found != live.end()) result.leader = *found;
   } else if (last_known.size() == 1) {
     result.leader = LongestOfAll(input, last_known[0], live);
     result.may_lose_records = result.leader != kNoNode;

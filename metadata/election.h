@@ -10,7 +10,9 @@
 //   their logs end, the one whose log has the most leads (KIP-966's balanced recovery). An only
 //   replica leads at once.
 //   2. A leader that is still allowed to lead stays, but for 3.
-//   3. A broker that yields (image.h: operators want to stop it) leads only where no other one may.
+//   3. A replica whose disk is full leads only where all who may lead have none either: it takes no
+//   records. A broker that yields (image.h: operators want to stop it) leads only where no other
+//   one may that has room.
 //   4. Otherwise the first replica in assignment order, so that the preferred leader comes first.
 // Operators may ask for more: that the preferred replica leads though another one could stay
 // (against 2), or that one of the live replicas leads where nobody else may (against 1): of those
@@ -46,6 +48,8 @@ struct ElectionInput {
   int32_t min_isr = 1;                           // effective (metadata/image.h)
   std::function<bool(NodeId)> is_active;         // may lead and be in an ISR
   std::function<bool(NodeId)> yields = nullptr;  // leads only where no other may; null = nobody
+  // Has no room for records: leads only where nobody else may who has some. Null = nobody.
+  std::function<bool(NodeId)> is_full = nullptr;
   // A replica that came back without all it had acknowledged: neither ISR nor ELR membership holds
   // any longer.
   NodeId lost_data = kNoNode;
@@ -54,7 +58,7 @@ struct ElectionInput {
   bool lost_all = false;
   // The leader's wish (AlterPartition); else the ISR stays but for inactive members.
   std::optional<std::vector<NodeId>> wished_isr;
-  // Leads if it is in the ISR and does not yield, whoever led before.
+  // Leads if it is in the ISR, has room and does not yield, whoever led before.
   NodeId preferred = kNoNode;
   // Where nobody else may lead, the active replica does whose log has the most, though it may lack
   // acknowledged records.

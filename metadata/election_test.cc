@@ -25,6 +25,7 @@ struct Case {
   bool unclean = false;
   bool lost_all = false;
   Mask yields = 0;
+  Mask full = 0;
   // What each replica has told of its log: kSilent, or an index of kEnds.
   std::array<int, 8> told = {2, 2, 2, 2, 2, 2, 2, 2};
 };
@@ -62,6 +63,7 @@ ElectionResult Decide(const Case& c) {
                       .min_isr = c.min_isr,
                       .is_active = [&](NodeId node) { return (c.active >> node.value() & 1) != 0; },
                       .yields = [&](NodeId node) { return (c.yields >> node.value() & 1) != 0; },
+                      .is_full = [&](NodeId node) { return (c.full >> node.value() & 1) != 0; },
                       .lost_data = NodeId(c.lost),
                       .lost_all = c.lost_all,
                       .wished_isr = {},
@@ -101,12 +103,11 @@ int Longest(const Case& c, Mask among) {
 
 // What Elect should say, in a few lines of set arithmetic.
 int TwinLeader(const Case& c, Mask isr, Mask complete) {
-  const Mask glad = isr & ~c.yields;
-  if (glad & Bit(c.preferred)) return c.preferred;
-  if (c.leader >= 0 && (glad & Bit(c.leader))) return c.leader;
-  if (glad != 0) return First(glad);
-  if (c.leader >= 0 && (isr & Bit(c.leader))) return c.leader;
-  if (isr != 0) return First(isr);
+  if (isr & ~c.yields & ~c.full & Bit(c.preferred)) return c.preferred;
+  for (const Mask willing : {isr & ~c.yields & ~c.full, isr & ~c.full, isr}) {
+    if (c.leader >= 0 && (willing & Bit(c.leader))) return c.leader;
+    if (willing != 0) return First(willing);
+  }
   int leader = -1;
   if (complete != 0) {
     leader = First(complete & c.active);
@@ -197,11 +198,12 @@ TEST(ElectTest, EveryInputOfUpToFourReplicas) {
           c.unclean = true;
           Check(c);
           c.unclean = false;
-          for (c.yields = 1; c.yields < (1U << count); ++c.yields) {
+          for (c.yields = 0; c.yields < (1U << count); ++c.yields) {
             c.preferred = static_cast<int>(c.yields) % (count + 1) - 1;
-            Check(c);
+            for (c.full = 0; c.full < (1U << count); ++c.full) Check(c);
           }
           c.yields = 0;
+          c.full = 0;
           c.preferred = -1;
           if (c.leader < 0) continue;
           for (Mask wish = 0; wish < (1U << count); ++wish) {
@@ -312,6 +314,7 @@ TEST(ElectTest, FiveReplicasAtRandom) {
     c.active = static_cast<Mask>(random.Below(32));
     c.lost = static_cast<int>(random.Between(-1, 4));
     c.yields = static_cast<Mask>(random.Below(32));
+    c.full = random.Chance(1, 2) ? static_cast<Mask>(random.Below(32)) : 0;
     c.unclean = random.Chance(1, 4);
     for (int& told : c.told)
       told = static_cast<int>(random.Between(random.Chance(1, 2) ? 1 : -1, 3));

@@ -68,6 +68,7 @@ PartitionDecision Decide(const ElectionInput& input, const std::optional<Assignm
                       .min_isr = input.min_isr,
                       .is_active = input.is_active,
                       .yields = input.yields,
+                      .is_full = input.is_full,
                       .lost_data = input.lost_data,
                       .lost_all = input.lost_all,
                       .wished_isr = input.wished_isr,
@@ -93,6 +94,7 @@ PartitionDecision Decide(const ElectionInput& input, const std::optional<Assignm
                              .min_isr = 1,
                              .is_active = input.is_active,
                              .yields = input.yields,
+                             .is_full = input.is_full,
                              .wished_isr = {},
                              .preferred = input.preferred});
   decision.election.may_lose_records = may_lose_records;

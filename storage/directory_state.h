@@ -71,6 +71,12 @@ class DirectoryState {
     const int64_t low_bytes = low_bytes_.load(std::memory_order_relaxed);
     return low_bytes > 0 && left_bytes < low_bytes ? SpaceLevel::kLow : SpaceLevel::kAmple;
   }
+  // Whether it is to be told of as full: from when it is until it has some more room than that: a
+  // quarter of what is between the marks. What is gained by a little retention is filled again at
+  // once, and each turn costs its replicas' clients a leader.
+  bool counts_as_full() const {
+    return stays_full_.load(std::memory_order_relaxed) || level() == SpaceLevel::kFull;
+  }
   // Between 0 at the soft mark and 1 at the hard one: how hard to slow down.
   double pressure() const {
     const SpaceLevel now = level();
@@ -101,13 +107,18 @@ class DirectoryState {
     return was_online;
   }
   void SetSpace(const DiskSpace& space, const SpaceMarks& marks) {
+    const bool was_full = counts_as_full();
     free_bytes_ = space.free_bytes;
     total_bytes_ = space.total_bytes;
     const SpaceMarks::Bytes limits = marks.Of(space.total_bytes);
-    const auto free_bytes = static_cast<int64_t>(space.free_bytes);
+    const auto low_bytes = static_cast<int64_t>(limits.soft - limits.hard);
+    const auto left_bytes =
+        static_cast<int64_t>(space.free_bytes) - static_cast<int64_t>(limits.hard);
+    const int64_t some = std::max(low_bytes / 4, static_cast<int64_t>(limits.hard / 10));
+    stays_full_ = was_full && left_bytes < some;
     has_hard_mark_ = limits.hard > 0;
-    low_bytes_ = static_cast<int64_t>(limits.soft - limits.hard);
-    left_bytes_ = free_bytes - static_cast<int64_t>(limits.hard);
+    low_bytes_ = low_bytes;
+    left_bytes_ = left_bytes;
   }
 
  private:
@@ -118,6 +129,7 @@ class DirectoryState {
   mutable std::atomic<int64_t> left_bytes_{INT64_MAX};  // above the hard mark
   std::atomic<int64_t> low_bytes_{0};                   // from the hard to the soft mark
   std::atomic<bool> has_hard_mark_{false};
+  std::atomic<bool> stays_full_{false};
   std::atomic<uint64_t> free_bytes_{0};
   std::atomic<uint64_t> total_bytes_{0};
   mutable std::mutex mutex_;

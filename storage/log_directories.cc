@@ -43,7 +43,8 @@ std::string MeaningOf(SpaceLevel before, SpaceLevel now, const SpaceMarks::Bytes
     case SpaceLevel::kFull:
       return "below " + hard +
              "producers are refused with KAFKA_STORAGE_ERROR, which they retry, and its followers "
-             "copy nothing; reads, retention and deletions go on. Give it room, or shorten the "
+             "copy nothing; brokers with room lead and are in sync in its place, where there are "
+             "enough; reads, retention and deletions go on. Give it room, or shorten the "
              "retention of the topics in it; no restart is needed";
   }
   return "";
@@ -302,11 +303,11 @@ PlacedLog LogDirectories::GetOrCreate(const ReplicaSpec& spec) {
   const Directory* const told = directory == nullptr ? nullptr : WithId(spec.directory);
   // It may have moved there: then the log that was found is an old one.
   if (told != nullptr && told != directory && !Online(*told)) {
-    return {nullptr, Status::Unavailable("its log directory " + told->state->path() +
-                                         " is offline, and what lies in " +
-                                         directory->state->path() +
-                                         " may be older: it serves once " + told->state->path() +
-                                         " is back, or is taken out of log.dirs")};
+    return {nullptr,
+            Status::Unavailable("its log directory " + told->state->path() +
+                                " is offline, and what lies in " + directory->state->path() +
+                                " may be older: it serves once " + told->state->path() +
+                                " is back, or is taken out of log.dirs")};
   }
   const bool broken_off = told != nullptr && told != directory &&
                           told->manager->HoldsAbandonedFuture(spec.partition, spec.topic_id);
@@ -438,7 +439,8 @@ std::vector<DirectoryPtr> LogDirectories::RefreshSpace() {
       continue;
     }
     state.SetSpace(*space, options_.marks);
-    const SpaceLevel before = std::exchange(directory.told_level, state.level());
+    const SpaceLevel now = state.counts_as_full() ? SpaceLevel::kFull : state.level();
+    const SpaceLevel before = std::exchange(directory.told_level, now);
     if (directory.told_level == before) continue;
     LOG(WARNING) << "log directory " << state.path() << " has " << space->free_bytes
                  << " bytes free, "

@@ -261,7 +261,17 @@ TEST_F(LogDirectoriesTest, EachMarkIsToldOnceThatAppendsReachOrTheDiskLeaves) {
   EXPECT_TRUE(told(300, "below the soft mark of 400 (disk.free.soft.bytes): producers are slowed"));
   EXPECT_TRUE(
       told(100, "below the hard mark of 200 (disk.free.hard.bytes): producers are refused"));
+  // Back and forth at the mark it stays full, and there is nothing to tell.
+  const ::sluice::testing::LogCatcher log;
+  for (const uint64_t free : {210U, 190U, 249U}) {
+    fs_.set_capacity_bytes(used + free, "/disk2");
+    logs_->RefreshSpace();
+    EXPECT_TRUE(state->counts_as_full()) << free;
+  }
+  EXPECT_EQ(state->level(), SpaceLevel::kLow) << "producers are served";
+  EXPECT_EQ(log.Count(std::string(kSecond) + " has "), 0);
   EXPECT_TRUE(told(250, "again above the hard mark of 200"));
+  EXPECT_FALSE(state->counts_as_full());
   EXPECT_TRUE(told(500, "again above the soft mark of 400"));
   EXPECT_TRUE(told(150, "below the hard mark"));
   EXPECT_TRUE(told(500, "again above the soft mark"));

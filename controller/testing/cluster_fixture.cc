@@ -108,6 +108,8 @@ HeartbeatRequest ClusterFixture::NextHeartbeat(int id) {
   request.set_synced_index(broker.synced_index);
   for (const int directory : broker.offline_log_directories)
     request.add_offline_log_dirs(TestUuid(2, directory));
+  for (const int directory : broker.full_log_directories)
+    request.add_full_log_dirs(TestUuid(2, directory));
   for (const auto& [topic, partition] : broker.found_damaged) {
     auto& told = *request.add_damaged();
     told.set_topic_id(std::string(controller_->committed()->FindTopic(topic)->id.view()));

@@ -41,6 +41,7 @@ struct TestBroker {
   bool keeps_epoch = false;
   std::vector<int> offline_log_directories;  // failed since the registration
   int64_t synced_index = 0;                  // told in heartbeats
+  std::vector<int> full_log_directories;     // that have no room now
 };
 
 class ClusterFixture : public ::testing::Test {

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import urllib.error
 import urllib.request
@@ -216,6 +217,49 @@ class DisksTest(unittest.TestCase):
         self.assertTrue(self.ready(1))
         self.assertIsNone(self.processes[1].poll())
         return ballast, full
+
+    def test_replicas_with_room_take_the_place_of_full_ones(self):
+        small = self.directory / 'small'
+        self.mount(small, '-t', 'tmpfs', '-o', 'size=96m', 'tmpfs')
+        marks = [f'disk.free.hard.bytes={16 * MIB}', f'disk.free.soft.bytes={24 * MIB}']
+        self.configure({1: [small / 'data'], 2: [self.directory / 'data-2'], 3: [self.directory / 'data-3']}, marks)
+        for topic in ('orders', 'idle'):
+            self.create_topic(topic, 3, 3, 'min.insync.replicas=2')
+        wait_until(lambda: all(1 in {p['leader'] for p in self.partitions(topic).values()} for topic in ('orders', 'idle')), 'node 1 leads some', 90)
+        led = [n for n, p in self.partitions('orders').items() if p['leader'] == 1]
+
+        with SteadyProducer(self, 'orders', rate=500).running() as producer:
+            producer.wait_for_acks(500)
+            free = os.statvfs(small)
+            (small / 'ballast').write_bytes(b'\0' * (free.f_bavail * free.f_frsize - 12 * MIB))
+            full_at = time.monotonic()
+            wait_until(lambda: all(p['leader'] != 1 and 1 not in p['isr'] for topic in ('orders', 'idle') for p in self.partitions(topic).values()),
+                       'others lead, and are in sync without the full one', 5)
+            # Of a partition nobody writes to it has all there is.
+            for n in range(3):
+                run('kcat', '-P', '-b', self.bootstrap(), '-t', 'idle', '-p', str(n), '-X', 'message.timeout.ms=3000',
+                    stdin='x\n', timeout=30)
+            self.assertEqual(self.count('idle'), 3)
+            after = producer.acks_so_far()
+            producer.wait_for_acks(after + 1000)
+            acks = producer.acks()
+            summary = producer.finish()
+        moments = [at_us / 1e6 for *_, at_us in acks]
+        gap = max(later - earlier for earlier, later in zip(moments, moments[1:]))
+        say(f'a disk was full at {full_at - moments[0]:.1f} s; the longest time without an acknowledgement was {gap * 1000:.0f} ms')
+        self.assertLess(gap, 5, 'shorter than the lag that a full follower used to have')
+        self.assertIn('broker 1 has a full log directory', self.health(2))
+        self.assertIn('nothing is written to it', self.health(1))
+        refused = run(SLUICE, 'partition', 'elect', 'orders', str(led[0]), '--server', f'127.0.0.1:{self.nodes[2] + 3}', check=False)
+        self.assertIn('the disk of broker 1 is full', refused.stdout + refused.stderr)
+        self.assertEqual((self.directory / 'node-1.log').read_text().count('below the hard mark'), 1)
+
+        (small / 'ballast').unlink()
+        wait_until(lambda: all(len(p['isr']) == 3 for topic in ('orders', 'idle') for p in self.partitions(topic).values()), 'all in sync again', 20)
+        self.assertNotIn('full log directory', self.health(2))
+        run(SLUICE, 'partition', 'elect', 'orders', str(led[0]), '--server', f'127.0.0.1:{self.nodes[2] + 3}')
+        wait_until(lambda: self.partitions('orders')[led[0]]['leader'] == 1, 'node 1 leads again', 10)
+        check_history(self.read_all('orders'), summary['acks'], idempotent=True)
 
     def test_a_full_disk_refuses_produce_until_there_is_room(self):
         ballast, full = self.fill_and_free([f'disk.free.hard.bytes={8 * MIB}', f'disk.free.soft.bytes={12 * MIB}'])

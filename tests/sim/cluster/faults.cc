@@ -113,12 +113,10 @@ void Faults::FailDisk(NodeId id) {
 void Faults::FillDisk(NodeId id) {
   if (!cluster_.running(id)) return;
   Host& host = cluster_.host(id);
-  const auto space = host.disk.Space(host.config.log_directory);
-  if (!space.ok() || full_disks_.contains(id)) return;
+  if (!host.disk.Exists(host.config.log_directory) || full_disks_.contains(id)) return;
   LOG(INFO) << cluster_.now_ms() << " ms: the disk of node " << id << " becomes full";
   full_disks_.insert(id);
-  const uint64_t used_bytes = space->total_bytes - space->free_bytes;
-  host.disk.set_capacity_bytes(used_bytes + random_.Below(20'000), host.config.log_directory);
+  host.FillDisk(random_.Below(20'000));
 }
 
 void Faults::ReplaceDisk(NodeId id) {
@@ -141,8 +139,7 @@ void Faults::Start(NodeId id) {
   Host& host = cluster_.host(id);
   host.disk.ClearFaults();
   if (failed_disks_.erase(id) > 0) cluster_.PowerCut(id);
-  if (full_disks_.erase(id) > 0)
-    host.disk.set_capacity_bytes(kAmpleBytes, host.config.log_directory);
+  if (full_disks_.erase(id) > 0) host.MakeRoom();
   cluster_.Start(id);
 }
 
@@ -154,7 +151,7 @@ void Faults::Repair() {
     cluster_.Resume(id);
   } else if (full_disks_.contains(id)) {
     full_disks_.erase(id);
-    cluster_.host(id).disk.set_capacity_bytes(kAmpleBytes, cluster_.host(id).config.log_directory);
+    cluster_.host(id).MakeRoom();
   } else if (random_.Chance(2, 3)) {
     cluster_.Heal();
   }
@@ -170,8 +167,7 @@ void Faults::HealAll() {
     if (failed_disks_.contains(id) && cluster_.running(id)) cluster_.PowerCut(id);
     if (!cluster_.running(id)) Start(id);
     if (cluster_.paused(id)) cluster_.Resume(id);
-    if (full_disks_.erase(id) > 0)
-      host.disk.set_capacity_bytes(kAmpleBytes, host.config.log_directory);
+    if (full_disks_.erase(id) > 0) host.MakeRoom();
   }
 }
 

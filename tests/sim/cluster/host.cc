@@ -62,7 +62,7 @@ Host::Host(NodeId node, const HostOptions& options, const Clock& time)
 void Host::FormatLogs(const Uuid& directory_id) {
   disk_replaced = true;
   disk.ClearFaults();
-  disk.set_capacity_bytes(kAmpleBytes, config.log_directory);
+  MakeRoom();
   CHECK(disk.RemoveAll(config.log_directory).ok());
   const storage::DirectoryIdentity identity{cluster_id, id, directory_id};
   CHECK(storage::LogManager::Format(disk, config.log_directory, identity).ok());
@@ -105,6 +105,15 @@ void Host::RestoreLogs() {
   }
   CHECK(disk.SyncFileSystem("/").ok());
 }
+
+void Host::FillDisk(uint64_t spare_bytes) {
+  const auto space = disk.Space(config.log_directory);
+  CHECK(space.ok()) << space.status().ToString();
+  const uint64_t used_bytes = space->total_bytes - space->free_bytes;
+  disk.set_capacity_bytes(used_bytes + spare_bytes, config.log_directory);
+}
+
+void Host::MakeRoom() { disk.set_capacity_bytes(kAmpleBytes, config.log_directory); }
 
 bool Host::TearFile(const std::string& path) {
   const Result<std::string> content = ReadFile(disk, path);

@@ -46,6 +46,9 @@ struct Host {
   // The log directory as it is, and as it was then. The node is down.
   void CopyLogs();
   void RestoreLogs();
+  // The log directory's disk has room for so much more; MakeRoom: for as much as ever.
+  void FillDisk(uint64_t spare_bytes);
+  void MakeRoom();
   // As if its writing had ended halfway; false when it is not there. The node is down.
   bool TearFile(const std::string& path);
 

@@ -54,6 +54,7 @@ const std::vector<Scenario::Sentence>& Scenario::Sentences() {
       {"# records are sent", &Scenario::Sent},
       {"# records are sent with acks=1", &Scenario::SentWithAcksOne},
       {"the records are acknowledged", &Scenario::SentAreAcknowledged},
+      {"the records are acknowledged within # ms", &Scenario::SentAreAcknowledgedWithin},
       {"a record is sent ahead of its turn", &Scenario::SentAhead},
       {"it is refused as out of order", &Scenario::RefusedAsOutOfOrder},
       {"the readers have read # records", &Scenario::HaveRead},
@@ -69,6 +70,8 @@ const std::vector<Scenario::Sentence>& Scenario::Sentences() {
       {"node # gets an empty disk", &Scenario::EmptyDisk},
       {"the disk of node # is copied", &Scenario::CopyDisk},
       {"node # gets the copy of its disk", &Scenario::RestoreDisk},
+      {"the disk of node # is full", &Scenario::FillDisk},
+      {"the disk of node # has room", &Scenario::MakeRoom},
       {"the leader epochs of node # are torn", &Scenario::TearEpochs},
       {"the next sync of node # fails", &Scenario::NextSyncFails},
       {"syncs of node # take up to # ms", &Scenario::SyncsTake},
@@ -243,6 +246,12 @@ std::string Scenario::SentAreAcknowledged(const Words&) {
   return Await([this] { return producer_->idle(); });
 }
 
+std::string Scenario::SentAreAcknowledgedWithin(const Words& words) {
+  const bool acknowledged =
+      cluster_->RunUntil([this] { return producer_->idle(); }, Number(words[0]));
+  return acknowledged ? "" : "they are not" + cluster_->Describe();
+}
+
 std::string Scenario::SentAhead(const Words&) {
   if (!producer_->idle()) return "there are records on their way";
   producer_->SendAhead();
@@ -336,6 +345,16 @@ std::string Scenario::RestoreDisk(const Words& words) {
   Host& host = cluster_->host(Node(words[0]));
   if (cluster_->running(host.id) || host.copied_logs.empty()) return "it runs, or has no copy";
   host.RestoreLogs();
+  return "";
+}
+
+std::string Scenario::FillDisk(const Words& words) {
+  cluster_->host(Node(words[0])).FillDisk(0);
+  return "";
+}
+
+std::string Scenario::MakeRoom(const Words& words) {
+  cluster_->host(Node(words[0])).MakeRoom();
   return "";
 }
 

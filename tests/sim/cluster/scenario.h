@@ -61,6 +61,7 @@ class Scenario {
   std::string Sent(const Words& words);
   std::string SentWithAcksOne(const Words& words);
   std::string SentAreAcknowledged(const Words& words);
+  std::string SentAreAcknowledgedWithin(const Words& words);
   std::string SentAhead(const Words& words);
   std::string RefusedAsOutOfOrder(const Words& words);
   std::string HaveRead(const Words& words);
@@ -77,6 +78,8 @@ class Scenario {
   std::string EmptyDisk(const Words& words);
   std::string CopyDisk(const Words& words);
   std::string RestoreDisk(const Words& words);
+  std::string FillDisk(const Words& words);
+  std::string MakeRoom(const Words& words);
   std::string TearEpochs(const Words& words);
   std::string NextSyncFails(const Words& words);
   std::string SyncsTake(const Words& words);
