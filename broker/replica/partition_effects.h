@@ -15,6 +15,7 @@
 #include "broker/metadata_cache.h"
 #include "broker/replica/connected_followers.h"
 #include "broker/replica/fetch_waiters.h"
+#include "broker/replica/isr_log.h"
 #include "broker/replica/partition_watch.h"
 #include "broker/replica/produce_operation.h"
 #include "broker/replica/replication_quota.h"
@@ -78,6 +79,7 @@ struct PartitionContext {
   ConnectedFollowers followers;
   int64_t replica_lag_ms_max = 0;
   std::shared_ptr<ReplicationThrottles> throttles;
+  std::shared_ptr<IsrLog> isr_log;
   std::function<void(IsrProposal)> propose_isr;                       // thread-safe
   std::function<void(const StorageFailure&)> report_storage_failure;  // thread-safe
   // That a replica is damaged, or no more. Thread-safe; called under its mutex, so that nothing

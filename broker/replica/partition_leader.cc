@@ -174,8 +174,9 @@ void Partition::ShrinkIsr(PartitionEffects& effects) {
     if (std::find(lagging.begin(), lagging.end(), id) == lagging.end()) isr.push_back(id);
   }
   for (const NodeId id : lagging) {
-    LOG(INFO) << name().ToString() << ": broker " << id << " is to leave the ISR: it has "
-              << replicas_.Find(id)->log_end_offset << " of " << log_->log_end_offset();
+    context_->isr_log->NoteLeaves(name(), id);
+    VLOG(1) << name().ToString() << ": broker " << id << " is to leave the ISR: it has "
+            << replicas_.Find(id)->log_end_offset << " of " << log_->log_end_offset();
   }
   Propose(std::move(isr), effects);
 }
@@ -194,8 +195,9 @@ void Partition::MaybeExpandIsr(const RemoteReplica& replica, PartitionEffects& e
   std::vector<NodeId> isr = replicas_.isr();
   isr.push_back(replica.id);
   // What was refused once may be refused for as long as a disk is full.
-  LOG_IF(INFO, replica.refused_ms < 0) << name().ToString() << ": broker " << replica.id
-                                       << " is to join the ISR at " << replica.log_end_offset;
+  if (replica.refused_ms < 0) context_->isr_log->NoteJoins(name(), replica.id);
+  VLOG(1) << name().ToString() << ": broker " << replica.id << " is to join the ISR at "
+          << replica.log_end_offset;
   Propose(std::move(isr), effects);
 }
 

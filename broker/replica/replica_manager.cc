@@ -11,6 +11,7 @@ namespace sluice::broker {
 namespace {
 
 constexpr int64_t kUpkeepMs = 100;
+constexpr int64_t kIsrLineMs = 1000;  // at most one line about ISRs in that time
 
 // What callers own. The implementation lives on while a task on a loop or a flusher still holds it.
 class ReplicaManagerHandle final : public ReplicaManager {
@@ -81,6 +82,7 @@ ReplicaManagerImpl::ReplicaManagerImpl(ReplicaManagerOptions options)
 void ReplicaManagerImpl::Start() {
   const std::weak_ptr<ReplicaManagerImpl> weak = weak_from_this();
   context_ = std::make_shared<PartitionContext>();
+  context_->isr_log = std::make_shared<IsrLog>();
   sender_ = std::make_shared<AlterPartitionSender>(*options_->state, *options_->controller,
                                                    *options_->loop);
   assigner_ =
@@ -233,6 +235,16 @@ void ReplicaManagerImpl::Upkeep() {
   }
   effects.Run(*context_);
   TellLeaderlessEnds();
+  TellIsrChanges(now_ms);
+}
+
+// A node that comes back joins hundreds of ISRs within a second: that is one line.
+void ReplicaManagerImpl::TellIsrChanges(int64_t now_ms) {
+  if (now_ms < next_isr_line_ms_) return;
+  const std::string summary = context_->isr_log->TakeSummary();
+  if (summary.empty()) return;
+  LOG(INFO) << summary;
+  next_isr_line_ms_ = now_ms + kIsrLineMs;
 }
 
 // Here and not when the heartbeat is due: that must not wait for a partition's mutex.

@@ -75,6 +75,7 @@ class ReplicaManagerImpl : public std::enable_shared_from_this<ReplicaManagerImp
   void Every(EventLoop& loop, int64_t interval_ms, void (ReplicaManagerImpl::*task)());
   void Upkeep();
   void TellLeaderlessEnds();
+  void TellIsrChanges(int64_t now_ms);
   void CheckpointHighWatermarks();
   void ApplyRetention();
   void StartCompactor();
@@ -133,9 +134,10 @@ class ReplicaManagerImpl : public std::enable_shared_from_this<ReplicaManagerImp
   std::unique_ptr<storage::Compactor> compactor_;  // null where nothing is compacted
   std::atomic<bool> stopped_{false};
   std::atomic<bool> storage_failed_{false};
-  bool registered_ = false;     // metadata loop only
-  MoveRates move_rates_;        // metadata loop only
-  int64_t next_shrink_ms_ = 0;  // replica loop only
+  bool registered_ = false;       // metadata loop only
+  MoveRates move_rates_;          // metadata loop only
+  int64_t next_shrink_ms_ = 0;    // replica loop only
+  int64_t next_isr_line_ms_ = 0;  // likewise
   std::atomic<bool> disks_low_{false};
   std::atomic<size_t> unopened_{0};  // replicas that may be opened when a disk has room again
   // Taken before mutex_: a replica is opened or removed by one thread at a time.
