@@ -152,6 +152,7 @@ void MetadataController::OnLeaderReady(Term term) {
   confirmed_rounds_ = 0;
   fenced_ms_.clear();
   brake_round_ = -1;
+  failover_ = {};
   brokers_.Activate(*committed_, NowMs());
   leaders_.Activate(*committed_, NowMs());
   full_pass_.Activate(brokers_.full());

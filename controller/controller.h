@@ -163,6 +163,16 @@ class MetadataController final : public raft::StateMachine {
   void MoveLeads();
   void GoOnDecommissioning();
   bool BrakeAllows(int64_t now_ms);
+  // What fencing one broker has done to leads, over all steps; for one line in the log.
+  struct Failover {
+    NodeId broker = kNoNode;
+    int64_t begin_ms = 0;
+    int64_t leads_moved = 0;
+    int64_t leaderless = 0;
+    void Count(const Records& records);
+  };
+  // The answer to the last step's proposal: tells what has become of the leads.
+  std::function<void(bool)> TellWhenCommitted();
   void ConfirmLeadership();
   void RunLater(int64_t delay_ms, void (MetadataController::*task)());
   int64_t LeaseAgeMs() const;
@@ -202,6 +212,7 @@ class MetadataController final : public raft::StateMachine {
   uint64_t confirmed_rounds_ = 0;
   std::vector<int64_t> fenced_ms_;  // of late, for the brake
   int64_t brake_round_ = -1;        // the round at which the brake was found on, or -1
+  Failover failover_;               // of the broker that is being fenced
 };
 
 }  // namespace sluice::controller

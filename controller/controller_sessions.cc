@@ -79,8 +79,13 @@ void MetadataController::FenceStale() {
     const bool expired = !brokers_.Refused(*broker);
     const LogIndex index = quorum_->NextIndex();
     const BrokerManager::FenceStep step = brokers_.Fence(*speculative_, *broker);
+    if (failover_.broker != *broker) failover_ = {.broker = *broker, .begin_ms = now_ms};
+    failover_.Count(step.records);
     if (!step.records.empty()) {
-      if (const Status proposed = Propose(step.records, [](bool) {}); !proposed.ok()) {
+      const Status proposed = Propose(
+          step.records, step.last ? TellWhenCommitted() : [](bool) {});
+      if (!proposed.ok()) {
+        failover_ = {};
         LOG_EVERY_N(ERROR, 100) << "broker " << *broker
                                 << " is not fenced yet: " << proposed.ToString();
         return;
@@ -88,6 +93,7 @@ void MetadataController::FenceStale() {
       brokers_.OnFenced(*broker, index);
     }
     if (!step.last) return;  // the next tick goes on
+    failover_ = {};
     ++(expired ? metrics_.fenced_by_session : metrics_.fenced_by_refusal);
     fenced_ms_.push_back(now_ms);
     LOG(WARNING) << "broker " << *broker << " is fenced: "
@@ -105,6 +111,23 @@ void MetadataController::RelieveFull() {
   LOG_IF(INFO, proposed.ok()) << records.size()
                               << " partitions give up a lead or an ISR member on a full disk";
   VLOG(1) << "full disks: " << proposed.ToString();
+}
+
+void MetadataController::Failover::Count(const Records& records) {
+  for (const metadata::MetadataRecord& record : records) {
+    if (!record.has_partition_change() || !record.partition_change().has_leader()) continue;
+    ++(record.partition_change().leader() == kNoNode.value() ? leaderless : leads_moved);
+  }
+}
+
+std::function<void(bool)> MetadataController::TellWhenCommitted() {
+  return [failover = failover_, clock = &loop_.clock()](bool committed) {
+    if (!committed) return;  // another controller goes on with it, and tells
+    LOG(INFO) << "broker " << failover.broker << " is gone: " << failover.leads_moved
+              << (failover.leads_moved == 1 ? " leader" : " leaders") << " moved, "
+              << failover.leaderless << (failover.leaderless == 1 ? " partition" : " partitions")
+              << " without leader, " << clock->SteadyMs() - failover.begin_ms << " ms";
+  };
 }
 
 // More than a share of the brokers falling silent within a session looks more like trouble of this

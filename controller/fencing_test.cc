@@ -2,6 +2,7 @@
 // both.
 #include <gtest/gtest.h>
 
+#include "base/testing/log_catcher.h"
 #include "controller/testing/cluster_fixture.h"
 
 namespace sluice::controller {
@@ -162,6 +163,7 @@ class FencingInStepsTest : public testing::ClusterFixture {
 TEST_F(FencingInStepsTest, AFewPartitionsAnEntryAndTheBrokerLast) {
   ASSERT_EQ(held(), 16);
   std::vector<int> seen;
+  const sluice::testing::LogCatcher log;
   for (int i = 0; i < 100 && !fenced(); ++i) {
     Heartbeat(2);
     Heartbeat(3);
@@ -171,6 +173,7 @@ TEST_F(FencingInStepsTest, AFewPartitionsAnEntryAndTheBrokerLast) {
   }
   EXPECT_TRUE(fenced());
   EXPECT_EQ(seen, (std::vector<int>{16, 12, 8, 4, 1, 0}));
+  EXPECT_EQ(log.Count("broker 1 is gone: 10 leaders moved, 1 partition without leader, "), 1);
   EXPECT_EQ(Show("alone"), "leader=-1 isr= elr=1 known=1");
   EXPECT_EQ(Show("t0"), "leader=2 isr=2 elr= known=");
 }
