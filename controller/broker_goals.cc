@@ -26,7 +26,7 @@ metadata::MetadataRecord GoalRecord(int32_t broker, metadata::BrokerGoalCode goa
 }
 
 // Gives up the moves that take replicas from the broker; those that cannot be given up go on.
-void CancelMovesFrom(const Image& image, NodeId broker, Records& records) {
+void CancelMovesFrom(const Image& image, NodeId broker, bool dry_run, Records& records) {
   for (const auto& [name, topic] : *image.topics_by_name) {
     for (size_t i = 0; i < topic->partitions.size(); ++i) {
       const PartitionImage& p = topic->partitions[i];
@@ -39,7 +39,7 @@ void CancelMovesFrom(const Image& image, NodeId broker, Records& records) {
           .wished_isr = {}};
       const metadata::Assignment back = metadata::MoveBack(p);
       if (metadata::MayDropAtOnce(p, back, input.min_isr))
-        AppendDecision(*topic, i, metadata::Decide(input, back), records);
+        AppendDecision(*topic, i, metadata::Decide(input, back), records, dry_run);
     }
   }
 }
@@ -47,7 +47,10 @@ void CancelMovesFrom(const Image& image, NodeId broker, Records& records) {
 class Change {
  public:
   Change(const HandleContext& context, const ChangeBrokerRequest& request)
-      : image_(*context.image), request_(request), id_(request.broker_id()) {}
+      : image_(*context.image),
+        request_(request),
+        id_(request.broker_id()),
+        dry_run_(request.validate_only()) {}
 
   Failure Run(Records& records) {
     const metadata::BrokerImage* broker = image_.FindBroker(NodeId(id_));
@@ -72,7 +75,8 @@ class Change {
       return {ErrorCode::kIneligibleReplica,
               NameOf(id_) + " cannot be done without: " + metadata::ToText(obstacles)};
     }
-    LOG(INFO) << NameOf(id_) << " is drained: it will lead nothing and get no new replicas";
+    LOG_IF(INFO, !dry_run_) << NameOf(id_)
+                            << " is drained: it will lead nothing and get no new replicas";
     records.push_back(GoalRecord(id_, metadata::BROKER_GOAL_DRAIN));
     return {};
   }
@@ -80,7 +84,7 @@ class Change {
   Failure Undrain(BrokerGoal goal, Records& records) const {
     if (goal == BrokerGoal::kServe) return {};
     if (goal == BrokerGoal::kDecommission) return LeavesForGood();
-    LOG(INFO) << NameOf(id_) << " is no longer drained";
+    LOG_IF(INFO, !dry_run_) << NameOf(id_) << " is no longer drained";
     records.push_back(GoalRecord(id_, metadata::BROKER_GOAL_SERVE));
     return {};
   }
@@ -93,7 +97,7 @@ class Change {
                                                  NameOf(id_) + " for " +
                                                  metadata::ToText(obstacles)};
     }
-    LOG(INFO) << NameOf(id_) << " is decommissioned: its replicas move to others";
+    LOG_IF(INFO, !dry_run_) << NameOf(id_) << " is decommissioned: its replicas move to others";
     records.push_back(GoalRecord(id_, metadata::BROKER_GOAL_DECOMMISSION));
     return {};
   }
@@ -101,8 +105,8 @@ class Change {
   Failure Cancel(BrokerGoal goal, Records& records) const {
     if (goal != BrokerGoal::kDecommission)
       return {ErrorCode::kNoReassignmentInProgress, NameOf(id_) + " is not being decommissioned"};
-    LOG(INFO) << NameOf(id_) << " is no longer decommissioned";
-    CancelMovesFrom(image_, NodeId(id_), records);
+    LOG_IF(INFO, !dry_run_) << NameOf(id_) << " is no longer decommissioned";
+    CancelMovesFrom(image_, NodeId(id_), dry_run_, records);
     records.push_back(GoalRecord(id_, metadata::BROKER_GOAL_SERVE));
     return {};
   }
@@ -115,6 +119,7 @@ class Change {
   const Image& image_;
   const ChangeBrokerRequest& request_;
   const int32_t id_;
+  const bool dry_run_;  // nothing is logged that is not done
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/testing/log_catcher.h"
 #include "controller/controller.h"
 #include "controller/decommission.h"
 #include "controller/testing/cluster_fixture.h"
@@ -105,9 +106,11 @@ TEST_F(BrokerGoalsTest, WhatIsSoAlreadyIsNoChange) {
     request.set_operation(operation);
     request.set_broker_id(1);
     request.set_validate_only(true);
+    const sluice::testing::LogCatcher log;
     EXPECT_EQ(Call(&MetadataController::ChangeBroker, request).changed(),
               operation == ChangeBrokerRequest::DRAIN);
     EXPECT_EQ(GoalOf(1), BrokerGoal::kServe);
+    EXPECT_EQ(log.Count("drained"), 0) << "nothing was done";
   }
   Change(ChangeBrokerRequest::DRAIN, 1);
   BeatFor(300, {1, 2, 3, 4});

@@ -133,16 +133,16 @@ std::function<bool(NodeId)> YieldsIn(const Image& image) {
 }
 
 bool AppendDecision(const TopicImage& topic, size_t index,
-                    const metadata::PartitionDecision& decision, Records& records) {
-  LogIfLossy(topic, index, decision.election);
+                    const metadata::PartitionDecision& decision, Records& records, bool dry_run) {
+  if (!dry_run) LogIfLossy(topic, index, decision.election);
   const PartitionImage& before = topic.partitions[index];
   auto change = metadata::PartitionChange(topic.id, PartitionIndex(static_cast<int32_t>(index)),
                                           before, decision);
   if (!change) return false;
   const bool done = before.moving() && !decision.assignment.moving() &&
                     decision.assignment.replicas == metadata::TargetOf(before);
-  LOG_IF(INFO, done) << topic.name << "-" << index << ": the move is done, its "
-                     << decision.assignment.replicas.size() << " replicas are in sync";
+  LOG_IF(INFO, done && !dry_run) << topic.name << "-" << index << ": the move is done, its "
+                                 << decision.assignment.replicas.size() << " replicas are in sync";
   *records.emplace_back().mutable_partition_change() = *std::move(change);
   return true;
 }

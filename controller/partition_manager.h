@@ -32,9 +32,10 @@ struct BrokerEvent {
 std::function<bool(NodeId)> YieldsIn(const metadata::Image& image);
 
 // Appends what the decision changes of the partition, if anything; says so where records may be
-// lost.
+// lost, or a move ends. `dry_run`: nothing will be done, and nothing is said.
 bool AppendDecision(const metadata::TopicImage& topic, size_t index,
-                    const metadata::PartitionDecision& decision, Records& records);
+                    const metadata::PartitionDecision& decision, Records& records,
+                    bool dry_run = false);
 
 // The partition changes that follow from `event`: the broker leaves every ISR and leads nothing, or
 // partitions without a leader get one.

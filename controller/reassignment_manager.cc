@@ -61,8 +61,12 @@ metadata::ElectionInput InputOf(const Image& image, const Place& place) {
 class Reassignment {
  public:
   using Asked = AlterPartitionReassignmentsRequest::Partition;
-  Reassignment(const Image& image, const Asked& asked, bool factor_may_change)
-      : image_(image), asked_(asked), factor_may_change_(factor_may_change) {}
+  Reassignment(const Image& image, const Asked& asked,
+               const AlterPartitionReassignmentsRequest& request)
+      : image_(image),
+        asked_(asked),
+        factor_may_change_(request.allow_replication_factor_change()),
+        dry_run_(request.validate_only()) {}
 
   // Appends the change, if any.
   Failure Run(Records& records) {
@@ -74,11 +78,13 @@ class Reassignment {
     const metadata::ElectionInput input = InputOf(image_, place_);
     if (!metadata::MayDropAtOnce(*place_.partition, wanted, input.min_isr))
       return TooFewLeft(wanted);
-    LOG(INFO) << NameOf(asked_.topic(), asked_.partition())
-              << (asked_.has_replicas() ? ": moves from " : ": gives up its move, back to ")
-              << Join(metadata::OriginOf(*place_.partition))
-              << (asked_.has_replicas() ? " to " + Join(target_) : "") << LimitOf(wanted);
-    AppendDecision(*place_.topic, place_.index, metadata::Decide(input, wanted), records);
+    LOG_IF(INFO, !dry_run_) << NameOf(asked_.topic(), asked_.partition())
+                            << (asked_.has_replicas() ? ": moves from "
+                                                      : ": gives up its move, back to ")
+                            << Join(metadata::OriginOf(*place_.partition))
+                            << (asked_.has_replicas() ? " to " + Join(target_) : "")
+                            << LimitOf(wanted);
+    AppendDecision(*place_.topic, place_.index, metadata::Decide(input, wanted), records, dry_run_);
     return {};
   }
 
@@ -163,6 +169,7 @@ class Reassignment {
   const Image& image_;
   const Asked& asked_;
   const bool factor_may_change_;
+  const bool dry_run_;  // nothing is logged that is not done
   Place place_;
   std::vector<NodeId> target_;
 };
@@ -258,7 +265,7 @@ Decision<AlterPartitionReassignmentsResponse> AlterPartitionReassignments(
     outcome.set_topic(asked.topic());
     outcome.set_partition(asked.partition());
     const bool first = seen.emplace(asked.topic(), asked.partition()).second;
-    Reassignment reassignment(*context.image, asked, request.allow_replication_factor_change());
+    Reassignment reassignment(*context.image, asked, request);
     const Failure failure =
         first ? reassignment.Run(decision.records) : NamedTwice(asked.topic(), asked.partition());
     if (failure) SetError(outcome, failure.code, failure.message);

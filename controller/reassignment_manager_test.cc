@@ -119,8 +119,8 @@ TEST_F(ReassignmentManagerTest, ARateIsThereAsLongAsItsMove) {
 
 TEST_F(ReassignmentManagerTest, WhatCannotBeIsRefused) {
   Kill(5);
-  const uint64_t hash = Hash();
-  const size_t entries = quorum_.log().size();
+  uint64_t hash = Hash();
+  size_t entries = quorum_.log().size();
   const auto bad = ErrorCode::kInvalidReplicaAssignment;
   ExpectRefused(Reassign("t", {{1, 2, 9}}), bad, "broker 9 is not registered");
   ExpectRefused(Reassign("t", {{1, 2, -1}}), bad, "broker -1 is not registered");
@@ -137,8 +137,18 @@ TEST_F(ReassignmentManagerTest, WhatCannotBeIsRefused) {
     asked.set_partition(partition);
     for (const int id : {1, 2, 4}) asked.mutable_replicas()->add_ids(id);
   }
+  // One more that would be done at once.
+  CreateAssigned("drops", {{1, 2, 3}});
+  auto& dropped = *request.add_partitions();
+  dropped.set_topic("drops");
+  dropped.mutable_replicas()->add_ids(1);
+  request.set_allow_replication_factor_change(true);
+  hash = Hash(), entries = quorum_.log().size();
   request.set_validate_only(true);
+  const sluice::testing::LogCatcher log;
   const auto response = Call(&MetadataController::AlterPartitionReassignments, request);
+  EXPECT_EQ(response.partitions(4).error_code(), 0) << response.partitions(4).message();
+  EXPECT_EQ(log.Count("move"), 0) << "nothing was done";
   ExpectRefused(response.partitions(0), ErrorCode::kUnknownTopicOrPartition, "no partition 1");
   ExpectRefused(response.partitions(1), ErrorCode::kUnknownTopicOrPartition, "no partition -1");
   EXPECT_EQ(response.partitions(2).error_code(), 0);
