@@ -72,6 +72,10 @@ std::vector<Obstacle> ObstaclesToDecommission(const Image& image, NodeId broker)
   const auto takes_more = std::count_if(
       image.brokers.begin(), image.brokers.end(),
       [&](const auto& other) { return other.first != broker && !other.second->yields(); });
+  std::vector<NodeId> drained;
+  for (const auto& [id, other] : image.brokers) {
+    if (id != broker && other->yields()) drained.push_back(id);
+  }
   return Collect(image, [&](const TopicImage&, const PartitionImage& p) -> std::string {
     const std::vector<NodeId> target = TargetOf(p);
     if (!Contains(target, broker)) return "";
@@ -83,7 +87,8 @@ std::vector<Obstacle> ObstaclesToDecommission(const Image& image, NodeId broker)
     const size_t left = static_cast<size_t>(takes_more + keeps);
     if (left >= target.size()) return "";
     return "its replication factor is " + std::to_string(target.size()) + ", " +
-           std::to_string(left) + " brokers would be left";
+           std::to_string(left) + " brokers would be left" +
+           (drained.empty() ? "" : ", for broker " + Join(drained) + " gets no new replicas");
   });
 }
 

@@ -158,7 +158,11 @@ void AddWarnings(const Gathered& gathered, const ServerConfig& config,
     warnings.push_back("min.insync.replicas=" + std::to_string(min_isr) +
                        " is above default.replication.factor=" +
                        std::to_string(config.default_replication_factor) +
-                       ": topics created with the defaults need all their replicas");
+                       ": of topics created with the defaults it counts as " +
+                       std::to_string(config.default_replication_factor) +
+                       ", and acks=all needs every replica in sync; set it to 1 to " +
+                       std::to_string(config.default_replication_factor) +
+                       ", or raise default.replication.factor");
   }
 }
 

@@ -62,7 +62,8 @@ constexpr ConfigKey kKeys[] = {
      .default_value = "1",
      .min = 1,
      .dynamic = true,
-     .doc = "In-sync replicas without which acks=all is refused and the high watermark stays."},
+     .doc = "In-sync replicas without which acks=all is refused and the high watermark stays. "
+            "More than the replication factor counts as the replication factor."},
     {.name = "preallocate",
      .type = ConfigType::kBool,
      .default_value = "false",

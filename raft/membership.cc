@@ -140,7 +140,8 @@ Result<Membership> Changed(const Membership& members, const MemberChange& change
   }
   if (change.kind == MemberChange::Kind::kRemove && votes) {
     if (members.voters.size() == 1)
-      return Status::InvalidArgument(NameOf(id) + " is the only voter");
+      return Status::InvalidArgument(NameOf(id) +
+                                     " is the only voter: without it there is no quorum");
     std::erase(next.voters, member);
   }
   std::erase(next.learners, member);
