@@ -93,6 +93,8 @@ class Backend {
   virtual std::vector<LocalPartition> Partitions() const = 0;
   virtual std::vector<LocalDirectory> Directories() const = 0;
   virtual std::optional<LocalController> Controller() const = 0;  // nullopt on a node that is none
+  // Since a controller that a majority had confirmed was heard; nullopt where that is not known.
+  virtual std::optional<int64_t> ControllerHeardMsAgo() const = 0;
 
   // To the active controller, wherever it is; kTimeout when there is none in time.
   virtual void CreateTopics(controller::CreateTopicsRequest request, int64_t timeout_ms,

@@ -73,6 +73,21 @@ CanStopBrokerResponse JudgeStop(const metadata::Image& image, const QuorumAnswer
   return response;
 }
 
+ListBrokersResponse BrokersIn(const metadata::Image& image, const ListBrokersRequest& request,
+                              const ListReplicasResponse& sizes) {
+  ListBrokersResponse response;
+  std::map<int32_t, int64_t> bytes;
+  for (const BrokerTotal& total : sizes.totals()) bytes[total.node()] = total.bytes();
+  const auto only =
+      request.has_id() ? std::optional(NodeId(request.id())) : std::optional<NodeId>();
+  for (Broker& broker : DescribeBrokers(image, only)) {
+    const auto told = bytes.find(broker.id());
+    if (told != bytes.end()) broker.set_bytes(told->second);
+    *response.add_brokers() = std::move(broker);
+  }
+  return response;
+}
+
 }  // namespace
 
 void AskAllReplicas(Backend& backend, bool totals_only, Deadline deadline,
@@ -142,21 +157,17 @@ void Handlers::ListBrokers(ListBrokersRequest request, int64_t timeout_ms,
   if (!known.ok()) return done(known.status());
   if (request.has_id() && (*known)->FindBroker(NodeId(request.id())) == nullptr)
     return done(NoSuchBroker(request.id()));
-  AskAllReplicas(backend_, true, Deadline(backend_.clock(), timeout_ms),
-                 [image = *known, request, done](const ListReplicasResponse& sizes) {
-                   ListBrokersResponse response;
-                   std::map<int32_t, int64_t> bytes;
-                   for (const BrokerTotal& total : sizes.totals())
-                     bytes[total.node()] = total.bytes();
-                   const auto only = request.has_id() ? std::optional(NodeId(request.id()))
-                                                      : std::optional<NodeId>();
-                   for (Broker& broker : DescribeBrokers(*image, only)) {
-                     const auto told = bytes.find(broker.id());
-                     if (told != bytes.end()) broker.set_bytes(told->second);
-                     *response.add_brokers() = std::move(broker);
-                   }
-                   done(std::move(response));
-                 });
+  const Deadline deadline(backend_.clock(), timeout_ms);
+  AskAllReplicas(
+      backend_, true, deadline, [this, request, deadline, done](const ListReplicasResponse& sizes) {
+        AnswerFromImage<ListBrokersResponse>(
+            std::max<int64_t>(deadline.left_ms(), 1), done,
+            [request, sizes](const metadata::Image& image) -> Result<ListBrokersResponse> {
+              ListBrokersResponse response = BrokersIn(image, request, sizes);
+              if (request.has_id() && response.brokers().empty()) return NoSuchBroker(request.id());
+              return response;
+            });
+      });
 }
 
 template <typename Response>

@@ -19,7 +19,8 @@ std::string_view SourceName(metadata::ConfigSource source) {
 }
 
 std::string_view StateName(const metadata::BrokerImage& broker) {
-  if (broker.in_controlled_shutdown) return "shutting-down";
+  // Fenced only once its session is over, or its process gone.
+  if (broker.in_controlled_shutdown) return broker.fenced ? "stopped" : "shutting-down";
   return broker.fenced ? "fenced" : "active";
 }
 

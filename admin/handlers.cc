@@ -136,17 +136,29 @@ Result<metadata::ImagePtr> Handlers::KnownImage() const {
                              "majority of the controllers runs");
 }
 
-void Handlers::ListTopics(ListTopicsRequest request, int64_t, Done<ListTopicsResponse> done) {
-  const Result<metadata::ImagePtr> image = KnownImage();
-  if (!image.ok()) return done(image.status());
-  done(DescribeTopics(**image, request.name_prefix()));
+Remembered Handlers::WhatIsRemembered(const metadata::Image& image) const {
+  Remembered remembered;
+  remembered.set_node(backend_.node_id().value());
+  remembered.set_metadata_index(image.last_index.value());
+  const std::optional<int64_t> heard_ms_ago = backend_.ControllerHeardMsAgo();
+  if (heard_ms_ago) remembered.set_heard_ms_ago(*heard_ms_ago);
+  return remembered;
 }
 
-void Handlers::DescribeTopic(DescribeTopicRequest request, int64_t,
+void Handlers::ListTopics(ListTopicsRequest request, int64_t timeout_ms,
+                          Done<ListTopicsResponse> done) {
+  AnswerFromImage<ListTopicsResponse>(timeout_ms, std::move(done),
+                                      [request](const metadata::Image& image) {
+                                        return DescribeTopics(image, request.name_prefix());
+                                      });
+}
+
+void Handlers::DescribeTopic(DescribeTopicRequest request, int64_t timeout_ms,
                              Done<DescribeTopicResponse> done) {
-  const Result<metadata::ImagePtr> image = KnownImage();
-  if (!image.ok()) return done(image.status());
-  done(WithTopic<DescribeTopicResponse>(**image, request.name()));
+  AnswerFromImage<DescribeTopicResponse>(
+      timeout_ms, std::move(done), [request](const metadata::Image& image) {
+        return WithTopic<DescribeTopicResponse>(image, request.name());
+      });
 }
 
 void Handlers::AddPartitions(AddPartitionsRequest request, int64_t timeout_ms,
@@ -247,31 +259,37 @@ void Handlers::DescribeCluster(DescribeClusterRequest, int64_t timeout_ms,
   WithQuorum(timeout_ms, [this, done](const QuorumAnswer* quorum) {
     const Result<metadata::ImagePtr> image = KnownImage();
     if (!image.ok()) return done(image.status());
-    done(admin::DescribeCluster(**image, quorum));
+    DescribeClusterResponse response = admin::DescribeCluster(**image, quorum);
+    if (quorum == nullptr) *response.mutable_remembered() = WhatIsRemembered(**image);
+    done(std::move(response));
   });
 }
 
-void Handlers::ListPartitions(ListPartitionsRequest request, int64_t,
+void Handlers::ListPartitions(ListPartitionsRequest request, int64_t timeout_ms,
                               Done<ListPartitionsResponse> done) {
-  const Result<metadata::ImagePtr> known = KnownImage();
-  if (!known.ok()) return done(known.status());
-  const metadata::ImagePtr& image = *known;
-  if (!request.topic().empty() && image->FindTopic(request.topic()) == nullptr) {
-    return done(NoSuchTopic(request.topic()));
-  }
-  done(DescribePartitions(*image, request));
+  AnswerFromImage<ListPartitionsResponse>(
+      timeout_ms, std::move(done),
+      [request](const metadata::Image& image) -> Result<ListPartitionsResponse> {
+        if (!request.topic().empty() && image.FindTopic(request.topic()) == nullptr)
+          return NoSuchTopic(request.topic());
+        return DescribePartitions(image, request);
+      });
 }
 
 void Handlers::ClusterHealth(ClusterHealthRequest, int64_t timeout_ms,
                              Done<ClusterHealthResponse> done) {
   WithQuorum(timeout_ms, [this, done](const QuorumAnswer* quorum) {
     const std::optional<LocalController> controller = backend_.Controller();
-    done(EvaluateHealth(*backend_.Image(), quorum,
-                        {.node_id = backend_.node_id(),
-                         .knows_cluster = backend_.KnowsCluster(),
-                         .vote_waits_for = controller.has_value() ? controller->waits_for : "",
-                         .partitions = backend_.Partitions(),
-                         .directories = backend_.Directories()}));
+    const metadata::ImagePtr image = backend_.Image();
+    ClusterHealthResponse response =
+        EvaluateHealth(*image, quorum,
+                       {.node_id = backend_.node_id(),
+                        .knows_cluster = backend_.KnowsCluster(),
+                        .vote_waits_for = controller.has_value() ? controller->waits_for : "",
+                        .partitions = backend_.Partitions(),
+                        .directories = backend_.Directories()});
+    if (quorum == nullptr) *response.mutable_remembered() = WhatIsRemembered(*image);
+    done(std::move(response));
   });
 }
 

@@ -98,6 +98,13 @@ class Handlers {
   template <typename Response>
   void AnswerWhenApplied(int64_t index, int64_t timeout_ms, Done<Response> done,
                          std::function<Result<Response>(const metadata::Image&)> describe);
+  // Answers with what `describe` makes of this node's image, and says so where no controller is
+  // active.
+  template <typename Response>
+  void AnswerFromImage(int64_t timeout_ms, Done<Response> done,
+                       std::function<Result<Response>(const metadata::Image&)> describe);
+  // What this node's image is worth when no controller is active.
+  Remembered WhatIsRemembered(const metadata::Image& image) const;
   // Of moves and elections, with the partitions as they then are.
   template <typename Outcomes, typename Response>
   void AnswerOutcomes(const Result<Outcomes>& outcomes, bool changes, int64_t timeout_ms,
@@ -124,6 +131,19 @@ void Handlers::AnswerWhenApplied(int64_t index, int64_t timeout_ms, Done<Respons
           " has not applied metadata index " + std::to_string(index) + " yet"));
     }
     done(describe(*backend_.Image()));
+  });
+}
+
+template <typename Response>
+void Handlers::AnswerFromImage(int64_t timeout_ms, Done<Response> done,
+                               std::function<Result<Response>(const metadata::Image&)> describe) {
+  WithQuorum(timeout_ms, [this, done, describe](const QuorumAnswer* quorum) {
+    const Result<metadata::ImagePtr> image = KnownImage();
+    if (!image.ok()) return done(image.status());
+    Result<Response> response = describe(**image);
+    if (response.ok() && quorum == nullptr)
+      *response->mutable_remembered() = WhatIsRemembered(**image);
+    done(std::move(response));
   });
 }
 

@@ -287,6 +287,76 @@ TEST_F(HandlersTest, DescribeClusterWorksWithoutAController) {
   ASSERT_TRUE(described.ok());
   EXPECT_EQ(described->controller_id(), -1);
   EXPECT_EQ(described->nodes_size(), 3);
+  EXPECT_EQ(described->remembered().metadata_index(), 5);
+}
+
+// It may all be over: nobody fences a broker, or moves a leader, meanwhile.
+TEST_F(HandlersTest, WhatANodeRemembersIsMarkedWhileNoControllerIsActive) {
+  const auto remembered = [this](auto method, auto request) {
+    const auto response = Call(method, request);
+    EXPECT_TRUE(response.ok()) << response.status().ToString();
+    return response->has_remembered() ? response->remembered() : Remembered();
+  };
+  DescribeTopicRequest topic;
+  topic.set_name("orders");
+  const auto all = [&] {
+    return std::vector<Remembered>{remembered(&Handlers::ListTopics, ListTopicsRequest()),
+                                   remembered(&Handlers::DescribeTopic, topic),
+                                   remembered(&Handlers::ListPartitions, ListPartitionsRequest()),
+                                   remembered(&Handlers::ListBrokers, ListBrokersRequest()),
+                                   remembered(&Handlers::DescribeCluster, DescribeClusterRequest()),
+                                   remembered(&Handlers::ClusterHealth, ClusterHealthRequest())};
+  };
+  for (const Remembered& each : all()) EXPECT_EQ(each.node(), 0);
+  backend_.unreachable = Status::Timeout("nobody");
+  backend_.heard_ms_ago = 1234;
+  for (const Remembered& each : all()) {
+    EXPECT_EQ(each.node(), 1);
+    EXPECT_EQ(each.metadata_index(), 5);
+    EXPECT_EQ(each.heard_ms_ago(), 1234);
+  }
+  EXPECT_FALSE(Call(&Handlers::ClusterHealth, ClusterHealthRequest())->healthy());
+}
+
+// Only its session ends a shutdown: until then it may still answer.
+TEST_F(HandlersTest, WhoHasShutDownIsStopped) {
+  const auto state_of_3 = [this](bool fenced) {
+    auto image = std::make_shared<metadata::Image>(*backend_.image);
+    for (auto& [id, broker] : image->brokers) {
+      if (id != NodeId(3)) continue;
+      auto changed = std::make_shared<metadata::BrokerImage>(*broker);
+      changed->in_controlled_shutdown = true;
+      changed->fenced = fenced;
+      broker = changed;
+    }
+    backend_.image = image;
+    return Call(&Handlers::DescribeCluster, DescribeClusterRequest())->nodes(2).state();
+  };
+  EXPECT_EQ(state_of_3(false), "shutting-down");
+  EXPECT_EQ(state_of_3(true), "stopped");
+}
+
+TEST_F(HandlersTest, HealthSaysThatNoMoreControllersMayFail) {
+  backend_.quorum.set_leader_id(1);
+  for (const int32_t id : {1, 2, 3, 4, 5}) {
+    auto* voter = backend_.quorum.add_voters();
+    voter->set_id(id);
+    voter->set_match_index(9);
+  }
+  const auto health = [this] { return *Call(&Handlers::ClusterHealth, ClusterHealthRequest()); };
+  EXPECT_TRUE(health().healthy());
+  backend_.quorum.mutable_voters(2)->set_last_contact_age_ms(9000);
+  EXPECT_EQ(health().summary(),
+            "all 3 brokers in service, 1 of 5 controllers down; no data "
+            "unavailable");
+  EXPECT_EQ(health().problems_size(), 1) << "one more may fail";
+  backend_.quorum.mutable_voters(3)->set_last_contact_age_ms(9000);
+  const ClusterHealthResponse at_risk = health();
+  ASSERT_EQ(at_risk.problems_size(), 3);
+  EXPECT_NE(at_risk.problems(2).what().find("of 5 controllers 3 take part, and a majority is 3"),
+            std::string::npos)
+      << at_risk.problems(2).what();
+  EXPECT_NE(at_risk.problems(2).next_step().find("controller 3, 4 back"), std::string::npos);
 }
 
 TEST_F(HandlersTest, HealthOfAHealthyCluster) {

@@ -115,6 +115,39 @@ void AddMemberProblems(const controller::DescribeQuorumResponse::Voter& member,
   }
 }
 
+struct VoterCounts {
+  int all = 0;
+  int answering = 0;
+  std::string silent;  // the others, by id
+};
+
+VoterCounts CountVoters(const QuorumAnswer& quorum) {
+  VoterCounts counts;
+  for (const auto& voter : quorum.voters()) {
+    ++counts.all;
+    const bool answers =
+        voter.id() == quorum.leader_id() ||
+        (voter.last_contact_age_ms() >= 0 && voter.last_contact_age_ms() <= kVoterSilenceMsMax &&
+         voter.match_index() >= 0 && !voter.recovering());
+    counts.answering += answers ? 1 : 0;
+    if (!answers) counts.silent += (counts.silent.empty() ? "" : ", ") + std::to_string(voter.id());
+  }
+  return counts;
+}
+
+// Each of those that are away is told by itself; here is what that means.
+void AddMajorityAtRisk(const QuorumAnswer& quorum, ClusterHealthResponse* response) {
+  const VoterCounts counts = CountVoters(quorum);
+  const int majority = counts.all / 2 + 1;
+  if (counts.answering == counts.all || counts.answering > majority) return;
+  AddProblem(response,
+             "of " + Plural(counts.all, "controller") + " " + std::to_string(counts.answering) +
+                 " take part, and a majority is " + std::to_string(majority) +
+                 ": no more of them may fail, or topics cannot be changed and failed leaders are "
+                 "not replaced",
+             "bring controller " + counts.silent + " back before another one is stopped");
+}
+
 void AddQuorumProblems(const QuorumAnswer* quorum, ClusterHealthResponse* response) {
   if (quorum == nullptr) {
     AddProblem(
@@ -128,6 +161,7 @@ void AddQuorumProblems(const QuorumAnswer* quorum, ClusterHealthResponse* respon
   for (const auto& voter : quorum->voters()) {
     if (voter.id() != leader) AddMemberProblems(voter, "controller", leader, response);
   }
+  AddMajorityAtRisk(*quorum, response);
   for (const auto& learner : quorum->learners())
     AddMemberProblems(learner, "learner", leader, response);
 }
@@ -275,13 +309,13 @@ void AddDirectoryProblems(const LocalReplicas& local, ClusterHealthResponse* res
   }
 }
 
-std::string Summary(const Counts& counts, bool healthy, bool controller_active) {
+std::string Summary(const Counts& counts, bool healthy, const QuorumAnswer* quorum) {
   if (healthy) {
     return Plural(counts.brokers, "broker") + " in service, " +
            Plural(counts.partitions, "partition") + ", all in sync";
   }
   // Nobody fences a broker or moves a leader meanwhile, so the image says nothing about now.
-  if (!controller_active) {
+  if (quorum == nullptr) {
     return "no controller is active; the state of the brokers and of the data is unknown since "
            "then";
   }
@@ -289,6 +323,11 @@ std::string Summary(const Counts& counts, bool healthy, bool controller_active) 
                             ? "all " + std::to_string(counts.brokers) + " brokers in service"
                             : std::to_string(counts.brokers_down) + " of " +
                                   Plural(counts.brokers, "broker") + " down";
+  const VoterCounts voters = CountVoters(*quorum);
+  if (voters.answering < voters.all) {
+    summary += ", " + std::to_string(voters.all - voters.answering) + " of " +
+               Plural(voters.all, "controller") + " down";
+  }
   if (counts.offline > 0)
     return summary + "; " + Plural(counts.offline, "partition") + " unavailable";
   if (counts.under_min_isr > 0)
@@ -332,7 +371,7 @@ ClusterHealthResponse EvaluateHealth(const metadata::Image& image, const QuorumA
     response.mutable_problems(i)->set_node(local.node_id.value());
 
   response.set_healthy(response.problems().empty());
-  response.set_summary(Summary(counts, response.healthy(), quorum != nullptr));
+  response.set_summary(Summary(counts, response.healthy(), quorum));
   return response;
 }
 

@@ -42,6 +42,7 @@ struct NodeBackendOptions {
   std::function<Result<NodeId>(const std::string& group)> coordinator_of;
   std::function<std::optional<LocalController>()>
       controller;  // empty on a node without a controller
+  std::function<std::optional<int64_t>()> controller_heard_ms_ago;  // as Backend's
 };
 
 class NodeBackend final : public Backend {
@@ -63,6 +64,9 @@ class NodeBackend final : public Backend {
   std::vector<LocalPartition> Partitions() const override;
   std::vector<LocalDirectory> Directories() const override;
   std::optional<LocalController> Controller() const override;
+  std::optional<int64_t> ControllerHeardMsAgo() const override {
+    return options_.controller_heard_ms_ago();
+  }
 
   void CreateTopics(controller::CreateTopicsRequest request, int64_t timeout_ms,
                     Done<controller::CreateTopicsResponse> done) override;

@@ -2,6 +2,7 @@
 
 #include <glog/logging.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "admin/errors.h"
@@ -61,6 +62,23 @@ std::vector<admin::LocalPartition> LocalPartitions(const broker::Broker* broker)
   return partitions;
 }
 
+// Kafka's words for it name no offset.
+Status OutsideOf(const broker::Broker& broker, const admin::DeleteRecordsRequest& request) {
+  const std::string name = request.topic() + "-" + std::to_string(request.partition());
+  std::string has = "what its replicas have in common";
+  for (const broker::PartitionStatus& status : broker.Partitions()) {
+    if (status.name.topic != request.topic() ||
+        status.name.partition != PartitionIndex(request.partition()))
+      continue;
+    has = std::to_string(status.log_start_offset.value()) + " to " +
+          std::to_string(status.high_watermark.value());
+  }
+  return Status::OutOfRange("offset " + std::to_string(request.before_offset()) +
+                            " is outside of " + name +
+                            ", whose records can be deleted before an offset from " + has +
+                            "; -1 stands for the last one");
+}
+
 void DeleteLocalRecords(broker::Broker* broker, const admin::DeleteRecordsRequest& request,
                         int64_t timeout_ms, admin::Done<admin::DeleteRecordsResponse> done) {
   if (broker == nullptr) return done(Status::Unavailable("the broker is starting"));
@@ -72,7 +90,10 @@ void DeleteLocalRecords(broker::Broker* broker, const admin::DeleteRecordsReques
   params.entries.push_back(
       {{topic->id, PartitionIndex(request.partition())}, Offset(request.before_offset())});
   broker->DeleteRecords(
-      std::move(params), [done](const std::vector<broker::DeleteRecordsResult>& results) {
+      std::move(params),
+      [broker, request, done](const std::vector<broker::DeleteRecordsResult>& results) {
+        if (results.at(0).error == kafka::ErrorCode::kOffsetOutOfRange)
+          return done(OutsideOf(*broker, request));
         const Status outcome = admin::StatusFromKafka(kafka::WireError(results.at(0).error), "");
         if (!outcome.ok()) return done(outcome);
         admin::DeleteRecordsResponse response;
@@ -230,6 +251,13 @@ admin::NodeBackendOptions Node::BackendOptions() {
     return CoordinatorOf(*image(), group);
   };
   if (config_.is_controller) options.controller = [this] { return LocalController(); };
+  options.controller_heard_ms_ago = [this]() -> std::optional<int64_t> {
+    const broker::Broker* broker = broker_in_service_.load();
+    const int64_t lease_start_ms =
+        broker == nullptr ? -1 : broker->state().lease_start_steady_ms.load();
+    if (lease_start_ms < 0) return std::nullopt;
+    return std::max<int64_t>(0, clock_.SteadyMs() - lease_start_ms);
+  };
   return options;
 }
 

@@ -79,6 +79,7 @@ class FakeBackend final : public Backend {
   std::vector<LocalPartition> Partitions() const override { return partitions; }
   std::vector<LocalDirectory> Directories() const override { return directories; }
   std::optional<LocalController> Controller() const override { return controller; }
+  std::optional<int64_t> ControllerHeardMsAgo() const override { return heard_ms_ago; }
 
   void CreateTopics(controller::CreateTopicsRequest request, int64_t,
                     Done<controller::CreateTopicsResponse> done) override {
@@ -196,6 +197,7 @@ class FakeBackend final : public Backend {
   std::vector<LocalDirectory> directories;
   std::vector<LocalPartition> partitions;
   std::optional<LocalController> controller;
+  std::optional<int64_t> heard_ms_ago;
   controller::DescribeQuorumResponse quorum;
   NodeIdentity identity = {"cluster", NodeId(1), Uuid::FromBytes(std::string(16, 'd')), "host1:1"};
   bool unchanged = false;
