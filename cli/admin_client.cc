@@ -42,6 +42,24 @@ Status AdminClient::ToStatus(const grpc::Status& status) const {
   }
 }
 
+std::string WordsOf(const admin::Remembered& remembered) {
+  std::string text =
+      "no active controller: this is what node " + std::to_string(remembered.node()) + " knew ";
+  if (remembered.has_heard_ms_ago()) {
+    text +=
+        std::to_string(remembered.heard_ms_ago() / 1000) + " s ago, when it last heard of one, ";
+  }
+  return text + "at metadata index " + std::to_string(remembered.metadata_index());
+}
+
+nlohmann::json AsJson(const admin::Remembered& remembered) {
+  nlohmann::json json = {{"node", remembered.node()},
+                         {"metadata_index", remembered.metadata_index()},
+                         {"heard_ms_ago", nullptr}};
+  if (remembered.has_heard_ms_ago()) json["heard_ms_ago"] = remembered.heard_ms_ago();
+  return json;
+}
+
 ExitCode AdminClient::Report(const std::string& what, const Status& status,
                              const std::string& if_refused) const {
   std::string next = if_refused;

@@ -5,7 +5,9 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <iostream>
 #include <memory>
+#include <string>
 
 #include "cli/context.h"
 #include "proto/admin.grpc.pb.h"
@@ -46,5 +48,31 @@ class AdminClient {
   bool answered_ = false;  // somebody who speaks gRPC, to the last call
   std::unique_ptr<admin::Admin::Stub> stub_;
 };
+
+// "fenced, draining": what a broker does, and what is wanted of it, as an admin::Broker or an
+// admin::Node tells it.
+template <typename Broker>
+std::string StateOf(const Broker& broker) {
+  if (broker.goal() == "serve" || broker.goal().empty()) return broker.state();
+  const std::string goal = broker.goal() == "decommission" ? "decommissioning"
+                           : broker.leaders() > 0          ? "draining"
+                                                           : "drained";
+  return broker.state() == "active" ? goal : broker.state() + ", " + goal;
+}
+
+// What is said of an answer that one node gave from its memory, since no controller is active.
+std::string WordsOf(const admin::Remembered& remembered);
+nlohmann::json AsJson(const admin::Remembered& remembered);
+
+// A line on stderr; with -o json the answer has a field "remembered" instead, MarkIfRemembered's.
+template <typename Response>
+void TellIfRemembered(const Context& context, const Response& response) {
+  if (response.has_remembered() && !context.json())
+    std::cerr << WordsOf(response.remembered()) << std::endl;
+}
+template <typename Response>
+void MarkIfRemembered(const Response& response, nlohmann::json& json) {
+  if (response.has_remembered()) json["remembered"] = AsJson(response.remembered());
+}
 
 }  // namespace sluice::cli

@@ -54,15 +54,6 @@ nlohmann::json ObstaclesAsJson(const Partitions& partitions) {
   return list;
 }
 
-// "active, draining".
-std::string StateOf(const admin::Broker& broker) {
-  if (broker.goal() == "serve") return broker.state();
-  const std::string goal = broker.goal() == "decommission" ? "decommissioning"
-                           : broker.leaders() > 0          ? "draining"
-                                                           : "drained";
-  return broker.state() == "active" ? goal : broker.state() + ", " + goal;
-}
-
 void PrintBrokers(const std::vector<admin::Broker>& brokers) {
   std::vector<std::vector<std::string>> rows;
   for (const admin::Broker& broker : brokers) {
@@ -88,24 +79,27 @@ ExitCode List(const Context& context, const BrokerArguments&) {
   AdminClient client(context);
   const auto response = client.Call(&Stub::ListBrokers, admin::ListBrokersRequest());
   if (!response.ok()) return client.Report("cannot list brokers", response.status());
+  TellIfRemembered(context, *response);
   if (!context.json()) {
     PrintBrokers({response->brokers().begin(), response->brokers().end()});
     return ExitCode::kOk;
   }
   nlohmann::json list = nlohmann::json::array();
   for (const admin::Broker& broker : response->brokers()) list.push_back(AsJson(broker));
-  PrintJson({{"brokers", list}});
+  nlohmann::json json = {{"brokers", list}};
+  MarkIfRemembered(*response, json);
+  PrintJson(json);
   return ExitCode::kOk;
 }
 
-// kNotFound once it is unregistered.
-Result<admin::Broker> Look(AdminClient& client, int32_t id) {
+// What it is like, by a controller or by the memory of one node. kNotFound once it is unregistered.
+Result<admin::ListBrokersResponse> Look(AdminClient& client, int32_t id) {
   admin::ListBrokersRequest request;
   request.set_id(id);
-  const auto response = client.Call(&Stub::ListBrokers, request);
-  if (!response.ok()) return response.status();
-  if (response->brokers().empty()) return Status::Internal("the answer names no broker");
-  return response->brokers(0);
+  auto response = client.Call(&Stub::ListBrokers, request);
+  if (response.ok() && response->brokers().empty())
+    return Status::Internal("the answer names no broker");
+  return response;
 }
 
 // Until `done` says so of the broker; kTimeout after the time that the command has.
@@ -115,9 +109,11 @@ Result<admin::Broker> WaitFor(const Context& context, AdminClient& client, int32
   const SystemClock clock;
   const int64_t deadline_ms = clock.SteadyMs() + context.timeout_ms;
   while (true) {
-    SLUICE_ASSIGN_OR_RETURN(const admin::Broker broker, Look(client, id));
+    SLUICE_ASSIGN_OR_RETURN(const admin::ListBrokersResponse now, Look(client, id));
+    const admin::Broker& broker = now.brokers(0);
     if (done_with(broker)) return broker;
     if (clock.SteadyMs() >= deadline_ms) {
+      if (now.has_remembered()) return Status::Timeout(WordsOf(now.remembered()));
       return Status::Timeout("it still leads " + std::to_string(broker.leaders()) +
                              " partitions and has " + std::to_string(broker.replicas()) +
                              " replicas");
@@ -159,7 +155,11 @@ ExitCode Drain(const Context& context, const BrokerArguments& arguments) {
                   "wait until others are in sync (sluice partition list --unhealthy), or drain it "
                   "all the same with --force");
   }
-  if (arguments.validate_only) return Show(context, *response, "dry run: nothing was changed");
+  if (arguments.validate_only) {
+    return Show(context, *response,
+                response->changed() ? "dry run: " + name + " would be drained, nothing changed"
+                                    : "dry run: " + name + " is drained already, nothing changed");
+  }
   if (arguments.wait) {
     const auto drained = WaitFor(context, client, arguments.id,
                                  [](const admin::Broker& broker) { return broker.leaders() == 0; });
@@ -218,18 +218,22 @@ ExitCode CanStop(const Context& context, const BrokerArguments& arguments) {
 
 ExitCode ShowDecommission(const Context& context, AdminClient& client,
                           const BrokerArguments& arguments) {
-  const auto broker = Look(client, arguments.id);
-  if (!broker.ok()) return Report(client, "there is nothing to show", broker.status(), "");
+  const auto now = Look(client, arguments.id);
+  if (!now.ok()) return Report(client, "there is nothing to show", now.status(), "");
+  TellIfRemembered(context, *now);
+  const admin::Broker* broker = &now->brokers(0);
   const bool leaves = broker->goal() == "decommission";
   std::cerr << NameOf(arguments)
             << (!leaves                  ? " is not being decommissioned"
                 : broker->replicas() > 0 ? " is being decommissioned: its replicas move away"
-                : broker->state() == "fenced"
+                : broker->state() == "fenced" || broker->state() == "stopped"
                     ? " is empty and about to be unregistered"
                     : " is empty: stop its process, then it is unregistered")
             << std::endl;
   if (context.json()) {
-    PrintJson(AsJson(*broker));
+    nlohmann::json json = AsJson(*broker);
+    MarkIfRemembered(*now, json);
+    PrintJson(json);
   } else {
     PrintBrokers({*broker});
   }
@@ -262,9 +266,17 @@ ExitCode Decommission(const Context& context, const BrokerArguments& arguments) 
   const std::string name = NameOf(arguments);
   if (!response.ok()) {
     return Report(client, name + " is not decommissioned", response.status(),
-                  "add a broker first, or lower the replication factor: sluice partition move");
+                  "add a broker first, or undrain one, or lower the replication factor: sluice "
+                  "partition move ... --change-replication-factor");
   }
-  if (arguments.validate_only) return Show(context, *response, "dry run: nothing was changed");
+  if (arguments.validate_only) {
+    return Show(context, *response,
+                "dry run: " + name +
+                    (response->changed() ? " would be decommissioned, and its " +
+                                               std::to_string(response->broker().replicas()) +
+                                               " replicas moved to others, nothing changed"
+                                         : " is being decommissioned already, nothing changed"));
+  }
   if (!arguments.wait) {
     return Show(context, *response,
                 name +
@@ -313,11 +325,19 @@ void AddBrokerCommands(CLI::App& app, Context& context) {
       add("can-stop", "Whether nothing would be unavailable without it; exit code 0 or 1", CanStop);
   CLI::App* decommission = add(
       "decommission", "Move its replicas to others, and unregister it once stopped", Decommission);
-  decommission->add_flag("--status", arguments->status, "only show how far it is");
-  decommission->add_flag("--cancel", arguments->cancel, "give it up: the broker stays");
+  CLI::Option* status =
+      decommission->add_flag("--status", arguments->status, "only show how far it is");
+  CLI::Option* cancel =
+      decommission->add_flag("--cancel", arguments->cancel, "give it up: the broker stays");
+  status->excludes(cancel);
   for (CLI::App* verb : {drain, decommission}) {
-    verb->add_flag("--dry-run", arguments->validate_only, "check, change nothing");
-    verb->add_flag("--wait", arguments->wait, "until that is done, or --timeout-ms");
+    CLI::Option* dry_run =
+        verb->add_flag("--dry-run", arguments->validate_only, "check, change nothing");
+    CLI::Option* wait =
+        verb->add_flag("--wait", arguments->wait, "until that is done, or --timeout-ms");
+    wait->excludes(dry_run);
+    if (verb != decommission) continue;
+    for (CLI::Option* option : {dry_run, wait}) option->excludes(status)->excludes(cancel);
   }
   for (CLI::App* verb : {drain, undrain, can_stop, decommission}) {
     verb->add_option("broker", arguments->id, "its node id")

@@ -218,15 +218,17 @@ nlohmann::json ClusterAsJson(const admin::DescribeClusterResponse& cluster) {
                       {"match_index", voter.match_index()},
                       {"lag", voter.lag()}});
   }
-  return {{"cluster_id", cluster.cluster_id()},
-          {"controller_id", cluster.controller_id()},
-          {"metadata_index", cluster.metadata_index()},
-          {"nodes", nodes},
-          {"quorum",
-           {{"leader_id", cluster.quorum().leader_id()},
-            {"term", cluster.quorum().term()},
-            {"commit_index", cluster.quorum().commit_index()},
-            {"voters", voters}}}};
+  nlohmann::json json = {{"cluster_id", cluster.cluster_id()},
+                         {"controller_id", cluster.controller_id()},
+                         {"metadata_index", cluster.metadata_index()},
+                         {"nodes", nodes},
+                         {"quorum",
+                          {{"leader_id", cluster.quorum().leader_id()},
+                           {"term", cluster.quorum().term()},
+                           {"commit_index", cluster.quorum().commit_index()},
+                           {"voters", voters}}}};
+  MarkIfRemembered(cluster, json);
+  return json;
 }
 
 ExitCode Describe(const Context& context) {
@@ -238,11 +240,17 @@ ExitCode Describe(const Context& context) {
     PrintJson(ClusterAsJson(*response));
     return ExitCode::kOk;
   }
-  std::cout << "cluster " << response->cluster_id() << "  active controller "
-            << response->controller_id() << "  term " << response->quorum().term() << "\n";
+  TellIfRemembered(context, *response);
+  std::cout << "cluster " << response->cluster_id();
+  if (response->controller_id() < 0) {
+    std::cout << "  no active controller\n";
+  } else {
+    std::cout << "  active controller " << response->controller_id() << "  term "
+              << response->quorum().term() << "\n";
+  }
   std::vector<std::vector<std::string>> rows;
   for (const admin::Node& node : response->nodes()) {
-    rows.push_back({std::to_string(node.id()), Roles(node), node.state(), node.kafka_address(),
+    rows.push_back({std::to_string(node.id()), Roles(node), StateOf(node), node.kafka_address(),
                     node.grpc_address(), std::to_string(node.leaders()),
                     std::to_string(node.replicas())});
   }
@@ -261,7 +269,8 @@ void AddProblemsOfOthers(const Context& context, AdminClient& client,
   std::set<int32_t> nodes;
   for (const admin::Node& node : cluster->nodes()) {
     // One that is away is a problem of the cluster, and told already.
-    if (node.grpc_address().empty() || node.state() == "fenced") continue;
+    if (node.grpc_address().empty() || node.state() == "fenced" || node.state() == "stopped")
+      continue;
     Context there = context;
     there.server = node.grpc_address();
     there.timeout_ms = std::min(context.timeout_ms, kOtherNodeTimeoutMs);
@@ -290,10 +299,12 @@ ExitCode Health(const Context& context) {
   nlohmann::json problems = nlohmann::json::array();
   for (const admin::Problem& problem : response->problems())
     problems.push_back({{"what", problem.what()}, {"next_step", problem.next_step()}});
+  TellIfRemembered(context, *response);
   if (context.json()) {
-    PrintJson({{"healthy", response->healthy()},
-               {"summary", response->summary()},
-               {"problems", problems}});
+    nlohmann::json json = {
+        {"healthy", response->healthy()}, {"summary", response->summary()}, {"problems", problems}};
+    MarkIfRemembered(*response, json);
+    PrintJson(json);
   } else {
     std::cout << (response->healthy() ? "HEALTHY  " : "UNHEALTHY  ") << response->summary() << "\n";
     for (const admin::Problem& problem : response->problems())
@@ -311,14 +322,18 @@ void AddClusterCommands(CLI::App& app, Context& context) {
   cluster->require_subcommand(1);
   CLI::App* init = cluster->add_subcommand(
       "init", "Plan a new quorum, or format a node's directories from the plan");
-  init->add_option("--voters", arguments->voters,
-                   "the controllers, as in controller.quorum.voters: makes the plan");
+  CLI::Option* voters =
+      init->add_option("--voters", arguments->voters,
+                       "the controllers, as in controller.quorum.voters: makes the plan");
   init->add_option("--plan", arguments->plan_path,
                    "file of the plan: written with --voters, read with --config");
   init->add_flag("--join", arguments->join,
                  "with --config: the node joins a cluster that runs, the one of --server, instead "
-                 "of being one of its first; sluice quorum add makes it a controller there");
+                 "of being one of its first; sluice quorum add makes it a controller there")
+      ->excludes(voters);
   AddConfigFileOptions(*init, arguments->config);
+  // One step makes the plan, the other formats a node by it.
+  for (const char* of_node : {"--config", "--set"}) voters->excludes(init->get_option(of_node));
   init->footer(
       "Examples:\n  sluice cluster init --voters 1@host-a:9095,2@host-b:9095,3@host-c:9095 --plan "
       "cluster.json\n"

@@ -249,8 +249,14 @@ void AddDevCommands(CLI::App& app, Context& context) {
       "status");
   // The parent's callback runs after the verb's: it acts only when no verb was given.
   dev->callback([&context, arguments, dev] {
-    if (dev->get_subcommands().empty())
+    if (dev->get_subcommands().empty()) {
       context.action = [&context, arguments] { return RunUp(context, *arguments); };
+      return;
+    }
+    const std::string verb = dev->get_subcommands().front()->get_name();
+    for (const char* of_start : {"--nodes", "--port", "--set"}) {
+      if (dev->count(of_start) > 0) throw CLI::ExcludesError(of_start, "dev " + verb);
+    }
   });
 
   CLI::App* status = dev->add_subcommand("status", "Show the nodes, their processes and addresses");

@@ -123,18 +123,38 @@ Status DevCluster::CreateFiles(FileSystem& fs, Random& random, const DevOptions&
 }
 
 Status DevCluster::CheckSame(const DevOptions& options) const {
-  const std::string holds = directory_ + " holds a cluster of " + std::to_string(nodes_.size()) +
-                            " nodes, the first on port " + std::to_string(nodes_[0].kafka_port);
+  const std::string what = "cannot make a cluster in " + directory_ + "\n" + directory_ +
+                           " holds one of " + std::to_string(nodes_.size()) +
+                           " nodes, the first on port " + std::to_string(nodes_[0].kafka_port);
+  const std::string leave_out = " out to start that one, or give another directory with --dir";
   if (options.nodes && *options.nodes != static_cast<int>(nodes_.size())) {
-    return Status::InvalidArgument(holds + "; --nodes " + std::to_string(*options.nodes) +
-                                   " would be another one");
+    return Status::InvalidArgument(what + "; --nodes " + std::to_string(*options.nodes) +
+                                   " would be another one\nleave --nodes" + leave_out);
   }
   if (options.port && *options.port != nodes_[0].kafka_port) {
-    return Status::InvalidArgument(holds + "; --port " + std::to_string(*options.port) +
-                                   " would be another one");
+    return Status::InvalidArgument(what + "; --port " + std::to_string(*options.port) +
+                                   " would be another one\nleave --port" + leave_out);
   }
   if (options.settings.empty()) return Status::Ok();
-  return Status::InvalidArgument(holds + "; --set is for a new one: edit node-N/server.properties");
+  return Status::InvalidArgument(what +
+                                 "; --set is for a new one\nedit its "
+                                 "node-N/server.properties, or leave --set" +
+                                 leave_out);
+}
+
+// A cluster inside of a node would share its files.
+Status DevCluster::CheckNoNode(FileSystem& fs, const std::string& directory) {
+  for (const char* file : {"meta.properties", "server.properties", "server.log"}) {
+    if (!fs.Exists(directory + "/" + file)) continue;
+    const std::string above = directory.substr(0, directory.find_last_of('/'));
+    const bool of_cluster = fs.Exists(above + "/dev.json");
+    return Status::InvalidArgument(
+        "there is no place for a cluster in " + directory +
+        "\nit is the directory of one node: it " + "holds " + file + "\n" +
+        (of_cluster ? "the cluster that it is of lives in " + above + ": name that with --dir"
+                    : "give a directory of its own with --dir"));
+  }
+  return Status::Ok();
 }
 
 Result<DevCluster> DevCluster::OpenOrCreate(FileSystem& fs, Random& random,
@@ -144,6 +164,7 @@ Result<DevCluster> DevCluster::OpenOrCreate(FileSystem& fs, Random& random,
     SLUICE_RETURN_IF_ERROR(cluster.CheckSame(options));
     return cluster;
   }
+  SLUICE_RETURN_IF_ERROR(CheckNoNode(fs, options.directory));
   const std::vector<DevNode> nodes = PlanNodes(options);
   SLUICE_RETURN_IF_ERROR(LoadConfig(nodes.front(), nodes, options).status());
   for (const DevNode& node : nodes) {
@@ -151,7 +172,10 @@ Result<DevCluster> DevCluster::OpenOrCreate(FileSystem& fs, Random& random,
     const std::string leftover = options.directory + "/node-" + std::to_string(node.id);
     // A node that ever ran has data; only what a failed creation left behind may go.
     if (fs.Exists(leftover + "/server.log")) {
-      return Status::InvalidArgument(leftover + " holds a node, but dev.json is missing");
+      return Status::InvalidArgument(
+          "cannot make a cluster in " + options.directory + "\n" + leftover +
+          " holds a node, but dev.json is missing\nput dev.json back, or move what is there "
+          "elsewhere; or give another directory with --dir");
     }
     if (fs.Exists(leftover)) SLUICE_RETURN_IF_ERROR(fs.RemoveAll(leftover));
   }
@@ -161,7 +185,10 @@ Result<DevCluster> DevCluster::OpenOrCreate(FileSystem& fs, Random& random,
 
 Result<DevCluster> DevCluster::Open(FileSystem& fs, const std::string& directory) {
   Result<std::string> text = ReadFile(fs, directory + "/dev.json");
-  if (!text.ok()) return Status::NotFound(directory + " holds no cluster of sluice dev");
+  if (!text.ok()) {
+    SLUICE_RETURN_IF_ERROR(CheckNoNode(fs, directory));
+    return Status::NotFound(directory + " holds no cluster of sluice dev");
+  }
   const nlohmann::json json = nlohmann::json::parse(*text, nullptr, false);
   const Status damaged = Status::Corruption(directory + "/dev.json is damaged");
   if (!json.is_object() || !json.contains("nodes") || !json["nodes"].is_array()) return damaged;

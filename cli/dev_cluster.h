@@ -75,6 +75,7 @@ class DevCluster {
                             const std::vector<DevNode>& nodes);
   static Status CheckPortsFree(const DevNode& node);
   Status CheckSame(const DevOptions& options) const;
+  static Status CheckNoNode(FileSystem& fs, const std::string& directory);
   Status Spawn(const DevNode& node);
   std::string LogTail(const DevNode& node) const;
   Status WhyEnded(const DevNode& node) const;

@@ -448,9 +448,11 @@ void AddGroupOffsetsCommands(CLI::App& group, Context& context) {
       "billing --shift=-100 --topic orders:0 --execute");
   copy->footer("Example:\n  sluice group offsets copy billing billing-test --execute");
   for (CLI::App* verb : {reset, copy, load}) {
-    verb->add_flag("--execute", arguments->execute, "do it; without it only the table is shown");
+    CLI::Option* execute = verb->add_flag("--execute", arguments->execute,
+                                          "do it; without it only the table is shown");
     verb->add_option("--undo-file", arguments->undo_file,
-                     "where the old offsets go; without it GROUP.undo-<time>.json");
+                     "where the old offsets go; without it GROUP.undo-<time>.json")
+        ->needs(execute);
   }
 }
 

@@ -82,6 +82,16 @@ std::string WhatIsExpected(int argc, char** argv) {
   return text;
 }
 
+// "--status excludes --cancel" is CLI11's way to say that somebody has asked for two things.
+std::string WhyContradictory(const CLI::ExcludesError& error) {
+  const std::string text = error.what();
+  const std::string between = " excludes ";
+  const size_t at = text.find(between);
+  if (at == std::string::npos) return text;
+  return text.substr(0, at) + " and " + text.substr(at + between.size()) +
+         " cannot be given together";
+}
+
 // CLI11 numbers its errors from 100 on; scripts know only 0 and 2.
 int ReportUsage(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
   if (error.get_exit_code() == 0) {
@@ -94,6 +104,10 @@ int ReportUsage(const CLI::App& app, const CLI::ParseError& error, int argc, cha
         "the command is not understood",
         "there is no verb '" + wrong->first + "'; the nearest is '" + wrong->second + "'",
         "--help behind each word shows what may follow");
+  } else if (const auto* both = dynamic_cast<const CLI::ExcludesError*>(&error)) {
+    sluice::cli::PrintError("the command contradicts itself, and nothing was done",
+                            WhyContradictory(*both),
+                            "leave one of them out; --help shows what each of them does");
   } else {
     sluice::cli::PrintError("the command is not understood", error.what(),
                             WhatIsExpected(argc, argv));

@@ -9,6 +9,7 @@
 #include "base/file_system.h"
 #include "base/rate_text.h"
 #include "cli/admin_client.h"
+#include "cli/moves_file.h"
 #include "cli/partition_output.h"
 #include "cli/process.h"
 
@@ -67,11 +68,14 @@ ExitCode List(const Context& context, const PartitionArguments& arguments) {
   const auto response = client.Call(&Stub::ListPartitions, request);
   if (!response.ok())
     return client.Report("cannot list partitions", response.status(), kTopicIsMissing);
+  TellIfRemembered(context, *response);
   if (context.json()) {
     nlohmann::json list = nlohmann::json::array();
     for (const admin::Partition& partition : response->partitions())
       list.push_back(AsJson(partition));
-    PrintJson({{"partitions", list}});
+    nlohmann::json json = {{"partitions", list}};
+    MarkIfRemembered(*response, json);
+    PrintJson(json);
   } else if (response->partitions().empty()) {
     std::cerr << "no such partitions" << std::endl;
   } else {
@@ -90,7 +94,9 @@ std::string NextStep(const admin::PartitionOutcome& outcome) {
   if (outcome.code() == "ELIGIBLE_LEADERS_NOT_AVAILABLE") return "start one of its nodes";
   if (outcome.code() == "PREFERRED_LEADER_NOT_AVAILABLE")
     return "wait until it is in sync: sluice partition list " + outcome.topic();
-  return "sluice cluster describe shows the nodes and their states";
+  return "name each node once, and new ones that run and are not drained: sluice broker list shows "
+         "them, sluice partition list " +
+         outcome.topic() + " who is in sync";
 }
 
 ExitCode CodeOf(const admin::PartitionOutcome& outcome) {
@@ -130,32 +136,6 @@ ExitCode ShowOutcomes(const Context& context, const Response& response, const st
   return done.empty() ? *failed : ExitCode::kPartlyDone;
 }
 
-// As kafka-reassign-partitions reads and writes it.
-Status ReadMoves(const std::string& path, admin::MovePartitionsRequest& request) {
-  SLUICE_ASSIGN_OR_RETURN(const std::string text, ReadFile(*NewPosixFileSystem(), path));
-  const nlohmann::json plan = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  const Status wrong = Status::InvalidArgument(
-      path +
-      " is not of the form {\"partitions\":[{\"topic\":...,\"partition\":...,"
-      "\"replicas\":[...]}]}");
-  if (!plan.is_object() || !plan.contains("partitions") || !plan["partitions"].is_array())
-    return wrong;
-  for (const nlohmann::json& item : plan["partitions"]) {
-    const bool sound = item.is_object() && item.contains("topic") && item["topic"].is_string() &&
-                       item.contains("partition") && item["partition"].is_number_integer() &&
-                       item.contains("replicas") && item["replicas"].is_array();
-    if (!sound) return wrong;
-    admin::PartitionMove* move = request.add_moves();
-    move->set_topic(item["topic"].get<std::string>());
-    move->set_partition(item["partition"].get<int32_t>());
-    for (const nlohmann::json& id : item["replicas"]) {
-      if (!id.is_number_integer()) return wrong;
-      move->add_replicas(id.get<int32_t>());
-    }
-  }
-  return Status::Ok();
-}
-
 Status MovesOf(const PartitionArguments& arguments, admin::MovePartitionsRequest& request) {
   request.set_allow_replication_factor_change(arguments.factor_may_change);
   request.set_validate_only(arguments.validate_only);
@@ -164,7 +144,7 @@ Status MovesOf(const PartitionArguments& arguments, admin::MovePartitionsRequest
   if (!arguments.file.empty()) {
     if (!arguments.topic.empty())
       return Status::InvalidArgument("--file names the partitions: leave the others out");
-    return ReadMoves(arguments.file, request);
+    return ReadMoves(*NewPosixFileSystem(), arguments.file, request);
   }
   if (arguments.topic.empty() || arguments.partition < 0 || arguments.replicas.empty())
     return Status::InvalidArgument("a topic, a partition and --to are needed, or --file");
@@ -194,9 +174,30 @@ Status WaitForMoves(const Context& context, AdminClient& client,
       }
     }
     if (moving.empty()) return Status::Ok();
-    if (clock.SteadyMs() >= deadline_ms) return Status::Timeout(moving + " still moves");
+    if (clock.SteadyMs() >= deadline_ms) {
+      if (response->has_remembered()) return Status::Timeout(WordsOf(response->remembered()));
+      return Status::Timeout(moving + " still moves");
+    }
     SleepMs(kAskAgainMs);
   }
+}
+
+// Of a dry run.
+void PrintVerdict(const admin::MovePartitionsRequest& request,
+                  const admin::MovePartitionsResponse& response) {
+  int would_move = 0, there = 0, refused = 0;
+  for (int i = 0; i < std::min(request.moves_size(), response.partitions_size()); ++i) {
+    const admin::PartitionOutcome& outcome = response.partitions(i);
+    const auto& wanted = request.moves(i).replicas();
+    const bool same = outcome.now().adding().empty() && outcome.now().removing().empty() &&
+                      std::equal(wanted.begin(), wanted.end(), outcome.now().replicas().begin(),
+                                 outcome.now().replicas().end());
+    ++(!outcome.error().empty() ? refused : same ? there : would_move);
+  }
+  std::cerr << "dry run: " << would_move << " partitions would be moved";
+  if (there > 0) std::cerr << ", " << there << " are there already";
+  if (refused > 0) std::cerr << ", " << refused << " would be refused";
+  std::cerr << ", nothing changed" << std::endl;
 }
 
 ExitCode Move(const Context& context, const PartitionArguments& arguments) {
@@ -216,7 +217,7 @@ ExitCode Move(const Context& context, const PartitionArguments& arguments) {
                "sluice partition list --moving shows those under way; --timeout-ms waits longer");
     return ExitCode::kPartlyDone;
   }
-  if (arguments.validate_only) std::cerr << "dry run: nothing was changed" << std::endl;
+  if (arguments.validate_only) PrintVerdict(request, *response);
   return ShowOutcomes(context, *response, "was not moved");
 }
 
@@ -264,15 +265,19 @@ ExitCode Elect(const Context& context, const PartitionArguments& arguments) {
 using PartitionAction = ExitCode (*)(const Context&, const PartitionArguments&);
 
 void AddMoveOptions(CLI::App& move, PartitionArguments& arguments) {
-  move.add_option("--to", arguments.replicas, "node ids, 4,5,6; the first is the preferred leader")
-      ->delimiter(',');
+  CLI::Option* to = move.add_option("--to", arguments.replicas,
+                                    "node ids, 4,5,6; the first is the preferred leader")
+                        ->delimiter(',');
   move.add_option("--file", arguments.file,
-                  "moves as JSON, of the form that kafka-reassign-partitions has");
+                  "moves as JSON, of the form that kafka-reassign-partitions has")
+      ->excludes(to);
   move.add_flag("--change-replication-factor", arguments.factor_may_change,
                 "there may be more or fewer replicas than before");
   move.add_option("--throttle", arguments.throttle, kThrottleHelp);
-  move.add_flag("--dry-run", arguments.validate_only, "check, change nothing");
-  move.add_flag("--wait", arguments.wait, "until the moves are done, or --timeout-ms");
+  CLI::Option* dry_run =
+      move.add_flag("--dry-run", arguments.validate_only, "check, change nothing");
+  move.add_flag("--wait", arguments.wait, "until the moves are done, or --timeout-ms")
+      ->excludes(dry_run);
 }
 
 }  // namespace
@@ -306,7 +311,9 @@ void AddPartitionCommands(CLI::App& app, Context& context) {
                   "of a partition without a leader let the live replica lead whose log has the "
                   "most; acknowledged records may be lost");
   CLI::App* cancel = add("cancel", "Give up a move: back to the replicas of before", Cancel);
-  for (CLI::App* verb : {elect, cancel}) verb->add_flag("--all", arguments->all, "every partition");
+  for (CLI::App* verb : {elect, cancel}) {
+    verb->add_flag("--all", arguments->all, "every partition")->excludes(verb->get_option("topic"));
+  }
   for (CLI::App* verb : {move, elect, cancel}) {
     verb->add_option("partition", arguments->partition, "which of the topic's partitions")
         ->check(CLI::Range(0, INT32_MAX));

@@ -46,6 +46,12 @@ class ProduceRun {
       : context_(context), options_(options) {}
 
   ExitCode Run() {
+    if (options_.value != "-" && !options_.key_delimiter.empty()) {
+      PrintError("nothing was produced",
+                 "--key-delimiter parts lines of stdin, and a value is given",
+                 "give the key with --key, or leave the value out");
+      return ExitCode::kUsage;
+    }
     if (const Status status = Connect(); !status.ok()) {
       return ReportKafkaError(context_, "cannot produce to " + options_.topic, status);
     }

@@ -23,7 +23,8 @@ struct QuorumArguments {
   int32_t id = -1;
 };
 
-ExitCode Report(const AdminClient& client, const std::string& what, const Status& status) {
+ExitCode Report(const AdminClient& client, const std::string& what, const Status& status,
+                const std::string& if_refused = "correct the value and try again") {
   std::string next;
   switch (status.code()) {
     case StatusCode::kFenced:
@@ -31,7 +32,7 @@ ExitCode Report(const AdminClient& client, const std::string& what, const Status
       break;
     case StatusCode::kNotFound: next = "sluice quorum status shows the members"; break;
     case StatusCode::kAlreadyExists: next = "remove that one first: sluice quorum remove"; break;
-    default: return client.Report(what, status);
+    default: return client.Report(what, status, if_refused);
   }
   PrintError(what, status.message(), next);
   return ExitCodeOf(status);
@@ -205,7 +206,11 @@ ExitCode Remove(const Context& context, const QuorumArguments& arguments) {
   request.set_id(member->voter.id());
   request.set_disk_id(member->voter.disk_id());
   const auto response = client.Call(&Stub::RemoveController, request);
-  if (!response.ok()) return Report(client, what, response.status());
+  if (!response.ok()) {
+    return Report(client, what, response.status(),
+                  "make another controller a voter first, sluice quorum add and promote; a cluster "
+                  "that is not needed any more is stopped, not emptied");
+  }
   return Changed(context, member->voter, "no member", response->changed());
 }
 

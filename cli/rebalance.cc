@@ -23,7 +23,9 @@ namespace {
 using Stub = admin::Admin::Stub;
 
 constexpr int kAskAgainMs = 200;
-constexpr int64_t kSilenceMsMax = 60'000;  // while nodes and controllers change
+constexpr int64_t kAttemptMs = 4000;      // of one call of a run: asked twice, it is no change
+constexpr int64_t kTellSilenceMs = 3000;  // without a controller, until that is told,
+constexpr int64_t kTellAgainMs = 10'000;  // and told again
 
 struct RebalanceArguments {
   int32_t copies_max = 0;
@@ -31,6 +33,7 @@ struct RebalanceArguments {
   int32_t in_flight = 5;
   std::string throttle;
   std::optional<int64_t> bytes_per_second;  // what `throttle` says
+  int64_t controller_timeout_ms = 60'000;   // nodes and controllers change meanwhile
 };
 
 using Key = std::pair<std::string, int32_t>;
@@ -173,19 +176,17 @@ class Runner {
  public:
   Runner(const Context& context, const RebalanceArguments& arguments,
          const admin::PlanRebalanceResponse& plan)
-      : client_(context),
-        in_flight_(static_cast<size_t>(arguments.in_flight)),
-        bytes_per_second_(arguments.bytes_per_second),
-        plan_(plan) {}
+      : context_(WithAttempts(context)), client_(context_), arguments_(arguments), plan_(plan) {}
 
-  // Until all is moved. kFenced where somebody else moved or gave up one of them.
+  // Until all is moved. kFenced where somebody else moved or cancelled one of them, kTimeout where
+  // no controller answers for too long.
   Status Run() {
     heard_ms_ = clock_.SteadyMs();
     while (next_ < plan_.moves_size() || !moving_.empty()) {
-      if (const Status begun = Begin(); !Patient(begun)) return begun;
+      if (const Status begun = WaitIfSilent(Begin()); !begun.ok()) return begun;
       const Status looked = Look();
       if (looked.code() == StatusCode::kFenced) GiveUpLatest();
-      if (!Patient(looked)) return looked;
+      if (const Status waited = WaitIfSilent(looked); !waited.ok()) return waited;
       if (!moving_.empty()) SleepMs(kAskAgainMs);
     }
     return ElectPreferred();
@@ -193,24 +194,43 @@ class Runner {
   int done() const { return next_ - static_cast<int>(moving_.size()); }
 
  private:
-  // Whether to go on: who does not answer may soon do.
-  bool Patient(const Status& status) {
+  static Context WithAttempts(const Context& context) {
+    Context attempts = context;
+    attempts.timeout_ms = std::min(context.timeout_ms, kAttemptMs);
+    return attempts;
+  }
+
+  void Heard() {
+    heard_ms_ = clock_.SteadyMs();
+    tell_ms_ = kTellSilenceMs;
+  }
+
+  // Who does not answer may soon do: says so, and is ok until that has taken too long.
+  Status WaitIfSilent(const Status& status) {
     const bool silent =
         status.code() == StatusCode::kUnavailable || status.code() == StatusCode::kTimeout;
-    if (!silent) {
-      heard_ms_ = clock_.SteadyMs();
-      return status.ok();
+    if (!silent) return status;
+    const int64_t silent_ms = clock_.SteadyMs() - heard_ms_;
+    const std::string since =
+        "no active controller has answered for " + std::to_string(silent_ms / 1000) + " s";
+    if (silent_ms >= arguments_.controller_timeout_ms)
+      return Status::Timeout(since + ": " + status.message());
+    if (silent_ms >= tell_ms_) {
+      std::cerr << since << ", trying on until " << arguments_.controller_timeout_ms / 1000
+                << " s: " << ForPerson(status.message()) << std::endl;
+      tell_ms_ += kTellAgainMs;
     }
-    if (clock_.SteadyMs() - heard_ms_ > kSilenceMsMax) return false;
     SleepMs(kAskAgainMs);
-    return true;
+    return Status::Ok();
   }
 
   // What is asked twice is no change.
   Status Begin() {
     admin::MovePartitionsRequest request;
     for (int i = next_; i < plan_.moves_size(); ++i) {
-      if (moving_.size() + static_cast<size_t>(request.moves_size()) >= in_flight_) break;
+      if (moving_.size() + static_cast<size_t>(request.moves_size()) >=
+          static_cast<size_t>(arguments_.in_flight))
+        break;
       admin::PartitionMove* move = request.add_moves();
       move->set_topic(plan_.moves(i).topic());
       move->set_partition(plan_.moves(i).partition());
@@ -220,15 +240,16 @@ class Runner {
     // Also where no answer comes: they may have begun.
     for (const admin::PartitionMove& move : request.moves())
       latest_.insert({move.topic(), move.partition()});
-    if (bytes_per_second_) request.set_bytes_per_second(*bytes_per_second_);
+    if (arguments_.bytes_per_second) request.set_bytes_per_second(*arguments_.bytes_per_second);
     const auto response = client_.Call(&Stub::MovePartitions, request);
     if (!response.ok()) return response.status();
+    Heard();
     for (const admin::PartitionOutcome& outcome : response->partitions()) {
       if (!outcome.error().empty()) {
         return Status::Fenced(NameOf({outcome.topic(), outcome.partition()}) +
                               " was not moved: " + outcome.error());
       }
-      moving_[{outcome.topic(), outcome.partition()}] = plan_.moves(next_++).to();
+      moving_[{outcome.topic(), outcome.partition()}] = next_++;
     }
     return Status::Ok();
   }
@@ -250,19 +271,51 @@ class Runner {
     }
   }
 
-  // Forgets those that have arrived.
+  // Of a partition of ours that does not go where it should any more.
+  static Status TakenOver(const admin::PlannedMove& ours, const admin::Partition& now) {
+    const std::string name = NameOf({now.topic(), now.partition()});
+    const std::set<int32_t> from(ours.from().begin(), ours.from().end());
+    if (now.adding().empty() && SetOf(now.replicas()) == from) {
+      return Status::Fenced(
+          "cancelled by another command (sluice cluster rebalance cancel, or one "
+          "that gives up single moves): " +
+          name + " is back on " + JoinIds(now.replicas()));
+    }
+    return Status::Fenced("taken over by another command: " + name + " was to move to " +
+                          JoinIds(ours.to()) + ", and is on " + JoinIds(now.replicas()) +
+                          (now.adding().empty() ? "" : ", with others to come"));
+  }
+
+  static std::set<int32_t> SetOf(const google::protobuf::RepeatedField<int32_t>& ids) {
+    return {ids.begin(), ids.end()};
+  }
+
+  // Forgets those that have arrived, and those whose topic is gone.
   Status Look() {
     if (moving_.empty()) return Status::Ok();
     const auto response = client_.Call(&Stub::ListPartitions, admin::ListPartitionsRequest());
     if (!response.ok()) return response.status();
+    if (response->has_remembered()) return Status::Unavailable(WordsOf(response->remembered()));
+    Heard();
+    std::set<Key> gone;
+    for (const auto& [key, index] : moving_) gone.insert(key);
     for (const admin::Partition& now : response->partitions()) {
-      const auto ours = moving_.find({now.topic(), now.partition()});
-      if (ours == moving_.end() || !now.adding().empty() || !now.removing().empty()) continue;
-      if (!std::equal(now.replicas().begin(), now.replicas().end(), ours->second.begin(),
-                      ours->second.end()))
-        return Status::Fenced(NameOf(ours->first) + " was given up, or moved elsewhere, meanwhile");
-      arrived_.push_back(ours->first);
-      moving_.erase(ours);
+      const Key key{now.topic(), now.partition()};
+      if (gone.erase(key) == 0) continue;
+      const admin::PlannedMove& ours = plan_.moves(moving_.at(key));
+      std::set<int32_t> target = SetOf(now.replicas());
+      for (const int32_t node : now.removing()) target.erase(node);
+      if (target != SetOf(ours.to())) return TakenOver(ours, now);
+      if (!now.adding().empty() || !now.removing().empty()) continue;
+      if (!std::equal(now.replicas().begin(), now.replicas().end(), ours.to().begin(),
+                      ours.to().end()))
+        return TakenOver(ours, now);
+      arrived_.push_back(key);
+      moving_.erase(key);
+    }
+    for (const Key& key : gone) {
+      std::cerr << ForPerson(NameOf(key)) << " was deleted meanwhile" << std::endl;
+      moving_.erase(key);
     }
     latest_.clear();
     return Status::Ok();
@@ -278,15 +331,16 @@ class Runner {
     return client_.Call(&Stub::ElectLeaders, request).status();
   }
 
+  const Context context_;  // before the client, which keeps a reference
   AdminClient client_;
-  const size_t in_flight_;
-  const std::optional<int64_t> bytes_per_second_;
+  const RebalanceArguments& arguments_;
   const admin::PlanRebalanceResponse& plan_;
   const SystemClock clock_;
-  int64_t heard_ms_ = 0;
+  int64_t heard_ms_ = 0;  // of an active controller
+  int64_t tell_ms_ = kTellSilenceMs;
   int next_ = 0;
-  std::map<Key, google::protobuf::RepeatedField<int32_t>> moving_;
-  std::set<Key> latest_;  // asked for since all that moved was looked at
+  std::map<Key, int> moving_;  // to their place in the plan
+  std::set<Key> latest_;       // asked for since all that moved was looked at
   std::vector<Key> arrived_;
 };
 
@@ -306,11 +360,15 @@ ExitCode Run(const Context& context, const RebalanceArguments& arguments) {
             << std::endl;
   Runner runner(context, arguments, *plan);
   if (const Status ran = runner.Run(); !ran.ok()) {
-    PrintError("the plan is not carried out to its end: " + std::to_string(runner.done()) + " of " +
-                   std::to_string(plan->moves_size()) + " partitions have moved",
-               ran,
-               "sluice partition list --moving shows what moves still; run it again for a new plan "
-               "from here");
+    PrintError(
+        "the plan is not carried out to its end: " + std::to_string(runner.done()) + " of " +
+            std::to_string(plan->moves_size()) + " partitions have moved",
+        ran,
+        ran.code() == StatusCode::kTimeout
+            ? "start controllers until a majority of them runs (sluice cluster health), and "
+              "run it again for a new plan from here; what has begun goes on by itself then"
+            : "sluice partition list --moving shows what moves still; run it again for a new "
+              "plan from here");
     return ExitCode::kPartlyDone;
   }
   std::cerr << plan->moves_size() << " partitions have moved" << std::endl;
@@ -331,7 +389,11 @@ ExitCode Cancel(const Context& context, const RebalanceArguments&) {
     PrintError(NameOf({outcome.topic(), outcome.partition()}) + " still moves as it did",
                outcome.error(), "wait until its old replicas are in sync again");
   }
-  std::cerr << cancelled << " moves were given up; a run that asked for them stops" << std::endl;
+  std::cerr << cancelled << " moves were given up; "
+            << (cancelled > 0 ? "a run that asked for them stops"
+                              : "a run that goes on is ended where it runs: what it has begun ends "
+                                "by itself, or can be cancelled then")
+            << std::endl;
   if (context.json()) PrintJson({{"cancelled", cancelled}});
   return cancelled == response->partitions_size() ? ExitCode::kOk : ExitCode::kPartlyDone;
 }
@@ -369,12 +431,18 @@ void AddRebalanceCommands(CLI::App& cluster, Context& context) {
   run->add_option("--in-flight", arguments->in_flight, "partitions that move at once")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
+  run->add_option("--controller-timeout-ms", arguments->controller_timeout_ms,
+                  "give up when no active controller has answered for so long")
+      ->check(CLI::Range(1, 3600000))
+      ->capture_default_str();
   for (CLI::App* verb : {plan, run}) {
-    verb->add_flag("--leaders-only", arguments->leaders_only, "nothing is copied");
-    verb->add_option("--throttle", arguments->throttle, kThrottleHelp);
+    CLI::Option* leaders_only =
+        verb->add_flag("--leaders-only", arguments->leaders_only, "nothing is copied");
+    verb->add_option("--throttle", arguments->throttle, kThrottleHelp)->excludes(leaders_only);
     verb->add_option("--max-copies", arguments->copies_max,
                      "replicas that are copied, at most; 0 = 1000")
-        ->check(CLI::Range(0, 1000));
+        ->check(CLI::Range(0, 1000))
+        ->excludes(leaders_only);
   }
   add("cancel", "Give up all moves under way, whoever asked for them", Cancel);
 }

@@ -52,6 +52,19 @@ class Refusal {
   Status why_;
 };
 
+// Where the node is spoken to, each door once.
+std::string DoorsOf(const metadata::ServerConfig& config) {
+  std::string text;
+  for (const metadata::Listener& listener : config.listeners)
+    text += "Kafka on " + listener.address.ToString() + " (" + listener.name + "), ";
+  const bool shared = config.controller_listener == config.grpc_listener;
+  if (config.controller_listener && !shared)
+    text += "gRPC of the quorum on " + config.controller_listener->ToString() + ", ";
+  text += "gRPC on " + config.grpc_listener.ToString();
+  text += config.is_controller && shared ? " (quorum, admin)" : " (admin)";
+  return text + ", HTTP on " + config.http_listener.ToString() + " (health, metrics)";
+}
+
 ExitCode Serve(const ConfigFileArguments& arguments) {
   // Blocked before any thread starts, so that only sigwait takes them.
   sigset_t signals;
@@ -68,6 +81,7 @@ ExitCode Serve(const ConfigFileArguments& arguments) {
   for (const std::string& warning : loaded->warnings) LOG(WARNING) << warning;
 
   const int32_t node_id = loaded->config.node_id.value();
+  const std::string doors = DoorsOf(loaded->config);
   Refusal refusal;  // outlives the node
   Result<std::unique_ptr<Node>> node =
       Node::Start(std::move(loaded->config), [&refusal](const Status& why) { refusal.Set(why); });
@@ -76,7 +90,8 @@ ExitCode Serve(const ConfigFileArguments& arguments) {
                NextStep(node.status()));
     return ExitCodeOf(node.status());
   }
-  LOG(INFO) << "sluice " << kVersion << " node " << node_id << " is up; SIGTERM stops it";
+  LOG(INFO) << "sluice " << kVersion << " node " << node_id << " is up: " << doors
+            << "; SIGTERM stops it";
   int signal_number = 0;
   sigwait(&signals, &signal_number);
   if (const Status why = refusal.Get(); !why.ok()) {

@@ -2,6 +2,7 @@
 // node.
 
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <iostream>
 
 #include "cli/admin_client.h"
@@ -31,7 +32,11 @@ Status ParseConfigs(const std::vector<std::string>& texts, Configs& configs) {
     const size_t equals = text.find('=');
     if (equals == std::string::npos)
       return Status::InvalidArgument("'" + text + "' is not of the form key=value");
-    configs[text.substr(0, equals)] = text.substr(equals + 1);
+    const std::string key = text.substr(0, equals);
+    if (configs.contains(key))
+      return Status::InvalidArgument(key + " is given two values, " + configs[key] + " and " +
+                                     text.substr(equals + 1));
+    configs[key] = text.substr(equals + 1);
   }
   return Status::Ok();
 }
@@ -47,8 +52,7 @@ nlohmann::json TopicAsJson(const admin::Topic& topic) {
            std::map<std::string, std::string>(topic.configs().begin(), topic.configs().end())}};
 }
 
-void PrintTopic(const Context& context, const admin::Topic& topic) {
-  if (context.json()) return PrintJson(TopicAsJson(topic));
+void PrintTopic(const admin::Topic& topic) {
   std::cout << "topic " << topic.name() << "  id " << topic.topic_id() << "\n";
   for (const auto& [key, value] :
        std::map<std::string, std::string>(topic.configs().begin(), topic.configs().end())) {
@@ -65,6 +69,18 @@ void PrintTopic(const Context& context, const admin::Topic& topic) {
       rows);
 }
 
+// Kafka takes it, and so does Sluice: what it counts as is told.
+void WarnOfMinIsr(const admin::Topic& topic) {
+  const auto set = topic.configs().find("min.insync.replicas");
+  if (set == topic.configs().end() || topic.partitions().empty()) return;
+  const int replicas = topic.partitions(0).replicas_size();
+  if (std::strtoll(set->second.c_str(), nullptr, 10) <= replicas) return;
+  std::cerr << "min.insync.replicas=" << set->second << " is above the replication factor of "
+            << topic.name() << ", " << replicas << ", and counts as " << replicas
+            << ": acks=all then needs every replica in sync. Values from 1 to " << replicas
+            << " have an effect of their own" << std::endl;
+}
+
 ExitCode Create(const Context& context, const TopicArguments& arguments) {
   AdminClient client(context);
   admin::CreateTopicRequest request;
@@ -79,11 +95,17 @@ ExitCode Create(const Context& context, const TopicArguments& arguments) {
   const auto response = client.Call(&admin::Admin::Stub::CreateTopic, request);
   if (!response.ok()) return client.Report(what, response.status());
   if (arguments.validate_only) {
-    std::cerr << "dry run: topic " << arguments.name << " could be created" << std::endl;
+    std::cerr << "dry run: topic " << arguments.name << " would be created, nothing changed"
+              << std::endl;
     if (context.json()) PrintJson({{"name", arguments.name}, {"dry_run", true}});
     return ExitCode::kOk;
   }
-  PrintTopic(context, response->topic());
+  if (context.json()) {
+    PrintJson(TopicAsJson(response->topic()));
+  } else {
+    PrintTopic(response->topic());
+    WarnOfMinIsr(response->topic());
+  }
   return ExitCode::kOk;
 }
 
@@ -106,8 +128,11 @@ ExitCode List(const Context& context, const TopicArguments& arguments) {
                     std::to_string(topic.replication_factor()),
                     std::to_string(topic.partitions_under_replicated())});
   }
+  TellIfRemembered(context, *response);
   if (context.json()) {
-    PrintJson({{"topics", list}});
+    nlohmann::json json = {{"topics", list}};
+    MarkIfRemembered(*response, json);
+    PrintJson(json);
   } else if (rows.empty()) {
     std::cerr << "No topics yet. Make one:  sluice topic create orders --partitions 3" << std::endl;
   } else {
@@ -123,7 +148,15 @@ ExitCode Describe(const Context& context, const TopicArguments& arguments) {
   const auto response = client.Call(&admin::Admin::Stub::DescribeTopic, request);
   if (!response.ok())
     return client.Report("cannot describe topic " + arguments.name, response.status());
-  PrintTopic(context, response->topic());
+  TellIfRemembered(context, *response);
+  if (!context.json()) WarnOfMinIsr(response->topic());
+  nlohmann::json json = TopicAsJson(response->topic());
+  MarkIfRemembered(*response, json);
+  if (context.json()) {
+    PrintJson(json);
+  } else {
+    PrintTopic(response->topic());
+  }
   return ExitCode::kOk;
 }
 
@@ -166,7 +199,8 @@ ExitCode Alter(const Context& context, const TopicArguments& arguments) {
     if (code != ExitCode::kOk) return arguments.partitions > 0 ? ExitCode::kPartlyDone : code;
   }
   if (arguments.validate_only) {
-    std::cerr << "dry run: topic " << arguments.name << " could be altered so" << std::endl;
+    std::cerr << "dry run: topic " << arguments.name << " would be altered so, nothing changed"
+              << std::endl;
     if (context.json()) PrintJson({{"name", arguments.name}, {"dry_run", true}});
     return ExitCode::kOk;
   }
@@ -201,8 +235,9 @@ ExitCode Trim(const Context& context, const TopicArguments& arguments) {
         unknown ? "it is not known whether records of " + partition + " are deleted on all replicas"
                 : "no records of " + partition + " were deleted",
         response.status(),
-        "correct what is named above and try again; sluice topic describe " + arguments.name +
-            " shows the topic");
+        response.status().code() == StatusCode::kInvalidArgument
+            ? "correct what is named above and try again"
+            : "sluice topic describe " + arguments.name + " shows the topic");
   if (context.json()) {
     PrintJson({{"name", arguments.name},
                {"partition", arguments.partition},

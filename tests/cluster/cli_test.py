@@ -71,6 +71,63 @@ class CliTest(unittest.TestCase):
             self.assert_refused(run(SLUICE, *words, check=False), 2, *parts)
         self.assert_refused(self.topic('describe', 'two\nlines'), 3, 'two\\nlines')
 
+    def test_commands_that_contradict_themselves(self):
+        """Neither of the two is done, and none is dropped without a word."""
+        both = [(('broker', 'decommission', '1'), pair) for pair in (('--status', '--cancel'), ('--cancel', '--dry-run'), ('--status', '--wait'), ('--wait', '--dry-run'))]
+        both += [(('broker', 'drain', '1'), ('--dry-run', '--wait')), (('partition', 'move', 'once', '0', '--to', '1'), ('--dry-run', '--wait')),
+                 (('partition', 'move'), ('--file', '--to'))]
+        for words, (one, other) in both:
+            values = {'--file': ('moves.json',), '--to': ('1',)}
+            done = run(SLUICE, *words, one, *values.get(one, ()), other, *values.get(other, ()), '--server', self.grpc, check=False)
+            self.assert_refused(done, 2, one, other, 'cannot be given together', 'leave one of them out')
+        for words in (('partition', 'elect', 'once', '--all'), ('partition', 'cancel', 'once', '--all'), ('cluster', 'rebalance', 'run', '--leaders-only', '--throttle', '1MiB'),
+                      ('cluster', 'init', '--voters', '1@a:1', '--config', 'f'), ('dev', 'status', '--nodes', '3')):
+            self.assert_refused(run(SLUICE, *words, check=False), 2, 'cannot be given together')
+        self.assert_refused(run(SLUICE, 'group', 'offsets', 'reset', 'g', '--to', 'start', '--undo-file', 'f', check=False), 2, '--execute')
+        self.assert_refused(run(SLUICE, 'produce', 'once', 'x', '-K', ':', check=False), 2, '--key-delimiter')
+        self.assert_refused(self.topic('create', 'twice', '--config', 'retention.ms=1', '--config', 'retention.ms=2'), 2, 'retention.ms is given two values, 1 and 2')
+
+    def test_dry_runs_say_what_would_be(self):
+        self.topic('create', 'steady', '--partitions', '1')
+        for words in (('topic', 'create', 'dry', '--partitions', '2'), ('topic', 'alter', 'steady', '--config', 'retention.ms=7'), ('broker', 'decommission', '1'),
+                      ('broker', 'drain', '1'), ('partition', 'move', 'steady', '0', '--to', '1')):
+            done = run(SLUICE, *words, '--dry-run', '--server', self.grpc, check=False)
+            if words[0] == 'broker':  # the only one
+                self.assertEqual(done.returncode, 1, done.stderr)
+                continue
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertRegex(done.stderr, r'dry run: .*(would be|there already).*, nothing changed')
+        log = (pathlib.Path(self.cluster.directory) / 'node-1/server.log').read_text()
+        self.assertNotIn('is drained', log)
+        self.assertNotIn('is decommissioned', log)
+
+    def test_moves_of_a_file_that_would_not_be_done(self):
+        move = {'topic': 'once', 'partition': 0, 'replicas': [1]}
+        for plan, part in (({'version': 2, 'partitions': [move]}, 'version 2, known is 1'),
+                           ({'version': 1, 'partitions': [{**move, 'log_dirs': ['/elsewhere']}]}, '"/elsewhere"')):
+            path = self.config(json.dumps(plan), 'moves.json')
+            self.assert_refused(run(SLUICE, 'partition', 'move', '--file', path, '--server', self.grpc, check=False), 2, path, part)
+
+    def test_advice_that_fits(self):
+        self.topic('create', 'advised', '--partitions', '1')
+        run(SLUICE, 'produce', 'advised', 'x', '--bootstrap', self.kafka)
+        self.assert_refused(self.topic('trim', 'advised', '--partition', '0', '--before-offset', '99'), 2, 'offset 99 is outside of advised-0', '0 to 1', '-1 stands')
+        move = ('partition', 'move', 'advised', '0', '--server', self.grpc, '--change-replication-factor', '--to')
+        self.assert_refused(run(SLUICE, *move, '1,1', check=False), 2, 'broker 1 is assigned twice', 'name each node once')
+        self.assert_refused(run(SLUICE, *move, '7', check=False), 2, 'broker 7 is not registered', 'sluice broker list')
+        self.assert_refused(run(SLUICE, 'quorum', 'remove', '1', '--server', self.grpc, check=False), 2, 'is the only voter', 'another controller a voter first')
+        of_node = str(pathlib.Path(self.cluster.directory) / 'node-1')
+        for words in (('dev', '--detach'), ('dev', 'status')):
+            self.assert_refused(run(SLUICE, *words, '--dir', of_node, check=False), 2, 'the directory of one node', f'lives in {self.cluster.directory}: name that')
+        done = self.topic('create', 'demanding', '--partitions', '1', '--replication-factor', '1', '--config', 'min.insync.replicas=3')
+        self.assertIn('min.insync.replicas=3 is above the replication factor of demanding, 1, and counts as 1', done.stderr)
+
+    def test_the_log_names_all_doors(self):
+        log = (pathlib.Path(self.cluster.directory) / 'node-1/server.log').read_text()
+        up = next(line for line in log.splitlines() if ' is up: ' in line)
+        for door in ('kafka', 'grpc', 'http'):
+            self.assertIn(self.cluster.addresses[1][door], up)
+
     def test_records_that_cannot_be_moved(self):
         """One exit code and three lines, nothing of the library's own log between them."""
         self.assert_refused(run(SLUICE, 'produce', 'bad!', 'x', '--bootstrap', self.kafka, check=False), 2, 'bad!', '--help')

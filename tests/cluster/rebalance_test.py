@@ -63,6 +63,7 @@ class RebalanceTest(unittest.TestCase):
         self.assertGreaterEqual(self.cluster.admin('cluster', 'rebalance', 'cancel')['cancelled'], 1)
         _, said = process.communicate(timeout=60)
         self.assertEqual(process.returncode, 7, said)
+        self.assertIn('cancelled by another command', said)
         wait_until(lambda: not self.moving(), 'nothing moves', 30)
         self.assertTrue(self.no_throttle_left())
 
@@ -96,6 +97,34 @@ class RebalanceTest(unittest.TestCase):
         # A second's worth goes at once, and what is asked for last is paid for later.
         self.assertGreater(slow, (bar - 2) * 0.8)
         self.assertLess(slow, bar * 3)
+
+    def test_without_a_controller_a_run_ends_and_what_is_remembered_is_marked(self):
+        self.cluster.create_topic('heavy', 8, 3, ['min.insync.replicas=2'])
+        self.fill('heavy', 8, 1_000_000)
+        self.cluster.admin('broker', 'undrain', '4')
+        process = self.begin_run('--throttle', '16KiB', '--controller-timeout-ms', '7000')
+        self.cluster.kill(3)
+        self.cluster.kill(4)
+        begin = time.monotonic()
+        _, said = process.communicate(timeout=60)
+        self.assertLess(time.monotonic() - begin, 30)
+        self.assertEqual(process.returncode, 7, said)
+        self.assertRegex(said, r'(?m)^no active controller has answered for \d+ s, trying on')
+        self.assertRegex(said, r'why: no active controller has answered for \d+ s')
+        for words in (('broker', 'list'), ('topic', 'describe', 'heavy'), ('topic', 'list'), ('partition', 'list'), ('cluster', 'describe'), ('cluster', 'health')):
+            told = self.cluster.admin(*words, node=1, check=False)['remembered']
+            self.assertEqual(told['node'], 1)
+            self.assertGreater(told['metadata_index'], 0)
+            done = self.cluster.sluice(*words, '--server', self.cluster.addresses[1]['grpc'], check=False)
+            self.assertRegex(done.stderr, r'no active controller: this is what node 1 knew \d+ s ago')
+            self.assertEqual(done.returncode, 10 if words[1] == 'health' else 0)
+        self.assertEqual(self.cluster.sluice('quorum', 'status', '--server', self.cluster.addresses[1]['grpc'], check=False).returncode, 6)
+        self.cluster.start(3)
+        self.cluster.start(4)
+        wait_until(lambda: 'remembered' not in self.cluster.admin('broker', 'list', node=1), 'a controller is active', 30)
+        self.cluster.stop_node(4)
+        states = lambda: {each['id']: each['state'] for each in self.cluster.admin('broker', 'list', node=1)['brokers']}  # noqa: E731
+        wait_until(lambda: states()[4] == 'stopped', 'node 4 is stopped', 20)
 
     def test_busy_leads_change_places_with_quiet_ones(self):
         self.cluster.create_topic('busy', 4, 2, ['min.insync.replicas=1'])
