@@ -362,7 +362,8 @@ Status Broker::JoinCluster() {
     replicas_->KeepBrokerEpoch(epoch, std::move(kept));
   };
   stalls_.emplace(*options_.clock, config_.values.GetInt("broker.stall.timeout.ms"));
-  for (const auto& [path, flusher] : flushers_) stalls_->WatchDisk(path, *flusher);
+  for (const auto& [path, flusher] : flushers_)
+    stalls_->WatchDisk(path, *flusher, OpenDiskWrites(*options_.file_system, path));
   stalls_->WatchLoop("metadata", *metadata_loop_);
   stalls_->WatchLoop("replica", *replica_loop_);
   options.what_is_stuck = [this] { return stalls_->WhatIsStuck(); };

@@ -18,6 +18,15 @@ class FakeDisk final : public storage::Flusher {
   int64_t began_ms = -1;
 };
 
+class FakeWrites final : public DiskWrites {
+ public:
+  explicit FakeWrites(const std::optional<uint64_t>& completed) : completed_(completed) {}
+  std::optional<uint64_t> Completed() const override { return completed_; }
+
+ private:
+  const std::optional<uint64_t>& completed_;
+};
+
 class StallWatchTest : public ::testing::Test {
  protected:
   void RunForMs(int64_t ms) { scheduler_.RunForMs(ms); }
@@ -25,11 +34,12 @@ class StallWatchTest : public ::testing::Test {
   sluice::testing::SimScheduler scheduler_;
   sluice::testing::SimEventLoop loop_{scheduler_};
   FakeDisk disk_;
+  std::optional<uint64_t> completed_ = 7;
 };
 
 TEST_F(StallWatchTest, ADiskIsStuckWhileASyncLastsTooLong) {
   StallWatch watch(loop_.clock(), kTimeoutMs);
-  watch.WatchDisk("/data", disk_);
+  watch.WatchDisk("/data", disk_, nullptr);
   disk_.began_ms = loop_.clock().SteadyMs();
   RunForMs(kTimeoutMs);
   EXPECT_EQ(watch.WhatIsStuck(), "");
@@ -37,6 +47,70 @@ TEST_F(StallWatchTest, ADiskIsStuckWhileASyncLastsTooLong) {
   EXPECT_EQ(watch.WhatIsStuck(), "the disk of /data has not ended a sync for more than 1000 ms");
   disk_.began_ms = loop_.clock().SteadyMs();
   EXPECT_EQ(watch.WhatIsStuck(), "");
+}
+
+TEST_F(StallWatchTest, ADiskThatCompletesWritesIsSlowAndNotStuck) {
+  StallWatch watch(loop_.clock(), kTimeoutMs);
+  watch.WatchDisk("/data", disk_, std::make_unique<FakeWrites>(completed_));
+  disk_.began_ms = loop_.clock().SteadyMs();
+  for (int i = 0; i < 20; ++i) {
+    RunForMs(kTimeoutMs / 2);
+    ++*completed_;
+    EXPECT_EQ(watch.WhatIsStuck(), "") << i;
+  }
+  RunForMs(kTimeoutMs);
+  EXPECT_EQ(watch.WhatIsStuck(), "");
+  RunForMs(1);
+  EXPECT_EQ(watch.WhatIsStuck(), "the disk of /data has not ended a sync for more than 1000 ms");
+  ++*completed_;
+  EXPECT_EQ(watch.WhatIsStuck(), "");
+}
+
+TEST_F(StallWatchTest, ADiskWithoutASyncIsNotStuckThoughItWritesNothing) {
+  StallWatch watch(loop_.clock(), kTimeoutMs);
+  watch.WatchDisk("/data", disk_, std::make_unique<FakeWrites>(completed_));
+  RunForMs(10 * kTimeoutMs);
+  EXPECT_EQ(watch.WhatIsStuck(), "");
+  disk_.began_ms = loop_.clock().SteadyMs();
+  RunForMs(kTimeoutMs);
+  EXPECT_EQ(watch.WhatIsStuck(), "");
+  RunForMs(1);
+  EXPECT_NE(watch.WhatIsStuck(), "");
+}
+
+// What was written before the sync began excuses nothing.
+TEST_F(StallWatchTest, WritesAreSeenAlsoWhileNothingIsSynced) {
+  StallWatch watch(loop_.clock(), kTimeoutMs);
+  watch.WatchDisk("/data", disk_, std::make_unique<FakeWrites>(completed_));
+  ++*completed_;
+  EXPECT_EQ(watch.WhatIsStuck(), "");
+  disk_.began_ms = loop_.clock().SteadyMs();
+  RunForMs(kTimeoutMs + 1);
+  EXPECT_NE(watch.WhatIsStuck(), "");
+}
+
+// The writes of the second one count though the first one is stuck.
+TEST_F(StallWatchTest, EachDiskIsLookedAt) {
+  StallWatch watch(loop_.clock(), kTimeoutMs);
+  FakeDisk other;
+  watch.WatchDisk("/a", disk_, nullptr);
+  watch.WatchDisk("/b", other, std::make_unique<FakeWrites>(completed_));
+  disk_.began_ms = other.began_ms = loop_.clock().SteadyMs();
+  RunForMs(kTimeoutMs + 1);
+  ++*completed_;
+  EXPECT_EQ(watch.WhatIsStuck(), "the disk of /a has not ended a sync for more than 1000 ms");
+  RunForMs(kTimeoutMs);
+  disk_.began_ms = -1;
+  EXPECT_EQ(watch.WhatIsStuck(), "");
+}
+
+TEST_F(StallWatchTest, WithoutCountersTheSyncAloneTells) {
+  StallWatch watch(loop_.clock(), kTimeoutMs);
+  watch.WatchDisk("/data", disk_, std::make_unique<FakeWrites>(completed_));
+  completed_ = std::nullopt;  // the device is gone
+  disk_.began_ms = loop_.clock().SteadyMs();
+  RunForMs(kTimeoutMs + 1);
+  EXPECT_EQ(watch.WhatIsStuck(), "the disk of /data has not ended a sync for more than 1000 ms");
 }
 
 TEST_F(StallWatchTest, ALoopIsStuckWhileWhatWasPostedDoesNotRun) {
@@ -54,7 +128,7 @@ TEST_F(StallWatchTest, ALoopIsStuckWhileWhatWasPostedDoesNotRun) {
 
 TEST_F(StallWatchTest, WithoutATimeoutNothingIsStuck) {
   StallWatch watch(loop_.clock(), 0);
-  watch.WatchDisk("/data", disk_);
+  watch.WatchDisk("/data", disk_, nullptr);
   disk_.began_ms = loop_.clock().SteadyMs();
   RunForMs(1'000'000);
   EXPECT_EQ(watch.WhatIsStuck(), "");

@@ -100,8 +100,10 @@ inline constexpr ConfigKey kBrokerStallTimeoutMs = {
     .min = 0,
     .max = 3600000,
     .doc =
-        "A broker sends no heartbeats while a sync of a log directory, or a thread that it "
-        "cannot do without, lasts longer: other brokers lead then; 0 = it sends them always."};
+        "A broker sends no heartbeats while a thread that it cannot do without stands still for "
+        "longer, or a sync of a log directory lasts longer and its disk completes no write for as "
+        "long (where the kernel counts none, of file systems without a block device of their own, "
+        "the sync alone counts): other brokers lead then; 0 = it sends them always."};
 inline constexpr ConfigKey kControllerQuorumConfirmIntervalMs = {
     .name = "controller.quorum.confirm.interval.ms",
     .type = ConfigType::kInt,

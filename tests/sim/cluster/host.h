@@ -7,10 +7,12 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/disk_writes.h"
 #include "base/testing/sim_file_system.h"
 #include "base/uuid.h"
 #include "metadata/server_config.h"
@@ -62,6 +64,21 @@ struct Host {
   bool disk_replaced = false;
   std::map<std::string, std::string> copied_logs;  // by path
   int64_t sync_ms_max = 3;                         // how long the disk takes
+  bool writes_on = false;    // also while a sync lasts: it is slow and does not hang
+  uint64_t syncs_ended = 0;  // of the log directory
+};
+
+// What the disk of the log directory completes: one that writes on does so all the time.
+class HostDiskWrites final : public DiskWrites {
+ public:
+  explicit HostDiskWrites(const Host& host) : host_(host) {}
+  std::optional<uint64_t> Completed() const override {
+    if (!host_.writes_on) return host_.syncs_ended;
+    return host_.syncs_ended + static_cast<uint64_t>(host_.clock.SteadyMs());
+  }
+
+ private:
+  const Host& host_;
 };
 
 inline constexpr uint64_t kAmpleBytes = uint64_t{1} << 40;  // of a disk that does not fill

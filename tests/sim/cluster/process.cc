@@ -87,7 +87,12 @@ Status Process::OpenLogs() {
   };
   SLUICE_ASSIGN_OR_RETURN(logs_, storage::LogDirectories::Open(std::move(options)));
   flusher_ = std::make_unique<storage::testing::SimFlusher>(
-      flush_loop_, broker::ReplicaManager::OnFlushed, [this] { return SyncMs(); });
+      flush_loop_,
+      [this](std::span<const storage::Flushed> group) {
+        ++host_.syncs_ended;
+        broker::ReplicaManager::OnFlushed(group);
+      },
+      [this] { return SyncMs(); });
   const storage::DirectoryIdentity& identity = logs_->identity();
   state_.node_id = identity.node_id;
   state_.cluster_id = identity.cluster_id;
@@ -219,7 +224,7 @@ void Process::JoinCluster() {
     replicas_->KeepBrokerEpoch(epoch, std::move(kept));
   };
   stalls_.emplace(host_.clock, config.values.GetInt("broker.stall.timeout.ms"));
-  stalls_->WatchDisk(config.log_directory, *flusher_);
+  stalls_->WatchDisk(config.log_directory, *flusher_, std::make_unique<HostDiskWrites>(host_));
   stalls_->WatchLoop("metadata", metadata_loop_);
   stalls_->WatchLoop("replica", replica_loop_);
   options.what_is_stuck = [this] { return stalls_->WhatIsStuck(); };

@@ -75,6 +75,7 @@ const std::vector<Scenario::Sentence>& Scenario::Sentences() {
       {"the leader epochs of node # are torn", &Scenario::TearEpochs},
       {"the next sync of node # fails", &Scenario::NextSyncFails},
       {"syncs of node # take up to # ms", &Scenario::SyncsTake},
+      {"the disk of node # writes all the time", &Scenario::WritesOn},
       {"node # is cut off from node #", &Scenario::CutOff},
       {"node # cannot reach node #", &Scenario::CutOneWay},
       {"node # is cut off from the other nodes", &Scenario::CutFromOthers},
@@ -376,6 +377,11 @@ std::string Scenario::NextSyncFails(const Words& words) {
 
 std::string Scenario::SyncsTake(const Words& words) {
   cluster_->host(Node(words[0])).sync_ms_max = Number(words[1]);
+  return "";
+}
+
+std::string Scenario::WritesOn(const Words& words) {
+  cluster_->host(Node(words[0])).writes_on = true;
   return "";
 }
 

@@ -83,6 +83,7 @@ class Scenario {
   std::string TearEpochs(const Words& words);
   std::string NextSyncFails(const Words& words);
   std::string SyncsTake(const Words& words);
+  std::string WritesOn(const Words& words);
   std::string CutOff(const Words& words);
   std::string CutOneWay(const Words& words);
   std::string CutFromOthers(const Words& words);
