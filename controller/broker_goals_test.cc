@@ -6,7 +6,6 @@
 
 #include "base/testing/log_catcher.h"
 #include "controller/controller.h"
-#include "controller/decommission.h"
 #include "controller/testing/cluster_fixture.h"
 #include "metadata/obstacles.h"
 #include "metadata/replay.h"

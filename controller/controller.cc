@@ -6,7 +6,6 @@
 #include "base/planted_fault.h"
 #include "controller/broker_goals.h"
 #include "controller/config_manager.h"
-#include "controller/decommission.h"
 #include "controller/feature_manager.h"
 #include "controller/partition_manager.h"
 #include "controller/producer_id_manager.h"
@@ -66,6 +65,7 @@ MetadataController::MetadataController(ControllerOptions options, EventLoop& loo
       brokers_(options_.brokers),
       leaders_(options_.leaders),
       full_pass_(options_.brokers.fence_step_changes),
+      decommission_(options_.moves_max),
       alive_(std::make_shared<bool>(true)),
       committed_(metadata::EmptyImage()),
       speculative_(committed_) {}
@@ -156,6 +156,7 @@ void MetadataController::OnLeaderReady(Term term) {
   brokers_.Activate(*committed_, NowMs());
   leaders_.Activate(*committed_, NowMs());
   full_pass_.Activate(brokers_.full());
+  decommission_.Begin();
   LOG(INFO) << "controller " << options_.self << " is active in term " << term
             << ", metadata at index " << committed_->last_index;
   const Records bootstrap = BootstrapRecords(*speculative_, options_.cluster_id, options_.server);
@@ -166,7 +167,7 @@ void MetadataController::OnLeaderReady(Term term) {
   ConfirmLeadership();
   RunLater(kTickMs, &MetadataController::Tick);
   RunLater(LeaderPass::kStepMs, &MetadataController::MoveLeads);
-  RunLater(kDecommissionStepMs, &MetadataController::GoOnDecommissioning);
+  RunLater(Decommission::kPauseMs, &MetadataController::GoOnDecommissioning);
 }
 
 void MetadataController::Renounce() {
@@ -457,6 +458,7 @@ void MetadataController::ChangeBroker(const ChangeBrokerRequest& request,
                                       Done<ChangeBrokerResponse> done) {
   HandleAdmin(request, &controller::ChangeBroker, std::move(done));
   leaders_.Request();
+  decommission_.Begin();
 }
 
 // What is not taken now, the next walk comes to again.
@@ -470,12 +472,12 @@ void MetadataController::MoveLeads() {
 }
 
 void MetadataController::GoOnDecommissioning() {
-  const Records records = NextOfDecommission(*speculative_, options_.moves_max);
+  const Records records = decommission_.Next(*speculative_);
   if (!records.empty()) {
     if (const Status proposed = Propose(records, [](bool) {}); !proposed.ok())
       LOG(WARNING) << "a step of a decommission is not taken: " << proposed.message();
   }
-  RunLater(kDecommissionStepMs, &MetadataController::GoOnDecommissioning);
+  RunLater(decommission_.next_in_ms(), &MetadataController::GoOnDecommissioning);
 }
 
 void MetadataController::UnregisterBroker(const UnregisterBrokerRequest& request,

@@ -29,6 +29,7 @@
 #include "base/random.h"
 #include "controller/broker_manager.h"
 #include "controller/decision.h"
+#include "controller/decommission.h"
 #include "controller/feed_log.h"
 #include "controller/full_pass.h"
 #include "controller/leader_pass.h"
@@ -187,6 +188,7 @@ class MetadataController final : public raft::StateMachine {
   BrokerManager brokers_;
   LeaderPass leaders_;
   FullPass full_pass_;
+  Decommission decommission_;
   ControllerMetrics metrics_;
   std::shared_ptr<bool> alive_;  // false once destroyed or stopped
 

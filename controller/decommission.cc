@@ -1,11 +1,8 @@
 #include "controller/decommission.h"
 
 #include <algorithm>
-#include <map>
-#include <set>
 
 #include "controller/partition_manager.h"
-#include "metadata/placement.h"
 
 namespace sluice::controller {
 
@@ -14,77 +11,97 @@ using metadata::Image;
 using metadata::PartitionImage;
 using metadata::TopicImage;
 
-namespace {
-
-class Decommission {
- public:
-  Decommission(const Image& image, int64_t moves_max) : image_(image), moves_max_(moves_max) {
-    for (const auto& [id, broker] : image.brokers) {
-      if (broker->goal == BrokerGoal::kDecommission) leaving_.insert(id);
-      brokers_.push_back({id, broker->rack, !broker->active() || broker->yields()});
-    }
+Records Decommission::Next(const Image& image) {
+  leaving_.clear();
+  brokers_.clear();
+  for (const auto& [id, broker] : image.brokers) {
+    if (broker->goal == BrokerGoal::kDecommission) leaving_.insert(id);
+    brokers_.push_back({id, broker->rack, !broker->active() || broker->yields()});
   }
-
-  Records Run() {
-    if (leaving_.empty()) return {};
-    Count();
-    for (const auto& [name, topic] : *image_.topics_by_name) {
-      for (size_t i = 0; i < topic->partitions.size() && moving_ < moves_max_; ++i) Move(*topic, i);
-    }
-    for (const NodeId id : leaving_) {
-      if (replicas_[id] > 0 || !image_.FindBroker(id)->fenced) continue;
-      LOG(INFO) << "broker " << id << " has no replicas left and does not run: it is unregistered";
-      records_.emplace_back().mutable_unregister_broker()->set_broker_id(id.value());
-    }
-    return std::move(records_);
+  if (leaving_.empty()) {
+    stage_ = Stage::kPause;
+    return {};
   }
-
- private:
-  void Count() {
-    for (const auto& [name, topic] : *image_.topics_by_name) {
-      for (const PartitionImage& p : topic->partitions) {
-        moving_ += p.moving() ? 1 : 0;
-        for (const NodeId node : p.replicas) ++replicas_[node];
-      }
-    }
+  if (stage_ == Stage::kPause) {
+    stage_ = Stage::kCounting;
+    count_walk_.Begin();
+    replicas_.clear();
+    moving_ = 0;
+    to_come_round_ = 0;
   }
+  Records records;
+  size_t left = PartitionWalk::kLookedAtMax;
+  if (stage_ == Stage::kCounting && Count(image, left)) {
+    UnregisterEmpty(image, records);
+    stage_ = Stage::kMoving;
+  }
+  if (stage_ == Stage::kMoving && MoveSome(image, left, records)) stage_ = Stage::kPause;
+  return records;
+}
 
-  void Move(const TopicImage& topic, size_t index) {
+bool Decommission::Count(const Image& image, size_t& left) {
+  count_walk_.Go(image, [&](const TopicImage& topic, size_t index) {
+    if (left == 0) return false;
+    --left;
+    ++to_come_round_;
     const PartitionImage& p = topic.partitions[index];
-    if (p.moving() || p.leader == kNoNode) return;
-    std::vector<NodeId> target = p.replicas;
-    for (NodeId& node : target) {
-      if (!leaving_.contains(node)) continue;
-      const NodeId other = metadata::ChooseReplacement(brokers_, replicas_, target, node);
-      if (other == kNoNode) continue;
-      ++replicas_[other];
-      node = other;
-    }
-    if (target == p.replicas) return;
-    LOG(INFO) << topic.name << "-" << index << ": leaves brokers that are decommissioned";
-    const metadata::ElectionInput input{
-        .partition = p,
-        .min_isr = metadata::EffectiveMinIsr(image_, topic.name, p),
-        .is_active = [&](NodeId node) { return metadata::ReplicaActive(image_, p, node); },
-        .yields = YieldsIn(image_),
-        .wished_isr = {}};
-    AppendDecision(topic, index, metadata::Decide(input, metadata::MoveTo(p, target)), records_);
-    ++moving_;
+    moving_ += p.moving() ? 1 : 0;
+    for (const NodeId node : p.replicas) ++replicas_[node];
+    return true;
+  });
+  return !count_walk_.under_way();
+}
+
+void Decommission::UnregisterEmpty(const Image& image, Records& records) const {
+  for (const NodeId id : leaving_) {
+    if (replicas_.contains(id) || !image.FindBroker(id)->fenced) continue;
+    LOG(INFO) << "broker " << id << " has no replicas left and does not run: it is unregistered";
+    records.emplace_back().mutable_unregister_broker()->set_broker_id(id.value());
   }
+}
 
-  const Image& image_;
-  const int64_t moves_max_;
-  std::set<NodeId> leaving_;
-  std::vector<metadata::PlacementBroker> brokers_;
-  std::map<NodeId, int64_t> replicas_;
-  int64_t moving_ = 0;
-  Records records_;
-};
+bool Decommission::MoveSome(const Image& image, size_t& left, Records& records) {
+  const auto done = [this] { return to_come_round_ == 0 || moving_ >= moves_max_; };
+  const auto visit = [&](const TopicImage& topic, size_t index) {
+    if (left == 0 || done()) return false;
+    --left;
+    --to_come_round_;
+    Move(image, topic, index, records);
+    return true;
+  };
+  // To the end, and on from the first one: where topics were deleted meanwhile that is all.
+  for (int lap = 0; lap < 2; ++lap) {
+    if (!move_walk_.under_way()) move_walk_.Begin();
+    move_walk_.Go(image, visit);
+    if (move_walk_.under_way()) return done();
+  }
+  return true;
+}
 
-}  // namespace
-
-Records NextOfDecommission(const Image& image, int64_t moves_max) {
-  return Decommission(image, moves_max).Run();
+void Decommission::Move(const Image& image, const TopicImage& topic, size_t index,
+                        Records& records) {
+  const PartitionImage& p = topic.partitions[index];
+  if (p.moving() || p.leader == kNoNode) return;
+  const auto leaves = [this](NodeId node) { return leaving_.contains(node); };
+  if (std::ranges::none_of(p.replicas, leaves)) return;
+  std::vector<NodeId> target = p.replicas;
+  for (NodeId& node : target) {
+    if (!leaves(node)) continue;
+    const NodeId other = metadata::ChooseReplacement(brokers_, replicas_, target, node);
+    if (other == kNoNode) continue;
+    ++replicas_[other];
+    node = other;
+  }
+  if (target == p.replicas) return;
+  LOG(INFO) << topic.name << "-" << index << ": leaves brokers that are decommissioned";
+  const metadata::ElectionInput input{
+      .partition = p,
+      .min_isr = metadata::EffectiveMinIsr(image, topic.name, p),
+      .is_active = [&](NodeId node) { return metadata::ReplicaActive(image, p, node); },
+      .yields = YieldsIn(image),
+      .wished_isr = {}};
+  AppendDecision(topic, index, metadata::Decide(input, metadata::MoveTo(p, target)), records);
+  ++moving_;
 }
 
 }  // namespace sluice::controller
