@@ -377,6 +377,7 @@ Status Broker::JoinCluster() {
   feed.state = &state_;
   feed.cache = &metadata_;
   feed.loop = metadata_loop_.get();
+  feed.background_loop = background_loop_.get();
   feed.file_system = options_.file_system;
   feed.image_path = config_.metadata_directory + kImageFile;
   feed.on_leader = [this](const std::string& address) {

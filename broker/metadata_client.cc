@@ -48,7 +48,7 @@ void MetadataClient::Stop() {
   // From here on the loop runs nothing of ours, so that its state may be used on this thread.
   DropStream();
   options_.connector->Drain();
-  Save();
+  Save(*applier_.image());
 }
 
 void MetadataClient::Load() {
@@ -76,10 +76,9 @@ void MetadataClient::Load() {
   LearnControllers();
 }
 
-void MetadataClient::Save() {
-  const metadata::ImagePtr& image = applier_.image();
-  if (options_.image_path.empty() || image->last_index <= saved_index_) return;
-  const std::string bytes = metadata::ToSnapshot(*image);
+void MetadataClient::Save(const metadata::Image& image) {
+  if (options_.image_path.empty() || image.last_index <= saved_index_) return;
+  const std::string bytes = metadata::ToSnapshot(image);
   if (Status status = WriteFileAtomically(*options_.file_system, options_.image_path, bytes);
       !status.ok()) {
     if (const auto often = not_saved_.Failed(options_.loop->clock().SteadyMs())) {
@@ -89,14 +88,23 @@ void MetadataClient::Save() {
     return;
   }
   LOG_IF(INFO, not_saved_.Over()) << "the metadata is saved again";
-  saved_index_ = image->last_index;
+  saved_index_ = image.last_index;
 }
 
 void MetadataClient::SaveSometimes() {
   options_.loop->RunAfter(options_.save_interval_ms, rpc::Guarded(gate_, [this] {
-                            Save();
+                            SaveInBackground();
                             SaveSometimes();
                           }));
+}
+
+void MetadataClient::SaveInBackground() {
+  // Behind one that waits for the disk no images gather.
+  if (saving_.exchange(true)) return;
+  options_.background_loop->Post(rpc::Guarded(gate_, [this, image = applier_.image()] {
+    Save(*image);
+    saving_ = false;
+  }));
 }
 
 void MetadataClient::Subscribe() {

@@ -6,7 +6,8 @@
 // a restart fetch only what is new.
 //
 // Thread rule: Start and Stop from the owner, not on the loop; OnLeader from any thread; everything
-// else runs on the loop.
+// else runs on the loop, but for the copy: it is written on the background loop, for that takes
+// long where there are many partitions, and waits for a disk that may hang.
 
 #include <atomic>
 #include <functional>
@@ -32,6 +33,7 @@ struct MetadataClientOptions {
   const BrokerState* state = nullptr;  // who asks; none of these is owned, all outlive the client
   MetadataCache* cache = nullptr;
   EventLoop* loop = nullptr;
+  EventLoop* background_loop = nullptr;
   FileSystem* file_system = nullptr;
   std::string image_path;  // of the copy on disk; empty = keep none
   int64_t save_interval_ms = 60'000;
@@ -64,7 +66,7 @@ class MetadataClient {
  private:
   explicit MetadataClient(MetadataClientOptions options);
   void Load();
-  void Save();
+  void Save(const metadata::Image& image);
   void Subscribe();
   void ResubscribeAfter(int64_t delay_ms);
   void OnMessage(uint64_t generation, const controller::FeedMessage& message);
@@ -75,6 +77,7 @@ class MetadataClient {
   void LeaveFormerController();
   void CheckSilence();
   void SaveSometimes();
+  void SaveInBackground();
   void DropStream();
 
   MetadataClientOptions options_;
@@ -94,8 +97,10 @@ class MetadataClient {
   int64_t unreachable_until_ms_ = 0;
   int64_t last_switch_ms_ = -1'000'000;
   NodeId announced_leader_ = kNoNode;
+  // Of who saves: the background loop, and the owner before and after all.
   LogIndex saved_index_{-1};
   RepeatedLine not_saved_;
+  std::atomic<bool> saving_ = false;  // one is under way, or waits for its turn
   std::atomic<int64_t> resyncs_ = 0;
   bool stopped_ = false;
 };

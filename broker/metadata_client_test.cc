@@ -134,8 +134,10 @@ class MetadataClientTest : public ::testing::Test {
          .state = &state_,
          .cache = &cache_,
          .loop = &loop_,
+         .background_loop = &background_loop_,
          .file_system = &fs_,
          .image_path = "/data/metadata-image",
+         .save_interval_ms = save_interval_ms_,
          .on_controllers = on_controllers_});
   }
   void WaitApplied(int64_t index) {
@@ -155,10 +157,12 @@ class MetadataClientTest : public ::testing::Test {
   FakeFeed two_;
   SystemClock clock_;
   ThreadEventLoop loop_{"feed-test", clock_};
+  ThreadEventLoop background_loop_{"background", clock_};
   testing::SimFileSystem fs_;
   BrokerState state_;
   MetadataCache cache_;
   std::function<void(const std::vector<std::string>&)> on_controllers_;
+  int64_t save_interval_ms_ = 60'000;
   std::unique_ptr<MetadataClient> client_;
 };
 
@@ -273,6 +277,26 @@ TEST_F(MetadataClientTest, FetchesASnapshotWhenTheHashDiffers) {
   snapshot.mutable_snapshot()->set_last(true);
   again->Push(snapshot);
   WaitApplied(8);
+}
+
+// It takes long, and its disk may hang: images come and are shown all the same.
+TEST_F(MetadataClientTest, TheCopyIsWrittenInTheBackground) {
+  ASSERT_TRUE(fs_.CreateDirectories("/data").ok());
+  std::promise<void> disk_goes_on;
+  background_loop_.Post([until = disk_goes_on.get_future().share()] { until.wait(); });
+  save_interval_ms_ = 1;
+  Start();
+  FeedStream* stream = one_.Subscription(0).second;
+  for (int64_t i = 0; i <= 50; ++i) {
+    stream->Push(Entry(i));
+    WaitApplied(i);
+  }
+  EXPECT_FALSE(fs_.Exists("/data/metadata-image"));
+  disk_goes_on.set_value();
+  client_->Stop();
+  const Result<std::string> bytes = ReadFile(fs_, "/data/metadata-image");
+  ASSERT_TRUE(bytes.ok());
+  EXPECT_EQ((*metadata::FromSnapshot(*bytes))->last_index, LogIndex(50));
 }
 
 // Were it shown, the replicas of topics that it does not have yet would be removed.

@@ -237,6 +237,7 @@ void Process::JoinCluster() {
   feed.state = &state_;
   feed.cache = &metadata_;
   feed.loop = &metadata_loop_;
+  feed.background_loop = &background_loop_;
   feed.file_system = &host_.disk;
   feed.image_path = config.metadata_directory + kImageFile;
   feed.save_interval_ms = 5000;
