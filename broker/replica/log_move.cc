@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "storage/no_waiting.h"
+#include "storage/read_lacking.h"
 
 namespace sluice::broker {
 namespace {
@@ -14,8 +15,6 @@ constexpr size_t kPieceBytes = size_t{1} << 20;
 constexpr size_t kFlushBytes = size_t{16} << 20;
 // What may be copied under the partition's mutex.
 constexpr size_t kLastBytes = size_t{256} << 10;
-// As often may a read of the log find something that is not in memory.
-constexpr int kLackingMax = 64;
 constexpr int kFruitlessMax = 100;
 constexpr Offset kNoCut{INT64_MAX};
 // Batches of every epoch are the log's.
@@ -63,27 +62,18 @@ Status LogMove::LookOnce(Look& look, size_t size_bytes, bool may_wait) {
   const storage::NoWaiting no_waiting(log, may_wait ? nullptr : &look.lacking);
   auto read = log.Read(from, size_bytes, Offset(INT64_MAX), /*one_at_least=*/true);
   if (read.status().code() == StatusCode::kWouldWait) return Status::Ok();
-  SLUICE_RETURN_IF_ERROR(OfLog(read.status()));
+  SLUICE_RETURN_IF_ERROR(read.status());
   look.slices = std::move(read->slices);
   return Status::Ok();
 }
 
-// What is not in memory is read without the partition's mutex.
 Result<LogMove::Look> LogMove::LookAtLog(size_t size_bytes) {
   Look look;
-  std::string bytes;
-  for (int i = 0; i <= kLackingMax; ++i) {
-    SLUICE_RETURN_IF_ERROR(LookOnce(look, size_bytes, /*may_wait=*/i == kLackingMax));
-    if (!look.lacking.any()) break;
-    if (look.lacking.mending != nullptr) {
-      look.lacking.mending->Run();
-      continue;
-    }
-    const FileSlice& slice = look.lacking.slice;
-    bytes.resize(slice.size_bytes);
-    SLUICE_RETURN_IF_ERROR(
-        OfLog(slice.file->ReadAt(slice.offset, bytes.data(), bytes.size()).status()));
-  }
+  const auto once = [&](bool may_wait) -> Result<storage::Lacking> {
+    SLUICE_RETURN_IF_ERROR(LookOnce(look, size_bytes, may_wait));
+    return look.lacking;
+  };
+  SLUICE_RETURN_IF_ERROR(OfLog(storage::ReadWhatLacks(once)));
   return look;
 }
 

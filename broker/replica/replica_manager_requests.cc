@@ -5,14 +5,13 @@
 #include "broker/replica/replica_manager_impl.h"
 #include "kafka/batch_validator.h"
 #include "kafka/recompression.h"
+#include "storage/read_lacking.h"
 
 namespace sluice::broker {
 
 using kafka::ErrorCode;
 
 namespace {
-
-constexpr int kLackingMax = 64;
 
 kafka::BatchRules RulesFor(const metadata::TopicConfig& config, int16_t api_version,
                            int64_t now_ms) {
@@ -210,23 +209,11 @@ LocalRead ReplicaManagerImpl::ReadLocal(const PartitionKey& key, Offset from,
     return result;
   }
   PartitionEffects effects;
-  std::string bytes;
-  // What an index lacks is read here, so that nobody waits for it under the partition's lock; a
-  // cache so short of room that it keeps nothing ends that.
-  for (int i = 0; i <= kLackingMax; ++i) {
-    result = partition->ReadLocal(from, size_bytes_max, /*may_wait=*/i == kLackingMax, effects);
-    if (!result.lacking.any()) break;
-    if (result.lacking.mending != nullptr) {
-      result.lacking.mending->Run();
-      continue;
-    }
-    const FileSlice& slice = result.lacking.slice;
-    bytes.resize(slice.size_bytes);
-    if (!slice.file->ReadAt(slice.offset, bytes.data(), bytes.size()).ok()) {
-      result.error = ErrorCode::kKafkaStorageError;
-      break;
-    }
-  }
+  const Status read = storage::ReadWhatLacks([&](bool may_wait) -> Result<storage::Lacking> {
+    result = partition->ReadLocal(from, size_bytes_max, may_wait, effects);
+    return result.lacking;
+  });
+  if (!read.ok()) result.error = ErrorCode::kKafkaStorageError;
   effects.Run(*context_);
   return result;
 }
