@@ -8,6 +8,7 @@
 #include "base/planted_fault.h"
 #include "controller/partition_manager.h"
 #include "controller/registration_check.h"
+#include "metadata/broker_record.h"
 #include "metadata/fsync_since.h"
 
 namespace sluice::controller {
@@ -66,14 +67,6 @@ bool SharesADirectory(const BrokerImage& before, const RegisterBrokerRequest& re
   return now.contains(before.directory_id) ||
          std::any_of(before.log_directories.begin(), before.log_directories.end(),
                      [&](const Uuid& id) { return now.contains(id); });
-}
-
-void KeepServed(const BrokerImage& before, metadata::RegisterBrokerRecord& record) {
-  for (const auto& [directory, epoch] : before.served) {
-    metadata::RegisterBrokerRecord::Served& served = *record.add_served();
-    served.set_directory(std::string(directory.view()));
-    served.set_broker_epoch(epoch.value());
-  }
 }
 
 // Over a registration, too. What was flushed stays so on its disk. Another disk has nothing from
@@ -254,7 +247,7 @@ Decision<RegisterBrokerResponse> BrokerManager::Register(const HandleContext& co
   record.mutable_register_broker()->set_fenced(true);
   record.mutable_register_broker()->set_session_timeout_ms(request.session_timeout_ms());
   record.mutable_register_broker()->clear_served();
-  if (before != nullptr) KeepServed(*before, *record.mutable_register_broker());
+  if (before != nullptr) metadata::AddServed(*before, *record.mutable_register_broker());
   KeepSynced(before, *record.mutable_register_broker());
   decision.records.push_back(std::move(record));
   decision.response.set_broker_epoch(context.index.value());

@@ -6,6 +6,7 @@
 #include <functional>
 #include <span>
 
+#include "metadata/broker_record.h"
 #include "metadata/fsync_since.h"
 #include "metadata/replay.h"
 
@@ -53,11 +54,7 @@ RegisterBrokerRecord ToRecord(const BrokerImage& broker) {
     record.add_log_dirs(std::string(directory.view()));
   record.set_keeps_epoch(broker.keeps_epoch);
   record.set_synced_index(broker.synced_index.value());
-  for (const auto& [directory, epoch] : broker.served) {
-    RegisterBrokerRecord::Served* served = record.add_served();
-    served->set_directory(std::string(directory.view()));
-    served->set_broker_epoch(epoch.value());
-  }
+  AddServed(broker, record);
   return record;
 }
 
