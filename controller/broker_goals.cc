@@ -31,12 +31,7 @@ void CancelMovesFrom(const Image& image, NodeId broker, bool dry_run, Records& r
     for (size_t i = 0; i < topic->partitions.size(); ++i) {
       const PartitionImage& p = topic->partitions[i];
       if (std::find(p.removing.begin(), p.removing.end(), broker) == p.removing.end()) continue;
-      const metadata::ElectionInput input{
-          .partition = p,
-          .min_isr = metadata::EffectiveMinIsr(image, name, p),
-          .is_active = [&](NodeId node) { return metadata::ReplicaActive(image, p, node); },
-          .yields = YieldsIn(image),
-          .wished_isr = {}};
+      const metadata::ElectionInput input = metadata::ElectionInputOf(image, name, p);
       const metadata::Assignment back = metadata::MoveBack(p);
       if (metadata::MayDropAtOnce(p, back, input.min_isr))
         AppendDecision(*topic, i, metadata::Decide(input, back), records, dry_run);

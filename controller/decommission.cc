@@ -94,12 +94,7 @@ void Decommission::Move(const Image& image, const TopicImage& topic, size_t inde
   }
   if (target == p.replicas) return;
   LOG(INFO) << topic.name << "-" << index << ": leaves brokers that are decommissioned";
-  const metadata::ElectionInput input{
-      .partition = p,
-      .min_isr = metadata::EffectiveMinIsr(image, topic.name, p),
-      .is_active = [&](NodeId node) { return metadata::ReplicaActive(image, p, node); },
-      .yields = YieldsIn(image),
-      .wished_isr = {}};
+  const metadata::ElectionInput input = metadata::ElectionInputOf(image, topic.name, p);
   AppendDecision(topic, index, metadata::Decide(input, metadata::MoveTo(p, target)), records);
   ++moving_;
 }

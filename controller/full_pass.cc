@@ -21,17 +21,12 @@ void Relieve(const Image& image, const FullDirectories& full, const TopicImage& 
   std::copy_if(p.isr.begin(), p.isr.end(), std::back_inserter(with_room),
                [&](NodeId node) { return !full.Has(image, p, node); });
   if (with_room.empty() || with_room.size() == p.isr.size()) return;
-  const int32_t min_isr = metadata::EffectiveMinIsr(image, topic.name, p);
-  const bool enough = static_cast<int32_t>(with_room.size()) >= min_isr;
+  metadata::ElectionInput input = metadata::ElectionInputOf(image, topic.name, p);
+  const bool enough = static_cast<int32_t>(with_room.size()) >= input.min_isr;
   if (!enough && !full.Has(image, p, p.leader)) return;
-  const metadata::PartitionDecision decision = metadata::Decide(
-      {.partition = p,
-       .min_isr = min_isr,
-       .is_active = [&](NodeId node) { return metadata::ReplicaActive(image, p, node); },
-       .yields = YieldsIn(image),
-       .is_full = FullIn(&full, image, p),
-       .wished_isr = enough ? std::optional(with_room) : std::nullopt});
-  AppendDecision(topic, index, decision, records);
+  input.is_full = FullIn(&full, image, p);
+  if (enough) input.wished_isr = with_room;
+  AppendDecision(topic, index, metadata::Decide(input), records);
 }
 
 }  // namespace

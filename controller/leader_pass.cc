@@ -36,14 +36,10 @@ bool LeaderPass::Move(const Image& image, const FullDirectories& full, const Top
   const bool yields = metadata::Yields(image, p.leader);
   const bool preferred = options_.preferred && WantsPreferred(image, full, p);
   if (!yields && !preferred) return false;
-  const metadata::PartitionDecision decision = metadata::Decide(
-      {.partition = p,
-       .min_isr = metadata::EffectiveMinIsr(image, topic.name, p),
-       .is_active = [&](NodeId node) { return metadata::ReplicaActive(image, p, node); },
-       .yields = YieldsIn(image),
-       .is_full = FullIn(&full, image, p),
-       .wished_isr = {},
-       .preferred = preferred ? p.replicas.front() : kNoNode});
+  metadata::ElectionInput input = metadata::ElectionInputOf(image, topic.name, p);
+  input.is_full = FullIn(&full, image, p);
+  if (preferred) input.preferred = p.replicas.front();
+  const metadata::PartitionDecision decision = metadata::Decide(input);
   if (decision.election.leader == p.leader) return false;
   if (!AppendDecision(topic, index, decision, step.records)) return false;
   ++(yields ? step.yielded : step.preferred);

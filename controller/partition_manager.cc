@@ -107,15 +107,11 @@ class Alteration {
   }
 
   metadata::ElectionInput Input() const {
-    std::vector<NodeId> isr;
-    for (const auto& replica : asked_.isr()) isr.emplace_back(replica.id());
-    return {.partition = *partition_,
-            .min_isr = metadata::EffectiveMinIsr(image_, topic_->name, *partition_),
-            .is_active =
-                [this](NodeId node) { return metadata::ReplicaActive(image_, *partition_, node); },
-            .yields = YieldsIn(image_),
-            .is_full = FullIn(full_, image_, *partition_),
-            .wished_isr = std::move(isr)};
+    metadata::ElectionInput input = metadata::ElectionInputOf(image_, topic_->name, *partition_);
+    input.is_full = FullIn(full_, image_, *partition_);
+    input.wished_isr.emplace();
+    for (const auto& replica : asked_.isr()) input.wished_isr->emplace_back(replica.id());
+    return input;
   }
 
   const Image& image_;
@@ -127,10 +123,6 @@ class Alteration {
 };
 
 }  // namespace
-
-std::function<bool(NodeId)> YieldsIn(const Image& image) {
-  return [&image](NodeId node) { return metadata::Yields(image, node); };
-}
 
 bool AppendDecision(const TopicImage& topic, size_t index,
                     const metadata::PartitionDecision& decision, Records& records, bool dry_run) {
@@ -169,19 +161,14 @@ void ElectAfter(const Image& image, const BrokerEvent& event, const TopicImage& 
                                   (lost_all && Contains(partition.last_known_elr, event.broker)));
   const bool may_lead = active && partition.leader == kNoNode;
   if (!leaves && !may_lead) return;
-  Decide(topic, index,
-         {.partition = partition,
-          .min_isr = metadata::EffectiveMinIsr(image, topic.name, partition),
-          .is_active =
-              [&](NodeId node) {
-                return node == event.broker ? active
-                                            : metadata::ReplicaActive(image, partition, node);
-              },
-          .yields = YieldsIn(image),
-          .is_full = FullIn(event.full, image, partition),
-          .lost_data = lost ? event.broker : kNoNode,
-          .lost_all = lost_all},
-         records);
+  metadata::ElectionInput input = metadata::ElectionInputOf(image, topic.name, partition);
+  input.is_active = [&](NodeId node) {
+    return node == event.broker ? active : metadata::ReplicaActive(image, partition, node);
+  };
+  input.is_full = FullIn(event.full, image, partition);
+  if (lost) input.lost_data = event.broker;
+  input.lost_all = lost_all;
+  Decide(topic, index, input, records);
 }
 
 bool LeavesNoLeader(const metadata::MetadataRecord& record) {
@@ -233,15 +220,10 @@ Records ElectionsForDamaged(const Image& image, const HeartbeatRequest& request,
     if (!seen.emplace(damaged.topic_id(), damaged.partition()).second) continue;
     LOG(WARNING) << topic->name << "-" << damaged.partition() << ": the log of broker " << broker
                  << " is damaged; its replica leaves the ISR";
-    Decide(
-        *topic, static_cast<size_t>(damaged.partition()),
-        {.partition = *partition,
-         .min_isr = metadata::EffectiveMinIsr(image, topic->name, *partition),
-         .is_active = [&](NodeId node) { return metadata::ReplicaActive(image, *partition, node); },
-         .yields = YieldsIn(image),
-         .is_full = FullIn(&full, image, *partition),
-         .lost_data = broker},
-        records);
+    metadata::ElectionInput input = metadata::ElectionInputOf(image, topic->name, *partition);
+    input.is_full = FullIn(&full, image, *partition);
+    input.lost_data = broker;
+    Decide(*topic, static_cast<size_t>(damaged.partition()), input, records);
   }
   return records;
 }
@@ -257,17 +239,9 @@ Records ElectionsForTold(const Image& image, const HeartbeatRequest& request, co
     const PartitionImage* partition = image.FindPartition(topic->id, index);
     if (partition == nullptr || partition->leader != kNoNode || !partition->elr.empty()) continue;
     if (!seen.emplace(told.topic_id(), told.partition()).second) continue;
-    Decide(
-        *topic, static_cast<size_t>(index.value()),
-        {.partition = *partition,
-         .min_isr = metadata::EffectiveMinIsr(image, topic->name, *partition),
-         .is_active = [&](NodeId node) { return metadata::ReplicaActive(image, *partition, node); },
-         .yields = YieldsIn(image),
-         .log_end =
-             [&](NodeId node) {
-               return ends.Find(image, {topic->id, index}, node);
-             }},
-        records);
+    metadata::ElectionInput input = metadata::ElectionInputOf(image, topic->name, *partition);
+    input.log_end = [&](NodeId node) { return ends.Find(image, {topic->id, index}, node); };
+    Decide(*topic, static_cast<size_t>(index.value()), input, records);
   }
   return records;
 }
@@ -277,14 +251,7 @@ Records ElectionsForMinIsr(const Image& image, const std::set<std::string>* topi
   for (const auto& [name, topic] : *image.topics_by_name) {
     if (topics != nullptr && !topics->contains(name)) continue;
     for (size_t i = 0; i < topic->partitions.size(); ++i) {
-      const PartitionImage& partition = topic->partitions[i];
-      Decide(*topic, i,
-             {.partition = partition,
-              .min_isr = metadata::EffectiveMinIsr(image, name, partition),
-              .is_active =
-                  [&](NodeId node) { return metadata::ReplicaActive(image, partition, node); },
-              .yields = YieldsIn(image)},
-             records);
+      Decide(*topic, i, metadata::ElectionInputOf(image, name, topic->partitions[i]), records);
     }
   }
   return records;
@@ -312,14 +279,11 @@ ErrorCode Assign(const Image& image, NodeId broker,
   }
   // What was in the other directory did not come along, unless the broker says so.
   const bool lost = !old.IsZero() && !asked.moved();
-  const metadata::PartitionDecision decision = metadata::Decide(
-      {.partition = *before,
-       .min_isr = metadata::EffectiveMinIsr(image, topic->name, *before),
-       .is_active = [&](NodeId node) { return metadata::ReplicaActive(image, after, node); },
-       .yields = YieldsIn(image),
-       .lost_data = lost ? broker : kNoNode,
-       .lost_all = lost,
-       .wished_isr = {}});
+  metadata::ElectionInput input = metadata::ElectionInputOf(image, topic->name, *before);
+  input.is_active = [&](NodeId node) { return metadata::ReplicaActive(image, after, node); };
+  if (lost) input.lost_data = broker;
+  input.lost_all = lost;
+  const metadata::PartitionDecision decision = metadata::Decide(input);
   if (!AppendDecision(*topic, static_cast<size_t>(index.value()), decision, records)) {
     auto& change = *records.emplace_back().mutable_partition_change();
     change.set_topic_id(asked.topic_id());

@@ -28,9 +28,6 @@ struct BrokerEvent {
   const FullDirectories* full = nullptr;  // passed by where others may lead; null = none is known
 };
 
-// ElectionInput::yields, for as long as the image lives.
-std::function<bool(NodeId)> YieldsIn(const metadata::Image& image);
-
 // Appends what the decision changes of the partition, if anything; says so where records may be
 // lost, or a move ends. `dry_run`: nothing will be done, and nothing is said.
 bool AppendDecision(const metadata::TopicImage& topic, size_t index,

@@ -49,12 +49,7 @@ Failure Find(const Image& image, const std::string& name, int32_t index, Place& 
 }
 
 metadata::ElectionInput InputOf(const Image& image, const Place& place) {
-  return {.partition = *place.partition,
-          .min_isr = metadata::EffectiveMinIsr(image, place.topic->name, *place.partition),
-          .is_active = [&image, &partition = *place.partition](
-                           NodeId node) { return metadata::ReplicaActive(image, partition, node); },
-          .yields = YieldsIn(image),
-          .wished_isr = {}};
+  return metadata::ElectionInputOf(image, place.topic->name, *place.partition);
 }
 
 // One partition of an AlterPartitionReassignments request.

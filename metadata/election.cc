@@ -102,6 +102,16 @@ void ElectUncleanly(const ElectionInput& input, const std::vector<NodeId>& live,
 
 }  // namespace
 
+ElectionInput ElectionInputOf(const Image& image, const std::string& topic,
+                              const PartitionImage& partition) {
+  return {.partition = partition,
+          .min_isr = EffectiveMinIsr(image, topic, partition),
+          .is_active = [&image,
+                        &partition](NodeId node) { return ReplicaActive(image, partition, node); },
+          .yields = [&image](NodeId node) { return Yields(image, node); },
+          .wished_isr = {}};
+}
+
 ElectionResult Elect(const ElectionInput& input) {
   const PartitionImage& before = input.partition;
   const auto usable = [&](NodeId node) {

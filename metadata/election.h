@@ -26,6 +26,7 @@
 
 #include <functional>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "metadata/image.h"
@@ -67,6 +68,11 @@ struct ElectionInput {
   // Null: nobody has.
   std::function<std::optional<LogEnd>(NodeId)> log_end = nullptr;
 };
+
+// For a partition of a topic as the image has it, both of which outlive the input: who is active
+// and who yields, and min ISR. What is special is for the caller to add.
+ElectionInput ElectionInputOf(const Image& image, const std::string& topic,
+                              const PartitionImage& partition);
 
 struct ElectionResult {
   NodeId leader = kNoNode;

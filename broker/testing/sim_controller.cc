@@ -134,13 +134,8 @@ void SimController::SetLogEnds(NodeId id, const std::vector<LeaderlessLogs::End>
     const auto topic = image_->FindTopic(topic_id);
     const PartitionImage* partition = image_->FindPartition(topic_id, index);
     if (partition == nullptr || partition->leader != kNoNode) continue;
-    AddElection(
-        *topic, static_cast<size_t>(index.value()),
-        {.partition = *partition,
-         .is_active =
-             [&](NodeId node) { return metadata::ReplicaActive(*image_, *partition, node); },
-         .wished_isr = {}},
-        records);
+    AddElection(*topic, static_cast<size_t>(index.value()),
+                metadata::ElectionInputOf(*image_, topic->name, *partition), records);
   }
   Commit(records);
 }
@@ -150,13 +145,9 @@ void SimController::SetDamaged(NodeId id, const TopicId& topic_id, PartitionInde
   const PartitionImage* partition = image_->FindPartition(topic_id, index);
   if (partition == nullptr || !metadata::OthersInSync(*partition, id)) return;
   Records records;
-  AddElection(
-      *topic, static_cast<size_t>(index.value()),
-      {.partition = *partition,
-       .is_active = [&](NodeId node) { return metadata::ReplicaActive(*image_, *partition, node); },
-       .lost_data = id,
-       .wished_isr = {}},
-      records);
+  metadata::ElectionInput input = metadata::ElectionInputOf(*image_, topic->name, *partition);
+  input.lost_data = id;
+  AddElection(*topic, static_cast<size_t>(index.value()), std::move(input), records);
   Commit(records);
 }
 
@@ -268,13 +259,7 @@ bool SimController::Reassign(const std::string& name, PartitionIndex index,
   if (!metadata::MayDropAtOnce(partition, wanted, min_isr)) return false;
   auto change = metadata::PartitionChange(
       topic->id, index, partition,
-      metadata::Decide(
-          {.partition = partition,
-           .min_isr = min_isr,
-           .is_active =
-               [&](NodeId node) { return metadata::ReplicaActive(*image_, partition, node); },
-           .wished_isr = {}},
-          wanted));
+      metadata::Decide(metadata::ElectionInputOf(*image_, name, partition), wanted));
   Records records;
   if (change.has_value()) *records.emplace_back().mutable_partition_change() = *std::move(change);
   Commit(records);
