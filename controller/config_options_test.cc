@@ -8,7 +8,7 @@ namespace {
 metadata::ServerConfig Loaded(const std::string& more) {
   const auto loaded = metadata::LoadServerConfig(
       {.file_name = "server.properties",
-       .file_text = "node.id=1\nprocess.roles=broker,controller\n"
+       .file_text = "node.id=1\nlog.dirs=/data\nprocess.roles=broker,controller\n"
                     "controller.quorum.voters=1@localhost:9093\n"
                     "controller.listener.names=CONTROLLER\n"
                     "listeners=PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093\n" +
