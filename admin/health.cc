@@ -139,7 +139,8 @@ VoterCounts CountVoters(const QuorumAnswer& quorum) {
 void AddMajorityAtRisk(const QuorumAnswer& quorum, ClusterHealthResponse* response) {
   const VoterCounts counts = CountVoters(quorum);
   const int majority = counts.all / 2 + 1;
-  if (counts.answering == counts.all || counts.answering > majority) return;
+  // With fewer than that the leader is about to resign, and soon no controller is active.
+  if (counts.answering == counts.all || counts.answering != majority) return;
   AddProblem(response,
              "of " + Plural(counts.all, "controller") + " " + std::to_string(counts.answering) +
                  " take part, and a majority is " + std::to_string(majority) +

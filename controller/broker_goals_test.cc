@@ -93,8 +93,10 @@ TEST_F(BrokerGoalsTest, WhatMakesNoSenseIsRefused) {
   EXPECT_EQ(Change(ChangeBrokerRequest::DECOMMISSION, 1).error_code(), 0);
   ExpectRefused(ChangeBrokerRequest::DRAIN, 1, ErrorCode::kIneligibleReplica, "give that up first");
   ExpectRefused(ChangeBrokerRequest::UNDRAIN, 1, ErrorCode::kIneligibleReplica, "give that up");
-  ExpectRefused(ChangeBrokerRequest::DECOMMISSION, 2, ErrorCode::kIneligibleReplica,
-                "t-0 (its replication factor is 3, 2 brokers would be left)");
+  ExpectRefused(
+      ChangeBrokerRequest::DECOMMISSION, 2, ErrorCode::kIneligibleReplica,
+      "t-0 (its replication factor is 3, 2 brokers would be left, without those that are drained "
+      "or leave: 1)");
 }
 
 TEST_F(BrokerGoalsTest, WhatIsSoAlreadyIsNoChange) {

@@ -88,7 +88,7 @@ std::vector<Obstacle> ObstaclesToDecommission(const Image& image, NodeId broker)
     if (left >= target.size()) return "";
     return "its replication factor is " + std::to_string(target.size()) + ", " +
            std::to_string(left) + " brokers would be left" +
-           (drained.empty() ? "" : ", for broker " + Join(drained) + " gets no new replicas");
+           (drained.empty() ? "" : ", without those that are drained or leave: " + Join(drained));
   });
 }
 
