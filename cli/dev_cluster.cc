@@ -124,7 +124,7 @@ Status DevCluster::CreateFiles(FileSystem& fs, Random& random, const DevOptions&
 
 Status DevCluster::CheckSame(const DevOptions& options) const {
   const std::string what = "cannot make a cluster in " + directory_ + "\n" + directory_ +
-                           " holds one of " + std::to_string(nodes_.size()) +
+                           " holds a cluster of " + std::to_string(nodes_.size()) +
                            " nodes, the first on port " + std::to_string(nodes_[0].kafka_port);
   const std::string leave_out = " out to start that one, or give another directory with --dir";
   if (options.nodes && *options.nodes != static_cast<int>(nodes_.size())) {
