@@ -1,36 +1,18 @@
 #include "tests/sim/cluster/scenario.h"
 
 #include <algorithm>
-#include <charconv>
 #include <sstream>
 #include <utility>
 
 #include "storage/file_names.h"
+#include "tests/sim/cluster/scenario_words.h"
 #include "tests/sim/cluster/verdict.h"
 
 namespace sluice::sim {
 namespace {
 
-constexpr char kTopic[] = "orders";
 constexpr int64_t kAwaitMs = 60'000;  // also where each request first meets a node that is down
 constexpr int kClientsMax = 10;
-const history::Place kPlace{kTopic, PartitionIndex(0)};
-
-int64_t Number(const std::string& word) {
-  int64_t number = 0;
-  std::from_chars(word.data(), word.data() + word.size(), number);
-  return number;
-}
-
-NodeId Node(const std::string& word) { return NodeId(static_cast<int32_t>(Number(word))); }
-
-// "1,2,3"
-std::vector<NodeId> Nodes(const std::string& word) {
-  std::vector<NodeId> nodes;
-  std::istringstream in(word);
-  for (std::string one; std::getline(in, one, ',');) nodes.push_back(Node(one));
-  return nodes;
-}
 
 std::vector<std::string> Split(std::string_view text) {
   std::vector<std::string> words;
@@ -510,101 +492,11 @@ std::string Scenario::IsrIs(const Words& words) {
   });
 }
 
-// ---- The admin
-
-std::string Scenario::SetMinIsr(const Words& words) {
-  const auto set = std::make_shared<bool>(false);
-  const int min_isr = static_cast<int>(Number(words[0]));
-  return Insist(
-      [this, set, min_isr] {
-        admin().SetMinIsr(kTopic, min_isr, [set](bool done) { *set = *set || done; });
-      },
-      [set] { return *set; });
-}
-
-// Not when the admin hears of it: the brokers have acted on it by then.
-std::string Scenario::SetDurability(const Words& words) {
-  return Insist([this, &words] { admin().SetConfig(kTopic, "durability", words[0], [](bool) {}); },
-                [this, &words] {
-                  const metadata::ConfigMap& configs =
-                      cluster_->NewestImage()->TopicConfigs(kTopic);
-                  const auto found = configs.find("durability");
-                  return found != configs.end() && found->second == words[0];
-                });
-}
-
 std::string Scenario::ToldOfFlushes(const Words& words) {
   return Await([this, id = Node(words[0])] {
     const metadata::ImagePtr& image = cluster_->NewestImage();
     const metadata::BrokerImage* broker = image->FindBroker(id);
     return broker != nullptr && broker->synced_index >= image->fsync_since->latest;
-  });
-}
-
-std::string Scenario::Move(const Words& words) {
-  const std::vector<NodeId> target = Nodes(words[0]);
-  return Insist(
-      [this, target] { admin().Move(kPlace, target); },
-      [this, target] { return Partition()->moving() || Partition()->replicas == target; });
-}
-
-std::string Scenario::CancelMove(const Words&) {
-  admin().Move(kPlace, {});
-  return MoveDone({});
-}
-
-std::string Scenario::CancelIsRefused(const Words&) {
-  const auto refused = std::make_shared<bool>(false);
-  return Insist(
-      [this, refused] {
-        admin().Move(kPlace, {}, [refused](kafka::ErrorCode code) {
-          *refused = *refused || code == kafka::ErrorCode::kInvalidReplicaAssignment;
-        });
-      },
-      [refused] { return *refused; });
-}
-
-std::string Scenario::MoveDone(const Words&) {
-  return Await([this] { return !Partition()->moving(); });
-}
-
-std::string Scenario::ElectPreferred(const Words&) {
-  admin().ElectPreferred(kPlace);
-  return "";
-}
-
-// Whatever was acknowledged may be gone; from then on the promises hold again.
-std::string Scenario::ElectUncleanly(const Words&) {
-  if (!producer_->idle()) return "there are records on their way";
-  if (Partition()->leader != kNoNode) return "somebody leads";
-  cluster_->log().losses_known = true;
-  cluster_->log().ForgetPromises();
-  producer_->StartOver();
-  cluster_->ExpectUncleanElection();
-  std::string wrong = Insist([this] { admin().ElectUncleanly(kPlace); },
-                             [this] { return Partition()->leader != kNoNode; });
-  if (wrong.empty() && cluster_->unclean_expected()) wrong = "the leader has everything";
-  return wrong;
-}
-
-std::string Scenario::RecordsExpire(const Words& words) {
-  cluster_->log().records_expire = true;
-  const auto set = std::make_shared<bool>(false);
-  return Insist(
-      [this, set, after_ms = words[0]] {
-        admin().SetConfig(kTopic, "retention.ms", after_ms,
-                          [set](bool done) { *set = *set || done; });
-      },
-      [set] { return *set; });
-}
-
-std::string Scenario::FirstAreGone(const Words& words) {
-  return Await([this, count = Offset(Number(words[0]))] {
-    const NodeId leader = Partition()->leader;
-    const auto& statuses = cluster_->StatusesOf(leader);
-    return std::ranges::any_of(statuses, [count](const broker::PartitionStatus& status) {
-      return status.is_leader && status.name.topic == kTopic && status.log_start_offset >= count;
-    });
   });
 }
 
