@@ -30,7 +30,11 @@ Records BootstrapRecords(const metadata::Image& image, const std::string& cluste
     records.push_back(Feature("group.version", 1));  // the consumer protocol (KIP-848)
   }
   // Before the settings: what durability topics had follows from there on.
-  if (image.fsync_since == nullptr) records.emplace_back().mutable_fsync_since();
+  if (image.fsync_since == nullptr) {
+    metadata::ClusterRecord& cluster = *records.emplace_back().mutable_cluster();
+    cluster.set_cluster_id(image.cluster_id.empty() ? cluster_id : image.cluster_id);
+    cluster.mutable_fsync_since();
+  }
   const auto known = image.broker_configs->find("");
   for (const std::string_view key : kClusterWide) {
     if (known != image.broker_configs->end() && known->second.contains(std::string(key))) continue;

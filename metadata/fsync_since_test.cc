@@ -41,7 +41,7 @@ MetadataRecord Durability(const std::string& topic, const std::string& value) {
 
 MetadataRecord Begins() {
   MetadataRecord record;
-  record.mutable_fsync_since();
+  record.mutable_cluster()->mutable_fsync_since();
   return record;
 }
 

@@ -88,6 +88,8 @@ Status ImageBuilder::Apply(const MetadataRecord& record, LogIndex index) {
   switch (record.record_case()) {
     case MetadataRecord::kCluster:
       next_.cluster_id = record.cluster().cluster_id();
+      if (record.cluster().has_fsync_since())
+        ApplyFsyncSince(record.cluster().fsync_since(), index);
       return Status::Ok();
     case MetadataRecord::kRegisterBroker: return ApplyRegister(record.register_broker(), index);
     case MetadataRecord::kUnregisterBroker: {
@@ -116,9 +118,6 @@ Status ImageBuilder::Apply(const MetadataRecord& record, LogIndex index) {
       return Status::Ok();
     case MetadataRecord::kRequestId: return ApplyRequestId(record.request_id());
     case MetadataRecord::kQuorum: return ApplyQuorum(record.quorum());
-    case MetadataRecord::kFsyncSince:
-      ApplyFsyncSince(record.fsync_since(), index);
-      return Status::Ok();
     case MetadataRecord::RECORD_NOT_SET: break;
   }
   return Contradiction("of a kind this version does not know, at index " +

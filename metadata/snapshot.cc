@@ -161,7 +161,8 @@ void EmitAfterTopics(const Image& image, Emit emit) {
   EmitConfigs(*image.group_configs, CONFIG_RESOURCE_TYPE_GROUP, emit);
   if (image.fsync_since != nullptr) {
     MetadataRecord record;
-    *record.mutable_fsync_since() = ToRecord(*image.fsync_since);
+    record.mutable_cluster()->set_cluster_id(image.cluster_id);
+    *record.mutable_cluster()->mutable_fsync_since() = ToRecord(*image.fsync_since);
     emit(record);
   }
   MetadataRecord producer_ids;

@@ -15,7 +15,7 @@ SimController::SimController(uint64_t seed, std::function<void()> on_change)
   // As the first entry of a cluster has it.
   metadata::ImageBuilder builder(image_);
   MetadataRecord record;
-  record.mutable_fsync_since();
+  record.mutable_cluster()->mutable_fsync_since();
   CHECK(builder.Apply(record, LogIndex(0)).ok());
   image_ = builder.Build(image_->last_index, image_->last_term);
 }
