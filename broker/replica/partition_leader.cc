@@ -20,7 +20,7 @@ ReplicaSet::LagRule Partition::LagRuleNow() const {
 }
 
 bool Partition::EligibleForIsr(const RemoteReplica& replica) const {
-  if (ReplicaSet::RefusedLately(replica, context_->clock->SteadyMs())) return false;
+  if (ReplicaSet::Refused(replica)) return false;
   const metadata::ImagePtr image = context_->metadata->Current();
   const metadata::PartitionImage* partition = image->FindPartition(key().topic_id, key().partition);
   // The epochs differ when the broker was restarted since that fetch: what it had then it may have

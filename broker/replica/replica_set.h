@@ -71,12 +71,13 @@ class ReplicaSet {
   // Nothing has become of the proposal, for certain.
   void DropProposal() { proposed_.reset(); }
   // The controller finds that somebody in it may not be in the ISR, and may do so for long: its
-  // disk is full, say, which is not known here. Whoever was to join is not waited for, nor proposed
-  // again, for a while.
+  // disk is full, say, which is not known here. Whoever was to join is neither waited for nor
+  // proposed until it fetches again a while later. Not by time alone: who can append nothing may
+  // fetch no more, and what it had when it was refused would be waited for until it lags.
   void RefuseProposal(int64_t now_ms);
   static constexpr int64_t kRefusedForMs = 1000;
-  static bool RefusedLately(const RemoteReplica& replica, int64_t now_ms) {
-    return replica.refused_ms >= 0 && now_ms - replica.refused_ms < kRefusedForMs;
+  static bool Refused(const RemoteReplica& replica) {
+    return replica.refused_ms >= 0 && replica.last_fetch_ms < replica.refused_ms + kRefusedForMs;
   }
 
   bool InIsr(NodeId id) const;

@@ -163,21 +163,28 @@ TEST_F(ReplicaSetTest, NobodyIsWaitedForWhoStaysOrBeforeTheMoveEnds) {
   EXPECT_FALSE(set_.EndsMoveUnheard(kThree));
 }
 
-TEST_F(ReplicaSetTest, WhoWasRefusedIsSpokenOfNoMoreForAWhile) {
-  const auto refused = [&](NodeId id, int64_t now_ms) {
-    return ReplicaSet::RefusedLately(*set_.Find(id), now_ms);
+TEST_F(ReplicaSetTest, WhoWasRefusedIsPassedOverUntilItFetchesAWhileLater) {
+  const auto refused = [&](NodeId id) { return ReplicaSet::Refused(*set_.Find(id)); };
+  const auto fetch_at = [&](int64_t now_ms) {
+    set_.RecordFetch(*set_.Find(kThree), Offset(5), BrokerEpoch(1), Offset(5), now_ms);
   };
   set_.CommitIsr({kSelf, kTwo});
+  fetch_at(100);
   set_.Propose({kSelf, kTwo, kThree});
   set_.RefuseProposal(100);
   EXPECT_FALSE(set_.pending());
-  EXPECT_TRUE(refused(kThree, 100));
-  EXPECT_FALSE(refused(kTwo, 100)) << "it is in the ISR";
-  EXPECT_TRUE(refused(kThree, 99 + ReplicaSet::kRefusedForMs));
-  EXPECT_FALSE(refused(kThree, 100 + ReplicaSet::kRefusedForMs));
+  EXPECT_TRUE(refused(kThree));
+  EXPECT_FALSE(refused(kTwo)) << "it is in the ISR";
+  fetch_at(99 + ReplicaSet::kRefusedForMs);
+  EXPECT_TRUE(refused(kThree));
+  fetch_at(100 + ReplicaSet::kRefusedForMs);
+  EXPECT_FALSE(refused(kThree));
   // A change may have been what the refusal was for.
+  set_.Propose({kSelf, kTwo, kThree});
+  set_.RefuseProposal(5000);
+  EXPECT_TRUE(refused(kThree));
   set_.CommitIsr({kSelf});
-  EXPECT_FALSE(refused(kThree, 100));
+  EXPECT_FALSE(refused(kThree));
 }
 
 TEST_F(ReplicaSetTest, CommitKeepsThePositionsOfThoseWhoStay) {
