@@ -107,6 +107,8 @@ void Host::RestoreLogs() {
 }
 
 void Host::FillDisk(uint64_t spare_bytes) {
+  // Before it has a size of its own, what is used is told of all disks together.
+  MakeRoom();
   const auto space = disk.Space(config.log_directory);
   CHECK(space.ok()) << space.status().ToString();
   const uint64_t used_bytes = space->total_bytes - space->free_bytes;
