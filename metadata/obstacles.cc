@@ -72,10 +72,6 @@ std::vector<Obstacle> ObstaclesToDecommission(const Image& image, NodeId broker)
   const auto takes_more = std::count_if(
       image.brokers.begin(), image.brokers.end(),
       [&](const auto& other) { return other.first != broker && !other.second->yields(); });
-  std::vector<NodeId> drained;
-  for (const auto& [id, other] : image.brokers) {
-    if (id != broker && other->yields()) drained.push_back(id);
-  }
   return Collect(image, [&](const TopicImage&, const PartitionImage& p) -> std::string {
     const std::vector<NodeId> target = TargetOf(p);
     if (!Contains(target, broker)) return "";
@@ -86,9 +82,16 @@ std::vector<Obstacle> ObstaclesToDecommission(const Image& image, NodeId broker)
     });
     const size_t left = static_cast<size_t>(takes_more + keeps);
     if (left >= target.size()) return "";
+    std::vector<NodeId> not_counted;
+    for (const auto& [id, other] : image.brokers) {
+      const bool stays = other->goal == BrokerGoal::kDrain && Contains(target, id);
+      if (id != broker && other->yields() && !stays) not_counted.push_back(id);
+    }
     return "its replication factor is " + std::to_string(target.size()) + ", " +
            std::to_string(left) + " brokers would be left" +
-           (drained.empty() ? "" : ", without those that are drained or leave: " + Join(drained));
+           (not_counted.empty()
+                ? ""
+                : ", without those that are drained or leave: " + Join(not_counted));
   });
 }
 
