@@ -4,7 +4,8 @@
 // rest. For large tables of which every version stays readable, as the metadata's
 // (metadata/image.h).
 //
-// Thread rule: as a std::map; copies may be used by different threads.
+// Thread rule: as a std::map; copies may be used by different threads. One that was moved from may
+// only be destroyed or assigned to.
 
 #include <glog/logging.h>
 
@@ -78,6 +79,7 @@ class SharedMap {
   const_iterator end() const { return {leaves_, leaves_.size(), 0}; }
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
+  size_t leaf_count() const { return leaves_.size(); }  // what a copy costs
 
   // The first that is not below `key`.
   const_iterator lower_bound(const Key& key) const {
@@ -130,16 +132,12 @@ class SharedMap {
     auto leaf = std::make_shared<Leaf>(**place);
     leaf->erase(leaf->begin() + static_cast<ptrdiff_t>(found.at_));
     --size_;
-    // Leaves that shrink are joined: there are never many small ones.
-    const auto next = place + 1;
-    if (leaf->empty()) {
+    *place = std::move(leaf);
+    // Leaves that shrink are joined: two neighbours together are half full.
+    if ((*place)->empty()) {
       leaves_.erase(place);
-    } else if (next != leaves_.end() && leaf->size() + (*next)->size() <= kLeafMax / 2) {
-      leaf->insert(leaf->end(), (*next)->begin(), (*next)->end());
-      *place = std::move(leaf);
-      leaves_.erase(next);
-    } else {
-      *place = std::move(leaf);
+    } else if (!JoinWithNext(place) && place != leaves_.begin()) {
+      JoinWithNext(place - 1);
     }
     return true;
   }
@@ -172,6 +170,16 @@ class SharedMap {
   }
 
  private:
+  // Whether both are small enough to be one.
+  bool JoinWithNext(typename Leaves::iterator place) {
+    const auto next = place + 1;
+    if (next == leaves_.end() || (*place)->size() + (*next)->size() > kLeafMax / 2) return false;
+    auto leaf = std::make_shared<Leaf>(**place);
+    leaf->insert(leaf->end(), (*next)->begin(), (*next)->end());
+    *place = std::move(leaf);
+    leaves_.erase(next);
+    return true;
+  }
   // The one that has `key`, or would get it. There is at least one, which may be new and empty.
   size_t LeafOf(const Key& key) const {
     const auto above = std::upper_bound(

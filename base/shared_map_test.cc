@@ -103,6 +103,17 @@ TEST(SharedMapTest, VisitsWhatChanged) {
   }
 }
 
+TEST(SharedMapTest, WhatIsErasedInOrderLeavesNoSmallLeaves) {
+  SharedMap<int, int> map;
+  for (int i = 0; i < 64000; ++i) map.Set(i, i);
+  EXPECT_LE(map.leaf_count(), 1000U) << "what is filled in order fills its leaves";
+  for (int i = 0; i < 64000; ++i) {
+    if (i % 64 != 0) map.Erase(i);
+  }
+  EXPECT_EQ(map.size(), 1000U);
+  EXPECT_LE(map.leaf_count(), 100U);
+}
+
 // What a comparison looks at is what the value itself counts.
 struct Counted {
   int value = 0;
