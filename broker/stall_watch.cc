@@ -23,7 +23,9 @@ bool StallWatch::Stuck(Disk& disk, int64_t now_ms) const {
     disk.completed = completed;
   }
   const int64_t began_ms = disk.flusher->OldestSyncBeganMs();
-  return began_ms >= 0 && now_ms - std::max(began_ms, disk.wrote_ms) > timeout_ms_;
+  if (began_ms < 0) return false;
+  return now_ms - std::max(began_ms, disk.wrote_ms) > timeout_ms_ ||
+         now_ms - began_ms > kBusyTimeouts * timeout_ms_;
 }
 
 std::string StallWatch::WhatIsStuck() {

@@ -7,7 +7,8 @@
 // A sync that lasts says little by itself: a slow disk with gigabytes to write takes its time, and
 // if the broker gave up its leads for that, their load would do the same to the next one. So a disk
 // is stuck when a sync lasts and the disk has completed no write for as long, where that can be
-// told.
+// told. There is an end to that, ten times as long: what the disk writes may be another file's,
+// and this one's sync may never end.
 //
 // Thread rule: one thread, or the loop that beats. Flushers and loops outlive the watch, except
 // that a loop may have stopped: then it counts as stuck.
@@ -54,6 +55,8 @@ class StallWatch {
     // may run after the watch is gone.
     std::shared_ptr<std::atomic<int64_t>> asked_ms;
   };
+
+  static constexpr int64_t kBusyTimeouts = 10;
 
   bool Stuck(Disk& disk, int64_t now_ms) const;
 
