@@ -21,6 +21,12 @@ namespace sluice::broker {
 
 namespace {
 
+// What is built on it says so in its version: confluent-kafka-python, "2.0.2-librdkafka-2.0.2".
+bool IsLibrdkafka(const kafka::ApiVersionsRequest& request) {
+  return request.client_software_name.find("librdkafka") != std::string::npos ||
+         request.client_software_version.find("librdkafka") != std::string::npos;
+}
+
 // Kafka's pattern for both texts: [a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?
 bool IsSoftwareText(std::string_view text) {
   const auto alphanumeric = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; };
@@ -71,6 +77,7 @@ void HandleApiVersions(BrokerServices& services, const RequestContext& context,
       responder.Send(response);
       return;
     }
+    context.connection->is_librdkafka = IsLibrdkafka(request);
   }
   AddApis(response);
   AddFeatures(*services.metadata->Current(), context.version, response);

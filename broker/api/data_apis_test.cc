@@ -91,6 +91,11 @@ TEST(ProduceTest, ClosesAfterAnAnswerThatCannotNameTheLeader) {
     result.leader = leader;
     return result;
   };
+  EXPECT_EQ((*bed.Send(ProduceTo("orders", {0}), 9))->close_idle_ms, 0) << "it asks at once";
+  kafka::ApiVersionsRequest versions;
+  versions.client_software_name = "confluent-kafka-python";
+  versions.client_software_version = "2.0.2-librdkafka-2.0.2";
+  bed.Call<kafka::ApiVersionsResponse>(versions, 3);
   const auto moved = bed.Send(ProduceTo("orders", {0}), 9);
   const auto response = DecodeReply<kafka::ProduceResponse>(**moved, 9);
   EXPECT_EQ(response.responses[0].partition_responses[0].error_code, 6);

@@ -32,6 +32,8 @@ struct ConnectionInfo {
   std::string peer_address;  // "127.0.0.1:53211"
   ParkedRequests parked;     // the reactor's thread only
 
+  bool is_librdkafka = false;  // or built on it, as it says in ApiVersions
+
   // Who it is and what it was told, for lost_leaders.h.
   bool is_client = false;             // it asked for metadata, or to write or read
   bool is_replica = false;            // it fetches for another broker

@@ -28,7 +28,7 @@ using PartitionResponse = Response::PartitionProduceResponse;
 constexpr int16_t kLeaderHintsSince = 10;
 constexpr int16_t kTopicIdsSince = 13;
 // Told that a leader has moved, in a version that cannot say where to, librdkafka waits for 250 ms
-// before it asks; when its connection breaks it asks at once.
+// before it asks; when its connection breaks it asks at once. Others ask at once anyhow.
 constexpr int64_t kLookForLeaderMs = 50;
 constexpr char kAdminClientId[] = "__admin_client";  // may write to internal topics, as in Kafka
 
@@ -44,7 +44,7 @@ struct Production {
   std::vector<Place> places;  // of the entries, in their order
   std::vector<PartitionKey> keys;
   bool failed = false;
-  bool leader_untold = false;  // another leads, and the version cannot say who
+  bool leader_untold = false;  // another leads, and this client would be long in finding out who
 
   PartitionResponse& At(const Place& place) {
     return response.responses[place.topic].partition_responses[place.partition];
@@ -144,7 +144,7 @@ void AddLeaderHint(BrokerServices& services, const RequestContext& context,
                    const LeaderHint& leader, PartitionResponse& out, Production& production) {
   if (leader.leader == kNoNode) return;
   if (context.version < kLeaderHintsSince) {
-    production.leader_untold = true;
+    production.leader_untold = context.connection->is_librdkafka;
     return;
   }
   out.current_leader.leader_id = leader.leader.value();
