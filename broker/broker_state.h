@@ -4,7 +4,6 @@
 //
 // Thread rule: fields are atomics or constant after construction.
 
-#include <algorithm>
 #include <atomic>
 #include <string>
 
@@ -14,6 +13,7 @@
 #include "broker/damaged_logs.h"
 #include "broker/leaderless_logs.h"
 #include "broker/suspects.h"
+#include "metadata/server_config.h"
 
 namespace sluice::broker {
 
@@ -38,12 +38,7 @@ struct BrokerState {
 
   // How long a lease lasts: less than the session, for clocks of two hosts need not run alike, and
   // what was decided with it takes its time to leave.
-  int64_t lease_ms() const {
-    const int64_t margin_ms = lease_margin_ms >= 0
-                                  ? std::min(lease_margin_ms, session_timeout_ms / 2)
-                                  : std::min<int64_t>(100, session_timeout_ms / 6);
-    return session_timeout_ms - margin_ms;
-  }
+  int64_t lease_ms() const { return metadata::LeaseMs(session_timeout_ms, lease_margin_ms); }
   // A leader acknowledges nothing once its lease is over: the controller may have given its
   // partitions to others.
   bool LeaseValid(const Clock& clock) const {

@@ -40,12 +40,13 @@ TEST(ConfigOptionsTest, TheDefaultsOfTheKeysAreThoseOfTheParts) {
 
 TEST(ConfigOptionsTest, EachNumberOfAFailoverIsTaken) {
   const metadata::ServerConfig config = Loaded(
-      "broker.session.timeout.ms=3001\nbroker.refused.grace.ms=3002\nbroker.dial.silence.ms=3003\n"
+      "broker.session.timeout.ms=9001\nbroker.refused.grace.ms=3002\nbroker.dial.silence.ms=3003\n"
       "broker.dial.takeover.ms=3004\nbroker.dial.interval.ms=3005\nbroker.dial.timeout.ms=3006\n"
       "broker.fence.brake.percent=97\ncontroller.quorum.confirm.interval.ms=3008\n"
-      "controller.quorum.leader.lost.timeout.ms=3009\n");
+      "controller.quorum.leader.lost.timeout.ms=3009\ncontroller.quorum.election.timeout.ms="
+      "7000\n");
   const ControllerOptions options = ToControllerOptions(config, "cluster", Random(1));
-  EXPECT_EQ(options.brokers.session_timeout_ms, 3001);
+  EXPECT_EQ(options.brokers.session_timeout_ms, 9001);
   EXPECT_EQ(options.brokers.refused_grace_ms, 3002);
   EXPECT_EQ(options.brokers.silence_before_dial_ms, 3003);
   EXPECT_EQ(options.brokers.takeover_before_dial_ms, 3004);

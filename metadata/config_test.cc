@@ -221,6 +221,11 @@ TEST(ServerConfigTest, ErrorsAreThreeLinesWithTheRealValues) {
   EXPECT_THAT(error("", {"controller.quorum.voters=1@a"}), HasSubstr("'1@a'"));
   EXPECT_THAT(error("", {"broker.session.timeout.ms=150"}),
               HasSubstr("broker.heartbeat.interval.ms=100"));
+  EXPECT_THAT(error("", {"controller.quorum.confirm.interval.ms=400"}),
+              HasSubstr("a lease lasts 500 ms"));
+  EXPECT_THAT(error("", {"broker.lease.margin.ms=0"}), HasSubstr("take 1 or more"));
+  EXPECT_THAT(error("", {"controller.quorum.leader.lost.timeout.ms=200"}),
+              HasSubstr("controller.quorum.election.timeout.ms is too short"));
   EXPECT_THAT(error("", {"group.consumer.session.timeout.ms=44000"}),
               HasSubstr("group.consumer.session.timeout.ms=44000 is below "
                         "group.consumer.min.session.timeout.ms=45000"));

@@ -103,7 +103,8 @@ inline constexpr ConfigKey kBrokerStallTimeoutMs = {
         "A broker sends no heartbeats while a thread that it cannot do without stands still for "
         "longer, or a sync of a log directory lasts longer and its disk completes no write for as "
         "long (where the kernel counts none, of file systems without a block device of their own, "
-        "the sync alone counts): other brokers lead then; 0 = it sends them always."};
+        "the sync alone counts), or ten times as long whatever the disk does: other brokers lead "
+        "then; 0 = it sends them always."};
 inline constexpr ConfigKey kControllerQuorumConfirmIntervalMs = {
     .name = "controller.quorum.confirm.interval.ms",
     .type = ConfigType::kInt,

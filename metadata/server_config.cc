@@ -254,6 +254,36 @@ Status ReadOtherAddresses(const ConfigValues& values, const std::string& host_na
   return Status::Ok();
 }
 
+}  // namespace
+
+int64_t LeaseMs(int64_t session_ms, int64_t margin_ms) {
+  return session_ms - (margin_ms >= 0 ? std::min(margin_ms, session_ms / 2)
+                                      : std::min<int64_t>(100, session_ms / 6));
+}
+
+namespace {
+
+// A lease begins when the controller was last confirmed, and a heartbeat brings it.
+Status CheckLease(const ConfigValues& values) {
+  const std::string margin = "broker.lease.margin.ms", session = "broker.session.timeout.ms",
+                    heartbeat = "broker.heartbeat.interval.ms",
+                    confirm = "controller.quorum.confirm.interval.ms";
+  if (values.GetInt(margin) == 0) {
+    return ThreeLines(margin + " is 0",
+                      "clocks of two hosts need not run alike: a leader could acknowledge records "
+                      "when another one leads",
+                      "take 1 or more, or -1 for a sixth of the session");
+  }
+  const int64_t lease_ms = LeaseMs(values.GetInt(session), values.GetInt(margin));
+  if (values.GetInt(confirm) + values.GetInt(heartbeat) < lease_ms) return Status::Ok();
+  return ThreeLines(confirm + " and " + heartbeat + " are too long for the lease of leaders",
+                    "together they are " +
+                        std::to_string(values.GetInt(confirm) + values.GetInt(heartbeat)) +
+                        " ms, and a lease lasts " + std::to_string(lease_ms) + " ms (" + session +
+                        " less " + margin + "): leaders would stop acknowledging again and again",
+                    "make one of them shorter, or the session longer");
+}
+
 Status ReadTimers(const ConfigValues& values, ServerConfig& config) {
   config.broker_session_timeout_ms = values.GetInt("broker.session.timeout.ms");
   config.broker_heartbeat_interval_ms = values.GetInt("broker.heartbeat.interval.ms");
@@ -269,10 +299,13 @@ Status ReadTimers(const ConfigValues& values, ServerConfig& config) {
                       "keep the timeout at twice the interval or more");
   };
   SLUICE_RETURN_IF_ERROR(check("broker.heartbeat.interval.ms", "broker.session.timeout.ms"));
+  SLUICE_RETURN_IF_ERROR(CheckLease(values));
   if (const Status groups = CheckGroupConfigs({}, values); !groups.ok()) {
     return ThreeLines("the timers of consumer groups contradict each other or their limits",
                       groups.message(), "change one of the two");
   }
+  SLUICE_RETURN_IF_ERROR(
+      check("controller.quorum.leader.lost.timeout.ms", "controller.quorum.election.timeout.ms"));
   return check("controller.quorum.heartbeat.interval.ms", "controller.quorum.election.timeout.ms");
 }
 

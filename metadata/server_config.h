@@ -104,6 +104,9 @@ struct LoadedConfig {
 Result<LoadedConfig> LoadServerConfig(const ConfigSources& sources);
 // The typed form of values, with the checks that concern several keys. `host_name` as above.
 Result<ServerConfig> MakeServerConfig(ConfigValues values, const std::string& host_name);
+// How long a leader may lead without a word of the controllers; `margin_ms` as
+// broker.lease.margin.ms.
+int64_t LeaseMs(int64_t session_ms, int64_t margin_ms);
 // "node.id" for "SLUICE_NODE_ID".
 std::string KeyOfEnvironmentName(std::string_view name);
 
