@@ -80,12 +80,13 @@ void MetadataController::FenceStale() {
     const LogIndex index = quorum_->NextIndex();
     const BrokerManager::FenceStep step = brokers_.Fence(*speculative_, *broker);
     if (failover_.broker != *broker) failover_ = {.broker = *broker, .begin_ms = now_ms};
+    const Failover before = failover_;
     failover_.Count(step.records);
     if (!step.records.empty()) {
       const Status proposed = Propose(
           step.records, step.last ? TellWhenCommitted() : [](bool) {});
       if (!proposed.ok()) {
-        failover_ = {};
+        failover_ = before;
         LOG_EVERY_N(ERROR, 100) << "broker " << *broker
                                 << " is not fenced yet: " << proposed.ToString();
         return;
