@@ -2,6 +2,7 @@
 // leader epoch at the same offset, that batch is the same, and so is the one before it; hence all
 // that lies before. It holds above the high watermark too, where committed_records.cc sees nothing.
 // What a log has lost of late is compared as well: its epoch had one leader, who wrote it once.
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <utility>
@@ -56,16 +57,20 @@ class LogMatching final : public Check {
   std::string Look(Cluster& cluster, NodeId id, const broker::PartitionStatus& status) {
     Seen& seen = seen_[{id, status.key}];
     if (seen.end == status.log_end_offset) return "";
-    seen.end = status.log_end_offset;
+    const Offset from =
+        std::max(status.log_start_offset, Offset(seen.last.has_value() ? seen.last->base : 0));
     const std::string bytes =
-        StoredBytes(*cluster.process(id), {status.name.topic, status.name.partition},
-                    seen.last.has_value() ? seen.last->base : 0, status.log_end_offset.value());
+        StoredBytes(*cluster.process(id), {status.name.topic, status.name.partition}, from.value(),
+                    status.log_end_offset.value());
+    // A log that cannot be read now is looked at with its next change of status.
+    if (bytes.empty() && from < status.log_end_offset) return "";
     // The last batch is read again: another one in its place tells of a truncation, and all that
     // is there now is looked at anew.
     if (seen.last.has_value() && FirstOf(bytes) != seen.last) {
       seen = {};
       return Look(cluster, id, status);
     }
+    seen.end = status.log_end_offset;
     return Compare(known_[status.key], bytes, seen);
   }
 
