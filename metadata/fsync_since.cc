@@ -26,10 +26,18 @@ std::optional<LogIndex> SinceOfCluster(const Image& image) {
   return image.fsync_since->cluster;
 }
 
-FsyncSincePtr WithLatest(FsyncSince since) {
-  since.latest = since.cluster;
-  for (const auto& [name, index] : since.topics) since.latest = std::max(since.latest, index);
+FsyncSincePtr Shared(FsyncSince since) {
   return std::make_shared<const FsyncSince>(std::move(since));
+}
+
+void SetTopic(FsyncSince& since, const std::string& name, LogIndex index) {
+  since.topics.Set(name, index);
+  since.latest = std::max(since.latest, index);
+}
+
+void SetCluster(FsyncSince& since, LogIndex index) {
+  since.cluster = index;
+  since.latest = std::max(since.latest, index);
 }
 
 }  // namespace
@@ -57,6 +65,7 @@ bool SyncedMore(const Image& image, LogIndex before, LogIndex now) {
 FsyncSinceRecord ToRecord(const FsyncSince& since) {
   FsyncSinceRecord record;
   record.set_cluster(since.cluster.value());
+  record.set_latest(since.latest.value());
   for (const auto& [name, index] : since.topics) {
     FsyncSinceRecord::Topic& topic = *record.add_topics();
     topic.set_name(name);
@@ -67,27 +76,28 @@ FsyncSinceRecord ToRecord(const FsyncSince& since) {
 
 FsyncSincePtr FsyncSinceOf(const FsyncSinceRecord& record) {
   FsyncSince since;
-  since.cluster = LogIndex(record.cluster());
-  for (const auto& topic : record.topics()) since.topics[topic.name()] = LogIndex(topic.index());
-  return WithLatest(std::move(since));
+  since.latest = LogIndex(record.latest());
+  SetCluster(since, LogIndex(record.cluster()));
+  for (const auto& topic : record.topics()) SetTopic(since, topic.name(), LogIndex(topic.index()));
+  return Shared(std::move(since));
 }
 
 FsyncSincePtr FsyncSinceFrom(const Image& image, LogIndex index) {
   FsyncSince since;
   // Where there is no topic nothing was acknowledged.
-  if (image.topics_by_name->empty()) return WithLatest(std::move(since));
-  if (IsFsync(Find(*image.broker_configs, ""))) since.cluster = index;
+  if (image.topics_by_name->empty()) return Shared(std::move(since));
+  if (IsFsync(Find(*image.broker_configs, ""))) SetCluster(since, index);
   for (const auto& [name, topic] : *image.topics_by_name) {
-    if (IsFsync(Find(*image.topic_configs, name))) since.topics[name] = index;
+    if (IsFsync(Find(*image.topic_configs, name))) SetTopic(since, name, index);
   }
-  return WithLatest(std::move(since));
+  return Shared(std::move(since));
 }
 
 FsyncSincePtr WithoutTopic(const FsyncSincePtr& since, const std::string& topic) {
   if (since == nullptr || !since->topics.contains(topic)) return since;
   FsyncSince next = *since;
-  next.topics.erase(topic);
-  return WithLatest(std::move(next));
+  next.topics.Erase(topic);
+  return Shared(std::move(next));
 }
 
 DurabilityChange::DurabilityChange(const Image& before, const ConfigRecord& record)
@@ -114,19 +124,19 @@ FsyncSincePtr DurabilityChange::After(const Image& image, const Entry& entry) co
 FsyncSincePtr DurabilityChange::AfterOfTopic(const Image& image, const Entry& entry) const {
   const bool is_fsync = FsyncSinceOfTopic(image, record_.name()).has_value();
   const LogIndex index = !is_fsync || entry.made_now ? kAlways : since_.value_or(entry.index);
+  if (index == kAlways) return WithoutTopic(image.fsync_since, record_.name());
   FsyncSince next = *image.fsync_since;
-  next.topics.erase(record_.name());
-  if (index != kAlways) next.topics[record_.name()] = index;
-  return WithLatest(std::move(next));
+  SetTopic(next, record_.name(), index);
+  return Shared(std::move(next));
 }
 
 FsyncSincePtr DurabilityChange::AfterOfCluster(const Image& image, LogIndex index) const {
   const bool is_fsync = IsFsync(Find(*image.broker_configs, ""));
   FsyncSince next = *image.fsync_since;
   next.cluster = kAlways;
-  if (is_fsync && !image.topics_by_name->empty()) next.cluster = since_.value_or(index);
+  if (is_fsync && !image.topics_by_name->empty()) SetCluster(next, since_.value_or(index));
   // A topic without a value of its own is replicated from here on: what it was is over.
-  return WithLatest(std::move(next));
+  return Shared(std::move(next));
 }
 
 }  // namespace sluice::metadata

@@ -141,9 +141,9 @@ using TopicsById = SharedMap<TopicId, std::shared_ptr<const TopicImage>>;
 
 // Since which entry fsync is in force without interruption (metadata/fsync_since.h); 0 = always.
 struct FsyncSince {
-  LogIndex cluster{0};                     // where the default holds, and is fsync
-  std::map<std::string, LogIndex> topics;  // not those of 0, nor replicated ones
-  LogIndex latest{0};                      // of all the above
+  LogIndex cluster{0};                      // where the default holds, and is fsync
+  SharedMap<std::string, LogIndex> topics;  // not those of 0, nor replicated ones
+  LogIndex latest{0};                       // that any of the above has or had; never goes back
   friend bool operator==(const FsyncSince&, const FsyncSince&) = default;
 };
 

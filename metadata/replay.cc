@@ -213,23 +213,14 @@ Status ImageBuilder::ApplyBrokerChange(const BrokerChangeRecord& record) {
   return Status::Ok();
 }
 
-void ImageBuilder::EnsureTopicMaps() {
-  if (by_name_ != nullptr) return;
-  by_name_ = std::make_shared<TopicsByName>(*next_.topics_by_name);
-  by_id_ = std::make_shared<TopicsById>(*next_.topics_by_id);
-  next_.topics_by_name = by_name_;
-  next_.topics_by_id = by_id_;
-}
-
 TopicImage* ImageBuilder::MutableTopic(const TopicId& id) {
   if (const auto touched = touched_.find(id); touched != touched_.end())
     return touched->second.get();
   const auto topic = next_.FindTopic(id);
   if (topic == nullptr) return nullptr;
-  EnsureTopicMaps();
   auto copy = std::make_shared<TopicImage>(*topic);
-  by_name_->Set(copy->name, copy);
-  by_id_->Set(id, copy);
+  by_name_.Of(next_.topics_by_name).Set(copy->name, copy);
+  by_id_.Of(next_.topics_by_id).Set(id, copy);
   return touched_.emplace(id, std::move(copy)).first->second.get();
 }
 
@@ -240,12 +231,11 @@ Status ImageBuilder::ApplyTopic(const TopicRecord& record, LogIndex index) {
     return Contradiction("topic " + record.name() + " exists");
   if (next_.topics_by_id->contains(id))
     return Contradiction("topic id " + id.ToString() + " exists");
-  EnsureTopicMaps();
   auto topic = std::make_shared<TopicImage>();
   topic->name = record.name();
   topic->id = id;
-  by_name_->Set(topic->name, topic);
-  by_id_->Set(id, topic);
+  by_name_.Of(next_.topics_by_name).Set(topic->name, topic);
+  by_id_.Of(next_.topics_by_id).Set(id, topic);
   delta_.topics_created[id] = topic->name;
   if (next_.fsync_since != nullptr) {
     if (std::exchange(made_at_, index) != index) made_.clear();
@@ -259,17 +249,14 @@ Status ImageBuilder::ApplyRemoveTopic(const RemoveTopicRecord& record) {
   const TopicId id = IsUuid(record.topic_id()) ? TopicId::FromBytes(record.topic_id()) : TopicId();
   const auto topic = next_.FindTopic(id);
   if (topic == nullptr) return Contradiction("removes unknown topic " + id.ToString());
-  EnsureTopicMaps();
-  by_name_->Erase(topic->name);
-  by_id_->Erase(id);
+  by_name_.Of(next_.topics_by_name).Erase(topic->name);
+  by_id_.Of(next_.topics_by_id).Erase(id);
   touched_.erase(id);
   if (delta_.topics_created.erase(id) == 0) delta_.topics_removed[id] = topic->name;
   delta_.partitions.erase(id);
   next_.fsync_since = WithoutTopic(next_.fsync_since, topic->name);
   if (next_.topic_configs->contains(topic->name)) {
-    auto configs = std::make_shared<ConfigsByName>(*next_.topic_configs);
-    configs->Erase(topic->name);
-    next_.topic_configs = std::move(configs);
+    topic_configs_.Of(next_.topic_configs).Erase(topic->name);
     delta_.topic_configs.insert(topic->name);
   }
   return Status::Ok();
@@ -335,30 +322,30 @@ Status ImageBuilder::ApplyPartitionChange(const PartitionChangeRecord& record) {
 }
 
 void ImageBuilder::ApplyFsyncSince(const FsyncSinceRecord& record, LogIndex index) {
-  if (record.has_cluster()) {
-    next_.fsync_since = FsyncSinceOf(record);
-  } else if (next_.fsync_since == nullptr) {
-    next_.fsync_since = FsyncSinceFrom(next_, index);
-  }
+  // An empty one counts for those too who know more: so all know the same again. Who wrote it may
+  // have begun with a snapshot of an earlier version.
+  next_.fsync_since = record.has_cluster() ? FsyncSinceOf(record) : FsyncSinceFrom(next_, index);
 }
 
 Status ImageBuilder::ApplyConfig(const ConfigRecord& record, LogIndex index) {
-  std::shared_ptr<const ConfigsByName>* shared = nullptr;
   std::set<std::string>* changed = nullptr;
+  ConfigsByName* configs = nullptr;
+  const DurabilityChange durability(next_, record);
   switch (record.type()) {
     case CONFIG_RESOURCE_TYPE_TOPIC:
-      std::tie(shared, changed) = std::tuple(&next_.topic_configs, &delta_.topic_configs);
+      configs = &topic_configs_.Of(next_.topic_configs);
+      changed = &delta_.topic_configs;
       break;
     case CONFIG_RESOURCE_TYPE_BROKER:
-      std::tie(shared, changed) = std::tuple(&next_.broker_configs, &delta_.broker_configs);
+      configs = &broker_configs_.Of(next_.broker_configs);
+      changed = &delta_.broker_configs;
       break;
     case CONFIG_RESOURCE_TYPE_GROUP:
-      std::tie(shared, changed) = std::tuple(&next_.group_configs, &delta_.group_configs);
+      configs = &group_configs_.Of(next_.group_configs);
+      changed = &delta_.group_configs;
       break;
     default: return Contradiction("config of an unknown kind");
   }
-  const DurabilityChange durability(next_, record);
-  auto configs = std::make_shared<ConfigsByName>(**shared);
   const auto found = configs->find(record.name());
   ConfigMap values = found == configs->end() ? ConfigMap() : found->second;
   if (record.has_value()) {
@@ -371,7 +358,6 @@ Status ImageBuilder::ApplyConfig(const ConfigRecord& record, LogIndex index) {
   } else {
     configs->Set(record.name(), std::move(values));
   }
-  *shared = std::move(configs);
   changed->insert(record.name());
   const bool made_now = made_at_ == index && made_.contains(record.name());
   next_.fsync_since = durability.After(next_, {.index = index, .made_now = made_now});
@@ -407,8 +393,11 @@ ImagePtr ImageBuilder::Build(LogIndex index, Term term) {
   // again. Most never change, so they keep no room to grow.
   for (const auto& [id, topic] : touched_) topic->partitions.shrink_to_fit();
   touched_.clear();
-  by_name_ = nullptr;
-  by_id_ = nullptr;
+  by_name_.GiveOut();
+  by_id_.GiveOut();
+  topic_configs_.GiveOut();
+  broker_configs_.GiveOut();
+  group_configs_.GiveOut();
   return std::make_shared<const Image>(next_);
 }
 

@@ -77,13 +77,29 @@ class ImageBuilder {
   // The topic for change, copied from the base at its first touch; null when there is none of this
   // id.
   TopicImage* MutableTopic(const TopicId& id);
-  void EnsureTopicMaps();
+
+  // A table of next_ for change: copied at its first change since the image was given out.
+  template <typename Table>
+  class Draft {
+   public:
+    Table& Of(std::shared_ptr<const Table>& shared) {
+      if (table_ == nullptr) shared = table_ = std::make_shared<Table>(*shared);
+      return *table_;
+    }
+    void GiveOut() { table_ = nullptr; }
+
+   private:
+    std::shared_ptr<Table> table_;
+  };
 
   Image next_;
   const Tracks tracks_;
   std::map<TopicId, std::shared_ptr<TopicImage>> touched_;  // in neither map of next_ until Build
-  std::shared_ptr<TopicsByName> by_name_;  // copies, made at the first change of a topic
-  std::shared_ptr<TopicsById> by_id_;
+  Draft<TopicsByName> by_name_;
+  Draft<TopicsById> by_id_;
+  Draft<ConfigsByName> topic_configs_;
+  Draft<ConfigsByName> broker_configs_;
+  Draft<ConfigsByName> group_configs_;
   // The topics that the entry at made_at_ makes.
   std::set<std::string> made_;
   LogIndex made_at_{-1};

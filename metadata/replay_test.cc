@@ -276,6 +276,15 @@ TEST_F(ReplayTest, SnapshotsOfEarlierVersionsAreRead) {
   }
 }
 
+// They pass over a hash of the records, if there is one, and look for one of the contents else.
+TEST_F(ReplayTest, EarlierVersionsReadASnapshot) {
+  ASSERT_TRUE(Apply({Register(1), Topic("a", 1), Partition(1, 0, {NodeId(1)})}).ok());
+  ImageSnapshot snapshot;
+  ASSERT_TRUE(snapshot.ParseFromString(ToSnapshot(*image_)));
+  EXPECT_EQ(snapshot.content_hash(), 0U);
+  EXPECT_NE(snapshot.records_hash(), 0U);
+}
+
 // It is kept with what it is of, so a change must not keep it.
 TEST_F(ReplayTest, TheHashIsOfTheImageAsItIs) {
   ASSERT_TRUE(Apply({Register(1), Topic("a", 1), Partition(1, 0, {NodeId(1)}), Topic("b", 2),

@@ -17,6 +17,9 @@ using google::protobuf::io::CodedOutputStream;
 
 namespace {
 
+// In the place of a hash that earlier versions do not compare, but look for.
+constexpr uint64_t kNotComputed = 1;
+
 BrokerGoalCode CodeOf(BrokerGoal goal) {
   switch (goal) {
     case BrokerGoal::kServe: return BROKER_GOAL_SERVE;
@@ -331,6 +334,7 @@ std::string ToSnapshot(const Image& image) {
   head.set_last_term(image.last_term.value());
   for (const auto& [id, broker] : image.brokers)
     (*head.mutable_broker_epochs())[id.value()] = broker->epoch.value();
+  head.set_records_hash(kNotComputed);
   *head.mutable_hash() = ToImageHash(image);
   size_t size_bytes = head.ByteSizeLong();
   EmitAll(image, [&size_bytes](const MetadataRecord& record) {
@@ -363,7 +367,7 @@ Result<ImagePtr> FromSnapshot(std::string_view bytes) {
   ImagePtr image = builder.Build(LogIndex(head.last_index()), Term(head.last_term()));
   // What an earlier version wrote has a hash that nobody computes any more; its file has a
   // checksum.
-  const bool earlier = head.content_hash() != 0 || head.records_hash() != 0;
+  const bool earlier = head.content_hash() != 0 || head.records_hash() > kNotComputed;
   if (!head.has_hash() && !earlier) return NoSnapshot();
   if (Contradicts(head.hash(), *image)) {
     return Status::Corruption("metadata snapshot at index " + std::to_string(head.last_index()) +
