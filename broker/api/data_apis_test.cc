@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "broker/testing/api_test_bed.h"
+#include "kafka/messages/api_versions.h"
 #include "kafka/messages/delete_records.h"
 #include "kafka/messages/fetch.h"
 #include "kafka/messages/list_offsets.h"
