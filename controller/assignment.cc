@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "controller/full_directories.h"
 #include "metadata/partition_change.h"
 #include "metadata/placement.h"
 #include "metadata/topic_rules.h"
@@ -38,13 +39,29 @@ Failure ReadAssignments(const metadata::Image& image, const Assignments& given,
   return {};
 }
 
+namespace {
+
+// Those that get new replicas.
+std::vector<metadata::PlacementBroker> BrokersToPlaceOn(const HandleContext& context) {
+  std::vector<metadata::PlacementBroker> running;    // whoever does not is fenced here
+  std::vector<metadata::PlacementBroker> with_room;  // whoever is full too
+  bool any_room = false;
+  for (const auto& [id, broker] : context.image->brokers) {
+    if (broker->yields()) continue;
+    const bool full = context.full != nullptr && context.full->HasAllOf(*broker);
+    running.push_back({id, broker->rack, !broker->active()});
+    with_room.push_back({id, broker->rack, !broker->active() || full});
+    any_room = any_room || !with_room.back().fenced;
+  }
+  return any_room ? with_room : running;
+}
+
+}  // namespace
+
 Failure PlaceOnBrokers(const HandleContext& context, int32_t partition_count,
                        int32_t replication_factor, std::vector<std::vector<NodeId>>& partitions) {
   const metadata::Image& image = *context.image;
-  std::vector<metadata::PlacementBroker> brokers;
-  for (const auto& [id, broker] : image.brokers) {
-    if (!broker->yields()) brokers.push_back({id, broker->rack, !broker->active()});
-  }
+  const std::vector<metadata::PlacementBroker> brokers = BrokersToPlaceOn(context);
   if (const Status valid = metadata::CheckReplicationFactor(replication_factor, brokers.size());
       !valid.ok()) {
     const size_t drained = image.brokers.size() - brokers.size();

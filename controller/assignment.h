@@ -23,6 +23,8 @@ using Assignments = google::protobuf::RepeatedPtrField<CreatableTopic::Assignmen
 
 Failure ReadAssignments(const metadata::Image& image, const Assignments& given,
                         const AssignmentRules& rules, std::vector<std::vector<NodeId>>& partitions);
+// Brokers without room on any disk come last, as those that do not run, where some other has room:
+// where none has, a topic is created all the same, and waits for room as the others do.
 Failure PlaceOnBrokers(const HandleContext& context, int32_t partition_count,
                        int32_t replication_factor, std::vector<std::vector<NodeId>>& partitions);
 // The records of partitions `first`, `first` + 1, ... with these replicas.

@@ -472,7 +472,7 @@ void MetadataController::MoveLeads() {
 }
 
 void MetadataController::GoOnDecommissioning() {
-  const Records records = decommission_.Next(*speculative_);
+  const Records records = decommission_.Next(*speculative_, brokers_.full());
   if (!records.empty()) {
     if (const Status proposed = Propose(records, [](bool) {}); !proposed.ok())
       LOG(WARNING) << "a step of a decommission is not taken: " << proposed.message();

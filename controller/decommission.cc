@@ -11,12 +11,13 @@ using metadata::Image;
 using metadata::PartitionImage;
 using metadata::TopicImage;
 
-Records Decommission::Next(const Image& image) {
+Records Decommission::Next(const Image& image, const FullDirectories& full) {
   leaving_.clear();
   brokers_.clear();
   for (const auto& [id, broker] : image.brokers) {
     if (broker->goal == BrokerGoal::kDecommission) leaving_.insert(id);
-    brokers_.push_back({id, broker->rack, !broker->active() || broker->yields()});
+    const bool takes = broker->active() && !broker->yields() && !full.HasAllOf(*broker);
+    brokers_.push_back({id, broker->rack, !takes});
   }
   if (leaving_.empty()) {
     stage_ = Stage::kPause;

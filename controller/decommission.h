@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "controller/decision.h"
+#include "controller/full_directories.h"
 #include "controller/partition_walk.h"
 #include "metadata/placement.h"
 
@@ -33,8 +34,9 @@ class Decommission {
   // The next step is the first one of a walk: a new active controller, or a broker's goal changed.
   void Begin() { stage_ = Stage::kPause; }
   // The records of the next step. A partition without a leader waits until it has one; so does one
-  // for which no broker that runs is left.
-  Records Next(const metadata::Image& image);
+  // for which no broker that runs and has room is left: on a full disk a move would never end, and
+  // count as one of those that may be.
+  Records Next(const metadata::Image& image, const FullDirectories& full);
   // When Next is to be called again.
   int64_t next_in_ms() const { return stage_ == Stage::kPause ? kPauseMs : kStepMs; }
 

@@ -35,6 +35,20 @@ class DecommissionTest : public ::testing::Test {
   void MarkGoal(int id, BrokerGoal goal) {
     ChangeBroker(id, [goal](metadata::BrokerImage& broker) { broker.goal = goal; });
   }
+  static Uuid Directory(int id, int number) {
+    return Uuid::FromBytes(std::string(14, 'd') + std::to_string(id) + std::to_string(number));
+  }
+  // The broker has two log directories, and the first `count` of them are full.
+  void Fill(int id, int count) {
+    ChangeBroker(id, [id](metadata::BrokerImage& broker) {
+      broker.log_directories = {Directory(id, 1), Directory(id, 2)};
+    });
+    HeartbeatRequest told;
+    told.mutable_sender()->set_node_id(id);
+    for (int number = 1; number <= count; ++number)
+      told.add_full_log_dirs(std::string(Directory(id, number).view()));
+    full_.Note(image_, told);
+  }
   void Fence(int id) {
     ChangeBroker(id, [](metadata::BrokerImage& broker) { broker.fenced = true; });
   }
@@ -74,7 +88,7 @@ class DecommissionTest : public ::testing::Test {
   // The steps until one has records; -1: so many have none.
   int StepsToRecords(int steps_max) {
     for (int step = 1; step <= steps_max; ++step) {
-      records_ = decommission_.Next(image_);
+      records_ = decommission_.Next(image_, full_);
       if (!records_.empty()) return step;
     }
     return -1;
@@ -82,7 +96,7 @@ class DecommissionTest : public ::testing::Test {
   int Steps() {  // of this walk, the rest
     int steps = 0;
     do {
-      records_ = decommission_.Next(image_);
+      records_ = decommission_.Next(image_, full_);
       ++steps;
     } while (decommission_.next_in_ms() == Decommission::kStepMs);
     return steps;
@@ -106,6 +120,7 @@ class DecommissionTest : public ::testing::Test {
   }
 
   metadata::Image image_;
+  FullDirectories full_;
   Decommission decommission_{3};
   Records records_;
   int moves_begun_ = 0;
@@ -132,7 +147,7 @@ TEST_F(DecommissionTest, WhereNobodyLeavesNothingIsCounted) {
   MakeTopics(50);
   MarkGoal(4, BrokerGoal::kDrain);
   for (int i = 0; i < 10; ++i) {
-    EXPECT_TRUE(decommission_.Next(image_).empty());
+    EXPECT_TRUE(decommission_.Next(image_, full_).empty());
     EXPECT_EQ(decommission_.next_in_ms(), Decommission::kPauseMs);
   }
 }
@@ -163,7 +178,7 @@ TEST_F(DecommissionTest, AllLeavesThoughTheImageChanges) {
   MakeTopics(45);
   for (size_t i = 0; i < 40; ++i) GiveToLeaving("t0" + std::to_string(10 + i % 35), i * 20);
   for (int step = 0; step < 2000 && moves_begun_ < 40; ++step) {
-    records_ = decommission_.Next(image_);
+    records_ = decommission_.Next(image_, full_);
     EXPECT_LE(records_.size(), 3U);
     TakeMoves();
     int moving = 0;
@@ -204,13 +219,26 @@ TEST_F(DecommissionTest, TheLastReplicaKeepsItsBroker) {
   EXPECT_EQ(StepsToRecords(20), -1);
 }
 
+// The move would never end, and others could not begin.
+TEST_F(DecommissionTest, NothingMovesToWhereNoDiskHasRoom) {
+  MakeTopics(1);
+  GiveToLeaving("t000", 0);
+  Fill(2, 2);
+  Fill(3, 2);
+  EXPECT_EQ(StepsToRecords(10), -1);
+  Fill(3, 1);
+  EXPECT_GT(StepsToRecords(10), 0);
+  ASSERT_EQ(records_.size(), 1U);
+  EXPECT_EQ(records_[0].partition_change().adding_replicas().ids(0), 3);
+}
+
 // Between two steps it is no longer to go, gets a replica that was counted already, and is to go
 // once more.
 TEST_F(DecommissionTest, AnotherGoalBeginsTheWalkAnew) {
   MakeTopics(50);
   Fence(4);
-  decommission_.Next(image_);
-  decommission_.Next(image_);
+  decommission_.Next(image_, full_);
+  decommission_.Next(image_, full_);
   PartitionImage leaderless = Led({NodeId(1), NodeId(4)});
   leaderless.leader = kNoNode;
   SetPartition("t000", 0, leaderless);

@@ -2,6 +2,7 @@
 
 #include <glog/logging.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "controller/decision.h"
@@ -37,6 +38,14 @@ bool FullDirectories::Has(const metadata::Image& image, const metadata::Partitio
   const metadata::BrokerImage* broker = image.FindBroker(replica);
   return broker != nullptr && broker->log_directories.empty() &&
          told->second.contains(broker->directory_id);
+}
+
+bool FullDirectories::HasAllOf(const metadata::BrokerImage& broker) const {
+  const auto told = told_.find(broker.id);
+  if (told == told_.end()) return false;
+  const auto is_full = [&](const Uuid& directory) { return told->second.contains(directory); };
+  if (broker.log_directories.empty()) return is_full(broker.directory_id);
+  return std::ranges::all_of(broker.log_directories, is_full);
 }
 
 std::function<bool(NodeId)> FullIn(const FullDirectories* full, const metadata::Image& image,

@@ -29,6 +29,9 @@ class FullDirectories {
   // Whether the replica is in one of them. Not while nobody knows where it is.
   bool Has(const metadata::Image& image, const metadata::PartitionImage& partition,
            NodeId replica) const;
+  // Whether all of the broker's log directories are: replicas that it does not have yet would find
+  // no room.
+  bool HasAllOf(const metadata::BrokerImage& broker) const;
   bool empty() const { return told_.empty(); }
   // By broker; none is empty.
   const std::map<NodeId, std::set<Uuid>>& told() const { return told_; }

@@ -187,6 +187,33 @@ TEST_F(FullPassTest, OnlyReplicasInTheFullDirectoryAreConcerned) {
   EXPECT_EQ(answer.full_brokers(0).directories(), 2);
 }
 
+TEST_F(FullPassTest, NewReplicasGoToFullBrokersLast) {
+  StartBrokers(3);
+  Fill(2);
+  Beat();
+  const auto placed = [&](const std::string& name, int32_t factor) {
+    EXPECT_EQ(CreateTopic(name, 6, factor).error_code(), 0);
+    std::set<NodeId> replicas;
+    for (const auto& partition : controller_->committed()->FindTopic(name)->partitions) {
+      EXPECT_NE(partition.replicas.front(), NodeId(2)) << name;
+      replicas.insert(partition.replicas.begin(), partition.replicas.end());
+    }
+    return replicas;
+  };
+  const std::set<NodeId> with_room{NodeId(1), NodeId(3)};
+  EXPECT_EQ(placed("one", 1), with_room);
+  EXPECT_EQ(placed("two", 2), with_room);
+  EXPECT_EQ(placed("three", 3).size(), 3U) << "rather than none";
+}
+
+// Producers wait for room, as those of all other topics do.
+TEST_F(FullPassTest, WhereNobodyHasRoomTopicsAreCreatedAllTheSame) {
+  StartBrokers(3);
+  for (const int id : {1, 2, 3}) Fill(id);
+  Beat();
+  EXPECT_EQ(CreateTopic("t", 6, 3).error_code(), 0);
+}
+
 TEST_F(FullPassTest, ManyPartitionsChangeInSteps) {
   constexpr int kPartitions = 25;
   StartBrokers(3);
