@@ -1,7 +1,6 @@
 #include "controller/full_pass.h"
 
 #include <algorithm>
-#include <utility>
 #include <vector>
 
 #include "controller/partition_manager.h"
@@ -39,13 +38,14 @@ void FullPass::Activate(const FullDirectories& full) {
 
 Records FullPass::Next(const Image& image, const FullDirectories& full, int64_t now_ms) {
   Records records;
-  const bool news = std::exchange(seen_, full.news()) != full.news();
   if (full.empty()) {
     walk_.End();
+    seen_ = full.news();
     return records;
   }
-  if (news || (!walk_.under_way() && now_ms >= next_walk_ms_)) {
+  if (!walk_.under_way() && (seen_ != full.news() || now_ms >= next_walk_ms_)) {
     walk_.Begin();
+    seen_ = full.news();
     next_walk_ms_ = now_ms + kIntervalMs;
   }
   walk_.Go(image, [&](const TopicImage& topic, size_t index) {

@@ -11,7 +11,9 @@
 // replicas while they are full, and their leaders ask again.
 //
 // A walk begins when brokers tell otherwise than before, and every interval while one is full: what
-// came about meanwhile, or was not taken, is found again. It goes in steps.
+// came about meanwhile, or was not taken, is found again. It goes in steps. News during a walk does
+// not begin it anew, but begins another one when it has come round: directories that fill up and
+// get room all the time would keep it from the last partitions for ever.
 //
 // Thread rule: one owner (the controller's loop).
 
@@ -36,7 +38,7 @@ class FullPass {
  private:
   const size_t changes_max_;
   PartitionWalk walk_;
-  uint64_t seen_ = 0;  // FullDirectories::news
+  uint64_t seen_ = 0;  // FullDirectories::news when the last walk began
   int64_t next_walk_ms_ = 0;
 };
 

@@ -187,6 +187,33 @@ TEST_F(FullPassTest, OnlyReplicasInTheFullDirectoryAreConcerned) {
   EXPECT_EQ(answer.full_brokers(0).directories(), 2);
 }
 
+// A step looks at 20,000 at most, and each brings news.
+TEST_F(FullPassTest, AWalkComesRoundWhateverIsToldMeanwhile) {
+  StartBrokers(3);
+  for (const char* name : {"a", "b", "c", "d", "e"})
+    ASSERT_EQ(CreateTopic(name, 9000, 1).error_code(), 0);
+  CreateAssigned("t", {{1, 2, 3}});
+  FullPass pass(kChangesMax);
+  FullDirectories full;
+  const auto tell = [&](int broker, bool is_full) {
+    is_full ? Fill(broker) : Empty(broker);
+    full.Note(*controller_->committed(), NextHeartbeat(broker));
+  };
+  tell(1, true);
+  int steps = 0;
+  const auto step = [&] {
+    tell(3, ++steps % 2 == 1);
+    return pass.Next(*controller_->committed(), full, 0);
+  };
+  Records records;
+  while (records.empty() && steps < 10) records = step();
+  EXPECT_EQ(steps, 3);
+  // What was told since this walk began is looked at by the next one.
+  records.clear();
+  while (records.empty() && steps < 10) records = step();
+  EXPECT_EQ(steps, 6);
+}
+
 TEST_F(FullPassTest, NewReplicasGoToFullBrokersLast) {
   StartBrokers(3);
   Fill(2);
