@@ -23,6 +23,7 @@ class ControllerClient {
                               Done<controller::RegisterBrokerResponse> done) = 0;
   virtual void Heartbeat(controller::HeartbeatRequest request, int64_t timeout_ms,
                          Done<controller::HeartbeatResponse> done) = 0;
+  // Tried once: without an answer `done` gets an error, and it may be carried out much later.
   virtual void AlterPartition(controller::AlterPartitionRequest request, int64_t timeout_ms,
                               Done<controller::AlterPartitionResponse> done) = 0;
   virtual void AssignReplicasToDirs(controller::AssignReplicasToDirsRequest request,

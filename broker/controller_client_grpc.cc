@@ -41,7 +41,11 @@ void GrpcControllerClient::Heartbeat(controller::HeartbeatRequest request, int64
 void GrpcControllerClient::AlterPartition(controller::AlterPartitionRequest request,
                                           int64_t timeout_ms,
                                           Done<controller::AlterPartitionResponse> done) {
-  Send(&rpc::ControllerStub::AlterPartition, std::move(request), timeout_ms, std::move(done));
+  if (!request.has_sender()) *request.mutable_sender() = MakeSender(state_);
+  rpc::CallOptions options = rpc::CallOptions::Within(timeout_ms);
+  options.unanswered_ends = true;
+  leader_.Call<controller::AlterPartitionRequest, controller::AlterPartitionResponse>(
+      &rpc::ControllerStub::AlterPartition, std::move(request), options, std::move(done));
 }
 
 void GrpcControllerClient::AssignReplicasToDirs(

@@ -55,8 +55,15 @@ class Alteration {
     answer.set_leader_epoch(partition_->leader_epoch.value());
     for (const NodeId node : decision.election.isr) answer.add_isr(node.value());
     answer.set_partition_epoch(partition_->partition_epoch.value());
-    if (!AppendDecision(*topic_, static_cast<size_t>(asked_.partition()), decision, records))
-      return;
+    if (!AppendDecision(*topic_, static_cast<size_t>(asked_.partition()), decision, records)) {
+      if (!AsksForWhatIs()) return;
+      // By a leader that wants to know that earlier requests of this epoch, whose answers it never
+      // had, cannot be carried out any more, however late they are read and by which controller: the
+      // epoch rises.
+      auto& same = *records.emplace_back().mutable_partition_change();
+      same.set_topic_id(asked_.topic_id());
+      same.set_partition(asked_.partition());
+    }
     const auto& change = records.back().partition_change();
     if (change.has_leader_epoch()) answer.set_leader_epoch(change.leader_epoch());
     answer.set_partition_epoch(partition_->partition_epoch.value() + 1);
@@ -104,6 +111,13 @@ class Alteration {
     }
     if (!Contains(isr, sender_)) return ErrorCode::kInvalidRequest;
     return eligible ? ErrorCode::kNone : ErrorCode::kIneligibleReplica;
+  }
+
+  bool AsksForWhatIs() const {
+    return static_cast<size_t>(asked_.isr_size()) == partition_->isr.size() &&
+           std::ranges::all_of(asked_.isr(), [this](const auto& replica) {
+             return Contains(partition_->isr, NodeId(replica.id()));
+           });
   }
 
   metadata::ElectionInput Input() const {

@@ -48,6 +48,7 @@ class LeaderClient::Core : public std::enable_shared_from_this<Core> {
     std::shared_ptr<AnyCall> call;
     int64_t deadline_ms = 0;
     int64_t attempt_timeout_ms = 0;
+    bool unanswered_ends = false;
     int attempts = 0;
     std::string last_error;
   };
@@ -106,7 +107,8 @@ class LeaderClient::Core : public std::enable_shared_from_this<Core> {
     const std::string address = finder_.current();
     auto context = std::make_shared<grpc::ClientContext>();
     ControllerStub& stub = ConnectionTo(address).ForAttempt(
-        *context, std::min(left_ms, pending->attempt_timeout_ms), pending->attempts > 0);
+        *context, std::min(left_ms, pending->attempt_timeout_ms),
+        pending->attempts > 0 || pending->unanswered_ends);
     {
       std::lock_guard lock(mutex_);
       if (stopped_) return;
@@ -142,6 +144,10 @@ class LeaderClient::Core : public std::enable_shared_from_this<Core> {
     } else if (IsTransient(outcome.status.error_code())) {
       pending->last_error = address + ": " + outcome.status.error_message();
       finder_.OnUnreachable(address);
+      if (pending->unanswered_ends) {
+        pending->call->Fail(Status::Unavailable("no answer from controller " + pending->last_error));
+        return;
+      }
     } else {
       pending->call->Fail(
           Status::Internal("controller " + address + ": " + outcome.status.error_message()));
@@ -190,7 +196,8 @@ LeaderClient::~LeaderClient() { Stop(); }
 void LeaderClient::Start(std::shared_ptr<AnyCall> call, CallOptions options) {
   Core::Pending pending{.call = std::move(call),
                         .deadline_ms = core_->loop().clock().SteadyMs() + options.timeout_ms,
-                        .attempt_timeout_ms = options.attempt_timeout_ms};
+                        .attempt_timeout_ms = options.attempt_timeout_ms,
+                        .unanswered_ends = options.unanswered_ends};
   core_->Post([pending = std::move(pending)](Core& core) { core.Begin(pending); });
 }
 

@@ -32,6 +32,9 @@ struct CallOptions {
   int64_t timeout_ms = 10000;  // for the call with all its attempts
   int64_t attempt_timeout_ms =
       600;  // for one of them: a paused controller must not use up the whole time
+  // The first attempt without any answer ends the call, with kUnavailable: it may be carried out
+  // later, and the caller has to know.
+  bool unanswered_ends = false;
 
   // A few attempts in `timeout_ms`, none longer than it takes to fence a silent node.
   static CallOptions Within(int64_t timeout_ms) {

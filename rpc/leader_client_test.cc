@@ -106,6 +106,28 @@ TEST_F(LeaderClientTest, GoesToTheNextVoterWhenOneIsGone) {
   EXPECT_EQ(leader->controller.calls, 1);
 }
 
+// It may be carried out later: whoever asks for that is told, and asks again itself.
+TEST_F(LeaderClientTest, AnAttemptWithoutAnAnswerEndsTheCallOfWhoWantsToKnow) {
+  auto gone = StartNode();
+  auto follower = StartNode();
+  auto leader = StartNode();
+  gone->server->Stop(0);
+  follower->controller.not_leader_times = 100;
+  follower->controller.leader_address = leader->address;
+  LeaderClient client({gone->address, follower->address}, loop_);
+  const auto heartbeat = [&] {
+    std::promise<Result<HeartbeatResponse>> promise;
+    client.Call<HeartbeatRequest, HeartbeatResponse>(
+        &ControllerStub::Heartbeat, HeartbeatRequest(),
+        {.timeout_ms = 5000, .unanswered_ends = true},
+        [&](Result<HeartbeatResponse> response) { promise.set_value(std::move(response)); });
+    return promise.get_future().get();
+  };
+  EXPECT_EQ(heartbeat().status().code(), StatusCode::kUnavailable);
+  EXPECT_TRUE(heartbeat().ok()) << "NOT_CONTROLLER is an answer";
+  EXPECT_EQ(leader->controller.calls, 1);
+}
+
 TEST_F(LeaderClientTest, AsksAgainUntilALeaderIsElected) {
   auto node = StartNode();
   node->controller.not_leader_times = 3;

@@ -65,6 +65,8 @@ void AlterPartitionSender::OnResponse(const Result<Response>& response) {
   if (!response.ok() || response->outcome().error_code() != 0) {
     LOG(WARNING) << "AlterPartition for " << sent.size() << " partitions: "
                  << (response.ok() ? response->outcome().message() : response.status().ToString());
+    // Where there is an answer nothing was done.
+    for (IsrProposal& proposal : sent) proposal.unanswered |= !response.ok();
     Retry(std::move(sent));
     return;
   }

@@ -123,9 +123,9 @@ class Partition final : public storage::CompactionTarget,
   // Fills the entry's result; the operation waits for the followers' log starts where it must
   // (partition_delete.cc).
   void DeleteRecords(const DeleteRequest& request, PartitionEffects& effects);
-  // The answer to a proposal. True when it should be sent again.
+  // The answer to a proposal, which is to be sent again (kRetry) as it is then.
   enum class ProposalOutcome { kSettled, kRetry };
-  ProposalOutcome OnProposalAnswer(const IsrProposal& proposal,
+  ProposalOutcome OnProposalAnswer(IsrProposal& proposal,
                                    const controller::AlterPartitionResponse::Partition& answer);
   bool Awaits(const IsrProposal& proposal) const;
 
@@ -233,6 +233,8 @@ class Partition final : public storage::CompactionTarget,
   void NudgeFollowers(PartitionEffects& effects);
   void MaybeExpandIsr(const RemoteReplica& replica, PartitionEffects& effects);
   void Propose(std::vector<NodeId> isr, PartitionEffects& effects);
+  std::vector<IsrProposal::Member> MembersOf(const std::vector<NodeId>& isr) const;
+  ProposalOutcome OnRefused(IsrProposal& proposal);
   bool MatchesProposal(const IsrProposal& proposal) const;
 
   void RecordFollower(const ReadRequest& request, ReadMark& mark, FetchEntryResult& result,

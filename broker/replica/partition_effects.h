@@ -39,6 +39,10 @@ struct PartitionUpdate {
 };
 
 // An ISR that the leader asks the controller for.
+//
+// A try that had no answer may be read much later, by a controller of another term even, and is
+// carried out then if the partition's epoch is still the same. Whatever a later try is told, the
+// change may come as long as that has not risen.
 struct IsrProposal {
   struct Member {
     NodeId id;
@@ -49,6 +53,10 @@ struct IsrProposal {
   LeaderEpoch leader_epoch;
   PartitionEpoch partition_epoch;
   std::vector<Member> isr;
+  bool unanswered = false;  // some try of it was
+  // Refused, with an earlier try unanswered: now it asks for the ISR that is, with which the epoch
+  // rises, and no earlier try can be carried out any more.
+  bool settles = false;
 };
 
 // A log directory that can no longer be trusted.

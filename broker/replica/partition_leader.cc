@@ -201,9 +201,9 @@ void Partition::MaybeExpandIsr(const RemoteReplica& replica, PartitionEffects& e
   Propose(std::move(isr), effects);
 }
 
-void Partition::Propose(std::vector<NodeId> isr, PartitionEffects& effects) {
+std::vector<IsrProposal::Member> Partition::MembersOf(const std::vector<NodeId>& isr) const {
   const metadata::ImagePtr image = context_->metadata->Current();
-  IsrProposal proposal{shared_from_this(), key(), leader_epoch_, partition_epoch_, {}};
+  std::vector<IsrProposal::Member> members;
   for (const NodeId id : isr) {
     const metadata::BrokerImage* broker = image->FindBroker(id);
     BrokerEpoch epoch = broker == nullptr ? BrokerEpoch(-1) : broker->epoch;
@@ -212,10 +212,15 @@ void Partition::Propose(std::vector<NodeId> isr, PartitionEffects& effects) {
     // refuse it (KAFKA-15221).
     if (remote != nullptr && remote->fetched_in_epoch()) epoch = remote->broker_epoch;
     if (id == context_->state->node_id) epoch = BrokerEpoch(context_->state->broker_epoch.load());
-    proposal.isr.push_back({id, epoch});
+    members.push_back({id, epoch});
   }
+  return members;
+}
+
+void Partition::Propose(std::vector<NodeId> isr, PartitionEffects& effects) {
+  effects.proposals.push_back(
+      {shared_from_this(), key(), leader_epoch_, partition_epoch_, MembersOf(isr)});
   replicas_.Propose(std::move(isr));
-  effects.proposals.push_back(std::move(proposal));
 }
 
 bool Partition::MatchesProposal(const IsrProposal& proposal) const {
@@ -228,8 +233,28 @@ bool Partition::Awaits(const IsrProposal& proposal) const {
   return MatchesProposal(proposal);
 }
 
+Partition::ProposalOutcome Partition::OnRefused(IsrProposal& proposal) {
+  const metadata::ImagePtr image = context_->metadata->Current();
+  const metadata::PartitionImage* partition = image->FindPartition(key().topic_id, key().partition);
+  const bool isr_active =
+      partition != nullptr && std::ranges::all_of(replicas_.isr(), [&](NodeId id) {
+        return metadata::ReplicaActive(*image, *partition, id);
+      });
+  // Else it may be for a member that is about to leave, and no fault of whoever is to join.
+  if (isr_active) replicas_.NoteRefused(context_->clock->SteadyMs());
+  // An earlier try may still have whoever is to join join: it is waited for until that cannot come
+  // any more. What only shrinks may come whenever it likes.
+  if (proposal.settles || (proposal.unanswered && replicas_.ProposesToAdd())) {
+    proposal.settles = true;
+    proposal.isr = MembersOf(replicas_.isr());
+    return ProposalOutcome::kRetry;
+  }
+  replicas_.DropProposal();
+  return ProposalOutcome::kSettled;
+}
+
 Partition::ProposalOutcome Partition::OnProposalAnswer(
-    const IsrProposal& proposal, const controller::AlterPartitionResponse::Partition& answer) {
+    IsrProposal& proposal, const controller::AlterPartitionResponse::Partition& answer) {
   std::unique_lock lock(mutex_);
   if (!MatchesProposal(proposal)) return ProposalOutcome::kSettled;  // an image was faster
   switch (static_cast<ErrorCode>(answer.error_code())) {
@@ -244,13 +269,13 @@ Partition::ProposalOutcome Partition::OnProposalAnswer(
       return ProposalOutcome::kSettled;
     }
     case ErrorCode::kIneligibleReplica: {
-      replicas_.RefuseProposal(context_->clock->SteadyMs());
+      const ProposalOutcome outcome = OnRefused(proposal);
       // Acknowledgements may have waited for whoever was to join.
       PartitionEffects effects;
       if (usable()) AdvanceHighWatermark(effects);
       lock.unlock();
       effects.Run(*context_);
-      return ProposalOutcome::kSettled;
+      return outcome;
     }
     case ErrorCode::kOperationNotAttempted:
     case ErrorCode::kInvalidRequest:

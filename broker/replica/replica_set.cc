@@ -47,8 +47,9 @@ void ReplicaSet::Commit(const std::vector<NodeId>& replicas, const std::vector<N
 void ReplicaSet::CommitIsr(const std::vector<NodeId>& isr) {
   // Whoever had to leave, for damage of its log perhaps, is waited for again only when it has
   // fetched all there is.
+  const bool same = isr == isr_;
   for (RemoteReplica& remote : remotes_) {
-    remote.refused_ms = -1;
+    if (!same) remote.refused_ms = -1;
     if (!InIsr(remote.id) || Contains(isr, remote.id)) continue;
     remote.last_caught_up_ms = -1;
     remote.last_fetch_ms = -1;
@@ -57,11 +58,14 @@ void ReplicaSet::CommitIsr(const std::vector<NodeId>& isr) {
   proposed_.reset();
 }
 
-void ReplicaSet::RefuseProposal(int64_t now_ms) {
+bool ReplicaSet::ProposesToAdd() const {
+  return pending() && !std::ranges::all_of(*proposed_, [this](NodeId id) { return InIsr(id); });
+}
+
+void ReplicaSet::NoteRefused(int64_t now_ms) {
   for (RemoteReplica& remote : remotes_) {
     if (InMaximalIsr(remote.id) && !InIsr(remote.id)) remote.refused_ms = now_ms;
   }
-  proposed_.reset();
 }
 
 bool ReplicaSet::InIsr(NodeId id) const { return Contains(isr_, id); }

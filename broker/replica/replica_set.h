@@ -30,7 +30,7 @@ struct RemoteReplica {
   int64_t last_fetch_ms = -1;
   Offset leader_end_at_last_fetch{-1};
   Offset log_start_offset{-1};  // as it said in its last fetch
-  // When the controller last refused to have it in the ISR; -1 = not since that changed.
+  // When the controller last refused to have it in the ISR; -1 = not since the ISR changed.
   int64_t refused_ms = -1;
   // In the last answer to it.
   Offset sent_high_watermark{-1};
@@ -68,13 +68,15 @@ class ReplicaSet {
   // Whether the move would end if `joining` were in sync, too early: one who goes has not been
   // heard of in this epoch. It may have led until just now, and still tell where the log ended.
   bool EndsMoveUnheard(NodeId joining) const;
+  // Whether it has somebody join.
+  bool ProposesToAdd() const;
   // Nothing has become of the proposal, for certain.
   void DropProposal() { proposed_.reset(); }
-  // The controller finds that somebody in it may not be in the ISR, and may do so for long: its
-  // disk is full, say, which is not known here. Whoever was to join is neither waited for nor
+  // The controller finds that whoever is to join may not, and may do so for long: its disk is full,
+  // say, which is not known here. It is neither waited for, once the proposal is dropped, nor
   // proposed until it fetches again a while later. Not by time alone: who can append nothing may
   // fetch no more, and what it had when it was refused would be waited for until it lags.
-  void RefuseProposal(int64_t now_ms);
+  void NoteRefused(int64_t now_ms);
   static constexpr int64_t kRefusedForMs = 1000;
   static bool Refused(const RemoteReplica& replica) {
     return replica.refused_ms >= 0 && replica.last_fetch_ms < replica.refused_ms + kRefusedForMs;

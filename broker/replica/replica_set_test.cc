@@ -171,17 +171,22 @@ TEST_F(ReplicaSetTest, WhoWasRefusedIsPassedOverUntilItFetchesAWhileLater) {
   set_.CommitIsr({kSelf, kTwo});
   fetch_at(100);
   set_.Propose({kSelf, kTwo, kThree});
-  set_.RefuseProposal(100);
-  EXPECT_FALSE(set_.pending());
+  set_.NoteRefused(100);
+  EXPECT_TRUE(set_.ProposesToAdd());
+  set_.DropProposal();
+  EXPECT_FALSE(set_.ProposesToAdd());
   EXPECT_TRUE(refused(kThree));
   EXPECT_FALSE(refused(kTwo)) << "it is in the ISR";
   fetch_at(99 + ReplicaSet::kRefusedForMs);
   EXPECT_TRUE(refused(kThree));
   fetch_at(100 + ReplicaSet::kRefusedForMs);
   EXPECT_FALSE(refused(kThree));
-  // A change may have been what the refusal was for.
+  // A change may have been what the refusal was for; another epoch of the same ISR is none.
   set_.Propose({kSelf, kTwo, kThree});
-  set_.RefuseProposal(5000);
+  set_.NoteRefused(5000);
+  EXPECT_TRUE(refused(kThree));
+  set_.CommitIsr({kSelf, kTwo});
+  EXPECT_FALSE(set_.pending());
   EXPECT_TRUE(refused(kThree));
   set_.CommitIsr({kSelf});
   EXPECT_FALSE(refused(kThree));

@@ -308,6 +308,11 @@ controller::AlterPartitionResponse SimController::Alter(
          .is_active = [&](NodeId id) { return metadata::ReplicaActive(*image_, partition, id); },
          .wished_isr = isr},
         records);
+    if (records.size() == before && std::ranges::is_permutation(isr, partition.isr)) {
+      auto& same = *records.emplace_back().mutable_partition_change();
+      same.set_topic_id(asked.topic_id());
+      same.set_partition(asked.partition());
+    }
     answer.set_leader(partition.leader.value());
     answer.set_leader_epoch(partition.leader_epoch.value());
     for (const NodeId id : isr) answer.add_isr(id.value());
