@@ -108,6 +108,26 @@ TEST_F(FullPassTest, NobodyIsTakenBackWhileItsDiskIsFull) {
   EXPECT_EQ(Show("t"), "leader=1 isr=1,2,3 elr= known=");
 }
 
+// Its answer was lost, and the next try was refused: what the leader asks for then ends it.
+TEST_F(FullPassTest, AJoinIsVoidWhenTheIsrThatIsWasAskedFor) {
+  Start("2");
+  AlterIsr(1, "t", {1, 2});
+  const AlterPartitionRequest late = AlterIsrRequest(1, "t", {1, 2, 3});
+  Fill(3);
+  Beat();
+  EXPECT_EQ(ErrorOfIsr(1, {1, 2, 3}), Code(ErrorCode::kIneligibleReplica));
+  const PartitionEpoch epoch = Partition("t").partition_epoch;
+  const auto answer = AlterIsr(1, "t", {1, 2}).partitions(0);
+  EXPECT_EQ(answer.error_code(), 0);
+  EXPECT_EQ(answer.partition_epoch(), epoch.value() + 1);
+  EXPECT_EQ(Partition("t").partition_epoch, epoch + 1);
+  EXPECT_EQ(Show("t"), "leader=1 isr=1,2 elr= known=");
+  Empty(3);
+  Beat();
+  EXPECT_EQ(Call(&MetadataController::AlterPartition, late).partitions(0).error_code(),
+            Code(ErrorCode::kInvalidUpdateVersion));
+}
+
 TEST_F(FullPassTest, AFullMemberDoesNotKeepOthersFromComingAndGoing) {
   Start("3");
   AlterIsr(1, "t", {1, 3});

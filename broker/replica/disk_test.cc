@@ -398,6 +398,30 @@ TEST_F(DiskTest, AFullFollowerThatTheControllersKeepOutHoldsUpNothing) {
   EXPECT_TRUE(InSync(0, 3)) << cluster_->Describe(Key(0));
 }
 
+// The first try is read when another one was refused, by a controller that was paused, say, and
+// knows of no full disk: the follower would be in the ISR without what was acknowledged meanwhile.
+TEST_F(DiskTest, ARefusedJoinDoesNotComeByAnEarlierTry) {
+  Build({.min_isr = 2}, kWithMarks);
+  ASSERT_TRUE(InSync(0, 3));
+  const NodeId leader = cluster_->LeaderOf(Key(0));
+  const NodeId follower = leader == kThree ? kTwo : kThree;
+  cluster_->controller().KeepOut(follower);
+  cluster_->RunFor(100);
+  ASSERT_EQ(cluster_->IsrSize(Key(0)), 2U);
+  cluster_->set_alters_late(true);
+  cluster_->RunFor(3000);
+  cluster_->set_alters_late(false);
+  SetFree(follower, "/data", 5000);
+  cluster_->RunFor(6000);
+  EXPECT_EQ(Send(0, "a"), ErrorCode::kNone) << cluster_->Describe(Key(0));
+  ASSERT_EQ(cluster_->StatusOf(follower, Key(0))->log_end_offset, Offset(0));
+  cluster_->controller().LetIn(follower);
+  EXPECT_GT(cluster_->ReadLateAlters(), 0U);
+  EXPECT_EQ(cluster_->IsrSize(Key(0)), 2U) << cluster_->Describe(Key(0));
+  SetFree(follower, "/data", 50000);
+  EXPECT_TRUE(InSync(0, 3)) << cluster_->Describe(Key(0));
+}
+
 TEST_F(DiskTest, ARealENOSPCIsRefusedAndLeavesNothingBehind) {
   // No marks: the writes themselves fail.
   Build({.replicas = {kOne}}, {.marks = {.soft_bytes = 0, .hard_bytes = 0}});

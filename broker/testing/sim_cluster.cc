@@ -100,6 +100,11 @@ class SimControllerClient final : public RefusingController {
       cluster.network_.RunAfter(timeout_ms, [done] { done(Status::Timeout("no controller")); });
       return;
     }
+    if (cluster.alters_late_) {
+      cluster.late_alters_.push_back(std::move(request));
+      cluster.network_.RunAfter(timeout_ms, [done] { done(Status::Timeout("no answer yet")); });
+      return;
+    }
     cluster.network_.RunAfter(cluster.Delay(), [&cluster, request, done, timeout_ms] {
       auto response = cluster.controller_.Alter(request);
       const bool lost =
@@ -309,6 +314,12 @@ void SimCluster::PowerCut(NodeId id) {
   ++nodes_.at(id).boots;
   nodes_.at(id).unclean = options_.unclean_after_power_cut;
   End(id);
+}
+
+size_t SimCluster::ReadLateAlters() {
+  const auto late = std::exchange(late_alters_, {});
+  for (const controller::AlterPartitionRequest& request : late) controller_.Alter(request);
+  return late.size();
 }
 
 void SimCluster::Isolate(NodeId id) {

@@ -108,6 +108,10 @@ class SimCluster {
   storage::LogDirectories& logs(NodeId id);
   // How often a broker of that node gave up altogether.
   int storage_failures(NodeId id) const { return nodes_.at(id).storage_failures; }
+  // Leaders' requests for ISRs have no answer, and stay on their way until ReadLateAlters, which
+  // says how many there were.
+  void set_alters_late(bool on) { alters_late_ = on; }
+  size_t ReadLateAlters();
   // From the controller and from every other node.
   void Isolate(NodeId id);
   // No session ends meanwhile: for scenarios that choose the leaders themselves.
@@ -174,6 +178,8 @@ class SimCluster {
   std::set<std::pair<NodeId, NodeId>> cuts_;
   std::vector<std::weak_ptr<Call>> calls_;
   bool auto_fence_ = true;
+  bool alters_late_ = false;
+  std::vector<controller::AlterPartitionRequest> late_alters_;
 };
 
 // Remembers what was committed and fails when it ever changes: every record below some replica's
