@@ -57,9 +57,8 @@ class Alteration {
     answer.set_partition_epoch(partition_->partition_epoch.value());
     if (!AppendDecision(*topic_, static_cast<size_t>(asked_.partition()), decision, records)) {
       if (!AsksForWhatIs()) return;
-      // By a leader that wants to know that earlier requests of this epoch, whose answers it never
-      // had, cannot be carried out any more, however late they are read and by which controller: the
-      // epoch rises.
+      // By a leader that wants earlier requests of this epoch, whose answers it never had, to be
+      // void, however late they are read and by which controller: the epoch rises.
       auto& same = *records.emplace_back().mutable_partition_change();
       same.set_topic_id(asked_.topic_id());
       same.set_partition(asked_.partition());

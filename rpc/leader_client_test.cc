@@ -114,7 +114,7 @@ TEST_F(LeaderClientTest, AnAttemptWithoutAnAnswerEndsTheCallOfWhoWantsToKnow) {
   gone->server->Stop(0);
   follower->controller.not_leader_times = 100;
   follower->controller.leader_address = leader->address;
-  LeaderClient client({gone->address, follower->address}, loop_);
+  LeaderClient client({gone->address, follower->address, leader->address}, loop_);
   const auto heartbeat = [&] {
     std::promise<Result<HeartbeatResponse>> promise;
     client.Call<HeartbeatRequest, HeartbeatResponse>(

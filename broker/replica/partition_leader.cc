@@ -261,7 +261,8 @@ Partition::ProposalOutcome Partition::OnProposalAnswer(
     case ErrorCode::kNone: {
       // Another leader or epoch: the image that says so is on its way.
       if (LeaderEpoch(answer.leader_epoch()) != leader_epoch_) return ProposalOutcome::kSettled;
-      // The controller has had that ISR already.
+      // The controller has had that ISR already; or it is of an earlier version, where asking for
+      // the ISR that is settles nothing.
       if (PartitionEpoch(answer.partition_epoch()) <= partition_epoch_) replicas_.DropProposal();
       // Else the change takes effect with its image. It was decided by what the controller knows,
       // and that may be more than is known here: acting on the answer alone, under an older
