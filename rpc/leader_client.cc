@@ -106,9 +106,9 @@ class LeaderClient::Core : public std::enable_shared_from_this<Core> {
     }
     const std::string address = finder_.current();
     auto context = std::make_shared<grpc::ClientContext>();
-    ControllerStub& stub = ConnectionTo(address).ForAttempt(
-        *context, std::min(left_ms, pending->attempt_timeout_ms),
-        pending->attempts > 0 || pending->unanswered_ends);
+    ControllerStub& stub =
+        ConnectionTo(address).ForAttempt(*context, std::min(left_ms, pending->attempt_timeout_ms),
+                                         pending->attempts > 0 || pending->unanswered_ends);
     {
       std::lock_guard lock(mutex_);
       if (stopped_) return;
@@ -145,7 +145,8 @@ class LeaderClient::Core : public std::enable_shared_from_this<Core> {
       pending->last_error = address + ": " + outcome.status.error_message();
       finder_.OnUnreachable(address);
       if (pending->unanswered_ends) {
-        pending->call->Fail(Status::Unavailable("no answer from controller " + pending->last_error));
+        pending->call->Fail(
+            Status::Unavailable("no answer from controller " + pending->last_error));
         return;
       }
     } else {
