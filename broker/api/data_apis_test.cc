@@ -92,7 +92,7 @@ TEST(ProduceTest, ClosesAfterAnAnswerThatCannotNameTheLeader) {
     result.leader = leader;
     return result;
   };
-  EXPECT_EQ((*bed.Send(ProduceTo("orders", {0}), 9))->close_idle_ms, 0) << "it asks at once";
+  EXPECT_EQ((*bed.Send(ProduceTo("orders", {0}), 9))->idle_close.until_ms, 0) << "it asks at once";
   kafka::ApiVersionsRequest versions;
   versions.client_software_name = "confluent-kafka-python";
   versions.client_software_version = "2.0.2-librdkafka-2.0.2";
@@ -101,12 +101,13 @@ TEST(ProduceTest, ClosesAfterAnAnswerThatCannotNameTheLeader) {
   const auto response = DecodeReply<kafka::ProduceResponse>(**moved, 9);
   EXPECT_EQ(response.responses[0].partition_responses[0].error_code, 6);
   EXPECT_TRUE(response.node_endpoints.empty());
-  EXPECT_GT((*moved)->close_idle_ms, 0);
+  EXPECT_GT((*moved)->idle_close.until_ms, 0);
   kafka::ProduceRequest by_id = ProduceTo("", {0});
   by_id.topic_data[0].topic_id = id;
-  EXPECT_EQ((*bed.Send(by_id, 13))->close_idle_ms, 0) << "it was told";
+  EXPECT_EQ((*bed.Send(by_id, 13))->idle_close.until_ms, 0) << "it was told";
   leader = {};
-  EXPECT_EQ((*bed.Send(ProduceTo("orders", {0}), 9))->close_idle_ms, 0) << "nobody can tell yet";
+  EXPECT_EQ((*bed.Send(ProduceTo("orders", {0}), 9))->idle_close.until_ms, 0)
+      << "nobody can tell yet";
 }
 
 // Who waited for acknowledgements while the partition left this broker is told by the image.

@@ -51,6 +51,12 @@ struct RequestContext {
   std::shared_ptr<ConnectionInfo> connection;
 };
 
+// When a connection closes by itself once nothing is under way on it, in ms after an answer.
+struct IdleClose {
+  int64_t from_ms = 0;
+  int64_t until_ms = 0;  // if that is not so until then, it stays; 0: it stays anyhow
+};
+
 struct Reply {
   enum class Kind {
     kSend,     // write `frame`
@@ -60,13 +66,11 @@ struct Reply {
   Kind kind = Kind::kNothing;
   OutputChain frame;  // with its length in front
   std::string reason;
-  // Above 0: the connection closes after this answer, once nothing is under way on it, if that is
-  // within this time. The client then asks for metadata at once.
-  int64_t close_idle_ms = 0;
+  IdleClose idle_close;
 
-  static Reply Send(OutputChain frame) { return {Kind::kSend, std::move(frame), "", 0}; }
+  static Reply Send(OutputChain frame) { return {Kind::kSend, std::move(frame), "", {}}; }
   static Reply Nothing() { return {}; }
-  static Reply Close(std::string reason) { return {Kind::kClose, {}, std::move(reason), 0}; }
+  static Reply Close(std::string reason) { return {Kind::kClose, {}, std::move(reason), {}}; }
 };
 using ReplyCallback = std::function<void(Reply)>;
 
@@ -94,14 +98,13 @@ class Responder {
         correlation_id_(context.correlation_id),
         reply_(std::move(reply)) {}
 
-  // `close_idle_ms`: as Reply's.
-  void Send(const Response& response, int64_t close_idle_ms = 0) const {
+  void Send(const Response& response, IdleClose idle_close = {}) const {
     Result<OutputChain> frame = EncodeResponseFrame(response, correlation_id_, version_);
     // A response that its own version cannot carry is our fault: the client gets a closed
     // connection, never wrong bytes.
     Reply reply =
         frame.ok() ? Reply::Send(*std::move(frame)) : Reply::Close(frame.status().message());
-    reply.close_idle_ms = close_idle_ms;
+    reply.idle_close = idle_close;
     reply_(std::move(reply));
   }
   void SendNothing() const { reply_(Reply::Nothing()); }

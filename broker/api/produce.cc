@@ -28,8 +28,10 @@ using PartitionResponse = Response::PartitionProduceResponse;
 constexpr int16_t kLeaderHintsSince = 10;
 constexpr int16_t kTopicIdsSince = 13;
 // Told that a leader has moved, in a version that cannot say where to, librdkafka waits for 250 ms
-// before it asks; when its connection breaks it asks at once. Others ask at once anyhow.
-constexpr int64_t kLookForLeaderMs = 50;
+// before it asks; when its connection breaks it asks at once, and sends again 100 ms after it was
+// told. A moment is left to the other brokers to hear of the new leader as well: whoever is told of
+// the old one again loses another 100 ms. Others than librdkafka ask at once anyhow.
+constexpr IdleClose kLooksForLeader{.from_ms = 15, .until_ms = 65};
 constexpr char kAdminClientId[] = "__admin_client";  // may write to internal topics, as in Kafka
 
 // A partition's place in the response, for those that reach the replica manager.
@@ -157,7 +159,7 @@ void Finish(BrokerServices& services, int16_t acks, const Production& production
             const Responder<Response>& responder) {
   if (production.failed) services.metrics->CountError(Request::kApiKey);
   if (acks != 0) {
-    responder.Send(production.response, production.leader_untold ? kLookForLeaderMs : 0);
+    responder.Send(production.response, production.leader_untold ? kLooksForLeader : IdleClose());
   } else if (production.failed) {
     responder.Close("a Produce request with acks=0 failed");
   } else {

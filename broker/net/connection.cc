@@ -208,9 +208,7 @@ void Connection::CompleteFront() {
     Slot& slot = slots_[completed++];
     outstanding_bytes_ -= slot.request_bytes;
     if (slot.reply.kind == Reply::Kind::kSend) writer_.Add(std::move(slot.reply.frame));
-    if (slot.reply.close_idle_ms > 0) {
-      close_idle_until_ms_ = reactor_.shared().options.clock->SteadyMs() + slot.reply.close_idle_ms;
-    }
+    if (slot.reply.idle_close.until_ms > 0) CloseIdleLater(slot.reply.idle_close);
     if (slot.reply.kind == Reply::Kind::kClose) {
       NoteRefusal(slot.reply.reason);
       // Later requests are dropped, as if they had come after the close.
@@ -306,6 +304,17 @@ void Connection::Drain() {
     socket_.shutdown(tcp::socket::shutdown_receive, ignored);
     Resume();
   }
+}
+
+void Connection::CloseIdleLater(const IdleClose& when) {
+  const int64_t until_ms = reactor_.shared().options.clock->SteadyMs() + when.until_ms;
+  const auto timer =
+      std::make_shared<asio::steady_timer>(reactor_.io(), std::chrono::milliseconds(when.from_ms));
+  timer->async_wait(
+      [weak = weak_from_this(), timer, until_ms](const boost::system::error_code& error) {
+        const auto self = weak.lock();
+        if (!error && self != nullptr && !self->closed_) self->CloseIdle(until_ms);
+      });
 }
 
 void Connection::CloseIdle(int64_t until_ms) {

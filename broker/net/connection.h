@@ -38,6 +38,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void Drain();
   // Closes when it next owes and is owed nothing, if that is before `until_ms`.
   void CloseIdle(int64_t until_ms);
+  void CloseIdleLater(const IdleClose& when);
   void Close(const std::string& reason);
   // Closes the connection when it has been idle or too slow for too long.
   void CheckDeadlines(int64_t now_ms);

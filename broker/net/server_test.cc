@@ -469,7 +469,7 @@ TEST_F(ServerTest, ClosesAfterAnAnswerOnceNothingIsUnderWay) {
   client.SendFrame("request2");
   const Sink::Request first = sink_.Take(), second = sink_.Take();
   Reply moved = Framed("one");
-  moved.close_idle_ms = 60000;
+  moved.idle_close = {.from_ms = 1, .until_ms = 60000};
   first.reply(std::move(moved));
   EXPECT_EQ(client.ReceiveFrame(), "one");
   second.reply(Framed("two"));
