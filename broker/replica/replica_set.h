@@ -74,12 +74,14 @@ class ReplicaSet {
   void DropProposal() { proposed_.reset(); }
   // The controller finds that whoever is to join may not, and may do so for long: its disk is full,
   // say, which is not known here. It is neither waited for, once the proposal is dropped, nor
-  // proposed until it fetches again a while later. Not by time alone: who can append nothing may
-  // fetch no more, and what it had when it was refused would be waited for until it lags.
+  // proposed until it has all there is again, a while later. Not by time alone, nor by a fetch: who
+  // can append nothing asks for what it lacks, after a restart say, and would be waited for until
+  // it lags.
   void NoteRefused(int64_t now_ms);
   static constexpr int64_t kRefusedForMs = 1000;
   static bool Refused(const RemoteReplica& replica) {
-    return replica.refused_ms >= 0 && replica.last_fetch_ms < replica.refused_ms + kRefusedForMs;
+    return replica.refused_ms >= 0 &&
+           replica.last_caught_up_ms < replica.refused_ms + kRefusedForMs;
   }
 
   bool InIsr(NodeId id) const;

@@ -163,7 +163,7 @@ TEST_F(ReplicaSetTest, NobodyIsWaitedForWhoStaysOrBeforeTheMoveEnds) {
   EXPECT_FALSE(set_.EndsMoveUnheard(kThree));
 }
 
-TEST_F(ReplicaSetTest, WhoWasRefusedIsPassedOverUntilItFetchesAWhileLater) {
+TEST_F(ReplicaSetTest, WhoWasRefusedIsPassedOverUntilItHasAllAWhileLater) {
   const auto refused = [&](NodeId id) { return ReplicaSet::Refused(*set_.Find(id)); };
   const auto fetch_at = [&](int64_t now_ms) {
     set_.RecordFetch(*set_.Find(kThree), Offset(5), BrokerEpoch(1), Offset(5), now_ms);
@@ -179,7 +179,10 @@ TEST_F(ReplicaSetTest, WhoWasRefusedIsPassedOverUntilItFetchesAWhileLater) {
   EXPECT_FALSE(refused(kTwo)) << "it is in the ISR";
   fetch_at(99 + ReplicaSet::kRefusedForMs);
   EXPECT_TRUE(refused(kThree));
-  fetch_at(100 + ReplicaSet::kRefusedForMs);
+  // It is there again, and lacks what came meanwhile: its disk is full still.
+  set_.RecordFetch(*set_.Find(kThree), Offset(5), BrokerEpoch(1), Offset(9), 5000);
+  EXPECT_TRUE(refused(kThree));
+  fetch_at(5100);
   EXPECT_FALSE(refused(kThree));
   // A change may have been what the refusal was for; another epoch of the same ISR is none.
   set_.Propose({kSelf, kTwo, kThree});
