@@ -12,7 +12,7 @@ import statistics
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'tests/support'))
-from many_partitions import BARS_S, PARTITIONS, one_round  # noqa: E402
+from many_partitions import BARS_S, PARTITIONS, file_system_s, one_round  # noqa: E402
 
 
 def main():
@@ -21,7 +21,10 @@ def main():
     options.add_argument('--rounds', type=int, default=3)
     options.add_argument('--set', action='append', default=[], help='KEY=VALUE of each node')
     given = options.parse_args()
-    times = [one_round(given.partitions, given.set) for _ in range(given.rounds)]
+    times = []
+    for _ in range(given.rounds):
+        print(f'as many bare files take {file_system_s():.1f} s')
+        times.append(one_round(given.partitions, given.set))
     for (name, bar), column in zip(BARS_S.items(), zip(*times)):
         print(f'{given.partitions} partitions {name}: median {statistics.median(column):.2f} s, worst {max(column):.2f} s (bar: {bar} s), '
               f'{given.rounds} rounds, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}')

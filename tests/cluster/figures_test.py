@@ -11,7 +11,7 @@ import urllib.request
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
 from cluster import SLUICE, Cluster, run, wait_until  # noqa: E402
 from controllers import DEATH_BAR_S, Controllers, SimulatedBrokers  # noqa: E402
-from many_partitions import BARS_S, PARTITIONS, one_round  # noqa: E402
+from many_partitions import BARS_S, PARTITIONS, file_system_s, one_round  # noqa: E402
 from scenarios import SLACK  # noqa: E402
 
 SINGLE_READY_BAR_S, THREE_READY_BAR_S, IDLE_RSS_BAR_MIB = 0.3, 2.0, 64
@@ -62,11 +62,17 @@ class FiguresTest(unittest.TestCase):
             self.assertLess(max(sizes), IDLE_RSS_BAR_MIB)
 
     def test_many_partitions_are_soon_written(self):
-        # The better of two: a machine that is busy elsewhere for a moment is not what is measured.
-        rounds = [one_round() for _ in range(2)]
-        for (name, bar_s), seconds in zip(BARS_S.items(), zip(*rounds)):
-            print(f'  {PARTITIONS} partitions {name}: {min(seconds):.2f} s (bar {bar_s} s)', flush=True)
-            self.assertLess(min(seconds), SLACK * bar_s)
+        # A machine that is busy elsewhere for a moment is not what is measured: it may be tried once more.
+        for last in (False, True):
+            files_s = file_system_s()
+            seconds = one_round()
+            limits = [SLACK * bar_s + files_s for bar_s in BARS_S.values()]
+            for (name, bar_s), took_s in zip(BARS_S.items(), seconds):
+                print(f'  {PARTITIONS} partitions {name}: {took_s:.2f} s (bar {bar_s} s; as many bare files: {files_s:.1f} s)', flush=True)
+            if last or all(took_s < limit for took_s, limit in zip(seconds, limits)):
+                break
+        for took_s, limit in zip(seconds, limits):
+            self.assertLess(took_s, limit)
 
     def test_a_broker_of_many_leaders_dies(self):
         with Controllers() as controllers, SimulatedBrokers(controllers, 10) as brokers:
