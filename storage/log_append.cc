@@ -55,8 +55,7 @@ Result<AppendOutcome> LogImpl::AppendAsLeader(std::string_view bytes, LeaderEpoc
 }
 
 void LogImpl::NoteRefused(std::string_view bytes) {
-  // What is still to be read is not worth reading for this.
-  const auto batch = producers_loaded_ ? BatchHeader::Parse(bytes) : std::nullopt;
+  const auto batch = BatchHeader::Parse(bytes);
   if (batch) producers_.NoteRefused(*batch);
 }
 

@@ -30,6 +30,7 @@ Status LogImpl::EnsureProducers() const {
   const TxnRebuild rebuild{txn_indexes_.get(), opened_end_};
   auto loaded = LoadProducers(options_, segments_, &rebuild);
   if (!loaded.ok()) return Checked(loaded.status());
+  loaded->KeepRefused(producers_);
   producers_ = std::move(*loaded);
   producers_loaded_ = true;
   return Status::Ok();

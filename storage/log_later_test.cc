@@ -103,6 +103,17 @@ TEST_F(LogLaterTest, EpochsAndProducersComeBackWhenAsked) {
   EXPECT_EQ(log_->EndOffsetFor(LeaderEpoch(2)).end_offset, Offset(12));
 }
 
+TEST_F(LogLaterTest, WhatWasRefusedBeforeTheProducersCameBackIsRemembered) {
+  WriteThreeSegments();
+  Restart();
+  log_->NoteRefused(MakeBatch(Spec(12)));
+  const auto overtakes = log_->AppendAsLeader(MakeBatch(Spec(13)), LeaderEpoch(2));
+  ASSERT_TRUE(overtakes.ok());
+  EXPECT_EQ(overtakes->error, kafka::ErrorCode::kNotLeaderOrFollower);
+  EXPECT_EQ(Append(Spec(12), 2), Offset(12));
+  EXPECT_EQ(Append(Spec(13), 2), Offset(13));
+}
+
 TEST_F(LogLaterTest, ProducersAreCompleteWhenLoadedAfterAppendsThatDidNotNeedThem) {
   WriteThreeSegments();
   Restart();

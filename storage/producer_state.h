@@ -18,6 +18,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/ids.h"
 #include "base/status.h"
@@ -107,6 +108,9 @@ class ProducerState {
   // Takes over the markers below `end` that `before` still watches: they may be above the high
   // watermark, and no snapshot has them.
   void KeepMarkers(const ProducerState& before, Offset end);
+
+  // Takes over what NoteRefused told `before`, which no file has.
+  void KeepRefused(ProducerState& before) { refused_ = std::move(before.refused_); }
 
   // The bytes of a .snapshot file (docs/formats/log_directory.md).
   std::string EncodeSnapshot() const;

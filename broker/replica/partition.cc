@@ -156,7 +156,10 @@ void Partition::BecomeLeader(const metadata::PartitionImage& image, PartitionEff
   // up with the same leader it is the latter: nobody else has led, and what waits goes on to wait.
   const bool leads_on =
       role_ == Role::kLeader && usable() && image.leader_epoch == leader_epoch_ + 1;
-  if (!leads_on) FailWaiters(kafka::ErrorCode::kNotLeaderOrFollower, effects);
+  if (!leads_on) {
+    FailWaiters(kafka::ErrorCode::kNotLeaderOrFollower, effects);
+    leads_since_ms_ = context_->clock->SteadyMs();
+  }
   role_ = Role::kLeader;
   replication_factor_ = image.replication_factor();
   leader_ = image.leader;

@@ -277,7 +277,8 @@ class Partition final : public storage::CompactionTarget,
   NodeId leader_ = kNoNode;
   LeaderEpoch leader_epoch_ = kNoEpoch;
   PartitionEpoch partition_epoch_{-1};
-  Offset epoch_start_{0};  // the log end at election
+  Offset epoch_start_{0};       // the log end at election
+  int64_t leads_since_ms_ = 0;  // the election of a leader that did not lead before
   Offset high_watermark_{0};
   uint64_t role_version_ = 0;
   ReplicaSet replicas_;

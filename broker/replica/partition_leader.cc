@@ -8,6 +8,16 @@ namespace sluice::broker {
 
 using kafka::ErrorCode;
 
+namespace {
+
+// The former leader refused a batch, or its connection broke under it, and before that has come
+// here the next one does: librdkafka sends it as soon as it knows this leader. Told that it is out
+// of order, the client takes that for the end of everything if the batch had been sent once before.
+// So a leader that was just elected says something else of a gap, for this long.
+constexpr int64_t kOvertakenMsMax = 5000;
+
+}  // namespace
+
 size_t Partition::MinIsr() const {
   if (FaultPlanted(ReplicationFault::kMinIsrUnchecked)) return 1;
   // A topic with fewer replicas than min.insync.replicas would otherwise never take a record. As
@@ -76,6 +86,10 @@ void Partition::Append(const AppendRequest& request, PartitionEffects& effects) 
       appended->error == ErrorCode::kNone || appended->error == ErrorCode::kDuplicateSequenceNumber;
   if (!stored) {
     result.message = std::move(appended->message);
+    const bool elected_just_now = leader_epoch_ > LeaderEpoch(0) &&
+                                  context_->clock->SteadyMs() - leads_since_ms_ < kOvertakenMsMax;
+    if (result.error == ErrorCode::kOutOfOrderSequenceNumber && elected_just_now)
+      result.error = ErrorCode::kNotLeaderOrFollower;
     return;
   }
   if (appended->error == ErrorCode::kNone) {

@@ -64,6 +64,7 @@ TEST_F(ProducersTest, WhatASilentLeaderHadReplicatedIsStoredHoweverMuchCameSince
   const SimProduce remembered = SendAndWait(kTwo, 7);
   EXPECT_TRUE(remembered.acknowledged());
   EXPECT_EQ(remembered.offset, Offset(7));
+  cluster_.RunFor(5000);
   EXPECT_EQ(SendAndWait(kTwo, 13).error, ErrorCode::kOutOfOrderSequenceNumber);
   EXPECT_EQ(LogEnd(kTwo), 12);
 }
@@ -106,6 +107,21 @@ TEST_F(ProducersTest, NothingOvertakesAFirstBatchThatCameBeforeItsLeaderWasElect
   ASSERT_TRUE(RunUntilLeads(kTwo));
   EXPECT_EQ(SendAndWait(kTwo, 1).error, ErrorCode::kNotLeaderOrFollower);
   EXPECT_TRUE(SendAndWait(kTwo, 0).acknowledged());
+}
+
+// The first of two batches went to the old leader, or to one that only seemed to lead.
+TEST_F(ProducersTest, NothingOvertakesABatchThatAnotherBrokerRefused) {
+  EXPECT_TRUE(SendAndWait(kOne, 0).acknowledged());
+  EXPECT_EQ(SendAndWait(kOne, 2).error, ErrorCode::kOutOfOrderSequenceNumber)
+      << "nobody led before";
+  cluster_.Kill(kOne);
+  ASSERT_TRUE(RunUntilLeads(kTwo));
+  EXPECT_EQ(SendAndWait(kTwo, 2).error, ErrorCode::kNotLeaderOrFollower);
+  EXPECT_TRUE(SendAndWait(kTwo, 1).acknowledged());
+  EXPECT_TRUE(SendAndWait(kTwo, 2).acknowledged());
+  cluster_.RunFor(5000);
+  EXPECT_EQ(SendAndWait(kTwo, 4).error, ErrorCode::kOutOfOrderSequenceNumber)
+      << "what it sent first would have come by now";
 }
 
 // Told of a timeout, librdkafka counts the batch as stored: when it then sends the next one to the
