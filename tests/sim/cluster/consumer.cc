@@ -140,7 +140,8 @@ history::Operation Consumer::NewOperation(int64_t begin_us) {
   return operation;
 }
 
-void Consumer::AskOffset(const KnownPartition& leader, int64_t which, Told told) {
+void Consumer::ListOffsets(const KnownPartition& leader, int64_t which,
+                           std::function<void(const ListOffsetsAnswer*)> answered) {
   kafka::ListOffsetsRequest request;
   request.replica_id = -1;
   auto& topic = request.topics.emplace_back();
@@ -152,13 +153,24 @@ void Consumer::AskOffset(const KnownPartition& leader, int64_t which, Told told)
   To(leader.leader)
       .Call<kafka::ListOffsetsRequest, kafka::ListOffsetsResponse>(
           request, kListOffsetsVersion, kRequestTimeoutMs,
-          [this, begin_us = now_us(), told](const Result<kafka::ListOffsetsResponse>& response) {
-            if (!response.ok()) return PollElsewhere();
-            const auto& answer = response->topics.at(0).partitions.at(0);
-            if (answer.error_code != 0) return PollElsewhere();
-            (this->*told)(begin_us, answer.offset);
-            PollAfter(0);
+          [answered = std::move(answered)](const Result<kafka::ListOffsetsResponse>& response) {
+            answered(response.ok() ? &response->topics.at(0).partitions.at(0) : nullptr);
           });
+}
+
+void Consumer::AskOffset(const KnownPartition& leader, int64_t which, Told told) {
+  ListOffsets(leader, which, [this, begin_us = now_us(), told](const ListOffsetsAnswer* answer) {
+    if (answer == nullptr || answer->error_code != 0) return PollElsewhere();
+    (this->*told)(begin_us, answer->offset);
+    PollAfter(0);
+  });
+}
+
+void Consumer::AskEndOf(NodeId node) {
+  ListOffsets({.leader = node, .leader_epoch = -1}, kLatest,
+              [this, begin_us = now_us()](const ListOffsetsAnswer* answer) {
+                if (answer != nullptr && answer->error_code == 0) OnEnd(begin_us, answer->offset);
+              });
 }
 
 void Consumer::OnEnd(int64_t begin_us, int64_t offset) {

@@ -13,6 +13,9 @@ class Consumer final : public KafkaClient {
  public:
   Consumer(World& world, NodeId self, std::vector<NodeId> nodes, Log& log, history::Place place);
   void Quiesce() { quiet_ = true; }
+  // Asks this node where the partition ends, beside all else, as one does who has not heard of any
+  // leader since.
+  void AskEndOf(NodeId node);
   // Has read everything up to the end that was told last, at `since_ms` or later.
   bool caught_up(int64_t since_ms) const { return end_ms_ >= since_ms && position_ >= end_; }
   int64_t position() const { return position_; }
@@ -26,6 +29,10 @@ class Consumer final : public KafkaClient {
   void TakeRecords(int64_t begin_us, std::string_view bytes);
   void OnDiverged(int32_t epoch, int64_t end_offset);
   using Told = void (Consumer::*)(int64_t begin_us, int64_t offset);
+  using ListOffsetsAnswer = kafka::ListOffsetsResponse::ListOffsetsPartitionResponse;
+  // `answered` gets nullptr when nobody answers.
+  void ListOffsets(const KnownPartition& leader, int64_t which,
+                   std::function<void(const ListOffsetsAnswer*)> answered);
   void AskOffset(const KnownPartition& leader, int64_t which, Told told);
   void OnEnd(int64_t begin_us, int64_t offset);
   void OnStart(int64_t begin_us, int64_t offset);

@@ -27,11 +27,13 @@ const std::vector<Scenario::Sentence>& Scenario::Sentences() {
   static const auto* const sentences = new std::vector<Sentence>{
       {"all nodes start", &Scenario::AllStart},
       {"# nodes start", &Scenario::Begin},
+      {"# nodes start with sessions of # ms", &Scenario::Begin},
       {"the topic has replicas #", &Scenario::MakeTopic},
       {"the topic has replicas # and durability #", &Scenario::MakeTopic},
       {"the topic is deleted", &Scenario::DeleteTopic},
       {"the topic is made again", &Scenario::MakeTopicAgain},
       {"a reader follows", &Scenario::Follow},
+      {"a reader asks node # where the partition ends", &Scenario::AskEnd},
       {"# records are acknowledged", &Scenario::Acknowledged},
       {"# records are sent", &Scenario::Sent},
       {"# records are sent with acks=1", &Scenario::SentWithAcksOne},
@@ -149,10 +151,10 @@ std::string Scenario::Run(uint64_t seed) {
 
 std::string Scenario::Begin(const Words& words) {
   producer_ = producer_of_acks_one_ = nullptr;
-  cluster_ =
-      std::make_unique<Cluster>(HostOptions{.nodes = static_cast<int>(Number(words[0])),
-                                            .settings = {"log.retention.check.interval.ms=500"}},
-                                seed_);
+  HostOptions options{.nodes = static_cast<int>(Number(words[0])),
+                      .settings = {"log.retention.check.interval.ms=500"}};
+  if (words.size() > 1) options.settings.push_back("broker.session.timeout.ms=" + words[1]);
+  cluster_ = std::make_unique<Cluster>(options, seed_);
   cluster_->StartAll();
   std::string wrong = Await([this] { return AllInService(); });
   // Node 1 is to lead partitions; were it the active controller, too, cutting it off would do more
@@ -204,6 +206,13 @@ std::string Scenario::DeleteTopic(const Words&) {
 
 std::string Scenario::Follow(const Words&) {
   cluster_->AddConsumer(kPlace);
+  return "";
+}
+
+// What it is told, if it is told anything, the verdict looks at.
+std::string Scenario::AskEnd(const Words& words) {
+  if (cluster_->consumers().empty()) return "there is no reader";
+  cluster_->consumers().front()->AskEndOf(Node(words[0]));
   return "";
 }
 

@@ -57,6 +57,7 @@ class Scenario {
   std::string MakeTopicAgain(const Words& words);
   std::string DeleteTopic(const Words& words);
   std::string Follow(const Words& words);
+  std::string AskEnd(const Words& words);
   std::string Acknowledged(const Words& words);
   std::string Sent(const Words& words);
   std::string SentWithAcksOne(const Words& words);
