@@ -186,9 +186,10 @@ void Driver::TellOfInquiry() {
   inquiring_ = !why.empty();
   if (!inquiring_) {
     LOG_IF(WARNING, core_->recovering())
-        << "raft: the disk of this voter was formatted again, for the others know of entries up to "
+        << "raft: this voter has no log, and the others know of entries up to "
         << core_->hard_state().lost.upto << " in term " << core_->term()
-        << ". It does not vote before it has got them back";
+        << ": they began without it, or its disk was formatted again. It does not vote before it "
+           "has got them";
   } else if (NowMs() >= tell_of_inquiry_at_ms_) {
     tell_of_inquiry_at_ms_ = NowMs() + kInquiryReminderMs;
     LOG(WARNING) << "raft: the disk of this voter is as it was formatted, and it takes no part "
