@@ -472,29 +472,6 @@ TEST_F(HandlersTest, HealthTellsWhatTheOwnControllerWaitsFor) {
   EXPECT_EQ(health->problems(0).node(), 1) << "others do not know";
 }
 
-TEST_F(HandlersTest, HealthNamesBrokersWithFullDisks) {
-  auto* full = backend_.quorum.add_full_brokers();
-  full->set_id(2);
-  full->set_directories(1);
-  full = backend_.quorum.add_full_brokers();
-  full->set_id(1);
-  full->set_directories(2);
-  auto health = Call(&Handlers::ClusterHealth, ClusterHealthRequest());
-  ASSERT_EQ(health->problems_size(), 2);
-  EXPECT_EQ(health->problems(0).what(),
-            "broker 2 has a full log directory: its replicas there lead nothing and are out of "
-            "sync wherever the others suffice");
-  EXPECT_NE(health->problems(0).next_step().find("give the disk of node 2 room"),
-            std::string::npos);
-  EXPECT_EQ(health->problems(1).what().find("broker 1 has 2 full log directories: "), 0U);
-  // Of its own the node that answers knows more.
-  backend_.directories = {{"/data", LocalDirectory::Standing::kFull, 5 << 20}};
-  health = Call(&Handlers::ClusterHealth, ClusterHealthRequest());
-  ASSERT_EQ(health->problems_size(), 2);
-  EXPECT_EQ(health->problems(1).what(),
-            "log directory /data of node 1 has only 5 MiB free: nothing is written to it");
-}
-
 TEST_F(HandlersTest, HealthNamesMembersThatHaveConfirmedNothing) {
   backend_.quorum.set_leader_id(1);
   const auto problems_with = [this](auto* member) {

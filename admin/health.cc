@@ -1,6 +1,8 @@
 #include "admin/health.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -14,10 +16,12 @@ struct Counts {
   int brokers_down = 0;
   int partitions = 0;
   int offline = 0;
-  int under_min_isr = 0;     // with a leader: writes with acks=all fail
-  int at_min_isr = 0;        // not all replicas in sync, one failure from the above
-  int under_replicated = 0;  // further from it
-  int damaged_here = 0;      // replicas of the answering node
+  int under_min_isr = 0;      // with a leader: writes with acks=all fail
+  int leader_full = 0;        // enough in sync, and the leader has no room: no write is taken
+  int too_few_with_room = 0;  // enough in sync, too few of them with room: acks=all fails
+  int at_min_isr = 0;         // not all replicas in sync, one failure from the above
+  int under_replicated = 0;   // further from it
+  int damaged_here = 0;       // replicas of the answering node
   std::string first_offline;
   int undecided = 0;  // of those: nobody has all records, and an operator has to say who leads
   std::string first_undecided;
@@ -25,13 +29,49 @@ struct Counts {
   std::string first_awaiting;
   std::vector<NodeId> awaited;  // by that one
   std::vector<NodeId> down;
+  std::set<NodeId> full;  // who has no room for partitions counted above
+};
+
+// Which replicas have no room, by what brokers tell the active controller.
+class FullReplicas {
+ public:
+  FullReplicas(const metadata::Image& image, const QuorumAnswer* quorum) : image_(image) {
+    if (quorum == nullptr) return;
+    for (const auto& broker : quorum->full_brokers()) {
+      Told& told = brokers_[NodeId(broker.id())];
+      told.directories = broker.directories();
+      for (const std::string& id : broker.directory_ids()) told.ids.insert(id);
+    }
+  }
+
+  bool Has(const metadata::PartitionImage& partition, NodeId replica) const {
+    if (brokers_.empty()) return false;
+    const auto told = brokers_.find(replica);
+    const metadata::BrokerImage* broker = image_.FindBroker(replica);
+    if (told == brokers_.end() || broker == nullptr) return false;
+    const Uuid assigned = partition.DirectoryOf(replica);
+    if (!assigned.IsZero() && !told->second.ids.empty())
+      return told->second.ids.contains(std::string(assigned.view()));
+    // A controller of an earlier version only counts them; and before a broker with several has
+    // said where a replica is, all of them tell.
+    return told->second.directories >= static_cast<int>(broker->log_directories.size());
+  }
+
+ private:
+  struct Told {
+    int directories = 0;
+    std::set<std::string> ids;
+  };
+  const metadata::Image& image_;
+  std::map<NodeId, Told> brokers_;
 };
 
 std::string Plural(int count, const std::string& noun) {
   return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
 }
 
-std::string Join(const std::vector<NodeId>& nodes) {
+template <typename Nodes>
+std::string Join(const Nodes& nodes) {
   std::string text;
   for (const NodeId node : nodes) text += (text.empty() ? "" : ", ") + std::to_string(node.value());
   return text;
@@ -54,21 +94,44 @@ void CountUndecided(const metadata::Image& image, const metadata::TopicImage& to
   }
 }
 
+// Of a partition with a leader. Who has no room appends nothing: as a leader it refuses every
+// record, and as a member of the ISR it holds acks=all up until it lags and leaves.
+void CountLed(const metadata::Image& image, const metadata::TopicImage& topic,
+              const metadata::PartitionImage& partition, const FullReplicas& full, Counts* counts) {
+  const auto with_room =
+      std::ranges::count_if(partition.isr, [&](NodeId node) { return !full.Has(partition, node); });
+  const int32_t spare =
+      static_cast<int32_t>(with_room) - metadata::EffectiveMinIsr(image, topic.name, partition);
+  if (IsUnderMinIsr(image, topic.name, partition)) {
+    ++counts->under_min_isr;
+  } else if (full.Has(partition, partition.leader)) {
+    ++counts->leader_full;
+  } else if (spare < 0) {
+    ++counts->too_few_with_room;
+  } else if (IsUnderReplicated(partition) || with_room < std::ssize(partition.isr)) {
+    ++(spare == 0 ? counts->at_min_isr : counts->under_replicated);
+  } else {
+    return;
+  }
+  for (const NodeId replica : partition.replicas) {
+    if (full.Has(partition, replica)) counts->full.insert(replica);
+  }
+}
+
 void CountPartition(const metadata::Image& image, const metadata::TopicImage& topic, size_t index,
-                    Counts* counts) {
+                    const FullReplicas& full, Counts* counts) {
   const metadata::PartitionImage& partition = topic.partitions[index];
   ++counts->partitions;
   if (IsOffline(partition)) {
     if (counts->offline++ == 0) counts->first_offline = topic.name + "-" + std::to_string(index);
     CountUndecided(image, topic, index, counts);
-  } else if (IsUnderMinIsr(image, topic.name, partition)) {
-    ++counts->under_min_isr;
-  } else if (IsUnderReplicated(partition)) {
-    ++(IsAtMinIsr(image, topic.name, partition) ? counts->at_min_isr : counts->under_replicated);
+  } else {
+    CountLed(image, topic, partition, full, counts);
   }
 }
 
-Counts Count(const metadata::Image& image, const LocalReplicas& local) {
+Counts Count(const metadata::Image& image, const QuorumAnswer* quorum, const LocalReplicas& local) {
+  const FullReplicas full(image, quorum);
   Counts counts;
   for (const auto& [id, broker] : image.brokers) {
     ++counts.brokers;
@@ -77,7 +140,8 @@ Counts Count(const metadata::Image& image, const LocalReplicas& local) {
     counts.down.push_back(id);
   }
   for (const auto& [name, topic] : *image.topics_by_name) {
-    for (size_t i = 0; i < topic->partitions.size(); ++i) CountPartition(image, *topic, i, &counts);
+    for (size_t i = 0; i < topic->partitions.size(); ++i)
+      CountPartition(image, *topic, i, full, &counts);
   }
   for (const LocalPartition& partition : local.partitions) counts.damaged_here += partition.offline;
   return counts;
@@ -222,18 +286,46 @@ void AddUndecided(const Counts& counts, ClusterHealthResponse* response) {
   }
 }
 
+// What brings replicas back into their ISRs.
+std::string BringBack(const Counts& counts) {
+  if (!counts.full.empty()) {
+    const std::string room = "give the disk of node " + Join(counts.full) + " room, as said below";
+    return counts.down.empty() ? room : "bring node " + Join(counts.down) + " back; " + room;
+  }
+  return counts.down.empty() && counts.damaged_here > 0
+             ? "rebuild the " +
+                   (counts.damaged_here == 1 ? "damaged replica"
+                                             : Plural(counts.damaged_here, "damaged replica")) +
+                   " of this node, as said below; others catch up by themselves, unless the health "
+                   "of "
+                   "their own nodes names them"
+         : counts.down.empty()
+             ? "wait until the replicas have caught up; sluice topic describe shows a topic's. One "
+               "that does not may be damaged: ask its own node for its health"
+             : "bring node " + Join(counts.down) + " back";
+}
+
+// What has enough replicas in sync, and is not written all the same.
+void AddWithoutRoom(const Counts& counts, ClusterHealthResponse* response) {
+  const std::string next = "give the disk of node " + Join(counts.full) + " room, as said below";
+  if (counts.leader_full > 0) {
+    AddProblem(response,
+               Plural(counts.leader_full, "partition") +
+                   " whose leader is on a full disk: no record is taken, with any acks; what is "
+                   "there can be read",
+               next);
+  }
+  if (counts.too_few_with_room > 0) {
+    AddProblem(response,
+               Plural(counts.too_few_with_room, "partition") +
+                   " with fewer in-sync replicas on disks with room than min.insync.replicas: "
+                   "writes with acks=all fail; others, and reads, go on",
+               next);
+  }
+}
+
 void AddDataProblems(const Counts& counts, ClusterHealthResponse* response) {
-  const std::string bring_back =
-      counts.down.empty() && counts.damaged_here > 0
-          ? "rebuild the " +
-                (counts.damaged_here == 1 ? "damaged replica"
-                                          : Plural(counts.damaged_here, "damaged replica")) +
-                " of this node, as said below; others catch up by themselves, unless the health of "
-                "their own nodes names them"
-      : counts.down.empty()
-          ? "wait until the replicas have caught up; sluice topic describe shows a topic's. One "
-            "that does not may be damaged: ask its own node for its health"
-          : "bring node " + Join(counts.down) + " back";
+  const std::string bring_back = BringBack(counts);
   if (counts.offline > 0) {
     AddProblem(response,
                Plural(counts.offline, "partition") + " without a leader (" + counts.first_offline +
@@ -248,15 +340,18 @@ void AddDataProblems(const Counts& counts, ClusterHealthResponse* response) {
             " with fewer replicas in sync than min.insync.replicas: writes with acks=all fail",
         bring_back);
   }
+  AddWithoutRoom(counts, response);
   if (counts.at_min_isr > 0) {
     AddProblem(response,
-               Plural(counts.at_min_isr, "partition") +
-                   " with just min.insync.replicas in sync: one more failure stops writes to them",
+               Plural(counts.at_min_isr, "partition") + " with just min.insync.replicas in sync" +
+                   (counts.full.empty() ? "" : " on disks with room") +
+                   ": one more failure stops writes to them",
                bring_back);
   }
   if (counts.under_replicated > 0) {
     AddProblem(response,
-               Plural(counts.under_replicated, "partition") + " with replicas out of sync",
+               Plural(counts.under_replicated, "partition") + " with replicas " +
+                   (counts.full.empty() ? "out of sync" : "out of sync, or on full disks"),
                bring_back);
   }
 }
@@ -331,8 +426,8 @@ std::string Summary(const Counts& counts, bool healthy, const QuorumAnswer* quor
   }
   if (counts.offline > 0)
     return summary + "; " + Plural(counts.offline, "partition") + " unavailable";
-  if (counts.under_min_isr > 0)
-    return summary + "; " + Plural(counts.under_min_isr, "partition") + " cannot be written";
+  const int unwritten = counts.under_min_isr + counts.leader_full + counts.too_few_with_room;
+  if (unwritten > 0) return summary + "; " + Plural(unwritten, "partition") + " cannot be written";
   // Whether another replica has what is damaged here, only the others can tell.
   if (counts.damaged_here > 0)
     return summary + "; " + Plural(counts.damaged_here, "replica") + " damaged on this node";
@@ -343,7 +438,7 @@ std::string Summary(const Counts& counts, bool healthy, const QuorumAnswer* quor
 
 ClusterHealthResponse EvaluateHealth(const metadata::Image& image, const QuorumAnswer* quorum,
                                      const LocalReplicas& local) {
-  const Counts counts = Count(image, local);
+  const Counts counts = Count(image, quorum, local);
   ClusterHealthResponse response;
   AddQuorumProblems(quorum, &response);
   if (counts.brokers_down > 0) {

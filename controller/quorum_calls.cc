@@ -97,6 +97,7 @@ void MetadataController::DescribeQuorum(const DescribeQuorumRequest& request,
     auto& full = *response.add_full_brokers();
     full.set_id(broker.value());
     full.set_directories(static_cast<int32_t>(directories.size()));
+    for (const Uuid& directory : directories) full.add_directory_ids(std::string(directory.view()));
   }
   done(std::move(response));
 }

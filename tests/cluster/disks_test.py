@@ -268,6 +268,27 @@ class DisksTest(unittest.TestCase):
         wait_until(lambda: self.partitions('orders')[led[0]]['leader'] == 1, 'node 1 leads again', 10)
         check_history(self.read_all('orders'), summary['acks'], idempotent=True)
 
+    def test_health_tells_what_two_full_disks_of_three_stop(self):
+        small = {node: self.directory / f'small-{node}' for node in (2, 3)}
+        for path in small.values():
+            self.mount(path, '-t', 'tmpfs', '-o', 'size=96m', 'tmpfs')
+        marks = [f'disk.free.hard.bytes={16 * MIB}', f'disk.free.soft.bytes={24 * MIB}']
+        self.configure({1: [self.directory / 'data-1'], 2: [small[2] / 'data'], 3: [small[3] / 'data']}, marks)
+        self.create_topic('orders', 1, 3, 'min.insync.replicas=2')
+        self.assertEqual(self.produce('orders', 5, 1000), 5)
+        for path in small.values():
+            free = os.statvfs(path)
+            (path / 'ballast').write_bytes(b'\0' * (free.f_bavail * free.f_frsize - 12 * MIB))
+        for node in self.nodes:
+            wait_until(lambda: 'writes with acks=all fail; others, and reads, go on' in self.health(node), f'node {node} tells it', 20)
+            self.assertNotIn('one more failure', self.health(node))
+            self.assertIn('1 partition cannot be written', self.health(node))
+        self.assertEqual(self.count('orders'), 5)
+        self.assertEqual(self.produce('orders', 5, 1000, timeout_ms=3000), 5, 'as it was told')
+        for path in small.values():
+            (path / 'ballast').unlink()
+        wait_until(lambda: self.health(1).startswith('HEALTHY'), 'all is well again', 30)
+
     def test_a_full_disk_refuses_produce_until_there_is_room(self):
         ballast, full = self.fill_and_free([f'disk.free.hard.bytes={8 * MIB}', f'disk.free.soft.bytes={12 * MIB}'])
         self.assertIn('nothing is written to it', self.health(1))
