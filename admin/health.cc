@@ -405,6 +405,26 @@ void AddDirectoryProblems(const LocalReplicas& local, ClusterHealthResponse* res
   }
 }
 
+// What operators have asked for stays until they take it back, through restarts: it is easily
+// forgotten, and nothing is wrong with it.
+void AddNotes(const metadata::Image& image, ClusterHealthResponse* response) {
+  for (const auto& [id, broker] : image.brokers) {
+    if (!broker->yields()) continue;
+    const std::string name = std::to_string(id.value());
+    Problem* note = response->add_notes();
+    if (broker->goal == metadata::BrokerGoal::kDrain) {
+      note->set_what("broker " + name +
+                     " is drained: it leads only what nobody else may lead, and gets no new "
+                     "replicas");
+      note->set_next_step("sluice broker undrain " + name + " lets it serve again");
+    } else {
+      note->set_what("broker " + name + " is being decommissioned: its replicas move to others");
+      note->set_next_step("sluice broker decommission " + name +
+                          " --status shows how far it is, --cancel gives it up");
+    }
+  }
+}
+
 std::string Summary(const Counts& counts, bool healthy, const QuorumAnswer* quorum) {
   if (healthy) {
     return Plural(counts.brokers, "broker") + " in service, " +
@@ -467,6 +487,7 @@ ClusterHealthResponse EvaluateHealth(const metadata::Image& image, const QuorumA
     response.mutable_problems(i)->set_node(local.node_id.value());
 
   response.set_healthy(response.problems().empty());
+  AddNotes(image, &response);
   response.set_summary(Summary(counts, response.healthy(), quorum));
   return response;
 }

@@ -1,5 +1,6 @@
 #pragma once
-// Health: one sentence on how the cluster is, and each problem with what to do about it.
+// Health: one sentence on how the cluster is, each problem with what to do about it, and notes of
+// what operators have asked for and may have forgotten.
 //
 // Thread rule: pure functions over immutable images.
 

@@ -134,5 +134,25 @@ TEST_F(HealthTest, OfItsOwnFullDirectoriesANodeKnowsMore) {
             "log directory /data of node 1 has only 5 MiB free: nothing is written to it");
 }
 
+TEST_F(HealthTest, WhoIsDrainedIsNotedAndNoProblem) {
+  EXPECT_EQ(Health().notes_size(), 0);
+  Want(2, metadata::BROKER_GOAL_DRAIN);
+  Want(3, metadata::BROKER_GOAL_DECOMMISSION);
+  const ClusterHealthResponse health = Health();
+  EXPECT_TRUE(health.healthy());
+  EXPECT_EQ(health.problems_size(), 0);
+  ASSERT_EQ(health.notes_size(), 2);
+  EXPECT_EQ(health.notes(0).what(),
+            "broker 2 is drained: it leads only what nobody else may lead, and gets no new "
+            "replicas");
+  EXPECT_EQ(health.notes(0).next_step(), "sluice broker undrain 2 lets it serve again");
+  EXPECT_EQ(health.notes(1).what(),
+            "broker 3 is being decommissioned: its replicas move to others");
+  EXPECT_NE(health.notes(1).next_step().find("--cancel"), std::string::npos);
+  Want(2, metadata::BROKER_GOAL_SERVE);
+  Want(3, metadata::BROKER_GOAL_SERVE);
+  EXPECT_EQ(Health().notes_size(), 0);
+}
+
 }  // namespace
 }  // namespace sluice::admin

@@ -291,24 +291,32 @@ void AddProblemsOfOthers(const Context& context, AdminClient& client,
   health.set_summary(health.summary() + "; node " + names + " tells of problems of its own");
 }
 
+nlohmann::json AsJson(const google::protobuf::RepeatedPtrField<admin::Problem>& problems) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const admin::Problem& problem : problems)
+    list.push_back({{"what", problem.what()}, {"next_step", problem.next_step()}});
+  return list;
+}
+
 ExitCode Health(const Context& context) {
   AdminClient client(context);
   auto response = client.Call(&admin::Admin::Stub::ClusterHealth, admin::ClusterHealthRequest());
   if (!response.ok()) return client.Report("cannot tell the cluster's health", response.status());
   AddProblemsOfOthers(context, client, *response);
-  nlohmann::json problems = nlohmann::json::array();
-  for (const admin::Problem& problem : response->problems())
-    problems.push_back({{"what", problem.what()}, {"next_step", problem.next_step()}});
   TellIfRemembered(context, *response);
   if (context.json()) {
-    nlohmann::json json = {
-        {"healthy", response->healthy()}, {"summary", response->summary()}, {"problems", problems}};
+    nlohmann::json json = {{"healthy", response->healthy()},
+                           {"summary", response->summary()},
+                           {"problems", AsJson(response->problems())},
+                           {"notes", AsJson(response->notes())}};
     MarkIfRemembered(*response, json);
     PrintJson(json);
   } else {
     std::cout << (response->healthy() ? "HEALTHY  " : "UNHEALTHY  ") << response->summary() << "\n";
     for (const admin::Problem& problem : response->problems())
       std::cout << "  " << problem.what() << "\n    next: " << problem.next_step() << "\n";
+    for (const admin::Problem& note : response->notes())
+      std::cout << "  note: " << note.what() << "\n    " << note.next_step() << "\n";
   }
   return response->healthy() ? ExitCode::kOk : ExitCode::kUnhealthy;
 }
