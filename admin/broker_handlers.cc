@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "admin/describe.h"
@@ -193,6 +194,10 @@ void Handlers::ChangeBroker(controller::ChangeBrokerRequest change, int64_t time
               response.set_changed(changed);
               *response.mutable_broker() = broker[0];
               AddObstacles(metadata::LeadsLeft(image, NodeId(id)), response.mutable_leads_left());
+              if constexpr (std::is_same_v<Response, DrainBrokerResponse>) {
+                AddObstacles(metadata::LeadsThatWaitFor(image, NodeId(id)),
+                             response.mutable_unavailable());
+              }
               return response;
             });
       });

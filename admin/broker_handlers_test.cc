@@ -108,6 +108,39 @@ TEST_F(BrokerHandlersTest, GoalsArePassedOnAndAnsweredWhenApplied) {
             controller::ChangeBrokerRequest::CANCEL_DECOMMISSION);
 }
 
+TEST_F(BrokerHandlersTest, ADrainNamesWhatADeadBrokerAloneHas) {
+  metadata::MetadataBatch batch;
+  for (const int32_t partition : {0, 1}) {
+    auto* change = batch.add_records()->mutable_partition_change();
+    change->set_topic_id(std::string(16, 'T'));
+    change->set_partition(partition);
+    change->set_leader(-1);
+    change->mutable_isr();
+    // The one has it alone; of the other, brokers 1 and 3 have all records.
+    change->mutable_replicas()->add_ids(3);
+    if (partition == 0) continue;
+    for (const int32_t id : {1, 2}) change->mutable_replicas()->add_ids(id);
+    for (const int32_t id : {1, 3}) change->mutable_elr()->add_ids(id);
+  }
+  batch.add_records()->mutable_broker_change()->set_broker_id(3);
+  batch.mutable_records(2)->mutable_broker_change()->set_fenced(true);
+  metadata::ImageBuilder builder(backend_.image);
+  ASSERT_TRUE(builder.ApplyBatch(batch, LogIndex(6)).ok());
+  backend_.image = builder.Build(LogIndex(6), Term(1));
+  DrainBrokerRequest drain;
+  drain.set_id(3);
+  const auto drained = Call(&Handlers::DrainBroker, drain);
+  ASSERT_TRUE(drained.ok());
+  ASSERT_EQ(drained->unavailable_size(), 2);
+  EXPECT_EQ(drained->unavailable(0).why(), "broker 3 has it alone, and does not run");
+  EXPECT_EQ(drained->unavailable(1).partition(), 1);
+  EXPECT_EQ(drained->unavailable(1).why(),
+            "all of its records are on 1,3 of the replicas 3,1,2, and nobody leads it before one "
+            "of them runs");
+  drain.set_id(2);
+  EXPECT_EQ(Call(&Handlers::DrainBroker, drain)->unavailable_size(), 0);
+}
+
 TEST_F(BrokerHandlersTest, RefusalsKeepTheirWords) {
   const struct {
     ErrorCode code;

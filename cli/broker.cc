@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 #include <optional>
+#include <type_traits>
 
 #include "base/clock.h"
 #include "cli/admin_client.h"
@@ -128,6 +129,14 @@ void ShowLeads(const Response& response) {
     std::cerr << "  still leads " << p.topic() << "-" << p.partition() << ": " << p.why() << "\n";
 }
 
+// What a drain cannot change: the broker does not run, and has what nobody else has.
+void ShowUnavailable(const admin::DrainBrokerResponse& response) {
+  for (const admin::PartitionInTheWay& p : response.unavailable()) {
+    std::cerr << "  cannot be moved, and has no leader: " << p.topic() << "-" << p.partition()
+              << ": " << p.why() << "\n";
+  }
+}
+
 template <typename Response>
 ExitCode Show(const Context& context, const Response& response, const std::string& words) {
   std::cerr << words << std::endl;
@@ -135,6 +144,8 @@ ExitCode Show(const Context& context, const Response& response, const std::strin
     nlohmann::json json = AsJson(response.broker());
     json["changed"] = response.changed();
     json["leads_left"] = ObstaclesAsJson(response.leads_left());
+    if constexpr (std::is_same_v<Response, admin::DrainBrokerResponse>)
+      json["unavailable"] = ObstaclesAsJson(response.unavailable());
     PrintJson(json);
   } else {
     PrintBrokers({response.broker()});
@@ -156,6 +167,7 @@ ExitCode Drain(const Context& context, const BrokerArguments& arguments) {
                   "all the same with --force");
   }
   if (arguments.validate_only) {
+    ShowUnavailable(*response);
     return Show(context, *response,
                 response->changed() ? "dry run: " + name + " would be drained, nothing changed"
                                     : "dry run: " + name + " is drained already, nothing changed");
@@ -172,6 +184,7 @@ ExitCode Drain(const Context& context, const BrokerArguments& arguments) {
       return ExitCode::kPartlyDone;
     }
   }
+  ShowUnavailable(*response);
   const int32_t left = response->broker().leaders();
   if (left == 0) return Show(context, *response, name + " is drained: it leads nothing");
   ShowLeads(*response);

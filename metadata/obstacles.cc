@@ -107,6 +107,19 @@ std::vector<Obstacle> LeadsLeft(const Image& image, NodeId broker) {
   });
 }
 
+std::vector<Obstacle> LeadsThatWaitFor(const Image& image, NodeId broker) {
+  const BrokerImage* known = image.FindBroker(broker);
+  if (known == nullptr || known->active()) return {};
+  const std::string name = "broker " + std::to_string(broker.value());
+  return Collect(image, [&](const TopicImage&, const PartitionImage& p) -> std::string {
+    if (p.leader != kNoNode || !Contains(p.replicas, broker)) return "";
+    if (p.replicas.size() == 1) return name + " has it alone, and does not run";
+    if (!Contains(p.elr, broker)) return "";
+    return "all of its records are on " + Join(p.elr) + " of the replicas " + Join(p.replicas) +
+           ", and nobody leads it before one of them runs";
+  });
+}
+
 std::string ToText(const std::vector<Obstacle>& obstacles) {
   std::string text;
   for (size_t i = 0; i < std::min(obstacles.size(), kNamedMax); ++i) {

@@ -26,6 +26,9 @@ std::vector<Obstacle> ObstaclesToDrain(const Image& image, NodeId broker);
 std::vector<Obstacle> ObstaclesToDecommission(const Image& image, NodeId broker);
 // What the broker still leads, and why.
 std::vector<Obstacle> LeadsLeft(const Image& image, NodeId broker);
+// Of a broker that does not run: partitions without a leader that nobody may lead before it is
+// back. A drain does not help them.
+std::vector<Obstacle> LeadsThatWaitFor(const Image& image, NodeId broker);
 
 // "orders-0 (why); orders-1 (why) and 3 others".
 std::string ToText(const std::vector<Obstacle>& obstacles);

@@ -120,6 +120,21 @@ class BrokersTest(unittest.TestCase):
         self.verb('undrain', str(node))
         self.assertIn('was not drained', self.verb('undrain', str(node)))
 
+    def test_a_drain_of_a_dead_broker_says_what_it_does_not_help(self):
+        self.start_cluster(3)
+        self.cluster.create_topic('alone', 3, 1)
+        dead = next(each['leader'] for each in self.cluster.partitions('alone') if each['leader'] != 1)
+        index = next(each['partition'] for each in self.cluster.partitions('alone') if each['leader'] == dead)
+        self.cluster.kill(dead)
+        wait_until(lambda: self.broker(dead)['state'] == 'fenced', f'broker {dead} is fenced', 30)
+        for words in (('drain', str(dead), '--dry-run'), ('drain', str(dead))):
+            said = self.verb(*words)
+            self.assertIn(f'cannot be moved, and has no leader: alone-{index}: broker {dead} has it alone, and does not run', said)
+        health = self.cluster.sluice('cluster', 'health', '--server', self.node, check=False)
+        self.assertIn(f'note: broker {dead} is drained', health.stdout)
+        self.assertIn(f'sluice broker undrain {dead} lets it serve again', health.stdout)
+        self.verb('undrain', str(dead))
+
 
 if __name__ == '__main__':
     unittest.main(verbosity=2)
