@@ -225,8 +225,9 @@ void Handlers::DrainBroker(DrainBrokerRequest request, int64_t timeout_ms,
 
 void Handlers::UndrainBroker(UndrainBrokerRequest request, int64_t timeout_ms,
                              Done<UndrainBrokerResponse> done) {
-  ChangeBroker<UndrainBrokerResponse>(ChangeOf(request, controller::ChangeBrokerRequest::UNDRAIN),
-                                      timeout_ms, std::move(done));
+  auto change = ChangeOf(request, controller::ChangeBrokerRequest::UNDRAIN);
+  change.set_validate_only(request.validate_only());
+  ChangeBroker<UndrainBrokerResponse>(std::move(change), timeout_ms, std::move(done));
 }
 
 void Handlers::DecommissionBroker(DecommissionBrokerRequest request, int64_t timeout_ms,

@@ -96,6 +96,10 @@ TEST_F(BrokerHandlersTest, GoalsArePassedOnAndAnsweredWhenApplied) {
   undrain.set_id(2);
   EXPECT_TRUE(Call(&Handlers::UndrainBroker, undrain).ok());
   EXPECT_EQ(backend_.broker_change.operation(), controller::ChangeBrokerRequest::UNDRAIN);
+  EXPECT_FALSE(backend_.broker_change.validate_only());
+  undrain.set_validate_only(true);
+  EXPECT_TRUE(Call(&Handlers::UndrainBroker, undrain).ok());
+  EXPECT_TRUE(backend_.broker_change.validate_only());
   DecommissionBrokerRequest decommission;
   decommission.set_id(3);
   EXPECT_TRUE(Call(&Handlers::DecommissionBroker, decommission).ok());

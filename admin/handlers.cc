@@ -114,6 +114,7 @@ void Handlers::DeleteTopic(DeleteTopicRequest request, int64_t timeout_ms,
                            Done<DeleteTopicResponse> done) {
   controller::DeleteTopicsRequest forward;
   forward.add_topics()->set_name(request.name());
+  forward.set_validate_only(request.validate_only());
   backend_.DeleteTopics(
       std::move(forward), timeout_ms,
       [this, request, timeout_ms, done](Result<controller::DeleteTopicsResponse> response) {
@@ -123,8 +124,9 @@ void Handlers::DeleteTopic(DeleteTopicRequest request, int64_t timeout_ms,
         if (outcome->topic_id().size() == 16) {
           deleted.set_topic_id(Uuid::FromBytes(outcome->topic_id()).ToString());
         }
+        deleted.set_partitions(outcome->partition_count());
         AnswerWhenApplied<DeleteTopicResponse>(
-            response->applied_index(), timeout_ms, done,
+            request.validate_only() ? -1 : response->applied_index(), timeout_ms, done,
             [deleted](const metadata::Image&) -> Result<DeleteTopicResponse> { return deleted; });
       });
 }

@@ -114,6 +114,11 @@ TEST_F(HandlersTest, DeleteTopicTellsTheId) {
   ASSERT_TRUE(deleted.ok());
   EXPECT_EQ(deleted->topic_id(), Uuid::FromBytes(std::string(16, 'T')).ToString());
   EXPECT_EQ(backend_.delete_request.topics(0).name(), "orders");
+  EXPECT_FALSE(backend_.delete_request.validate_only());
+  request.set_validate_only(true);
+  EXPECT_TRUE(Call(&Handlers::DeleteTopic, request).ok());
+  EXPECT_TRUE(backend_.delete_request.validate_only());
+  EXPECT_EQ(backend_.waited_for, LogIndex(-1));
 }
 
 TEST_F(HandlersTest, DeleteRecordsGoesToTheLeaderAndNoFurther) {

@@ -29,6 +29,10 @@ Response OutcomesIn(
       out->set_code(std::string(kafka::ErrorName(code)));
       out->set_error(StatusFromKafka(outcome.error_code(), outcome.message()).message());
     }
+    if (outcome.has_would_be()) {
+      out->mutable_would_be()->set_leader(outcome.would_be().leader());
+      *out->mutable_would_be()->mutable_replicas() = outcome.would_be().replicas();
+    }
     const auto topic = image.FindTopic(outcome.topic());
     if (topic == nullptr ||
         image.FindPartition(topic->id, PartitionIndex(outcome.partition())) == nullptr) {
@@ -63,6 +67,7 @@ controller::AlterPartitionReassignmentsRequest MovesOf(const MovePartitionsReque
 controller::AlterPartitionReassignmentsRequest CancellationsOf(const CancelMovesRequest& request,
                                                                const metadata::Image& image) {
   controller::AlterPartitionReassignmentsRequest out;
+  out.set_validate_only(request.validate_only());
   const auto add = [&out](const std::string& topic, int32_t partition) {
     out.add_partitions()->set_topic(topic);
     out.mutable_partitions()->rbegin()->set_partition(partition);
@@ -118,8 +123,9 @@ void Handlers::CancelMoves(CancelMovesRequest request, int64_t timeout_ms,
   if (cancellations.partitions().empty()) return done(CancelMovesResponse());
   backend_.AlterPartitionReassignments(
       std::move(cancellations), timeout_ms,
-      [this, timeout_ms, done](Result<controller::AlterPartitionReassignmentsResponse> outcomes) {
-        AnswerOutcomes(outcomes, true, timeout_ms, done);
+      [this, changes = !request.validate_only(), timeout_ms,
+       done](Result<controller::AlterPartitionReassignmentsResponse> outcomes) {
+        AnswerOutcomes(outcomes, changes, timeout_ms, done);
       });
 }
 
@@ -127,17 +133,18 @@ void Handlers::ElectLeaders(ElectLeadersRequest request, int64_t timeout_ms,
                             Done<ElectLeadersResponse> done) {
   controller::ElectLeadersRequest forward;
   forward.set_unclean(request.unclean());
+  forward.set_validate_only(request.validate_only());
   forward.set_all(request.partitions().empty());
   for (const PartitionName& name : request.partitions()) {
     auto* partition = forward.add_partitions();
     partition->set_topic(name.topic());
     partition->set_partition(name.partition());
   }
-  backend_.ElectLeaders(
-      std::move(forward), timeout_ms,
-      [this, timeout_ms, done](Result<controller::ElectLeadersResponse> outcomes) {
-        AnswerOutcomes(outcomes, true, timeout_ms, done);
-      });
+  backend_.ElectLeaders(std::move(forward), timeout_ms,
+                        [this, changes = !request.validate_only(), timeout_ms,
+                         done](Result<controller::ElectLeadersResponse> outcomes) {
+                          AnswerOutcomes(outcomes, changes, timeout_ms, done);
+                        });
 }
 
 }  // namespace sluice::admin

@@ -65,6 +65,20 @@ TEST_F(PartitionHandlersTest, ADryRunWaitsForNothing) {
   ASSERT_TRUE(Call(&Handlers::MovePartitions, request).ok());
   EXPECT_TRUE(backend_.reassignments_request.validate_only());
   EXPECT_EQ(backend_.waited_for, LogIndex(-1));
+  backend_.waited_for = LogIndex(-100);
+  ElectLeadersRequest elect;
+  elect.set_validate_only(true);
+  ASSERT_TRUE(Call(&Handlers::ElectLeaders, elect).ok());
+  EXPECT_TRUE(backend_.elections_request.validate_only());
+  EXPECT_EQ(backend_.waited_for, LogIndex(-1));
+  backend_.waited_for = LogIndex(-100);
+  backend_.reassignments_request.Clear();
+  CancelMovesRequest cancel;
+  cancel.add_partitions()->set_topic("orders");
+  cancel.set_validate_only(true);
+  ASSERT_TRUE(Call(&Handlers::CancelMoves, cancel).ok());
+  EXPECT_TRUE(backend_.reassignments_request.validate_only());
+  EXPECT_EQ(backend_.waited_for, LogIndex(-1));
 }
 
 TEST_F(PartitionHandlersTest, ARateGoesToTheControllerInKiB) {

@@ -57,8 +57,9 @@ template <typename Response>
 void Handlers::ChangeQuorum(controller::ChangeQuorumRequest change, int64_t timeout_ms,
                             Done<Response> done) {
   // A controller that leaves need not hear how the change ended.
-  const bool hears = change.operation() != controller::ChangeQuorumRequest::REMOVE ||
-                     NodeId(change.node_id()) != backend_.node_id();
+  const bool leaves = change.operation() == controller::ChangeQuorumRequest::REMOVE &&
+                      NodeId(change.node_id()) == backend_.node_id();
+  const bool hears = !leaves && !change.validate_only();
   backend_.ChangeQuorum(
       std::move(change), timeout_ms,
       [this, hears, timeout_ms, done](Result<controller::ChangeQuorumResponse> answer) {
@@ -101,6 +102,7 @@ void Handlers::RemoveController(RemoveControllerRequest request, int64_t timeout
                                 Done<RemoveControllerResponse> done) {
   auto change = ChangeOf(request, controller::ChangeQuorumRequest::REMOVE);
   if (!change.ok()) return done(change.status());
+  change->set_validate_only(request.validate_only());
   ChangeQuorum<RemoveControllerResponse>(*std::move(change), timeout_ms, std::move(done));
 }
 

@@ -196,11 +196,17 @@ ExitCode Undrain(const Context& context, const BrokerArguments& arguments) {
   AdminClient client(context);
   admin::UndrainBrokerRequest request;
   request.set_id(arguments.id);
+  request.set_validate_only(arguments.validate_only);
   const auto response = client.Call(&Stub::UndrainBroker, request);
   const std::string name = NameOf(arguments);
   if (!response.ok()) {
     return Report(client, name + " stays as it is", response.status(),
                   "sluice broker decommission " + std::to_string(arguments.id) + " --cancel");
+  }
+  if (arguments.validate_only) {
+    return Show(context, *response,
+                response->changed() ? "dry run: " + name + " would serve again, nothing changed"
+                                    : "dry run: " + name + " is not drained, nothing changed");
   }
   return Show(context, *response,
               response->changed() ? name + " serves again: its leads come back"
@@ -343,9 +349,10 @@ void AddBrokerCommands(CLI::App& app, Context& context) {
   CLI::Option* cancel =
       decommission->add_flag("--cancel", arguments->cancel, "give it up: the broker stays");
   status->excludes(cancel);
-  for (CLI::App* verb : {drain, decommission}) {
+  for (CLI::App* verb : {drain, undrain, decommission}) {
     CLI::Option* dry_run =
         verb->add_flag("--dry-run", arguments->validate_only, "check, change nothing");
+    if (verb == undrain) continue;
     CLI::Option* wait =
         verb->add_flag("--wait", arguments->wait, "until that is done, or --timeout-ms");
     wait->excludes(dry_run);

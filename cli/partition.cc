@@ -59,6 +59,26 @@ void PrintPartitions(const google::protobuf::RepeatedPtrField<admin::Partition>&
       rows);
 }
 
+// Of a dry run: from what they are to what they would be.
+void PrintWouldBe(const std::vector<admin::PartitionOutcome>& outcomes) {
+  std::vector<std::vector<std::string>> rows;
+  const auto change = [](const std::string& from, const std::string& to) {
+    return from == to ? from : from + " > " + to;
+  };
+  for (const admin::PartitionOutcome& outcome : outcomes) {
+    const admin::Partition& now = outcome.now();
+    admin::Partition then = now;
+    if (outcome.has_would_be()) {
+      then.set_leader(outcome.would_be().leader());
+      *then.mutable_replicas() = outcome.would_be().replicas();
+    }
+    rows.push_back({now.topic(), std::to_string(now.partition()),
+                    change(LeaderOf(now), LeaderOf(then)),
+                    change(JoinIds(now.replicas()), JoinIds(then.replicas()))});
+  }
+  PrintTable({"TOPIC", "PARTITION", "LEADER", "REPLICAS"}, rows);
+}
+
 ExitCode List(const Context& context, const PartitionArguments& arguments) {
   AdminClient client(context);
   admin::ListPartitionsRequest request;
@@ -104,10 +124,19 @@ ExitCode CodeOf(const admin::PartitionOutcome& outcome) {
   return outcome.code().starts_with("INVALID_") ? ExitCode::kUsage : ExitCode::kFailed;
 }
 
-// Shows what became of each; an error for those refused. `what`: "was not moved".
+nlohmann::json WouldBeAsJson(const admin::PartitionOutcome& outcome) {
+  if (!outcome.has_would_be()) return nullptr;
+  const auto& replicas = outcome.would_be().replicas();
+  return {{"leader", outcome.would_be().leader()},
+          {"replicas", std::vector<int32_t>(replicas.begin(), replicas.end())}};
+}
+
+// Shows what became of each, or would; an error for those refused. `what`: "was not moved".
 template <typename Response>
-ExitCode ShowOutcomes(const Context& context, const Response& response, const std::string& what) {
+ExitCode ShowOutcomes(const Context& context, const Response& response, const std::string& what,
+                      bool dry_run) {
   google::protobuf::RepeatedPtrField<admin::Partition> done;
+  std::vector<admin::PartitionOutcome> would_be;
   nlohmann::json list = nlohmann::json::array();
   std::optional<ExitCode> failed;
   for (const admin::PartitionOutcome& outcome : response.partitions()) {
@@ -115,10 +144,12 @@ ExitCode ShowOutcomes(const Context& context, const Response& response, const st
     if (outcome.has_now()) json = AsJson(outcome.now());
     json["error"] = outcome.error();
     json["code"] = outcome.code();
+    if (dry_run) json["would_be"] = WouldBeAsJson(outcome);
     list.push_back(std::move(json));
     // The leader that was wanted leads: that is no failure.
     if (outcome.error().empty() || outcome.code() == "ELECTION_NOT_NEEDED") {
       *done.Add() = outcome.now();
+      would_be.push_back(outcome);
       continue;
     }
     PrintError(NameOf(outcome.topic(), outcome.partition()) + " " + what, outcome.error(),
@@ -127,6 +158,8 @@ ExitCode ShowOutcomes(const Context& context, const Response& response, const st
   }
   if (context.json()) {
     PrintJson({{"partitions", list}});
+  } else if (!done.empty() && dry_run) {
+    PrintWouldBe(would_be);
   } else if (!done.empty()) {
     PrintPartitions(done);
   } else if (!failed) {
@@ -182,20 +215,17 @@ Status WaitForMoves(const Context& context, AdminClient& client,
   }
 }
 
-// Of a dry run.
-void PrintVerdict(const admin::MovePartitionsRequest& request,
-                  const admin::MovePartitionsResponse& response) {
-  int would_move = 0, there = 0, refused = 0;
-  for (int i = 0; i < std::min(request.moves_size(), response.partitions_size()); ++i) {
-    const admin::PartitionOutcome& outcome = response.partitions(i);
-    const auto& wanted = request.moves(i).replicas();
-    const bool same = outcome.now().adding().empty() && outcome.now().removing().empty() &&
-                      std::equal(wanted.begin(), wanted.end(), outcome.now().replicas().begin(),
-                                 outcome.now().replicas().end());
-    ++(!outcome.error().empty() ? refused : same ? there : would_move);
+// Of a dry run: `would` is what becomes of those that would change, `already` what is said of
+// others.
+template <typename Response>
+void PrintVerdict(const Response& response, const std::string& would, const std::string& already) {
+  int changed = 0, same = 0, refused = 0;
+  for (const admin::PartitionOutcome& outcome : response.partitions()) {
+    const bool unneeded = outcome.error().empty() || outcome.code() == "ELECTION_NOT_NEEDED";
+    ++(outcome.has_would_be() ? changed : unneeded ? same : refused);
   }
-  std::cerr << "dry run: " << would_move << " partitions would be moved";
-  if (there > 0) std::cerr << ", " << there << " are there already";
+  std::cerr << "dry run: " << changed << " partitions would " << would;
+  if (same > 0) std::cerr << ", " << same << " " << already;
   if (refused > 0) std::cerr << ", " << refused << " would be refused";
   std::cerr << ", nothing changed" << std::endl;
 }
@@ -217,8 +247,10 @@ ExitCode Move(const Context& context, const PartitionArguments& arguments) {
                "sluice partition list --moving shows those under way; --timeout-ms waits longer");
     return ExitCode::kPartlyDone;
   }
-  if (arguments.validate_only) PrintVerdict(request, *response);
-  return ShowOutcomes(context, *response, "was not moved");
+  if (arguments.validate_only) PrintVerdict(*response, "be moved", "are there already");
+  return ShowOutcomes(context, *response,
+                      arguments.validate_only ? "would not be moved" : "was not moved",
+                      arguments.validate_only);
 }
 
 ExitCode Cancel(const Context& context, const PartitionArguments& arguments) {
@@ -230,13 +262,18 @@ ExitCode Cancel(const Context& context, const PartitionArguments& arguments) {
     return ExitCode::kUsage;
   }
   admin::CancelMovesRequest request;
+  request.set_validate_only(arguments.validate_only);
   if (one) {
     request.add_partitions()->set_topic(arguments.topic);
     request.mutable_partitions(0)->set_partition(arguments.partition);
   }
   const auto response = client.Call(&Stub::CancelMoves, request);
   if (!response.ok()) return client.Report("no move was cancelled", response.status());
-  return ShowOutcomes(context, *response, "still moves as it did");
+  if (arguments.validate_only) PrintVerdict(*response, "give up their moves", "are there already");
+  return ShowOutcomes(
+      context, *response,
+      arguments.validate_only ? "would not give up a move" : "still moves as it did",
+      arguments.validate_only);
 }
 
 ExitCode Elect(const Context& context, const PartitionArguments& arguments) {
@@ -253,13 +290,19 @@ ExitCode Elect(const Context& context, const PartitionArguments& arguments) {
   }
   admin::ElectLeadersRequest request;
   request.set_unclean(arguments.unclean);
+  request.set_validate_only(arguments.validate_only);
   if (one) {
     request.add_partitions()->set_topic(arguments.topic);
     request.mutable_partitions(0)->set_partition(arguments.partition);
   }
   const auto response = client.Call(&Stub::ElectLeaders, request);
   if (!response.ok()) return client.Report(what, response.status());
-  return ShowOutcomes(context, *response, "has no other leader now");
+  if (arguments.validate_only)
+    PrintVerdict(*response, "get another leader", "have the one that is wanted");
+  return ShowOutcomes(
+      context, *response,
+      arguments.validate_only ? "would get no other leader" : "has no other leader now",
+      arguments.validate_only);
 }
 
 using PartitionAction = ExitCode (*)(const Context&, const PartitionArguments&);
@@ -313,6 +356,7 @@ void AddPartitionCommands(CLI::App& app, Context& context) {
   CLI::App* cancel = add("cancel", "Give up a move: back to the replicas of before", Cancel);
   for (CLI::App* verb : {elect, cancel}) {
     verb->add_flag("--all", arguments->all, "every partition")->excludes(verb->get_option("topic"));
+    verb->add_flag("--dry-run", arguments->validate_only, "check, change nothing");
   }
   for (CLI::App* verb : {move, elect, cancel}) {
     verb->add_option("partition", arguments->partition, "which of the topic's partitions")

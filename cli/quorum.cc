@@ -21,6 +21,7 @@ constexpr int kAskAgainMs = 50;
 struct QuorumArguments {
   std::string address;
   int32_t id = -1;
+  bool validate_only = false;
 };
 
 ExitCode Report(const AdminClient& client, const std::string& what, const Status& status,
@@ -205,13 +206,23 @@ ExitCode Remove(const Context& context, const QuorumArguments& arguments) {
   admin::RemoveControllerRequest request;
   request.set_id(member->voter.id());
   request.set_disk_id(member->voter.disk_id());
+  request.set_validate_only(arguments.validate_only);
   const auto response = client.Call(&Stub::RemoveController, request);
   if (!response.ok()) {
     return Report(client, what, response.status(),
                   "make another controller a voter first, sluice quorum add and promote; a cluster "
                   "that is not needed any more is stopped, not emptied");
   }
-  return Changed(context, member->voter, "no member", response->changed());
+  if (!arguments.validate_only)
+    return Changed(context, member->voter, "no member", response->changed());
+  std::cerr << "dry run: node " << member->voter.id() << " with disk " << member->voter.disk_id()
+            << ", a " << (member->learner ? "learner" : "voter")
+            << ", would be removed, nothing changed" << std::endl;
+  if (context.json()) {
+    PrintJson(
+        {{"id", member->voter.id()}, {"disk_id", member->voter.disk_id()}, {"dry_run", true}});
+  }
+  return ExitCode::kOk;
 }
 
 ExitCode Transfer(const Context& context, const QuorumArguments& arguments) {
@@ -272,6 +283,7 @@ void AddQuorumCommands(CLI::App& app, Context& context) {
   CLI::App* promote =
       add("promote", "Let a learner vote; waits until it has caught up, or --timeout-ms", Promote);
   CLI::App* remove = add("remove", "Take a voter or a learner out of the quorum", Remove);
+  remove->add_flag("--dry-run", arguments->validate_only, "check, change nothing");
   for (CLI::App* verb : {promote, remove}) {
     verb->add_option("id", arguments->id, "node id")->required()->check(CLI::Range(0, INT32_MAX));
   }

@@ -30,6 +30,7 @@ constexpr int64_t kTellAgainMs = 10'000;  // and told again
 struct RebalanceArguments {
   int32_t copies_max = 0;
   bool leaders_only = false;
+  bool validate_only = false;
   int32_t in_flight = 5;
   std::string throttle;
   std::optional<int64_t> bytes_per_second;  // what `throttle` says
@@ -344,6 +345,32 @@ class Runner {
   std::vector<Key> arrived_;
 };
 
+// Of a run that only checks: which moves of the plan would be refused.
+ExitCode TryOut(const Context& context, AdminClient& client, const RebalanceArguments& arguments,
+                const admin::PlanRebalanceResponse& plan) {
+  admin::MovePartitionsRequest request;
+  request.set_validate_only(true);
+  for (const admin::PlannedMove& planned : plan.moves()) {
+    admin::PartitionMove* move = request.add_moves();
+    move->set_topic(planned.topic());
+    move->set_partition(planned.partition());
+    *move->mutable_replicas() = planned.to();
+  }
+  const auto response = client.Call(&Stub::MovePartitions, request);
+  if (!response.ok()) return client.Report("the plan cannot be checked", response.status());
+  int refused = 0;
+  for (const admin::PartitionOutcome& outcome : response->partitions()) {
+    if (outcome.error().empty()) continue;
+    ++refused;
+    PrintError(NameOf({outcome.topic(), outcome.partition()}) + " would not be moved",
+               outcome.error(), "ask for a new plan");
+  }
+  std::cerr << "dry run: " << plan.moves_size() - refused << " partitions would be moved, "
+            << arguments.in_flight << " at a time, nothing changed" << std::endl;
+  if (context.json()) PrintJson(AsJson(plan, arguments));
+  return refused == 0 ? ExitCode::kOk : ExitCode::kFailed;
+}
+
 ExitCode Run(const Context& context, const RebalanceArguments& arguments) {
   AdminClient client(context);
   const auto plan = AskPlan(client, arguments);
@@ -354,6 +381,7 @@ ExitCode Run(const Context& context, const RebalanceArguments& arguments) {
     return ExitCode::kOk;
   }
   if (!context.json()) PrintPlan(*plan, arguments);
+  if (arguments.validate_only) return TryOut(context, client, arguments, *plan);
   std::cerr << "moving, " << arguments.in_flight
             << " partitions at a time; if this program ends, what has begun ends by itself, and "
                "the rest does not begin"
@@ -376,9 +404,11 @@ ExitCode Run(const Context& context, const RebalanceArguments& arguments) {
   return ExitCode::kOk;
 }
 
-ExitCode Cancel(const Context& context, const RebalanceArguments&) {
+ExitCode Cancel(const Context& context, const RebalanceArguments& arguments) {
   AdminClient client(context);
-  const auto response = client.Call(&Stub::CancelMoves, admin::CancelMovesRequest());
+  admin::CancelMovesRequest request;
+  request.set_validate_only(arguments.validate_only);
+  const auto response = client.Call(&Stub::CancelMoves, request);
   if (!response.ok()) return client.Report("no move was given up", response.status());
   int cancelled = 0;
   for (const admin::PartitionOutcome& outcome : response->partitions()) {
@@ -386,8 +416,16 @@ ExitCode Cancel(const Context& context, const RebalanceArguments&) {
       ++cancelled;
       continue;
     }
-    PrintError(NameOf({outcome.topic(), outcome.partition()}) + " still moves as it did",
-               outcome.error(), "wait until its old replicas are in sync again");
+    PrintError(
+        NameOf({outcome.topic(), outcome.partition()}) +
+            (arguments.validate_only ? " would not give up its move" : " still moves as it did"),
+        outcome.error(), "wait until its old replicas are in sync again");
+  }
+  if (arguments.validate_only) {
+    std::cerr << "dry run: " << cancelled << " moves would be given up, nothing changed"
+              << std::endl;
+    if (context.json()) PrintJson({{"cancelled", 0}, {"would_be_cancelled", cancelled}});
+    return cancelled == response->partitions_size() ? ExitCode::kOk : ExitCode::kFailed;
   }
   std::cerr << cancelled << " moves were given up; "
             << (cancelled > 0 ? "a run that asked for them stops"
@@ -444,7 +482,9 @@ void AddRebalanceCommands(CLI::App& cluster, Context& context) {
         ->check(CLI::Range(0, 1000))
         ->excludes(leaders_only);
   }
-  add("cancel", "Give up all moves under way, whoever asked for them", Cancel);
+  CLI::App* cancel = add("cancel", "Give up all moves under way, whoever asked for them", Cancel);
+  for (CLI::App* verb : {run, cancel})
+    verb->add_flag("--dry-run", arguments->validate_only, "check, change nothing");
 }
 
 }  // namespace sluice::cli

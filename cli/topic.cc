@@ -211,9 +211,17 @@ ExitCode Delete(const Context& context, const TopicArguments& arguments) {
   AdminClient client(context);
   admin::DeleteTopicRequest request;
   request.set_name(arguments.name);
+  request.set_validate_only(arguments.validate_only);
   const auto response = client.Call(&admin::Admin::Stub::DeleteTopic, request);
   if (!response.ok())
     return client.Report("topic " + arguments.name + " was not deleted", response.status());
+  if (arguments.validate_only) {
+    std::cerr << "dry run: topic " << arguments.name << " with its " << response->partitions()
+              << (response->partitions() == 1 ? " partition" : " partitions")
+              << " would be deleted, nothing changed" << std::endl;
+    if (context.json()) PrintJson({{"name", arguments.name}, {"dry_run", true}});
+    return ExitCode::kOk;
+  }
   if (context.json())
     PrintJson({{"name", arguments.name}, {"topic_id", response->topic_id()}});
   else
@@ -274,10 +282,10 @@ void AddTopicCommands(CLI::App& app, Context& context) {
   CLI::App* trim = add("trim", "Delete a partition's oldest records", Trim);
   for (CLI::App* verb : {create, describe, alter, remove, trim})
     verb->add_option("name", arguments->name, "the topic")->required();
-  for (CLI::App* verb : {create, alter}) {
+  for (CLI::App* verb : {create, alter})
     verb->add_option("--config", arguments->configs, "setting, key=value; may be given again");
+  for (CLI::App* verb : {create, alter, remove})
     verb->add_flag("--dry-run", arguments->validate_only, "check, change nothing");
-  }
   create
       ->add_option("--partitions", arguments->partitions,
                    "how many; without it num.partitions of the cluster")

@@ -23,6 +23,9 @@ class DriverQuorum final : public Quorum {
   void ChangeMember(const raft::MemberChange& change, Done done) override {
     driver_.ChangeMember(change, std::move(done));
   }
+  Status WhyRefuseChange(const raft::MemberChange& change) const override {
+    return driver_.WhyRefuseChange(change);
+  }
   Status TransferLeadership(NodeId target) override { return driver_.TransferLeadership(target); }
   raft::DriverStatus status() const override { return driver_.status(); }
 

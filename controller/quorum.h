@@ -21,6 +21,7 @@ class Quorum {
   virtual LogIndex NextIndex() const = 0;
   virtual void ReadIndex(Done done) = 0;
   virtual void ChangeMember(const raft::MemberChange& change, Done done) = 0;
+  virtual Status WhyRefuseChange(const raft::MemberChange& change) const = 0;
   virtual Status TransferLeadership(NodeId target) = 0;
   virtual raft::DriverStatus status() const = 0;
 };

@@ -122,6 +122,11 @@ void MetadataController::ChangeQuorum(const ChangeQuorumRequest& request,
     response.set_applied_index(committed_->last_index.value());
     return done(std::move(response));
   }
+  if (request.validate_only()) {
+    const Status refusal = quorum_->WhyRefuseChange(change);
+    if (!refusal.ok()) *response.mutable_outcome() = OutcomeOf(refusal);
+    return done(std::move(response));
+  }
   // An error from inside the call says that nothing was appended. One that comes later leaves open
   // whether the change is made: whoever asked asks the next leader, and there IsSo knows.
   auto appended = std::make_shared<bool>(false);

@@ -104,6 +104,21 @@ TEST_F(QuorumCallsTest, RefusalsSayWhy) {
   EXPECT_EQ(Shown(), "");
 }
 
+TEST_F(QuorumCallsTest, WhatIsOnlyValidatedIsRefusedAndNotDone) {
+  ChangeQuorumRequest request = Request(kRemove, 3, '3');
+  request.set_validate_only(true);
+  const size_t entries = quorum_.log().size();
+  EXPECT_EQ(ErrorOf(request), ErrorCode::kNone);
+  request.set_directory_id(std::string(16, 'n'));
+  EXPECT_EQ(ErrorOf(request), ErrorCode::kVoterNotFound);
+  request = Request(kRemove, 3, '3');
+  request.set_validate_only(true);
+  quorum_.set_refusing(true);
+  EXPECT_EQ(Change(request).outcome().message(), "another change is under way");
+  EXPECT_EQ(quorum_.log().size(), entries);
+  EXPECT_EQ(quorum_.members.voters.size(), 3U);
+}
+
 TEST_F(QuorumCallsTest, AnOutcomeThatIsNotKnownSendsTheCallerToTheNextLeader) {
   std::optional<ChangeQuorumResponse> answer;
   const auto ask = [&] {

@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
+#include <vector>
 
 #include "base/rate_text.h"
 #include "controller/assignment.h"
 #include "controller/log_ends.h"
 #include "controller/partition_manager.h"
+#include "metadata/replay.h"
 
 namespace sluice::controller {
 
@@ -187,7 +190,9 @@ Failure NobodyElected(const Place& place, const metadata::ElectionInput& input,
   return {ErrorCode::kEligibleLeadersNotAvailable, why};
 }
 
-Failure Elect(const HandleContext& context, const Place& place, bool unclean, Records& records) {
+Failure Elect(const HandleContext& context, const Place& place, const ElectLeadersRequest& request,
+              Records& records) {
+  const bool unclean = request.unclean();
   const Image& image = *context.image;
   const PartitionImage& before = *place.partition;
   const NodeId preferred = before.replicas.front();
@@ -220,7 +225,7 @@ Failure Elect(const HandleContext& context, const Place& place, bool unclean, Re
             "broker " + std::to_string(preferred.value()) +
                 " is not in sync: the in-sync replicas are " + Join(before.isr)};
   }
-  AppendDecision(*place.topic, place.index, decision, records);
+  AppendDecision(*place.topic, place.index, decision, records, request.validate_only());
   return {};
 }
 
@@ -232,21 +237,65 @@ void AddOutcome(const std::string& topic, int32_t partition, const Failure& fail
   if (failure) SetError(outcome, failure.code, failure.message);
 }
 
-void ElectAll(const HandleContext& context, bool unclean,
+void ElectAll(const HandleContext& context, const ElectLeadersRequest& request,
               Decision<ElectLeadersResponse>& decision) {
   for (const auto& [name, topic] : *context.image->topics_by_name) {
     for (size_t i = 0; i < topic->partitions.size(); ++i) {
       const Place place{topic, i, &topic->partitions[i]};
-      const Failure failure = Elect(context, place, unclean, decision.records);
+      const Failure failure = Elect(context, place, request, decision.records);
       if (failure.code == ErrorCode::kElectionNotNeeded) continue;
       AddOutcome(name, static_cast<int32_t>(i), failure, decision.response);
     }
   }
 }
 
+// Takes the records back, and says of each partition that they would change what it would be.
+template <typename Response>
+void OnlyTell(const HandleContext& context, Decision<Response>& decision) {
+  metadata::ImageBuilder builder(context.image);
+  const Records records = std::exchange(decision.records, {});
+  for (const metadata::MetadataRecord& record : records) {
+    const Status fits = builder.Apply(record, context.index);
+    if (fits.ok()) continue;
+    return SetError(*decision.response.mutable_outcome(), ErrorCode::kUnknownServerError,
+                    "the request could not be carried out: " + fits.message());
+  }
+  const metadata::ImagePtr then = builder.Build(context.index, context.image->last_term);
+  for (PartitionOutcome& outcome : *decision.response.mutable_partitions()) {
+    Place now, would_be;
+    if (outcome.error_code() != 0 ||
+        Find(*context.image, outcome.topic(), outcome.partition(), now) ||
+        Find(*then, outcome.topic(), outcome.partition(), would_be) ||
+        *now.partition == *would_be.partition) {
+      continue;
+    }
+    const std::vector<NodeId> target = metadata::TargetOf(*would_be.partition);
+    const NodeId leader = would_be.partition->leader;
+    const bool stays = std::find(target.begin(), target.end(), leader) != target.end();
+    // A move hands the lead on when it ends, to the first one that is in sync, and then all are.
+    outcome.mutable_would_be()->set_leader(
+        (stays || leader == kNoNode ? leader : target.front()).value());
+    for (const NodeId node : target) outcome.mutable_would_be()->add_replicas(node.value());
+  }
+}
+
 Failure NamedTwice(const std::string& topic, int32_t partition) {
   return {ErrorCode::kInvalidRequest,
           NameOf(topic, partition) + " comes more than once in the request"};
+}
+
+void ElectNamed(const HandleContext& context, const ElectLeadersRequest& request,
+                Decision<ElectLeadersResponse>& decision) {
+  std::set<std::pair<std::string, int32_t>> seen;
+  for (const auto& asked : request.partitions()) {
+    Place place;
+    Failure failure = NamedTwice(asked.topic(), asked.partition());
+    if (seen.emplace(asked.topic(), asked.partition()).second) {
+      failure = Find(*context.image, asked.topic(), asked.partition(), place);
+      if (!failure) failure = Elect(context, place, request, decision.records);
+    }
+    AddOutcome(asked.topic(), asked.partition(), failure, decision.response);
+  }
 }
 
 }  // namespace
@@ -265,7 +314,7 @@ Decision<AlterPartitionReassignmentsResponse> AlterPartitionReassignments(
         first ? reassignment.Run(decision.records) : NamedTwice(asked.topic(), asked.partition());
     if (failure) SetError(outcome, failure.code, failure.message);
   }
-  if (request.validate_only()) decision.records.clear();
+  if (request.validate_only()) OnlyTell(context, decision);
   return decision;
 }
 
@@ -273,19 +322,11 @@ Decision<ElectLeadersResponse> ElectLeaders(const HandleContext& context,
                                             const ElectLeadersRequest& request) {
   Decision<ElectLeadersResponse> decision;
   if (request.all()) {
-    ElectAll(context, request.unclean(), decision);
-    return decision;
+    ElectAll(context, request, decision);
+  } else {
+    ElectNamed(context, request, decision);
   }
-  std::set<std::pair<std::string, int32_t>> seen;
-  for (const auto& asked : request.partitions()) {
-    Place place;
-    Failure failure = NamedTwice(asked.topic(), asked.partition());
-    if (seen.emplace(asked.topic(), asked.partition()).second) {
-      failure = Find(*context.image, asked.topic(), asked.partition(), place);
-      if (!failure) failure = Elect(context, place, request.unclean(), decision.records);
-    }
-    AddOutcome(asked.topic(), asked.partition(), failure, decision.response);
-  }
+  if (request.validate_only()) OnlyTell(context, decision);
   return decision;
 }
 

@@ -234,10 +234,13 @@ Decision<DeleteTopicsResponse> DeleteTopics(const HandleContext& context,
     }
     outcome.set_name(topic->name);
     outcome.set_topic_id(std::string(topic->id.view()));
+    outcome.set_partition_count(static_cast<int32_t>(topic->partitions.size()));
+    outcome.set_replication_factor(static_cast<int32_t>(topic->partitions[0].replication_factor()));
     metadata::MetadataRecord record;
     record.mutable_remove_topic()->set_topic_id(std::string(topic->id.view()));
     decision.records.push_back(std::move(record));
   }
+  if (request.validate_only()) decision.records.clear();
   return decision;
 }
 

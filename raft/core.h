@@ -81,6 +81,8 @@ class Core {
   // on its way, before this leader has committed in its term, for a learner that has not caught up,
   // and when those voters that answer would be no majority any more.
   Result<LogIndex> ChangeMember(const MemberChange& change);
+  // The error that ChangeMember would give now; nothing changes.
+  Status WhyRefuseChange(const MemberChange& change) const;
   void ReadIndex(uint64_t id);
   Status Transfer(NodeId target);
   void Persisted(uint64_t persist_id);
@@ -210,7 +212,6 @@ class Core {
   bool MembersAreCommitted() const { return log_.history().newest_index() <= commit_; }
   const Member* FindPeer(NodeId id) const;
   bool MayLead() const;
-  Status WhyRefuseChange(const MemberChange& change) const;
   Status WhyNotCaughtUp(NodeId learner) const;
   enum class Contact { kHeard, kMayElect };
   bool MajorityIsNear(const Membership& members, Contact contact) const;

@@ -93,6 +93,11 @@ void Driver::ChangeMember(const MemberChange& change, ProposeDone done) {
   Await(core_->ChangeMember(change), std::move(done));
 }
 
+Status Driver::WhyRefuseChange(const MemberChange& change) const {
+  if (!started_ || failed_) return Status::Unavailable("this controller is not running");
+  return core_->WhyRefuseChange(change);
+}
+
 void Driver::Await(const Result<LogIndex>& index, ProposeDone done) {
   OnInput();
   if (!index.ok()) {

@@ -116,6 +116,8 @@ class Driver {
   // Changes who takes part (Core::ChangeMember). `done` gets the index once the change is committed
   // and applied here; errors as of Propose and of Core::ChangeMember.
   void ChangeMember(const MemberChange& change, ProposeDone done);
+  // The error that ChangeMember would give now; nothing changes.
+  Status WhyRefuseChange(const MemberChange& change) const;
   // The index that the next Propose gets; on the leader only.
   LogIndex NextIndex() const;
 

@@ -14,12 +14,15 @@ void FakeQuorum::ReadIndex(Done done) {
   done(LogIndex(static_cast<int64_t>(log_.size()) - 1));
 }
 
+Status FakeQuorum::WhyRefuseChange(const raft::MemberChange& change) const {
+  if (!leading_) return Status::NotLeader("refused by the test");
+  if (refusing_) return Status::Unavailable("another change is under way");
+  return raft::Changed(members, change).status();
+}
+
 void FakeQuorum::ChangeMember(const raft::MemberChange& change, Done done) {
-  if (!leading_) return done(Status::NotLeader("refused by the test"));
-  if (refusing_) return done(Status::Unavailable("another change is under way"));
-  const Result<raft::Membership> next = raft::Changed(members, change);
-  if (!next.ok()) return done(next.status());
-  members = *next;
+  if (const Status refusal = WhyRefuseChange(change); !refusal.ok()) return done(refusal);
+  members = *raft::Changed(members, change);
   pending_.push_back({{.index = NextIndex(),
                        .term = term_,
                        .type = raft::EntryType::kMembership,

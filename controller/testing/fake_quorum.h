@@ -25,6 +25,7 @@ class FakeQuorum final : public Quorum {
   void ReadIndex(Done done) override;
   // Members change as proposals do: when the test commits.
   void ChangeMember(const raft::MemberChange& change, Done done) override;
+  Status WhyRefuseChange(const raft::MemberChange& change) const override;
   Status TransferLeadership(NodeId target) override;
   raft::DriverStatus status() const override;
 

@@ -133,6 +133,8 @@ class BrokersTest(unittest.TestCase):
         health = self.cluster.sluice('cluster', 'health', '--server', self.node, check=False)
         self.assertIn(f'note: broker {dead} is drained', health.stdout)
         self.assertIn(f'sluice broker undrain {dead} lets it serve again', health.stdout)
+        self.assertIn('would serve again, nothing changed', self.verb('undrain', str(dead), '--dry-run'))
+        self.assertEqual(self.broker(dead)['goal'], 'drain')
         self.verb('undrain', str(dead))
 
 

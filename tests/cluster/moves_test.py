@@ -175,7 +175,8 @@ class MovesTest(unittest.TestCase):
         self.assertEqual(self.partition(0)['replicas'], replicas)
         # Dry runs change nothing, and the leader that leads is no failure.
         others = ','.join(map(str, self.others(0) + replicas[:1]))
-        self.cluster.admin('partition', 'move', 'orders', '0', '--to', others, '--dry-run')
+        outcome, = self.cluster.admin('partition', 'move', 'orders', '0', '--to', others, '--dry-run')['partitions']
+        self.assertEqual((outcome['replicas'], outcome['would_be']['replicas']), (replicas, [int(node) for node in others.split(',')]))
         self.assertEqual(self.partition(0)['replicas'], replicas)
         self.assertEqual(self.cluster.admin('partition', 'elect', 'orders', '0')['partitions'][0]['code'], 'ELECTION_NOT_NEEDED')
         plan = pathlib.Path(self.cluster.directory) / 'moves.json'

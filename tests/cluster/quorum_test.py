@@ -194,6 +194,8 @@ class QuorumTest(unittest.TestCase):
         self.assertEqual(set(self.voters(1)), {1, 2, 3, 4, 5})
         self.assertFalse(self.admin(1, 'quorum', 'promote', 5)['changed'], 'it votes already')
         self.refusals()
+        self.assertTrue(self.admin(1, 'quorum', 'remove', 2, '--dry-run')['dry_run'])
+        self.assertEqual(set(self.voters(1)), {1, 2, 3, 4, 5})
 
         self.admin(1, 'quorum', 'transfer', 2)
         self.change(1, 'remove', 2)
