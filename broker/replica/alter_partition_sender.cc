@@ -63,13 +63,17 @@ void AlterPartitionSender::OnResponse(const Result<Response>& response) {
   // Without an answer the change may have been made or not; the partitions keep to the maximal ISR,
   // and the same proposal is sent again.
   if (!response.ok() || response->outcome().error_code() != 0) {
-    LOG(WARNING) << "AlterPartition for " << sent.size() << " partitions: "
-                 << (response.ok() ? response->outcome().message() : response.status().ToString());
+    if (const auto often = not_answered_.Failed(loop_.clock().SteadyMs())) {
+      LOG(WARNING) << "AlterPartition for " << sent.size() << " partitions: "
+                   << (response.ok() ? response->outcome().message() : response.status().ToString())
+                   << *often;
+    }
     // Where there is an answer nothing was done.
     for (IsrProposal& proposal : sent) proposal.unanswered |= !response.ok();
     Retry(std::move(sent));
     return;
   }
+  LOG_IF(INFO, not_answered_.Over()) << "AlterPartition is answered again";
   std::map<std::pair<std::string, int32_t>, const Response::Partition*> answers;
   for (const auto& answer : response->partitions())
     answers[{answer.topic_id(), answer.partition()}] = &answer;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/event_loop.h"
+#include "base/repeated_line.h"
 #include "broker/broker_state.h"
 #include "broker/controller_client.h"
 #include "broker/replica/partition.h"
@@ -38,6 +39,7 @@ class AlterPartitionSender : public std::enable_shared_from_this<AlterPartitionS
   std::vector<IsrProposal> queue_;
   std::vector<IsrProposal> in_flight_;
   RetryPause pause_;
+  RepeatedLine not_answered_;  // twice a second, for as long as no controller is active
 };
 
 }  // namespace sluice::broker

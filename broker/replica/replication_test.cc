@@ -465,6 +465,23 @@ TEST_F(ReplicationTest, CuttingAnEmptyEpochOffTheHistoryIsNoTruncation) {
   EXPECT_FALSE(catcher.Saw("truncating from"));
 }
 
+TEST_F(ReplicationTest, WithoutAControllerThereIsALineAMinute) {
+  Build({.min_isr = 2});
+  cluster_->RunFor(1000);
+  sluice::testing::LogCatcher log;
+  cluster_->set_alters_late(true);
+  cluster_->set_auto_fence(false);
+  cluster_->Kill(kThree);
+  // Now it lags, and is to leave the ISR.
+  cluster_->Produce(kOne, key_, "a");
+  cluster_->RunFor(150'000);
+  EXPECT_EQ(log.Count("AlterPartition for 1 partitions: "), 3);
+  EXPECT_EQ(log.Count(" times since the last line)"), 2);
+  cluster_->set_alters_late(false);
+  cluster_->RunFor(6000);
+  EXPECT_EQ(log.Count("AlterPartition is answered again"), 1);
+}
+
 TEST_F(ReplicationTest, ABrokenDiskTakesTheReplicaOfflineAndAnswersSo) {
   Build({.min_isr = 2});
   EXPECT_EQ(SendAndWait(kOne, "a"), ErrorCode::kNone);
