@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/testing/log_catcher.h"
 #include "broker/testing/sim_cluster.h"
 
 namespace sluice::broker {
@@ -396,6 +397,25 @@ TEST_F(DiskTest, AFullFollowerThatTheControllersKeepOutHoldsUpNothing) {
   cluster_->controller().LetIn(follower);
   SetFree(follower, "/data", 50000);
   EXPECT_TRUE(InSync(0, 3)) << cluster_->Describe(Key(0));
+}
+
+TEST_F(DiskTest, AJoinIsLoggedWhenItIsOneAndARefusalOnce) {
+  Build({.min_isr = 2}, kWithMarks);
+  ASSERT_TRUE(InSync(0, 3));
+  cluster_->RunFor(2000);
+  const NodeId follower = cluster_->LeaderOf(Key(0)) == kThree ? kTwo : kThree;
+  const std::string name = "broker " + std::to_string(follower.value());
+  ::sluice::testing::LogCatcher log;
+  cluster_->controller().KeepOut(follower);
+  cluster_->RunFor(5000);
+  EXPECT_EQ(cluster_->IsrSize(Key(0)), 2U);
+  EXPECT_FALSE(log.Saw(name + " has joined the ISR of "));
+  EXPECT_EQ(log.Count(name + " has all there is, and is refused by the controller in the ISR of "),
+            1);
+  cluster_->controller().LetIn(follower);
+  EXPECT_TRUE(InSync(0, 3)) << cluster_->Describe(Key(0));
+  cluster_->RunFor(2000);
+  EXPECT_EQ(log.Count(name + " has joined the ISR of "), 1);
 }
 
 // The first try is read when another one was refused, by a controller that was paused, say, and

@@ -4,9 +4,14 @@
 
 namespace sluice::broker {
 
-void IsrLog::NoteJoins(const storage::TopicPartition& partition, NodeId broker) {
+void IsrLog::NoteJoined(const storage::TopicPartition& partition, NodeId broker) {
   std::lock_guard lock(mutex_);
-  Note(partition, joins_[broker]);
+  Note(partition, joined_[broker]);
+}
+
+void IsrLog::NoteRefused(const storage::TopicPartition& partition, NodeId broker) {
+  std::lock_guard lock(mutex_);
+  Note(partition, refused_[broker]);
 }
 
 void IsrLog::NoteLeaves(const storage::TopicPartition& partition, NodeId broker) {
@@ -31,15 +36,17 @@ void IsrLog::Describe(const ByBroker& bursts, const std::string& verb, std::stri
 }
 
 std::string IsrLog::TakeSummary() {
-  ByBroker joins, leaves;
+  ByBroker joined, refused, leaves;
   {
     std::lock_guard lock(mutex_);
-    joins.swap(joins_);
+    joined.swap(joined_);
+    refused.swap(refused_);
     leaves.swap(leaves_);
   }
   std::string text;
   Describe(leaves, " is to leave the ISR of ", text);
-  Describe(joins, " is to join the ISR of ", text);
+  Describe(joined, " has joined the ISR of ", text);
+  Describe(refused, " has all there is, and is refused by the controller in the ISR of ", text);
   return text;
 }
 

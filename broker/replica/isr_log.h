@@ -1,7 +1,10 @@
 #pragma once
-// IsrLog: what this broker, as a leader, asks of its ISRs, gathered for the log: a node that stops
+// IsrLog: what becomes of the ISRs that this broker leads, gathered for the log: a node that stops
 // or comes back leaves or joins hundreds of them at once, and that is one line with their number
-// and a few names. The line for each of them is VLOG(1), written by who notes it.
+// and a few names. Who joins is told when it has joined, or was refused: a leader may ask in vain
+// for as long as a disk is full. Who is to leave is told when it is asked for: that says why
+// records wait, also where nobody answers. The line for each of them is VLOG(1), written by who
+// notes it.
 //
 // Thread rule: any thread; noted under the partition's mutex, calls nobody back.
 
@@ -17,7 +20,8 @@ namespace sluice::broker {
 
 class IsrLog {
  public:
-  void NoteJoins(const storage::TopicPartition& partition, NodeId broker);
+  void NoteJoined(const storage::TopicPartition& partition, NodeId broker);
+  void NoteRefused(const storage::TopicPartition& partition, NodeId broker);
   void NoteLeaves(const storage::TopicPartition& partition, NodeId broker);
   // Of all that was noted since the last call; empty when nothing was.
   std::string TakeSummary();
@@ -34,7 +38,8 @@ class IsrLog {
   static void Describe(const ByBroker& bursts, const std::string& verb, std::string& text);
 
   std::mutex mutex_;  // guards all below
-  ByBroker joins_;
+  ByBroker joined_;
+  ByBroker refused_;
   ByBroker leaves_;
 };
 

@@ -138,6 +138,18 @@ void Partition::TakeRole(const metadata::PartitionImage& image, PartitionEffects
   }
 }
 
+namespace {
+
+// By the image that is about to be taken, of a partition that this broker leads already.
+void NoteJoined(const ReplicaSet& before, const metadata::PartitionImage& image,
+                const storage::TopicPartition& name, IsrLog& log) {
+  for (const NodeId id : image.isr) {
+    if (!before.InIsr(id)) log.NoteJoined(name, id);
+  }
+}
+
+}  // namespace
+
 void Partition::BecomeLeader(const metadata::PartitionImage& image, PartitionEffects& effects) {
   replicas_.set_move({metadata::TargetOf(image), image.removing,
                       image.move_kib_per_second == 0 ? metadata::NodeList() : image.adding});
@@ -146,6 +158,7 @@ void Partition::BecomeLeader(const metadata::PartitionImage& image, PartitionEff
     if (image.partition_epoch == partition_epoch_) return;
     partition_epoch_ = image.partition_epoch;
     replication_factor_ = image.replication_factor();
+    NoteJoined(replicas_, image, name(), *context_->isr_log);
     replicas_.Commit(image.replicas, image.isr);
     if (!usable()) return;
     AdvanceHighWatermark(effects);
@@ -156,6 +169,7 @@ void Partition::BecomeLeader(const metadata::PartitionImage& image, PartitionEff
   // up with the same leader it is the latter: nobody else has led, and what waits goes on to wait.
   const bool leads_on =
       role_ == Role::kLeader && usable() && image.leader_epoch == leader_epoch_ + 1;
+  if (leads_on) NoteJoined(replicas_, image, name(), *context_->isr_log);
   if (!leads_on) {
     FailWaiters(kafka::ErrorCode::kNotLeaderOrFollower, effects);
     leads_since_ms_ = context_->clock->SteadyMs();

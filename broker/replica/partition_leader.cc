@@ -208,8 +208,6 @@ void Partition::MaybeExpandIsr(const RemoteReplica& replica, PartitionEffects& e
     return;
   std::vector<NodeId> isr = replicas_.isr();
   isr.push_back(replica.id);
-  // What was refused once may be refused for as long as a disk is full.
-  if (replica.refused_ms < 0) context_->isr_log->NoteJoins(name(), replica.id);
   VLOG(1) << name().ToString() << ": broker " << replica.id << " is to join the ISR at "
           << replica.log_end_offset;
   Propose(std::move(isr), effects);
@@ -255,7 +253,11 @@ Partition::ProposalOutcome Partition::OnRefused(IsrProposal& proposal) {
         return metadata::ReplicaActive(*image, *partition, id);
       });
   // Else it may be for a member that is about to leave, and no fault of whoever is to join.
-  if (isr_active) replicas_.NoteRefused(context_->clock->SteadyMs());
+  // It is told once: what was refused may be refused again for as long as a disk is full.
+  if (isr_active) {
+    for (const NodeId id : replicas_.NoteRefused(context_->clock->SteadyMs()))
+      context_->isr_log->NoteRefused(name(), id);
+  }
   // An earlier try may still have whoever is to join join: it is waited for until that cannot come
   // any more. What only shrinks may come whenever it likes.
   if (proposal.settles || (proposal.unanswered && replicas_.ProposesToAdd())) {

@@ -62,10 +62,14 @@ bool ReplicaSet::ProposesToAdd() const {
   return pending() && !std::ranges::all_of(*proposed_, [this](NodeId id) { return InIsr(id); });
 }
 
-void ReplicaSet::NoteRefused(int64_t now_ms) {
+std::vector<NodeId> ReplicaSet::NoteRefused(int64_t now_ms) {
+  std::vector<NodeId> first_time;
   for (RemoteReplica& remote : remotes_) {
-    if (InMaximalIsr(remote.id) && !InIsr(remote.id)) remote.refused_ms = now_ms;
+    if (!InMaximalIsr(remote.id) || InIsr(remote.id)) continue;
+    if (remote.refused_ms < 0) first_time.push_back(remote.id);
+    remote.refused_ms = now_ms;
   }
+  return first_time;
 }
 
 bool ReplicaSet::InIsr(NodeId id) const { return Contains(isr_, id); }

@@ -77,7 +77,8 @@ class ReplicaSet {
   // proposed until it has all there is again, a while later. Not by time alone, nor by a fetch: who
   // can append nothing asks for what it lacks, after a restart say, and would be waited for until
   // it lags.
-  void NoteRefused(int64_t now_ms);
+  // Gives who was not refused before, since the ISR changed.
+  std::vector<NodeId> NoteRefused(int64_t now_ms);
   static constexpr int64_t kRefusedForMs = 1000;
   static bool Refused(const RemoteReplica& replica) {
     return replica.refused_ms >= 0 &&

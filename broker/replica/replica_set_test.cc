@@ -171,7 +171,7 @@ TEST_F(ReplicaSetTest, WhoWasRefusedIsPassedOverUntilItHasAllAWhileLater) {
   set_.CommitIsr({kSelf, kTwo});
   fetch_at(100);
   set_.Propose({kSelf, kTwo, kThree});
-  set_.NoteRefused(100);
+  EXPECT_EQ(set_.NoteRefused(100), std::vector<NodeId>{kThree});
   EXPECT_TRUE(set_.ProposesToAdd());
   set_.DropProposal();
   EXPECT_FALSE(set_.ProposesToAdd());
