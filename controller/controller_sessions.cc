@@ -12,6 +12,19 @@ namespace {
 // A tick that comes so late says that nobody could be heard meanwhile.
 constexpr int64_t kStallMs = 100;
 
+// Who was asked to stop has handed on its leads and left all ISRs before: that it is gone then is
+// how it should be, and no failure, whichever way it shows.
+void TellFenced(NodeId broker, bool expired, bool stopping) {
+  if (stopping) {
+    LOG(INFO) << "broker " << broker << " has stopped: it was shutting down, and "
+              << (expired ? "is not heard any more" : "its process is gone");
+    return;
+  }
+  LOG(WARNING) << "broker " << broker << " is fenced: "
+               << (expired ? "its session expired"
+                           : "its host refuses connections, so its process is gone");
+}
+
 }  // namespace
 
 void MetadataController::OnBrokerConnectionLost(NodeId broker, bool refused) {
@@ -77,6 +90,7 @@ void MetadataController::FenceStale() {
     }
     if (!BrakeAllows(now_ms)) return;
     const bool expired = !brokers_.Refused(*broker);
+    const bool stopping = speculative_->FindBroker(*broker)->in_controlled_shutdown;
     const LogIndex index = quorum_->NextIndex();
     const BrokerManager::FenceStep step = brokers_.Fence(*speculative_, *broker);
     if (failover_.broker != *broker) failover_ = {.broker = *broker, .begin_ms = now_ms};
@@ -84,7 +98,7 @@ void MetadataController::FenceStale() {
     failover_.Count(step.records);
     if (!step.records.empty()) {
       const Status proposed = Propose(
-          step.records, step.last ? TellWhenCommitted() : [](bool) {});
+          step.records, step.last && !stopping ? TellWhenCommitted() : [](bool) {});
       if (!proposed.ok()) {
         failover_ = before;
         LOG_EVERY_N(ERROR, 100) << "broker " << *broker
@@ -97,9 +111,7 @@ void MetadataController::FenceStale() {
     failover_ = {};
     ++(expired ? metrics_.fenced_by_session : metrics_.fenced_by_refusal);
     fenced_ms_.push_back(now_ms);
-    LOG(WARNING) << "broker " << *broker << " is fenced: "
-                 << (expired ? "its session expired"
-                             : "its host refuses connections, so its process is gone");
+    TellFenced(*broker, expired, stopping);
   }
 }
 

@@ -42,6 +42,25 @@ TEST_F(FencingTest, ABrokerWhoseFencingIsUnderWayGetsNoLease) {
   EXPECT_LE(beat(1).lease_age_ms(), 60);
 }
 
+TEST_F(FencingTest, WhoStopsInOrderIsNotToldAsAFailure) {
+  StartBrokers(3);
+  CreateAssigned("t", {{1, 2, 3}});
+  const sluice::testing::LogCatcher log;
+  for (const int id : {1, 2}) {
+    Broker(id).want_shutdown = true;
+    Heartbeat(id);
+  }
+  for (const int id : {2, 3}) Heartbeat(id);
+  ASSERT_TRUE(Heartbeat(1).may_shut_down());
+  controller_->OnBrokerConnectionLost(NodeId(1), true);
+  BeatFor(200, {2, 3});
+  EXPECT_EQ(log.Count("broker 1 has stopped: it was shutting down, and its process is gone"), 1);
+  BeatFor(900, {3});
+  EXPECT_EQ(log.Count("broker 2 has stopped: it was shutting down, and is not heard any more"), 1);
+  for (const char* failure : {"is fenced", "is gone:"}) EXPECT_FALSE(log.Saw(failure)) << failure;
+  for (const int id : {1, 2}) EXPECT_TRUE(controller_->committed()->FindBroker(NodeId(id))->fenced);
+}
+
 // Timers do not wait behind other work, as heartbeats do when the controller has much of it.
 TEST_F(FencingTest, AHeartbeatThatWaitsForItsTurnIsASignOfLife) {
   StartBrokers(3);
