@@ -60,6 +60,7 @@ void NodeBackend::Send(rpc::LeaderClient::Method<Request, Response> method, Requ
   sender->set_node_id(options_.node_id.value());
   sender->set_directory_id(std::string(options_.directory_id.view()));
   sender->set_broker_epoch(-1);
+  sender->set_client("the admin service");
   leader_.OnVoters(metadata::WhomToAsk(
       metadata::AddressesOfControllers(*Image(), options_.controllers), options_.controllers));
   leader_.Call<Request, Response>(method, std::move(request), rpc::CallOptions::Within(timeout_ms),

@@ -5,6 +5,7 @@
 
 #include "base/planted_fault.h"
 #include "controller/broker_goals.h"
+#include "controller/change_log.h"
 #include "controller/config_manager.h"
 #include "controller/feature_manager.h"
 #include "controller/partition_manager.h"
@@ -39,6 +40,16 @@ std::string AsRecord(const raft::Membership& members) {
   for (const raft::Member& voter : members.voters) add(voter, false);
   for (const raft::Member& learner : members.learners) add(learner, true);
   return batch.SerializeAsString();
+}
+
+// `done`, and the line in the log that says what was done, if it was.
+template <typename Response>
+std::function<void(Response)> Telling(std::string line, std::function<void(Response)> done) {
+  if (line.empty()) return done;
+  return [line = std::move(line), done = std::move(done)](Response response) {
+    LOG_IF(INFO, response.outcome().error_code() == 0) << line;
+    done(std::move(response));
+  };
 }
 
 Status ParseEntry(const raft::Entry& entry, std::string& data) {
@@ -366,6 +377,8 @@ void MetadataController::HandleAdmin(const Request& request,
              "the request makes " + std::to_string(bytes) + " bytes of metadata, the limit is " +
                  std::to_string(kEntryBytesMax) + ": split it");
   }
+  if (!decision.records.empty())
+    done = Telling(LineOf(*speculative_, request, decision), std::move(done));
   decision.response.set_applied_index(
       (decision.records.empty() ? speculative_->last_index : quorum_->NextIndex()).value());
   if (!id.empty() && !decision.records.empty()) {

@@ -13,7 +13,7 @@
 //     void FailAll(kafka::ErrorCode error, const std::string& message);
 //     void Fill(const BrokerServices& services, const controller::CreatePartitionsResponse&);
 //   };
-//   PassOn(services, growth, Translate(services, request, *growth),
+//   PassOn(services, context, growth, Translate(services, request, *growth),
 //          &ControllerClient::CreatePartitions);
 
 #include <algorithm>
@@ -22,6 +22,7 @@
 #include <string>
 #include <utility>
 
+#include "base/log_text.h"
 #include "broker/api/api_support.h"
 #include "broker/controller_client.h"
 
@@ -61,12 +62,22 @@ void Answer(const BrokerServices& services, const Call& call) {
   call.responder.Send(call.response);
 }
 
+// Who asks, for the controller's log. A client names itself as it likes.
+inline std::string NameOfClient(const RequestContext& context) {
+  constexpr size_t kBytesMax = 100;
+  std::string name = "client '" + LogText(context.client_id, kBytesMax) + "'";
+  if (context.connection != nullptr) name += " at " + context.connection->peer_address;
+  return name;
+}
+
 // Asks the controller by `method`, unless every item is refused already; the call is answered once,
 // whatever comes of it.
 template <typename Call, typename Request, typename Outcomes>
-void PassOn(BrokerServices& services, const std::shared_ptr<Call>& call, Request request,
+void PassOn(BrokerServices& services, const RequestContext& context,
+            const std::shared_ptr<Call>& call, Request request,
             void (ControllerClient::*method)(Request, int64_t, ControllerClient::Done<Outcomes>)) {
   if (call->places.empty()) return Answer(services, *call);
+  request.mutable_sender()->set_client(NameOfClient(context));
   const int64_t deadline_ms = services.clock->SteadyMs() + call->timeout_ms;
   const auto fail = [&services, call](kafka::ErrorCode error, const std::string& message) {
     call->FailAll(error, message);

@@ -87,11 +87,11 @@ controller::AlterPartitionReassignmentsRequest Translate(const BrokerServices& s
   return out;
 }
 
-void HandleAlter(BrokerServices& services, const RequestContext&, Request request,
+void HandleAlter(BrokerServices& services, const RequestContext& context, Request request,
                  const Responder<Response>& responder) {
   const auto call =
       std::make_shared<Reassignments>(responder, AdminTimeoutMs(services, request.timeout_ms));
-  PassOn(services, call, Translate(services, request, *call),
+  PassOn(services, context, call, Translate(services, request, *call),
          &ControllerClient::AlterPartitionReassignments);
 }
 

@@ -87,12 +87,12 @@ void Growth::Fill(const BrokerServices&, const controller::CreatePartitionsRespo
   }
 }
 
-void HandleCreatePartitions(BrokerServices& services, const RequestContext&, Request request,
-                            const Responder<Response>& responder) {
+void HandleCreatePartitions(BrokerServices& services, const RequestContext& context,
+                            Request request, const Responder<Response>& responder) {
   const auto growth =
       std::make_shared<Growth>(responder, AdminTimeoutMs(services, request.timeout_ms));
   growth->validate_only = request.validate_only;
-  PassOn(services, growth, Translate(services, request, *growth),
+  PassOn(services, context, growth, Translate(services, request, *growth),
          &ControllerClient::CreatePartitions);
 }
 

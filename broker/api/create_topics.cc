@@ -153,12 +153,12 @@ void Creation::FailAll(ErrorCode error, const std::string& message) {
   for (const auto& [name, place] : places) Fail(error, message, response.topics[place]);
 }
 
-void HandleCreateTopics(BrokerServices& services, const RequestContext&, Request request,
+void HandleCreateTopics(BrokerServices& services, const RequestContext& context, Request request,
                         const Responder<Response>& responder) {
   const auto creation =
       std::make_shared<Creation>(responder, AdminTimeoutMs(services, request.timeout_ms));
   creation->validate_only = request.validate_only;
-  PassOn(services, creation, Translate(services, request, *creation),
+  PassOn(services, context, creation, Translate(services, request, *creation),
          &ControllerClient::CreateTopics);
 }
 

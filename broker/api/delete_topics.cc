@@ -121,7 +121,7 @@ void HandleDeleteTopics(BrokerServices& services, const RequestContext& context,
                         const Responder<Response>& responder) {
   const auto deletion =
       std::make_shared<Deletion>(responder, AdminTimeoutMs(services, request.timeout_ms));
-  PassOn(services, deletion, Translate(services, request, context.version, *deletion),
+  PassOn(services, context, deletion, Translate(services, request, context.version, *deletion),
          &ControllerClient::DeleteTopics);
 }
 

@@ -125,11 +125,12 @@ controller::ElectLeadersRequest Translate(const BrokerServices& services, const 
   return out;
 }
 
-void HandleElect(BrokerServices& services, const RequestContext&, Request request,
+void HandleElect(BrokerServices& services, const RequestContext& context, Request request,
                  const Responder<Response>& responder) {
   const auto call =
       std::make_shared<Elections>(responder, AdminTimeoutMs(services, request.timeout_ms));
-  PassOn(services, call, Translate(services, request, *call), &ControllerClient::ElectLeaders);
+  PassOn(services, context, call, Translate(services, request, *call),
+         &ControllerClient::ElectLeaders);
 }
 
 }  // namespace

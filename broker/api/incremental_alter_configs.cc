@@ -128,13 +128,13 @@ void Alteration::Fill(const BrokerServices&, const controller::AlterConfigsRespo
   }
 }
 
-void HandleAlter(BrokerServices& services, const RequestContext&, Request request,
+void HandleAlter(BrokerServices& services, const RequestContext& context, Request request,
                  const Responder<Response>& responder) {
   // The request carries no time of its own.
   const auto alteration =
       std::make_shared<Alteration>(responder, AdminTimeoutMs(services, INT32_MAX));
   alteration->validate_only = request.validate_only;
-  PassOn(services, alteration, Translate(services, request, *alteration),
+  PassOn(services, context, alteration, Translate(services, request, *alteration),
          &ControllerClient::AlterConfigs);
 }
 

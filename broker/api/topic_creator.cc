@@ -23,6 +23,7 @@ void TopicCreator::Create(const std::vector<std::string>& names) {
 void TopicCreator::Create(const std::vector<Topic>& topics) {
   controller::CreateTopicsRequest request;
   *request.mutable_sender() = MakeSender(state_);
+  request.mutable_sender()->set_client("whoever needs it first");
   std::vector<std::string> taken;
   {
     std::lock_guard lock(under_way_->mutex);

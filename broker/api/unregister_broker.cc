@@ -31,7 +31,7 @@ struct Unregistration : AdminCall<Request, Response> {
   void Fill(const BrokerServices&, const controller::UnregisterBrokerResponse&) {}
 };
 
-void HandleUnregister(BrokerServices& services, const RequestContext&, Request request,
+void HandleUnregister(BrokerServices& services, const RequestContext& context, Request request,
                       const Responder<Response>& responder) {
   const auto call = std::make_shared<Unregistration>(
       responder, services.config->values.GetInt("request.timeout.ms"));
@@ -39,7 +39,7 @@ void HandleUnregister(BrokerServices& services, const RequestContext&, Request r
   controller::UnregisterBrokerRequest ask;
   *ask.mutable_sender() = MakeSender(*services.state);
   ask.set_broker_id(request.broker_id);
-  PassOn(services, call, std::move(ask), &ControllerClient::UnregisterBroker);
+  PassOn(services, context, call, std::move(ask), &ControllerClient::UnregisterBroker);
 }
 
 }  // namespace
