@@ -50,6 +50,8 @@ enum class ReplicationFault : uint8_t {
   kShorterLogLeads = 35,    // where nobody has all records, what the replicas have is not compared
   kFormerDurabilityForgotten = 36,  // a loss is judged by the durability of now, whatever it was
   kSyncedUnproven = 37,             // a broker says that it has synced what is only in memory
+  kFullStays = 38,                  // who has a full disk leads on and stays in the ISR
+  kDivergenceUntold = 39,  // a follower of another history is given what comes behind its end
 };
 
 #ifdef SLUICE_PLANTED_FAULTS

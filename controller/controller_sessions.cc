@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/planted_fault.h"
 #include "controller/controller.h"
 
 namespace sluice::controller {
@@ -117,7 +118,7 @@ void MetadataController::FenceStale() {
 
 // What is not taken now, the next walk comes to again.
 void MetadataController::RelieveFull() {
-  if (!active_) return;
+  if (!active_ || FaultPlanted(ReplicationFault::kFullStays)) return;
   const Records records = full_pass_.Next(*speculative_, brokers_.full(), NowMs());
   if (records.empty()) return;
   const Status proposed = Propose(records, [](bool) {});

@@ -142,7 +142,8 @@ void Partition::ReadForFollower(const ReadRequest& request, FetchEntryResult& re
 
 std::optional<storage::EpochEndOffset> Partition::DivergenceOf(const FetchEntry& entry,
                                                                ErrorCode& error) const {
-  if (entry.last_fetched_epoch == kNoEpoch) return std::nullopt;
+  if (entry.last_fetched_epoch == kNoEpoch || FaultPlanted(ReplicationFault::kDivergenceUntold))
+    return std::nullopt;
   const storage::EpochEndOffset end = log_->EndOffsetFor(entry.last_fetched_epoch);
   const Offset log_start = log_->log_start_offset();
   if (end.epoch == kNoEpoch) {

@@ -69,6 +69,8 @@ const std::vector<NamedFault>& Faults() {
       {ReplicationFault::kShorterLogLeads, "shorter-log-leads"},
       {ReplicationFault::kFormerDurabilityForgotten, "former-durability-forgotten"},
       {ReplicationFault::kSyncedUnproven, "synced-unproven"},
+      {ReplicationFault::kFullStays, "full-stays"},
+      {ReplicationFault::kDivergenceUntold, "divergence-untold"},
   };
   return faults;
 }

@@ -9,7 +9,7 @@
 #include "base/crc32c.h"
 #include "kafka/record_batch.h"
 #include "tests/sim/cluster/checks/all_checks.h"
-#include "tests/sim/cluster/cluster.h"
+#include "tests/sim/cluster/checks/replica_walk.h"
 #include "tests/sim/cluster/contents.h"
 
 namespace sluice::sim {
@@ -18,17 +18,14 @@ namespace {
 class CommittedRecords final : public Check {
  public:
   std::string AfterInstant(Cluster& cluster) override {
-    for (const NodeId id : cluster.ids()) {
-      for (const broker::PartitionStatus& status : cluster.StatusesOf(id)) {
-        if (!status.error.empty()) continue;
-        ForgetVoid(cluster, status.key);
-        if (cluster.MayHoldVoid(id, status.key)) continue;
-        std::string wrong = Look(cluster, id, status);
-        if (!wrong.empty())
-          return status.name.ToString() + " on node " + std::to_string(id.value()) + ": " + wrong;
-      }
-    }
-    return CheckMembers(cluster);
+    const std::string wrong = LookAtReplicas(
+        cluster,
+        [&](NodeId id, const auto& status) {
+          ForgetVoid(cluster, status.key);
+          return Look(cluster, id, status);
+        },
+        [&](NodeId, const auto& key) { ForgetVoid(cluster, key); });
+    return wrong.empty() ? CheckMembers(cluster) : wrong;
   }
   void OnProcessChange(NodeId id) override {
     std::erase_if(seen_, [id](const auto& entry) { return entry.first.first == id; });

@@ -10,7 +10,7 @@
 #include "base/crc32c.h"
 #include "kafka/record_batch.h"
 #include "tests/sim/cluster/checks/all_checks.h"
-#include "tests/sim/cluster/cluster.h"
+#include "tests/sim/cluster/checks/replica_walk.h"
 #include "tests/sim/cluster/contents.h"
 
 namespace sluice::sim {
@@ -19,20 +19,11 @@ namespace {
 class LogMatching final : public Check {
  public:
   std::string AfterInstant(Cluster& cluster) override {
-    for (const NodeId id : cluster.ids()) {
-      for (const broker::PartitionStatus& status : cluster.StatusesOf(id)) {
-        if (!status.error.empty()) continue;
-        // After an unclean election, who does not follow yet may hold what nobody else ever will.
-        if (cluster.MayHoldVoid(id, status.key)) {
-          seen_.erase({id, status.key});
-          continue;
-        }
-        const std::string wrong = Look(cluster, id, status);
-        if (!wrong.empty())
-          return status.name.ToString() + " on node " + std::to_string(id.value()) + ": " + wrong;
-      }
-    }
-    return "";
+    return LookAtReplicas(
+        cluster, [&](NodeId id, const auto& status) { return Look(cluster, id, status); },
+        [&](NodeId id, const auto& key) {
+          seen_.erase({id, key});
+        });
   }
   void OnProcessChange(NodeId id) override {
     std::erase_if(seen_, [id](const auto& entry) { return entry.first.first == id; });
