@@ -12,7 +12,9 @@
 // When not to use: for anything that a log does not hold as well.
 //
 // The store also flushes by itself, when its write buffers are full; a flush that fails shows in
-// stats() and in the log, and DurablyApplied stays where it was.
+// stats() and in the log, and DurablyApplied stays where it was. Where the disk was full the store
+// refuses writes until it has flushed, which it tries every 5 s by itself, once there is as much
+// room as its write buffer takes; nothing has to be opened again.
 //
 // Implementations: RocksDB (kv_rocksdb.cc) and testing/sim_kv.h, which forgets what was not
 // flushed; one suite runs on both.

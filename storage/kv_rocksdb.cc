@@ -14,6 +14,8 @@
 #include <rocksdb/write_batch.h>
 
 #include <atomic>
+#include <cstdarg>
+#include <cstdio>
 
 #include "base/bytes.h"
 #include "storage/kv.h"
@@ -52,7 +54,9 @@ class Watch final : public rocksdb::EventListener {
         << "key-value store " << directory_
         << ": a flush or compaction failed: " << error->ToString()
         << ". What was written since the last flush is only in memory; it is read again from "
-           "the partitions' logs after a restart";
+           "the partitions' logs after a restart"
+        << (error->IsNoSpace() ? ". None is needed: it flushes again soon after there is room"
+                               : "");
   }
   void OnErrorRecoveryEnd(const rocksdb::BackgroundErrorRecoveryInfo& info) override {
     if (!info.new_bg_error.ok()) return;
@@ -73,11 +77,33 @@ class Watch final : public rocksdb::EventListener {
   std::atomic<bool> failed_ = false;
 };
 
+// What the store writes about itself, for `-v 1`. In a file of its own, as it would do it, the
+// lines take room that a full disk has not got, and a library that was built with its assertions,
+// as Debian's, ends the process at the line after the first one that did not fit. What matters of
+// it comes by the listener and by what calls return.
+class InfoLog final : public rocksdb::Logger {
+ public:
+  explicit InfoLog(std::string directory)
+      : rocksdb::Logger(rocksdb::InfoLogLevel::ERROR_LEVEL), directory_(std::move(directory)) {}
+
+  using rocksdb::Logger::Logv;
+  void Logv(const char* format, va_list arguments) override {
+    if (!VLOG_IS_ON(1)) return;
+    char line[512];
+    std::vsnprintf(line, sizeof line, format, arguments);
+    VLOG(1) << "key-value store " << directory_ << ": " << line;
+  }
+
+ private:
+  const std::string directory_;
+};
+
 // What the store's parts share, and its owner asks.
 struct Shared {
   std::shared_ptr<rocksdb::Cache> cache;
   std::shared_ptr<rocksdb::Statistics> statistics;
   std::shared_ptr<Watch> watch;
+  std::shared_ptr<InfoLog> info_log;
 };
 
 Shared MakeShared(const KvOptions& options) {
@@ -86,6 +112,7 @@ Shared MakeShared(const KvOptions& options) {
   shared.statistics = rocksdb::CreateDBStatistics();
   shared.statistics->set_stats_level(rocksdb::StatsLevel::kExceptHistogramOrTimers);
   shared.watch = std::make_shared<Watch>(options.directory);
+  shared.info_log = std::make_shared<InfoLog>(options.directory);
   return shared;
 }
 
@@ -104,8 +131,7 @@ rocksdb::DBOptions DatabaseOptions(const KvOptions& options, const Shared& share
   database.stats_persist_period_sec = 0;
   database.skip_stats_update_on_db_open = true;
   database.skip_checking_sst_file_sizes_on_db_open = true;
-  database.keep_log_file_num = 2;
-  database.info_log_level = rocksdb::InfoLogLevel::ERROR_LEVEL;
+  database.info_log = shared.info_log;
   database.max_manifest_file_size = 4 << 20;
   // Not 4 MiB at once: the free room of a small disk then says little of what is in it.
   database.manifest_preallocation_size = 64 << 10;

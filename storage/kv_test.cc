@@ -327,6 +327,19 @@ TEST(RocksKvTest, MemoryIsBounded) {
   std::filesystem::remove_all(directory);
 }
 
+// Where it did, a full disk ended the process at the second line.
+TEST(RocksKvTest, TheStoreWritesNoLogFileOfItsOwn) {
+  const std::string directory = ::testing::TempDir() + "kv_log_test." + std::to_string(::getpid());
+  {
+    auto kv = OpenRocksKv({directory, {"offsets"}}).value();
+    ASSERT_TRUE(kv->Flush().ok());
+    EXPECT_TRUE(std::filesystem::exists(directory + "/CURRENT"));
+    for (const auto& file : std::filesystem::directory_iterator(directory))
+      EXPECT_FALSE(file.path().filename().string().starts_with("LOG")) << file.path();
+  }
+  std::filesystem::remove_all(directory);
+}
+
 TEST(RocksKvTest, OneProcessAStore) {
   const std::string directory = ::testing::TempDir() + "kv_lock_test." + std::to_string(::getpid());
   const KvOptions options{directory, {"offsets"}};
