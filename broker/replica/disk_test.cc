@@ -481,6 +481,21 @@ TEST_F(DiskTest, AReplicaThatCouldNotBeMadeComesWhenThereIsRoom) {
   EXPECT_EQ(sent->error, ErrorCode::kNone);
 }
 
+TEST_F(DiskTest, BelowTheHardMarkAReplicaThatCouldNotBeMadeLeavesTheRoomToOthers) {
+  Build({.replicas = {kOne}}, kWithMarks);
+  SetFree(kOne, "/data", 0);
+  const TopicId topic = cluster_->controller().CreateTopic(
+      "late", {{kOne}}, {{"min.insync.replicas", "1"}, {"durability", "fsync"}});
+  cluster_->RunFor(1000);
+  const PartitionKey key{topic, PartitionIndex(0)};
+  SetFree(kOne, "/data", 9999);
+  cluster_->RunFor(2000);
+  ASSERT_TRUE(cluster_->StatusOf(kOne, key).has_value());
+  EXPECT_NE(cluster_->StatusOf(kOne, key)->error, "");
+  SetFree(kOne, "/data", 1000000);
+  EXPECT_TRUE(cluster_->RunUntil([&] { return cluster_->StatusOf(kOne, key)->error.empty(); }));
+}
+
 TEST_F(DiskTest, AnImageThatComesWhileALateReplicaIsOpenedCounts) {
   bool armed = false;
   const std::function<void(NodeId, const storage::DirectoryState&)> placing =

@@ -49,7 +49,11 @@ void ReplicaManagerImpl::CheckSpace() {
   disks_low_ = std::any_of(directories.begin(), directories.end(), [](const auto& directory) {
     return directory->level() != storage::SpaceLevel::kAmple;
   });
-  if (unopened_ > 0) RetryUnopened();
+  // Empty logs would take what little room a full disk still gets: of the node's reserve, say.
+  const bool room = std::any_of(directories.begin(), directories.end(), [](const auto& directory) {
+    return directory->online() && directory->level() != storage::SpaceLevel::kFull;
+  });
+  if (unopened_ > 0 && room) RetryUnopened();
 }
 
 // Producers are slowed down by late answers: that works for every client, and with acks=0 too, for
