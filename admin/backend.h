@@ -40,12 +40,12 @@ struct LocalPartition {
   std::string damage;    // how
 };
 
-// One of the node's log directories.
+// One of the node's log directories; or, with kReserveGivenUp, the metadata log's.
 struct LocalDirectory {
-  enum class Standing { kOnline, kLow, kFull, kOffline };
+  enum class Standing { kOnline, kLow, kFull, kOffline, kReserveGivenUp };
   std::string path;
   Standing standing = Standing::kOnline;
-  uint64_t free_bytes = 0;
+  uint64_t free_bytes = 0;  // kReserveGivenUp: what is left of the reserve
 };
 
 // The quorum as this node's own controller sees it.

@@ -477,6 +477,16 @@ TEST_F(HandlersTest, HealthTellsWhatTheOwnControllerWaitsFor) {
   EXPECT_EQ(health->problems(0).node(), 1) << "others do not know";
 }
 
+TEST_F(HandlersTest, HealthTellsWhatIsLeftOfTheReserve) {
+  backend_.directories = {{"/data", LocalDirectory::Standing::kReserveGivenUp, 5 << 20}};
+  const auto health = Call(&Handlers::ClusterHealth, ClusterHealthRequest());
+  ASSERT_EQ(health->problems_size(), 1);
+  EXPECT_EQ(health->problems(0).what(),
+            "the disk of /data of node 1 was full, and of its reserve 5120 KiB are left");
+  EXPECT_NE(health->problems(0).next_step().find("No restart is needed as long as some of it is"),
+            std::string::npos);
+}
+
 TEST_F(HandlersTest, HealthNamesMembersThatHaveConfirmedNothing) {
   backend_.quorum.set_leader_id(1);
   const auto problems_with = [this](auto* member) {

@@ -251,8 +251,9 @@ void AddFullBrokers(const QuorumAnswer* quorum, const LocalReplicas& local,
                    ": its replicas there lead nothing and are out of sync wherever the others "
                    "suffice",
                "give the disk of node " + id +
-                   " room, or shorten the retention of the topics in it; no restart is needed. The "
-                   "health of that node names the directory");
+                   " room, or shorten the retention of the topics in it; no restart is needed as "
+                   "long as that node has something in reserve (space.reserve). The health of that "
+                   "node names the directory");
   }
 }
 
@@ -394,7 +395,15 @@ void AddDirectoryProblems(const LocalReplicas& local, ClusterHealthResponse* res
       case LocalDirectory::Standing::kFull:
         AddProblem(response, has + "nothing is written to it",
                    "give it room, or shorten the retention of the topics in it; no restart is "
-                   "needed");
+                   "needed as long as the node has something in reserve (space.reserve)");
+        break;
+      case LocalDirectory::Standing::kReserveGivenUp:
+        AddProblem(response,
+                   "the disk of " + directory.path + " of node " +
+                       std::to_string(local.node_id.value()) + " was full, and of its reserve " +
+                       std::to_string(directory.free_bytes >> 10) + " KiB are left",
+                   "give it room: the reserve is then made again. No restart is needed as long as "
+                   "some of it is left; a controller that cannot write ends");
         break;
       case LocalDirectory::Standing::kOffline:
         AddProblem(response, name + " is offline, with the replicas in it",

@@ -33,10 +33,10 @@ struct NodeBackendOptions {
   std::function<bool()> knows_cluster;
   std::function<void(LogIndex, std::function<void()>)> when_applied;
   std::function<Readiness()> ready;
-  std::function<std::vector<LocalPartition>()> partitions;   // empty on a node without a broker
-  std::function<std::vector<LocalDirectory>()> directories;  // likewise
+  std::function<std::vector<LocalPartition>()> partitions;  // empty on a node without a broker
+  std::function<std::vector<LocalDirectory>()> directories;
   std::function<void(const DeleteRecordsRequest&, int64_t timeout_ms, Done<DeleteRecordsResponse>)>
-      delete_records;             // likewise; of a partition that this node leads
+      delete_records;             // empty on such a node; of a partition that this node leads
   LocalBroker* broker = nullptr;  // likewise null
   // As Backend::CoordinatorOf, by the image.
   std::function<Result<NodeId>(const std::string& group)> coordinator_of;

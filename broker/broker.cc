@@ -142,10 +142,16 @@ Status Broker::OpenKv() {
   SLUICE_RETURN_IF_ERROR(fs.CreateDirectories(config_.metadata_directory));
   const int64_t given = config_.values.GetInt("memory.limit.bytes");
   const uint64_t limit = given < 0 ? MemoryLimitBytes(fs) : static_cast<uint64_t>(given);
-  SLUICE_ASSIGN_OR_RETURN(
-      kv_, storage::OpenRocksKv({.directory = config_.metadata_directory + kKvDirectory,
-                                 .families = {"groups", "views"},
-                                 .cache_bytes = storage::KvCacheBytes(limit)}));
+  const storage::KvOptions kv{.directory = config_.metadata_directory + kKvDirectory,
+                              .families = {"groups", "views"},
+                              .cache_bytes = storage::KvCacheBytes(limit)};
+  auto opened = storage::OpenRocksKv(kv);
+  while (opened.status().code() == StatusCode::kDiskFull && options_.reserve != nullptr &&
+         options_.reserve->GiveUp(opened.status())) {
+    opened = storage::OpenRocksKv(kv);
+  }
+  SLUICE_RETURN_IF_ERROR(opened.status());
+  kv_ = *std::move(opened);
   return Status::Ok();
 }
 

@@ -31,6 +31,7 @@
 #include "storage/flusher.h"
 #include "storage/kv.h"
 #include "storage/log_directories.h"
+#include "storage/space_reserve.h"
 
 namespace sluice::broker {
 
@@ -49,6 +50,7 @@ class TopicCreator;
 struct BrokerOptions {
   const metadata::ServerConfig* config = nullptr;  // none of these is owned; all outlive the broker
   FileSystem* file_system = nullptr;
+  storage::SpaceReserve* reserve = nullptr;  // for its opening; may be missing
   const Clock* clock = nullptr;
   MetricsRegistry* metrics = nullptr;
   Random random{0};

@@ -18,12 +18,15 @@ namespace sluice::cli {
 namespace {
 
 constexpr int64_t kRpcGraceMs = 500;
+constexpr int64_t kReserveLookMs = 1000;
 
 // At once, without writing anything more: what the disk did with the last writes is unknown. Not
 // by an abort, for where in the code it was helps nobody whose disk is broken.
 [[noreturn]] void GiveUp(const std::string& what, const Status& failure) {
   LOG(ERROR) << what << " failed, this node gives up: " << failure.message()
-             << ". Once the disk is mended, or another is in its place, start it again";
+             << (failure.code() == StatusCode::kDiskFull
+                     ? ". Once the disk has room, start it again"
+                     : ". Once the disk is mended, or another is in its place, start it again");
   google::FlushLogFiles(google::GLOG_INFO);
   std::_Exit(static_cast<int>(ExitCode::kFailed));
 }
@@ -102,9 +105,12 @@ void DeleteLocalRecords(broker::Broker* broker, const admin::DeleteRecordsReques
       });
 }
 
-std::vector<admin::LocalDirectory> LocalDirectories(const broker::Broker* broker) {
+std::vector<admin::LocalDirectory> LocalDirectories(const broker::Broker* broker,
+                                                    const storage::SpaceReserve& reserve) {
   using Standing = admin::LocalDirectory::Standing;
   std::vector<admin::LocalDirectory> directories;
+  if (reserve.given_up())
+    directories.push_back({reserve.directory(), Standing::kReserveGivenUp, reserve.held_bytes()});
   if (broker == nullptr) return directories;
   for (const storage::DirectoryPtr& state : broker->LogDirectories()) {
     Standing standing = Standing::kOnline;
@@ -126,11 +132,13 @@ Node::~Node() { Stop(); }
 Result<std::unique_ptr<Node>> Node::Start(metadata::ServerConfig config, OnRefused on_refused) {
   std::unique_ptr<Node> node(new Node(std::move(config), std::move(on_refused)));
   SLUICE_RETURN_IF_ERROR(node->CheckFormatted());
+  node->UseReserve();
   SLUICE_RETURN_IF_ERROR(node->OpenController());
   SLUICE_RETURN_IF_ERROR(node->StartRpc());
   // First, so that probes and metrics tell of a start that takes long.
   SLUICE_RETURN_IF_ERROR(node->StartHttp());
   SLUICE_RETURN_IF_ERROR(node->StartBroker());
+  node->KeepReserve();
   return node;
 }
 
@@ -172,6 +180,30 @@ Status Node::CheckFormatted() {
   return Status::Ok();
 }
 
+// Before anything is opened that may need it. Only once the directory is known for this node's.
+void Node::UseReserve() {
+  reserve_ = std::make_unique<storage::SpaceReserve>(storage::SpaceReserveOptions{
+      .directory = config_.metadata_directory,
+      .file_system = fs_.get(),
+      .marks = {.soft_bytes = config_.values.GetInt("disk.free.soft.bytes"),
+                .hard_bytes = config_.values.GetInt("disk.free.hard.bytes")}});
+  reserve_->MakeRoomToStart();
+  reserve_metrics_.AddCallbackGauge(
+      "sluice_space_reserve_bytes",
+      "What this node keeps on the disk of its metadata log for when that is full.",
+      [this] { return static_cast<double>(reserve_->held_bytes()); });
+}
+
+void Node::KeepReserve() {
+  reserve_loop_ = std::make_unique<ThreadEventLoop>("space-reserve", clock_);
+  reserve_loop_->Post([this] { LookAtReserve(); });
+}
+
+void Node::LookAtReserve() {
+  reserve_->Refill();
+  reserve_loop_->RunAfter(kReserveLookMs, [this] { LookAtReserve(); });
+}
+
 // By the broker or by the voter, whichever hears of it first.
 void Node::Refused(const Status& why) {
   if (refused_.exchange(true)) return;
@@ -185,6 +217,7 @@ Status Node::OpenController() {
   controller::ControllerNodeOptions options;
   options.config = &config_;
   options.file_system = fs_.get();
+  options.reserve = reserve_.get();
   options.clock = &clock_;
   options.random = random_.Fork();
   options.cluster_id = cluster_id_;
@@ -236,9 +269,9 @@ admin::NodeBackendOptions Node::BackendOptions() {
     if (broker != nullptr) return broker->metadata().WhenApplied(index, std::move(done));
     if (controller_) controller_->WhenApplied(index, std::move(done));
   };
+  options.directories = [this] { return LocalDirectories(broker_in_service_.load(), *reserve_); };
   if (config_.is_broker) {
     options.partitions = [this] { return LocalPartitions(broker_in_service_.load()); };
-    options.directories = [this] { return LocalDirectories(broker_in_service_.load()); };
     options.delete_records = [this](const admin::DeleteRecordsRequest& request, int64_t timeout_ms,
                                     admin::Done<admin::DeleteRecordsResponse> done) {
       DeleteLocalRecords(broker_in_service_.load(), request, timeout_ms, std::move(done));
@@ -294,6 +327,7 @@ Status Node::StartBroker() {
   broker::BrokerOptions options;
   options.config = &config_;
   options.file_system = fs_.get();
+  options.reserve = reserve_.get();
   options.clock = &clock_;
   options.metrics = &metrics_;
   options.random = random_.Fork();
@@ -331,6 +365,7 @@ bool Node::Ready() const { return Readiness().ready; }
 // The broker goes while the doors and the controller still serve: its leaders must move first.
 void Node::Stop() {
   if (std::exchange(stopped_, true)) return;
+  if (reserve_loop_) reserve_loop_->Stop();
   if (broker_) broker_->Stop();
   if (http_server_) http_server_->Stop();
   if (rpc_server_) rpc_server_->SetServing(false);

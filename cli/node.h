@@ -26,6 +26,7 @@
 #include "controller/controller_node.h"
 #include "metadata/server_config.h"
 #include "rpc/server.h"
+#include "storage/space_reserve.h"
 
 namespace sluice::cli {
 
@@ -47,11 +48,14 @@ class Node {
 
   // Start's steps, in order.
   Status CheckFormatted();
+  void UseReserve();
   void Refused(const Status& why);
   Status OpenController();
   Status StartRpc();
   Status StartBroker();
   Status StartHttp();
+  void KeepReserve();
+  void LookAtReserve();
   admin::NodeBackendOptions BackendOptions();
   admin::Readiness Readiness() const;
   std::optional<admin::LocalController> LocalController() const;
@@ -65,6 +69,9 @@ class Node {
   MetricsRegistry metrics_;
   std::string cluster_id_;
   Uuid directory_id_;
+  std::unique_ptr<storage::SpaceReserve> reserve_;
+  MetricsGroup reserve_metrics_{metrics_};
+  std::unique_ptr<ThreadEventLoop> reserve_loop_;  // nobody else waits for the disk with it
   std::unique_ptr<ThreadEventLoop> admin_loop_;
   std::unique_ptr<controller::ControllerNode> controller_;
   std::unique_ptr<broker::Broker> broker_;

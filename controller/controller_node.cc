@@ -16,6 +16,7 @@
 #include "rpc/gate.h"
 #include "rpc/tcp_prober.h"
 #include "storage/log_manager.h"
+#include "storage/reserve_file_system.h"
 
 namespace sluice::controller {
 
@@ -70,6 +71,7 @@ struct ControllerNode::Impl {
 
   ControllerNodeOptions options;
   raft::VoterId self;
+  std::unique_ptr<storage::ReserveFileSystem> reserve_files;  // null without a reserve
   std::unique_ptr<FileLock> lock;
   mutable ThreadEventLoop loop;
   ThreadEventLoop io_loop;
@@ -138,7 +140,12 @@ Status ControllerNode::Impl::OpenLog() {
                       "if metadata.log.dir was changed, or its disk is not mounted, mend that. " +
                           RemedyForLostLog(*options.config));
   }
-  Result<std::unique_ptr<FileLock>> locked = options.file_system->Lock(directory + "/.lock");
+  if (options.reserve != nullptr) {
+    reserve_files =
+        std::make_unique<storage::ReserveFileSystem>(*options.file_system, *options.reserve);
+  }
+  FileSystem* const files = reserve_files ? reserve_files.get() : options.file_system;
+  Result<std::unique_ptr<FileLock>> locked = files->Lock(directory + "/.lock");
   if (!locked.ok()) {
     return ThreeLines(locked.status().code(), "the metadata log is in use",
                       directory + ": " + locked.status().message(),
@@ -160,7 +167,7 @@ Status ControllerNode::Impl::OpenLog() {
   if (const Status found = FindSelf(); !found.ok()) return not_ours(found);
   const bool alone = options.config->voters.size() == 1;
   Result<std::unique_ptr<QuorumLog>> opened = QuorumLog::Open({.directory = directory,
-                                                               .file_system = options.file_system,
+                                                               .file_system = files,
                                                                .clock = options.clock,
                                                                .loop = &loop,
                                                                .io_loop = &io_loop,

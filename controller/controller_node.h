@@ -31,11 +31,16 @@ namespace grpc {
 class Service;
 }
 
+namespace sluice::storage {
+class SpaceReserve;
+}
+
 namespace sluice::controller {
 
 struct ControllerNodeOptions {
   const metadata::ServerConfig* config = nullptr;  // none of these is owned; all outlive the node
   FileSystem* file_system = nullptr;
+  storage::SpaceReserve* reserve = nullptr;  // for the metadata log; may be missing
   const Clock* clock = nullptr;
   std::string cluster_id;  // of the log directory's meta.properties
   Random random{0};

@@ -45,7 +45,8 @@ std::string MeaningOf(SpaceLevel before, SpaceLevel now, const SpaceMarks::Bytes
              "producers are refused with KAFKA_STORAGE_ERROR, which they retry, and its followers "
              "copy nothing; brokers with room lead and are in sync in its place, where there are "
              "enough; reads, retention and deletions go on. Give it room, or shorten the "
-             "retention of the topics in it; no restart is needed";
+             "retention of the topics in it; no restart is needed as long as the node has "
+             "something in reserve (space.reserve)";
   }
   return "";
 }

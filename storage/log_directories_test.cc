@@ -242,6 +242,26 @@ TEST_F(LogDirectoriesTest, TheRoomLeftIsKnownByLevels) {
   EXPECT_EQ(State(kFirst)->level(), SpaceLevel::kAmple);
 }
 
+// Nor is the node's reserve taken for anything.
+TEST_F(LogDirectoriesTest, DirectoriesWithoutAByteLeftOpen) {
+  Open();
+  for (int i = 0; i < 4; ++i) Place(Spec(i));
+  const std::string reserve = std::string(kFirst) + "/space.reserve";
+  ASSERT_TRUE(fs_.Open(reserve, OpenMode::kCreate).value()->WriteAt(0, "r").ok());
+  for (const char* disk : {"/disk1", "/disk2"}) {
+    fs_.set_capacity_bytes(1 << 20, disk);
+    const DiskSpace space = fs_.Space(disk).value();
+    fs_.set_capacity_bytes(space.total_bytes - space.free_bytes, disk);
+  }
+  const ::sluice::testing::LogCatcher log;
+  Restart();
+  EXPECT_THAT(logs_->OnlineIds(), SizeIs(2));
+  EXPECT_THAT(logs_->Partitions(), SizeIs(4));
+  EXPECT_THAT(logs_->DamagedLogs(), IsEmpty());
+  EXPECT_FALSE(log.Saw(reserve));
+  EXPECT_TRUE(fs_.Exists(reserve));
+}
+
 TEST_F(LogDirectoriesTest, EachMarkIsToldOnceThatAppendsReachOrTheDiskLeaves) {
   fs_.set_capacity_bytes(100'000, "/disk2");
   Open();

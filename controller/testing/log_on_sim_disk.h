@@ -41,7 +41,7 @@ class LogOnSimDisk {
 
   Result<std::unique_ptr<QuorumLog>> TryOpen() {
     return QuorumLog::Open({.directory = kDirectory,
-                            .file_system = &fs_,
+                            .file_system = files_,
                             .clock = &scheduler_.clock(),
                             .loop = loop_.get(),
                             .io_loop = io_loop_.get(),
@@ -110,7 +110,8 @@ class LogOnSimDisk {
   std::unique_ptr<sluice::testing::SimEventLoop> io_loop_ =
       std::make_unique<sluice::testing::SimEventLoop>(scheduler_);
   int64_t segment_bytes_ = 1 << 20;
-  bool alone_ = false;  // as configured
+  bool alone_ = false;        // as configured
+  FileSystem* files_ = &fs_;  // through which the log goes to the disk
   QuorumLogMetrics* metrics_ = nullptr;
   std::unique_ptr<QuorumLog> log_;
 };
