@@ -275,6 +275,12 @@ Result<std::vector<raft::Entry>> QuorumLog::Read(LogIndex from, LogIndex to,
   return entries;
 }
 
+// Twice its bytes, for the older ones go only when it is there.
+bool QuorumLog::HasRoomForSnapshot(uint64_t bytes) const {
+  const Result<DiskSpace> space = fs_.Space(options_.directory);
+  return !space.ok() || space->free_bytes >= 2 * bytes;
+}
+
 Result<raft::Snapshot> QuorumLog::LoadSnapshot() const {
   std::optional<SnapshotName> name;
   {

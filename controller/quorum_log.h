@@ -78,6 +78,7 @@ class QuorumLog final : public raft::LogStore {
   void Persist(raft::PersistRequest request, std::function<void(Status)> done) override;
   Result<std::vector<raft::Entry>> Read(LogIndex from, LogIndex to,
                                         size_t bytes_max) const override;
+  bool HasRoomForSnapshot(uint64_t bytes) const override;
   Result<raft::Snapshot> LoadSnapshot() const override;
   void ReadSnapshot(const raft::SnapshotRead& read,
                     std::function<void(Result<raft::SnapshotChunk>)> done) override;

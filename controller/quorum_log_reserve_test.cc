@@ -178,5 +178,13 @@ TEST(QuorumLogReserve, TheLogOpensOnAFullDisk) {
   EXPECT_EQ(disk.reserve_.held_bytes(), kReserveBytes);
 }
 
+TEST(QuorumLogReserve, ASnapshotOfItsOwnHasToWaitForRoom) {
+  LogWithReserve disk;
+  disk.Open();
+  disk.FillDisk(1000);
+  EXPECT_TRUE(disk.log_->HasRoomForSnapshot(500));
+  EXPECT_FALSE(disk.log_->HasRoomForSnapshot(501)) << "what is in reserve is not for it";
+}
+
 }  // namespace
 }  // namespace sluice::controller

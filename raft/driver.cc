@@ -449,6 +449,12 @@ void Driver::StoreSnapshot() {
   // The leader may have sent a later one meanwhile.
   if (made.index <= core_->log().snapshot_index() || snapshot_persist_id_ > last_persisted_id_)
     return;
+  if (!parts_.log.HasRoomForSnapshot(made.state.size())) {
+    LOG(WARNING) << "raft: the disk has no room for a snapshot of " << made.state.size()
+                 << " bytes at index " << made.index
+                 << ": the log goes on without it, and a newer one is made when the next is due";
+    return;
+  }
   core_->SnapshotTaken(made.index, std::make_shared<const std::string>(std::move(made.state)));
   OnInput();
 }

@@ -132,6 +132,21 @@ TEST_F(DriverTest, ASnapshotThatCannotBeReadIsAFailureOfTheDisk) {
   EXPECT_EQ(driver_->status().role, Role::kFollower);
 }
 
+TEST_F(DriverTest, ASnapshotWaitsForRoomAndEntriesDoNot) {
+  Open({Voter(1)});
+  ASSERT_TRUE(Lead());
+  store_->set_has_room(false);
+  driver_->TakeSnapshot();
+  Told proposed;
+  driver_->Propose("a", Tell(proposed));
+  ASSERT_TRUE(scheduler_.RunUntil([&] { return proposed.has_value(); }, 1000));
+  EXPECT_FALSE(disk_.snapshot.has_value());
+  store_->set_has_room(true);
+  driver_->TakeSnapshot();
+  ASSERT_TRUE(scheduler_.RunUntil([&] { return disk_.snapshot.has_value(); }, 1000));
+  EXPECT_EQ(disk_.snapshot->meta.index, driver_->status().applied);
+}
+
 // Its bytes take their time; meanwhile entries are applied, which it does not have.
 TEST_F(DriverTest, ASnapshotMadeInTheBackgroundIsOfTheStateThatItWasAskedFor) {
   HeldLoop background(loop_);

@@ -88,6 +88,10 @@ class LogStore {
   // fit in `bytes_max`.
   virtual Result<std::vector<Entry>> Read(LogIndex from, LogIndex to, size_t bytes_max) const = 0;
 
+  // Whether the disk has room for a snapshot of that size beside what else is to come. One that the
+  // driver makes itself can wait for room, and what is left of it is needed for entries.
+  virtual bool HasRoomForSnapshot(uint64_t /*bytes*/) const { return true; }
+
   // The newest snapshot persisted. It waits for the disk: for a start, before the loop has work.
   virtual Result<Snapshot> LoadSnapshot() const = 0;
 

@@ -90,6 +90,8 @@ class SimLogStore final : public LogStore {
   // Before the first Persist.
   void set_on_append(OnAppend on_append);
   void set_latency(SimDiskLatency latency) { latency_ = latency; }
+  bool HasRoomForSnapshot(uint64_t) const override { return has_room_; }
+  void set_has_room(bool has_room) { has_room_ = has_room; }
   // Every request from now on fails.
   void FailFromNowOn() { failing_ = true; }
   bool failing() const { return failing_; }
@@ -121,6 +123,7 @@ class SimLogStore final : public LogStore {
   std::function<void(Status)> on_failure_;
   std::deque<Waiting> queue_;
   size_t writing_ = 0;  // the first so many of the queue
+  bool has_room_ = true;
   bool failing_ = false;
   std::map<LogIndex, Term> terms_;  // for on_append_: as the log will be when the queue is written
 };
