@@ -68,6 +68,7 @@ const std::vector<Scenario::Sentence>& Scenario::Sentences() {
       {"calls of node # to the controllers wait", &Scenario::CallsWait},
       {"calls of node # to the controllers arrive", &Scenario::CallsArrive},
       {"heartbeats of node # wait", &Scenario::HeartbeatsWait},
+      {"heartbeats of node # arrive", &Scenario::HeartbeatsArrive},
       {"metadata for node # wait", &Scenario::MetadataWait},
       {"the network heals", &Scenario::Heal},
       {"# ms pass", &Scenario::Pass},
@@ -419,9 +420,18 @@ std::string Scenario::CallsWait(const Words& words) {
   return "";
 }
 
-std::string Scenario::CallsArrive(const Words& words) {
+void Scenario::HealLaneOf(NodeId node, Lane lane) {
   for (const NodeId other : cluster_->ids())
-    cluster_->world().network().HealLane(Node(words[0]), other, kControllerLane);
+    cluster_->world().network().HealLane(node, other, lane);
+}
+
+std::string Scenario::CallsArrive(const Words& words) {
+  HealLaneOf(Node(words[0]), kControllerLane);
+  return "";
+}
+
+std::string Scenario::HeartbeatsArrive(const Words& words) {
+  HealLaneOf(Node(words[0]), kHeartbeatLane);
   return "";
 }
 

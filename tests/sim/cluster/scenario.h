@@ -93,6 +93,7 @@ class Scenario {
   std::string CallsWait(const Words& words);
   std::string CallsArrive(const Words& words);
   std::string HeartbeatsWait(const Words& words);
+  std::string HeartbeatsArrive(const Words& words);
   std::string MetadataWait(const Words& words);
   std::string Heal(const Words& words);
   std::string Pass(const Words& words);
@@ -121,6 +122,7 @@ class Scenario {
   const metadata::PartitionImage* Partition() const;
   Admin& admin() { return *cluster_->admin(); }
   void CutLaneOf(NodeId node, Lane lane, bool to_others);
+  void HealLaneOf(NodeId node, Lane lane);
 
   std::vector<Line> lines_;
   std::string fault_;

@@ -8,6 +8,7 @@ std::vector<std::unique_ptr<Check>> AllChecks() {
   checks.push_back(NewMetadataAgreementCheck());
   checks.push_back(NewCleanElectionCheck());
   checks.push_back(NewOneLeaderCheck());
+  checks.push_back(NewUnfencingCheck());
   checks.push_back(NewLeaseCheck());
   checks.push_back(NewHighWatermarkCheck());
   checks.push_back(NewCommittedRecordsCheck());

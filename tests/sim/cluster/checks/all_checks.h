@@ -18,5 +18,6 @@ std::unique_ptr<Check> NewLogMatchingCheck();
 std::unique_ptr<Check> NewMetadataAgreementCheck();
 std::unique_ptr<Check> NewOneLeaderCheck();
 std::unique_ptr<Check> NewRaftSafetyCheck();
+std::unique_ptr<Check> NewUnfencingCheck();
 
 }  // namespace sluice::sim
