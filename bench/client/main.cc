@@ -8,7 +8,9 @@
 //             record_bytes= [warm_seconds= partitions= acks= linger_ms= idempotence=
 //             drain_seconds=]
 //   idle      connections that say nothing: connections= seconds=
-//   create    [partitions= replicas= config.KEY=VALUE...], until every replica is in sync
+//   create    [partitions= replicas= config.KEY=VALUE... wait=0|1], until every replica is in sync,
+//   or
+//             with wait=0 until it is answered
 //   delete
 //
 // One JSON object a line on stdout (bench/client/client.h).

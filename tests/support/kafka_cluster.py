@@ -17,12 +17,17 @@ class KafkaCluster(contextlib.ExitStack):
 
     nodes = 3
 
+    def __init__(self, directory=None, settings=None):
+        """`directory`: where the nodes have theirs; `settings`: on top of Kafka's own."""
+        super().__init__()
+        self.parent, self.settings = directory, settings or {}
+
     def __enter__(self):
         base = free_base_port(self.nodes)
         ports = {number: base + (number - 1) * NODE_PORT_STEP for number in range(1, self.nodes + 1)}
         voters = ','.join(f'{number}@127.0.0.1:{port + CONTROLLER_PORT_OFFSET}' for number, port in ports.items())
         with contextlib.ExitStack() as started:
-            self.members = {number: started.enter_context(KafkaNode({}, JAVA, None, number, port, voters)) for number, port in ports.items()}
+            self.members = {number: started.enter_context(KafkaNode(self.settings, JAVA, self.parent, number, port, voters)) for number, port in ports.items()}
             self.addresses = {number: node.bootstrap for number, node in self.members.items()}
             wait_until(lambda: len(self.metadata()['brokers']) == self.nodes, 'Kafka up', UP_S_MAX)
             self.push(started.pop_all())
