@@ -231,7 +231,6 @@ FloorAnswer FloorApi::ListOffsets(Call& call) const {
     for (const auto& asked : topic.partitions) {
       auto& result = answered.partitions.emplace_back();
       result.partition_index = asked.partition_index;
-      result.leader_epoch = 0;
       const FloorPartition* partition = store_.Find(found, asked.partition_index);
       if (partition == nullptr) {
         result.error_code = Wire(ErrorCode::kUnknownTopicOrPartition);

@@ -3,6 +3,7 @@
 // sendfile, and does nothing else. Listens on 127.0.0.1, prints "ready", and serves until it is
 // killed.
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <thread>
@@ -15,6 +16,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: bench_floor PORT DIRECTORY\n");
     return 2;
   }
+  std::signal(SIGPIPE, SIG_IGN);  // sendfile to a client that went is an error like another
   const auto port = static_cast<uint16_t>(std::atoi(argv[1]));
   Store store(argv[2]);
   FloorApi api(store, "127.0.0.1", port);

@@ -132,13 +132,15 @@ bool FloorWorker::Receive(Connection& connection) {
 bool FloorWorker::AnswerAll(Connection& connection) {
   const bool was_parked = connection.parked_until.has_value();
   bool appended = false;
+  bool understood = true;
   while (connection.in_end - connection.in_begin >= kLengthBytes) {
     char* begin = connection.in.data() + connection.in_begin;
     const auto size = static_cast<size_t>(LoadBigEndian<int32_t>(begin));
     if (connection.in_end - connection.in_begin < kLengthBytes + size) break;
     const bool last_try = connection.parked_until && Clock::now() >= *connection.parked_until;
     FloorAnswer answer = api_.Handle({begin + kLengthBytes, size}, last_try);
-    if (answer.close) return false;
+    understood = !answer.close;
+    if (!understood) break;
     if (answer.wait_ms) {
       if (!connection.parked_until)
         connection.parked_until = Clock::now() + std::chrono::milliseconds(*answer.wait_ms);
@@ -151,6 +153,7 @@ bool FloorWorker::AnswerAll(Connection& connection) {
   }
   parked_ += static_cast<int>(connection.parked_until.has_value()) - static_cast<int>(was_parked);
   if (appended) TellAppended();
+  if (!understood) return false;
   // What was appended between the look and the count told nobody.
   if (connection.parked_until && !was_parked) return AnswerAll(connection);
   return true;
