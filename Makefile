@@ -4,7 +4,7 @@ PRESET ?= release
 BUILD := build/$(PRESET)
 CTEST := ctest --test-dir $(BUILD) --output-on-failure
 
-.PHONY: help up down build test compat check format asan tsan mutants coverage chaos bench-storage clean
+.PHONY: help up down build test compat check format asan tsan mutants coverage chaos bench profile bench-storage clean
 
 help:
 	@echo 'make up      install what is missing, build, start three nodes, run the demonstration'
@@ -14,6 +14,8 @@ help:
 	@echo 'make check   layers, sizes, format, self-contained headers, lint'
 	@echo 'make mutants   plants one fault after the other into Raft and replication and shows what finds it; a survivor fails; half an hour'
 	@echo 'make chaos   three nodes (NODES=5: five) in network namespaces, hurt for MINUTES=10, and the judge of what their clients saw; root'
+	@echo 'make bench   beside Apache Kafka and a bare server on this machine (ROUNDS=5, ONLY=name,name, BENCH_DIR: where the data are); needs Maven and Java; hours'
+	@echo 'make profile SCENARIO=produce-1k   a flame graph of Sluice while that scenario runs (SYSTEM=replicated); perf'
 	@echo 'make bench-storage   the storage engine alone, beside bare writes and syncs on the same disk (BENCH_DIR: where); some minutes'
 	@echo 'make coverage   lines and branches of the Raft core that its tests and simulation run; fails under 98 % and 95 %'
 	@echo 'make asan    unit tests and simulations under AddressSanitizer and UBSan;  make tsan: the same under ThreadSanitizer'
@@ -67,8 +69,24 @@ chaos: build
 	@tools/install-packages demo chaos
 	@SLUICE_BUILD=$(CURDIR)/$(BUILD) tests/chaos/chaos.py --minutes $(MINUTES) --nodes $(NODES) $(CHAOS)
 
-# Nothing but this needs the benchmark library, so that a build does without it.
 BENCH_DIR ?= $(BUILD)/bench-data
+ROUNDS ?= 5
+ONLY ?=
+SYSTEM ?= replicated
+BENCH_BUILD = cmake --preset $(PRESET) >/dev/null && cmake --build $(BUILD) --target sluice bench_client bench_floor bench_load
+COMPARE = SLUICE_BUILD=$(CURDIR)/$(BUILD) bench/compare.py --directory $(BENCH_DIR) --output $(BUILD)/bench
+bench:
+	@tools/install-packages build demo compare
+	@$(BENCH_BUILD)
+	@$(COMPARE) --rounds $(ROUNDS) $(if $(ONLY),--only $(ONLY))
+
+profile:
+	@test -n '$(SCENARIO)' || { echo 'make profile SCENARIO=NAME; the names:'; bench/compare.py --list; exit 1; }
+	@tools/install-packages build demo compare profile
+	@$(BENCH_BUILD)
+	@$(COMPARE) --profile $(SCENARIO) --system $(SYSTEM)
+
+# Nothing but this needs the benchmark library, so that a build does without it.
 bench-storage: build
 	@tools/install-packages bench
 	@cmake --preset $(PRESET) >/dev/null

@@ -46,8 +46,8 @@ def measure(scenarios, count, directory, smoke, note):
 class Output:
     """Writes what there is after each scenario: a run that is ended early leaves what it found."""
 
-    def __init__(self, directory, scenarios, data):
-        self.directory, self.scenarios, self.results = directory, scenarios, {}
+    def __init__(self, directory, scenarios, data, smoke):
+        self.directory, self.scenarios, self.results, self.smoke = directory, scenarios, {}, smoke
         self.machine, self.settings = machine.describe(data), machine.settings()
         directory.mkdir(parents=True, exist_ok=True)
 
@@ -59,7 +59,7 @@ class Output:
         (self.directory / 'ratios.svg').write_text(plot.svg(self.results, caption))
 
     def text(self):
-        return report.text(self.scenarios, self.results, self.machine, self.settings)
+        return report.text(self.scenarios, self.results, self.machine, self.settings, self.smoke)
 
 
 def options():
@@ -92,7 +92,7 @@ def main():
         if given.profile:
             print(profile.record(scenarios[0], given.system, data, given.output))
             return 0
-        output = Output(given.output, scenarios, data)
+        output = Output(given.output, scenarios, data, given.smoke)
         measure(scenarios, given.rounds, data, given.smoke, output.note)
     print(output.text(), end='')
     print(f'written: {given.output}/results.txt, results.json, ratios.svg')

@@ -8,6 +8,8 @@ WIDTH, ROW, TOP = 1200, 16, 40
 # What is narrower than this is left out: nobody could read it.
 PIXELS_MIN = 0.3
 PIXELS_A_LETTER = 6.2
+# As `reactor-0  1234  56.789: cpu-clock:`: the thread's name, which may hold anything, its number and the time.
+HEAD = re.compile(r'^(.*?)\s+\d+\s+[\d.]+:')
 FRAME = re.compile(r'^\s+[0-9a-f]+ (.*) \((.*)\)$')
 
 
@@ -37,7 +39,8 @@ def fold(script):
             if name:
                 frames.append(name)
         else:
-            command = re.split(r'\s+\d+', line.strip(), maxsplit=1)[0]
+            found = HEAD.match(line)
+            command = found[1] if found else None
     return dict(counts)
 
 

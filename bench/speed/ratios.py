@@ -62,7 +62,7 @@ def judge(bar, rounds):
         return Verdict(bar, None, bar.limit, None)
     limit = bar.limit
     if bar.or_disk is not None:
-        disk = ratio(rounds, 'disk', bar.against, bar.figure)
+        disk = ratio(rounds, 'dsync', bar.against, bar.figure)
         limit = min(limit, bar.or_disk * disk.median) if disk else limit
     reached = found.median <= limit if bar.figure in LESS_IS_BETTER else found.median >= limit
     return Verdict(bar, found.median, limit, reached)

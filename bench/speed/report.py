@@ -27,17 +27,17 @@ def systems_of(rounds):
 def scenario_lines(scenario, rounds):
     """A head, then a line for each system: medians, and below them the ratios to Kafka and to the bare server with their spread."""
     names = systems_of(rounds)
-    shown = [column for column in COLUMNS if any(column[0] in medians(rounds, name) for name in names if name != 'disk')]
+    shown = [column for column in COLUMNS if any(column[0] in medians(rounds, name) for name in names if name != 'dsync')]
     yield f'{scenario.name}: {scenario.about} ({len(rounds)} rounds)'
-    yield f'  {"":12}' + ''.join(f'{head:>22}' for _, head, _ in shown)
+    yield f'  {"":12}' + ''.join(f'{head:>19}' for _, head, _ in shown)
     for name in sorted(names):
         figures = medians(rounds, name)
-        yield f'  {name:12}' + ''.join(f'{format(figures[key], how) if key in figures else "":>22}' for key, _, how in shown)
+        yield f'  {name:12}' + ''.join(f'{format(figures[key], how) if key in figures else "":>19}' for key, _, how in shown)
         for base in BASES:
-            if name in (base, 'kafka', 'floor', 'disk') or base not in names:
+            if name in (base, 'kafka', 'floor', 'dsync') or base not in names:
                 continue
             cells = [ratio_cell(ratios.ratio(rounds, name, base, key)) if key in COMPARED else '' for key, _, _ in shown]
-            yield f'    / {base:8}' + ''.join(f'{cell:>22}' for cell in cells)
+            yield f'    / {base:8}' + ''.join(f'{cell:>19}' for cell in cells)
 
 
 def ratio_cell(found):
@@ -62,7 +62,7 @@ def curve(results):
     points = {name: rounds for name, rounds in results.items() if name.startswith('curve-')}
     if not points:
         return []
-    lines = ['cost curve, CPU-s/GB: ' + ', '.join(f'{name[6:]} ' + ' '.join(f'{system} {medians(rounds, system).get("cpu", 0):.2f}' for system in systems_of(rounds) if system != 'disk')
+    lines = ['cost curve, CPU-s/GB: ' + ', '.join(f'{name[6:]} ' + ' '.join(f'{system} {medians(rounds, system).get("cpu", 0):.2f}' for system in systems_of(rounds) if system != 'dsync')
                                                 for name, rounds in points.items())]
     if CURVE_FROM in points and CURVE_TO in points:
         ends = [statistics.median(ratios.figures_of(points[name], CURVE_SYSTEM, 'cpu')) for name in (CURVE_FROM, CURVE_TO)]
@@ -71,15 +71,17 @@ def curve(results):
     return lines
 
 
-def text(scenarios, results, machine, settings):
-    lines = ['machine: ' + ', '.join(f'{key} {value}' for key, value in machine.items()), 'settings: ' + ', '.join(f'{key} {value}' for key, value in settings.items()), '']
+def text(scenarios, results, machine, settings, smoke=False):
+    """Of a smoke run without the bars: its figures say that everything runs, and nothing else."""
+    lines = ['SMOKE: sizes at which no figure means anything'] if smoke else []
+    lines += ['machine: ' + ', '.join(f'{key} {value}' for key, value in machine.items()), 'settings: ' + ', '.join(f'{key} {value}' for key, value in settings.items()), '']
     for scenario in scenarios:
         if results.get(scenario.name):
             lines += [*scenario_lines(scenario, results[scenario.name]), '']
-    found = verdicts(results)
+    found = [] if smoke else verdicts(results)
     if found:
         lines += ['bars (medians of the ratios within the rounds):', *map(verdict_line, found)]
-    return '\n'.join(lines + curve(results)) + '\n'
+    return '\n'.join(lines + ([] if smoke else curve(results))) + '\n'
 
 
 def as_json(scenarios, results, machine, settings):

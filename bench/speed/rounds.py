@@ -12,6 +12,7 @@ from speed.scenarios import topic_configs
 SETTLE_S = 1.0
 # Kafka's compiler goes on for a while: it is warmed up until a run is not this much better than the best before it, at most so often.
 WARM_SHARE, WARM_RUNS_MAX = 0.05, 6
+WARMED_KINDS = ('produce', 'consume', 'latency')
 DSYNC_STEP = 1 << 20
 
 
@@ -155,13 +156,12 @@ KINDS = {'produce': Produce, 'consume': Consume, 'latency': Latency, 'catch-up':
 
 
 def warm_up(runs, system, smoke):
-    """Its first run is never counted; of throughputs Kafka has as many as make it better."""
+    """Its first run is never counted; Kafka has as many as make it better."""
     costs = []
-    while ratios.still_improving(costs, WARM_SHARE) and len(costs) < (1 if smoke or system.name != 'kafka' else WARM_RUNS_MAX):
+    most = WARM_RUNS_MAX if system.name == 'kafka' and not smoke and runs.scenario.kind in WARMED_KINDS else 1
+    while ratios.still_improving(costs, WARM_SHARE) and len(costs) < most:
         costs.append(runs.run(system).get('cpu') or 0)
         settle()
-        if runs.scenario.kind not in ('produce', 'consume'):
-            return
 
 
 def turned(names, number):
@@ -178,7 +178,7 @@ def one_round(runs, systems, number, directory):
         figures[name]['disk'] = sum(map(proc.disk_mib, system.logs(runs.topic)))
         settle()
     if runs.scenario.kind == 'produce':
-        figures['disk'] = {'throughput': disk_alone(directory, min(runs.load['mib'], 512))}
+        figures['dsync'] = {'throughput': disk_alone(directory, min(runs.load['mib'], 512))}
         settle()
     return figures
 
