@@ -84,7 +84,7 @@ def boxes(root):
 def svg(folded, title):
     root = tree(folded)
     if root.samples == 0:
-        raise ValueError('there are no samples')
+        raise ValueError('there are no samples: what was profiled was too short')
     drawn = list(boxes(root))
     height = TOP + ROW * (max(depth for *_, depth in drawn) + 1) + 10
     lines = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" font-family="monospace" font-size="11">',

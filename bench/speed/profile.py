@@ -1,13 +1,19 @@
 """A flame graph of one system's processes while one scenario runs on it, by perf."""
 import contextlib
 import os
+import signal
 import subprocess
 import threading
+import time
+
+from cluster import wait_until
 
 from speed import flame, rounds, systems
 
 FREQUENCY_HZ = 497
 STOP_S = 60
+# From the making of its file until perf counts.
+ATTACH_S = 0.5
 # Frame pointers: everything is built with them (cmake/Toolchain.cmake).
 PERF = ['perf', 'record', '-F', str(FREQUENCY_HZ), '-g', '--call-graph', 'fp']
 
@@ -19,9 +25,12 @@ def recorded(pids, path):
     reader = threading.Thread(target=lambda: complaints.append(process.stderr.read()))
     reader.start()
     try:
+        wait_until(lambda: process.poll() is not None or os.path.exists(path), 'perf records', STOP_S)
+        time.sleep(ATTACH_S)
         yield
     finally:
-        process.send_signal(2)
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
         process.wait(STOP_S)
         reader.join()
         if not os.path.exists(path):
