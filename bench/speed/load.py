@@ -99,6 +99,6 @@ def producer_tool(system, topic, mib, record_bytes):
 def consumer_tool(system, topic, mib, record_bytes):
     records = (mib << 20) // record_bytes
     before = proc.cpu_seconds(system.pids())
-    done = foreign.kafka_tool('org.apache.kafka.tools.ConsumerPerformance', '--topic', topic, '--num-records', str(records), '--bootstrap-server', system.bootstrap,
-                              '--timeout', '30000', timeout=RUN_S_MAX)
+    done = foreign.kafka_tool('org.apache.kafka.tools.ConsumerPerformance', '--topic', topic, '--num-records', str(records),
+                              '--bootstrap-server', system.bootstrap, '--timeout', '30000', timeout=RUN_S_MAX)
     return {**parse_consumer_tool(done.stdout), 'cpu': (proc.cpu_seconds(system.pids()) - before) / (records * record_bytes / GB)}

@@ -35,7 +35,8 @@ def draw_row(y, label, mode, found, limit):
     colour = COLOURS[mode]
     yield f'<text x="{LEFT - 8}" y="{y + 4}" text-anchor="end">{html.escape(label)}</text>'
     yield f'<line x1="{x_of(found.least):.1f}" x2="{x_of(found.most):.1f}" y1="{y}" y2="{y}" stroke="{colour}" stroke-width="2"/>'
-    yield f'<circle cx="{x_of(found.median):.1f}" cy="{y}" r="4" fill="{colour}"><title>{found.median:.3f} ({found.least:.3f} to {found.most:.3f})</title></circle>'
+    told = f'{found.median:.3f} ({found.least:.3f} to {found.most:.3f})'
+    yield f'<circle cx="{x_of(found.median):.1f}" cy="{y}" r="4" fill="{colour}"><title>{told}</title></circle>'
     if limit is not None:
         at = x_of(limit)
         yield f'<path d="M{at:.1f} {y - 7}v14" stroke="#222" stroke-width="2"><title>bar {limit:.3f}</title></path>'

@@ -16,6 +16,7 @@ STOP_S = 60
 ATTACH_S = 0.5
 # Frame pointers: everything is built with them (cmake/Toolchain.cmake).
 PERF = ['perf', 'record', '-F', str(FREQUENCY_HZ), '-g', '--call-graph', 'fp']
+SCRIPT = ['perf', 'script', '-F', 'comm,tid,time,event,ip,sym,dso']
 
 
 @contextlib.contextmanager
@@ -48,8 +49,8 @@ def record(scenario, name, directory, output):
         data = os.path.join(directory, 'perf.data')
         with recorded(system.pids(), data):
             figures = runs.run(system)
-        script = subprocess.run(['perf', 'script', '-i', data, '-F', 'comm,tid,time,event,ip,sym,dso'], capture_output=True, text=True, errors='replace', check=True).stdout
-    folded = flame.fold(script)
+        script = subprocess.run([*SCRIPT, '-i', data], capture_output=True, text=True, errors='replace', check=True)
+    folded = flame.fold(script.stdout)
     output.mkdir(parents=True, exist_ok=True)
     path = output / f'flame-{scenario.name}-{name}.svg'
     path.write_text(flame.svg(folded, f'{scenario.name}, {name}'))

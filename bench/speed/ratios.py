@@ -6,7 +6,8 @@ import dataclasses
 import statistics
 
 # Of which figures less is better; of the others more is.
-LESS_IS_BETTER = {'cpu', 'p50', 'p99', 'acknowledged_p50', 'acknowledged_p99', 'rss', 'disk', 'start', 'idle_cpu', 'idle_rss', 'loaded_rss', 'created', 'written_again'}
+LESS_IS_BETTER = {'cpu', 'p50', 'p99', 'acknowledged_p50', 'acknowledged_p99', 'rss', 'disk', 'start', 'idle_cpu', 'idle_rss', 'loaded_rss', 'created',
+                  'written_again'}
 
 
 @dataclasses.dataclass(frozen=True)

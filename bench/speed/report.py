@@ -6,7 +6,8 @@ from speed import ratios
 from speed.bars import BARS, CURVE_FROM, CURVE_LIMIT, CURVE_SYSTEM, CURVE_TO
 
 # (figure, head, how it is written), in the order of the columns.
-COLUMNS = (('cpu', 'CPU-s/GB', '.2f'), ('throughput', 'MB/s', '.0f'), ('p50', 'p50 ms', '.2f'), ('p99', 'p99 ms', '.2f'), ('acknowledged_p50', 'ack p50', '.2f'),
+COLUMNS = (('cpu', 'CPU-s/GB', '.2f'), ('throughput', 'MB/s', '.0f'), ('p50', 'p50 ms', '.2f'), ('p99', 'p99 ms', '.2f'),
+           ('acknowledged_p50', 'ack p50', '.2f'),
            ('acknowledged_p99', 'ack p99', '.2f'), ('missing', 'missing', '.0f'), ('old_mb_s', 'old MB/s', '.0f'), ('start', 'start s', '.3f'),
            ('idle_cpu', 'idle cores', '.4f'), ('idle_rss', 'idle MiB', '.0f'), ('loaded_rss', 'loaded MiB', '.0f'), ('kib_a_connection', 'KiB/conn', '.1f'),
            ('created', 'created s', '.2f'), ('written_again', 'again s', '.2f'), ('rss', 'RSS MiB', '.0f'), ('disk', 'disk MiB', '.0f'))
@@ -57,24 +58,30 @@ def verdict_line(verdict):
     return f'  {"reached" if verdict.reached else "MISSED":12}  {what} {verdict.value:.3f}, bar {bound} {verdict.limit:.3f}'
 
 
+def curve_point(name, rounds):
+    costs = ' '.join(f'{system} {medians(rounds, system).get("cpu", 0):.2f}' for system in systems_of(rounds) if system != 'dsync')
+    return f'{name.removeprefix("curve-")} {costs}'
+
+
 def curve(results):
-    """The cost of a GB at each point of the curve, and how the far corner compares with its beginning within the rounds."""
+    """The cost of a GB at each point of the curve, and how the far corner compares with its beginning."""
     points = {name: rounds for name, rounds in results.items() if name.startswith('curve-')}
     if not points:
         return []
-    lines = ['cost curve, CPU-s/GB: ' + ', '.join(f'{name[6:]} ' + ' '.join(f'{system} {medians(rounds, system).get("cpu", 0):.2f}' for system in systems_of(rounds) if system != 'dsync')
-                                                for name, rounds in points.items())]
+    lines = ['cost curve, CPU-s/GB: ' + ', '.join(map(curve_point, points, points.values()))]
     if CURVE_FROM in points and CURVE_TO in points:
         ends = [statistics.median(ratios.figures_of(points[name], CURVE_SYSTEM, 'cpu')) for name in (CURVE_FROM, CURVE_TO)]
         growth = ends[1] / ends[0]
-        lines.append(f'  {"reached" if growth <= CURVE_LIMIT else "MISSED":12}  {CURVE_TO} / {CURVE_FROM}, {CURVE_SYSTEM}: {growth:.2f}, bar at most {CURVE_LIMIT}')
+        told = 'reached' if growth <= CURVE_LIMIT else 'MISSED'
+        lines.append(f'  {told:12}  {CURVE_TO} / {CURVE_FROM}, {CURVE_SYSTEM}: {growth:.2f}, bar at most {CURVE_LIMIT}')
     return lines
 
 
 def text(scenarios, results, machine, settings, smoke=False):
     """Of a smoke run without the bars: its figures say that everything runs, and nothing else."""
     lines = ['SMOKE: sizes at which no figure means anything'] if smoke else []
-    lines += ['machine: ' + ', '.join(f'{key} {value}' for key, value in machine.items()), 'settings: ' + ', '.join(f'{key} {value}' for key, value in settings.items()), '']
+    lines += ['machine: ' + ', '.join(f'{key} {value}' for key, value in machine.items()),
+              'settings: ' + ', '.join(f'{key} {value}' for key, value in settings.items()), '']
     for scenario in scenarios:
         if results.get(scenario.name):
             lines += [*scenario_lines(scenario, results[scenario.name]), '']
@@ -89,5 +96,6 @@ def as_json(scenarios, results, machine, settings):
     return {
         'machine': machine, 'settings': settings,
         'scenarios': {each.name: {**dataclasses.asdict(each), 'rounds': results[each.name]} for each in scenarios if each.name in results},
-        'bars': [{**dataclasses.asdict(verdict.bar), 'value': verdict.value, 'limit': verdict.limit, 'reached': verdict.reached} for verdict in verdicts(results)],
+        'bars': [{**dataclasses.asdict(verdict.bar), 'value': verdict.value, 'limit': verdict.limit, 'reached': verdict.reached}
+                 for verdict in verdicts(results)],
     }

@@ -195,7 +195,8 @@ def measure(scenario, systems, count, directory, smoke=False):
         found = []
         for number in range(count):
             found.append(one_round(runs, systems, number, directory))
-            print(f'{scenario.name} round {number + 1}:', '; '.join(f'{name} {brief(each)}' for name, each in found[-1].items()), file=sys.stderr, flush=True)
+            told = '; '.join(f'{name} {brief(each)}' for name, each in found[-1].items())
+            print(f'{scenario.name} round {number + 1}: {told}', file=sys.stderr, flush=True)
         return found
     finally:
         for system in systems.values():

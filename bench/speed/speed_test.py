@@ -113,7 +113,8 @@ class LoadTest(unittest.TestCase):
 
     def test_what_kafkas_tools_print(self):
         told = ('50001 records sent, 10000.2 records/sec (9.77 MB/sec), 22.5 ms avg latency, 231.0 ms max latency.\n'
-                '100000 records sent, 43215.2 records/sec (42.20 MB/sec), 20.61 ms avg latency, 241.00 ms max latency, 2 ms 50th, 150 ms 95th, 160 ms 99th, 170 ms 99.9th.\n')
+                '100000 records sent, 43215.2 records/sec (42.20 MB/sec), 20.61 ms avg latency, 241.00 ms max latency, 2 ms 50th, 150 ms 95th, '
+                '160 ms 99th, 170 ms 99.9th.\n')
         figures = load.parse_producer_tool(told)
         self.assertAlmostEqual(figures['throughput'], 42.20 * 1.048576)
         self.assertEqual((figures['acknowledged_p50'], figures['acknowledged_p99']), (2, 160))
