@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import json
 import pathlib
+import signal
 import sys
 import tempfile
 
@@ -24,23 +25,25 @@ ROUNDS = 5
 ALONE = {'footprint': footprint.measure, 'many': many.measure}
 
 
-def together(scenarios, count, directory, smoke, note):
+def together(scenarios, count, directory, smoke, output):
     """Scenarios that share servers: those of one number of nodes, all running side by side."""
     names = [name for name in ('kafka', 'fsync', 'replicated', 'floor') if any(name in each.systems for each in scenarios)]
     with contextlib.ExitStack() as stack:
         running = systems.started(stack, names, scenarios[0].nodes, directory)
         for scenario in scenarios:
-            note(scenario, rounds.measure(scenario, running, count, directory, smoke))
+            with output.noting(scenario) as found:
+                found += rounds.measure(scenario, running, count, directory, smoke)
 
 
-def measure(scenarios, count, directory, smoke, note):
+def measure(scenarios, count, directory, smoke, output):
     for nodes in (1, 3):
         shared = [each for each in scenarios if each.nodes == nodes and each.kind not in ALONE]
         if shared:
-            together(shared, count, directory, smoke, note)
+            together(shared, count, directory, smoke, output)
         for scenario in scenarios:
             if scenario.nodes == nodes and scenario.kind in ALONE:
-                note(scenario, ALONE[scenario.kind](scenario, scenario.systems, count, directory))
+                with output.noting(scenario) as found:
+                    found += ALONE[scenario.kind](scenario, scenario.systems, count, directory)
 
 
 class Output:
@@ -49,7 +52,20 @@ class Output:
     def __init__(self, directory, scenarios, data, smoke):
         self.directory, self.scenarios, self.results, self.smoke = directory, scenarios, {}, smoke
         self.machine, self.settings = machine.describe(data), machine.settings()
+        self.failed = []
         directory.mkdir(parents=True, exist_ok=True)
+
+    @contextlib.contextmanager
+    def noting(self, scenario):
+        """Takes the rounds that its body adds to what it is given. One scenario that fails does not end the others."""
+        found = []
+        try:
+            yield found
+        except AssertionError as failure:
+            print(f'{scenario.name} FAILED: {failure}', file=sys.stderr, flush=True)
+            self.failed.append(scenario.name)
+        else:
+            self.note(scenario, found)
 
     def note(self, scenario, found):
         self.results[scenario.name] = found
@@ -77,6 +93,7 @@ def options():
 
 def main():
     given = options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the servers are ended, and their files removed
     if given.list:
         print(*(f'{each.name:20} {each.about}' for each in SCENARIOS.values()), sep='\n')
         return 0
@@ -93,10 +110,12 @@ def main():
             print(profile.record(scenarios[0], given.system, data, given.output))
             return 0
         output = Output(given.output, scenarios, data, given.smoke)
-        measure(scenarios, given.rounds, data, given.smoke, output.note)
+        measure(scenarios, given.rounds, data, given.smoke, output)
     print(output.text(), end='')
     print(f'written: {given.output}/results.txt, results.json, ratios.svg')
-    return 0
+    if output.failed:
+        print('not measured:', *output.failed)
+    return 1 if output.failed else 0
 
 
 if __name__ == '__main__':

@@ -63,7 +63,7 @@ def throughput(told, cpu_s):
 
 
 def latencies(told, cpu_s):
-    """The figures of one at a fixed rate. What did not come in time counts in `missing`, and in no quantile: then none of them means anything."""
+    """The figures of one at a fixed rate. What did not come counts in `missing` too."""
     figures = {'cpu': cpu_s / (told['bytes'] / GB) if told['bytes'] else None, 'missing': told['missing'] + told['failed']}
     for prefix, quantiles in (('', told['end_to_end_ms']), ('acknowledged_', told['acknowledged_ms']), ('late_', told['late_ms'])):
         figures.update((f'{prefix}{name}', value) for name, value in (quantiles or {}).items())
