@@ -84,7 +84,7 @@ def options():
     parser.add_argument('--only', action='append', default=[], metavar='NAME', help='several are given by several options, or with commas')
     parser.add_argument('--smoke', action='store_true')
     parser.add_argument('--list', action='store_true', help='the names')
-    parser.add_argument('--directory', help='where all servers have their data; a temporary one there is removed at the end')
+    parser.add_argument('--directory', type=lambda text: pathlib.Path(text).resolve(), help='where all servers have their data; a temporary one there is removed at the end')
     parser.add_argument('--output', type=pathlib.Path, default=BUILD / 'bench', help='results.txt, results.json, ratios.svg, flame graphs')
     parser.add_argument('--profile', metavar='NAME')
     parser.add_argument('--system', default='replicated', choices=('kafka', 'fsync', 'replicated', 'floor'), help='whose profile')
@@ -104,7 +104,7 @@ def main():
         print(f'compare.py: no scenario begins with {unknown}; --list gives them', file=sys.stderr)
         return 2
     if given.directory:
-        pathlib.Path(given.directory).mkdir(parents=True, exist_ok=True)
+        given.directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix='bench-', dir=given.directory) as data:
         if given.profile:
             print(profile.record(scenarios[0], given.system, data, given.output))
