@@ -99,6 +99,17 @@ def svg(folded, title):
     return '\n'.join([*lines, '</svg>', ''])
 
 
+def with_callees(folded, wanted, count=25):
+    """(share, function) of those that `wanted` says yes to, with all that they call, the largest first. A stack in which one calls itself counts once."""
+    totals = collections.Counter()
+    for stack, samples in folded.items():
+        for name in set(stack[1:]):
+            if wanted(name):
+                totals[name] += samples
+    every = sum(folded.values())
+    return [(samples / every, name) for name, samples in totals.most_common(count)]
+
+
 def hottest(folded, count=25):
     """(share, function) of the innermost frames, the largest first: where the time is spent itself."""
     own = collections.Counter()

@@ -14,6 +14,7 @@ FREQUENCY_HZ = 497
 STOP_S = 60
 # From the making of its file until perf counts.
 ATTACH_S = 0.5
+SHOWN = 40
 # Frame pointers: everything is built with them (cmake/Toolchain.cmake).
 PERF = ['perf', 'record', '-F', str(FREQUENCY_HZ), '-g', '--call-graph', 'fp']
 SCRIPT = ['perf', 'script', '-F', 'comm,tid,time,event,ip,sym,dso']
@@ -38,6 +39,11 @@ def recorded(pids, path):
             raise AssertionError(f'perf recorded nothing: {complaints[0]}')
 
 
+def ours(function):
+    """Not the rest of the kernel, nor the standard library's layers of calls."""
+    return function.startswith(('sluice::', '__x64_sys_', '__arm64_sys_'))
+
+
 def record(scenario, name, directory, output):
     """Runs it once to warm up and once for the profile; gives the lines that tell where the time went."""
     with contextlib.ExitStack() as stack:
@@ -56,4 +62,6 @@ def record(scenario, name, directory, output):
     path.write_text(flame.svg(folded, f'{scenario.name}, {name}'))
     lines = [f'{scenario.name}, {name}: {rounds.brief(figures)}; {sum(folded.values())} samples at {FREQUENCY_HZ} Hz', 'where the time is spent itself:']
     lines += [f'  {share:6.1%}  {function}' for share, function in flame.hottest(folded)]
+    lines += ['with what it calls, system calls and functions of the server:']
+    lines += [f'  {share:6.1%}  {function}' for share, function in flame.with_callees(folded, ours, SHOWN)]
     return '\n'.join([*lines, f'written: {path}'])

@@ -210,6 +210,10 @@ flusher 1 two   124  10.7: cpu-clock:
         with self.assertRaises(ValueError):
             flame.svg({}, 'nothing')
 
+    def test_what_calls_itself_counts_once(self):
+        folded = {('thread', 'f', 'g', 'f'): 3, ('thread', 'h'): 1}
+        self.assertEqual(flame.with_callees(folded, lambda name: name != 'g'), [(0.75, 'f'), (0.25, 'h')])
+
     def test_the_hottest_are_the_innermost(self):
         self.assertEqual(flame.hottest({('a', 'b'): 3, ('a',): 1}, 1), [(0.75, 'b')])
 
