@@ -49,7 +49,7 @@ def curve():
 RF3 = {'systems': BROKERS, 'nodes': 3, 'replicas': 3, 'mib': 512}
 SCENARIOS = {scenario.name: scenario for scenario in (
     produce('produce-1k', 'produce 1 KiB, RF 1, acks=all'),
-    produce('produce-100b', 'produce 100 B, RF 1, acks=all', record_bytes=100, mib=256),
+    produce('produce-100b', 'produce 100 B, RF 1, acks=all', record_bytes=100, mib=512),
     produce('produce-10k', 'produce 10 KiB, RF 1, acks=all', record_bytes=10240),
     produce('produce-zstd', 'produce 1 KiB of half-compressible bytes, zstd', mib=512, compression='zstd', half_compressible=1),
     produce('produce-lz4', 'produce 1 KiB of half-compressible bytes, lz4', mib=512, compression='lz4', half_compressible=1),
