@@ -2,7 +2,7 @@
 """Sluice beside Apache Kafka 4.3.1 and beside a bare server (bench/floor), in one run on this machine: rounds in turn, the same topics, the same load, medians
 and spreads of the ratios. docs/performance.md says how to read it.
 
-    bench/compare.py                                 everything; about an hour and a half
+    bench/compare.py                                 everything; about two hours
     bench/compare.py --only produce-1k --rounds 3    by name, or by the beginning of several names
     bench/compare.py --smoke                         every scenario in seconds: whether it runs, not how fast
     bench/compare.py --profile produce-1k            a flame graph of Sluice's processes while that runs

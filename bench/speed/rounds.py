@@ -1,5 +1,6 @@
 """Rounds of one scenario on systems that run: topics made, warmed up, then every system once in each round, in an order that turns, so that none is always
 measured after the same other one."""
+import concurrent.futures
 import os
 import statistics
 import sys
@@ -102,17 +103,18 @@ class CatchUp(Latency):
 
     def run(self, system):
         """The old records are read again and again, from the disk, for as long as the new ones are measured."""
-        rates, over = [], threading.Event()
-        reader = threading.Thread(target=self.read, args=(system, rates, over))
-        reader.start()
-        try:
-            figures = load.latencies(*load.measure(system, 'latency', **self.arguments(system)))
-        finally:
-            over.set()
-            reader.join()
+        over = threading.Event()
+        with concurrent.futures.ThreadPoolExecutor(1) as thread:
+            reader = thread.submit(self.read, system, over)
+            try:
+                figures = load.latencies(*load.measure(system, 'latency', **self.arguments(system)))
+            finally:
+                over.set()
+            rates = reader.result()  # or why it could not go on
         return {**figures, 'old_mb_s': statistics.median(rates) if rates else None}
 
-    def read(self, system, rates, over):
+    def read(self, system, over):
+        rates = []
         while not over.is_set():
             forget(system, self.OLD)
             process = load.start(system, 'consume', topic=system.topic(self.OLD), mib=self.load['old_mib'], partitions=1)
@@ -123,6 +125,7 @@ class CatchUp(Latency):
                 process.communicate()
             else:
                 rates.append(load.throughput(load.finish(process), 0)['throughput'])
+        return rates
 
     def clean(self, system):
         super().clean(system)
