@@ -75,9 +75,8 @@ void Partition::Append(const AppendRequest& request, PartitionEffects& effects) 
   Result<storage::AppendOutcome> appended = log_->AppendAsLeader(request.batch, leader_epoch_);
   if (!appended.ok()) {
     NoteStorage(appended.status(), effects);
-    result.error = ErrorCode::kKafkaStorageError;
     result.message = appended.status().message();
-    return;
+    return refuse(ErrorCode::kKafkaStorageError);
   }
   result.log_start_offset = log_->log_start_offset();
   result.error = appended->error;

@@ -17,7 +17,8 @@ constexpr NodeId kOne{1}, kTwo{2}, kThree{3};
 class ProducersTest : public ::testing::Test {
  protected:
   // One partition, led by node 1, and one producer of batches of one record each.
-  ProducersTest() : cluster_({.replica_lag_ms_max = 60000}) {
+  ProducersTest()
+      : cluster_({.replica_lag_ms_max = 60000, .marks = {.soft_bytes = 0, .hard_bytes = 0}}) {
     FLAGS_minloglevel = google::GLOG_FATAL;  // lost leaders are the subject here
     key_ = {cluster_.CreateTopic("orders", {.min_isr = 2}), PartitionIndex(0)};
     cluster_.RunFor(200);
@@ -122,6 +123,21 @@ TEST_F(ProducersTest, NothingOvertakesABatchThatAnotherBrokerRefused) {
   cluster_.RunFor(5000);
   EXPECT_EQ(SendAndWait(kTwo, 4).error, ErrorCode::kOutOfOrderSequenceNumber)
       << "what it sent first would have come by now";
+}
+
+// Told that it is out of order, librdkafka begins a new epoch, and sends again in it what another
+// partition has stored and not acknowledged yet.
+TEST_F(ProducersTest, NothingOvertakesABatchThatFoundNoRoom) {
+  EXPECT_TRUE(SendAndWait(kOne, 0).acknowledged());
+  auto& disk = cluster_.disk(kOne);
+  disk.set_capacity_bytes(uint64_t{1} << 40, "/data");
+  const DiskSpace space = disk.Space("/data").value();
+  disk.set_capacity_bytes(space.total_bytes - space.free_bytes + 10, "/data");
+  EXPECT_EQ(SendAndWait(kOne, 1).error, ErrorCode::kKafkaStorageError);
+  disk.set_capacity_bytes(space.total_bytes, "/data");
+  EXPECT_EQ(SendAndWait(kOne, 2).error, ErrorCode::kNotLeaderOrFollower);
+  EXPECT_TRUE(SendAndWait(kOne, 1).acknowledged());
+  EXPECT_TRUE(SendAndWait(kOne, 2).acknowledged());
 }
 
 // Told of a timeout, librdkafka counts the batch as stored: when it then sends the next one to the
