@@ -295,6 +295,18 @@ TEST(ServerConfigTest, WarnsOnceAboutKafkasOtherKeys) {
   EXPECT_THAT(loaded->warnings[1], testing::HasSubstr("9000"));
 }
 
+TEST(ServerConfigTest, WarnsWhereRecordsMayTakeTheRoomOfTheMetadataLog) {
+  for (const char* text : {"0", "4194303"}) {
+    const auto loaded = LoadServerConfig(File(std::string("disk.free.hard.bytes=") + text + "\n"));
+    ASSERT_EQ(loaded->warnings.size(), 1U) << text;
+    EXPECT_THAT(loaded->warnings[0], testing::HasSubstr("space.reserve"));
+  }
+  for (const char* text : {"-1", "4194304"}) {
+    const auto loaded = LoadServerConfig(File(std::string("disk.free.hard.bytes=") + text + "\n"));
+    EXPECT_TRUE(loaded->warnings.empty()) << text;
+  }
+}
+
 TEST(TopicRulesTest, Names) {
   for (const char* good : {"a", "A.b_c-9", "__consumer_offsets"})
     EXPECT_TRUE(CheckTopicName(good).ok()) << good;

@@ -13,6 +13,8 @@ namespace sluice::metadata {
 namespace {
 
 constexpr std::string_view kPrefix = "SLUICE_";
+// With less free a start gives of the node's reserve up (storage/space_reserve.h).
+constexpr int64_t kRoomToStartBytes = 4 << 20;
 
 struct Gathered {
   ConfigValues values{ServerConfigKeys()};
@@ -151,6 +153,15 @@ void AddWarnings(const Gathered& gathered, const ServerConfig& config,
     warnings.push_back(
         "broker.session.timeout.ms=" + std::to_string(config.broker_session_timeout_ms) +
         ": a silent broker keeps its partitions for so long; Sluice's default is 600 ms");
+  }
+  const int64_t hard_bytes = config.values.GetInt("disk.free.hard.bytes");
+  if (hard_bytes >= 0 && hard_bytes < kRoomToStartBytes) {
+    warnings.push_back(
+        "disk.free.hard.bytes=" + std::to_string(hard_bytes) +
+        ": records may take the disk to its last bytes, and the metadata log and the next start "
+        "then live on the node's reserve (space.reserve) alone; a controller that finds no room "
+        "after that ends. With " +
+        std::to_string(kRoomToStartBytes) + " or more, or -1, records leave them some");
   }
   const int64_t min_isr = config.values.GetInt("min.insync.replicas");
   if (config.is_broker && min_isr > config.default_replication_factor &&

@@ -79,7 +79,9 @@ constexpr ConfigKey kKeys[] = {
      .min = -1,
      .doc = "With less room on the disk of a log directory nothing is appended there: producers "
             "are told to try again, followers fall out of sync. -1: a hundredth of the disk, at "
-            "most 2 GiB; 0: never."},
+            "most 2 GiB; 0: never. Below 4194304 (4 MiB) the records themselves may take what the "
+            "metadata log and the next start need, which then use up the node's reserve "
+            "(space.reserve): a controller that finds no room after that ends."},
     {.name = "disk.free.soft.bytes",
      .type = ConfigType::kLong,
      .unit = ConfigUnit::kBytes,
