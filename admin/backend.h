@@ -40,12 +40,14 @@ struct LocalPartition {
   std::string damage;    // how
 };
 
-// One of the node's log directories; or, with kReserveGivenUp, the metadata log's.
+// One of the node's log directories; or, with kReserve..., the metadata log's, whose reserve
+// (space.reserve) is not whole: the disk has no room for it, or shows some and refuses it.
 struct LocalDirectory {
-  enum class Standing { kOnline, kLow, kFull, kOffline, kReserveGivenUp };
+  enum class Standing { kOnline, kLow, kFull, kOffline, kReserveWithoutRoom, kReserveRefused };
   std::string path;
   Standing standing = Standing::kOnline;
-  uint64_t free_bytes = 0;  // kReserveGivenUp: what is left of the reserve
+  uint64_t free_bytes = 0;    // kReserve...: what there is of the reserve
+  uint64_t wanted_bytes = 0;  // kReserve...: with how much free it is made again
 };
 
 // The quorum as this node's own controller sees it.

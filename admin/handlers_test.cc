@@ -478,13 +478,26 @@ TEST_F(HandlersTest, HealthTellsWhatTheOwnControllerWaitsFor) {
 }
 
 TEST_F(HandlersTest, HealthTellsWhatIsLeftOfTheReserve) {
-  backend_.directories = {{"/data", LocalDirectory::Standing::kReserveGivenUp, 5 << 20}};
+  backend_.directories = {
+      {"/data", LocalDirectory::Standing::kReserveWithoutRoom, 5 << 20, 42 << 20}};
   const auto health = Call(&Handlers::ClusterHealth, ClusterHealthRequest());
   ASSERT_EQ(health->problems_size(), 1);
   EXPECT_EQ(health->problems(0).what(),
-            "the disk of /data of node 1 was full, and of its reserve 5120 KiB are left");
+            "the disk of /data of node 1 has no room for all of its reserve (space.reserve), 5120 "
+            "KiB of it are there");
+  EXPECT_NE(health->problems(0).next_step().find("with 43 MiB free"), std::string::npos);
   EXPECT_NE(health->problems(0).next_step().find("No restart is needed as long as some of it is"),
             std::string::npos);
+}
+
+TEST_F(HandlersTest, HealthTellsOfAReserveThatADiskWithRoomRefuses) {
+  backend_.directories = {{"/data", LocalDirectory::Standing::kReserveRefused, 5 << 20, 42 << 20}};
+  const auto health = Call(&Handlers::ClusterHealth, ClusterHealthRequest());
+  ASSERT_EQ(health->problems_size(), 1);
+  EXPECT_EQ(health->problems(0).what(),
+            "the disk of /data of node 1 refuses all of its reserve (space.reserve), 5120 KiB of "
+            "it are there, although it shows enough room");
+  EXPECT_NE(health->problems(0).next_step().find("see that no quota"), std::string::npos);
 }
 
 TEST_F(HandlersTest, HealthNamesMembersThatHaveConfirmedNothing) {

@@ -380,6 +380,23 @@ void AddOfflineReplicas(const Counts& counts, const LocalReplicas& local,
                  "none is, put the damaged file back, or see with sluice log verify what is whole");
 }
 
+void AddReserveProblem(const LocalDirectory& reserve, const std::string& node,
+                       ClusterHealthResponse* response) {
+  const bool no_room = reserve.standing == LocalDirectory::Standing::kReserveWithoutRoom;
+  const std::string disk = "the disk of " + reserve.path + " of node " + node;
+  AddProblem(
+      response,
+      disk + (no_room ? " has no room for all of its reserve" : " refuses all of its reserve") +
+          " (space.reserve), " + std::to_string(reserve.free_bytes >> 10) + " KiB of it are there" +
+          (no_room ? "" : ", although it shows enough room"),
+      (no_room ? "give it room: with " + std::to_string((reserve.wanted_bytes >> 20) + 1) +
+                     " MiB free the reserve is made again within seconds. "
+               : "see that no quota keeps the node from writing there; its log says what failed. "
+                 "It is tried again, at least every 10 min. ") +
+          "No restart is needed as long as some of it is left; without it a controller ends when "
+          "it cannot write, and a start may fail");
+}
+
 void AddDirectoryProblems(const LocalReplicas& local, ClusterHealthResponse* response) {
   for (const LocalDirectory& directory : local.directories) {
     const std::string name =
@@ -397,13 +414,9 @@ void AddDirectoryProblems(const LocalReplicas& local, ClusterHealthResponse* res
                    "give it room, or shorten the retention of the topics in it; no restart is "
                    "needed as long as the node has something in reserve (space.reserve)");
         break;
-      case LocalDirectory::Standing::kReserveGivenUp:
-        AddProblem(response,
-                   "the disk of " + directory.path + " of node " +
-                       std::to_string(local.node_id.value()) + " was full, and of its reserve " +
-                       std::to_string(directory.free_bytes >> 10) + " KiB are left",
-                   "give it room: the reserve is then made again. No restart is needed as long as "
-                   "some of it is left; a controller that cannot write ends");
+      case LocalDirectory::Standing::kReserveWithoutRoom:
+      case LocalDirectory::Standing::kReserveRefused:
+        AddReserveProblem(directory, std::to_string(local.node_id.value()), response);
         break;
       case LocalDirectory::Standing::kOffline:
         AddProblem(response, name + " is offline, with the replicas in it",

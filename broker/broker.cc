@@ -145,11 +145,9 @@ Status Broker::OpenKv() {
   const storage::KvOptions kv{.directory = config_.metadata_directory + kKvDirectory,
                               .families = {"groups", "views"},
                               .cache_bytes = storage::KvCacheBytes(limit)};
-  auto opened = storage::OpenRocksKv(kv);
-  while (opened.status().code() == StatusCode::kDiskFull && options_.reserve != nullptr &&
-         options_.reserve->GiveUp(opened.status())) {
-    opened = storage::OpenRocksKv(kv);
-  }
+  const auto open = [&kv] { return storage::OpenRocksKv(kv); };
+  auto opened =
+      options_.reserve == nullptr ? open() : storage::WithReserve(*options_.reserve, open);
   SLUICE_RETURN_IF_ERROR(opened.status());
   kv_ = *std::move(opened);
   return Status::Ok();

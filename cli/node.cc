@@ -109,15 +109,21 @@ std::vector<admin::LocalDirectory> LocalDirectories(const broker::Broker* broker
                                                     const storage::SpaceReserve& reserve) {
   using Standing = admin::LocalDirectory::Standing;
   std::vector<admin::LocalDirectory> directories;
-  if (reserve.given_up())
-    directories.push_back({reserve.directory(), Standing::kReserveGivenUp, reserve.held_bytes()});
+  const storage::ReserveStanding reserve_stands = reserve.standing();
+  if (reserve_stands == storage::ReserveStanding::kNoRoom ||
+      reserve_stands == storage::ReserveStanding::kRefused) {
+    const bool no_room = reserve_stands == storage::ReserveStanding::kNoRoom;
+    directories.push_back({reserve.directory(),
+                           no_room ? Standing::kReserveWithoutRoom : Standing::kReserveRefused,
+                           reserve.held_bytes(), reserve.wanted_bytes()});
+  }
   if (broker == nullptr) return directories;
   for (const storage::DirectoryPtr& state : broker->LogDirectories()) {
     Standing standing = Standing::kOnline;
     if (state->level() == storage::SpaceLevel::kLow) standing = Standing::kLow;
     if (state->level() == storage::SpaceLevel::kFull) standing = Standing::kFull;
     if (!state->online()) standing = Standing::kOffline;
-    directories.push_back({state->path(), standing, state->free_bytes()});
+    directories.push_back({state->path(), standing, state->free_bytes(), 0});
   }
   return directories;
 }
@@ -180,11 +186,13 @@ Status Node::CheckFormatted() {
   return Status::Ok();
 }
 
-// Before anything is opened that may need it. Only once the directory is known for this node's.
+// Before anything is opened that may need it, locks included: it has one of its own. Only once the
+// directory is known for this node's.
 void Node::UseReserve() {
   reserve_ = std::make_unique<storage::SpaceReserve>(storage::SpaceReserveOptions{
       .directory = config_.metadata_directory,
       .file_system = fs_.get(),
+      .clock = &clock_,
       .marks = {.soft_bytes = config_.values.GetInt("disk.free.soft.bytes"),
                 .hard_bytes = config_.values.GetInt("disk.free.hard.bytes")}});
   reserve_->MakeRoomToStart();

@@ -51,8 +51,11 @@ struct LogWithReserve : LogOnSimDisk {
     return Persist({.entries = {At(61, 2), At(62, 2)}});
   }
 
-  storage::SpaceReserve reserve_{
-      {.directory = "/data", .file_system = &fs_, .marks = {0, 0}, .size_bytes = kReserveBytes}};
+  storage::SpaceReserve reserve_{{.directory = "/data",
+                                  .file_system = &fs_,
+                                  .clock = &scheduler_.clock(),
+                                  .marks = {0, 0},
+                                  .size_bytes = kReserveBytes}};
   storage::ReserveFileSystem reserve_files_{fs_, reserve_};
 };
 

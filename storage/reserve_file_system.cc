@@ -7,26 +7,6 @@
 namespace sluice::storage {
 namespace {
 
-const Status& StatusOf(const Status& status) { return status; }
-template <typename T>
-const Status& StatusOf(const Result<T>& result) {
-  return result.status();
-}
-
-// Each piece may be taken by others before the call is made again.
-template <typename Call>
-auto WithReserve(SpaceReserve& reserve, Call call) {
-  auto outcome = call();
-  while (StatusOf(outcome).code() == StatusCode::kDiskFull) {
-    if (!reserve.GiveUp(StatusOf(outcome))) {
-      return decltype(outcome)(Status::DiskFull(
-          StatusOf(outcome).message() + "; nothing is left of the reserve in " + reserve.path()));
-    }
-    outcome = call();
-  }
-  return outcome;
-}
-
 class ReserveFile final : public File {
  public:
   ReserveFile(std::shared_ptr<File> below, SpaceReserve& reserve)

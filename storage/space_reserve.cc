@@ -3,6 +3,7 @@
 #include <glog/logging.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "base/crc32c.h"
@@ -40,7 +41,16 @@ std::string Incompressible(uint64_t size, uint64_t seed) {
 
 SpaceReserve::SpaceReserve(SpaceReserveOptions options)
     : options_(std::move(options)), path_(options_.directory + "/" + kSpaceReserveName) {
-  CHECK(options_.file_system != nullptr);
+  CHECK(options_.file_system != nullptr && options_.clock != nullptr);
+}
+
+// Without room for the lock's file nobody can hold it, and there may be room once a piece is gone.
+bool SpaceReserve::Own() {
+  if (lock_ != nullptr) return true;
+  Result<std::unique_ptr<FileLock>> locked = options_.file_system->Lock(path_ + ".lock");
+  if (!locked.ok()) return locked.status().code() == StatusCode::kDiskFull;
+  lock_ = *std::move(locked);
+  return true;
 }
 
 uint64_t SpaceReserve::PieceBytes() const {
@@ -55,10 +65,14 @@ uint64_t SpaceReserve::HeldBytes() {
 
 void SpaceReserve::MakeRoomToStart() {
   const std::lock_guard lock(mutex_);
+  if (!Own()) return;
   const uint64_t held_before = HeldBytes();
   uint64_t held = held_before;
   const Result<DiskSpace> found = options_.file_system->Space(options_.directory);
-  if (held == 0 || !found.ok() || found->free_bytes >= kStartBytes) return;
+  if (!found.ok()) return;
+  // Not only once all is open, which may take long.
+  if (held < options_.size_bytes && !HasRoomFor(held, *found)) standing_ = ReserveStanding::kNoRoom;
+  if (held == 0 || found->free_bytes >= kStartBytes) return;
   const uint64_t piece = PieceBytes();
   for (Result<DiskSpace> now = found; held > 0 && now.ok() && now->free_bytes < kStartBytes;
        now = options_.file_system->Space(options_.directory)) {
@@ -69,6 +83,7 @@ void SpaceReserve::MakeRoomToStart() {
       return;
     }
     given_up_ = true;
+    NoteRefusal(held);
   }
   LOG(WARNING) << "the disk of " << options_.directory << " has only " << found->free_bytes
                << " bytes free: " << Text(held_before - held) << " of the reserve in " << path_
@@ -76,8 +91,13 @@ void SpaceReserve::MakeRoomToStart() {
                << " are left. It is made again when there is room";
 }
 
-bool SpaceReserve::GiveUp(const Status& why) {
+// Whoever waited here while a Refill had the room, and failed, finds the room back and nothing in
+// reserve: that is no refusal. Each cut lets the calls that began before it be made once more, so
+// they end.
+bool SpaceReserve::GiveUp(const Status& why, uint64_t cuts_before) {
   const std::lock_guard lock(mutex_);
+  if (cuts_ != cuts_before) return true;
+  if (!Own()) return false;
   const uint64_t held = HeldBytes();
   if (held == 0) return false;
   const uint64_t left = held - std::min(held, PieceBytes());
@@ -86,6 +106,7 @@ bool SpaceReserve::GiveUp(const Status& why) {
     return false;
   }
   given_up_ = true;
+  NoteRefusal(left);
   LOG(WARNING) << why.message() << ". The disk of " << options_.directory
                << " is full: " << Text(held - left) << " of the reserve in " << path_
                << " are given up, "
@@ -106,41 +127,84 @@ Status SpaceReserve::CutTo(uint64_t bytes) {
     SLUICE_RETURN_IF_ERROR(fs.Remove(path_));
     held_ = 0;
     (void)fs.SyncDirectory(options_.directory);
-    return Status::Ok();
+  } else {
+    SLUICE_ASSIGN_OR_RETURN(const auto file, fs.Open(path_, OpenMode::kReadWrite));
+    SLUICE_RETURN_IF_ERROR(file->Truncate(bytes));
+    held_ = bytes;
+    (void)file->Sync();
   }
-  SLUICE_ASSIGN_OR_RETURN(const auto file, fs.Open(path_, OpenMode::kReadWrite));
-  SLUICE_RETURN_IF_ERROR(file->Truncate(bytes));
-  held_ = bytes;
-  (void)file->Sync();
+  ++cuts_;
   return Status::Ok();
 }
 
-bool SpaceReserve::HasRoomFor(uint64_t bytes) const {
-  const Result<DiskSpace> space = options_.file_system->Space(options_.directory);
-  if (!space.ok()) return false;
-  const SpaceMarks::Bytes marks = options_.marks.Of(space->total_bytes);
+bool SpaceReserve::HasRoomFor(uint64_t held, const DiskSpace& space) {
+  const SpaceMarks::Bytes marks = options_.marks.Of(space.total_bytes);
   // As much as a directory must have that is not to be told of as full again, and the reserve's
   // size once more: what is gained by a little retention is filled again at once.
   const uint64_t some = std::max((marks.soft - marks.hard) / 4, marks.hard / 10);
-  return space->free_bytes >= bytes + marks.hard + some + options_.size_bytes;
+  wanted_ = 2 * options_.size_bytes - held + marks.hard + some;
+  return space.free_bytes >= wanted_;
+}
+
+void SpaceReserve::NoteRefusal(uint64_t held) {
+  const Result<DiskSpace> space = options_.file_system->Space(options_.directory);
+  refusal_ = {.free_bytes = space.ok() ? space->free_bytes : std::numeric_limits<uint64_t>::max(),
+              .at_ms = options_.clock->SteadyMs()};
+  const bool has_room = space.ok() && HasRoomFor(held, *space);
+  standing_ = has_room ? ReserveStanding::kRefused : ReserveStanding::kNoRoom;
+}
+
+// Where a write found no room because the disk is full, the room that Refill takes was gained
+// since, and is more than this: there it never waits.
+bool SpaceReserve::MayTry(uint64_t free_bytes) {
+  if (!refusal_) return true;
+  const bool gained =
+      free_bytes > refusal_->free_bytes && free_bytes - refusal_->free_bytes >= options_.size_bytes;
+  if (gained) return true;
+  if (options_.clock->SteadyMs() - refusal_->at_ms < wait_ms_) return false;
+  wait_ms_ = std::min(2 * wait_ms_, kWaitMsMax);
+  return true;
+}
+
+void SpaceReserve::NoteWhole() {
+  const int64_t now_ms = options_.clock->SteadyMs();
+  standing_ = ReserveStanding::kWhole;
+  if (!whole_since_ms_) whole_since_ms_ = now_ms;
+  // What had refused room does not any more.
+  if (now_ms - *whole_since_ms_ >= kWaitMsMax) wait_ms_ = kWaitMsMin;
 }
 
 void SpaceReserve::Refill() {
   const std::lock_guard lock(mutex_);
+  if (!Own()) return;
   const uint64_t held = HeldBytes();
-  if (held >= options_.size_bytes) return;
-  if (!HasRoomFor(options_.size_bytes - held)) return;
+  if (held >= options_.size_bytes) return NoteWhole();
+  whole_since_ms_.reset();
+  const Result<DiskSpace> space = options_.file_system->Space(options_.directory);
+  if (!space.ok()) return;
+  if (!HasRoomFor(held, *space)) {
+    standing_ = ReserveStanding::kNoRoom;
+    return;
+  }
+  if (!MayTry(space->free_bytes)) {
+    standing_ = ReserveStanding::kRefused;
+    return;
+  }
   const Status written = WriteFrom(held);
   if (!written.ok()) {
     (void)CutTo(held);
+    NoteRefusal(held);
     LOG_IF(WARNING, !std::exchange(refill_failed_, true))
-        << "the reserve cannot be made: " << written.message() << ". It is tried again";
+        << "the reserve cannot be made: " << written.message()
+        << ". It is tried again, at least every " << kWaitMsMax / 60'000 << " min";
     return;
   }
   refill_failed_ = false;
+  refusal_.reset();
   held_ = options_.size_bytes;
+  NoteWhole();
   LOG(INFO) << path_ << " holds " << Text(options_.size_bytes) << " in reserve"
-            << (given_up_.exchange(false) ? " again" : "")
+            << (std::exchange(given_up_, false) ? " again" : "")
             << ", for the metadata log and the next start when the disk is full";
 }
 

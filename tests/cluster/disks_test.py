@@ -308,6 +308,40 @@ class DisksTest(unittest.TestCase):
         self.start(1)
         wait_until(lambda: self.ready(1) and self.read_all('orders') == before, 'the same records after a kill', 30)
 
+    def test_the_reserve_of_a_node_that_runs_is_its_own_and_one_that_is_gone_is_told_of(self):
+        disk = self.directory / 'small'
+        self.mount(disk, '-t', 'tmpfs', '-o', 'size=64m', 'tmpfs')
+        self.configure({1: [disk / 'data']}, [f'disk.free.hard.bytes={8 * MIB}', f'disk.free.soft.bytes={12 * MIB}'])
+        reserve, ballast = disk / 'data' / 'space.reserve', disk / 'ballast'
+        whole = lambda: self.metric(1, 'sluice_space_reserve_bytes') == [16 * MIB]  # noqa: E731
+        wait_until(whole, 'the reserve made', 10)
+        self.assertTrue(self.health(1).startswith('HEALTHY'), self.health(1))
+
+        def leave(size):
+            ballast.unlink(missing_ok=True)
+            free = os.statvfs(disk)
+            ballast.write_bytes(b'\0' * (free.f_bavail * free.f_frsize - size))
+
+        leave(MIB)
+        second = run(SLUICE, 'server', '--config', str(self.directory / '1.properties'), check=False)
+        self.assertNotEqual(second.returncode, 0)
+        self.assertIn('the metadata log is in use', second.stderr)
+        self.assertNotIn('given up for this start', second.stderr)
+        self.assertEqual(reserve.stat().st_size, 16 * MIB)
+
+        self.processes[1].terminate()
+        self.processes[1].wait(30)
+        ballast.unlink()
+        reserve.unlink()
+        leave(20 * MIB)
+        self.start(1)
+        wait_until(lambda: self.ready(1), 'ready', 30)
+        wait_until(lambda: 'no room for all of its reserve (space.reserve), 0 KiB of it are there' in self.health(1), 'health tells it', 10)
+        self.assertIn('the reserve is made again within seconds', self.health(1))
+        ballast.unlink()
+        wait_until(whole, 'the reserve made again', 10)
+        self.assertTrue(self.health(1).startswith('HEALTHY'), self.health(1))
+
     def test_deleting_a_topic_makes_room(self):
         _, full = self.fill_and_free([f'disk.free.hard.bytes={8 * MIB}', f'disk.free.soft.bytes={12 * MIB}'])
         self.create_topic('small', 1, 1)
