@@ -137,7 +137,7 @@ class DisksTest(unittest.TestCase):
         for name in ('sound', 'disk'):
             image = self.directory / f'{name}.img'
             with open(image, 'wb') as file:
-                file.truncate(1024 * MIB)  # sparse; what a node writes besides partitions is no difference in room
+                file.truncate(4096 * MIB)  # sparse; what a node writes besides partitions is no difference in room
             run('mkfs.ext4', '-q', str(image))
             self.mount(self.directory / name, '-o', 'loop', image)
         disk = self.directory / 'disk'
