@@ -80,7 +80,8 @@ class Watch final : public rocksdb::EventListener {
 // What the store writes about itself, for `-v 1`. In a file of its own, as it would do it, the
 // lines take room that a full disk has not got, and a library that was built with its assertions,
 // as Debian's, ends the process at the line after the first one that did not fit. What matters of
-// it comes by the listener and by what calls return.
+// it comes by the listener and by what calls return: what the store calls errors is told at each
+// first start, of a directory that it then makes, and again and again on a full disk.
 class InfoLog final : public rocksdb::Logger {
  public:
   explicit InfoLog(std::string directory)
