@@ -6,11 +6,19 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <thread>
 
 namespace sluice {
+
+namespace {
+
+constexpr int64_t kAwake = std::numeric_limits<int64_t>::min();
+constexpr int64_t kForever = std::numeric_limits<int64_t>::max();
+
+}  // namespace
 
 struct ThreadEventLoop::Impl {
   explicit Impl(const Clock& clock) : clock(clock) {}
@@ -35,13 +43,20 @@ struct ThreadEventLoop::Impl {
         tasks.pop_front();
         return task;
       }
-      if (timers.empty()) {
-        wake.wait(lock);
-      } else {
-        wake.wait_for(lock, std::chrono::milliseconds(timers.begin()->first.first - now_ms));
-      }
+      Wait(lock, now_ms);
     }
     return nullptr;
+  }
+
+  void Wait(std::unique_lock<std::mutex>& lock, int64_t now_ms) {
+    if (timers.empty()) {
+      sleeps_until_ms = kForever;
+      wake.wait(lock);
+    } else {
+      sleeps_until_ms = timers.begin()->first.first;
+      wake.wait_for(lock, std::chrono::milliseconds(sleeps_until_ms - now_ms));
+    }
+    sleeps_until_ms = kAwake;
   }
 
   void Run() {
@@ -55,6 +70,9 @@ struct ThreadEventLoop::Impl {
   std::map<std::pair<int64_t, TimerId>, Task> timers;  // by (deadline, id)
   std::map<TimerId, int64_t> deadlines;
   TimerId next_id = 1;
+  // When the thread looks again by itself. Most timers are set by requests that wait for something
+  // and cancelled when it happens: it need not wake for them.
+  int64_t sleeps_until_ms = kAwake;
   bool timer_was_last = false;
   bool stopping = false;
   std::thread thread;
@@ -90,14 +108,16 @@ void ThreadEventLoop::Post(Task task) {
 
 EventLoop::TimerId ThreadEventLoop::RunAfter(int64_t delay_ms, Task task) {
   TimerId id = 0;
+  bool sleeps_too_long = false;
   {
     std::lock_guard lock(impl_->mutex);
     id = impl_->next_id++;
     const int64_t deadline_ms = impl_->clock.SteadyMs() + delay_ms;
     impl_->timers.emplace(std::pair(deadline_ms, id), std::move(task));
     impl_->deadlines.emplace(id, deadline_ms);
+    sleeps_too_long = deadline_ms < impl_->sleeps_until_ms;
   }
-  impl_->wake.notify_one();
+  if (sleeps_too_long) impl_->wake.notify_one();
   return id;
 }
 

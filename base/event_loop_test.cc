@@ -69,6 +69,16 @@ TEST_F(EventLoopTest, ATimerDoesNotFireEarly) {
   EXPECT_GE(fired_ms.get_future().get(), start_ms + 5);
 }
 
+// The thread is not woken for timers later than the one it sleeps for; for this it must be.
+TEST_F(EventLoopTest, ATimerEarlierThanAllOthersWakesTheSleepingLoop) {
+  loop_.RunAfter(1'000'000, [] {});
+  Drain();
+  std::promise<void> fired;
+  loop_.RunAfter(2'000'000, [] {});
+  loop_.RunAfter(1, [&] { fired.set_value(); });
+  fired.get_future().wait();
+}
+
 TEST_F(EventLoopTest, ACancelledTimerNeverRuns) {
   bool ran = false;
   std::promise<void> done;
