@@ -2,7 +2,7 @@
 
 namespace sluice {
 
-uint64_t ByteReader::ReadUnsignedVarlong() {
+uint64_t ByteReader::ReadLongVarlong() {
   uint64_t value = 0;
   for (int shift = 0; shift < 70; shift += 7) {
     const auto byte = static_cast<uint8_t>(ReadInt8());
@@ -15,7 +15,7 @@ uint64_t ByteReader::ReadUnsignedVarlong() {
   return 0;
 }
 
-uint32_t ByteReader::ReadUnsignedVarint() {
+uint32_t ByteReader::ReadLongVarint() {
   const char* const bytes = data_.data() + position_;
   const size_t size_max = std::min<size_t>(remaining(), 5);
   uint32_t value = 0;
@@ -29,26 +29,6 @@ uint32_t ByteReader::ReadUnsignedVarint() {
   }
   Fail();
   return 0;
-}
-
-int32_t ByteReader::ReadVarint() {
-  const uint32_t raw = ReadUnsignedVarint();
-  return static_cast<int32_t>((raw >> 1) ^ (~(raw & 1) + 1));
-}
-
-int64_t ByteReader::ReadVarlong() {
-  const uint64_t raw = ReadUnsignedVarlong();
-  return static_cast<int64_t>((raw >> 1) ^ (~(raw & 1) + 1));
-}
-
-std::string_view ByteReader::ReadBytes(size_t size) {
-  if (remaining() < size) {
-    Fail();
-    return {};
-  }
-  const std::string_view view = data_.substr(position_, size);
-  position_ += size;
-  return view;
 }
 
 int32_t ByteReader::CheckedCount(int64_t count, size_t element_size_min) {

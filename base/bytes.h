@@ -61,12 +61,35 @@ class ByteReader {
   int64_t ReadInt64() { return ReadFixed<int64_t>(); }
   double ReadFloat64() { return std::bit_cast<double>(ReadFixed<uint64_t>()); }
   bool ReadBool() { return ReadInt8() != 0; }
-  uint32_t ReadUnsignedVarint();   // at most 5 bytes
-  uint64_t ReadUnsignedVarlong();  // at most 10 bytes
-  int32_t ReadVarint();            // zigzag
-  int64_t ReadVarlong();           // zigzag
+  // At most 5 bytes. One or two of them, as of nearly all lengths and deltas, are read in line: the
+  // records of a batch have six such fields each.
+  uint32_t ReadUnsignedVarint() {
+    uint32_t value = 0;
+    return ReadShortVarint(value) ? value : ReadLongVarint();
+  }
+  // At most 10 bytes.
+  uint64_t ReadUnsignedVarlong() {
+    uint32_t value = 0;
+    return ReadShortVarint(value) ? value : ReadLongVarlong();
+  }
+  int32_t ReadVarint() {  // zigzag
+    const uint32_t raw = ReadUnsignedVarint();
+    return static_cast<int32_t>((raw >> 1) ^ (~(raw & 1) + 1));
+  }
+  int64_t ReadVarlong() {  // zigzag
+    const uint64_t raw = ReadUnsignedVarlong();
+    return static_cast<int64_t>((raw >> 1) ^ (~(raw & 1) + 1));
+  }
   // A view into the input; empty and failed when fewer than `size` bytes remain.
-  std::string_view ReadBytes(size_t size);
+  std::string_view ReadBytes(size_t size) {
+    if (remaining() < size) {
+      Fail();
+      return {};
+    }
+    const std::string_view view(data_.data() + position_, size);
+    position_ += size;
+    return view;
+  }
 
   // A count of elements that each take at least `element_size_min` bytes (>= 1): fails unless they
   // can fit in what remains, so that nobody reserves memory on a liar's word. -1 stays -1 (null);
@@ -74,6 +97,26 @@ class ByteReader {
   int32_t CheckedCount(int64_t count, size_t element_size_min);
 
  private:
+  // False, and nothing read, unless a varint of one or two bytes is next.
+  bool ReadShortVarint(uint32_t& value) {
+    const char* const bytes = data_.data() + position_;
+    if (remaining() < 1) return false;
+    const auto low = static_cast<uint8_t>(bytes[0]);
+    if (low < 0x80) {
+      value = low;
+      position_ += 1;
+      return true;
+    }
+    if (remaining() < 2) return false;
+    const auto high = static_cast<uint8_t>(bytes[1]);
+    if (high >= 0x80) return false;
+    value = (low & 0x7FU) | uint32_t{high} << 7;
+    position_ += 2;
+    return true;
+  }
+  uint32_t ReadLongVarint();
+  uint64_t ReadLongVarlong();
+
   template <typename T>
   T ReadFixed() {
     if (remaining() < sizeof(T)) {

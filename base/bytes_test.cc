@@ -119,6 +119,18 @@ TEST(BytesTest, VarintsThatDoNotFitFail) {
   EXPECT_FALSE(cut.ok());
 }
 
+TEST(BytesTest, VarintsCutShortFail) {
+  const std::string unfinished(9, '\x80');
+  for (size_t size = 0; size <= unfinished.size(); ++size) {
+    ByteReader narrow(std::string_view(unfinished).substr(0, size));
+    EXPECT_EQ(narrow.ReadUnsignedVarint(), 0U) << size;
+    EXPECT_FALSE(narrow.ok()) << size;
+    ByteReader wide(std::string_view(unfinished).substr(0, size));
+    EXPECT_EQ(wide.ReadUnsignedVarlong(), 0U) << size;
+    EXPECT_FALSE(wide.ok()) << size;
+  }
+}
+
 TEST(BytesTest, VarintsLongerThanNeededAreRead) {
   ByteReader reader("\x81\x80\0"sv);
   EXPECT_EQ(reader.ReadUnsignedVarint(), 1U);

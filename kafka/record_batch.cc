@@ -146,8 +146,11 @@ bool RecordIterator::ReadBody(ByteReader& body, Record& record) {
   record.timestamp_ms = append_time_ms_.value_or(WrappingAdd(base_timestamp_, timestamp_delta));
   if (!ReadNullable(body, record.key) || !ReadNullable(body, record.value)) return false;
   constexpr size_t kHeaderBytesMin = 2;
-  record.header_count = body.CheckedCount(body.ReadVarint(), kHeaderBytesMin);
+  const int32_t header_count = body.ReadVarint();
+  record.header_count = header_count == 0 ? 0 : body.CheckedCount(header_count, kHeaderBytesMin);
+  record.header_bytes = {};
   if (!body.ok() || record.header_count < 0) return false;
+  if (record.header_count == 0) return true;
   const size_t headers_start = body.position();
   ByteReader headers = body;
   for (int32_t i = 0; i < record.header_count; ++i) {
