@@ -1,5 +1,10 @@
-// A broker is unfenced only once its own metadata tells it that it was fenced, or registered, last:
-// with an older image it would go on as leader of epochs that are over.
+// When it is committed that a broker is unfenced, its own metadata tell it that it was fenced, or
+// registered, last: with an older image it would go on as leader of epochs that are over.
+//
+// It compares at the commit. The controller decides earlier, by the heartbeat that it answers: of a
+// broker that it lets in too early and that learns of the fencing before the commit nothing is
+// seen, nor of one whose process has ended or registered anew by then, nor of what lies between
+// two snapshots (metadata_trail.h).
 #include <map>
 
 #include "tests/sim/cluster/checks/all_checks.h"
