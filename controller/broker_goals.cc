@@ -124,7 +124,6 @@ Decision<ChangeBrokerResponse> ChangeBroker(const HandleContext& context,
   Decision<ChangeBrokerResponse> decision;
   const Failure failure = Change(context, request).Run(decision.records);
   decision.response.set_changed(!decision.records.empty());
-  if (request.validate_only()) decision.records.clear();
   if (failure) {
     decision.response.set_changed(false);
     SetError(*decision.response.mutable_refusal(), failure.code, failure.message);

@@ -215,7 +215,7 @@ class Alteration {
 };
 
 // The elections that changed min.insync.replicas ask for, judged on the image with the changes.
-Records Elections(const HandleContext& context, const Records& changes) {
+Records Elections(const HandleContext& context, const Records& changes, bool dry_run) {
   std::set<std::string> topics;
   bool all = false;
   for (const auto& record : changes) {
@@ -228,7 +228,7 @@ Records Elections(const HandleContext& context, const Records& changes) {
   metadata::ImageBuilder builder(context.image);
   for (const auto& record : changes) CHECK(builder.Apply(record, context.index).ok());
   return ElectionsForMinIsr(*builder.Build(context.index, context.image->last_term),
-                            all ? nullptr : &topics);
+                            all ? nullptr : &topics, dry_run);
 }
 
 }  // namespace
@@ -248,11 +248,7 @@ Decision<AlterConfigsResponse> AlterConfigs(const HandleContext& context,
                  : Alteration(context, resource).Run(decision.records);
     if (failure) SetError(answer, failure.code, failure.message);
   }
-  if (request.validate_only()) {
-    decision.records.clear();
-  } else {
-    Append(decision.records, Elections(context, decision.records));
-  }
+  Append(decision.records, Elections(context, decision.records, request.validate_only()));
   return decision;
 }
 

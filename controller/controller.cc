@@ -52,6 +52,13 @@ std::function<void(Response)> Telling(std::string line, std::function<void(Respo
   };
 }
 
+// Whether nothing is to change; not every request can say so.
+template <typename Request>
+bool OnlyValidates(const Request& request) {
+  if constexpr (requires { request.validate_only(); }) return request.validate_only();
+  return false;
+}
+
 Status ParseEntry(const raft::Entry& entry, std::string& data) {
   if (entry.type == raft::EntryType::kNormal) data = entry.data;
   if (entry.type == raft::EntryType::kMembership) {
@@ -377,6 +384,8 @@ void MetadataController::HandleAdmin(const Request& request,
              "the request makes " + std::to_string(bytes) + " bytes of metadata, the limit is " +
                  std::to_string(kEntryBytesMax) + ": split it");
   }
+  // Only here: what would be refused above is refused of a dry run, too.
+  if (OnlyValidates(request)) decision.records.clear();
   if (!decision.records.empty())
     done = Telling(LineOf(*speculative_, request, decision), std::move(done));
   decision.response.set_applied_index(

@@ -1,7 +1,8 @@
 #pragma once
 // Decision: what a manager makes of a request, as a value: records for the log and the answer to
 // give once they are committed. Nothing has happened yet when a Decision exists; replaying its
-// records is what changes the cluster (architecture.md, decision 5).
+// records is what changes the cluster (architecture.md, decision 5). A request that is only
+// validated gets the same records: the controller measures them as it measures all, and drops them.
 //
 // Thread rule: values.
 

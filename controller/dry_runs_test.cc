@@ -50,6 +50,18 @@ class DryRunsTest : public testing::ClusterFixture {
     return text;
   }
 
+  void Fill(int broker) {
+    Broker(broker).full_log_directories = {Broker(broker).directory};
+    Heartbeat(broker);
+  }
+  // That "t" comes to what was told of the move: once broker 4, which is new, is in sync.
+  void ExpectLeaderAfter(const std::vector<int>& replicas, const std::string& leader) {
+    Reassign("t", replicas);
+    AlterIsr(1, "t", {1, 2, 3, 4});
+    EXPECT_EQ(Show("t").find("leader=" + leader + " isr=2,3,4 "), 0U) << Show("t");
+    entries_ = quorum_.log().size();
+  }
+
   size_t entries_ = 0;
 };
 
@@ -66,6 +78,62 @@ TEST_F(DryRunsTest, AMoveGivenUpGoesBack) {
   entries_ = quorum_.log().size();
   EXPECT_EQ(WouldBe(Move(std::nullopt)), "leader=1 replicas=3,1,2") << "who stayed comes first";
   EXPECT_EQ(ShowMove("t"), "replicas=4,5,3,1,2 adding=4,5 removing=1,2");
+}
+
+TEST_F(DryRunsTest, WhoIsDrainedIsNotToldToLead) {
+  EXPECT_EQ(Change(ChangeBrokerRequest::DRAIN, 2).error_code(), 0);
+  EXPECT_EQ(WouldBe(Move({{2, 3, 4}})), "leader=3 replicas=2,3,4");
+  ExpectLeaderAfter({2, 3, 4}, "3");
+}
+
+TEST_F(DryRunsTest, WhoseDiskIsFullIsNotToldToLead) {
+  // All are needed, so nobody leaves the ISR.
+  AlterConfig(metadata::CONFIG_RESOURCE_TYPE_TOPIC, "t", "min.insync.replicas", "3");
+  Fill(2);
+  EXPECT_EQ(WouldBe(Move({{2, 3, 4}})), "leader=3 replicas=2,3,4");
+  ExpectLeaderAfter({2, 3, 4}, "3");
+}
+
+TEST_F(DryRunsTest, AMoveThatIsDoneAtOnceElectsNobodyWhoseDiskIsFull) {
+  Fill(2);
+  AlterPartitionReassignmentsRequest request;
+  request.set_allow_replication_factor_change(true);
+  request.add_partitions()->set_topic("t");
+  for (const int id : {2, 3}) request.mutable_partitions(0)->mutable_replicas()->add_ids(id);
+  request.set_validate_only(true);
+  const auto would_be = Call(&MetadataController::AlterPartitionReassignments, request);
+  EXPECT_EQ(WouldBe(would_be.partitions(0)), "leader=3 replicas=2,3");
+  request.set_validate_only(false);
+  Call(&MetadataController::AlterPartitionReassignments, request);
+  EXPECT_EQ(Show("t"), "leader=3 isr=2,3 elr= known=");
+  entries_ = quorum_.log().size();
+}
+
+TEST_F(DryRunsTest, WhatIsTooLargeForOneEntryIsRefusedAsTheRealRequestIs) {
+  const std::string one = "2147483646:2147483646";
+  std::string everywhere = one;
+  while (everywhere.size() < size_t{9} << 20) everywhere += "," + one;
+  AlterConfigsRequest alter;
+  auto& resource = *alter.add_resources();
+  resource.set_type(metadata::CONFIG_RESOURCE_TYPE_TOPIC);
+  resource.set_name("t");
+  resource.add_entries()->set_key("leader.replication.throttled.replicas");
+  resource.mutable_entries(0)->set_value(everywhere);
+  CreateTopicsRequest create;
+  auto& topic = *create.add_topics();
+  topic.set_name("new");
+  topic.set_partition_count(1);
+  topic.set_replication_factor(1);
+  (*topic.mutable_configs())["leader.replication.throttled.replicas"] = everywhere;
+  for (const bool dry_run : {true, false}) {
+    alter.set_validate_only(dry_run);
+    create.set_validate_only(dry_run);
+    for (const Outcome& outcome : {Call(&MetadataController::AlterConfigs, alter).outcome(),
+                                   Call(&MetadataController::CreateTopics, create).outcome()}) {
+      EXPECT_EQ(outcome.error_code(), Code(ErrorCode::kInvalidRequest)) << dry_run;
+      EXPECT_NE(outcome.message().find("split it"), std::string::npos) << outcome.message();
+    }
+  }
 }
 
 TEST_F(DryRunsTest, AnElectionNamesWhoWouldLead) {

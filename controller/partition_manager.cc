@@ -32,8 +32,8 @@ void LogIfLossy(const TopicImage& topic, size_t index, const metadata::ElectionR
 
 // Runs the election of one partition and appends what it changes.
 void Decide(const TopicImage& topic, size_t index, const metadata::ElectionInput& input,
-            Records& records) {
-  AppendDecision(topic, index, metadata::Decide(input), records);
+            Records& records, bool dry_run = false) {
+  AppendDecision(topic, index, metadata::Decide(input), records, dry_run);
 }
 
 // One partition of an AlterPartition request.
@@ -259,12 +259,13 @@ Records ElectionsForTold(const Image& image, const HeartbeatRequest& request, co
   return records;
 }
 
-Records ElectionsForMinIsr(const Image& image, const std::set<std::string>* topics) {
+Records ElectionsForMinIsr(const Image& image, const std::set<std::string>* topics, bool dry_run) {
   Records records;
   for (const auto& [name, topic] : *image.topics_by_name) {
     if (topics != nullptr && !topics->contains(name)) continue;
     for (size_t i = 0; i < topic->partitions.size(); ++i) {
-      Decide(*topic, i, metadata::ElectionInputOf(image, name, topic->partitions[i]), records);
+      Decide(*topic, i, metadata::ElectionInputOf(image, name, topic->partitions[i]), records,
+             dry_run);
     }
   }
   return records;

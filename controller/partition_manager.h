@@ -60,8 +60,9 @@ Records ElectionsForTold(const metadata::Image& image, const HeartbeatRequest& r
                          const LogEnds& ends);
 
 // What a changed min.insync.replicas asks of the topics named; `image` has the new value. All
-// topics when `topics` is null.
-Records ElectionsForMinIsr(const metadata::Image& image, const std::set<std::string>* topics);
+// topics when `topics` is null. Nothing is logged of a `dry_run`.
+Records ElectionsForMinIsr(const metadata::Image& image, const std::set<std::string>* topics,
+                           bool dry_run);
 
 // Where a broker has its replicas. One that was in another directory before is a new, empty log;
 // one in a directory that is offline leaves the ISR.

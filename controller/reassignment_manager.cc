@@ -51,17 +51,23 @@ Failure Find(const Image& image, const std::string& name, int32_t index, Place& 
   return {};
 }
 
-metadata::ElectionInput InputOf(const Image& image, const Place& place) {
-  return metadata::ElectionInputOf(image, place.topic->name, *place.partition);
+// As AlterPartition has it, which ends moves. `image` is that of `place`.
+metadata::ElectionInput InputOf(const HandleContext& context, const Image& image,
+                                const Place& place) {
+  metadata::ElectionInput input =
+      metadata::ElectionInputOf(image, place.topic->name, *place.partition);
+  input.is_full = FullIn(context.full, image, *place.partition);
+  return input;
 }
 
 // One partition of an AlterPartitionReassignments request.
 class Reassignment {
  public:
   using Asked = AlterPartitionReassignmentsRequest::Partition;
-  Reassignment(const Image& image, const Asked& asked,
+  Reassignment(const HandleContext& context, const Asked& asked,
                const AlterPartitionReassignmentsRequest& request)
-      : image_(image),
+      : context_(context),
+        image_(*context.image),
         asked_(asked),
         factor_may_change_(request.allow_replication_factor_change()),
         dry_run_(request.validate_only()) {}
@@ -73,7 +79,7 @@ class Reassignment {
     Failure failure = asked_.has_replicas() ? Move(wanted) : Cancel(wanted);
     if (failure) return failure;
     if (wanted == metadata::AssignmentOf(*place_.partition)) return {};
-    const metadata::ElectionInput input = InputOf(image_, place_);
+    const metadata::ElectionInput input = InputOf(context_, image_, place_);
     if (!metadata::MayDropAtOnce(*place_.partition, wanted, input.min_isr))
       return TooFewLeft(wanted);
     LOG_IF(INFO, !dry_run_) << NameOf(asked_.topic(), asked_.partition())
@@ -164,6 +170,7 @@ class Reassignment {
                 ", would be left: wait until others are in sync"};
   }
 
+  const HandleContext& context_;
   const Image& image_;
   const Asked& asked_;
   const bool factor_may_change_;
@@ -198,8 +205,7 @@ Failure Elect(const HandleContext& context, const Place& place, const ElectLeade
   const NodeId preferred = before.replicas.front();
   const bool needed = unclean ? before.leader == kNoNode : before.leader != preferred;
   if (!needed) return {ErrorCode::kElectionNotNeeded, ""};
-  metadata::ElectionInput input = InputOf(image, place);
-  input.is_full = FullIn(context.full, image, before);
+  metadata::ElectionInput input = InputOf(context, image, place);
   input.unclean = unclean;
   input.log_end = [&](NodeId node) -> std::optional<metadata::LogEnd> {
     const PartitionIndex index(static_cast<int32_t>(place.index));
@@ -249,14 +255,25 @@ void ElectAll(const HandleContext& context, const ElectLeadersRequest& request,
   }
 }
 
-// Takes the records back, and says of each partition that they would change what it would be.
+// Who will lead once the move is done that the partition is in: with all that it waits for in sync,
+// and the disks and drains of now.
+NodeId LeaderAtItsEnd(const HandleContext& context, const Image& image, const Place& place) {
+  const PartitionImage& partition = *place.partition;
+  if (!partition.moving() || partition.leader == kNoNode) return partition.leader;
+  metadata::ElectionInput input = InputOf(context, image, place);
+  input.is_active = [](NodeId) { return true; };  // else it would not be in sync
+  input.wished_isr = metadata::TargetOf(partition);
+  return metadata::Decide(input).election.leader;
+}
+
+// Says of each partition that the records would change what it would be.
 template <typename Response>
 void OnlyTell(const HandleContext& context, Decision<Response>& decision) {
   metadata::ImageBuilder builder(context.image);
-  const Records records = std::exchange(decision.records, {});
-  for (const metadata::MetadataRecord& record : records) {
+  for (const metadata::MetadataRecord& record : decision.records) {
     const Status fits = builder.Apply(record, context.index);
     if (fits.ok()) continue;
+    decision.records.clear();
     return SetError(*decision.response.mutable_outcome(), ErrorCode::kUnknownServerError,
                     "the request could not be carried out: " + fits.message());
   }
@@ -269,13 +286,9 @@ void OnlyTell(const HandleContext& context, Decision<Response>& decision) {
         *now.partition == *would_be.partition) {
       continue;
     }
-    const std::vector<NodeId> target = metadata::TargetOf(*would_be.partition);
-    const NodeId leader = would_be.partition->leader;
-    const bool stays = std::find(target.begin(), target.end(), leader) != target.end();
-    // A move hands the lead on when it ends, to the first one that is in sync, and then all are.
-    outcome.mutable_would_be()->set_leader(
-        (stays || leader == kNoNode ? leader : target.front()).value());
-    for (const NodeId node : target) outcome.mutable_would_be()->add_replicas(node.value());
+    outcome.mutable_would_be()->set_leader(LeaderAtItsEnd(context, *then, would_be).value());
+    for (const NodeId node : metadata::TargetOf(*would_be.partition))
+      outcome.mutable_would_be()->add_replicas(node.value());
   }
 }
 
@@ -309,7 +322,7 @@ Decision<AlterPartitionReassignmentsResponse> AlterPartitionReassignments(
     outcome.set_topic(asked.topic());
     outcome.set_partition(asked.partition());
     const bool first = seen.emplace(asked.topic(), asked.partition()).second;
-    Reassignment reassignment(*context.image, asked, request);
+    Reassignment reassignment(context, asked, request);
     const Failure failure =
         first ? reassignment.Run(decision.records) : NamedTwice(asked.topic(), asked.partition());
     if (failure) SetError(outcome, failure.code, failure.message);

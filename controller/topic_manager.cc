@@ -209,7 +209,6 @@ Decision<CreateTopicsResponse> CreateTopics(const HandleContext& context,
     }
     creation.Create(topic, decision.records, outcome);
   }
-  if (request.validate_only()) decision.records.clear();
   return decision;
 }
 
@@ -240,7 +239,6 @@ Decision<DeleteTopicsResponse> DeleteTopics(const HandleContext& context,
     record.mutable_remove_topic()->set_topic_id(std::string(topic->id.view()));
     decision.records.push_back(std::move(record));
   }
-  if (request.validate_only()) decision.records.clear();
   return decision;
 }
 
@@ -256,7 +254,6 @@ Decision<CreatePartitionsResponse> CreatePartitions(const HandleContext& context
                                 : Grow(context, asked, decision.records, outcome);
     if (failure) SetError(outcome, failure.code, failure.message);
   }
-  if (request.validate_only()) decision.records.clear();
   return decision;
 }
 
