@@ -11,17 +11,26 @@ namespace {
 
 constexpr int kReplicasNamedMax = 5;
 
+// The partitions that have one problem, and what their replicas suffer from.
+struct Affected {
+  int partitions = 0;
+  std::set<NodeId> down;  // registered, and not in service
+  std::set<NodeId> full;  // has no room for one of them
+  int damaged_here = 0;   // replicas of the answering node
+  int others = 0;         // partitions with none of that
+};
+
 struct Counts {
   int brokers = 0;
   int brokers_down = 0;
   int partitions = 0;
-  int offline = 0;
-  int under_min_isr = 0;      // with a leader: writes with acks=all fail
-  int leader_full = 0;        // enough in sync, and the leader has no room: no write is taken
-  int too_few_with_room = 0;  // enough in sync, too few of them with room: acks=all fails
-  int at_min_isr = 0;         // not all replicas in sync, one failure from the above
-  int under_replicated = 0;   // further from it
-  int damaged_here = 0;       // replicas of the answering node
+  Affected offline;
+  Affected under_min_isr;      // with a leader: writes with acks=all fail
+  Affected leader_full;        // enough in sync, and the leader has no room: no write is taken
+  Affected too_few_with_room;  // enough in sync, too few of them with room: acks=all fails
+  Affected at_min_isr;         // not all replicas in sync, one failure from the above
+  Affected under_replicated;   // further from it
+  int damaged_here = 0;        // replicas of the answering node
   std::string first_offline;
   int undecided = 0;  // of those: nobody has all records, and an operator has to say who leads
   std::string first_undecided;
@@ -29,7 +38,6 @@ struct Counts {
   std::string first_awaiting;
   std::vector<NodeId> awaited;  // by that one
   std::vector<NodeId> down;
-  std::set<NodeId> full;  // who has no room for partitions counted above
 };
 
 // Which replicas have no room, by what brokers tell the active controller.
@@ -94,45 +102,74 @@ void CountUndecided(const metadata::Image& image, const metadata::TopicImage& to
   }
 }
 
-// Of a partition with a leader. Who has no room appends nothing: as a leader it refuses every
-// record, and as a member of the ISR it holds acks=all up until it lags and leaves.
-void CountLed(const metadata::Image& image, const metadata::TopicImage& topic,
-              const metadata::PartitionImage& partition, const FullReplicas& full, Counts* counts) {
+using NameAndIndex = std::pair<std::string, PartitionIndex>;
+
+// What there is to know of replicas beside the image.
+struct Replicas {
+  const FullReplicas full;
+  std::set<NameAndIndex> damaged_here{};
+};
+
+// Of a partition with a leader: the problem that it has, or null. Who has no room appends nothing:
+// as a leader it refuses every record, and as a member of the ISR it holds acks=all up until it
+// lags and leaves.
+Affected* ProblemOfLed(const metadata::Image& image, const metadata::TopicImage& topic,
+                       const metadata::PartitionImage& partition, const FullReplicas& full,
+                       Counts* counts) {
   const auto with_room =
       std::ranges::count_if(partition.isr, [&](NodeId node) { return !full.Has(partition, node); });
   const int32_t spare =
       static_cast<int32_t>(with_room) - metadata::EffectiveMinIsr(image, topic.name, partition);
-  if (IsUnderMinIsr(image, topic.name, partition)) {
-    ++counts->under_min_isr;
-  } else if (full.Has(partition, partition.leader)) {
-    ++counts->leader_full;
-  } else if (spare < 0) {
-    ++counts->too_few_with_room;
-  } else if (IsUnderReplicated(partition) || with_room < std::ssize(partition.isr)) {
-    ++(spare == 0 ? counts->at_min_isr : counts->under_replicated);
-  } else {
-    return;
-  }
+  if (IsUnderMinIsr(image, topic.name, partition)) return &counts->under_min_isr;
+  if (full.Has(partition, partition.leader)) return &counts->leader_full;
+  if (spare < 0) return &counts->too_few_with_room;
+  if (!IsUnderReplicated(partition) && with_room == std::ssize(partition.isr)) return nullptr;
+  return spare == 0 ? &counts->at_min_isr : &counts->under_replicated;
+}
+
+// What the replicas of one more partition suffer from.
+void AddReplicas(const metadata::Image& image, const NameAndIndex& name,
+                 const metadata::PartitionImage& partition, const Replicas& replicas,
+                 Affected* affected) {
+  ++affected->partitions;
+  const bool damaged = replicas.damaged_here.contains(name);
+  affected->damaged_here += damaged;
+  bool other = !damaged;
   for (const NodeId replica : partition.replicas) {
-    if (full.Has(partition, replica)) counts->full.insert(replica);
+    const metadata::BrokerImage* broker = image.FindBroker(replica);
+    const bool down = broker != nullptr && !broker->active();
+    // Room gives nobody the lead: who has none leads where nobody else may.
+    const bool full = !IsOffline(partition) && replicas.full.Has(partition, replica);
+    if (down) affected->down.insert(replica);
+    if (full) affected->full.insert(replica);
+    other = other && !down && !full;
   }
+  affected->others += other;
 }
 
 void CountPartition(const metadata::Image& image, const metadata::TopicImage& topic, size_t index,
-                    const FullReplicas& full, Counts* counts) {
+                    const Replicas& replicas, Counts* counts) {
   const metadata::PartitionImage& partition = topic.partitions[index];
+  const bool offline = IsOffline(partition);
   ++counts->partitions;
-  if (IsOffline(partition)) {
-    if (counts->offline++ == 0) counts->first_offline = topic.name + "-" + std::to_string(index);
-    CountUndecided(image, topic, index, counts);
-  } else {
-    CountLed(image, topic, partition, full, counts);
-  }
+  Affected* affected =
+      offline ? &counts->offline : ProblemOfLed(image, topic, partition, replicas.full, counts);
+  if (affected == nullptr) return;
+  if (offline && affected->partitions == 0)
+    counts->first_offline = topic.name + "-" + std::to_string(index);
+  if (offline) CountUndecided(image, topic, index, counts);
+  AddReplicas(image, {topic.name, PartitionIndex(static_cast<int32_t>(index))}, partition, replicas,
+              affected);
 }
 
 Counts Count(const metadata::Image& image, const QuorumAnswer* quorum, const LocalReplicas& local) {
-  const FullReplicas full(image, quorum);
+  Replicas replicas{.full = FullReplicas(image, quorum)};
   Counts counts;
+  for (const LocalPartition& partition : local.partitions) {
+    if (!partition.offline) continue;
+    ++counts.damaged_here;
+    replicas.damaged_here.emplace(partition.topic, partition.partition);
+  }
   for (const auto& [id, broker] : image.brokers) {
     ++counts.brokers;
     if (broker->active()) continue;
@@ -141,9 +178,8 @@ Counts Count(const metadata::Image& image, const QuorumAnswer* quorum, const Loc
   }
   for (const auto& [name, topic] : *image.topics_by_name) {
     for (size_t i = 0; i < topic->partitions.size(); ++i)
-      CountPartition(image, *topic, i, full, &counts);
+      CountPartition(image, *topic, i, replicas, &counts);
   }
-  for (const LocalPartition& partition : local.partitions) counts.damaged_here += partition.offline;
   return counts;
 }
 
@@ -287,73 +323,86 @@ void AddUndecided(const Counts& counts, ClusterHealthResponse* response) {
   }
 }
 
-// What brings replicas back into their ISRs.
-std::string BringBack(const Counts& counts) {
-  if (!counts.full.empty()) {
-    const std::string room = "give the disk of node " + Join(counts.full) + " room, as said below";
-    return counts.down.empty() ? room : "bring node " + Join(counts.down) + " back; " + room;
+// What brings the replicas back into the ISRs of these partitions.
+std::string BringBack(const Affected& affected) {
+  std::string steps;
+  const auto add = [&steps](const std::string& step) {
+    steps += (steps.empty() ? "" : "; ") + step;
+  };
+  if (!affected.down.empty()) add("bring node " + Join(affected.down) + " back");
+  if (!affected.full.empty())
+    add("give the disk of node " + Join(affected.full) + " room, as said below");
+  const bool rebuilt = steps.empty() && affected.damaged_here > 0;
+  if (rebuilt) {
+    const std::string damaged = affected.damaged_here == 1
+                                    ? "damaged replica"
+                                    : Plural(affected.damaged_here, "damaged replica");
+    add("rebuild the " + damaged + " of this node, as said below");
   }
-  return counts.down.empty() && counts.damaged_here > 0
-             ? "rebuild the " +
-                   (counts.damaged_here == 1 ? "damaged replica"
-                                             : Plural(counts.damaged_here, "damaged replica")) +
-                   " of this node, as said below; others catch up by themselves, unless the health "
-                   "of "
-                   "their own nodes names them"
-         : counts.down.empty()
-             ? "wait until the replicas have caught up; sluice topic describe shows a topic's. One "
-               "that does not may be damaged: ask its own node for its health"
-             : "bring node " + Join(counts.down) + " back";
+  if (steps.empty()) {
+    return "wait until the replicas have caught up; sluice topic describe shows a topic's. One "
+           "that does not may be damaged: ask its own node for its health";
+  }
+  if (rebuilt || affected.others > 0) {
+    add("others catch up by themselves, unless the health of their own nodes names them");
+  }
+  return steps;
 }
 
 // What has enough replicas in sync, and is not written all the same.
 void AddWithoutRoom(const Counts& counts, ClusterHealthResponse* response) {
-  const std::string next = "give the disk of node " + Join(counts.full) + " room, as said below";
-  if (counts.leader_full > 0) {
+  const auto next = [](const Affected& affected) {
+    return "give the disk of node " + Join(affected.full) + " room, as said below";
+  };
+  if (counts.leader_full.partitions > 0) {
     AddProblem(response,
-               Plural(counts.leader_full, "partition") +
+               Plural(counts.leader_full.partitions, "partition") +
                    " whose leader is on a full disk: no record is taken, with any acks; what is "
                    "there can be read",
-               next);
+               next(counts.leader_full));
   }
-  if (counts.too_few_with_room > 0) {
+  if (counts.too_few_with_room.partitions > 0) {
     AddProblem(response,
-               Plural(counts.too_few_with_room, "partition") +
+               Plural(counts.too_few_with_room.partitions, "partition") +
                    " with fewer in-sync replicas on disks with room than min.insync.replicas: "
                    "writes with acks=all fail; others, and reads, go on",
-               next);
+               next(counts.too_few_with_room));
   }
 }
 
 void AddDataProblems(const Counts& counts, ClusterHealthResponse* response) {
-  const std::string bring_back = BringBack(counts);
-  if (counts.offline > 0) {
+  const int offline = counts.offline.partitions;
+  if (offline > 0) {
     AddProblem(response,
-               Plural(counts.offline, "partition") + " without a leader (" + counts.first_offline +
-                   (counts.offline > 1 ? " and others" : "") + "): neither read nor written",
-               bring_back);
+               Plural(offline, "partition") + " without a leader (" + counts.first_offline +
+                   (offline > 1 ? " and others" : "") + "): neither read nor written",
+               BringBack(counts.offline));
   }
   AddUndecided(counts, response);
-  if (counts.under_min_isr > 0) {
+  if (counts.under_min_isr.partitions > 0) {
     AddProblem(
         response,
-        Plural(counts.under_min_isr, "partition") +
+        Plural(counts.under_min_isr.partitions, "partition") +
             " with fewer replicas in sync than min.insync.replicas: writes with acks=all fail",
-        bring_back);
+        BringBack(counts.under_min_isr));
   }
   AddWithoutRoom(counts, response);
-  if (counts.at_min_isr > 0) {
+  const Affected& at_min_isr = counts.at_min_isr;
+  if (at_min_isr.partitions > 0) {
     AddProblem(response,
-               Plural(counts.at_min_isr, "partition") + " with just min.insync.replicas in sync" +
-                   (counts.full.empty() ? "" : " on disks with room") +
+               Plural(at_min_isr.partitions, "partition") +
+                   " with just min.insync.replicas in sync" +
+                   (at_min_isr.full.empty() ? "" : " on disks with room") +
                    ": one more failure stops writes to them",
-               bring_back);
+               BringBack(at_min_isr));
   }
-  if (counts.under_replicated > 0) {
-    AddProblem(response,
-               Plural(counts.under_replicated, "partition") + " with replicas " +
-                   (counts.full.empty() ? "out of sync" : "out of sync, or on full disks"),
-               bring_back);
+  const Affected& under_replicated = counts.under_replicated;
+  if (under_replicated.partitions > 0) {
+    AddProblem(
+        response,
+        Plural(under_replicated.partitions, "partition") + " with replicas " +
+            (under_replicated.full.empty() ? "out of sync" : "out of sync, or on full disks"),
+        BringBack(under_replicated));
   }
 }
 
@@ -466,9 +515,10 @@ std::string Summary(const Counts& counts, bool healthy, const QuorumAnswer* quor
     summary += ", " + std::to_string(voters.all - voters.answering) + " of " +
                Plural(voters.all, "controller") + " down";
   }
-  if (counts.offline > 0)
-    return summary + "; " + Plural(counts.offline, "partition") + " unavailable";
-  const int unwritten = counts.under_min_isr + counts.leader_full + counts.too_few_with_room;
+  const int offline = counts.offline.partitions;
+  if (offline > 0) return summary + "; " + Plural(offline, "partition") + " unavailable";
+  const int unwritten = counts.under_min_isr.partitions + counts.leader_full.partitions +
+                        counts.too_few_with_room.partitions;
   if (unwritten > 0) return summary + "; " + Plural(unwritten, "partition") + " cannot be written";
   // Whether another replica has what is damaged here, only the others can tell.
   if (counts.damaged_here > 0)

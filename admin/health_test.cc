@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "admin/testing/handlers_fixture.h"
 
 namespace sluice::admin {
@@ -34,6 +36,34 @@ class HealthTest : public testing::HandlersFixture {
     auto* full = backend_.quorum.add_full_brokers();
     full->set_id(broker);
     full->set_directories(directories);
+  }
+  // Of broker 2, which has two: partition 0 is in the full one, partition 1 in the other.
+  void FillADirectory() {
+    const std::string full_id(16, 'F'), other_id(16, 'O');
+    auto image = std::make_shared<metadata::Image>(*backend_.image);
+    auto broker = std::make_shared<metadata::BrokerImage>(*image->FindBroker(NodeId(2)));
+    broker->log_directories = {Uuid::FromBytes(full_id), Uuid::FromBytes(other_id)};
+    image->brokers[NodeId(2)] = broker;
+    backend_.image = image;
+    Change([&](metadata::TopicImage& topic) {
+      for (size_t i = 0; i < 2; ++i) {
+        topic.partitions[i].leader = NodeId(1);
+        topic.partitions[i].directories.resize(3);
+        topic.partitions[i].directories[1] = Uuid::FromBytes(i == 0 ? full_id : other_id);
+      }
+    });
+    Fill(2);
+    backend_.quorum.mutable_full_brokers(0)->add_directory_ids(full_id);
+  }
+  // "orders", as no controller would have it by itself.
+  void Change(const std::function<void(metadata::TopicImage&)>& change) {
+    auto image = std::make_shared<metadata::Image>(*backend_.image);
+    auto topics = std::make_shared<metadata::TopicsByName>(*image->topics_by_name);
+    auto topic = std::make_shared<metadata::TopicImage>(*topics->begin()->second);
+    change(*topic);
+    topics->Set(topic->name, topic);
+    image->topics_by_name = topics;
+    backend_.image = image;
   }
   ClusterHealthResponse Health() { return *Call(&Handlers::ClusterHealth, ClusterHealthRequest()); }
   static std::vector<std::string> WhatOf(const ClusterHealthResponse& health) {
@@ -103,26 +133,53 @@ TEST_F(HealthTest, WhereAllDisksAreFullNothingIsWrittenAndAllIsRead) {
 }
 
 TEST_F(HealthTest, OnlyReplicasInTheFullDirectoryLackRoom) {
-  const std::string full_id(16, 'F'), other_id(16, 'O');
-  auto image = std::make_shared<metadata::Image>(*backend_.image);
-  auto broker = std::make_shared<metadata::BrokerImage>(*image->FindBroker(NodeId(2)));
-  broker->log_directories = {Uuid::FromBytes(full_id), Uuid::FromBytes(other_id)};
-  image->brokers[NodeId(2)] = broker;
-  auto topics = std::make_shared<metadata::TopicsByName>(*image->topics_by_name);
-  auto topic = std::make_shared<metadata::TopicImage>(*topics->begin()->second);
-  for (size_t i = 0; i < 2; ++i) {
-    topic->partitions[i].leader = NodeId(1);
-    topic->partitions[i].directories.resize(3);
-    topic->partitions[i].directories[1] = Uuid::FromBytes(i == 0 ? full_id : other_id);
-  }
-  topics->Set(topic->name, topic);
-  image->topics_by_name = topics;
-  backend_.image = image;
-  Fill(2);
-  backend_.quorum.mutable_full_brokers(0)->add_directory_ids(full_id);
+  FillADirectory();
   EXPECT_EQ(WhatOf(Health()).front(),
             "1 partition with just min.insync.replicas in sync on disks with room: one more "
             "failure stops writes to them");
+}
+
+constexpr char kWait[] =
+    "wait until the replicas have caught up; sluice topic describe shows a topic's. One that does "
+    "not may be damaged: ask its own node for its health";
+
+TEST_F(HealthTest, TheNextStepIsAboutTheReplicasThatSuffer) {
+  FillADirectory();
+  Change([](metadata::TopicImage& topic) { topic.partitions[1].isr = {NodeId(1)}; });
+  ClusterHealthResponse health = Health();
+  ASSERT_GE(health.problems_size(), 2);
+  EXPECT_EQ(health.problems(0).what().find("1 partition with fewer replicas in sync than "), 0U);
+  EXPECT_EQ(health.problems(0).next_step(), kWait) << "none of its replicas is on the full disk";
+  EXPECT_EQ(health.problems(1).next_step(), "give the disk of node 2 room, as said below");
+  // The same problem with two causes.
+  Change([](metadata::TopicImage& topic) { topic.partitions[1].isr = {NodeId(1), NodeId(2)}; });
+  health = Health();
+  EXPECT_EQ(health.problems(0).what().find("2 partitions with just min.insync.replicas"), 0U);
+  EXPECT_EQ(health.problems(0).next_step(),
+            "give the disk of node 2 room, as said below; others catch up by themselves, unless "
+            "the health of their own nodes names them");
+}
+
+TEST_F(HealthTest, WhoIsDownKeepsOnlyItsOwnPartitionsOutOfSync) {
+  backend_.image = testing::ThreeBrokers(/*all_up=*/false);
+  Change([](metadata::TopicImage& topic) {
+    topic.partitions[0].isr = topic.partitions[0].replicas;
+    topic.partitions[1].replicas = {NodeId(1), NodeId(2)};
+    topic.partitions[1].isr = {NodeId(1)};
+  });
+  const ClusterHealthResponse health = Health();
+  ASSERT_EQ(health.problems_size(), 2);
+  EXPECT_EQ(health.problems(0).next_step(), "bring node 3 back");
+  EXPECT_EQ(health.problems(1).next_step(), kWait);
+}
+
+TEST_F(HealthTest, OnlyADamagedReplicaOfThePartitionIsToBeRebuilt) {
+  Change([](metadata::TopicImage& topic) { topic.partitions[1].isr = {NodeId(1), NodeId(2)}; });
+  backend_.partitions = {
+      {.topic = "orders", .partition = PartitionIndex(0), .offline = true, .damage = "short"}};
+  EXPECT_EQ(Health().problems(0).next_step(), kWait);
+  backend_.partitions[0].partition = PartitionIndex(1);
+  EXPECT_EQ(Health().problems(0).next_step().find("rebuild the damaged replica of this node"), 0U);
 }
 
 TEST_F(HealthTest, OfItsOwnFullDirectoriesANodeKnowsMore) {
