@@ -399,6 +399,25 @@ TEST_F(DiskTest, AFullFollowerThatTheControllersKeepOutHoldsUpNothing) {
   EXPECT_TRUE(InSync(0, 3)) << cluster_->Describe(Key(0));
 }
 
+// The first was refused a moment ago, and lacks but what came since.
+TEST_F(DiskTest, AFullFollowerHoldsUpNothingWhenAnotherDiskIsFullToo) {
+  SimClusterOptions options = kWithMarks;
+  options.replica_lag_ms_max = 10'000;
+  Build({.min_isr = 1}, options);
+  ASSERT_TRUE(InSync(0, 3));
+  const NodeId leader = cluster_->LeaderOf(Key(0));
+  for (const NodeId follower : {kOne, kTwo, kThree}) {
+    if (follower == leader) continue;
+    SetFree(follower, "/data", 5000);
+    cluster_->controller().KeepOut(follower);
+    cluster_->RunFor(1300);
+    const int64_t before_ms = cluster_->scheduler().clock().SteadyMs();
+    EXPECT_EQ(Send(0, "a"), ErrorCode::kNone) << cluster_->Describe(Key(0));
+    EXPECT_LT(cluster_->scheduler().clock().SteadyMs() - before_ms, 200);
+  }
+  EXPECT_EQ(cluster_->IsrSize(Key(0)), 1U);
+}
+
 TEST_F(DiskTest, AJoinIsLoggedWhenItIsOneAndARefusalOnce) {
   Build({.min_isr = 2}, kWithMarks);
   ASSERT_TRUE(InSync(0, 3));

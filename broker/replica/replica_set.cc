@@ -45,12 +45,14 @@ void ReplicaSet::Commit(const std::vector<NodeId>& replicas, const std::vector<N
 }
 
 void ReplicaSet::CommitIsr(const std::vector<NodeId>& isr) {
-  // Whoever had to leave, for damage of its log perhaps, is waited for again only when it has
-  // fetched all there is.
-  const bool same = isr == isr_;
   for (RemoteReplica& remote : remotes_) {
-    if (!same) remote.refused_ms = -1;
-    if (!InIsr(remote.id) || Contains(isr, remote.id)) continue;
+    if (Contains(isr, remote.id)) {
+      remote.refused_ms = -1;
+      continue;
+    }
+    // Whoever had to leave, for damage of its log perhaps, is waited for again only when it has
+    // fetched all there is.
+    if (!InIsr(remote.id)) continue;
     remote.last_caught_up_ms = -1;
     remote.last_fetch_ms = -1;
   }

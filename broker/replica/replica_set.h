@@ -30,7 +30,7 @@ struct RemoteReplica {
   int64_t last_fetch_ms = -1;
   Offset leader_end_at_last_fetch{-1};
   Offset log_start_offset{-1};  // as it said in its last fetch
-  // When the controller last refused to have it in the ISR; -1 = not since the ISR changed.
+  // When the controller last refused to have it in the ISR; -1 = not since it was there.
   int64_t refused_ms = -1;
   // In the last answer to it.
   Offset sent_high_watermark{-1};
@@ -76,8 +76,8 @@ class ReplicaSet {
   // say, which is not known here. It is neither waited for, once the proposal is dropped, nor
   // proposed until it has all there is again, a while later. Not by time alone, nor by a fetch: who
   // can append nothing asks for what it lacks, after a restart say, and would be waited for until
-  // it lags.
-  // Gives who was not refused before, since the ISR changed.
+  // it lags. Nor by a change of the ISR: another disk has filled up, perhaps.
+  // Gives who was not refused before, since it was in the ISR.
   std::vector<NodeId> NoteRefused(int64_t now_ms);
   static constexpr int64_t kRefusedForMs = 1000;
   static bool Refused(const RemoteReplica& replica) {

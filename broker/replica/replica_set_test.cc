@@ -184,15 +184,21 @@ TEST_F(ReplicaSetTest, WhoWasRefusedIsPassedOverUntilItHasAllAWhileLater) {
   EXPECT_TRUE(refused(kThree));
   fetch_at(5100);
   EXPECT_FALSE(refused(kThree));
-  // A change may have been what the refusal was for; another epoch of the same ISR is none.
+  // That another one leaves says nothing of it: nobody may wait for it until it would lag.
   set_.Propose({kSelf, kTwo, kThree});
-  set_.NoteRefused(5000);
-  EXPECT_TRUE(refused(kThree));
-  set_.CommitIsr({kSelf, kTwo});
+  EXPECT_EQ(set_.NoteRefused(5100), std::vector<NodeId>()) << "it was told of before";
+  set_.CommitIsr({kSelf});
   EXPECT_FALSE(set_.pending());
   EXPECT_TRUE(refused(kThree));
-  set_.CommitIsr({kSelf});
+  EXPECT_EQ(set_.CommittableOffset(
+                Offset(9), {.leader_end = Offset(9), .now_ms = 5200, .lag_ms_max = 10'000},
+                [](const RemoteReplica& remote) { return !ReplicaSet::Refused(remote); }),
+            Offset(9));
+  set_.CommitIsr({kSelf, kThree});
   EXPECT_FALSE(refused(kThree));
+  set_.CommitIsr({kSelf});
+  set_.Propose({kSelf, kThree});
+  EXPECT_EQ(set_.NoteRefused(9000), std::vector<NodeId>{kThree});
 }
 
 TEST_F(ReplicaSetTest, CommitKeepsThePositionsOfThoseWhoStay) {
