@@ -16,7 +16,7 @@ import urllib.error
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
-from cluster import SLUICE, SteadyProducer, check_history, free_base_port, run, wait_until  # noqa: E402
+from cluster import SLUICE, SteadyProducer, check_history, free_base_port, has_failed, run, wait_until  # noqa: E402
 
 MIB = 1 << 20
 EXT4_IOC_SHUTDOWN = 0x8004587D
@@ -61,7 +61,7 @@ class DisksTest(unittest.TestCase):
                 process.kill()
             process.wait()
             log = (self.directory / f'node-{node}.log').read_text(errors='replace').splitlines()
-            if any(error for _, error in getattr(self._outcome, 'errors', [])):
+            if has_failed(self):
                 print(f'--- node {node}', *log[-30:], sep='\n', file=sys.stderr)
 
     def unmount_all(self):

@@ -11,7 +11,7 @@ import unittest
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
-from cluster import HTTP_PORT_OFFSET, SLUICE, free_base_port, run, wait_until  # noqa: E402
+from cluster import HTTP_PORT_OFFSET, SLUICE, free_base_port, has_failed, run, wait_until  # noqa: E402
 
 
 class QuorumTest(unittest.TestCase):
@@ -24,7 +24,7 @@ class QuorumTest(unittest.TestCase):
         self.port = free_base_port(5)
 
     def end_processes(self):
-        failed = any(error for _, error in getattr(self._outcome, 'errors', []))
+        failed = has_failed(self)
         for node, process in self.processes.items():
             if process.poll() is None:
                 process.kill()
