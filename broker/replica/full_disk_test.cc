@@ -23,7 +23,10 @@ TEST_F(DiskTest, AtTheHardMarkNothingIsAppendedUntilThereIsRoom) {
   ASSERT_EQ(Send(0, "a"), ErrorCode::kNone);
   SetFree(kOne, "/data", 9999);
   cluster_->RunFor(200);
+  const int64_t before_ms = cluster_->scheduler().clock().SteadyMs();
   EXPECT_EQ(Send(0, "b"), ErrorCode::kKafkaStorageError);
+  EXPECT_LT(cluster_->scheduler().clock().SteadyMs() - before_ms, 50)
+      << "who is refused is to look for another leader, and not to wait";
   EXPECT_EQ(cluster_->Consume(kOne, Key(0), Offset(0)).size(), 1U);
   EXPECT_EQ(cluster_->StatusOf(kOne, Key(0))->error, "") << "nothing has failed";
   SetFree(kOne, "/data", 30000);
@@ -129,6 +132,31 @@ TEST_F(DiskTest, AFullFollowerHoldsUpNothingWhenAnotherDiskIsFullToo) {
     EXPECT_LT(cluster_->scheduler().clock().SteadyMs() - before_ms, 200);
   }
   EXPECT_EQ(cluster_->IsrSize(Key(0)), 1U);
+}
+
+// Each is proposed again and again while its partition is idle, but never both at once: so one may
+// have asked, and count, while the other one was refused.
+TEST_F(DiskTest, TwoFullFollowersOfIdlePartitionsHoldUpNothing) {
+  int64_t slowest_ms = 0;
+  for (uint64_t seed = 1; seed <= 100; ++seed) {
+    SimClusterOptions options = kWithMarks;
+    options.seed = seed;
+    options.replica_lag_ms_max = 10'000;
+    options.network_ms_max = 20;
+    Build({.min_isr = 1}, options);
+    ASSERT_TRUE(InSync(0, 3));
+    const NodeId leader = cluster_->LeaderOf(Key(0));
+    for (const NodeId follower : cluster_->ids()) {
+      if (follower == leader) continue;
+      SetFree(follower, "/data", 5000);
+      cluster_->controller().KeepOut(follower);
+    }
+    cluster_->RunFor(1000 + static_cast<int64_t>(seed * 17));
+    const int64_t before_ms = cluster_->scheduler().clock().SteadyMs();
+    EXPECT_EQ(Send(0, "a"), ErrorCode::kNone) << cluster_->Describe(Key(0));
+    slowest_ms = std::max(slowest_ms, cluster_->scheduler().clock().SteadyMs() - before_ms);
+  }
+  EXPECT_LT(slowest_ms, 500);
 }
 
 TEST_F(DiskTest, AJoinIsLoggedWhenItIsOneAndARefusalOnce) {

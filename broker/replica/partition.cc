@@ -247,10 +247,8 @@ void Partition::Upkeep(int64_t now_ms, PartitionEffects& effects) {
   traffic_.Tick(now_ms);
   FlushOld(now_ms, effects);
   ExpireDeletes(now_ms, effects);
-  // Whoever is out of the ISR, and had all there was a moment ago, is waited for only until it
-  // would lag; that this time is over nobody tells.
   if (role_ == Role::kLeader && usable() && high_watermark_ < log_->log_end_offset())
-    AdvanceHighWatermark(effects);
+    LookWhoIsWaitedFor(effects);
   if (ack_waiters_.empty()) return;
   Acknowledge(effects);  // the lease may be valid again
   // Without it others may lead, and the client is to look for them. Told of a timeout, librdkafka

@@ -164,8 +164,7 @@ class Partition final : public storage::CompactionTarget,
                                    PartitionEffects& effects);
   // The leader no longer has what we ask for.
   sluice::Status RestartAt(LeaderEpoch epoch, Offset leader_log_start, PartitionEffects& effects);
-  // Runs `done`, here or on a flusher thread, once all that is in the log now is durable, or
-  // failed.
+  // Runs `done`, here or on a flusher thread, once all that the log has is durable, or failed.
   void WhenFlushed(std::function<void()> done, PartitionEffects& effects);
 
   // --- Group commit ---
@@ -232,6 +231,7 @@ class Partition final : public storage::CompactionTarget,
   void FailDeletes(kafka::ErrorCode error, PartitionEffects& effects);
   void NudgeFollowers(PartitionEffects& effects);
   void MaybeExpandIsr(const RemoteReplica& replica, PartitionEffects& effects);
+  void LookWhoIsWaitedFor(PartitionEffects& effects);
   void Propose(std::vector<NodeId> isr, PartitionEffects& effects);
   std::vector<IsrProposal::Member> MembersOf(const std::vector<NodeId>& isr) const;
   ProposalOutcome OnRefused(IsrProposal& proposal);

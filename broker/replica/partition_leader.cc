@@ -212,6 +212,16 @@ void Partition::MaybeExpandIsr(const RemoteReplica& replica, PartitionEffects& e
   Propose(std::move(isr), effects);
 }
 
+// Whoever is waited for without being in the ISR is to join it, or would lag soon. It asks by its
+// fetches; but another proposal may have been under way then, and one whose disk is full fetches no
+// more. Nor does anybody tell that it lags by now.
+void Partition::LookWhoIsWaitedFor(PartitionEffects& effects) {
+  for (const RemoteReplica& replica : replicas_.remotes()) {
+    if (ReplicaSet::CaughtUp(replica, LagRuleNow())) MaybeExpandIsr(replica, effects);
+  }
+  AdvanceHighWatermark(effects);
+}
+
 std::vector<IsrProposal::Member> Partition::MembersOf(const std::vector<NodeId>& isr) const {
   const metadata::ImagePtr image = context_->metadata->Current();
   std::vector<IsrProposal::Member> members;

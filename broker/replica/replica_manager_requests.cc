@@ -72,6 +72,10 @@ ErrorCode ReplicaManagerImpl::WhyUnknown(const PartitionKey& key, LeaderHint& hi
 void ReplicaManagerImpl::Produce(ProduceRequestParams params, ProduceOperation::Done done) {
   if (const int64_t delay_ms = DiskDelayMs(params); delay_ms > 0) {
     done = [loop = options_->loop, delay_ms, done = std::move(done)](auto results) {
+      // Who is refused takes no room, and is to find the new leader, if there is one, at once.
+      const bool stored = std::ranges::any_of(
+          results, [](const auto& result) { return result.error == ErrorCode::kNone; });
+      if (!stored) return done(std::move(results));
       loop->RunAfter(delay_ms, [done, results = std::move(results)] { done(results); });
     };
   }
