@@ -287,6 +287,7 @@ Status Broker::Listen() {
                         ReplyCallback reply) {
     return dispatcher_->Dispatch(std::move(frame), connection, std::move(reply));
   };
+  options.in_turn = &AsksForTheMoment;
   options.clock = options_.clock;
   options.metrics = &net_metrics_;
   options.cold_reads = cold_reads_.get();

@@ -66,6 +66,14 @@ const ApiHandler* FindServedApi(int16_t key) {
   return nullptr;
 }
 
+bool AsksForTheMoment(std::string_view request) {
+  ByteReader reader(request);
+  const auto key = static_cast<kafka::ApiKey>(reader.ReadInt16());
+  return reader.ok() &&
+         (key == kafka::ApiKey::kMetadata || key == kafka::ApiKey::kFindCoordinator ||
+          key == kafka::ApiKey::kDescribeCluster || key == kafka::ApiKey::kDescribeTopicPartitions);
+}
+
 Dispatcher::Dispatcher(BrokerServices& services) : services_(services) {
   for (const ApiHandler* api : kServed) {
     const kafka::ApiInfo* known = kafka::FindApi(static_cast<int16_t>(api->key));

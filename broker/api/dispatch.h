@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <span>
+#include <string_view>
 
 #include "broker/api/broker_services.h"
 #include "broker/api/handler.h"
@@ -17,6 +18,13 @@ namespace sluice::broker {
 std::span<const ApiHandler* const> ServedApis();
 // Null when the key is not served.
 const ApiHandler* FindServedApi(int16_t key);
+
+// Whether `request`, a frame without its length, asks for what changes from one moment to the next:
+// who leads, who coordinates. An answer that waits behind an earlier one is old when it leaves, and
+// takes a client back to where it came from; librdkafka 2.0 then may stay there, with the leader
+// that it knows and another broker to send to. Kafka looks at one request of a connection at a
+// time.
+bool AsksForTheMoment(std::string_view request);
 
 class Dispatcher {
  public:

@@ -80,6 +80,10 @@ asio::awaitable<void> Connection::ReadLoop() {
       reading_paused_ = false;
       continue;
     }
+    if (held_ != nullptr) {
+      OnFrame(std::exchange(held_, nullptr));
+      continue;
+    }
     if (!stash_.empty()) {
       const std::string input = std::exchange(stash_, {});
       Parse(input);
@@ -90,7 +94,7 @@ asio::awaitable<void> Connection::ReadLoop() {
     if (outcome == ReadOutcome::kWouldBlock) {
       // What is read already comes first: the socket may stay silent until the client has its
       // answers.
-      if (Paused() || !stash_.empty()) continue;
+      if (Paused() || held_ != nullptr || !stash_.empty()) continue;
       reads = 0;
       co_await socket_.async_wait(tcp::socket::wait_read,
                                   asio::redirect_error(asio::use_awaitable, error));
@@ -129,9 +133,9 @@ Connection::ReadOutcome Connection::ReadSome() {
 void Connection::Parse(std::string_view input) {
   parsing_ = true;
   bool more = true;
-  while (more && !Paused() && !closing_ && !closed_) {
+  while (more && held_ == nullptr && !Paused() && !closing_ && !closed_) {
     switch (reader_.Feed(input)) {
-      case FrameReader::Outcome::kFrame: OnFrame(reader_.TakeFrame()); break;
+      case FrameReader::Outcome::kFrame: HoldOrTake(reader_.TakeFrame()); break;
       case FrameReader::Outcome::kBadSize: RefuseFrame(reader_.wanted_bytes()); break;
       case FrameReader::Outcome::kNeedBytes: more = false; break;
       case FrameReader::Outcome::kNeedBudget:
@@ -150,6 +154,15 @@ void Connection::Parse(std::string_view input) {
   parsing_ = false;
   if (!closing_ && !closed_) stash_.append(input);
   Flush();
+}
+
+void Connection::HoldOrTake(FramePtr frame) {
+  const auto in_turn = reactor_.shared().options.in_turn;
+  const bool hold = !slots_.empty() && in_turn != nullptr && in_turn(frame->bytes());
+  if (hold)
+    held_ = std::move(frame);
+  else
+    OnFrame(std::move(frame));
 }
 
 void Connection::OnFrame(FramePtr frame) {
@@ -286,6 +299,7 @@ void Connection::OnBudget(BudgetLease lease) {
 bool Connection::Paused() const {
   const ServerOptions& options = reactor_.shared().options;
   if (waiting_for_budget_ || first_sequence_ < exclusive_until_) return true;
+  if (held_ != nullptr && !slots_.empty()) return true;
   if (slots_.size() >= static_cast<size_t>(options.outstanding_requests_max)) return true;
   if (waiting_to_write_ && slots_.empty()) return true;
   return !slots_.empty() && outstanding_bytes_ >= options.outstanding_bytes_max;
@@ -329,7 +343,7 @@ void Connection::CloseIdle(int64_t until_ms) {
 bool Connection::Idle() const {
   int unread_bytes = 0;
   return slots_.empty() && writer_.empty() && !reader_.in_frame() && stash_.empty() &&
-         !waiting_for_budget_ &&
+         held_ == nullptr && !waiting_for_budget_ &&
          ioctl(const_cast<tcp::socket&>(socket_).native_handle(), FIONREAD, &unread_bytes) == 0 &&
          unread_bytes == 0;
 }

@@ -55,6 +55,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   boost::asio::awaitable<void> ReadLoop();
   ReadOutcome ReadSome();
   void Parse(std::string_view input);
+  void HoldOrTake(FramePtr frame);
   void OnFrame(FramePtr frame);
   void RefuseFrame(int32_t size);
   void NoteRefusal(const std::string& reason);
@@ -76,6 +77,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::string ip_;
   FrameReader reader_;
   std::string stash_;  // read, but not yet parsed, because the connection was paused
+  FramePtr held_;      // to be looked at when all before it are answered, and before stash_
   SocketWriter writer_;
   std::vector<Slot> slots_;
   uint64_t first_sequence_ = 0;

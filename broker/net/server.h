@@ -42,6 +42,9 @@ using RequestSink = std::function<bool(
 struct ServerOptions {
   std::vector<ListenerAddress> listeners;
   RequestSink sink;
+  // Which requests the sink gets only when all before them on their connection are answered: what
+  // they tell is of the moment, and would be old by then. Null: none.
+  bool (*in_turn)(std::string_view request) = nullptr;
   const Clock* clock = nullptr;  // neither is owned
   NetMetrics* metrics = nullptr;
   ColdReads* cold_reads = nullptr;        // not owned either; its loops run as long as the server

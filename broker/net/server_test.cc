@@ -226,6 +226,33 @@ TEST_F(ServerTest, AnExclusiveRequestHoldsBackTheNext) {
   EXPECT_EQ(client.ReceiveFrame(), "two");
 }
 
+TEST_F(ServerTest, WhatAsksForTheMomentIsLookedAtInItsTurn) {
+  Start([](ServerOptions& options) {
+    options.in_turn = [](std::string_view request) { return request.starts_with("who leads"); };
+  });
+  Client client(port_);
+  for (const char* body : {"request1", "request2", "who leads 3", "who leads 4", "request5"})
+    client.SendFrame(body);
+  Sink::Request first = sink_.Take();
+  Sink::Request second = sink_.Take();
+  second.reply(Framed("two"));
+  EXPECT_EQ(sink_.waiting(), 0U) << "the answer to the first is not there yet";
+  first.reply(Framed("one"));
+  // Each alone, and what comes behind it stays in order.
+  for (const std::string number : {"3", "4"}) {
+    Sink::Request request = sink_.Take();
+    EXPECT_EQ(request.body, "who leads " + number);
+    EXPECT_LE(sink_.waiting(), number == "3" ? 0U : 1U);
+    request.reply(Framed(number));
+  }
+  sink_.Take().reply(Framed("five"));
+  for (const char* body : {"one", "two", "3", "4", "five"}) EXPECT_EQ(client.ReceiveFrame(), body);
+  // With nothing under way it is at once.
+  client.SendFrame("who leads 6");
+  sink_.Take().reply(Framed("six"));
+  EXPECT_EQ(client.ReceiveFrame(), "six");
+}
+
 TEST_F(ServerTest, ManyPipelinedRequestsBeyondTheLimitAreAllServed) {
   Start([](ServerOptions& options) { options.outstanding_requests_max = 4; });
   Client client(port_);
