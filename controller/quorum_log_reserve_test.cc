@@ -140,7 +140,7 @@ TEST(QuorumLogReserve, WhenNothingIsLeftOfItTheLogFailsAndSaysSo) {
   large.entries.push_back(LogOnSimDisk::At(41, 1, std::string(2 * kReserveBytes, 'x')));
   const Status failed = disk.Persist(large);
   EXPECT_EQ(failed.code(), StatusCode::kDiskFull);
-  EXPECT_NE(failed.message().find("nothing is left of the reserve in /data/space.reserve"),
+  EXPECT_NE(failed.message().find("nothing can be given up of the reserve in /data/space.reserve"),
             std::string::npos)
       << failed.message();
   EXPECT_FALSE(disk.fs_.Exists("/data/space.reserve"));

@@ -161,7 +161,7 @@ void AddWarnings(const Gathered& gathered, const ServerConfig& config,
         ": records may take the disk to its last bytes, and the metadata log and the next start "
         "then live on the node's reserve (space.reserve) alone; a controller that finds no room "
         "after that ends. With " +
-        std::to_string(kRoomToStartBytes) + " or more, or -1, records leave them some");
+        std::to_string(kRoomToStartBytes) + " or more, or -1 on a disk of 400 MiB or more, records leave them some");
   }
   const int64_t min_isr = config.values.GetInt("min.insync.replicas");
   if (config.is_broker && min_isr > config.default_replication_factor &&

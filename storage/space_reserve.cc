@@ -45,12 +45,14 @@ SpaceReserve::SpaceReserve(SpaceReserveOptions options)
 }
 
 // Without room for the lock's file nobody can hold it, and there may be room once a piece is gone.
-bool SpaceReserve::Own() {
-  if (lock_ != nullptr) return true;
+Status SpaceReserve::Own() {
+  if (lock_ != nullptr) return Status::Ok();
   Result<std::unique_ptr<FileLock>> locked = options_.file_system->Lock(path_ + ".lock");
-  if (!locked.ok()) return locked.status().code() == StatusCode::kDiskFull;
-  lock_ = *std::move(locked);
-  return true;
+  if (locked.ok())
+    lock_ = *std::move(locked);
+  else if (locked.status().code() != StatusCode::kDiskFull)
+    return locked.status();
+  return Status::Ok();
 }
 
 uint64_t SpaceReserve::PieceBytes() const {
@@ -65,7 +67,7 @@ uint64_t SpaceReserve::HeldBytes() {
 
 void SpaceReserve::MakeRoomToStart() {
   const std::lock_guard lock(mutex_);
-  if (!Own()) return;
+  if (!Own().ok()) return;
   const uint64_t held_before = HeldBytes();
   uint64_t held = held_before;
   const Result<DiskSpace> found = options_.file_system->Space(options_.directory);
@@ -85,6 +87,7 @@ void SpaceReserve::MakeRoomToStart() {
     given_up_ = true;
     NoteRefusal(held);
   }
+  (void)Own();  // for the lock's file there is room now
   LOG(WARNING) << "the disk of " << options_.directory << " has only " << found->free_bytes
                << " bytes free: " << Text(held_before - held) << " of the reserve in " << path_
                << " are given up for this start, " << Text(held)
@@ -97,7 +100,7 @@ void SpaceReserve::MakeRoomToStart() {
 bool SpaceReserve::GiveUp(const Status& why, uint64_t cuts_before) {
   const std::lock_guard lock(mutex_);
   if (cuts_ != cuts_before) return true;
-  if (!Own()) return false;
+  if (!Own().ok()) return false;
   const uint64_t held = HeldBytes();
   if (held == 0) return false;
   const uint64_t left = held - std::min(held, PieceBytes());
@@ -176,12 +179,21 @@ void SpaceReserve::NoteWhole() {
 
 void SpaceReserve::Refill() {
   const std::lock_guard lock(mutex_);
-  if (!Own()) return;
+  if (const Status owned = Own(); !owned.ok()) {
+    standing_ = ReserveStanding::kRefused;
+    LOG_IF(WARNING, !std::exchange(not_owned_, true))
+        << "the reserve cannot be used: " << owned.message() << ". It is tried again";
+    return;
+  }
+  not_owned_ = false;
   const uint64_t held = HeldBytes();
   if (held >= options_.size_bytes) return NoteWhole();
   whole_since_ms_.reset();
   const Result<DiskSpace> space = options_.file_system->Space(options_.directory);
-  if (!space.ok()) return;
+  if (!space.ok()) {
+    standing_ = ReserveStanding::kUnknown;
+    return;
+  }
   if (!HasRoomFor(held, *space)) {
     standing_ = ReserveStanding::kNoRoom;
     return;

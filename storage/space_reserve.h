@@ -96,7 +96,7 @@ class SpaceReserve {
     int64_t at_ms;
   };
 
-  bool Own();
+  Status Own();
   uint64_t HeldBytes();
   uint64_t PieceBytes() const;
   Status CutTo(uint64_t bytes);
@@ -116,6 +116,7 @@ class SpaceReserve {
   std::unique_ptr<FileLock> lock_;
   bool given_up_ = false;       // and not made again since
   bool refill_failed_ = false;  // and told
+  bool not_owned_ = false;      // and told
   std::optional<Refusal> refusal_;
   std::optional<int64_t> whole_since_ms_;
   int64_t wait_ms_ = kWaitMsMin;
@@ -137,7 +138,7 @@ auto WithReserve(SpaceReserve& reserve, Call call) {
     if (status.code() != StatusCode::kDiskFull) return outcome;
     if (!reserve.GiveUp(status, cuts_before)) {
       return decltype(outcome)(Status::DiskFull(
-          status.message() + "; nothing is left of the reserve in " + reserve.path()));
+          status.message() + "; nothing can be given up of the reserve in " + reserve.path()));
     }
   }
 }

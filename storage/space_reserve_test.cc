@@ -183,7 +183,7 @@ TEST_F(SpaceReserveTest, AWriteThatNothingHelpsIsMadeOnceForEachPieceAndOnceMore
   };
   const Status written = WithReserve(reserve_, write);
   EXPECT_EQ(written.code(), StatusCode::kDiskFull);
-  EXPECT_NE(written.message().find("nothing is left of the reserve"), std::string::npos);
+  EXPECT_NE(written.message().find("nothing can be given up of the reserve"), std::string::npos);
   EXPECT_EQ(calls, 17);
   EXPECT_FALSE(WithReserve(reserve_, write).ok());
   EXPECT_EQ(calls, 18);
@@ -257,7 +257,7 @@ TEST_F(SpaceReserveTest, AnotherProcessLeavesItAlone) {
     second.MakeRoomToStart();
     EXPECT_FALSE(second.GiveUp(why_, second.cuts()));
     second.Refill();
-    EXPECT_EQ(second.standing(), ReserveStanding::kUnknown);
+    EXPECT_EQ(second.standing(), ReserveStanding::kRefused);
   }
   EXPECT_EQ(fs_.FileSize(kPath).value(), kSize);
   EXPECT_TRUE(GiveUp());
