@@ -144,7 +144,8 @@ void AddReplicas(const metadata::Image& image, const NameAndIndex& name,
     if (full) affected->full.insert(replica);
     other = other && !down && !full;
   }
-  affected->others += other;
+  // Without a leader nobody catches up.
+  affected->others += other && !IsOffline(partition);
 }
 
 void CountPartition(const metadata::Image& image, const metadata::TopicImage& topic, size_t index,

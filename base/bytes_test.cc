@@ -120,12 +120,13 @@ TEST(BytesTest, VarintsThatDoNotFitFail) {
 }
 
 TEST(BytesTest, VarintsCutShortFail) {
-  const std::string unfinished(9, '\x80');
-  for (size_t size = 0; size <= unfinished.size(); ++size) {
-    ByteReader narrow(std::string_view(unfinished).substr(0, size));
+  for (size_t size = 0; size <= 9; ++size) {
+    // What lies behind the end would end the varint.
+    const std::string bytes = std::string(size, '\x80') + '\x01';
+    ByteReader narrow(std::string_view(bytes).substr(0, size));
     EXPECT_EQ(narrow.ReadUnsignedVarint(), 0U) << size;
     EXPECT_FALSE(narrow.ok()) << size;
-    ByteReader wide(std::string_view(unfinished).substr(0, size));
+    ByteReader wide(std::string_view(bytes).substr(0, size));
     EXPECT_EQ(wide.ReadUnsignedVarlong(), 0U) << size;
     EXPECT_FALSE(wide.ok()) << size;
   }

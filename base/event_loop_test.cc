@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <future>
 #include <thread>
 #include <vector>
@@ -76,7 +77,7 @@ TEST_F(EventLoopTest, ATimerEarlierThanAllOthersWakesTheSleepingLoop) {
   std::promise<void> fired;
   loop_.RunAfter(2'000'000, [] {});
   loop_.RunAfter(1, [&] { fired.set_value(); });
-  fired.get_future().wait();
+  EXPECT_EQ(fired.get_future().wait_for(std::chrono::seconds(10)), std::future_status::ready);
 }
 
 TEST_F(EventLoopTest, ACancelledTimerNeverRuns) {

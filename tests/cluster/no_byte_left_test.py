@@ -72,7 +72,9 @@ class NoByteLeftTest(disks_test.DisksTest):
             for node, disk in disks.items():
                 self.processes[node].terminate()
                 # What the stop gives up is taken from it, but not faster than somebody's log would: who takes each piece at once takes the whole reserve.
+                deadline = time.monotonic() + 30
                 while self.processes[node].poll() is None:
+                    self.assertLess(time.monotonic(), deadline, f'node {node} stops')
                     self.fill(disk)
                     with contextlib.suppress(subprocess.TimeoutExpired):
                         self.processes[node].wait(0.5)

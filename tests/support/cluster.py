@@ -240,7 +240,7 @@ class SteadyProducer:
 def has_failed(test):
     """Whether the unittest whose cleanups run has failed; unittest itself knows only in its result."""
     result = test._outcome.result
-    return any(failed is test for failed, _ in result.errors + result.failures)
+    return any(getattr(failed, 'test_case', failed) is test for failed, _ in result.errors + result.failures)
 
 
 def check_history(lines, acks, idempotent):
