@@ -20,6 +20,8 @@ using asio::ip::tcp;
 
 namespace {
 
+using Sent = AnswerQueue::Sent;
+
 // Turns of reading before others on the reactor get theirs.
 constexpr int kReadsPerTurn = 16;
 constexpr int64_t kRefusalLineIntervalMs = 1000;
@@ -38,6 +40,8 @@ Connection::Connection(Reactor& reactor, uint64_t id, AcceptedSocket accepted)
       id_(id),
       socket_(std::move(accepted.socket)),
       wake_(reactor.io()),
+      answers_(std::make_shared<AnswerQueue>(socket_.native_handle(),
+                                             *reactor.shared().options.metrics)),
       info_(std::make_shared<ConnectionInfo>()),
       ip_(std::move(accepted.ip)),
       reader_({kSmallestRequest, reactor.shared().options.request_bytes_max},
@@ -75,9 +79,15 @@ asio::awaitable<void> Connection::ReadLoop() {
     boost::system::error_code error;
     if (Paused()) {
       reading_paused_ = true;
-      wake_.expires_at(asio::steady_timer::time_point::max());
-      co_await wake_.async_wait(asio::redirect_error(asio::use_awaitable, error));
+      Attend();
+      // Looked at again: the answer may have left before the reactor was to be told of it.
+      if (Paused()) {
+        wake_.expires_at(asio::steady_timer::time_point::max());
+        const Reactor::Asleep asleep(reactor_);
+        co_await wake_.async_wait(asio::redirect_error(asio::use_awaitable, error));
+      }
       reading_paused_ = false;
+      Attend();
       continue;
     }
     if (held_ != nullptr) {
@@ -96,6 +106,7 @@ asio::awaitable<void> Connection::ReadLoop() {
       // answers.
       if (Paused() || held_ != nullptr || !stash_.empty()) continue;
       reads = 0;
+      const Reactor::Asleep asleep(reactor_);
       co_await socket_.async_wait(tcp::socket::wait_read,
                                   asio::redirect_error(asio::use_awaitable, error));
     } else if (++reads == kReadsPerTurn) {
@@ -158,7 +169,7 @@ void Connection::Parse(std::string_view input) {
 
 void Connection::HoldOrTake(FramePtr frame) {
   const auto in_turn = reactor_.shared().options.in_turn;
-  const bool hold = !slots_.empty() && in_turn != nullptr && in_turn(frame->bytes());
+  const bool hold = in_turn != nullptr && answers_->owed().requests > 0 && in_turn(frame->bytes());
   if (hold)
     held_ = std::move(frame);
   else
@@ -166,25 +177,30 @@ void Connection::HoldOrTake(FramePtr frame) {
 }
 
 void Connection::OnFrame(FramePtr frame) {
-  const uint64_t sequence = first_sequence_ + slots_.size();
-  slots_.push_back({frame->size_bytes(), false, {}});
-  outstanding_bytes_ += frame->size_bytes();
+  const uint64_t sequence = answers_->Add(frame->size_bytes());
   frame_mark_bytes_ = 0;
   frame_mark_ms_ = last_active_ms_;
   // By value: the view must be taken before the owner moves.
   const std::string_view bytes = frame->bytes();
   SharedBytes request{std::move(frame), bytes};
   const bool exclusive = reactor_.shared().options.sink(
-      std::move(request), info_, [mailbox = reactor_.mailbox(), id = id_, sequence](Reply reply) {
-        mailbox->Send(id, [sequence, reply = std::move(reply)](Connection& connection) mutable {
-          connection.Deliver(sequence, std::move(reply));
-        });
+      std::move(request), info_,
+      [mailbox = reactor_.mailbox(), id = id_, answers = answers_, sequence](Reply reply) {
+        const auto sent = mailbox->asleep() ? answers->SendNow(sequence, reply) : Sent::kNo;
+        if (sent == Sent::kNo) {
+          mailbox->Send(id, [sequence, reply = std::move(reply)](Connection& connection) mutable {
+            connection.Deliver(sequence, std::move(reply));
+          });
+        } else if (sent == Sent::kPart) {
+          mailbox->Send(id, [](Connection& connection) { connection.Flush(); });
+        }
       });
   if (exclusive) exclusive_until_ = sequence + 1;
 }
 
 void Connection::RefuseFrame(int32_t size) {
   closing_ = true;
+  Attend();
   stash_.clear();
   NoteRefusal("a request of " + std::to_string(size) + " bytes is outside the allowed " +
               std::to_string(kSmallestRequest) + " to " +
@@ -205,33 +221,19 @@ void Connection::NoteRefusal(const std::string& reason) {
 }
 
 void Connection::Deliver(uint64_t sequence, Reply reply) {
-  if (closed_ || sequence < first_sequence_) return;
-  Slot& slot = slots_[sequence - first_sequence_];
-  CHECK(!slot.done) << "a request was answered twice";
-  slot.done = true;
-  slot.reply = std::move(reply);
-  CompleteFront();
+  const AnswerQueue::Due due = answers_->Complete(sequence, std::move(reply));
+  for (const IdleClose& idle_close : due.idle_closes) CloseIdleLater(idle_close);
+  if (due.refusal) {
+    NoteRefusal(*due.refusal);
+    closing_ = true;
+    Attend();
+  }
   if (!parsing_) Flush();
 }
 
-// Moves the answers that are due to the writer.
-void Connection::CompleteFront() {
-  size_t completed = 0;
-  while (completed < slots_.size() && slots_[completed].done && !closed_) {
-    Slot& slot = slots_[completed++];
-    outstanding_bytes_ -= slot.request_bytes;
-    if (slot.reply.kind == Reply::Kind::kSend) writer_.Add(std::move(slot.reply.frame));
-    if (slot.reply.idle_close.until_ms > 0) CloseIdleLater(slot.reply.idle_close);
-    if (slot.reply.kind == Reply::Kind::kClose) {
-      NoteRefusal(slot.reply.reason);
-      // Later requests are dropped, as if they had come after the close.
-      closing_ = true;
-      completed = slots_.size();
-    }
-  }
-  slots_.erase(slots_.begin(), slots_.begin() + static_cast<ptrdiff_t>(completed));
-  first_sequence_ += completed;
-  if (slots_.empty() && slots_.capacity() > 4) std::vector<Slot>().swap(slots_);
+// Whether the reactor has something to do once an answer has left.
+void Connection::Attend() {
+  answers_->set_attended(reading_paused_ || closing_ || close_idle_until_ms_ > 0);
 }
 
 void Connection::Flush() {
@@ -240,15 +242,9 @@ void Connection::Flush() {
 }
 
 void Connection::WriteWhatIsDue() {
-  const uint64_t before = writer_.written_bytes();
-  const SocketWriter::Outcome outcome = writer_.Flush(socket_.native_handle());
-  if (writer_.written_bytes() != before) {
-    Count(reactor_.shared().options.metrics->bytes_out, writer_.written_bytes() - before);
-    Touch();
-  }
-  switch (outcome) {
+  switch (answers_->Write()) {
     case SocketWriter::Outcome::kDone:
-      if (closing_ && slots_.empty()) Close("");
+      if (closing_ && answers_->empty()) Close("");
       if (close_idle_until_ms_ > 0) CloseIdle(close_idle_until_ms_);
       break;
     case SocketWriter::Outcome::kWouldBlock: WaitWritable(); break;
@@ -260,7 +256,7 @@ void Connection::WriteWhatIsDue() {
       });
       break;
     case SocketWriter::Outcome::kCold: ReadElsewhere(); break;
-    case SocketWriter::Outcome::kFailed: Close(writer_.error()); break;
+    case SocketWriter::Outcome::kFailed: Close(answers_->error()); break;
   }
 }
 
@@ -276,11 +272,12 @@ void Connection::WaitWritable() {
 void Connection::ReadElsewhere() {
   waiting_to_write_ = true;
   reactor_.shared().options.cold_reads->BringInPassing(
-      writer_.cold(), ColdReads::kAheadBytes, [weak = weak_from_this()] { return !weak.expired(); },
+      answers_->cold(), ColdReads::kAheadBytes,
+      [weak = weak_from_this()] { return !weak.expired(); },
       [mailbox = reactor_.mailbox(), id = id_](const Status& read, ColdReads::Pin pin) {
         mailbox->Send(id, [read, pin = std::move(pin)](Connection& connection) mutable {
           connection.waiting_to_write_ = false;
-          connection.writer_.BroughtIn(read, std::move(pin));
+          connection.answers_->BroughtIn(read, std::move(pin));
           connection.Flush();
         });
       });
@@ -298,11 +295,12 @@ void Connection::OnBudget(BudgetLease lease) {
 // memory.
 bool Connection::Paused() const {
   const ServerOptions& options = reactor_.shared().options;
-  if (waiting_for_budget_ || first_sequence_ < exclusive_until_) return true;
-  if (held_ != nullptr && !slots_.empty()) return true;
-  if (slots_.size() >= static_cast<size_t>(options.outstanding_requests_max)) return true;
-  if (waiting_to_write_ && slots_.empty()) return true;
-  return !slots_.empty() && outstanding_bytes_ >= options.outstanding_bytes_max;
+  const AnswerQueue::Owed owed = answers_->owed();
+  if (waiting_for_budget_ || owed.first_sequence < exclusive_until_) return true;
+  if (owed.requests == 0) return waiting_to_write_;
+  return held_ != nullptr ||
+         owed.requests >= static_cast<size_t>(options.outstanding_requests_max) ||
+         owed.request_bytes >= options.outstanding_bytes_max;
 }
 
 void Connection::Resume() {
@@ -311,8 +309,9 @@ void Connection::Resume() {
 
 void Connection::Drain() {
   closing_ = true;
+  Attend();
   boost::system::error_code ignored;
-  if (slots_.empty() && writer_.empty()) {
+  if (answers_->empty()) {
     Close("");
   } else {
     socket_.shutdown(tcp::socket::shutdown_receive, ignored);
@@ -334,6 +333,7 @@ void Connection::CloseIdleLater(const IdleClose& when) {
 void Connection::CloseIdle(int64_t until_ms) {
   const bool late = reactor_.shared().options.clock->SteadyMs() >= until_ms;
   close_idle_until_ms_ = late ? 0 : until_ms;
+  Attend();
   const auto self = shared_from_this();  // Close drops the reactor's reference
   if (!late && Idle()) Close("it shall look for leaders again");
 }
@@ -342,8 +342,8 @@ void Connection::CloseIdle(int64_t until_ms) {
 // without need.
 bool Connection::Idle() const {
   int unread_bytes = 0;
-  return slots_.empty() && writer_.empty() && !reader_.in_frame() && stash_.empty() &&
-         held_ == nullptr && !waiting_for_budget_ &&
+  return answers_->empty() && !reader_.in_frame() && stash_.empty() && held_ == nullptr &&
+         !waiting_for_budget_ &&
          ioctl(const_cast<tcp::socket&>(socket_).native_handle(), FIONREAD, &unread_bytes) == 0 &&
          unread_bytes == 0;
 }
@@ -354,6 +354,7 @@ void Connection::Close(const std::string& reason) {
   if (!reason.empty())
     VLOG(1) << "connection from " << info_->peer_address << " closed: " << reason;
   boost::system::error_code ignored;
+  answers_->Close();
   socket_.close(ignored);
   wake_.cancel();
   reactor_.Forget(id_);
@@ -363,13 +364,15 @@ void Connection::Close(const std::string& reason) {
 
 void Connection::CheckDeadlines(int64_t now_ms) {
   const ServerOptions& options = reactor_.shared().options;
-  writer_.Age();
+  answers_->Age();
+  const uint64_t written_bytes = answers_->written_bytes();
+  if (std::exchange(seen_written_bytes_, written_bytes) != written_bytes) last_active_ms_ = now_ms;
+  const bool owes = answers_->owed().requests > 0;
   // Whoever is not read from is not seen to leave. What it sent before it did is still served, but
   // nothing of it waits any more.
-  if (reading_paused_ && !slots_.empty() && PeerHungUp(socket_.native_handle()))
-    info_->parked.AbandonAll();
+  if (reading_paused_ && owes && PeerHungUp(socket_.native_handle())) info_->parked.AbandonAll();
   const bool idle =
-      options.idle_ms_max >= 0 && now_ms - last_active_ms_ >= options.idle_ms_max && slots_.empty();
+      options.idle_ms_max >= 0 && now_ms - last_active_ms_ >= options.idle_ms_max && !owes;
   bool slow = false;
   if (reader_.in_frame() && !Paused() && now_ms - frame_mark_ms_ >= options.slow_frame_ms) {
     slow = reader_.frame_progress_bytes() - frame_mark_bytes_ < options.slow_frame_bytes_min;

@@ -3,11 +3,8 @@
 // to a number and a volume of them); replies may come in any order from any thread and leave in the
 // order of the requests. While nothing is under way it holds no buffer.
 //
-// Invariants:
-//   1. slots_ holds the unanswered requests in order; slot i has the sequence first_sequence_ + i.
-//   2. Only a done front slot leaves slots_, so answers are written in request order.
-//   3. Once closing_ is set no request is read; the socket closes when what was promised before is
-//   written.
+// Invariant: once closing_ is set no request is read; the socket closes when what was promised
+// before is written.
 //
 // Thread rule: the reactor's thread only. Included by broker/net/*.cc only.
 
@@ -19,9 +16,9 @@
 #include <string_view>
 #include <vector>
 
+#include "broker/net/answer_queue.h"
 #include "broker/net/frame_reader.h"
 #include "broker/net/reactor.h"
-#include "broker/net/socket_writer.h"
 
 namespace sluice::broker {
 
@@ -33,6 +30,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void Start();
   // The reply to request `sequence` is there.
   void Deliver(uint64_t sequence, Reply reply);
+  // Writes what is due, or begins to wait until it can be written.
+  void Flush();
   void OnBudget(BudgetLease lease);
   // No more requests; closes when all owed is written.
   void Drain();
@@ -45,11 +44,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const ConnectionInfo& info() const { return *info_; }
 
  private:
-  struct Slot {
-    size_t request_bytes = 0;
-    bool done = false;
-    Reply reply;
-  };
   enum class ReadOutcome { kProgress, kWouldBlock, kEnd };
 
   boost::asio::awaitable<void> ReadLoop();
@@ -62,8 +56,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool Paused() const;
   bool Idle() const;
   void Resume();
-  void CompleteFront();
-  void Flush();
+  void Attend();
   void WriteWhatIsDue();
   void WaitWritable();
   void ReadElsewhere();
@@ -73,16 +66,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const uint64_t id_;
   boost::asio::ip::tcp::socket socket_;
   boost::asio::steady_timer wake_;  // cancelled to wake the reader
+  const std::shared_ptr<AnswerQueue> answers_;
   std::shared_ptr<ConnectionInfo> info_;
   std::string ip_;
   FrameReader reader_;
   std::string stash_;  // read, but not yet parsed, because the connection was paused
   FramePtr held_;      // to be looked at when all before it are answered, and before stash_
-  SocketWriter writer_;
-  std::vector<Slot> slots_;
-  uint64_t first_sequence_ = 0;
-  uint64_t exclusive_until_ = 0;  // no request is looked at before this sequence is the first
-  size_t outstanding_bytes_ = 0;
+  uint64_t exclusive_until_ = 0;     // no request is looked at before this sequence is the first
+  uint64_t seen_written_bytes_ = 0;  // when the deadlines were last looked at
   int64_t last_active_ms_ = 0;
   int64_t close_idle_until_ms_ = 0;
   int64_t frame_mark_ms_ =

@@ -49,10 +49,10 @@ void Mailbox::Close() {
 Reactor::Reactor(const ServerShared& shared, int index)
     : shared_(shared),
       index_(index),
+      mailbox_(std::make_shared<Mailbox>(*this)),
       sweep_timer_(io_),
       pool_(std::make_shared<FramePool>(kRetainedBytesPerReactor)),
-      scratch_(std::make_unique<std::array<char, kScratchBytes>>()),
-      mailbox_(std::make_shared<Mailbox>(*this)) {}
+      scratch_(std::make_unique<std::array<char, kScratchBytes>>()) {}
 
 Reactor::~Reactor() { Stop(); }
 
@@ -123,6 +123,8 @@ void Reactor::DeliverMail() {
   for (Mailbox::Mail& mail : mailbox_->TakeAll()) {
     if (Connection* const connection = Find(mail.connection)) mail.task(*connection);
   }
+  // Unless a connection has something to do, too, which says so itself.
+  mailbox_->asleep_.store(true, std::memory_order_relaxed);
 }
 
 void Reactor::ScheduleSweep() {

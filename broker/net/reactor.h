@@ -38,6 +38,8 @@ class Mailbox {
   // Runs `task` on the reactor if the connection still exists: at once when called on its thread.
   // Wakes the reactor once for all that gathers until it looks.
   void Send(uint64_t connection, Task task);
+  // A hint: whether the reactor waits for something to happen, so that to reach it is to wake it.
+  bool asleep() const { return asleep_.load(std::memory_order_relaxed); }
 
  private:
   friend class Reactor;
@@ -48,6 +50,7 @@ class Mailbox {
   std::vector<Mail> TakeAll();
   void Close();
 
+  std::atomic<bool> asleep_ = true;
   std::mutex mutex_;  // guards all below
   Reactor* reactor_;  // null once closed
   std::vector<Mail> mails_;
@@ -93,6 +96,19 @@ class Reactor {
   bool InThread() const {
     return std::this_thread::get_id() == thread_id_.load(std::memory_order_relaxed);
   }
+  // Held by a connection while it waits. Of several that have something to do at once, the first to
+  // wait again says that the reactor sleeps: Mailbox::asleep is a hint.
+  class Asleep {
+   public:
+    explicit Asleep(Reactor& reactor) : asleep_(reactor.mailbox_->asleep_) { Set(true); }
+    ~Asleep() { Set(false); }
+    Asleep(const Asleep&) = delete;
+    Asleep& operator=(const Asleep&) = delete;
+
+   private:
+    void Set(bool asleep) { asleep_.store(asleep, std::memory_order_relaxed); }
+    std::atomic<bool>& asleep_;
+  };
   Connection* Find(uint64_t connection) const;
   void Forget(uint64_t connection);
 
@@ -104,12 +120,12 @@ class Reactor {
 
   const ServerShared& shared_;
   const int index_;
+  const std::shared_ptr<Mailbox> mailbox_;  // those who wait on io_ refer to it
   boost::asio::io_context io_{1};
   std::optional<boost::asio::executor_work_guard<boost::asio::io_context::executor_type>> work_;
   boost::asio::steady_timer sweep_timer_;
   std::shared_ptr<FramePool> pool_;
   std::unique_ptr<std::array<char, kScratchBytes>> scratch_;
-  std::shared_ptr<Mailbox> mailbox_;
   std::unordered_map<uint64_t, std::shared_ptr<Connection>> connections_;
   uint64_t next_connection_ = 1;
   bool draining_ = false;
