@@ -37,9 +37,14 @@ void FetchOperation::Start() {
 }
 
 void FetchOperation::WakeSoon() {
-  environment_.loop->RunAfter(kNudgeMs, [weak = weak_from_this()] {
+  const EventLoop::TimerId timer = environment_.loop->RunAfter(kNudgeMs, [weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->Evaluate(true);
   });
+  std::unique_lock lock(mutex_);
+  nudge_timer_ = timer;
+  if (!finished()) return;
+  lock.unlock();
+  environment_.loop->Cancel(timer);
 }
 
 void FetchOperation::Abandon() {
@@ -224,12 +229,16 @@ bool FetchOperation::ParkAll() {
 
 void FetchOperation::Answer(std::vector<FetchEntryResult> results) {
   EventLoop::TimerId timer;
+  EventLoop::TimerId nudge_timer;
   {
     std::lock_guard lock(mutex_);
     finished_.store(true, std::memory_order_release);
     timer = timer_;
+    nudge_timer = nudge_timer_;
   }
+  // Else the loop wakes up for each, with nothing to do.
   if (timer != 0) environment_.loop->Cancel(timer);
+  if (nudge_timer != 0) environment_.loop->Cancel(nudge_timer);
   for (size_t i = 0; i < results.size(); ++i) {
     const FetchEntryResult& result = results[i];
     if (result.size_bytes == 0) continue;

@@ -81,6 +81,7 @@ class FetchOperation final : public FetchWaiter,
   bool abandoned_ = false;  // nothing is brought in for it any more
   size_t pieces_out_ = 0;   // that workers have not brought in yet
   EventLoop::TimerId timer_ = 0;
+  EventLoop::TimerId nudge_timer_ = 0;
   std::atomic<bool> finished_{false};
 };
 
