@@ -7,16 +7,16 @@
 #include <condition_variable>
 #include <deque>
 #include <limits>
-#include <map>
 #include <mutex>
 #include <thread>
+
+#include "base/timer_queue.h"
 
 namespace sluice {
 
 namespace {
 
 constexpr int64_t kAwake = std::numeric_limits<int64_t>::min();
-constexpr int64_t kForever = std::numeric_limits<int64_t>::max();
 
 }  // namespace
 
@@ -28,14 +28,12 @@ struct ThreadEventLoop::Impl {
     std::unique_lock lock(mutex);
     while (!stopping) {
       const int64_t now_ms = clock.SteadyMs();
-      const bool timer_due = !timers.empty() && timers.begin()->first.first <= now_ms;
       // In turns, so that timers which set each other again at once keep no task waiting.
-      if (timer_due && (tasks.empty() || !timer_was_last)) {
-        timer_was_last = true;
-        Task task = std::move(timers.begin()->second);
-        deadlines.erase(timers.begin()->first.second);
-        timers.erase(timers.begin());
-        return task;
+      if (tasks.empty() || !timer_was_last) {
+        if (Task task = timers.TakeDue(now_ms)) {
+          timer_was_last = true;
+          return task;
+        }
       }
       timer_was_last = false;
       if (!tasks.empty()) {
@@ -49,11 +47,10 @@ struct ThreadEventLoop::Impl {
   }
 
   void Wait(std::unique_lock<std::mutex>& lock, int64_t now_ms) {
-    if (timers.empty()) {
-      sleeps_until_ms = kForever;
+    sleeps_until_ms = timers.first_ms();
+    if (sleeps_until_ms == TimerQueue::kNever) {
       wake.wait(lock);
     } else {
-      sleeps_until_ms = timers.begin()->first.first;
       wake.wait_for(lock, std::chrono::milliseconds(sleeps_until_ms - now_ms));
     }
     sleeps_until_ms = kAwake;
@@ -67,9 +64,7 @@ struct ThreadEventLoop::Impl {
   std::mutex mutex;  // guards all below but `thread`
   std::condition_variable wake;
   std::deque<Task> tasks;
-  std::map<std::pair<int64_t, TimerId>, Task> timers;  // by (deadline, id)
-  std::map<TimerId, int64_t> deadlines;
-  TimerId next_id = 1;
+  TimerQueue timers;
   // When the thread looks again by itself. Most timers are set by requests that wait for something
   // and cancelled when it happens: it need not wake for them.
   int64_t sleeps_until_ms = kAwake;
@@ -111,10 +106,8 @@ EventLoop::TimerId ThreadEventLoop::RunAfter(int64_t delay_ms, Task task) {
   bool sleeps_too_long = false;
   {
     std::lock_guard lock(impl_->mutex);
-    id = impl_->next_id++;
     const int64_t deadline_ms = impl_->clock.SteadyMs() + delay_ms;
-    impl_->timers.emplace(std::pair(deadline_ms, id), std::move(task));
-    impl_->deadlines.emplace(id, deadline_ms);
+    id = impl_->timers.Add(deadline_ms, std::move(task));
     sleeps_too_long = deadline_ms < impl_->sleeps_until_ms;
   }
   if (sleeps_too_long) impl_->wake.notify_one();
@@ -123,10 +116,7 @@ EventLoop::TimerId ThreadEventLoop::RunAfter(int64_t delay_ms, Task task) {
 
 void ThreadEventLoop::Cancel(TimerId id) {
   std::lock_guard lock(impl_->mutex);
-  const auto deadline = impl_->deadlines.find(id);
-  if (deadline == impl_->deadlines.end()) return;
-  impl_->timers.erase({deadline->second, id});
-  impl_->deadlines.erase(deadline);
+  impl_->timers.Cancel(id);
 }
 
 bool ThreadEventLoop::InLoopThread() const {

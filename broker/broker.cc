@@ -59,7 +59,7 @@ std::string ReadWord(FileSystem& fs, const std::string& path) {
 Broker::Broker(BrokerOptions options) : options_(std::move(options)), config_(*options_.config) {
   heartbeat_loop_ = std::make_unique<ThreadEventLoop>("heartbeat", *options_.clock);
   metadata_loop_ = std::make_unique<ThreadEventLoop>("metadata", *options_.clock);
-  replica_loop_ = std::make_unique<ThreadEventLoop>("replica", *options_.clock);
+  replica_loop_ = std::make_unique<NetworkLoop>("replica", *options_.clock);
   background_loop_ = std::make_unique<ThreadEventLoop>("background", *options_.clock);
   std::vector<EventLoop*> cold_loops;
   for (int i = 0; i < kColdReadThreads; ++i) {
@@ -194,9 +194,11 @@ CompactionOptions Broker::MakeCompaction() {
 
 void Broker::MakeReplicas() {
   const ConfigValues& values = config_.values;
-  peers_ = std::make_unique<AsioPeerConnector>(PeerConnectorOptions{
-      .client_id = "broker-" + std::to_string(state_.node_id.value()) + "-fetcher",
-      .metrics = &net_metrics_});
+  peers_ = std::make_unique<AsioPeerConnector>(
+      PeerConnectorOptions{
+          .client_id = "broker-" + std::to_string(state_.node_id.value()) + "-fetcher",
+          .metrics = &net_metrics_},
+      *replica_loop_);
   ReplicaManagerOptions options;
   options.state = &state_;
   options.metadata = &metadata_;

@@ -43,6 +43,7 @@ class FetchSessionCache;
 class GroupCoordinator;
 class GrpcControllerClient;
 class MetadataClient;
+class NetworkLoop;
 class ProducerIdAllocator;
 class Server;
 class TopicCreator;
@@ -131,7 +132,7 @@ class Broker {
   // Loops outlive what runs on them. Heartbeats have their own: a late one costs leadership.
   std::unique_ptr<ThreadEventLoop> heartbeat_loop_;
   std::unique_ptr<ThreadEventLoop> metadata_loop_;
-  std::unique_ptr<ThreadEventLoop> replica_loop_;
+  std::unique_ptr<NetworkLoop> replica_loop_;
   std::unique_ptr<ThreadEventLoop> background_loop_;
   std::vector<std::unique_ptr<ThreadEventLoop>> cleaner_loops_;
   std::vector<std::unique_ptr<ThreadEventLoop>> cold_loops_;

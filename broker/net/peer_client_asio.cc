@@ -1,13 +1,10 @@
 #include "broker/net/peer_client_asio.h"
 
-#include <pthread.h>
-
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
@@ -18,7 +15,6 @@
 #include <boost/asio/write.hpp>
 #include <chrono>
 #include <optional>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -76,36 +72,25 @@ Result<kafka::FetchResponse> DecodeResponse(const FramePtr& frame, int32_t corre
 }  // namespace
 
 struct AsioPeerConnector::Network {
-  explicit Network(PeerConnectorOptions given)
-      : options(std::move(given)), work(io.get_executor()) {
-    thread = std::thread([this] {
-      pthread_setname_np(pthread_self(), "kafka-peers");
-      io.run();
-    });
-  }
+  Network(PeerConnectorOptions given, NetworkLoop& loop)
+      : options(std::move(given)), io(loop.io()) {}
 
   const PeerConnectorOptions options;
-  asio::io_context io{1};
-  asio::executor_work_guard<asio::io_context::executor_type> work;
+  asio::io_context& io;
   // Followers read what the leader's produce budget let in: no second budget.
   const std::shared_ptr<MemoryBudget> budget = std::make_shared<MemoryBudget>(SIZE_MAX);
   const std::shared_ptr<FramePool> pool = std::make_shared<FramePool>(kRetainedBytes);
-  std::thread thread;
 };
 
 namespace {
 
-// The socket of one peer and the call under way. Lives on the network thread; the coroutine of a
+// The socket of one peer and the call under way. Lives on the network's loop; the coroutine of a
 // call keeps it alive.
 template <typename Network>
 class PeerSocket : public std::enable_shared_from_this<PeerSocket<Network>> {
  public:
-  PeerSocket(Network& network, std::string host, int port)
-      : network_(network),
-        host_(std::move(host)),
-        port_(port),
-        socket_(network.io),
-        deadline_(network.io) {}
+  PeerSocket(std::shared_ptr<Network> network, std::string host, int port)
+      : network_(std::move(network)), host_(std::move(host)), port_(port) {}
 
   asio::awaitable<void> Call(OutputChain request, int32_t correlation_id, int64_t timeout_ms,
                              FetchDone done) {
@@ -171,9 +156,9 @@ class PeerSocket : public std::enable_shared_from_this<PeerSocket<Network>> {
     boost::system::error_code ignored;
     socket_.set_option(tcp::no_delay(true), ignored);
     socket_.set_option(asio::socket_base::keep_alive(true), ignored);
-    if (network_.options.socket_receive_bytes > 0) {
+    if (network_->options.socket_receive_bytes > 0) {
       socket_.set_option(
-          asio::socket_base::receive_buffer_size(network_.options.socket_receive_bytes), ignored);
+          asio::socket_base::receive_buffer_size(network_->options.socket_receive_bytes), ignored);
     }
   }
 
@@ -188,7 +173,7 @@ class PeerSocket : public std::enable_shared_from_this<PeerSocket<Network>> {
         buffers.push_back(asio::buffer(bytes.data(), bytes.size()));
       }
     }
-    Count(network_.options.metrics->bytes_out, chain.size_bytes());
+    Count(network_->options.metrics->bytes_out, chain.size_bytes());
     co_await asio::async_write(socket_, buffers, asio::redirect_error(asio::use_awaitable, error));
   }
 
@@ -198,14 +183,14 @@ class PeerSocket : public std::enable_shared_from_this<PeerSocket<Network>> {
                               asio::redirect_error(asio::use_awaitable, error));
     if (error) co_return nullptr;
     const int32_t size = LoadBigEndian<int32_t>(prefix);
-    if (size < kSmallestResponse || size > network_.options.response_bytes_max) {
+    if (size < kSmallestResponse || size > network_->options.response_bytes_max) {
       LOG(WARNING) << Name() << " sent a frame of " << size << " bytes";
       error = asio::error::message_size;
       co_return nullptr;
     }
     const auto frame = std::make_shared<Frame>(
-        static_cast<size_t>(size), network_.budget->TryAcquire(static_cast<size_t>(size)),
-        network_.pool);
+        static_cast<size_t>(size), network_->budget->TryAcquire(static_cast<size_t>(size)),
+        network_->pool);
     while (!frame->complete()) {
       const std::span<char> space = frame->Space();
       const size_t got =
@@ -214,16 +199,16 @@ class PeerSocket : public std::enable_shared_from_this<PeerSocket<Network>> {
       if (error) co_return nullptr;
       frame->Commit(got);
     }
-    Count(network_.options.metrics->bytes_in, frame->size_bytes() + sizeof prefix);
+    Count(network_->options.metrics->bytes_in, frame->size_bytes() + sizeof prefix);
     co_return frame;
   }
 
-  Network& network_;
+  const std::shared_ptr<Network> network_;
   const std::string host_;
   const int port_;
-  tcp::socket socket_;
-  tcp::resolver resolver_{network_.io};
-  asio::steady_timer deadline_;
+  tcp::socket socket_{network_->io};
+  tcp::resolver resolver_{network_->io};
+  asio::steady_timer deadline_{network_->io};
   Status aborted_;    // why the call under way was broken off; ok while it was not
   int32_t call_ = 0;  // correlation id of the call under way, or 0
   bool closed_ = false;
@@ -236,7 +221,7 @@ class AsioPeerClient final : public PeerClient {
                  EventLoop& loop)
       : network_(std::move(network)),
         loop_(loop),
-        socket_(std::make_shared<PeerSocket<Network>>(*network_, host, port)) {}
+        socket_(std::make_shared<PeerSocket<Network>>(network_, host, port)) {}
   ~AsioPeerClient() override {
     asio::post(network_->io, [socket = std::move(socket_)] { socket->Close(); });
   }
@@ -268,14 +253,9 @@ class AsioPeerClient final : public PeerClient {
 
 }  // namespace
 
-AsioPeerConnector::AsioPeerConnector(PeerConnectorOptions options) {
+AsioPeerConnector::AsioPeerConnector(PeerConnectorOptions options, NetworkLoop& loop) {
   CHECK(options.metrics != nullptr);
-  network_ = std::make_shared<Network>(std::move(options));
-}
-
-AsioPeerConnector::~AsioPeerConnector() {
-  network_->io.stop();
-  network_->thread.join();
+  network_ = std::make_shared<Network>(std::move(options), loop);
 }
 
 std::shared_ptr<PeerClient> AsioPeerConnector::Connect(const std::string& host, int port,

@@ -1,16 +1,17 @@
 #pragma once
-// AsioPeerConnector: connections to other brokers for replication, over TCP. One network thread
-// serves all peers; each call's answer is decoded there (records stay views of the frame that was
-// read) and posted to the caller's loop. Owned by the composition root, which keeps it until the
-// replica manager is gone.
+// AsioPeerConnector: connections to other brokers for replication, over TCP. One loop serves all
+// peers; each call's answer is decoded there (records stay views of the frame that was read) and
+// posted to the caller's loop: if that is the same, no other thread has to be woken. Owned by the
+// composition root, which keeps the loop until all clients are gone.
 //
-// Thread rule: as PeerConnector says; the destructor fails what is under way without calling back.
+// Thread rule: as PeerConnector says. Once the loop has stopped nothing calls back.
 
 #include <cstdint>
 #include <memory>
 #include <string>
 
 #include "broker/net/net_metrics.h"
+#include "broker/net/network_loop.h"
 #include "broker/replica/peer_client.h"
 
 namespace sluice::broker {
@@ -24,8 +25,8 @@ struct PeerConnectorOptions {
 
 class AsioPeerConnector final : public PeerConnector {
  public:
-  explicit AsioPeerConnector(PeerConnectorOptions options);
-  ~AsioPeerConnector() override;
+  // The loop is not owned.
+  AsioPeerConnector(PeerConnectorOptions options, NetworkLoop& loop);
   std::shared_ptr<PeerClient> Connect(const std::string& host, int port, EventLoop& loop) override;
 
  private:

@@ -533,8 +533,8 @@ class PeerClientTest : public ServerTest {
     return Reply::Send(*std::move(frame));
   }
 
-  ThreadEventLoop loop_{"peer-test", clock_};
-  AsioPeerConnector connector_{{.client_id = "broker-1-fetcher", .metrics = &metrics_}};
+  NetworkLoop loop_{"peer-test", clock_};
+  AsioPeerConnector connector_{{.client_id = "broker-1-fetcher", .metrics = &metrics_}, loop_};
 };
 
 TEST_F(PeerClientTest, FetchesAndKeepsRecordsAsViews) {
