@@ -163,10 +163,12 @@ std::map<NodeId, std::string> Broker::Controllers() const {
 void Broker::ConnectControllers() {
   std::vector<std::string> addresses;
   for (const auto& [id, address] : Controllers()) addresses.push_back(address);
+  const rpc::ConnectToController connect =
+      options_.connect_to_controller ? options_.connect_to_controller : &rpc::ConnectOverGrpc;
   heartbeat_client_ = std::make_unique<GrpcControllerClient>(addresses, state_, *heartbeat_loop_,
-                                                             options_.random.Fork());
+                                                             options_.random.Fork(), connect);
   controller_client_ = std::make_unique<GrpcControllerClient>(addresses, state_, *replica_loop_,
-                                                              options_.random.Fork());
+                                                              options_.random.Fork(), connect);
 }
 
 CompactionOptions Broker::MakeCompaction() {

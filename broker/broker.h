@@ -33,6 +33,10 @@
 #include "storage/log_directories.h"
 #include "storage/space_reserve.h"
 
+namespace sluice::rpc {
+class ControllerConnection;
+}
+
 namespace sluice::broker {
 
 class AsioPeerConnector;
@@ -57,6 +61,9 @@ struct BrokerOptions {
   Random random{0};
   std::string grpc_address;  // of the node's own servers, as others dial them
   std::string http_address;
+  // How calls reach a controller; null: rpc::ConnectOverGrpc.
+  std::function<std::unique_ptr<rpc::ControllerConnection>(const std::string& address)>
+      connect_to_controller;
   // Told once, from any thread, when the disk has failed: the process should then stop, so that
   // others take over.
   std::function<void(const Status&)> on_storage_failure;

@@ -121,6 +121,7 @@ void MetadataClient::Subscribe() {
   }
   applier_.OnSubscribe();
   connected_address_ = finder_.current();
+  followed_leader_ = kNoNode;
   last_heard_ms_ = options_.loop->clock().SteadyMs();
   heard_ = false;
   const uint64_t generation = ++generation_;
@@ -193,6 +194,7 @@ void MetadataClient::LearnControllers() {
   auto known = metadata::AddressesOfControllers(*applier_.image(), options_.controllers);
   if (known == controllers_) return;
   controllers_ = std::move(known);
+  followed_leader_ = kNoNode;
   const auto addresses = metadata::WhomToAsk(controllers_, options_.controllers);
   finder_.OnVoters(addresses);
   if (options_.on_controllers) options_.on_controllers(addresses);
@@ -222,6 +224,8 @@ void MetadataClient::OnEnd(uint64_t generation, const std::string& why) {
 }
 
 void MetadataClient::OnLeader(NodeId leader) {
+  // Each heartbeat says so: it need not wake the loop.
+  if (leader == followed_leader_) return;
   options_.loop->Post(rpc::Guarded(gate_, [this, leader] { SwitchTo(leader); }));
 }
 
@@ -232,6 +236,7 @@ void MetadataClient::SwitchTo(NodeId leader) {
     announced_leader_ = leader;
     if (options_.on_leader) options_.on_leader(found->second);
   }
+  followed_leader_ = found->second == connected_address_ ? leader : kNoNode;
   const int64_t now_ms = options_.loop->clock().SteadyMs();
   if (found->second == connected_address_ || now_ms - last_switch_ms_ < kSwitchIntervalMs) return;
   // A leader that others see and we cannot reach is not worth giving up a stream that works.

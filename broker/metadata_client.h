@@ -97,6 +97,8 @@ class MetadataClient {
   int64_t unreachable_until_ms_ = 0;
   int64_t last_switch_ms_ = -1'000'000;
   NodeId announced_leader_ = kNoNode;
+  // The leader, while it is the one that feeds us; set on the loop.
+  std::atomic<NodeId> followed_leader_ = kNoNode;
   // Of who saves: the background loop, and the owner before and after all.
   LogIndex saved_index_{-1};
   RepeatedLine not_saved_;

@@ -12,7 +12,7 @@ void StallWatch::WatchDisk(std::string path, const storage::Flusher& flusher,
 }
 
 void StallWatch::WatchLoop(std::string name, EventLoop& loop) {
-  loops_.push_back({std::move(name), &loop, std::make_shared<std::atomic<int64_t>>(-1)});
+  loops_.push_back({std::move(name), &loop, std::make_shared<std::atomic<int64_t>>(-1), 0});
 }
 
 bool StallWatch::Stuck(Disk& disk, int64_t now_ms) const {
@@ -38,8 +38,10 @@ std::string StallWatch::WhatIsStuck() {
     stuck = "the disk of " + disk.path + " has not ended a sync" + for_so_long;
   }
   if (!stuck.empty()) return stuck;
-  for (const Loop& loop : loops_) {
+  for (Loop& loop : loops_) {
     if (loop.asked_ms->load() < 0) {
+      if (now_ms < loop.ask_ms) continue;
+      loop.ask_ms = now_ms + timeout_ms_ / kAsksPerTimeout;
       *loop.asked_ms = now_ms;
       loop.loop->Post([asked_ms = loop.asked_ms] { *asked_ms = -1; });
     } else if (now_ms - loop.asked_ms->load() > timeout_ms_) {

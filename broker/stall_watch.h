@@ -54,9 +54,12 @@ class StallWatch {
     // When the task was posted that has not run yet; -1: none is out. Shared with the task, which
     // may run after the watch is gone.
     std::shared_ptr<std::atomic<int64_t>> asked_ms;
+    int64_t ask_ms;  // not before then again
   };
 
   static constexpr int64_t kBusyTimeouts = 10;
+  // How often a loop is asked within the timeout: more would only wake it up.
+  static constexpr int64_t kAsksPerTimeout = 10;
 
   bool Stuck(Disk& disk, int64_t now_ms) const;
 

@@ -141,6 +141,34 @@ TEST_F(StallWatchTest, ALoopIsStuckWhileWhatWasPostedDoesNotRun) {
   EXPECT_EQ(watch.WhatIsStuck(), "");
 }
 
+TEST_F(StallWatchTest, ALoopThatMovesIsAskedTenTimesInTheTimeout) {
+  class CountingLoop final : public EventLoop {
+   public:
+    explicit CountingLoop(EventLoop& inner) : inner_(inner) {}
+    void Post(Task task) override {
+      ++posted;
+      inner_.Post(std::move(task));
+    }
+    TimerId RunAfter(int64_t ms, Task task) override {
+      return inner_.RunAfter(ms, std::move(task));
+    }
+    void Cancel(TimerId id) override { inner_.Cancel(id); }
+    bool InLoopThread() const override { return inner_.InLoopThread(); }
+    const Clock& clock() const override { return inner_.clock(); }
+    int posted = 0;
+
+   private:
+    EventLoop& inner_;
+  } loop(loop_);
+  StallWatch watch(loop_.clock(), kTimeoutMs);
+  watch.WatchLoop("metadata", loop);
+  for (int64_t ms = 0; ms < 2 * kTimeoutMs; ms += 10) {
+    EXPECT_EQ(watch.WhatIsStuck(), "");
+    RunForMs(10);
+  }
+  EXPECT_EQ(loop.posted, 20);
+}
+
 TEST_F(StallWatchTest, WithoutATimeoutNothingIsStuck) {
   StallWatch watch(loop_.clock(), 0);
   watch.WatchDisk("/data", disk_, nullptr);

@@ -11,6 +11,7 @@
 #include "cli/controller_metrics.h"
 #include "cli/raft_metrics.h"
 #include "kafka/error_code.h"
+#include "rpc/leader_client.h"
 #include "storage/log_manager.h"
 
 namespace sluice::cli {
@@ -341,6 +342,14 @@ Status Node::StartBroker() {
   options.random = random_.Fork();
   options.grpc_address = config_.grpc_advertised.ToString();
   options.http_address = config_.http_advertised.ToString();
+  if (controller_) {
+    // Ten heartbeats a second to itself need not go through the network.
+    options.connect_to_controller = [own = options.grpc_address,
+                                     server = rpc_server_.get()](const std::string& address) {
+      return address == own ? rpc::ConnectOver(server->ChannelWithin())
+                            : rpc::ConnectOverGrpc(address);
+    };
+  }
   // What the disk did with the last writes is unknown: the others, whose disks answered, take over.
   options.on_storage_failure = [](const Status& failure) { GiveUp("the log directory", failure); };
   options.on_refused = [this](const Status& why) { Refused(why); };

@@ -197,8 +197,9 @@ void MetadataController::Renounce() {
   FailAll();
 }
 
+// On multiples of the delay: those that go into each other need one wake-up for all.
 void MetadataController::RunLater(int64_t delay_ms, void (MetadataController::*task)()) {
-  loop_.RunAfter(delay_ms, [this, task, alive = alive_, activation = activation_] {
+  loop_.RunAfter(delay_ms - NowMs() % delay_ms, [this, task, alive = alive_, activation = activation_] {
     if (*alive && active_ && activation == activation_) (this->*task)();
   });
 }

@@ -17,8 +17,8 @@ constexpr int kNotController = 41;
 
 class GrpcConnection final : public ControllerConnection {
  public:
-  explicit GrpcConnection(const std::string& address)
-      : channel_(MakeChannel(address)), stub_(controller::Controller::NewStub(channel_)) {}
+  explicit GrpcConnection(std::shared_ptr<grpc::Channel> channel)
+      : channel_(std::move(channel)), stub_(controller::Controller::NewStub(channel_)) {}
   ControllerStub& ForAttempt(grpc::ClientContext& context, int64_t timeout_ms,
                              bool again) override {
     if (again) HurryUp(*channel_);
@@ -34,7 +34,11 @@ class GrpcConnection final : public ControllerConnection {
 }  // namespace
 
 std::unique_ptr<ControllerConnection> ConnectOverGrpc(const std::string& address) {
-  return std::make_unique<GrpcConnection>(address);
+  return ConnectOver(MakeChannel(address));
+}
+
+std::unique_ptr<ControllerConnection> ConnectOver(std::shared_ptr<grpc::Channel> channel) {
+  return std::make_unique<GrpcConnection>(std::move(channel));
 }
 
 // The state behind a client. gRPC's callbacks and the loop's tasks hold it, so that it outlives a

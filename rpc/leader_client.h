@@ -54,6 +54,7 @@ class ControllerConnection {
 using ConnectToController =
     std::function<std::unique_ptr<ControllerConnection>(const std::string& address)>;
 std::unique_ptr<ControllerConnection> ConnectOverGrpc(const std::string& address);
+std::unique_ptr<ControllerConnection> ConnectOver(std::shared_ptr<grpc::Channel> channel);
 
 class LeaderClient {
  public:

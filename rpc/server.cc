@@ -144,6 +144,13 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
   return std::unique_ptr<Server>(new Server(std::move(server), std::move(ports)));
 }
 
+std::shared_ptr<grpc::Channel> Server::ChannelWithin() {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(kMessageBytesMax);
+  arguments.SetMaxSendMessageSize(kMessageBytesMax);
+  return server_->InProcessChannel(arguments);
+}
+
 void Server::SetServing(bool serving) {
   if (server_ == nullptr) return;
   if (auto* health = server_->GetHealthCheckService(); health != nullptr) {

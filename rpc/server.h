@@ -41,6 +41,8 @@ class Server {
 
   // The bound port of options.addresses[i].
   int port(size_t i) const { return ports_[i]; }
+  // To this server from its own process, without a socket. Calls fail once the server stops.
+  std::shared_ptr<grpc::Channel> ChannelWithin();
   // What the standard health service answers, for the whole server ("") and for each service by
   // its name; true from Start on.
   void SetServing(bool serving);
