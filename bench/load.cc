@@ -15,6 +15,9 @@
 // One JSON object on stdout: records, bytes (of values), seconds; of a tail the latencies in ms.
 
 #include <librdkafka/rdkafkacpp.h>
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -277,7 +280,26 @@ std::optional<int64_t> EndsOfAll(RdKafka::Consumer& client, RdKafka::Topic& topi
   return records;
 }
 
+bool Listens(const std::string& address) {
+  const size_t colon = address.rfind(':');
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  Require(
+      colon != std::string::npos && getaddrinfo(address.substr(0, colon).c_str(),
+                                                address.c_str() + colon + 1, &hints, &found) == 0,
+      "no such address: " + address);
+  const int socket = ::socket(found->ai_family, SOCK_STREAM, 0);
+  const bool listens = connect(socket, found->ai_addr, found->ai_addrlen) == 0;
+  close(socket);
+  freeaddrinfo(found);
+  return listens;
+}
+
 int AwaitReady(const std::string& bootstrap, const std::string& topic, size_t partitions) {
+  // A client that was refused looks again only a second later, whatever it is told.
+  while (!Listens(bootstrap.substr(0, bootstrap.find(','))))
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
   std::string error;
   auto conf = Configure({{"bootstrap.servers", bootstrap},
                          {"reconnect.backoff.ms", "10"},

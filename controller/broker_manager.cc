@@ -1,6 +1,7 @@
 #include "controller/broker_manager.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <set>
 #include <utility>
@@ -414,6 +415,26 @@ std::optional<NodeId> BrokerManager::NextToFence(const Image& image, int64_t now
   return worst;
 }
 
+int64_t BrokerManager::DueMs(const Image& image, int64_t now_ms) {
+  int64_t due_ms = std::numeric_limits<int64_t>::max();
+  for (const auto& [id, broker] : image.brokers) {
+    if (broker->fenced) continue;
+    const Session& session = SessionOf(id, now_ms);
+    due_ms = std::min(due_ms, session.contact_ms + session.timeout_ms);
+    if (session.refused_ms >= 0)
+      due_ms = std::min(due_ms, session.refused_ms + options_.refused_grace_ms);
+    if (!broker->grpc_address.empty()) due_ms = std::min(due_ms, DialDueMs(session));
+  }
+  return due_ms;
+}
+
+int64_t BrokerManager::DialDueMs(const Session& session) const {
+  const int64_t silent_ms = session.heard ? session.contact_ms + options_.silence_before_dial_ms
+                                          : activated_ms_ + options_.takeover_before_dial_ms;
+  if (session.dialed_ms < 0) return silent_ms;
+  return std::max(silent_ms, session.dialed_ms + options_.dial_interval_ms);
+}
+
 void BrokerManager::Forgive(int64_t ms, int64_t now_ms) {
   for (auto& [id, session] : sessions_)
     session.contact_ms = std::min(now_ms, session.contact_ms + ms);
@@ -424,12 +445,7 @@ std::vector<NodeId> BrokerManager::ToDial(const Image& image, int64_t now_ms) {
   for (const auto& [id, broker] : image.brokers) {
     if (broker->fenced || broker->grpc_address.empty()) continue;
     Session& session = SessionOf(id, now_ms);
-    const bool silent = session.heard
-                            ? now_ms - session.contact_ms >= options_.silence_before_dial_ms
-                            : now_ms - activated_ms_ >= options_.takeover_before_dial_ms;
-    if (!silent ||
-        (session.dialed_ms >= 0 && now_ms - session.dialed_ms < options_.dial_interval_ms))
-      continue;
+    if (now_ms < DialDueMs(session)) continue;
     session.dialed_ms = now_ms;
     result.push_back(id);
   }

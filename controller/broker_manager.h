@@ -70,6 +70,8 @@ class BrokerManager {
 
   // The loop stood still for `ms`, until now: nobody could have been heard.
   void Forgive(int64_t ms, int64_t now_ms);
+  // When ToDial or NextToFence first name somebody, if nothing is heard until then.
+  int64_t DueMs(const metadata::Image& image, int64_t now_ms);
   // Brokers silent for so long that it is worth asking their host; each is named once per interval.
   std::vector<NodeId> ToDial(const metadata::Image& image, int64_t now_ms);
   // The broker's host refuses connections to it: its process is gone, unless a heartbeat
@@ -102,6 +104,7 @@ class BrokerManager {
         -1};  // that every active broker must have applied before this one may stop
   };
 
+  int64_t DialDueMs(const Session& session) const;
   Session& SessionOf(NodeId broker, int64_t now_ms);
   bool Alive(NodeId broker, int64_t now_ms) const;
   bool ShutdownKnown(const metadata::Image& image, const Session& session, NodeId broker) const;

@@ -165,7 +165,6 @@ void MetadataController::OnLeaderReady(Term term) {
   ++activation_;
   ++metrics_.activations;
   speculative_ = committed_;
-  last_tick_ms_ = NowMs();
   confirmed_ms_ = -1;
   confirmed_rounds_ = 0;
   fenced_ms_.clear();
@@ -183,7 +182,7 @@ void MetadataController::OnLeaderReady(Term term) {
     CHECK(proposed.ok() || proposed.code() == StatusCode::kNotLeader) << proposed.ToString();
   }
   ConfirmLeadership();
-  RunLater(kTickMs, &MetadataController::Tick);
+  TickLater();
   RunLater(LeaderPass::kStepMs, &MetadataController::MoveLeads);
   RunLater(Decommission::kPauseMs, &MetadataController::GoOnDecommissioning);
 }
@@ -197,11 +196,15 @@ void MetadataController::Renounce() {
   FailAll();
 }
 
-// On multiples of the delay: those that go into each other need one wake-up for all.
-void MetadataController::RunLater(int64_t delay_ms, void (MetadataController::*task)()) {
-  loop_.RunAfter(delay_ms - NowMs() % delay_ms, [this, task, alive = alive_, activation = activation_] {
+void MetadataController::RunLater(int64_t period_ms, void (MetadataController::*task)()) {
+  const int64_t now_ms = NowMs();
+  loop_.RunAfter(NextMultiple(now_ms, period_ms) - now_ms, Guarded(task));
+}
+
+EventLoop::Task MetadataController::Guarded(void (MetadataController::*task)()) {
+  return [this, task, alive = alive_, activation = activation_] {
     if (*alive && active_ && activation == activation_) (this->*task)();
-  });
+  };
 }
 
 void MetadataController::ConfirmLeadership() {
@@ -415,6 +418,7 @@ void MetadataController::Heartbeat(const HeartbeatRequest& request, Done<Heartbe
     if (const Status proposed = Propose(decision.records, [](bool) {}); !proposed.ok())
       VLOG(1) << "after a heartbeat: " << proposed.message();
   }
+  if (!brokers_.full().empty()) TickBefore(NextMultiple(NowMs(), kTickMs));
   // Answered at once: the broker's lease must not wait for a disk. What it learns of itself is what
   // is committed.
   HeartbeatResponse& response = decision.response;

@@ -155,7 +155,12 @@ class MetadataController final : public raft::StateMachine {
   void ApplyEntry(const raft::Entry& entry, std::vector<FeedEntryPtr>& feed);
 
   static constexpr int64_t kTickMs = 25;
+  static constexpr int64_t kQuietTickMs = 4 * kTickMs;
   void Tick();
+  void TickLater();
+  void TickAt(int64_t at_ms);
+  void TickBefore(int64_t at_ms);
+  void OnRefused(NodeId broker);
   void Dial(NodeId broker);
   void OnDialed(NodeId broker, BrokerEpoch epoch, DialOutcome outcome);
   void FenceStale();
@@ -175,7 +180,13 @@ class MetadataController final : public raft::StateMachine {
   // The answer to the last step's proposal: tells what has become of the leads.
   std::function<void(bool)> TellWhenCommitted();
   void ConfirmLeadership();
-  void RunLater(int64_t delay_ms, void (MetadataController::*task)());
+  // At the next multiple of the period: those that go into each other need one wake-up for all.
+  void RunLater(int64_t period_ms, void (MetadataController::*task)());
+  // For the loop: `task`, unless the activation is over by then.
+  EventLoop::Task Guarded(void (MetadataController::*task)());
+  static int64_t NextMultiple(int64_t now_ms, int64_t period_ms) {
+    return (now_ms / period_ms + 1) * period_ms;
+  }
   int64_t LeaseAgeMs() const;
   int64_t NowMs() const { return loop_.clock().SteadyMs(); }
 
@@ -209,7 +220,8 @@ class MetadataController final : public raft::StateMachine {
 
   // All of the active controller only; renewed at each activation.
   uint64_t activation_ = 0;  // timers of an earlier activation stop when it differs
-  int64_t last_tick_ms_ = 0;
+  int64_t next_tick_ms_ = 0;
+  EventLoop::TimerId tick_timer_ = 0;
   int64_t confirmed_ms_ = -1;  // when the last round that a majority confirmed was sent
   uint64_t confirmed_rounds_ = 0;
   std::vector<int64_t> fenced_ms_;  // of late, for the brake

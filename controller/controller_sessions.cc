@@ -31,7 +31,7 @@ void TellFenced(NodeId broker, bool expired, bool stopping) {
 void MetadataController::OnBrokerConnectionLost(NodeId broker, bool refused) {
   if (!active_) return;
   if (!refused) return Dial(broker);
-  brokers_.OnRefused(broker, NowMs());
+  OnRefused(broker);
 }
 
 void MetadataController::OnVoterLost(NodeId voter, bool refused) {
@@ -41,13 +41,12 @@ void MetadataController::OnVoterLost(NodeId voter, bool refused) {
 
 void MetadataController::Tick() {
   const int64_t now_ms = NowMs();
-  const int64_t late_ms = now_ms - last_tick_ms_ - kTickMs;
+  const int64_t late_ms = now_ms - next_tick_ms_;
   if (late_ms > kStallMs) {
     LOG(WARNING) << "the controller stood still for " << late_ms
                  << " ms; sessions are extended by as much";
     brokers_.Forgive(late_ms, now_ms);
   }
-  last_tick_ms_ = now_ms;
   for (const NodeId broker : brokers_.ToDial(*speculative_, now_ms)) Dial(broker);
   // Behind all that waits here, however long that takes: timers take turns with it, and a heartbeat
   // that has come and waits is a sign of life.
@@ -56,7 +55,33 @@ void MetadataController::Tick() {
     FenceStale();
     RelieveFull();
   });
-  RunLater(kTickMs, &MetadataController::Tick);
+  TickLater();
+}
+
+// While all is well a tick finds nothing, so it comes with timers that are there anyhow, in time
+// for the first broker that could be silent for too long.
+void MetadataController::TickLater() {
+  const int64_t now_ms = NowMs();
+  int64_t period_ms = kQuietTickMs;
+  const int64_t due_ms = brokers_.full().empty() ? brokers_.DueMs(*speculative_, now_ms) : now_ms;
+  while (period_ms > kTickMs && NextMultiple(now_ms, period_ms) > due_ms) period_ms /= 2;
+  TickAt(NextMultiple(now_ms, period_ms));
+}
+
+void MetadataController::TickAt(int64_t at_ms) {
+  loop_.Cancel(tick_timer_);
+  next_tick_ms_ = at_ms;
+  tick_timer_ = loop_.RunAfter(at_ms - NowMs(), Guarded(&MetadataController::Tick));
+}
+
+void MetadataController::OnRefused(NodeId broker) {
+  brokers_.OnRefused(broker, NowMs());
+  TickBefore(NowMs() + options_.brokers.refused_grace_ms);
+}
+
+// Something has happened that the tick was not planned for.
+void MetadataController::TickBefore(int64_t at_ms) {
+  if (at_ms < next_tick_ms_) TickAt(at_ms);
 }
 
 void MetadataController::Dial(NodeId broker) {
@@ -77,7 +102,7 @@ void MetadataController::OnDialed(NodeId broker, BrokerEpoch epoch, DialOutcome 
   dialing_.erase(broker);
   if (!active_ || outcome != DialOutcome::kRefused) return;
   const metadata::BrokerImage* image = speculative_->FindBroker(broker);
-  if (image != nullptr && image->epoch == epoch) brokers_.OnRefused(broker, NowMs());
+  if (image != nullptr && image->epoch == epoch) OnRefused(broker);
 }
 
 void MetadataController::FenceStale() {
