@@ -54,6 +54,8 @@ int64_t Core::next_deadline_ms() const {
   if (inquiring()) return inquiry_->ask_at_ms;
   if (role_ != Role::kLeader)
     return MayLead() ? election_deadline_ms_ : now_ms_ + config_.election_timeout_ms_max;
+  // Nobody to tell that it lives, nor to lose.
+  if (progress_.empty()) return now_ms_ + config_.election_timeout_ms_max;
   return transfer_target_ == kNoNode ? heartbeat_due_ms_
                                      : std::min(heartbeat_due_ms_, transfer_deadline_ms_);
 }
