@@ -37,6 +37,11 @@ class File {
   virtual bool InMemory([[maybe_unused]] uint64_t offset, [[maybe_unused]] uint64_t size) const {
     return true;
   }
+  // Whether half of the pages or more are in memory, of which some may be on their way. As long as
+  // that can be told; else as InMemory.
+  virtual bool MostlyInMemory(uint64_t offset, uint64_t size) const {
+    return InMemory(offset, size);
+  }
   // These bytes are read soon: the system may fetch them meanwhile. A hint that may do nothing.
   virtual void WillRead([[maybe_unused]] uint64_t offset, [[maybe_unused]] uint64_t size) const {}
   // They are not read soon: the memory that holds them may serve others. A hint as well.

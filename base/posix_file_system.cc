@@ -69,9 +69,10 @@ class Descriptor {
 
 constexpr uint64_t kPageBytes = 4096;
 
-enum class Cached { kAll, kNotAll, kUnknown };
+enum class Cached { kAll, kMost, kLess, kUnknown };
 
 // How much of [offset, offset + size) the page cache holds, by cachestat(2): Linux 6.5 and later.
+// kMost is half of it or more.
 Cached AskPageCache(int fd, uint64_t offset, uint64_t size) {
   constexpr long kCachestat = 451;  // of every architecture
   struct Range {
@@ -89,8 +90,11 @@ Cached AskPageCache(int fd, uint64_t offset, uint64_t size) {
   }
   static const uint64_t page_bytes = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   const uint64_t wanted = (offset + size - 1) / page_bytes - offset / page_bytes + 1;
-  return pages.cached >= wanted ? Cached::kAll : Cached::kNotAll;
+  if (pages.cached >= wanted) return Cached::kAll;
+  return 2 * pages.cached >= wanted ? Cached::kMost : Cached::kLess;
 }
+
+bool Lacks(Cached cached) { return cached == Cached::kMost || cached == Cached::kLess; }
 
 class PosixFile final : public File {
  public:
@@ -112,11 +116,11 @@ class PosixFile final : public File {
   Result<size_t> ReadInMemory(uint64_t offset, char* out, size_t size) const override {
     // The page cache is asked first: a read that must not wait starts one of the kernel's own size
     // where it finds nothing.
-    if (size > 0 && AskPageCache(fd_.get(), offset, size) == Cached::kNotAll) {
+    if (size > 0 && Lacks(AskPageCache(fd_.get(), offset, size))) {
       SLUICE_ASSIGN_OR_RETURN(const uint64_t file_size, Size());
       if (offset >= file_size) return size_t{0};
       size = static_cast<size_t>(std::min<uint64_t>(size, file_size - offset));
-      if (AskPageCache(fd_.get(), offset, size) == Cached::kNotAll) return WouldWait();
+      if (Lacks(AskPageCache(fd_.get(), offset, size))) return WouldWait();
     }
     size_t done = 0;
     while (done < size) {
@@ -136,11 +140,17 @@ class PosixFile final : public File {
   bool InMemory(uint64_t offset, uint64_t size) const override {
     if (size == 0) return true;
     const Cached cached = AskPageCache(fd_.get(), offset, size);
-    if (cached == Cached::kNotAll) return false;
+    if (Lacks(cached)) return false;
     // Pages that are just being read are there and still keep a reader waiting: the last one comes
     // last. Where the page cache cannot be asked the two ends stand for the rest.
     if (cached == Cached::kUnknown && !ByteInMemory(offset)) return false;
     return ByteInMemory(offset + size - 1);
+  }
+
+  bool MostlyInMemory(uint64_t offset, uint64_t size) const override {
+    if (size == 0) return true;
+    const Cached cached = AskPageCache(fd_.get(), offset, size);
+    return cached == Cached::kUnknown ? InMemory(offset, size) : cached != Cached::kLess;
   }
 
   void WontRead(uint64_t offset, uint64_t size) const override {

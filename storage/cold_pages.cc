@@ -20,7 +20,7 @@ ColdPages::Pin ColdPages::Note(const std::shared_ptr<File>& file, uint64_t offse
   for (uint64_t at = offset / kPageBytes * kPageBytes; at < end;) {
     const uint64_t piece_end = std::min(end, (at / kPieceBytes + 1) * kPieceBytes);
     const uint64_t piece_bytes = piece_end - at;
-    if (!file->InMemory(at, piece_bytes)) {
+    if (!file->MostlyInMemory(at, piece_bytes)) {
       const bool goes_on = !cold.empty() && cold.back().offset + cold.back().size_bytes == at;
       if (!goes_on) cold.push_back({file, holds_files_ ? file : nullptr, at, 0, pin});
       cold.back().size_bytes += piece_bytes;

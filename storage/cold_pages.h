@@ -1,8 +1,10 @@
 #pragma once
 // ColdPages: what readers of old data brought into memory, so that it leaves again and not what
-// everybody else reads. Only pieces that were not in memory before are noted; the newest
-// `bytes_max` of them stay, since another reader may follow close behind, and the older ones are
-// given back. Of a file that was closed meanwhile nothing is known any more, and nothing done.
+// everybody else reads. Only pieces that were not in memory before are noted: where most of one
+// was, somebody reads there, and what was missing stays with the rest, or each such gap would grow
+// by its surroundings from one reader to the next. The newest `bytes_max` stay, since another
+// reader may follow close behind, and the older ones are given back. Of a file that was closed
+// meanwhile nothing is known any more, and nothing done.
 //
 //   const ColdPages::Pin pin = pages.Note(file, offset, size);   // before reading
 //   file->ReadAt(...);

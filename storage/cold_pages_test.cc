@@ -50,6 +50,19 @@ TEST_F(ColdPagesTest, WhatWasInMemoryBeforeStays) {
   EXPECT_EQ(fs_.BytesInMemory("/log"), 2 * kMiB);
 }
 
+// The system took a page here and there of what everybody reads: reading that again and again takes
+// out nothing more.
+TEST_F(ColdPagesTest, GapsInWhatIsInMemoryDoNotGrow) {
+  Touch(0, 8 * kMiB);
+  ColdPages pages(0);
+  for (uint64_t at = 0; at < 8 * kMiB; at += 64 * 1024) file_->WontRead(at, 4096);
+  for (int reader = 0; reader < 3; ++reader) {
+    for (uint64_t at = 0; at < 8 * kMiB; at += kMiB / 2) Read(pages, at, kMiB / 2);
+  }
+  EXPECT_EQ(fs_.BytesInMemory("/log"), 8 * kMiB);
+  EXPECT_EQ(pages.noted_bytes(), 0u);
+}
+
 TEST_F(ColdPagesTest, ASecondReaderCloseBehindFindsItInMemory) {
   ColdPages pages(2 * kMiB);
   const uint64_t before = fs_.counts().bytes_from_disk;

@@ -21,6 +21,9 @@ class ReserveFile final : public File {
   bool InMemory(uint64_t offset, uint64_t size) const override {
     return below_->InMemory(offset, size);
   }
+  bool MostlyInMemory(uint64_t offset, uint64_t size) const override {
+    return below_->MostlyInMemory(offset, size);
+  }
   void WillRead(uint64_t offset, uint64_t size) const override { below_->WillRead(offset, size); }
   void WontRead(uint64_t offset, uint64_t size) const override { below_->WontRead(offset, size); }
   Status WriteParts(uint64_t offset, std::span<const std::string_view> parts) override {

@@ -47,13 +47,15 @@ struct Node {
     const auto page = cold.lower_bound(FirstPage(low));
     return low >= high || page == cold.end() || *page >= EndPage(high);
   }
+  uint64_t ColdPages(uint64_t low, uint64_t high) const {
+    if (InMemory(low, high)) return 0;
+    return static_cast<uint64_t>(
+        std::distance(cold.lower_bound(FirstPage(low)), cold.lower_bound(EndPage(high))));
+  }
   // Brings them into memory; gives how many pages were not there.
   uint64_t Warm(uint64_t low, uint64_t high) {
-    if (InMemory(low, high)) return 0;
-    const auto first = cold.lower_bound(FirstPage(low));
-    const auto end = cold.lower_bound(EndPage(high));
-    const auto pages = static_cast<uint64_t>(std::distance(first, end));
-    cold.erase(first, end);
+    const uint64_t pages = ColdPages(low, high);
+    if (pages > 0) cold.erase(cold.lower_bound(FirstPage(low)), cold.lower_bound(EndPage(high)));
     return pages;
   }
   // Pages that lie wholly in [low, high), the end of the file rounded up, leave the memory, unless

@@ -52,7 +52,7 @@ class SimEventLoop final : public EventLoop {
  private:
   SimScheduler& scheduler_;
   const std::thread::id thread_ = std::this_thread::get_id();  // that made it runs it
-  std::map<TimerId, SimScheduler::Key> timers_;  // those not yet run
+  std::map<TimerId, SimScheduler::Key> timers_;                // those not yet run
 };
 
 }  // namespace sluice::testing

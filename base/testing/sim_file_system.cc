@@ -204,6 +204,13 @@ class SimFile final : public File {
     return size == 0 || (!beyond && node_->InMemory(offset, End(offset, size)));
   }
 
+  bool MostlyInMemory(uint64_t offset, uint64_t size) const override {
+    std::lock_guard guard(state_->mutex);
+    ++state_->counts.memory_asked;
+    const uint64_t pages = Node::EndPage(offset + size) - Node::FirstPage(offset);
+    return 2 * node_->ColdPages(offset, offset + size) <= pages;
+  }
+
   void WontRead(uint64_t offset, uint64_t size) const override {
     std::lock_guard guard(state_->mutex);
     node_->Cool(offset, offset + size);
